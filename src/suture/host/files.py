@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Files and directories that are either wholly there or not there at all.
+
+Everything is made under a temporary name beside its final place and renamed when complete, so that a run that is
+killed at any moment leaves nothing that a later one takes for complete, and two runs at once do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from suture.errors import DISK_FULL, FILE_UNREADABLE, Refusal
+
+TEMPORARY = ".part-"
+"""What the names of unfinished files and directories begin with."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file that a user or a package named.
+
+    :raises Refusal: ``file-unreadable``
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` to `path` so that a reader sees the old content or all of the new, also after a power failure.
+
+    :raises Refusal: ``disk-full``, ``file-unreadable`` (the directory cannot be written)
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def new_directory(final: Path) -> Iterator[Path]:
+    """A directory to fill; renamed to `final` when the block ends without an exception, removed otherwise.
+
+    Where another run has made `final` meanwhile, its result is kept and this one removed.
+    """
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=final.parent))
+    except OSError as error:
+        raise cannot_write(final, error) from error
+    try:
+        work.chmod(0o755)
+        yield work
+        try:
+            os.rename(work, final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise cannot_write(final, error) from error
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path` (made if need be).  The kernel drops it when the holder dies (flock(2))."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> Refusal:
+    """The refusal for a failed write to `path`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Refusal(DISK_FULL, str(path), error.strerror or "no space left")
+    return Refusal(
+        FILE_UNREADABLE,
+        str(path),
+        error.strerror or str(error),
+        why="The file or directory cannot be written.",
+    )

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one place that knows where Suture keeps things (XDG Base Directory Specification)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache() -> Path:
+    """``$XDG_CACHE_HOME/suture``.  Everything below it can be deleted at any time; the next run makes it anew."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification: a relative path in the variable is invalid and is to be ignored.
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return root / "suture"

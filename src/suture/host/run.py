@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one way to run a program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.errors import COMMAND_FAILED, DISK_FULL, TOOL_MISSING, Kind, Refusal
+
+EVIDENCE_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A program that ended: what it was, its exit status, and what it printed."""
+
+    command: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> Finished:
+    """Run a program to its end and capture its output.  It is ended with all its children when we are interrupted.
+
+    :param env: the whole environment; None for our own.
+    :raises Refusal: ``tool-missing``
+    """
+    words = tuple(str(word) for word in command)
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a process group of its own, so that make's compilers end with it
+        )
+    except FileNotFoundError as error:
+        raise Refusal(TOOL_MISSING, words[0], "is not installed or not on the PATH") from error
+    try:
+        stdout, stderr = process.communicate(stdin)
+    except BaseException:
+        end(process)
+        raise
+    return Finished(words, process.returncode, stdout, stderr)
+
+
+def check(
+    command: Sequence[str | Path],
+    *,
+    where: str | None = None,
+    kind: Kind = COMMAND_FAILED,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> Finished:
+    """`run`, and refuse with the program's own last lines when it fails.
+
+    :param where: what the step was about, for the message; the program's name by default.
+    :raises Refusal: `kind`, ``tool-missing``, ``disk-full``
+    """
+    finished = run(command, cwd=cwd, env=env, stdin=stdin)
+    if finished.status != 0:
+        output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
+        if any("No space left on device" in line for line in output):
+            kind = DISK_FULL
+        raise Refusal(
+            kind,
+            where or finished.command[0],
+            f"{Path(finished.command[0]).name} ended with status {finished.status}",
+            evidence=output[-EVIDENCE_LINES:],
+        )
+    return finished
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process started by `run` and everything in its group."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one patch format: what every front end produces and every later step takes.
+
+The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp_patch``, a `PatchedObject` a
+``struct klp_object``, a `PatchedFunction` a ``struct klp_func``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+VMLINUX = "vmlinux"
+"""The kernel's name for the core kernel where an object is asked for (``kernel/livepatch/core.c``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchedFunction:
+    """One replaced function (``struct klp_func``).
+
+    :ivar old_name: the function's name in kallsyms.
+    :ivar sympos: 0 where the name is unique in the object, else its 1-based position among its namesakes.
+    :ivar new_name: the symbol of the new code in the live patch module.
+    :ivar source: the source file it was changed in, or "" where that is not known.
+    """
+
+    old_name: str
+    sympos: int
+    new_name: str
+    source: str = ""
+
+
+class CallbackKind(StrEnum):
+    """``struct klp_callbacks``: when the core calls it."""
+
+    PRE_PATCH = "pre_patch"
+    POST_PATCH = "post_patch"
+    PRE_UNPATCH = "pre_unpatch"
+    POST_UNPATCH = "post_unpatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    kind: CallbackKind
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSymbol:
+    """A symbol the live patch refers to and may not link against; the core resolves it when `objname` is there.
+
+    Written as ``.klp.sym.<objname>.<name>,<sympos>`` (``Documentation/livepatch/module-elf-format.rst``).
+    """
+
+    objname: str
+    name: str
+    sympos: int
+
+    def __str__(self) -> str:
+        return f".klp.sym.{self.objname}.{self.name},{self.sympos}"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchedObject:
+    """What is replaced in one object: `VMLINUX` or a module (``struct klp_object``)."""
+
+    name: str
+    functions: tuple[PatchedFunction, ...]
+    callbacks: tuple[Callback, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LivePatch:
+    """A whole live patch (``struct klp_patch``).
+
+    :ivar replace: replaces every live patch that is loaded before it, atomically.
+    """
+
+    name: str
+    objects: tuple[PatchedObject, ...]
+    replace: bool = True
