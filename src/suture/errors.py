@@ -102,3 +102,71 @@ INTERRUPTED = Kind(
     "The work was stopped before its end; nothing half done was kept.",
     "Run the same command again: finished steps are not repeated.",
 )
+
+# --- elf ----------------------------------------------------------------------------------------------------------
+
+OBJECT_MALFORMED = Kind(
+    "object-malformed",
+    "The file is damaged, cut off, or not an ELF object at all.",
+    "Get or build the file again; 'readelf -a FILE' shows what is left of it.",
+)
+OBJECT_UNSUPPORTED = Kind(
+    "object-unsupported",
+    "The file is well-formed, but not the kind of object that live patches are made of.",
+    "Give an x86-64 relocatable object (.o) or module (.ko).",
+)
+
+# --- diff ---------------------------------------------------------------------------------------------------------
+
+RELOCATION_UNSUPPORTED = Kind(
+    "relocation-unsupported",
+    "Code with this kind of relocation cannot be moved into a live patch module.",
+    "If the patch can do without the construct at that place, rewrite it; otherwise report the file and the type.",
+)
+SYMBOL_UNSUPPORTED = Kind(
+    "symbol-unsupported",
+    "The symbol is of a kind that a live patch cannot refer to.",
+    "If the patch can do without it, rewrite it; otherwise report the file and the symbol.",
+)
+NO_CODE_CHANGE = Kind(
+    "no-code-change",
+    "The patch applies, but the code that the compiler makes of it is the same as before: there is nothing to replace.",
+    "If the patch changes more than comments, check that it is meant for this kernel's configuration.",
+)
+INIT_FUNCTION_CHANGED = Kind(
+    "init-function-changed",
+    "It ran once, at boot or when its module was loaded, and its memory is gone; no live patch can reach it.",
+    "Leave that part out. If the change needs new state, set it up in a pre-patch callback.",
+)
+FUNCTION_NOT_TRACEABLE = Kind(
+    "function-not-traceable",
+    "Live patching redirects a function through the fentry call at its start, and this function has none.",
+    "Change a function that calls it instead, or move the change into one.",
+)
+DATA_CHANGED = Kind(
+    "data-changed",
+    "The kernel has had this data since boot; replacing code does not change what is in memory.",
+    "Leave the initial value as it is, and set the new value from a pre-patch callback or where the code reads it.",
+)
+SECTION_CHANGED = Kind(
+    "section-changed",
+    "Entries of this section are read by the kernel at boot or module load, and Suture does not yet know how to carry "
+    "a change in them into a live patch.",
+    "Leave the part of the patch that adds, removes or changes such an entry out.",
+)
+AMBIGUOUS_LOCAL = Kind(
+    "ambiguous-local",
+    "Several static variables of one name could be meant, and taking the wrong one would share the wrong data.",
+    "Give the new or moved variable a name of its own.",
+)
+ENTRY_MALFORMED = Kind(
+    "entry-malformed",
+    "The section's contents do not have the shape that the target's own headers give them.",
+    "Check that source and configuration are the target's; with 'suture diff', give the right --entry-size.",
+)
+SPECIAL_REFERENCE_UNSUPPORTED = Kind(
+    "special-reference-unsupported",
+    "The kernel reads this entry when the live patch module is loaded, before the patched module's symbols can be "
+    "resolved.",
+    "Rewrite the changed code without it: static_key_enabled() for a static branch, a plain call for a static call.",
+)

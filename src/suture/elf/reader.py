@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bytes of a relocatable object -> `ObjectFile`.
+
+pyelftools reads the headers; symbols and relocations, of which large objects have hundreds of thousands, are unpacked
+with one `struct` call per table.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from operator import attrgetter
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from suture.elf.object import (
+    EM_X86_64,
+    SHF_RELA_LIVEPATCH,
+    SHT_GROUP,
+    SHT_NOBITS,
+    SHT_RELA,
+    SHT_SYMTAB,
+    SHT_SYMTAB_SHNDX,
+    LivepatchRelocations,
+    ObjectFile,
+    Relocation,
+    Section,
+    Symbol,
+)
+from suture.errors import OBJECT_MALFORMED, OBJECT_UNSUPPORTED, Refusal
+
+ET_REL = 1
+SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
+RELA = struct.Struct("<QQq")  # Elf64_Rela: r_offset, r_info, r_addend
+
+
+def read(data: bytes, name: str) -> ObjectFile:
+    """Read a relocatable x86-64 object or module.
+
+    :param name: what to call it in messages.
+    :raises Refusal: ``object-malformed`` (not ELF, truncated, inconsistent), ``object-unsupported`` (well-formed, but
+        not an x86-64 relocatable object, or with a construct that we cannot carry)
+    """
+    try:
+        return _read(data, name)
+    except Refusal:
+        raise
+    except (ELFError, struct.error, ValueError, LookupError, TypeError, AttributeError, OverflowError, OSError) as bad:
+        # pyelftools meets damaged headers with any of these.
+        raise Refusal(OBJECT_MALFORMED, name, f"cannot be read as an ELF object ({type(bad).__name__}: {bad})") from bad
+
+
+def _read(data: bytes, name: str) -> ObjectFile:
+    elf = ELFFile(io.BytesIO(data))
+    if elf.elfclass != 64 or not elf.little_endian or elf["e_machine"] not in ("EM_X86_64", EM_X86_64):
+        raise Refusal(OBJECT_UNSUPPORTED, name, f"is for {elf.get_machine_arch()}, {elf.elfclass} bits")
+    if elf["e_type"] not in ("ET_REL", ET_REL):
+        raise Refusal(OBJECT_UNSUPPORTED, name, f"is not a relocatable object (its type is {elf['e_type']})")
+    sections = _sections(elf, data, name)
+    table = [index for index, section in enumerate(sections) if section.type == SHT_SYMTAB]
+    if len(table) != 1:
+        raise Refusal(OBJECT_MALFORMED, name, f"has {len(table)} symbol tables")
+    symbols = _symbols(sections, table[0], name)
+    relocations, livepatch = _relocations(sections, len(symbols), name)
+    return ObjectFile(name, sections, symbols, relocations, livepatch)
+
+
+def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
+    count = elf.num_sections()
+    if count > len(data) // 64:  # each takes a 64-byte header
+        raise Refusal(OBJECT_MALFORMED, name, f"claims {count} sections in {len(data)} bytes")
+    names_header = elf._get_section_header(elf.get_shstrndx())
+    names = _slice(data, names_header["sh_offset"], names_header["sh_size"], name, "the section names")
+    return tuple(_section(elf._get_section_header(index), names, data, name) for index in range(count))
+
+
+def _section(header: dict[str, int | str], names: bytes, data: bytes, name: str) -> Section:
+    field = {key: value for key, value in header.items() if isinstance(value, int)}
+    kind = _type_number(header["sh_type"])
+    title = _string(names, field["sh_name"], name)
+    if kind in (SHT_GROUP, SHT_SYMTAB_SHNDX):
+        raise Refusal(OBJECT_UNSUPPORTED, name, f"has section {title} of type {header['sh_type']}")
+    held = b"" if kind in (SHT_NOBITS, 0) else _slice(data, field["sh_offset"], field["sh_size"], name, title)
+    return Section(
+        name=title,
+        type=kind,
+        flags=field["sh_flags"],
+        data=held,
+        size=field["sh_size"],
+        addralign=field["sh_addralign"],
+        entsize=field["sh_entsize"],
+        link=field["sh_link"],
+        info=field["sh_info"],
+    )
+
+
+def _type_number(value: int | str) -> int:
+    """pyelftools gives known section types as names."""
+    from elftools.elf.enums import ENUM_SH_TYPE_BASE
+
+    return value if isinstance(value, int) else int(ENUM_SH_TYPE_BASE[value])
+
+
+def _symbols(sections: tuple[Section, ...], table: int, name: str) -> tuple[Symbol, ...]:
+    section = sections[table]
+    if len(section.data) % SYMBOL.size or not section.link < len(sections):
+        raise Refusal(OBJECT_MALFORMED, name, "its symbol table is cut off or has no string table")
+    strings = sections[section.link].data
+    symbols = []
+    for st_name, info, other, shndx, value, size in SYMBOL.iter_unpack(section.data):
+        if shndx < 0xFF00 and shndx >= len(sections):
+            raise Refusal(OBJECT_MALFORMED, name, f"symbol {len(symbols)} stands in section {shndx}, which is not there")
+        symbols.append(
+            Symbol(
+                name=_string(strings, st_name, name),
+                value=value,
+                size=size,
+                type=info & 0xF,
+                bind=info >> 4,
+                shndx=shndx,
+                other=other,
+            )
+        )
+    return tuple(symbols)
+
+
+def _relocations(
+    sections: tuple[Section, ...], symbols: int, name: str
+) -> tuple[dict[int, tuple[Relocation, ...]], tuple[LivepatchRelocations, ...]]:
+    ordinary: dict[int, tuple[Relocation, ...]] = {}
+    livepatch = []
+    for section in sections:
+        if section.type != SHT_RELA:
+            continue
+        if not 0 < section.info < len(sections) or len(section.data) % RELA.size:
+            raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} is cut off or applies to no section")
+        found = []
+        size = sections[section.info].size
+        for offset, info, addend in RELA.iter_unpack(section.data):
+            if info >> 32 >= symbols or offset >= size:
+                raise Refusal(OBJECT_MALFORMED, name, f"a relocation in {section.name} is out of range")
+            found.append(Relocation(offset, info & 0xFFFFFFFF, info >> 32, addend))
+        ordered = tuple(sorted(found, key=attrgetter("offset")))
+        if section.flags & SHF_RELA_LIVEPATCH:
+            livepatch.append(LivepatchRelocations(section.name, section.info, ordered))
+        else:
+            ordinary[section.info] = tuple(
+                sorted((*ordinary.get(section.info, ()), *ordered), key=attrgetter("offset"))
+            )
+    return ordinary, tuple(livepatch)
+
+
+def _slice(data: bytes, offset: int, size: int, name: str, what: str) -> bytes:
+    if offset + size > len(data):
+        raise Refusal(OBJECT_MALFORMED, name, f"is truncated: {what} ends at byte {offset + size} of {len(data)}")
+    return data[offset : offset + size]
+
+
+def _string(strings: bytes, offset: int, name: str) -> str:
+    end = strings.find(b"\0", offset)
+    if offset > len(strings) or end < 0:
+        raise Refusal(OBJECT_MALFORMED, name, f"a name at offset {offset} lies outside its string table")
+    return strings[offset:end].decode("utf-8", "surrogateescape")

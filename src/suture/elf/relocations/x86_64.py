@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""x86-64 relocation types, as the kernel's module loader and its image use them.
+
+Reference: System V psABI for x86-64, table 4.9; ``arch/x86/kernel/module.c: __write_relocate_add()``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from iced_x86 import Decoder, FlowControl, Instruction
+
+from suture.elf.object import Relocation
+
+
+@dataclass(frozen=True, slots=True)
+class RelocationType:
+    """How a field is made from S (the symbol's value), A (the addend) and P (the place)."""
+
+    name: str
+    size: int
+    pc_relative: bool
+    signed: bool
+
+
+NONE = 0
+PC32, PLT32 = 2, 4
+
+TYPES: Mapping[int, RelocationType] = {
+    0: RelocationType("R_X86_64_NONE", 0, False, False),
+    1: RelocationType("R_X86_64_64", 8, False, False),
+    2: RelocationType("R_X86_64_PC32", 4, True, True),
+    # 3: R_X86_64_GOT32: the kernel has no GOT
+    4: RelocationType("R_X86_64_PLT32", 4, True, True),  # the kernel has no PLT: the same as PC32
+    # 5-9: R_X86_64_COPY, GLOB_DAT, JUMP_SLOT, RELATIVE, GOTPCREL: dynamic linking
+    10: RelocationType("R_X86_64_32", 4, False, False),
+    11: RelocationType("R_X86_64_32S", 4, False, True),
+    # 12-23: 16 and 8 bits, thread-local storage: not in kernel objects
+    24: RelocationType("R_X86_64_PC64", 8, True, True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The instruction around a relocated field, offsets as those of the code that was decoded.
+
+    :ivar end: where the instruction ends: a PC-relative field counts from there.
+    :ivar is_branch: a call or jump whose target the field is.
+    """
+
+    start: int
+    end: int
+    is_branch: bool
+
+
+class Code:
+    """Finds the instruction around an offset.  `data` starts with an instruction; decoded once, when first asked."""
+
+    __slots__ = ("_data", "_instructions", "_starts")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._instructions: list[Instruction] = []
+        self._starts: list[int] = []
+
+    def field(self, offset: int) -> Field:
+        """The instruction that holds the byte at `offset`."""
+        if not self._starts:
+            self._instructions = list(Decoder(64, self._data))
+            self._starts = [instruction.ip for instruction in self._instructions]
+        instruction = self._instructions[bisect_right(self._starts, offset) - 1]
+        flow = instruction.flow_control
+        branch = flow in (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
+        return Field(instruction.ip, instruction.next_ip, branch)
+
+
+def target_bias(relocation: Relocation, code: Code | None) -> int:
+    """What to add to a relocation's addend to get the offset from its symbol that it really refers to.
+
+    A PC-relative field of an instruction counts from the instruction's end, which the assembler puts into the addend;
+    in data (`code` is None) it counts from the field itself.
+    """
+    if not TYPES[relocation.type].pc_relative or code is None:
+        return 0
+    return code.field(relocation.offset).end - relocation.offset
+
+
+def field_value(relocation_type: int, data: bytes, offset: int) -> int:
+    """The number that stands in a relocated field."""
+    kind = TYPES[relocation_type]
+    return int.from_bytes(data[offset : offset + kind.size], "little", signed=kind.signed)
+
+
+def symbol_address(relocation: Relocation, data: bytes, place: int) -> int:
+    """Solve a linked field for S: the address of the relocation's symbol, modulo 2**64.
+
+    :param data: the bytes that `relocation.offset` counts in, as linked.
+    :param place: the address of the field (P).
+    """
+    value = field_value(relocation.type, data, relocation.offset)
+    address = value - relocation.addend + (place if TYPES[relocation.type].pc_relative else 0)
+    return address % 2**64
+
+
+def apply(relocation: Relocation, data: bytearray, place: int, symbol: int) -> None:
+    """Write S + A (- P) into the field, truncated to its size.
+
+    :param symbol: S.
+    """
+    kind = TYPES[relocation.type]
+    value = symbol + relocation.addend - (place if kind.pc_relative else 0)
+    field = (value % (1 << 8 * kind.size)).to_bytes(kind.size, "little")
+    data[relocation.offset : relocation.offset + kind.size] = field

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`ObjectFile` -> bytes of a relocatable object.
+
+Symbol, string and relocation sections are made anew from the values; every other section is written as it is.  Layout:
+header, contents in section order, section headers.  Local symbols come before the others, as gABI 4.17 demands.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from suture.elf.object import (
+    EM_X86_64,
+    SHF_ALLOC,
+    SHF_INFO_LINK,
+    SHF_LINK_ORDER,
+    SHF_RELA_LIVEPATCH,
+    SHN_LORESERVE,
+    SHT_NOBITS,
+    SHT_RELA,
+    SHT_STRTAB,
+    SHT_SYMTAB,
+    STB_LOCAL,
+    ObjectFile,
+    Relocation,
+    Section,
+    Symbol,
+)
+
+EHDR_SIZE, SHDR_SIZE = 64, 64
+MADE_ANEW = {".symtab", ".strtab", ".shstrtab"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Old index -> new index."""
+
+    sections: Mapping[int, int]
+    symbols: Mapping[int, int]
+
+
+def write(obj: ObjectFile) -> bytes:
+    """Serialise `obj`.  Reading the result back gives the same sections, symbols and relocations."""
+    kept = [i for i, s in enumerate(obj.sections) if i and s.type != SHT_RELA and s.name not in MADE_ANEW]
+    order = sorted(range(1, len(obj.symbols)), key=lambda i: obj.symbols[i].bind != STB_LOCAL)
+    numbers = _Numbers(
+        sections={old: new for new, old in enumerate(kept, start=1)},
+        symbols={0: 0} | {old: new for new, old in enumerate(order, start=1)},
+    )
+    sections = [_relinked(obj.sections[i], numbers) for i in kept]
+    symtab = len(sections) + 1
+    symbols = [_renumbered(obj.symbols[i], numbers) for i in order]
+    locals_end = 1 + sum(symbol.bind == STB_LOCAL for symbol in symbols)
+    strings = _Strings()
+    table = bytes(24) + b"".join(_symbol(symbol, strings) for symbol in symbols)
+    sections.append(_section(".symtab", SHT_SYMTAB, table, 8, entsize=24, link=symtab + 1, info=locals_end))
+    sections.append(_section(".strtab", SHT_STRTAB, strings.data(), 1))
+    for old in kept:
+        if obj.relocations.get(old):
+            name = f".rela{obj.sections[old].name}"
+            sections.append(_rela(name, obj.relocations[old], numbers, symtab, numbers.sections[old], 0))
+    for group in obj.livepatch:
+        flags = SHF_ALLOC | SHF_RELA_LIVEPATCH
+        into = numbers.sections[group.section]
+        sections.append(_rela(group.name, group.relocations, numbers, symtab, into, flags))
+    return _file(sections)
+
+
+class _Strings:
+    """A string table under construction; equal strings share their place."""
+
+    def __init__(self) -> None:
+        self._offsets: dict[str, int] = {"": 0}
+        self._data = bytearray(b"\0")
+
+    def add(self, text: str) -> int:
+        if text not in self._offsets:
+            self._offsets[text] = len(self._data)
+            self._data += text.encode("utf-8", "surrogateescape") + b"\0"
+        return self._offsets[text]
+
+    def data(self) -> bytes:
+        return bytes(self._data)
+
+
+def _section(
+    name: str, type: int, data: bytes, align: int, *, flags: int = 0, entsize: int = 0, link: int = 0, info: int = 0
+) -> Section:
+    return Section(name, type, flags, data, len(data), align, entsize, link, info)
+
+
+def _relinked(section: Section, numbers: _Numbers) -> Section:
+    """Only ``SHF_LINK_ORDER`` gives `link` a meaning in the sections that are kept (gABI figure 4-12)."""
+    return replace(section, link=numbers.sections[section.link] if section.flags & SHF_LINK_ORDER else 0, info=0)
+
+
+def _renumbered(symbol: Symbol, numbers: _Numbers) -> Symbol:
+    return replace(symbol, shndx=numbers.sections[symbol.shndx]) if symbol.is_defined_here else symbol
+
+
+def _symbol(symbol: Symbol, strings: _Strings) -> bytes:
+    return struct.pack(
+        "<IBBHQQ",
+        strings.add(symbol.name),  # st_name
+        symbol.bind << 4 | symbol.type,  # st_info
+        symbol.other,  # st_other
+        symbol.shndx,  # st_shndx
+        symbol.value,  # st_value
+        symbol.size,  # st_size
+    )
+
+
+def _rela(
+    name: str, relocations: tuple[Relocation, ...], numbers: _Numbers, symtab: int, into: int, flags: int
+) -> Section:
+    data = b"".join(
+        struct.pack(
+            "<QQq",
+            relocation.offset,  # r_offset
+            numbers.symbols[relocation.symbol] << 32 | relocation.type,  # r_info
+            relocation.addend,  # r_addend
+        )
+        for relocation in relocations
+    )
+    return _section(name, SHT_RELA, data, 8, flags=flags | SHF_INFO_LINK, entsize=24, link=symtab, info=into)
+
+
+def _file(sections: list[Section]) -> bytes:
+    names = _Strings()
+    name_offsets = [names.add(section.name) for section in sections]
+    name_offsets.append(names.add(".shstrtab"))
+    sections = [*sections, _section(".shstrtab", SHT_STRTAB, names.data(), 1)]
+    if len(sections) + 1 >= SHN_LORESERVE:
+        raise ValueError("more sections than e_shnum can hold; extended numbering is not written")
+    body = bytearray(EHDR_SIZE)
+    headers = [bytes(SHDR_SIZE)]
+    for section, name in zip(sections, name_offsets, strict=True):
+        align = max(section.addralign, 1)
+        body += bytes(-len(body) % align)
+        headers.append(_header(section, name, len(body)))
+        if section.type != SHT_NOBITS:
+            body += section.data
+    body += bytes(-len(body) % 8)
+    body[:EHDR_SIZE] = _ehdr(len(body), len(headers))
+    return bytes(body) + b"".join(headers)
+
+
+def _header(section: Section, name: int, offset: int) -> bytes:
+    return struct.pack(
+        "<IIQQQQIIQQ",
+        name,  # sh_name
+        section.type,  # sh_type
+        section.flags,  # sh_flags
+        0,  # sh_addr
+        offset,  # sh_offset
+        section.size,  # sh_size
+        section.link,  # sh_link
+        section.info,  # sh_info
+        section.addralign,  # sh_addralign
+        section.entsize,  # sh_entsize
+    )
+
+
+def _ehdr(section_headers: int, count: int) -> bytes:
+    return struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        b"\x7fELF\x02\x01\x01",  # e_ident: ELFCLASS64, ELFDATA2LSB, EV_CURRENT
+        1,  # e_type: ET_REL
+        EM_X86_64,  # e_machine
+        1,  # e_version
+        0,  # e_entry
+        0,  # e_phoff
+        section_headers,  # e_shoff
+        0,  # e_flags
+        EHDR_SIZE,  # e_ehsize
+        0,  # e_phentsize
+        0,  # e_phnum
+        SHDR_SIZE,  # e_shentsize
+        count,  # e_shnum
+        count - 1,  # e_shstrndx
+    )
