@@ -159,6 +159,11 @@ AMBIGUOUS_LOCAL = Kind(
     "Several static variables of one name could be meant, and taking the wrong one would share the wrong data.",
     "Give the new or moved variable a name of its own.",
 )
+INIT_REFERENCED = Kind(
+    "init-referenced",
+    "Changed code refers to something in memory that the kernel gave back after boot or module load.",
+    "Leave the reference out, or take the __init or __exit mark away in a function or variable of the patch's own.",
+)
 ENTRY_MALFORMED = Kind(
     "entry-malformed",
     "The section's contents do not have the shape that the target's own headers give them.",
@@ -169,4 +174,232 @@ SPECIAL_REFERENCE_UNSUPPORTED = Kind(
     "The kernel reads this entry when the live patch module is loaded, before the patched module's symbols can be "
     "resolved.",
     "Rewrite the changed code without it: static_key_enabled() for a static branch, a plain call for a static call.",
+)
+
+# --- kernel -------------------------------------------------------------------------------------------------------
+
+ARCHIVE_UNREACHABLE = Kind(
+    "archive-unreachable",
+    "The package archive could not be asked or did not answer.",
+    "Check the network and the apt sources, run 'sudo apt-get update', and run the same command again.",
+)
+KERNEL_NOT_OFFERED = Kind(
+    "kernel-not-offered",
+    "The configured apt archives do not hold this kernel's image, headers and source in exactly one version.",
+    "Pick one from 'suture kernel list', add an archive that keeps it (such as snapshot.debian.org) to the apt "
+    "sources, or give a tree you built with --kernel-dir.",
+)
+KERNEL_NOT_FETCHED = Kind(
+    "kernel-not-fetched",
+    "Its image, symbols and source are not on this host.",
+    "Run 'suture kernel fetch RELEASE' first.",
+)
+PACKAGE_CORRUPT = Kind(
+    "package-corrupt",
+    "The package is cut off, damaged, or not the one that the archive's signed index names.",
+    "Run the same command again to download it anew; if that does not help, the mirror is broken.",
+)
+PACKAGE_UNTRUSTED = Kind(
+    "package-untrusted",
+    "apt holds no valid signature for the archive that the package comes from, so it may be anything.",
+    "Install the archive's key as 'Signed-By' of its source, and run 'sudo apt-get update'.",
+)
+IMAGE_MALFORMED = Kind(
+    "image-malformed",
+    "The file is damaged, cut off, or not a kernel image for x86.",
+    "Get the image again: 'suture kernel fetch RELEASE', or build the tree again.",
+)
+ADDRESS_NOT_IN_IMAGE = Kind(
+    "address-not-in-image",
+    "No segment of the kernel image is loaded there.",
+    "The symbols and the image belong to different kernels; give those of one and the same build.",
+)
+KALLSYMS_MALFORMED = Kind(
+    "kallsyms-malformed",
+    "The file is not a list of kernel symbols: lines of address, type and name.",
+    "Give a kallsyms listing, a System.map, or an ELF file of the kernel with its symbol table.",
+)
+KALLSYMS_NOT_FOUND = Kind(
+    "kallsyms-not-found",
+    "Without its symbol table nothing in the image can be found by name.",
+    "Give a kernel that was built with CONFIG_KALLSYMS=y and CONFIG_KALLSYMS_ALL=y.",
+)
+CONFIG_MALFORMED = Kind(
+    "config-malformed",
+    "The file is not a kernel configuration.",
+    "Give the .config that the kernel was built with.",
+)
+SYMVERS_MALFORMED = Kind(
+    "symvers-malformed",
+    "The file is not a Module.symvers: lines of CRC, symbol, module, kind of export and namespace, with tabs between.",
+    "Give the Module.symvers that the kernel's build wrote.",
+)
+MODULE_MALFORMED = Kind(
+    "module-malformed",
+    "The module file is damaged or cut off.",
+    "Get the module file again: remove the target from the cache and run 'suture kernel fetch RELEASE'.",
+)
+MODULE_NOT_FOUND = Kind(
+    "module-not-found",
+    "The target has no such module, neither as a file nor built in.",
+    "Check its name with 'modinfo', and that this kernel's configuration builds it.",
+)
+TREE_INCOMPLETE = Kind(
+    "tree-incomplete",
+    "The directory is not a kernel tree that has been built to its end.",
+    "Build the kernel there first ('make'), and give the directory that it was built in.",
+)
+
+# --- workspace ----------------------------------------------------------------------------------------------------
+
+COMPILER_MISMATCH = Kind(
+    "compiler-mismatch",
+    "Only the compiler that built the target gives the code that is running there.",
+    "Install exactly that compiler and run the same command again.",
+)
+CONFIG_DIFFERS = Kind(
+    "config-differs",
+    "Code compiled with other options than the target's is not the code that is running there.",
+    "Install what these options depend on ('suture doctor' names it), or use the source the target was built from.",
+)
+SOURCE_MISSING = Kind(
+    "source-missing",
+    "A changed file can only be compiled from the source that the target was built from.",
+    "Fetch the target's source package: 'suture kernel fetch'.",
+)
+SOURCE_MISMATCH = Kind(
+    "source-mismatch",
+    "Code compiled from another source is not the code that is running there.",
+    "Give the source that the target was built from.",
+)
+SOURCE_DAMAGED = Kind(
+    "source-damaged",
+    "The source archive cannot be unpacked.",
+    "Delete it and fetch it again.",
+)
+WORKSPACE_FAILED = Kind(
+    "workspace-failed",
+    "The kernel's own build system could not prepare the source tree.",
+    "Mend what the message names ('suture doctor' lists the tools kbuild needs) and run the same command again.",
+)
+FILE_NOT_BUILT = Kind(
+    "file-not-built",
+    "The target holds no code from this file, so there is nothing that a live patch could replace.",
+    "Leave the file out of the patch, or choose a target whose configuration builds it.",
+)
+FILE_NOT_COMPILED_ALONE = Kind(
+    "file-not-compiled-alone",
+    "The file is not code of the running kernel proper but of something made with it (a boot stub, a vDSO, a tool).",
+    "Leave the file out of the patch: that code cannot be live patched.",
+)
+SHARED_OBJECT = Kind(
+    "shared-object",
+    "The file is linked into more than one module, and a live patch names one object for each function.",
+    "Nothing can be done yet: patch such a file by booting a new kernel.",
+)
+ORIGINAL_DOES_NOT_COMPILE = Kind(
+    "original-does-not-compile",
+    "The file as the target has it does not compile here, before any change.",
+    "Check that compiler and tools are the target's ('suture doctor').",
+)
+PATCH_DOES_NOT_COMPILE = Kind(
+    "patch-does-not-compile",
+    "The patched file does not compile; the compiler's message is shown.",
+    "Mend the patch. If it was written for another kernel version, backport it to the target's source.",
+)
+PATCH_DOES_NOT_APPLY = Kind(
+    "patch-does-not-apply",
+    "The target's source differs from the source the patch was made for.",
+    "Backport the patch to the target's source and make the diff again.",
+)
+PATCH_ALREADY_APPLIED = Kind(
+    "patch-already-applied",
+    "The target's source already contains this change.",
+    "Nothing is left to patch: the target has the fix.",
+)
+NO_CODE_CHANGE = Kind(
+    "no-code-change",
+    "Nothing in the patch changes code of this target.",
+    "Check that this is the right patch, and that it is meant for this architecture.",
+)
+ASSEMBLY_FILE = Kind(
+    "assembly-file",
+    "Functions written in assembly have no fentry call, so the kernel cannot redirect them.",
+    "Leave the file out of the patch, or make the change in the C code that calls it.",
+)
+BUILD_SYSTEM_CHANGED = Kind(
+    "build-system-changed",
+    "The change takes effect through the build of a whole kernel, not through the code of single functions.",
+    "Leave the file out of the patch and make the change in C code, or boot a new kernel.",
+)
+SOURCE_RENAMED = Kind(
+    "source-renamed",
+    "Code that moves to another file is compiled into another object; that cannot be compared function by function.",
+    "Make the change in the file where it is.",
+)
+SOURCE_REMOVED = Kind(
+    "source-removed",
+    "A live patch replaces functions; it cannot remove the code that a deleted file held.",
+    "Keep the file and change its functions.",
+)
+HEADER_USERS_UNKNOWN = Kind(
+    "header-users-unknown",
+    "Every object that includes a changed header has to be compiled again, and the list could not be made.",
+    "Mend what the message names, or make the change in C files only.",
+)
+MODULE_LINK_FAILED = Kind(
+    "module-link-failed",
+    "The kernel's own build system could not link the module; its message is shown.",
+    "Mend what the message names.",
+)
+
+# --- formats: diff ------------------------------------------------------------------------------------------------
+
+NOT_A_PATCH = Kind(
+    "not-a-patch",
+    "Suture reads unified diffs, as 'git diff', 'git format-patch' and 'diff -u' write them.",
+    "Make the diff again with one of these.",
+)
+PATCH_HAS_BINARY = Kind(
+    "patch-has-binary",
+    "A binary change has no lines that could be compiled.",
+    "Leave the file out of the patch.",
+)
+PATCH_PATH_ESCAPES = Kind(
+    "patch-path-escapes",
+    "A patch may only touch regular files inside the kernel tree.",
+    "Make the diff at the top of the kernel tree, or say how many path components to strip with --strip-level.",
+)
+PATCH_HAS_CRLF = Kind(
+    "patch-has-crlf",
+    "The patch has DOS line ends, which mail programs and editors add; the kernel's source has none.",
+    "Convert it ('sed -i s/\\\\r$// FILE') or save the mail's original text.",
+)
+
+# --- lab ----------------------------------------------------------------------------------------------------------
+
+LAB_BOOT_FAILED = Kind(
+    "lab-boot-failed",
+    "The target did not come up in the virtual machine; the last lines that it printed are shown.",
+    "See whether 'suture doctor' finds anything wrong with QEMU on this host, and give the boot more time.",
+)
+LAB_GUEST_DIED = Kind(
+    "lab-guest-died",
+    "The kernel in the virtual machine stopped; the last lines of its log are shown.",
+    "If this came with the live patch, the patch is not safe to load.",
+)
+LAB_DEADLINE = Kind(
+    "lab-deadline",
+    "The step did not end in the time it was given; the last lines of the kernel log are shown.",
+    "Give the step more time if it needs it; otherwise find out what it waits for.",
+)
+LAB_PUT_FAILED = Kind(
+    "lab-put-failed",
+    "The guest has all of its files in memory.",
+    "Give the machine more memory, or put in less.",
+)
+LAB_MODULE_MISSING = Kind(
+    "lab-module-missing",
+    "The module is neither among the target's module files nor built into its kernel.",
+    "Check its name with 'suture kernel show'.",
 )

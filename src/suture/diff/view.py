@@ -163,14 +163,11 @@ class View:
         if len(units) == 1 and units[0].start == 0:
             return units[0]
         position = bisect_right(self._starts[section], offset) - 1
-        while position >= 0:
-            unit = units[position]
-            if offset < unit.end or offset == unit.start:
-                return unit
-            if position == len(units) - 1 and offset == unit.end:
-                return unit
-            break
-        return None
+        if position < 0:
+            return None
+        unit = units[position]
+        is_end = position == len(units) - 1 and offset == unit.end
+        return unit if offset < unit.end or offset == unit.start or is_end else None
 
     def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
         """The relocations of ``[start, end)`` of a section, by offset."""

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which functions the patch changed, and whether it changed anything that no live patch can.
+
+Two functions are the same when their bytes are, outside relocated fields; when what the fields refer to is; and when
+their entries in the special sections are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from suture.diff.correlate import Correlation, correlate
+from suture.diff.locals import base, is_cold, is_private, parent
+from suture.diff.special import (
+    ALTINSTR_AUX,
+    ALTINSTRUCTIONS,
+    CARRIED_ALONG,
+    SECTIONS,
+    Entries,
+    Entry,
+    replacement,
+)
+from suture.diff.view import (
+    Reference,
+    Target,
+    ToAnonymous,
+    ToLiteral,
+    ToUnit,
+    Unit,
+    View,
+)
+from suture.elf.object import SHT_NOBITS, Section
+from suture.elf.relocations.x86_64 import TYPES
+from suture.errors import (
+    DATA_CHANGED,
+    FUNCTION_NOT_TRACEABLE,
+    INIT_FUNCTION_CHANGED,
+    NO_CODE_CHANGE,
+    SECTION_CHANGED,
+    Refusal,
+)
+
+ONCE_ONLY = (".init.", ".exit.", ".ref.", ".head.text", ".meminit.", ".devinit.", ".cpuinit.")
+"""Sections that are discarded, or run, before any live patch can be there (include/asm-generic/vmlinux.lds.h)."""
+
+DATA = (".data", ".bss", ".rodata", ".sbss", "__read_mostly")
+"""Sections in which a new variable is a variable and nothing more."""
+
+IGNORED = (".discard", ".comment", ".note", ".debug", ".symtab", ".strtab", ".shstrtab", ".rela", ".eh_frame", ".BTF")
+"""Not part of the running kernel, or made anew for the live patch module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two objects."""
+
+    view: View
+    entries: Entries
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the patch did to one object.
+
+    :ivar changed: patched functions (with the original of each) that differ, ``.cold`` parts left out.
+    :ivar new: functions that only the patched object has, ``.cold`` parts left out.
+    """
+
+    original: Side
+    patched: Side
+    correlation: Correlation
+    changed: tuple[tuple[Unit, Unit], ...]
+    new: tuple[Unit, ...]
+
+
+def compare(original: Side, patched: Side) -> Changes:
+    """Find what changed between two objects.
+
+    :raises Refusal: ``init-function-changed``, ``function-not-traceable``, ``data-changed``, ``section-changed``,
+        ``ambiguous-local``; ``no-code-change`` where nothing changed
+    """
+    correlation = correlate(original.view, patched.view)
+    comparison = Comparison(original, patched, correlation)
+    changed: dict[Unit, Unit] = {}
+    new = []
+    for unit in patched.view.units:
+        if not unit.is_function or not patched.view.section(unit).is_code:
+            continue
+        before = correlation.original.get(unit)
+        if before is None:
+            if not is_cold(unit.name):
+                new.append(unit)
+            elif (owner := _owner(patched.view, unit)) is not None and owner in correlation.original:
+                changed[owner] = correlation.original[owner]
+        elif not comparison.same_function(before, unit):
+            owner = _owner(patched.view, unit) if is_cold(unit.name) else unit
+            if owner is not None and owner in correlation.original:
+                changed[owner] = correlation.original[owner]
+    for unit in original.view.units:  # a .cold part that vanished
+        if is_cold(unit.name) and unit not in correlation.original.values():
+            for after, before in correlation.original.items():
+                if before.name == parent(unit.name):
+                    changed[after] = before
+    comparison.refuse_changed_data()
+    comparison.refuse_changed_sections()
+    if not changed and not new:
+        raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
+    for after, before in changed.items():
+        _refuse_unreachable(original, patched, before, after)
+    pairs = tuple((before, after) for after, before in changed.items())
+    return Changes(original, patched, correlation, pairs, tuple(new))
+
+
+def cold_part(view: View, unit: Unit) -> Unit | None:
+    """The ``.cold`` part of a function."""
+    return next(iter(view.by_name.get(f"{unit.name}.cold", ())), None)
+
+
+def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
+    """How much of a section without symbols a reference means.
+
+    ``.altinstr_aux`` holds one piece of code per ``static_cpu_has()``, entered at its start only
+    (arch/x86/include/asm/cpufeature.h), so it is cut where references lead; of any other section, all of it.
+    """
+    section = view.obj.sections[target.section]
+    if section.name != ALTINSTR_AUX:
+        return 0, section.size
+    starts = sorted(aux_starts(view, target.section))
+    following = [start for start in starts if start > target.offset]
+    return target.offset, following[0] if following else section.size
+
+
+def aux_starts(view: View, section: int) -> set[int]:
+    """The offsets in `section` that code refers to."""
+    return {
+        reference.target.offset
+        for index, holder in enumerate(view.obj.sections)
+        if holder.is_code and index != section and view.obj.relocations.get(index)
+        for unit in view.units_in(index)
+        for reference in view.references(unit)
+        if isinstance(reference.target, ToAnonymous) and reference.target.section == section
+    }
+
+
+class Comparison:
+    """Compares units of the two objects; remembers what it is comparing, so that circles of references end."""
+
+    def __init__(self, original: Side, patched: Side, correlation: Correlation) -> None:
+        self._original = original
+        self._patched = patched
+        self._correlation = correlation
+        self._assumed: set[tuple[int, int, int, int]] = set()
+
+    def same_function(self, before: Unit, after: Unit) -> bool:
+        mine, theirs = self._original.view, self._patched.view
+        return (
+            before.size == after.size
+            and _is_once_only(mine.section(before)) == _is_once_only(theirs.section(after))
+            and self._same_range((before.section, before.start, before.end), (after.section, after.start, after.end))
+        )
+
+    def same_data(self, before: Unit, after: Unit) -> bool:
+        mine, theirs = self._original.view.section(before), self._patched.view.section(after)
+        return (
+            before.size == after.size
+            and (mine.flags, mine.type == SHT_NOBITS) == (theirs.flags, theirs.type == SHT_NOBITS)
+            and self._same_range((before.section, before.start, before.end), (after.section, after.start, after.end))
+        )
+
+    def refuse_changed_data(self) -> None:
+        """:raises Refusal: ``data-changed``"""
+        for after, before in self._correlation.original.items():
+            if after.is_function or is_private(after.name) or not self._patched.view.section(after).is_allocated:
+                continue
+            if not self.same_data(before, after):
+                section = self._patched.view.section(after).name
+                size = f"{before.size} bytes" if before.size == after.size else f"{before.size} to {after.size} bytes"
+                raise Refusal(
+                    DATA_CHANGED,
+                    self._patched.view.obj.name,
+                    f"the patch changes the initial value of {base(after.name)} ({section}, {size})",
+                )
+
+    def refuse_changed_sections(self) -> None:
+        """Sections that are neither code, variables nor special must be as before.
+
+        :raises Refusal: ``section-changed``
+        """
+        mine, theirs = self._original.view, self._patched.view
+        indices = {section.name: index for index, section in enumerate(mine.obj.sections)}
+        names = {section.name for section in theirs.obj.sections}
+        for name, index in indices.items():
+            if _is_watched(mine.obj.sections[index]) and name not in names and mine.obj.sections[index].size:
+                raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch removes all entries of {name}")
+        for index, section in enumerate(theirs.obj.sections):
+            if not _is_watched(section) or not section.size:
+                continue
+            other = indices.get(section.name)
+            if other is None:
+                raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch brings a new section {section.name}")
+            size = mine.obj.sections[other].size
+            if size != section.size or not self._same_range((other, 0, size), (index, 0, size)):
+                raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch changes section {section.name}")
+
+    def _same_range(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        """:param before: section, start and end in the original; `after` the same in the patched object."""
+        key = (before[0], before[1], after[0], after[1])
+        if key in self._assumed:
+            return True
+        self._assumed.add(key)
+        same = self._same_bytes(before, after) and self._same_entries(before, after)
+        if not same:
+            self._assumed.discard(key)
+        return same
+
+    def _same_bytes(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        mine, theirs = self._original.view, self._patched.view
+        left, right = list(mine.references_in(*before)), list(theirs.references_in(*after))
+        return (
+            masked(_bytes(mine, *before), left) == masked(_bytes(theirs, *after), right)
+            and len(left) == len(right)
+            and all(self._same_reference(a, b) for a, b in zip(left, right, strict=True))
+        )
+
+    def _same_reference(self, before: Reference, after: Reference) -> bool:
+        return (before.offset, before.type) == (after.offset, after.type) and self._same_target(
+            before.target, after.target
+        )
+
+    def _same_target(self, before: Target, after: Target) -> bool:
+        match before, after:
+            case ToUnit(left, here), ToUnit(right, there):
+                return here == there and (self._correlation.has(left, right) or self._same_private(left, right))
+            case ToLiteral(_, left_bytes, here), ToLiteral(_, right_bytes, there):
+                return left_bytes[here:] == right_bytes[there:]
+            case ToAnonymous(), ToAnonymous():
+                return self._same_anonymous(before, after)
+        return before == after
+
+    def _same_private(self, before: Unit, after: Unit) -> bool:
+        return (
+            is_private(before.name)
+            and is_private(after.name)
+            and base(before.name) == base(after.name)
+            and self.same_data(before, after)
+        )
+
+    def _same_anonymous(self, before: ToAnonymous, after: ToAnonymous) -> bool:
+        mine, theirs = self._original.view, self._patched.view
+        if mine.obj.sections[before.section].name != theirs.obj.sections[after.section].name:
+            return False
+        left, right = anonymous_range(mine, before), anonymous_range(theirs, after)
+        return before.offset - left[0] == after.offset - right[0] and self._same_range(
+            (before.section, *left), (after.section, *right)
+        )
+
+    def _same_entries(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        if not self._original.view.obj.sections[before[0]].is_code:
+            return True
+        left, right = self._original.entries.within(*before), self._patched.entries.within(*after)
+        return len(left) == len(right) and all(
+            a.place - before[1] == b.place - after[1] and self._same_entry(a, b)
+            for a, b in zip(_sorted(left), _sorted(right), strict=True)
+        )
+
+    def _same_entry(self, before: Entry, after: Entry) -> bool:
+        if before.special != after.special:
+            return False
+        mine, theirs = self._original.view, self._patched.view
+        left = list(mine.references_in(before.section, before.start, before.end))
+        right = list(theirs.references_in(after.section, after.start, after.end))
+        data_left = _bytes(mine, before.section, before.start, before.end)
+        data_right = _bytes(theirs, after.section, after.start, after.end)
+        if masked(data_left, left) != masked(data_right, right) or len(left) != len(right):
+            return False
+        # The first reference is the place, which the caller has compared.
+        for a, b in zip(left[1:], right[1:], strict=True):
+            if before.special.name == ALTINSTRUCTIONS:
+                if not isinstance(a.target, ToAnonymous) or not isinstance(b.target, ToAnonymous):
+                    return False
+                here, there = replacement(mine, before, a.target), replacement(theirs, after, b.target)
+                if not self._same_range((a.target.section, *here), (b.target.section, *there)):
+                    return False
+            elif not self._same_reference(a, b):
+                return False
+        return True
+
+
+def masked(data: bytes, references: Iterable[Reference]) -> bytes:
+    """`data` with zeros in the relocated fields."""
+    result = bytearray(data)
+    for reference in references:
+        size = TYPES[reference.type].size
+        result[reference.offset : reference.offset + size] = bytes(size)
+    return bytes(result)
+
+
+def _bytes(view: View, section: int, start: int, end: int) -> bytes:
+    held = view.obj.sections[section]
+    return bytes(end - start) if held.type == SHT_NOBITS else held.data[start:end]
+
+
+def _sorted(entries: list[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: (entry.special.name, entry.place, entry.start))
+
+
+def _owner(view: View, cold: Unit) -> Unit | None:
+    return next(iter(view.by_name.get(parent(cold.name), ())), None)
+
+
+def _is_once_only(section: Section) -> bool:
+    return section.name.startswith(ONCE_ONLY)
+
+
+def _is_watched(section: Section) -> bool:
+    """Neither code nor a plain variable nor special: read by the kernel for a purpose of its own."""
+    known = CARRIED_ALONG | {special.name for special in SECTIONS}
+    return (
+        section.is_allocated
+        and not section.is_code
+        and not section.is_strings
+        and section.name not in known
+        and not section.name.startswith((*DATA, *IGNORED))
+    )
+
+
+def _refuse_unreachable(original: Side, patched: Side, before: Unit, after: Unit) -> None:
+    section = original.view.section(before)
+    if _is_once_only(section) or _is_once_only(patched.view.section(after)):
+        raise Refusal(INIT_FUNCTION_CHANGED, patched.view.obj.name, f"{after.name}() is in {section.name}")
+    hooks = ("__mcount_loc", "__patchable_function_entries")
+    entries = original.entries.within(before.section, before.start, before.end)
+    if not any(entry.special.name in hooks for entry in entries):
+        raise Refusal(FUNCTION_NOT_TRACEABLE, patched.view.obj.name, f"{after.name}() has no fentry call")

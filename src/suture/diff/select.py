@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Copy what changed, and all that it needs, out of the patched object.
+
+What a copied range refers to decides what comes along:
+
+- strings and unnamed constants are copied;
+- new functions and new or private data are copied, and what they need in turn;
+- calls between changed functions stay in the live patch;
+- everything else, the address of a replaced function included, stays the running kernel's own.  (A pointer to new code
+  that is stored somewhere would outlive the live patch; the old address leads to the new code while it is in force.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from suture.diff.compare import ONCE_ONLY, Changes, anonymous_range, cold_part
+from suture.diff.locals import is_private
+from suture.diff.special import (
+    ALTINSTR_AUX,
+    ALTINSTRUCTIONS,
+    ORC_UNWIND,
+    ORC_UNWIND_IP,
+    Entry,
+    SpecialSection,
+    replacement,
+)
+from suture.diff.view import (
+    Reference,
+    ToAbsolute,
+    ToAnonymous,
+    ToLiteral,
+    ToUndefined,
+    ToUnit,
+    Unit,
+    View,
+)
+from suture.elf.object import (
+    SHF_WRITE,
+    SHN_ABS,
+    SHN_UNDEF,
+    SHT_NOBITS,
+    STB_GLOBAL,
+    STB_LOCAL,
+    STT_FUNC,
+    STT_NOTYPE,
+    STT_OBJECT,
+    STT_SECTION,
+    ObjectFile,
+    Relocation,
+    Section,
+    Symbol,
+)
+from suture.errors import (
+    INIT_REFERENCED,
+    SECTION_CHANGED,
+    SPECIAL_REFERENCE_UNSUPPORTED,
+    SYMBOL_UNSUPPORTED,
+    Refusal,
+)
+from suture.model import VMLINUX, ExternalSymbol
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A symbol of the core kernel that a module may link against."""
+
+    name: str
+
+
+Outside = Exported | ExternalSymbol
+
+
+class Resolver(Protocol):
+    """Says how a live patch reaches what stays in the running kernel."""
+
+    def defined(self, unit: Unit) -> Outside:
+        """A unit of the original object."""
+
+    def undefined(self, name: str) -> Outside:
+        """A symbol that another object of the kernel defines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """:ivar original: the function that is replaced.
+    :ivar symbol: index of the new code's symbol in the output object.
+    """
+
+    original: Unit
+    symbol: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputObject:
+    """Only what changed, ready to link.
+
+    :ivar objname: the object that the source file belongs to.
+    :ivar replaced: the functions that it replaces.
+    :ivar new: names of functions that are new or became functions of their own.
+    :ivar outside: name of an undefined symbol in `obj` -> what it stands for.
+    """
+
+    objname: str
+    obj: ObjectFile
+    replaced: tuple[Replacement, ...]
+    new: tuple[str, ...]
+    outside: dict[str, Outside]
+
+
+def select(changes: Changes, objname: str, resolver: Resolver) -> OutputObject:
+    """Cut the changed functions out.
+
+    :param objname: the object that the source file belongs to.
+    :raises Refusal: ``init-referenced``, ``section-changed``, ``symbol-unsupported``, ``special-reference-unsupported``,
+        and what `resolver` raises
+    """
+    return _Selection(changes, objname, resolver).run()
+
+
+@dataclass(slots=True)
+class _Out:
+    """A section under construction."""
+
+    name: str
+    type: int
+    flags: int
+    align: int
+    entsize: int
+    data: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    relocations: list[Relocation] = field(default_factory=list)
+
+    def append(self, data: bytes, align: int = 1) -> int:
+        """:return: the offset that `data` came to stand at."""
+        self.data += bytes(-len(self.data) % max(align, 1))
+        start = len(self.data)
+        self.data += data
+        self.size = len(self.data)
+        return start
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A range of the patched object that went to offset `base` of output section `out`; its references are to be made.
+
+    :ivar special: whose entry it is, where it is one.
+    """
+
+    section: int
+    start: int
+    end: int
+    out: int
+    base: int
+    special: SpecialSection | None = None
+    entry: Entry | None = None
+
+
+class _Selection:
+    def __init__(self, changes: Changes, objname: str, resolver: Resolver) -> None:
+        self._changes = changes
+        self._objname = objname
+        self._resolver = resolver
+        self._view: View = changes.patched.view
+        self._original_of = changes.correlation.original
+        self._replaced = {after: before for before, after in changes.changed}
+        self._outs: list[_Out] = []
+        self._symbols: list[Symbol] = [Symbol("", 0, 0, 0, 0, SHN_UNDEF)]
+        self._copied: dict[Unit, int] = {}  # unit -> symbol
+        self._pooled: dict[tuple[str, bytes], int] = {}  # section and content -> offset
+        self._pieces: dict[tuple[int, int, int], tuple[int, int]] = {}  # range -> output section, base
+        self._section_symbols: dict[int, int] = {}
+        self._outside: dict[str, Outside] = {}
+        self._undefined: dict[str, int] = {}
+        self._todo: deque[_Copy] = deque()
+
+    def run(self) -> OutputObject:
+        for _, unit in self._changes.changed:
+            self._copy_function(unit)
+        while self._todo:
+            copy = self._todo.popleft()
+            self._make_references(copy)
+            if copy.special is None and self._view.obj.sections[copy.section].is_code:
+                self._copy_entries(copy)
+        sections = (
+            Section("", 0, 0, b"", 0),
+            *(Section(o.name, o.type, o.flags, bytes(o.data), o.size, o.align, o.entsize) for o in self._outs),
+        )
+        relocations = {
+            index: tuple(sorted(out.relocations, key=lambda r: r.offset))
+            for index, out in enumerate(self._outs, start=1)
+            if out.relocations
+        }
+        return OutputObject(
+            objname=self._objname,
+            obj=ObjectFile(self._view.obj.name, sections, tuple(self._symbols), relocations),
+            replaced=tuple(Replacement(before, self._copied[after]) for after, before in self._replaced.items()),
+            new=tuple(u.name for u in self._copied if u.is_function and u not in self._original_of),
+            outside=self._outside,
+        )
+
+    # --- copying
+
+    def _copy_function(self, unit: Unit) -> int:
+        symbol = self._copy_unit(unit, STT_FUNC)
+        cold = cold_part(self._view, unit)
+        if cold is not None and cold not in self._copied:
+            self._copy_unit(cold, STT_FUNC)
+        return symbol
+
+    def _copy_unit(self, unit: Unit, type: int) -> int:
+        section = self._view.section(unit)
+        where = f"{self._view.obj.name}: {unit.name}"
+        if section.name.startswith(ONCE_ONLY):
+            raise Refusal(INIT_REFERENCED, where, f"is in {section.name}")
+        if not section.is_allocated:
+            raise Refusal(SECTION_CHANGED, where, f"is new in {section.name}")
+        alone = unit.start == 0 and unit.end == section.size
+        name = section.name if alone or not unit.is_function else f".text.{unit.name}"
+        out = _Out(name, section.type, section.flags, section.addralign, section.entsize)
+        if section.type == SHT_NOBITS:
+            out.size = unit.size
+        else:
+            out.append(self._view.data(unit))
+        index = self._add_section(out)
+        self._copied[unit] = self._add_symbol(Symbol(unit.name, 0, unit.size, type, STB_LOCAL, index))
+        self._todo.append(_Copy(unit.section, unit.start, unit.end, index, 0))
+        return self._copied[unit]
+
+    def _copy_entries(self, copy: _Copy) -> None:
+        """The special section entries about code that was copied."""
+        for entry in self._changes.patched.entries.within(copy.section, copy.start, copy.end):
+            section = self._view.obj.sections[entry.section]
+            out = self._pool(section.name, section)
+            base = self._outs[out - 1].append(section.data[entry.start : entry.end])
+            self._todo.append(_Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry))
+            if entry.special.name == ORC_UNWIND_IP:
+                self._copy_orc(entry)
+
+    def _copy_orc(self, entry: Entry) -> None:
+        """``.orc_unwind`` has one ``struct orc_entry`` for each s32 of ``.orc_unwind_ip``, in the same order."""
+        index = self._view.obj.section_named(ORC_UNWIND)
+        if index is None:
+            raise Refusal(SYMBOL_UNSUPPORTED, self._view.obj.name, f"has {ORC_UNWIND_IP} without {ORC_UNWIND}")
+        section = self._view.obj.sections[index]
+        count = self._view.obj.sections[entry.section].size // 4
+        size = section.size // count
+        position = entry.start // 4 * size
+        self._outs[self._pool(section.name, section) - 1].append(section.data[position : position + size])
+
+    def _copy_piece(self, section: int, start: int, end: int, special: SpecialSection | None) -> tuple[int, int]:
+        """Unnamed contents; pieces of one section are collected in one.
+
+        :return: output section and offset in it.
+        """
+        key = (section, start, end)
+        if key not in self._pieces:
+            held = self._view.obj.sections[section]
+            out = self._pool(held.name, held)
+            base = self._outs[out - 1].append(held.data[start:end], held.addralign)
+            self._pieces[key] = out, base
+            self._todo.append(_Copy(section, start, end, out, base, special))
+        return self._pieces[key]
+
+    # --- references
+
+    def _make_references(self, copy: _Copy) -> None:
+        references = list(self._view.references_in(copy.section, copy.start, copy.end))
+        for position, reference in enumerate(references):
+            is_place = copy.entry is not None and position == 0
+            symbol, offset = self._destination(copy, reference, is_place)
+            self._outs[copy.out - 1].relocations.append(
+                Relocation(copy.base + reference.offset, reference.type, symbol, offset - reference.bias)
+            )
+
+    def _destination(self, copy: _Copy, reference: Reference, is_place: bool) -> tuple[int, int]:
+        """:return: symbol index in the output, and offset from it."""
+        match reference.target:
+            case ToLiteral(section, content, offset):
+                return self._literal(section, content, offset)
+            case ToAnonymous() as target:
+                return self._anonymous(copy, target)
+            case ToAbsolute(value):
+                return self._add_symbol(Symbol("", 0, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS)), value
+            case ToUndefined(name, offset):
+                return self._reach(copy, self._resolver.undefined(name)), offset
+            case ToUnit(unit, offset):
+                return self._unit(copy, unit, reference, is_place), offset
+
+    def _unit(self, copy: _Copy, unit: Unit, reference: Reference, is_place: bool) -> int:
+        original = self._original_of.get(unit)
+        if unit.is_function:
+            stays_inside = is_place or copy.special is not None or reference.is_branch or unit not in self._replaced
+            if unit in self._copied and (stays_inside or self._holds(copy, unit)):
+                return self._copied[unit]
+            if original is None:
+                return self._copy_function(unit)
+        elif unit in self._copied:
+            return self._copied[unit]
+        elif original is None or is_private(unit.name):
+            return self._copy_unit(unit, STT_OBJECT)
+        if original is None or self._changes.original.view.section(original).name.startswith(ONCE_ONLY):
+            where = f"{self._view.obj.name}: {unit.name}"
+            raise Refusal(INIT_REFERENCED, where, f"is in {self._view.section(unit).name}")
+        return self._reach(copy, self._resolver.defined(original))
+
+    def _holds(self, copy: _Copy, unit: Unit) -> bool:
+        """The copied range is part of `unit` itself: a label in it, not its address, is meant."""
+        return copy.section == unit.section and unit.start <= copy.start < unit.end
+
+    def _anonymous(self, copy: _Copy, target: ToAnonymous) -> tuple[int, int]:
+        view = self._view
+        section = view.obj.sections[target.section]
+        if section.flags & SHF_WRITE:
+            place = f"{section.name}+{target.offset:#x}"
+            raise Refusal(SYMBOL_UNSUPPORTED, f"{view.obj.name}: {place}", "is variable data that no symbol names")
+        special = copy.special
+        if copy.entry is not None and copy.special is not None and copy.special.name == ALTINSTRUCTIONS:
+            start, end = replacement(view, copy.entry, target)
+        else:
+            start, end = anonymous_range(view, target)
+            special = special if section.name == ALTINSTR_AUX else None
+        out, base = self._copy_piece(target.section, start, end, special)
+        return self._section_symbol(out), base + target.offset - start
+
+    def _literal(self, section: int, content: bytes, offset: int) -> tuple[int, int]:
+        held = self._view.obj.sections[section]
+        name = f".rodata.str{held.entsize}.{held.addralign}" if held.is_strings else f".rodata.cst{held.entsize}"
+        out = self._pool(name, held)
+        key = (name, content)
+        if key not in self._pooled:
+            self._pooled[key] = self._outs[out - 1].append(content, held.addralign)
+        return self._section_symbol(out), self._pooled[key] + offset
+
+    def _reach(self, copy: _Copy, outside: Outside) -> int:
+        name = outside.name if isinstance(outside, Exported) else f"{self._objname}:{outside}"
+        if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX and self._reads_early(copy):
+            raise Refusal(
+                SPECIAL_REFERENCE_UNSUPPORTED,
+                self._view.obj.name,
+                f"changed code has an entry in {copy.special.name if copy.special else ALTINSTRUCTIONS} "
+                f"that refers to {outside.name} in module {outside.objname}",
+            )
+        self._outside[name] = outside
+        if name not in self._undefined:
+            self._undefined[name] = self._add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+        return self._undefined[name]
+
+    def _reads_early(self, copy: _Copy) -> bool:
+        return copy.special is not None and copy.special.reads_early
+
+    # --- the output object
+
+    def _pool(self, name: str, like: Section) -> int:
+        """The one output section of that name that collects pieces."""
+        for index, out in enumerate(self._outs, start=1):
+            if out.name == name:
+                return index
+        return self._add_section(_Out(name, like.type, like.flags, like.addralign, like.entsize))
+
+    def _add_section(self, out: _Out) -> int:
+        self._outs.append(out)
+        return len(self._outs)
+
+    def _section_symbol(self, out: int) -> int:
+        if out not in self._section_symbols:
+            self._section_symbols[out] = self._add_symbol(Symbol("", 0, 0, STT_SECTION, STB_LOCAL, out))
+        return self._section_symbols[out]
+
+    def _add_symbol(self, symbol: Symbol) -> int:
+        self._symbols.append(symbol)
+        return len(self._symbols) - 1
+

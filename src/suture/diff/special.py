@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sections whose entries describe places in code, and which the kernel walks when it loads a module.
+
+An entry belongs to the code that its first field points at, and goes where that code goes.  One row of `SECTIONS` per
+section; a new one is a new row.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from suture.diff.view import Target, ToAnonymous, ToUnit, View
+from suture.errors import ENTRY_MALFORMED, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialSection:
+    """:ivar struct: the kernel's type of an entry, whose size the target gives; "" where `size` is known for good.
+    :ivar size: of an entry, bytes; 0 where it is the target's to say.
+    :ivar reads_early: the kernel follows its references when it loads the module, so that symbols of a module which is
+        not loaded yet are out of its reach.
+    """
+
+    name: str
+    struct: str = ""
+    size: int = 0
+    reads_early: bool = False
+
+
+SECTIONS: tuple[SpecialSection, ...] = (
+    # arch/x86/include/asm/alternative.h; the replacement's own references are copied into the code at load
+    SpecialSection(".altinstructions", struct="alt_instr", reads_early=True),
+    # include/asm-generic/bug.h
+    SpecialSection("__bug_table", struct="bug_entry"),
+    # arch/x86/include/asm/extable.h
+    SpecialSection("__ex_table", struct="exception_table_entry"),
+    # include/linux/jump_label.h; jump_label_add_module() follows the key
+    SpecialSection("__jump_table", struct="jump_entry", reads_early=True),
+    # include/linux/static_call_types.h; static_call_add_module() follows the key
+    SpecialSection(".static_call_sites", struct="static_call_site", reads_early=True),
+    # arch/x86/include/asm/paravirt_types.h (until 6.8)
+    SpecialSection(".parainstructions", struct="paravirt_patch_site"),
+    # arch/x86/include/asm/alternative.h: LOCK_PREFIX_HERE, one s32 each
+    SpecialSection(".smp_locks", size=4),
+    # tools/objtool/check.c: create_return_sites_sections(), create_retpoline_sites_sections(), ...: one s32 each
+    SpecialSection(".return_sites", size=4),
+    SpecialSection(".retpoline_sites", size=4),
+    SpecialSection(".call_sites", size=4),
+    SpecialSection(".ibt_endbr_seal", size=4),
+    # include/asm-generic/vmlinux.lds.h: MCOUNT_CALLS, one address each
+    SpecialSection("__mcount_loc", size=8),
+    SpecialSection("__patchable_function_entries", size=8),
+    # tools/objtool/orc_gen.c: .orc_unwind runs parallel to it
+    SpecialSection(".orc_unwind_ip", size=4),
+)
+
+STRUCTS: Mapping[str, str] = {special.name: special.struct for special in SECTIONS if special.struct}
+"""Section name -> the struct whose size its entries have, for whoever looks the sizes up."""
+
+ORC_UNWIND, ORC_UNWIND_IP = ".orc_unwind", ".orc_unwind_ip"
+
+CARRIED_ALONG = {ORC_UNWIND, ".altinstr_replacement", ".altinstr_aux", ".orc_header"}
+"""Sections that hold nothing of their own: what they contain goes with the entries or code that refer to it."""
+
+ALTINSTRUCTIONS, ALTINSTR_AUX = ".altinstructions", ".altinstr_aux"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``[start, end)`` of special section `section`, about the code at `place` of section `code`."""
+
+    special: SpecialSection
+    section: int
+    start: int
+    end: int
+    code: int
+    place: int
+
+
+class Entries:
+    """All entries of the special sections of one object, found by the code they are about.
+
+    :param sizes: section name -> entry size in bytes, for the sections in `STRUCTS`.
+    :raises Refusal: ``entry-malformed``
+    """
+
+    def __init__(self, view: View, sizes: Mapping[str, int]) -> None:
+        self._by_code: dict[int, list[Entry]] = defaultdict(list)
+        self._view = view
+        specials = {special.name: special for special in SECTIONS}
+        for index, section in enumerate(view.obj.sections):
+            if section.name in specials:
+                for entry in _read(view, index, specials[section.name], sizes):
+                    self._by_code[entry.code].append(entry)
+        for entries in self._by_code.values():
+            entries.sort(key=lambda entry: entry.place)
+
+    def within(self, code: int, start: int, end: int) -> list[Entry]:
+        """The entries about ``[start, end)`` of code section `code`, by place.
+
+        The end of a section is its last code's: ORC marks it.
+        """
+        entries = self._by_code.get(code, [])
+        if end == self._view.obj.sections[code].size:
+            end += 1
+        first = bisect_left(entries, start, key=lambda entry: entry.place)
+        last = bisect_left(entries, end, lo=first, key=lambda entry: entry.place)
+        return entries[first:last]
+
+
+def replacement(view: View, entry: Entry, target: ToAnonymous) -> tuple[int, int]:
+    """The range of ``.altinstr_replacement`` that a ``struct alt_instr`` names: its last byte is the length."""
+    length = view.obj.sections[entry.section].data[entry.end - 1]
+    return target.offset, target.offset + length
+
+
+def _read(view: View, index: int, special: SpecialSection, sizes: Mapping[str, int]) -> list[Entry]:
+    section = view.obj.sections[index]
+    size = special.size or sizes.get(special.name, 0)
+    if not size:
+        raise Refusal(ENTRY_MALFORMED, f"{view.obj.name}: {special.name}", f"the size of struct {special.struct} is not known")
+    if section.size % size:
+        raise Refusal(ENTRY_MALFORMED, f"{view.obj.name}: {special.name}", f"{section.size} bytes are no multiple of {size}")
+    found = []
+    for start in range(0, section.size, size):
+        first = next(view.references_in(index, start, start + size), None)
+        place = _place(first.target) if first is not None and first.offset == 0 else None
+        if place is None:
+            raise Refusal(ENTRY_MALFORMED, f"{view.obj.name}: {special.name}+{start:#x}", "does not point at code")
+        found.append(Entry(special, index, start, start + size, *place))
+    return found
+
+
+def _place(target: Target) -> tuple[int, int] | None:
+    match target:
+        case ToUnit(unit, offset):
+            return unit.section, unit.start + offset
+        case ToAnonymous(section, offset):
+            return section, offset
+        case _:
+            return None
