@@ -398,8 +398,26 @@ LAB_PUT_FAILED = Kind(
     "The guest has all of its files in memory.",
     "Give the machine more memory, or put in less.",
 )
-LAB_MODULE_MISSING = Kind(
-    "lab-module-missing",
-    "The module is neither among the target's module files nor built into its kernel.",
-    "Check its name with 'suture kernel show'.",
+
+# --- verify -------------------------------------------------------------------------------------------------------
+
+PRE_IMAGE_MISMATCH = Kind(
+    "pre-image-mismatch",
+    "What the source compiles to is not what this kernel runs, so a change to it would not be the change that was meant.",
+    "Check that source version, configuration and compiler are the target's: 'suture kernel show R', 'suture doctor'.",
+)
+FUNCTION_NOT_IN_KERNEL = Kind(
+    "function-not-in-kernel",
+    "The shipped kernel does not hold this code: the file is not built into it, or something overrides it.",
+    "Leave that part of the patch out for this kernel.",
+)
+SYMBOL_AMBIGUOUS = Kind(
+    "symbol-ambiguous",
+    "Several symbols of this name are in the kernel and nothing shows which one is meant.",
+    "Reach it through a function of the same file that already uses it, or through a symbol with a name of its own.",
+)
+SYMBOL_NOT_FOUND = Kind(
+    "symbol-not-found",
+    "A live patch can only refer to what the running kernel lists in its symbol table.",
+    "Use something else that the kernel has, or bring a definition along in the patch.",
 )

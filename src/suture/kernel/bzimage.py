@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A bootable x86 image (``vmlinuz``, bzImage) taken apart: the ELF file that the boot code would decompress.
+
+The image is a setup header, boot code, and the compressed payload, which is ``vmlinux`` without its symbols
+(``arch/x86/boot/compressed/Makefile: vmlinux.bin``).  Where the payload lies is in the setup header
+(``Documentation/arch/x86/boot.rst``); how it is compressed shows in its first bytes; the last four bytes of the
+payload are its decompressed size, little-endian, for every compression (``scripts/Makefile.lib: size_append``; gzip's
+own trailer happens to have that form).
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import lz4.block  # type: ignore[import-untyped]
+import zstandard
+
+from suture.errors import COMMAND_FAILED, IMAGE_MALFORMED, Refusal
+from suture.host import run
+
+SETUP_SECTS = 0x1F1
+BOOT_FLAG = 0x1FE
+HEADER_MAGIC = 0x202
+PROTOCOL_VERSION = 0x206
+PAYLOAD_OFFSET = 0x248
+PAYLOAD_LENGTH = 0x24C
+SETUP_HEADER_END = 0x250
+
+FIRST_PROTOCOL_WITH_PAYLOAD = 0x0208
+SECTOR = 512
+
+LZ4_LEGACY_BLOCK = 8 << 20
+"""lz4's ``LEGACY_BLOCKSIZE``: what one block of the legacy frame decompresses to at most."""
+
+ELF_MAGIC = b"\x7fELF"
+
+
+class _Damaged(Exception):
+    """The payload cannot be decompressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    data: bytes
+    size: int
+    """of the decompressed kernel, as the build recorded it"""
+
+
+def decompress(vmlinuz: bytes, where: str) -> bytes:
+    """The ELF file inside a bzImage.
+
+    :param where: the image's path, for the message.
+    :raises Refusal: ``image-malformed``, ``tool-missing`` (lzop, for an image that was packed with it)
+    """
+    payload = _payload(vmlinuz, where)
+    known = next((known for known in COMPRESSIONS if payload.data.startswith(known[0])), None)
+    if known is None:
+        raise Refusal(
+            IMAGE_MALFORMED, where, f"its payload begins with {payload.data[:6].hex(' ')}, no known compression"
+        )
+    _, name, unpack = known
+    try:
+        kernel = unpack(payload)
+    except (_Damaged, lzma.LZMAError, zlib.error, zstandard.ZstdError, EOFError, OSError, ValueError) as error:
+        raise Refusal(IMAGE_MALFORMED, where, f"its {name} payload cannot be decompressed ({error})") from error
+    if len(kernel) != payload.size:
+        raise Refusal(
+            IMAGE_MALFORMED,
+            where,
+            f"its {name} payload decompresses to {len(kernel):,} bytes where {payload.size:,} were packed",
+        )
+    if not kernel.startswith(ELF_MAGIC):
+        raise Refusal(IMAGE_MALFORMED, where, f"its {name} payload is not an ELF file")
+    return kernel
+
+
+def is_bzimage(head: bytes) -> bool:
+    """Whether a file that begins so has an x86 setup header."""
+    return head[HEADER_MAGIC : HEADER_MAGIC + 4] == b"HdrS" and head[BOOT_FLAG : BOOT_FLAG + 2] == b"\x55\xaa"
+
+
+def _payload(image: bytes, where: str) -> _Payload:
+    if len(image) < SETUP_HEADER_END or not is_bzimage(image[:SETUP_HEADER_END]):
+        raise Refusal(IMAGE_MALFORMED, where, "it has no x86 boot header")
+    (protocol,) = struct.unpack_from("<H", image, PROTOCOL_VERSION)
+    if protocol < FIRST_PROTOCOL_WITH_PAYLOAD:
+        raise Refusal(IMAGE_MALFORMED, where, f"its boot protocol {protocol:#06x} does not say where the payload is")
+    # boot.rst: for backwards compatibility, a setup_sects of 0 means 4.
+    sectors = image[SETUP_SECTS] or 4
+    offset, length = struct.unpack_from("<II", image, PAYLOAD_OFFSET)
+    start = (sectors + 1) * SECTOR + offset
+    if length <= 4 or start + length > len(image):
+        raise Refusal(
+            IMAGE_MALFORMED,
+            where,
+            f"its payload should end at byte {start + length:,}, and the file at {len(image):,}",
+        )
+    data = image[start : start + length]
+    (size,) = struct.unpack_from("<I", data, length - 4)
+    return _Payload(data, size)
+
+
+# Each takes one stream from the front and leaves what follows it (the appended size) alone.
+
+
+def _gzip(payload: _Payload) -> bytes:
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(payload.data, payload.size + 1)
+
+
+def _bzip2(payload: _Payload) -> bytes:
+    return bz2.BZ2Decompressor().decompress(payload.data, payload.size + 1)
+
+
+def _xz(payload: _Payload) -> bytes:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(payload.data, payload.size + 1)
+
+
+def _lzma(payload: _Payload) -> bytes:
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(payload.data, payload.size + 1)
+
+
+def _zstd(payload: _Payload) -> bytes:
+    # Without a limit of its own the library refuses the 128 MiB window of 'zstd --ultra -22' (Makefile.lib: zstd22).
+    return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj().decompress(payload.data)
+
+
+def _lz4(payload: _Payload) -> bytes:
+    """The legacy frame: a magic number, then blocks of a 32-bit length and as many bytes (``lib/decompress_unlz4.c``).
+
+    It has no end mark; the appended size stands where the next length would.
+    """
+    data, position, end = payload.data, 4, len(payload.data) - 4
+    blocks = []
+    while position < end:
+        if position + 4 > end:
+            raise _Damaged("a block's length is cut off")
+        (length,) = struct.unpack_from("<I", data, position)
+        position += 4
+        if position + length > end:
+            raise _Damaged("a block is cut off")
+        try:
+            blocks.append(lz4.block.decompress(data[position : position + length], LZ4_LEGACY_BLOCK))
+        except lz4.block.LZ4BlockError as error:
+            raise _Damaged(str(error)) from error
+        position += length
+    return b"".join(blocks)
+
+
+def _lzo(payload: _Payload) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="suture-lzo-") as directory:
+        packed, unpacked = Path(directory, "vmlinux.lzo"), Path(directory, "vmlinux")
+        packed.write_bytes(payload.data[:-4])
+        try:
+            run.check(["lzop", "--decompress", "--output", unpacked, packed])
+        except Refusal as error:
+            if error.kind is COMMAND_FAILED:
+                raise _Damaged("; ".join(error.evidence)) from error
+            raise
+        return unpacked.read_bytes()
+
+
+COMPRESSIONS: tuple[tuple[bytes, str, Callable[[_Payload], bytes]], ...] = (
+    (b"\x1f\x8b", "gzip", _gzip),
+    (b"BZh", "bzip2", _bzip2),
+    (b"\xfd7zXZ\x00", "xz", _xz),
+    (b"\x5d\x00\x00", "lzma", _lzma),
+    (b"\x28\xb5\x2f\xfd", "zstd", _zstd),
+    (b"\x02\x21\x4c\x18", "lz4", _lz4),
+    (b"\x89LZO\x00\r\n\x1a\n", "lzo", _lzo),
+)
+"""The ``CONFIG_KERNEL_*`` compressions, by the first bytes of their payload (``lib/decompress.c``)."""

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Just enough of 64-bit little-endian ELF to find our way in a linked kernel: segments, sections, the symbol table.
+
+A kernel image has no relocations to understand, but tens of megabytes and a hundred thousand symbols, so it is read
+through a memory map and in bulk.  Field order is that of elf(5).
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Bytes = bytes | mmap.mmap
+
+HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+SEGMENT = struct.Struct("<IIQQQQQQ")
+SECTION = struct.Struct("<IIQQQQIIQQ")
+SYMBOL = struct.Struct("<IBBHQQ")
+
+IDENT = b"\x7fELF\x02\x01\x01"
+"""64-bit, little-endian, version 1."""
+EM_X86_64 = 62
+PT_LOAD = 1
+SHT_SYMTAB = 2
+SHT_NOBITS = 8
+SHF_WRITE = 1
+SHF_ALLOC = 2
+SHF_EXECINSTR = 4
+
+
+class Malformed(ValueError):
+    """What is wrong with the file, for a message; the caller knows which file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A ``PT_LOAD`` program header: `file_size` bytes at `offset` of the file appear at `address`, then zeroes."""
+
+    offset: int
+    address: int
+    file_size: int
+    memory_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    name: str
+    type: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    segments: tuple[Segment, ...]
+    sections: tuple[Section, ...]
+
+
+def layout(data: Bytes) -> Layout:
+    """Segments and sections of an x86-64 ELF file, each of which lies wholly inside it.
+
+    :raises Malformed: it is not one, or a header points outside the file.
+    """
+    if len(data) < HEADER.size or data[: len(IDENT)] != IDENT:
+        raise Malformed("it is not a 64-bit little-endian ELF file")
+    (_, _, machine, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = HEADER.unpack(
+        data[: HEADER.size]
+    )
+    if machine != EM_X86_64:
+        raise Malformed(f"it is made for ELF machine {machine}, not for x86-64 ({EM_X86_64})")
+    return Layout(tuple(_segments(data, phoff, phentsize, phnum)), _sections(data, shoff, shentsize, shnum, shstrndx))
+
+
+def contents(data: Bytes, section: Section) -> bytes:
+    """A section's bytes; none for one without (``SHT_NOBITS``)."""
+    return b"" if section.type == SHT_NOBITS else data[section.offset : section.offset + section.size]
+
+
+def string(table: bytes, offset: int) -> str:
+    """The string at `offset` of a string table.
+
+    :raises Malformed: it begins outside the table or does not end in it.
+    """
+    end = table.find(b"\0", offset)
+    if end < 0:
+        raise Malformed(f"a name lies outside its string table (at {offset:#x})")
+    return table[offset:end].decode("ascii", "replace")
+
+
+def _segments(data: Bytes, offset: int, entry_size: int, count: int) -> Iterator[Segment]:
+    _inside(data, offset, entry_size * count, "program headers")
+    if count and entry_size != SEGMENT.size:
+        raise Malformed(f"its program headers have {entry_size} bytes each, not {SEGMENT.size}")
+    table = data[offset : offset + entry_size * count]
+    for kind, _, start, address, _, file_size, memory_size, _ in SEGMENT.iter_unpack(table):
+        if kind == PT_LOAD:
+            _inside(data, start, file_size, f"the segment for {address:#x}")
+            yield Segment(start, address, file_size, memory_size)
+
+
+def _sections(data: Bytes, offset: int, entry_size: int, count: int, names: int) -> tuple[Section, ...]:
+    if count == 0:
+        return ()
+    if entry_size != SECTION.size:
+        raise Malformed(f"its section headers have {entry_size} bytes each, not {SECTION.size}")
+    _inside(data, offset, entry_size * count, "section headers")
+    headers = list(SECTION.iter_unpack(data[offset : offset + entry_size * count]))
+    if names >= count:
+        raise Malformed("its section names are missing")
+    _, _, _, _, strings_offset, strings_size, *_ = headers[names]
+    _inside(data, strings_offset, strings_size, "section names")
+    strings = data[strings_offset : strings_offset + strings_size]
+    sections = []
+    for name, kind, flags, address, start, size, link, *_ in headers:
+        if kind not in (0, SHT_NOBITS):
+            _inside(data, start, size, "a section")
+        sections.append(Section(string(strings, name), kind, flags, address, start, size, link))
+    return tuple(sections)
+
+
+def _inside(data: Bytes, offset: int, size: int, what: str) -> None:
+    if offset + size > len(data):
+        raise Malformed(f"{what} should end at byte {offset + size:,}, and the file at {len(data):,}")

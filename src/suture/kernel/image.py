@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's code and data as they are shipped: bytes at the addresses the kernel was linked for.
+
+It is the state before boot: alternatives, jump labels, static calls and fentry sites are as the build left them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.errors import ADDRESS_NOT_IN_IMAGE, FILE_UNREADABLE, IMAGE_MALFORMED, Refusal
+from suture.kernel import elf64
+from suture.kernel.elf64 import Layout
+
+BANNER = re.compile(rb"Linux version \d+\.[^\0\n]{1,500} #\d+[^\0\n]{0,200}")
+"""``init/version-timestamp.c: linux_banner``.  The weak one of ``init/version.c``, which has no number after the ``#``,
+is in the image too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A linked kernel (``vmlinux``), with or without a symbol table.
+
+    :ivar path: the ELF file.
+    :ivar banner: what the kernel prints first: ``Linux version 6.1.0-50-amd64 (...) (gcc-12 ...) ...``.
+    """
+
+    path: Path
+    banner: str
+    _data: mmap.mmap
+    _layout: Layout
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes at a link address.  Where the file holds none (``.bss``), the kernel sees zeroes, and so do we.
+
+        The per-CPU template is linked at address 0, so small addresses are offsets into it.
+
+        :raises Refusal: ``address-not-in-image`` (also where the range leaves its segment)
+        """
+        for segment in self._layout.segments:
+            start = address - segment.address
+            if start >= 0 and start + size <= segment.memory_size:
+                stored = self._data[segment.offset + start : segment.offset + min(start + size, segment.file_size)]
+                return stored.ljust(size, b"\0") if start < segment.file_size else bytes(size)
+        raise Refusal(ADDRESS_NOT_IN_IMAGE, str(self.path), f"nothing is loaded at {address:#x} (+{size:#x})")
+
+    def section(self, name: str) -> bytes | None:
+        """The bytes of a section such as ``.BTF`` or ``__ksymtab_strings``; None where there is none of that name."""
+        for section in self._layout.sections:
+            if section.name == name:
+                return elf64.contents(self._data, section)
+        return None
+
+    def section_address(self, name: str) -> int | None:
+        """Where a section is linked to; None where there is none of that name."""
+        return next((section.address for section in self._layout.sections if section.name == name), None)
+
+    @property
+    def release(self) -> str:
+        """What ``uname -r`` says on it, from the banner."""
+        return self.banner.split(" ")[2]
+
+
+def read(path: Path) -> Image:
+    """Map a ``vmlinux``.
+
+    :raises Refusal: ``file-unreadable``, ``image-malformed``
+    """
+    data = map_file(path)
+    try:
+        layout = elf64.layout(data)
+    except elf64.Malformed as error:
+        raise Refusal(IMAGE_MALFORMED, str(path), str(error)) from error
+    if not layout.segments:
+        raise Refusal(IMAGE_MALFORMED, str(path), "it has no segments to load")
+    banner = BANNER.search(data)
+    if banner is None:
+        raise Refusal(IMAGE_MALFORMED, str(path), "no 'Linux version' banner is in it")
+    return Image(path, banner.group().decode("ascii", "replace"), data, layout)
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """A file's bytes without reading them all.
+
+    :raises Refusal: ``file-unreadable``, ``image-malformed`` (it is empty)
+    """
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
+    except ValueError as error:
+        raise Refusal(IMAGE_MALFORMED, str(path), "it is empty") from error

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's symbols in its own order, as ``/proc/kallsyms`` lists them.
+
+The order matters: ``sympos``, with which livepatch tells symbols of one name apart, counts them in it
+(``kernel/livepatch/core.c: klp_find_object_symbol``), within one object.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import suture
+from suture.errors import COMMAND_FAILED, KALLSYMS_MALFORMED, KALLSYMS_NOT_FOUND, Refusal
+from suture.host import files, run
+from suture.kernel import symtab
+from suture.model import VMLINUX
+
+LEAST_SYMBOLS = 1000
+"""A kernel with fewer was misread."""
+
+
+class KernelSymbol(NamedTuple):
+    """One line of ``/proc/kallsyms``.
+
+    :ivar type: the letter nm(1) would print; percpu symbols have ``A`` and their offset for an address.
+    :ivar module: the object that holds it, `VMLINUX` or a module's name.
+    """
+
+    address: int
+    type: str
+    name: str
+    module: str
+
+
+class Kallsyms:
+    """Symbols in the kernel's order, with lookups by name and address."""
+
+    def __init__(self, symbols: Sequence[KernelSymbol]) -> None:
+        self.symbols = tuple(symbols)
+
+    def named(self, name: str, module: str | None = None) -> tuple[KernelSymbol, ...]:
+        """All symbols of a name, in order; those of one object only where `module` says which."""
+        found = self._by_name.get(name, ())
+        return tuple(symbol for symbol in found if module is None or symbol.module == module)
+
+    def sympos(self, symbol: KernelSymbol) -> int:
+        """0 where the name is unique in its object, else its 1-based position among its namesakes there.
+
+        :raises ValueError: it is not one of these symbols.
+        """
+        namesakes = self.named(symbol.name, symbol.module)
+        position = namesakes.index(symbol) + 1
+        return 0 if len(namesakes) == 1 else position
+
+    def at(self, address: int) -> tuple[KernelSymbol, ...]:
+        """The symbols with exactly this address (aliases), in order."""
+        return tuple(self._by_address.get(address, ()))
+
+    def containing(self, address: int) -> KernelSymbol | None:
+        """The last symbol at or before an address; None where there is none before it."""
+        position = bisect_right(self._addresses, address)
+        return self._by_address[self._addresses[position - 1]][-1] if position else None
+
+    def size(self, symbol: KernelSymbol) -> int:
+        """Bytes up to the next higher address that has a symbol, padding included; 0 for the last symbol.
+
+        kallsyms keeps no sizes; ``kernel/kallsyms.c: get_symbol_pos`` reckons them in this way too.
+        """
+        position = bisect_right(self._addresses, symbol.address)
+        return self._addresses[position] - symbol.address if position < len(self._addresses) else 0
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[KernelSymbol]]:
+        table: defaultdict[str, list[KernelSymbol]] = defaultdict(list)
+        for symbol in self.symbols:
+            table[symbol.name].append(symbol)
+        return dict(table)
+
+    @cached_property
+    def _by_address(self) -> dict[int, list[KernelSymbol]]:
+        table: defaultdict[int, list[KernelSymbol]] = defaultdict(list)
+        for symbol in self.symbols:
+            table[symbol.address].append(symbol)
+        return dict(table)
+
+    @cached_property
+    def _addresses(self) -> list[int]:
+        return sorted(self._by_address)
+
+
+def extract(vmlinux: Path) -> bytes:
+    """The symbols inside a kernel image, as ``/proc/kallsyms`` would list them for root with ``nokaslr``.
+
+    :param vmlinux: the ELF file out of the bootable image; it needs no symbol table.
+    :raises Refusal: ``kallsyms-not-found``, ``file-unreadable``, ``disk-full``
+    """
+    package = str(Path(suture.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
+    try:
+        finished = run.check(
+            [sys.executable, "-m", "suture.kernel.kallsyms_child", vmlinux],
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    except Refusal as error:
+        if error.kind is not COMMAND_FAILED:
+            raise
+        raise Refusal(
+            KALLSYMS_NOT_FOUND, str(vmlinux), "no symbol table was found in it", evidence=error.evidence[-1:]
+        ) from error
+    data = finished.stdout.encode()
+    count = data.count(b"\n")
+    if count < LEAST_SYMBOLS:
+        raise Refusal(KALLSYMS_NOT_FOUND, str(vmlinux), f"only {count:,} symbols were found in it")
+    return data
+
+
+def read(path: Path) -> Kallsyms:
+    """Read a kallsyms listing or a ``System.map``.
+
+    :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``
+    """
+    return parse(files.read_bytes(path), str(path))
+
+
+def read_any(path: Path) -> Kallsyms:
+    """Read the symbols of a kernel from whatever has them: a kallsyms listing, a ``System.map``, an ELF file.
+
+    An ELF file without a symbol table is searched for kallsyms.
+
+    :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``, ``kallsyms-not-found``
+    """
+    data = files.read_bytes(path)
+    if not data.startswith(b"\x7fELF"):
+        return parse(data, str(path))
+    listing = symtab.listing(data, str(path))
+    return parse(extract(path) if listing is None else listing, str(path))
+
+
+def parse(data: bytes, where: str) -> Kallsyms:
+    """Read the lines ``ADDRESS TYPE NAME`` with, for symbols of modules, ``[MODULE]`` after them.
+
+    :raises Refusal: ``kallsyms-malformed``
+    """
+    symbols = []
+    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
+        words = line.split()
+        try:
+            if len(words) == 3:
+                address, kind, name = words
+                module = VMLINUX
+            elif len(words) == 4 and words[3][0] == "[" and words[3][-1] == "]":
+                address, kind, name = words[:3]
+                module = words[3][1:-1]
+            elif not words:
+                continue
+            else:
+                raise ValueError
+            if len(kind) != 1:
+                raise ValueError
+            symbols.append(KernelSymbol(int(address, 16), kind, name, module))
+        except ValueError:
+            raise Refusal(KALLSYMS_MALFORMED, f"{where}:{number}", f"{line.strip()[:72]!r} is no symbol") from None
+    if not symbols:
+        raise Refusal(KALLSYMS_MALFORMED, where, "it holds no symbols")
+    if not any(symbol.address for symbol in symbols):
+        raise Refusal(
+            KALLSYMS_MALFORMED,
+            where,
+            "every address in it is 0",
+            why="The kernel shows addresses in /proc/kallsyms only to root (kernel.kptr_restrict).",
+            remedy="Take the listing as root.",
+        )
+    return Kallsyms(symbols)
