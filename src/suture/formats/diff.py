@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Unified diffs: which files of the kernel tree a patch touches, and how.
+
+1. The text is read; what no patch can be (binary, DOS line ends, no hunks) is refused.
+2. The number of leading path components to strip is settled, as ``patch -p`` takes it.
+3. Every path is checked: inside the tree, and a regular file.
+
+Applying it is the workspace's part (`suture.workspace.overlay`), because only the tree can say whether it fits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchedFile, PatchSet
+
+from suture.errors import NOT_A_PATCH, PATCH_HAS_BINARY, PATCH_HAS_CRLF, PATCH_PATH_ESCAPES, Refusal
+from suture.host.files import read_bytes
+
+TREE_TOP = frozenset(
+    (
+        "arch", "block", "certs", "crypto", "Documentation", "drivers", "fs", "include", "init", "io_uring", "ipc",
+        "kernel", "lib", "LICENSES", "mm", "net", "rust", "samples", "scripts", "security", "sound", "tools", "usr",
+        "virt", "COPYING", "CREDITS", "Kbuild", "Kconfig", "MAINTAINERS", "Makefile", "README",
+    )
+)  # fmt: skip
+"""What stands at the top of a kernel tree: tells ``-p0`` paths from ``-p1`` paths."""
+
+NO_FILE = "/dev/null"
+_SYMLINK_OR_SUBMODULE = re.compile(r"^(?:new file mode|deleted file mode|new mode|old mode) 1[26]0000$", re.MULTILINE)
+_BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$", re.MULTILINE)
+
+
+class ChangeKind(StrEnum):
+    MODIFIED = "modified"
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """One hunk: 1-based first lines and line counts, as in ``@@ -old_start,old_length +new_start,new_length @@``."""
+
+    old_start: int
+    old_length: int
+    new_start: int
+    new_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What a patch does to one file.
+
+    :ivar path: from the top of the tree, after the change.
+    :ivar old_path: before the change; differs from `path` where the file is renamed.
+    """
+
+    path: str
+    old_path: str
+    kind: ChangeKind
+    hunks: tuple[Hunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PatchFile:
+    """One patch file.
+
+    :ivar name: as the user named it, for messages.
+    :ivar text: its bytes, as ``patch`` takes them.
+    :ivar strip: how many leading path components ``patch -p`` has to strip.
+    :ivar changes: in the order of the patch; a file may occur more than once.
+    """
+
+    name: str
+    text: bytes
+    strip: int
+    changes: tuple[FileChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSource:
+    """The patch files of one live patch, in the order in which they apply."""
+
+    files: tuple[PatchFile, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that is touched, old or new name, sorted, each once."""
+        changes = [change for file in self.files for change in file.changes]
+        return tuple(sorted({path for change in changes for path in (change.path, change.old_path)}))
+
+
+def read(paths: Sequence[Path], strip: int | None = None) -> PatchSource:
+    """Read patch files.
+
+    :param paths: in the order in which they apply.
+    :param strip: leading path components to strip; None to find out (1 as git writes them, else 0).
+    :raises Refusal: ``not-a-patch``, ``patch-has-binary``, ``patch-path-escapes``, ``patch-has-crlf``,
+        ``file-unreadable``
+    """
+    return PatchSource(tuple(parse(str(path), read_bytes(path), strip) for path in paths))
+
+
+def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
+    """`read` for a patch that is in memory already; `name` stands in messages."""
+    text = _decode(name, data)
+    if re.search(r"^(?:---|\+\+\+|@@) .*\r$", text, re.MULTILINE):
+        raise Refusal(PATCH_HAS_CRLF, name, "its lines end in CR LF")
+    try:
+        files = [file for file in PatchSet(text.splitlines(keepends=True)) if _says_something(name, file)]
+    except UnidiffParseError as error:
+        raise Refusal(NOT_A_PATCH, name, f"the diff is damaged: {error}") from error
+    if not files:
+        raise Refusal(NOT_A_PATCH, name, "is empty" if not text.strip() else "holds no hunk of a unified diff")
+    level = _strip_level(files) if strip is None else strip
+    return PatchFile(name, data, level, tuple(_change(name, file, level) for file in files))
+
+
+def _decode(name: str, data: bytes) -> str:
+    if b"\0" in data:
+        raise Refusal(NOT_A_PATCH, name, "is a binary file")
+    # Only names and line counts are taken from the text, and a few kernel files are not UTF-8.
+    return data.decode("utf-8", errors="surrogateescape")
+
+
+def _says_something(name: str, file: PatchedFile) -> bool:
+    """False for a file of which only the mode changes."""
+    header = str(file.patch_info or "")
+    if file.is_binary_file or _BINARY.search(header):
+        raise Refusal(PATCH_HAS_BINARY, name, f"changes the binary file {file.path}")
+    if _SYMLINK_OR_SUBMODULE.search(header):
+        raise Refusal(PATCH_PATH_ESCAPES, name, f"{file.path} is a symbolic link or a submodule")
+    return bool(len(file)) or file.is_rename or file.is_added_file or file.is_removed_file
+
+
+def _names(file: PatchedFile) -> tuple[str, str]:
+    # A time stamp may follow the name after a tab (GNU diff); unidiff leaves none, older versions did.
+    return file.source_file.split("\t")[0], file.target_file.split("\t")[0]
+
+
+def _strip_level(files: Sequence[PatchedFile]) -> int:
+    """1 where stripping one component gives paths of a kernel tree, 0 where the paths are such as they stand."""
+    names = [name for file in files for name in _names(file) if name != NO_FILE]
+    at_top = [sum(_strip(name, level).split("/")[0] in TREE_TOP for name in names) for level in (0, 1)]
+    # 'a/' and 'b/' are no top directories, but 'include/linux/' is one and so is 'drivers/block/' at -p0.
+    return 0 if at_top[0] == len(names) and at_top[1] < len(names) else 1
+
+
+def _strip(name: str, level: int) -> str:
+    """As ``patch -p`` counts: a run of slashes is one separator."""
+    return "/".join(re.split("/+", name)[level:])
+
+
+def _change(patch: str, file: PatchedFile, level: int) -> FileChange:
+    source, target = _names(file)
+    added, removed = source == NO_FILE, target == NO_FILE
+    if added and removed:
+        raise Refusal(NOT_A_PATCH, patch, "a file is both added and removed")
+    old = "" if added else _path(patch, source, level)
+    new = "" if removed else _path(patch, target, level)
+    hunks = tuple(Hunk(h.source_start, h.source_length, h.target_start, h.target_length) for h in file)
+    if added:
+        return FileChange(new, new, ChangeKind.ADDED, hunks)
+    if removed:
+        return FileChange(old, old, ChangeKind.REMOVED, hunks)
+    if old != new and file.is_rename:
+        return FileChange(new, old, ChangeKind.RENAMED, hunks)
+    # `diff -u fs/x.c.orig fs/x.c`: patch(1) takes the shorter name of the two.
+    path = min((old, new), key=lambda name: (name.count("/"), len(PurePosixPath(name).name), len(name)))
+    return FileChange(path, path, ChangeKind.MODIFIED, hunks)
+
+
+def _path(patch: str, name: str, level: int) -> str:
+    path = _strip(name, level)
+    parts = path.split("/")
+    if name.startswith('"'):
+        raise Refusal(PATCH_PATH_ESCAPES, patch, f"has the quoted file name {name}")
+    if not path or path.startswith("/") or ".." in parts or "." in parts or "" in parts:
+        raise Refusal(PATCH_PATH_ESCAPES, patch, f"names {name}, which is {path or 'nothing'} with -p{level}")
+    return path

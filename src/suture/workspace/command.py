@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command by which kbuild compiled an object, read back from the ``.NAME.o.cmd`` it leaves.
+
+The file is a makefile fragment (``scripts/Kbuild.include``: ``make-cmd``; ``scripts/basic/fixdep.c``)::
+
+    savedcmd_fs/proc/meminfo.o := gcc-12 ... -c -o fs/proc/meminfo.o fs/proc/meminfo.c ; ./tools/objtool/objtool ...
+
+    source_fs/proc/meminfo.o := fs/proc/meminfo.c
+
+    deps_fs/proc/meminfo.o := \\
+        $(wildcard include/config/MMU) \\
+      include/linux/compiler-version.h \\
+
+Before 6.2 the first name is ``cmd_...``.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_SAVED = re.compile(r"^(?:saved)?cmd_\S+ := *(.*)$", re.MULTILINE)
+_SOURCE = re.compile(r"^source_\S+ := *(\S+)$", re.MULTILINE)
+_DEPENDENCIES = re.compile(r"^deps_\S+ := \\\n((?:.*\\\n)*)", re.MULTILINE)
+_MODNAME = re.compile(r"-DKBUILD_MODNAME=\"([^\"]*)\"")
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """How kbuild makes one object.
+
+    :ivar object: its path from the top of the tree, as kbuild names it.
+    :ivar source: the file it is compiled from.
+    :ivar steps: the commands, as words: the compiler, then (depending on the configuration) objtool.
+    :ivar dependencies: every file that the compiler read, the source first.
+    """
+
+    object: str
+    source: str
+    steps: tuple[tuple[str, ...], ...]
+    dependencies: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The commands in the form a shell takes."""
+        return " ; ".join(shlex.join(step) for step in self.steps)
+
+    @property
+    def modname(self) -> str | None:
+        """``KBUILD_MODNAME`` of the module that the object goes into; None where it is built in."""
+        compiler = self.steps[0]
+        if "-DMODULE" not in compiler:
+            return None
+        return next((match[1] for word in compiler if (match := _MODNAME.fullmatch(word))), None)
+
+    def redirected(self, output: str, dependency_file: str) -> tuple[tuple[str, ...], ...]:
+        """The same commands, with what they write put elsewhere."""
+        return tuple(tuple(self._redirect(word, output, dependency_file) for word in step) for step in self.steps)
+
+    def _redirect(self, word: str, output: str, dependency_file: str) -> str:
+        if word == self.object:
+            return output
+        if word.startswith(("-Wp,-MMD,", "-Wp,-MD,")):
+            return ",".join([*word.split(",")[:2], dependency_file])
+        return word
+
+
+def saved_in(tree: Path, name: str) -> Path:
+    """Where kbuild saves the command of the object `name`."""
+    directory, _, base = name.rpartition("/")
+    return tree / directory / f".{base}.cmd"
+
+
+def parse(name: str, text: str) -> Compilation:
+    """Read the content of a ``.cmd`` file of the object `name`.
+
+    :raises ValueError: the file is not of this form
+    """
+    saved, source, listed = _SAVED.search(text), _SOURCE.search(text), _DEPENDENCIES.search(text)
+    if saved is None or source is None or listed is None:
+        raise ValueError(f"no saved command for {name}")
+    words = listed[1].replace("\\\n", " ").split()
+    # $(wildcard include/config/X) is how fixdep watches an option, no file that the compiler read.
+    read = [word for word in words if not word.startswith("$(wildcard") and not word.endswith(")")]
+    return Compilation(name, source[1], _steps(saved[1]), (source[1], *read))
+
+
+def _steps(line: str) -> tuple[tuple[str, ...], ...]:
+    """Undo make's quoting (``$$``, ``$(pound)``), then the shell's."""
+    lexer = shlex.shlex(line.replace("$(pound)", "#").replace("$$", "$"), posix=True, punctuation_chars=";")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    steps: list[list[str]] = [[]]
+    for word in lexer:
+        if word == ";":
+            steps.append([])
+        else:
+            steps[-1].append(word)
+    return tuple(tuple(step) for step in steps if step)
+
+
+def dependencies(text: str) -> tuple[str, ...]:
+    """The prerequisites in a dependency file that the compiler wrote (``-MMD``)."""
+    _, _, listed = text.partition(":")
+    return tuple(_unescaped(word) for word in re.findall(r"(?:\\.|[^\s\\])+", listed.replace("\\\n", " ")))
+
+
+def _unescaped(word: str) -> str:
+    return re.sub(r"\\(.)", r"\1", word).replace("$$", "$")
+
+
+def object_name(steps: Sequence[Sequence[str]]) -> str:
+    """What the compiler's ``-o`` names."""
+    compiler = list(steps[0])
+    return compiler[compiler.index("-o") + 1]

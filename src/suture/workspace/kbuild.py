@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's own build system, run on a prepared tree.
+
+A single object costs kbuild's top Makefile most of a second for asking the compiler what it can, and its ``prepare``
+goal several more.  Neither changes between two runs, so what the top Makefile exports is captured once
+(`capture_environment`), and objects are made by ``scripts/Makefile.build`` in that environment.  It is entered at the
+top of the tree as the top Makefile's single targets enter it (``Makefile``: ``single-goals``), so that each directory
+adds its ``subdir-ccflags-y`` and the makefile that lists an object is the one that compiles it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from suture.errors import MODULE_LINK_FAILED, WORKSPACE_FAILED
+from suture.host.run import Finished, check
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FLAGS = "-ffunction-sections -fdata-sections -g0"
+"""One section for each function and datum; the code in them is byte for byte what the target's own flags give."""
+
+_CAPTURE = """\
+.PHONY: suture-environment
+suture-environment:
+\t@test -e $(SUTURE_ENVIRONMENT) || env -0 > $(SUTURE_ENVIRONMENT)
+"""
+
+
+def clean_environment() -> dict[str, str]:
+    """What every program of the build is run with: nothing of the user's that could change what is built."""
+    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
+    return {"PATH": f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}".rstrip(":"), "LANG": "C", "LC_ALL": "C", **kept}
+
+
+def make_command(release: str, compiler: str, *arguments: str) -> list[str]:
+    """``make`` on the top Makefile, with the release string and the compiler that distribution trees do not know."""
+    return ["make", "-s", f"KERNELRELEASE={release}", f"CC={compiler}", *arguments]
+
+
+def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, str]:
+    """The environment in which the top Makefile of the prepared `tree` runs ``scripts/Makefile.build``.
+
+    :raises Refusal: ``workspace-failed``
+    """
+    with tempfile.TemporaryDirectory(prefix="suture-") as scratch:
+        fragment, captured = Path(scratch, "capture.mk"), Path(scratch, "environment")
+        fragment.write_text(_CAPTURE)
+        check(
+            make_command(release, compiler, f"KCFLAGS={FLAGS}", "suture-environment"),
+            where=release,
+            kind=WORKSPACE_FAILED,
+            cwd=tree,
+            # MAKEFILES is read before the top Makefile (GNU make manual, "The Variable MAKEFILES").
+            env={**clean_environment(), "MAKEFILES": str(fragment), "SUTURE_ENVIRONMENT": str(captured)},
+        )
+        entries = captured.read_text(errors="surrogateescape").split("\0")
+    environment = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    not_kbuilds = {"MAKEFILES", "SUTURE_ENVIRONMENT", *clean_environment()}
+    exported = {name: value for name, value in environment.items() if name not in not_kbuilds}
+    # As for a single target, which may belong to a module (Makefile: ifdef single-build).
+    return exported | {"KBUILD_MODULES": "1"}
+
+
+def build_command(lock: Path, *goals: str) -> list[str]:
+    """``scripts/Makefile.build`` from the top of the tree, to run with `build_environment`.
+
+    :param goals: makefile targets; a name with a directory in it is a file, named from the top of the tree.
+
+    flock(1) holds the lock for as long as make and its compilers live, also when we are killed and they are not.
+    """
+    named = [f"./{goal}" if "/" in goal else goal for goal in goals]
+    descend = ["-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1"]
+    return ["flock", str(lock), "make", f"-j{os.cpu_count() or 1}", *descend, *named]
+
+
+def build_environment(captured: Mapping[str, str]) -> dict[str, str]:
+    """The captured environment, with this run's own home and temporary directory."""
+    return {**captured, **clean_environment()}
+
+
+def build_external(release: str, compiler: str, tree: Path, directory: Path, *, unresolved: bool = False) -> Finished:
+    """``make M=directory modules`` on the prepared tree: the module and its vermagic, CRCs and ``__versions``.
+
+    :param directory: real path of a directory with a ``Kbuild`` or ``Makefile``.
+    :param unresolved: let undefined symbols pass with a warning (``KBUILD_MODPOST_WARN``).
+    :raises Refusal: ``module-link-failed``
+    """
+    options = ["KBUILD_MODPOST_WARN=1"] if unresolved else []
+    command = make_command(release, compiler, f"M={directory.resolve()}", *options, "modules")
+    return check(command, where=directory.name, kind=MODULE_LINK_FAILED, cwd=tree, env=clean_environment())

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which objects the target's configuration builds, asked of kbuild itself.
+
+kbuild compiles any ``.c`` file that it is asked for, also one that no configuration of this target would, so that a
+file which compiles is no proof that the target holds it.  What it would build stands in ``real-obj-y``, ``real-obj-m``
+and ``lib-y`` of ``scripts/Makefile.lib``; a makefile fragment makes each directory's makefile write them down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.errors import WORKSPACE_FAILED
+from suture.host.files import write_atomic
+from suture.host.progress import step
+from suture.host.run import check
+from suture.workspace.kbuild import build_command, build_environment
+from suture.workspace.prepare import Workspace
+
+_FRAGMENT = """\
+suture-objects = $(filter %.o,$(real-obj-y) $(lib-y) $(real-obj-m))
+
+%/.suture-objects: suture-force
+\t@printf '%s\\n' $(suture-objects) > $(SUTURE_OBJECTS)/$(subst /,!,$@)
+
+suture-all-objects: suture-force
+\t@printf '%s\\n' $(suture-objects) > $(SUTURE_OBJECTS)/$(subst /,!,_$(obj))
+\t+@$(foreach d,$(subdir-ym),$(MAKE) -f ./scripts/Makefile.build obj=$(d) need-modorder=1 \\
+\t\tneed-builtin=$(if $(filter $(d)/built-in.a,$(subdir-builtin)),1) suture-all-objects &&) :
+
+.PHONY: suture-force suture-all-objects
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Objects that are built.
+
+    :ivar names: from an object's plain path (``virt/kvm/kvm_main.o``) to the name by which the makefile that lists it
+        calls it (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild has to be asked by that name.
+    """
+
+    names: Mapping[str, str]
+
+    def of(self, source: str) -> str | None:
+        """The object that kbuild makes from the source file of the same name."""
+        return self.names.get(source.rpartition(".")[0] + ".o")
+
+
+def beside(workspace: Workspace, sources: Sequence[str]) -> Objects:
+    """What the makefiles in charge of the directories of `sources` build (a fraction of a second).
+
+    A makefile may also list objects of a directory that is not below its own; those are only in `everything`.
+    """
+    directories = sorted({os.path.dirname(source) for source in sources} - {""})
+    return _ask(workspace, [f"{directory}/.suture-objects" for directory in directories])
+
+
+def everything(workspace: Workspace) -> Objects:
+    """All that this configuration builds (some 15 seconds the first time; kept with the workspace)."""
+    kept = workspace.directory / "all-objects"
+    try:
+        return Objects(json.loads(kept.read_bytes()))
+    except (OSError, ValueError):
+        with step("Listing all objects of the kernel", workspace.target.release):
+            objects = _ask(workspace, ["suture-all-objects"])
+        write_atomic(kept, json.dumps(dict(objects.names)).encode())
+        return objects
+
+
+def _ask(workspace: Workspace, goals: Sequence[str]) -> Objects:
+    if not goals:
+        return Objects({})
+    with tempfile.TemporaryDirectory(prefix="suture-") as scratch:
+        fragment, answers = Path(scratch, "objects.mk"), Path(scratch, "answers")
+        fragment.write_text(_FRAGMENT)
+        answers.mkdir()
+        added = {"MAKEFILES": str(fragment), "SUTURE_OBJECTS": str(answers)}
+        check(
+            build_command(workspace.directory / "tree.lock", *goals),
+            where=workspace.target.release,
+            kind=WORKSPACE_FAILED,
+            cwd=workspace.tree,
+            env=build_environment(workspace.environment) | added,
+        )
+        listed = [name for answer in answers.iterdir() for name in answer.read_text().split()]
+    return Objects({os.path.normpath(name): name.removeprefix("./") for name in listed})

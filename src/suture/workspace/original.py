@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Objects as the target has them: compiled by kbuild in the pristine tree, then kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from suture.errors import DISK_FULL, ORIGINAL_DOES_NOT_COMPILE, Refusal
+from suture.host.files import locked, write_atomic
+from suture.host.progress import step
+from suture.host.run import EVIDENCE_LINES, run
+from suture.workspace import command, kbuild, store
+from suture.workspace.prepare import Workspace
+from suture.workspace.store import Stored
+
+
+def originals(workspace: Workspace, names: Sequence[str]) -> tuple[Stored, ...]:
+    """The objects of these names (as the makefiles call them), in that order.
+
+    :raises Refusal: ``original-does-not-compile``, ``disk-full``
+    """
+    kept = {name: _load(workspace, name) for name in names}
+    missing = [name for name, stored in kept.items() if stored is None]
+    if missing:
+        with step("Compiling the original", _summary(missing)), locked(workspace.directory / "kbuild.lock"):
+            _make(workspace, missing)
+            for name in missing:
+                kept[name] = _collect(workspace, name)
+    return tuple(stored for name in names if (stored := kept[name]) is not None)
+
+
+def _load(workspace: Workspace, name: str) -> Stored | None:
+    return store.load(workspace.directory / "objects", _key(workspace, name))
+
+
+def _key(workspace: Workspace, name: str) -> str:
+    return store.key(["original", workspace.name, kbuild.FLAGS, name])
+
+
+def _summary(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} objects"
+
+
+def _make(workspace: Workspace, names: Sequence[str]) -> None:
+    """Run kbuild.  The caller holds the lock: nobody else does meanwhile."""
+    tree, unfinished = workspace.tree, workspace.directory / "unfinished"
+    if unfinished.exists():
+        _remove_products(workspace)
+    for name in names:  # so that kbuild compiles them, whatever lies there
+        (tree / name).unlink(missing_ok=True)
+        command.saved_in(tree, name).unlink(missing_ok=True)
+    write_atomic(unfinished, b"")
+    try:
+        finished = run(
+            kbuild.build_command(workspace.directory / "tree.lock", *names),
+            cwd=tree,
+            env=kbuild.build_environment(workspace.environment),
+        )
+    finally:
+        # make has ended, and has removed what it had half made; only where we were killed the mark stays.
+        unfinished.unlink(missing_ok=True)
+    if finished.status != 0:
+        failed = next((name for name in names if not command.saved_in(tree, name).exists()), names[0])
+        output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
+        full = any("No space left on device" in line for line in output)
+        raise Refusal(
+            DISK_FULL if full else ORIGINAL_DOES_NOT_COMPILE,
+            failed.removesuffix(".o") + ".c",
+            f"make ended with status {finished.status}",
+            evidence=output[-EVIDENCE_LINES:],
+        )
+
+
+def _remove_products(workspace: Workspace) -> None:
+    """Remove what kbuild made since the tree was prepared: a killed run may have left half a generated header."""
+    prepared = (workspace.tree.parent / "environment").stat().st_mtime_ns
+    for parent, _, files in os.walk(workspace.tree):
+        for file in files:
+            path = Path(parent, file)
+            if path.lstat().st_mtime_ns > prepared:
+                path.unlink()
+
+
+def _collect(workspace: Workspace, name: str) -> Stored:
+    try:
+        text = command.saved_in(workspace.tree, name).read_text(errors="surrogateescape")
+        stored = Stored(command.parse(name, text), (workspace.tree / name).read_bytes())
+    except (OSError, ValueError) as error:
+        raise Refusal(ORIGINAL_DOES_NOT_COMPILE, name, f"kbuild left no object and command behind: {error}") from error
+    store.save(workspace.directory / "objects", _key(workspace, name), stored)
+    return stored

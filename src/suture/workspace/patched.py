@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Objects as the patch makes them: the originals' own commands, run in a shadow of the tree."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from suture.errors import DISK_FULL, PATCH_DOES_NOT_COMPILE, Refusal
+from suture.host.progress import advance, step
+from suture.host.run import EVIDENCE_LINES, run
+from suture.workspace import command, kbuild, store
+from suture.workspace.command import Compilation
+from suture.workspace.overlay import Changed, Shadow, shadow
+from suture.workspace.prepare import Workspace
+from suture.workspace.store import Stored
+
+ESCAPES = 20
+"""How often a compilation is repeated for headers outside the shadow; each time mends all that were found."""
+
+
+def patched_objects(
+    workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]
+) -> dict[str, Stored]:
+    """The patched object for each of `originals`, by the object's name.
+
+    :raises Refusal: ``patch-does-not-compile``, ``disk-full``
+    """
+    contents = {change.path: change.new for change in changes}
+    keys = {first.compilation.object: _key(workspace, first.compilation, contents) for first in originals}
+    done = {name: stored for name, key in keys.items() if (stored := store.load(_objects(workspace), key))}
+    todo = [first.compilation for first in originals if first.compilation.object not in done]
+    if todo:
+        what = todo[0].object if len(todo) == 1 else f"{len(todo)} objects"
+        with step("Compiling the patched side", what), shadow(workspace.tree, contents) as tree:
+            for stored in _compile_all(workspace, tree, todo):
+                name = stored.compilation.object
+                store.save(_objects(workspace), keys[name], stored)
+                done[name] = stored
+    return done
+
+
+def _objects(workspace: Workspace) -> Path:
+    return workspace.directory / "objects"
+
+
+def _key(workspace: Workspace, compilation: Compilation, contents: Mapping[str, bytes]) -> str:
+    """Of the changed files, an object depends on its source and on all that may be included.
+
+    Another file's own source is none of its business, so that a change there does not compile this one again.
+    """
+    relevant = {path for path in contents if not path.endswith(".c") or path in compilation.dependencies}
+    parts: list[str | bytes] = ["patched", workspace.name, compilation.text]
+    for path in sorted(relevant):
+        parts += [path, contents[path]]
+    return store.key(parts)
+
+
+def _compile_all(workspace: Workspace, tree: Shadow, todo: Sequence[Compilation]) -> list[Stored]:
+    """Compile side by side; only between two rounds is the shadow changed."""
+    finished: list[Stored] = []
+    environment = kbuild.build_environment(workspace.environment)
+    for _ in range(ESCAPES):
+        again: list[Compilation] = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            try:
+                results = pool.map(lambda one: _compile(tree, environment, one), todo)
+                for number, stored in enumerate(results, 1):
+                    advance(number, len(todo))
+                    escaped = tree.escaped(stored.compilation.dependencies)
+                    if escaped:
+                        again.append(stored.compilation)
+                        for dependency in escaped:
+                            tree.materialise_towards(dependency)
+                    else:
+                        finished.append(stored)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        if not again:
+            return finished
+        todo = again
+    raise Refusal(PATCH_DOES_NOT_COMPILE, todo[0].source, "reads an unpatched copy of a patched header")
+
+
+def _compile(tree: Shadow, environment: Mapping[str, str], compilation: Compilation) -> Stored:
+    with tempfile.TemporaryDirectory(prefix="suture-") as scratch:
+        output, listed = Path(scratch, "patched.o"), Path(scratch, "dependencies")
+        for words in compilation.redirected(str(output), str(listed)):
+            finished = run(words, cwd=tree.root, env=environment)
+            if finished.status != 0:
+                lines = finished.stderr.strip().splitlines()
+                full = any("No space left on device" in line for line in lines)
+                raise Refusal(
+                    DISK_FULL if full else PATCH_DOES_NOT_COMPILE,
+                    compilation.source,
+                    f"{Path(words[0]).name} ended with status {finished.status}",
+                    evidence=[line.replace(f"{tree.root}/", "") for line in lines[:EVIDENCE_LINES]],
+                )
+        read = command.dependencies(listed.read_text(errors="surrogateescape"))
+        made = Compilation(compilation.object, compilation.source, compilation.steps, read)
+        return Stored(made, output.read_bytes())

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A target's source tree, prepared once: unpacked, configured, and ready to compile single files and modules.
+
+1. The compiler is the target's, or there is no workspace.
+2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays as it is).
+3. The target's ``.config`` and ``Module.symvers`` are put in; kbuild must not change the configuration.
+4. ``make modules_prepare`` with the target's release string.
+5. The environment in which kbuild compiles a file is captured (see `suture.workspace.kbuild`).
+
+All of it happens under a temporary name and is renamed when complete; a lock lets a second run wait for the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.errors import (
+    DISK_FULL,
+    SOURCE_DAMAGED,
+    SOURCE_MISMATCH,
+    WORKSPACE_FAILED,
+    Refusal,
+)
+from suture.host.files import TEMPORARY, locked, new_directory, read_bytes, write_atomic
+from suture.host.paths import cache
+from suture.host.progress import step
+from suture.host.run import check
+from suture.kernel.release import Target
+from suture.workspace import configuration, kbuild, source
+
+RECIPE = 1
+"""Raised whenever this file makes a workspace in another way, so that no old one is taken for a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A prepared tree.
+
+    :ivar directory: what is kept for this workspace: the tree, and compiled objects.
+    :ivar tree: the target's source, configured; only kbuild writes into it, and only what it builds.
+    :ivar environment: what kbuild's top Makefile exports to the makefiles that compile.
+    :ivar compiler: the command that is the target's compiler, such as ``gcc-12``.
+    """
+
+    target: Target
+    directory: Path
+    tree: Path
+    environment: Mapping[str, str]
+    compiler: str
+
+    @property
+    def name(self) -> str:
+        """Names all that went into it: two workspaces of one name compile a file to the same bytes."""
+        return self.directory.name
+
+
+def prepare(target: Target) -> Workspace:
+    """The workspace of `target`, from the cache or made now (some 40 seconds).
+
+    :raises Refusal: ``compiler-mismatch``, ``config-differs``, ``source-missing``, ``source-mismatch``,
+        ``source-damaged``, ``workspace-failed``, ``disk-full``, ``tool-missing``, ``file-unreadable``
+    """
+    compiler = configuration.compiler(target.config)
+    identity = source.identity(target.source)
+    # kbuild names its directories by their real path, so ours is one.
+    directory = cache().resolve() / "workspaces" / _name(target, compiler, identity)
+    ready = directory / "ready"
+    if not ready.exists():
+        with step("Preparing the workspace", target.release), locked(directory / "lock"):
+            if not ready.exists():
+                _remove_unfinished(directory)
+                _make(target, compiler.command, ready)
+    environment: dict[str, str] = json.loads(read_bytes(ready / "environment"))
+    return Workspace(target, directory, ready / "tree", environment, compiler.command)
+
+
+def discard(workspace: Workspace) -> None:
+    """Remove a tree that can no longer be trusted; the next `prepare` makes it anew."""
+    with locked(workspace.directory / "lock"):
+        doomed = workspace.directory / f"{TEMPORARY}doomed"
+        shutil.rmtree(doomed, ignore_errors=True)
+        (workspace.directory / "ready").rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _name(target: Target, compiler: configuration.Compiler, identity: str) -> str:
+    digest = hashlib.sha256()
+    parts = (
+        str(RECIPE).encode(),
+        target.release.encode(),
+        target.version.encode(),
+        compiler.version.encode(),
+        identity.encode(),
+        read_bytes(target.config),
+        read_bytes(target.symvers),
+    )
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return f"{target.release}-{digest.hexdigest()[:12]}"
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """What a killed run left.  The caller holds the lock, so nobody is at work on it."""
+    for leftover in directory.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _make(target: Target, compiler: str, ready: Path) -> None:
+    _check_space(ready.parent, source.unpacked_size(target.source))
+    with new_directory(ready) as work:
+        tree = work / "tree"
+        tree.mkdir()
+        _fill(target, tree)
+        _configure(target, compiler, tree)
+        with step("Preparing kbuild", "modules_prepare"):
+            command = kbuild.make_command(target.release, compiler, f"-j{os.cpu_count() or 1}", "modules_prepare")
+            check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=kbuild.clean_environment())
+        _check_release(target.release, tree)
+        environment = kbuild.capture_environment(target.release, compiler, tree)
+        moved = {name: value.replace(str(work), str(ready)) for name, value in environment.items()}
+        write_atomic(work / "environment", json.dumps(moved).encode())
+
+
+def _fill(target: Target, tree: Path) -> None:
+    if target.source.is_dir():
+        with step("Copying the source", str(target.source)):
+            source.copy(target.source, tree)
+    else:
+        with step("Unpacking the source", target.source.name):
+            unpack = ["tar", "-x", "-f", str(target.source), "-C", str(tree), "--strip-components=1"]
+            check([*unpack, "--no-same-owner"], where=str(target.source), kind=SOURCE_DAMAGED, env=kbuild.clean_environment())
+    source.check_version(target, tree)
+
+
+def _configure(target: Target, compiler: str, tree: Path) -> None:
+    with step("Configuring", target.release):
+        shipped = read_bytes(target.config)
+        write_atomic(tree / ".config", shipped)
+        write_atomic(tree / "Module.symvers", read_bytes(target.symvers))
+        command = kbuild.make_command(target.release, compiler, "olddefconfig")
+        check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=kbuild.clean_environment())
+        configuration.check_same(target.release, shipped, read_bytes(tree / ".config"))
+
+
+def _check_release(release: str, tree: Path) -> None:
+    """A module with another release string in its vermagic does not load (``kernel/module/version.c``)."""
+    text = (tree / "include/generated/utsrelease.h").read_text()
+    if f'#define UTS_RELEASE "{release}"' not in text:
+        raise Refusal(SOURCE_MISMATCH, release, f"the prepared tree calls itself {text.strip()}")
+
+
+def _check_space(directory: Path, needed: int) -> None:
+    """Refuse before the work, not after a minute of it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        mebibyte = 1 << 20
+        raise Refusal(
+            DISK_FULL,
+            str(directory),
+            f"{free // mebibyte} MiB free; the unpacked source takes about {needed // mebibyte} MiB",
+            why="The source tree has to be unpacked to compile from it.",
+        )

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The target's source as it was delivered: a tar from a package, or the directory of a tree that the user built."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from suture.errors import SOURCE_MISMATCH, SOURCE_MISSING, Refusal
+from suture.host.files import cannot_write
+from suture.kernel.release import Target
+
+BUILT = (
+    ".git", "*.o", "*.a", "*.ko", "*.so", "*.so.dbg", "*.mod", "*.mod.c", ".*.cmd", ".*.d", "*.order", "vmlinux*",
+    "*.pem", "*.x509", ".tmp_*",
+)  # fmt: skip
+"""What a built tree holds that a workspace makes for itself or has no use for (and no copy of a signing key)."""
+
+EXPANSION = 13
+"""Unpacked over packed size: 11.2 for the xz of 6.1, and the prepared tree adds some."""
+
+
+def identity(path: Path) -> str:
+    """What tells this source from another: changes when its content does, without reading all of it.
+
+    :raises Refusal: ``source-missing``
+    """
+    try:
+        if path.is_dir():
+            digest = hashlib.sha256()
+            for name, status in sorted(_walk(path)):
+                digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            return f"{path.resolve()} {digest.hexdigest()}"
+        status = path.stat()
+    except OSError as error:
+        raise Refusal(SOURCE_MISSING, str(path), error.strerror or str(error)) from error
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def unpacked_size(path: Path) -> int:
+    """About how many bytes the tree takes once it is prepared."""
+    if path.is_dir():
+        return sum(status.st_blocks * 512 for _, status in _walk(path))
+    return path.stat().st_size * EXPANSION
+
+
+def copy(directory: Path, tree: Path) -> None:
+    """Copy a user's tree, without what was built in it.  The user's files are only read.
+
+    :raises Refusal: ``disk-full``, ``file-unreadable``
+    """
+    try:
+        shutil.copytree(directory, tree, symlinks=True, ignore=shutil.ignore_patterns(*BUILT), dirs_exist_ok=True)
+    except shutil.Error as error:
+        source, _, message = error.args[0][0]
+        raise Refusal(SOURCE_MISSING, str(source), str(message)) from error
+    except OSError as error:
+        raise cannot_write(tree, error) from error
+
+
+def check_version(target: Target, tree: Path) -> None:
+    """The tree is a kernel's, and of the version that the target says it is.
+
+    :raises Refusal: ``source-mismatch``
+    """
+    try:
+        makefile = (tree / "Makefile").read_text(errors="replace")
+    except OSError as error:
+        raise Refusal(SOURCE_MISMATCH, str(target.source), "holds no Makefile at its top") from error
+    fields = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL)[ \t]*=[ \t]*(\d+)[ \t]*$", makefile, re.MULTILINE))
+    if len(fields) != 3:
+        raise Refusal(SOURCE_MISMATCH, str(target.source), "is not the source of a Linux kernel")
+    found = ".".join(fields[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+    # The package's version begins with the kernel's own; without a package only the release has it, and Debian's
+    # release names (6.1.0-50) do not carry the sublevel.
+    expected = _numbers(target.version, 3) or _numbers(target.release, 2)
+    if expected and _numbers(found, len(expected)) != expected:
+        wanted = target.version or target.release
+        raise Refusal(SOURCE_MISMATCH, str(target.source), f"is the source of {found}, the target is {wanted}")
+
+
+def _numbers(text: str, count: int) -> tuple[int, ...]:
+    """The first `count` numbers of a version; fewer where it has fewer, as in ``6.13~rc7``."""
+    match = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", text)
+    return tuple(int(number) for number in match[1].split("."))[:count] if match else ()
+
+
+def _walk(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
+    ignored = shutil.ignore_patterns(*BUILT)
+    for parent, subdirectories, files in os.walk(directory):
+        skip = ignored(parent, [*subdirectories, *files])
+        subdirectories[:] = [name for name in subdirectories if name not in skip]
+        for name in files:
+            if name not in skip:
+                path = os.path.join(parent, name)
+                yield path, os.lstat(path)

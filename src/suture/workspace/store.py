@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compiled objects, kept by what they were compiled from, so that nothing is compiled twice.
+
+An entry is one file: a line with the digest of what follows, a line of JSON, the object.  It is written atomically and
+its digest is checked when it is read, so that an entry that is damaged or cut short counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from suture.errors import DISK_FULL, Refusal
+from suture.host.files import write_atomic
+from suture.host.progress import note
+from suture.workspace.command import Compilation
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object, and how it was made."""
+
+    compilation: Compilation
+    content: bytes
+
+
+def key(parts: Iterable[str | bytes]) -> str:
+    """A name for what is made from `parts`."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode(errors="surrogateescape")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def load(directory: Path, name: str) -> Stored | None:
+    """The entry of that name; None where there is none that is whole."""
+    try:
+        digest, _, body = _path(directory, name).read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        return None
+    header, _, content = body.partition(b"\n")
+    fields = json.loads(header)
+    steps = tuple(tuple(step) for step in fields["steps"])
+    return Stored(Compilation(fields["object"], fields["source"], steps, tuple(fields["dependencies"])), content)
+
+
+def save(directory: Path, name: str, stored: Stored) -> None:
+    """Keep an entry.  A full disk costs the next run its time, not this one its result."""
+    body = json.dumps(asdict(stored.compilation)).encode() + b"\n" + stored.content
+    try:
+        write_atomic(_path(directory, name), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    except Refusal as refusal:
+        if refusal.kind is not DISK_FULL:
+            raise
+        note("No space left to keep compiled objects: they will be compiled again next time")
+
+
+def _path(directory: Path, name: str) -> Path:
+    return directory / name[:2] / name[2:]
