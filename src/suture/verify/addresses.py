@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the functions and variables of one source file are in the shipped kernel, with proof.
+
+A name that stands once in the kernel's symbol table settles nothing by itself: the code must match too.  A name that
+stands several times is settled by the code (`preimage`): by the function's own bytes, and by the linked fields of the
+functions in the same file that use it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cached_property
+
+from suture.diff.compare import ONCE_ONLY
+from suture.diff.locals import base, is_cold, is_numbered
+from suture.diff.view import ToUnit, Unit, View
+from suture.elf.object import STB_WEAK
+from suture.errors import (
+    FUNCTION_NOT_IN_KERNEL,
+    PRE_IMAGE_MISMATCH,
+    SYMBOL_AMBIGUOUS,
+    SYMBOL_NOT_FOUND,
+    Refusal,
+)
+from suture.verify.preimage import Match, Mismatch, match_at
+from suture.verify.shipped import Shipped
+
+
+class Addresses:
+    """Finds the units of one original object in the shipped kernel.
+
+    :param view: the original object.
+    :param shipped: the object of the kernel that the file is built into.
+    """
+
+    def __init__(self, view: View, shipped: Shipped) -> None:
+        self.view = view
+        self.shipped = shipped
+        self._matches: dict[Unit, Match | None] = {}
+        self._known: dict[Unit, int] = {}
+        self._undefined: dict[str, int] = {}
+
+    def prove(self, function: Unit) -> Match:
+        """Find a function and prove that it is the same.
+
+        :raises Refusal: ``function-not-in-kernel``, ``pre-image-mismatch``, ``symbol-ambiguous``
+        """
+        where = f"{self.view.obj.name}: {function.name}()"
+        candidates = self._candidates(function)
+        if not candidates:
+            raise Refusal(FUNCTION_NOT_IN_KERNEL, where, f"{self.shipped.objname} has no function of that name")
+        results = [match_at(self.view, function, self.shipped, address) for address in candidates]
+        matches = [result for result in results if isinstance(result, Match)]
+        if not matches:
+            raise self._mismatch(where, function, [r for r in results if isinstance(r, Mismatch)])
+        if len(matches) > 1:
+            address = self._from_users(function)
+            matches = [match for match in matches if match.address == address]
+        if len(matches) != 1:
+            count = sum(isinstance(result, Match) for result in results)
+            raise Refusal(SYMBOL_AMBIGUOUS, where, f"{count} functions in {self.shipped.objname} are the same to the byte")
+        self._learn(matches[0])
+        return matches[0]
+
+    def of(self, unit: Unit) -> int:
+        """The address of a function or variable.
+
+        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, and as `prove`
+        """
+        if unit in self._known:
+            return self._known[unit]
+        if unit.is_function and not self._is_weak(unit):
+            return self.prove(unit).address
+        address = self._from_users(unit)
+        if address is not None:
+            return address
+        candidates = self._candidates(unit)
+        where = f"{self.view.obj.name}: {unit.name}"
+        if not candidates:
+            raise Refusal(SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name")
+        if len(candidates) > 1 or is_numbered(unit.name):
+            raise Refusal(SYMBOL_AMBIGUOUS, where, f"{len(candidates)} symbols of that name are in {self.shipped.objname}")
+        return candidates[0]
+
+    def of_undefined(self, name: str) -> int | None:
+        """The address that a function of this file, already proved, uses for a symbol of another file."""
+        return self._undefined.get(name)
+
+    def name_at(self, unit: Unit, address: int) -> str:
+        """What the shipped kernel calls a unit: numbers that the compiler chose may differ."""
+        names = self.shipped.names(address)
+        for name in (unit.name, *unit.aliases):
+            if name in names:
+                return name
+        return next(name for name in names if base(name) == base(unit.name))
+
+    def _candidates(self, unit: Unit) -> list[int]:
+        return sorted({a for name in (unit.name, *unit.aliases) for a in self.shipped.addresses(name)})
+
+    def _learn(self, match: Match) -> None:
+        self._known.update(match.units)
+        self._undefined.update(match.undefined)
+
+    def _from_users(self, unit: Unit) -> int | None:
+        """Ask the functions that use it, until one is found that can be told apart by itself."""
+        for user in self._users.get(unit, ()):
+            if user not in self._matches:
+                self._matches[user] = None  # while we look, so that circles end
+                found = [match_at(self.view, user, self.shipped, a) for a in self._candidates(user)]
+                matches = [result for result in found if isinstance(result, Match)]
+                self._matches[user] = matches[0] if len(matches) == 1 else None
+            match = self._matches[user]
+            if match is not None and unit in match.units:
+                self._learn(match)
+                return match.units[unit]
+        return None
+
+    @cached_property
+    def _users(self) -> dict[Unit, list[Unit]]:
+        users: dict[Unit, list[Unit]] = defaultdict(list)
+        for function in self.view.units:
+            section = self.view.section(function)
+            if not function.is_function or is_cold(function.name) or section.name.startswith(ONCE_ONLY):
+                continue
+            for reference in self.view.references(function):
+                if isinstance(reference.target, ToUnit) and function not in users[reference.target.unit]:
+                    users[reference.target.unit].append(function)
+        return users
+
+    def _is_weak(self, unit: Unit) -> bool:
+        names = {unit.name, *unit.aliases}
+        return any(s.bind == STB_WEAK and s.name in names and s.is_defined_here for s in self.view.obj.symbols)
+
+    def _mismatch(self, where: str, function: Unit, mismatches: list[Mismatch]) -> Refusal:
+        closest = max(mismatches, key=lambda mismatch: mismatch.offset)
+        if self._is_weak(function):
+            return Refusal(
+                FUNCTION_NOT_IN_KERNEL, where, "is a weak function, and this kernel has another of that name in its place"
+            )
+        return Refusal(PRE_IMAGE_MISMATCH, where, closest.what, evidence=closest.evidence)

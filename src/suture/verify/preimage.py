@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The first proof: a function that was compiled here is the one in the shipped kernel.
+
+Outside relocated fields the bytes must be equal.  Inside, the linked fields give away the address of everything that
+the function refers to; each must lead to a symbol of the right name, and each string to the same text.  That also finds,
+with certainty, which of several symbols of one name is meant (Ksplice's run-pre matching).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from suture.diff.compare import cold_part, masked
+from suture.diff.locals import base
+from suture.diff.view import Reference, ToLiteral, ToUndefined, ToUnit, Unit, View
+from suture.elf.relocations.x86_64 import TYPES, field_value
+from suture.verify import lockstep
+from suture.verify.shipped import Shipped
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A function of the original object that is in the shipped kernel.
+
+    :ivar address: where it is.
+    :ivar units: address of every unit of the original object that it refers to, itself included.
+    :ivar undefined: address of every symbol of other objects that it refers to.
+    """
+
+    function: Unit
+    address: int
+    units: Mapping[Unit, int]
+    undefined: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why a place in the shipped kernel does not hold the function.
+
+    :ivar offset: of the first difference, from the function's start.
+    """
+
+    offset: int
+    what: str
+    evidence: tuple[str, ...] = ()
+
+
+def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Match | Mismatch:
+    """Compare a function, with its ``.cold`` part, to what stands at an address."""
+    units: dict[Unit, int] = {function: address}
+    undefined: dict[str, int] = {}
+    mismatch = _match(view, function, shipped, address, units, undefined)
+    if mismatch is None and (cold := cold_part(view, function)) is not None and cold in units:
+        mismatch = _match(view, cold, shipped, units[cold], units, undefined)
+    return Match(function, address, units, undefined) if mismatch is None else mismatch
+
+
+def _match(
+    view: View, unit: Unit, shipped: Shipped, address: int, units: dict[Unit, int], undefined: dict[str, int]
+) -> Mismatch | None:
+    ours = view.data(unit)
+    theirs = shipped.read(address, len(ours))
+    if theirs is None:
+        return Mismatch(0, f"{shipped.objname} holds no code at {address:#x}")
+    references = list(view.references(unit))
+    if masked(ours, references) == masked(theirs, references):
+        found = {reference.offset: _address(reference, theirs, address) for reference in references}
+    else:
+        result = lockstep.compare(ours, theirs, address, {r.offset: TYPES[r.type].size for r in references})
+        if isinstance(result, lockstep.Difference):
+            return Mismatch(
+                result.offset,
+                f"differs from the shipped kernel at {unit.name}()+{result.offset:#x}",
+                (f"compiled here: {result.ours}", f"shipped:       {result.theirs}"),
+            )
+        found = {r.offset: _found(r, result[r.offset], theirs, address) for r in references}
+    for reference in references:
+        wrong = _wrong_target(view, shipped, reference, found[reference.offset], units, undefined)
+        if wrong is not None:
+            return Mismatch(reference.offset, f"{unit.name}()+{reference.offset:#x} {wrong}")
+    return None
+
+
+def _address(reference: Reference, theirs: bytes, place: int) -> int:
+    """The address that a linked field refers to."""
+    value = field_value(reference.type, theirs, reference.offset)
+    if TYPES[reference.type].pc_relative:
+        value += place + reference.offset + reference.bias
+    return value % 2**64
+
+
+def _found(reference: Reference, field: lockstep.Field, theirs: bytes, place: int) -> int:
+    """The same where the shipped code is laid out differently."""
+    if field.branch_target is not None:
+        return field.branch_target
+    return _address(replace(reference, offset=field.offset), theirs, place)
+
+
+def _wrong_target(
+    view: View,
+    shipped: Shipped,
+    reference: Reference,
+    found: int,
+    units: dict[Unit, int],
+    undefined: dict[str, int],
+) -> str | None:
+    """What is wrong about the address that a field leads to; None, and the address noted, if nothing is."""
+    match reference.target:
+        case ToUndefined(name, offset):
+            return _note(shipped, undefined, name, name, (found - offset) % 2**64)
+        case ToUnit(unit, offset):
+            return _note(shipped, units, unit, unit.name, (found - offset) % 2**64)
+        case ToLiteral(section, content, offset) if view.obj.sections[section].is_strings:
+            theirs = shipped.read(found - offset, len(content))
+            if theirs != content:
+                return f"refers to {_text(content)} here and to {_text(theirs or b'')} in {shipped.objname}"
+    return None
+
+
+def _note(shipped: Shipped, known: dict[T, int], key: T, name: str, address: int) -> str | None:
+    if known.setdefault(key, address) != address:
+        return f"refers to {name} at two places in {shipped.objname}, {known[key]:#x} and {address:#x}"
+    names = shipped.names(address)
+    if base(name) not in {base(other) for other in names}:
+        return f"refers to {name} here and to {' or '.join(names) or f'{address:#x}'} in {shipped.objname}"
+    return None
+
+
+def _text(content: bytes) -> str:
+    shown = content.rstrip(b"\0").decode("utf-8", "backslashreplace")
+    return repr(shown if len(shown) <= 60 else shown[:57] + "...")

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One object of the shipped kernel, ``vmlinux`` or a module, as linked bytes at addresses with names.
+
+A module file is not linked yet: it is laid out here as the loader would, at addresses of our choosing, with a place for
+every symbol that it imports.  So one way of comparing serves both.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from suture.elf.object import SHT_NOBITS, STT_FILE, STT_SECTION, ObjectFile
+from suture.elf.relocations.x86_64 import TYPES, apply
+from suture.errors import SYMBOL_UNSUPPORTED, Refusal
+from suture.kernel.image import Image
+from suture.kernel.kallsyms import Kallsyms
+from suture.model import VMLINUX
+
+MODULE_BASE = 0xFFFFFFFFC0000000
+"""MODULES_VADDR on x86-64 (Documentation/x86/x86_64/mm.rst); any address within reach of 32 bits would do."""
+
+
+class Shipped(Protocol):
+    """:ivar objname: the kernel's name for it."""
+
+    @property
+    def objname(self) -> str: ...
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """The linked bytes; None where nothing is held (bss, a symbol of another object)."""
+
+    def addresses(self, name: str) -> Sequence[int]:
+        """Where symbols of that name are, in the order in which the kernel counts `sympos`."""
+
+    def names(self, address: int) -> Sequence[str]:
+        """The symbols at an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedImage:
+    """The core kernel."""
+
+    image: Image
+    kallsyms: Kallsyms
+
+    @property
+    def objname(self) -> str:
+        return VMLINUX
+
+    def read(self, address: int, size: int) -> bytes | None:
+        try:
+            return self.image.read(address, size)
+        except Refusal:
+            return None
+
+    def addresses(self, name: str) -> Sequence[int]:
+        return [symbol.address for symbol in self.kallsyms.named(name)]
+
+    def names(self, address: int) -> Sequence[str]:
+        return [symbol.name for symbol in self.kallsyms.at(address)]
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedModule:
+    """A module file, laid out by `lay_out`."""
+
+    objname: str
+    sections: Sequence[tuple[int, bytes, int]]
+    """Address, linked bytes and size, by ascending address; a section without contents has no bytes."""
+    by_name: Mapping[str, Sequence[int]]
+    by_address: Mapping[int, Sequence[str]]
+
+    def read(self, address: int, size: int) -> bytes | None:
+        for start, data, _ in self.sections:
+            if start <= address and address + size <= start + len(data):
+                return data[address - start : address - start + size]
+        return None
+
+    def addresses(self, name: str) -> Sequence[int]:
+        return self.by_name.get(name, ())
+
+    def names(self, address: int) -> Sequence[str]:
+        return self.by_address.get(address, ())
+
+
+def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
+    """Lay a module file out and link it to itself (``kernel/module/main.c: layout_sections(), simplify_symbols()``).
+
+    Only defined symbols are counted for `sympos`, in symbol table order, as ``module_kallsyms_on_each_symbol()`` does.
+    """
+    bases: dict[int, int] = {}
+    address = MODULE_BASE
+    for index, section in enumerate(module.sections):
+        if section.is_allocated:
+            # Far apart, and never the end of one the start of the next: an address names one place.
+            address += -address % max(section.addralign, 4096)
+            bases[index] = address
+            address += section.size + 4096
+    places: list[int] = []
+    by_name: dict[str, list[int]] = defaultdict(list)
+    by_address: dict[int, list[str]] = defaultdict(list)
+    for symbol in module.symbols:
+        if symbol.is_defined_here:
+            place = bases.get(symbol.shndx, 0) + symbol.value
+            if symbol.shndx in bases and symbol.type not in (STT_SECTION, STT_FILE) and symbol.name:
+                by_name[symbol.name].append(place)
+                by_address[place].append(symbol.name)
+        elif symbol.is_undefined and symbol.name:
+            place = address
+            address += 4096
+            by_address[place].append(symbol.name)
+        else:
+            place = symbol.value
+        places.append(place)
+    sections = [
+        (base, _linked(module, index, base, places), module.sections[index].size) for index, base in bases.items()
+    ]
+    return ShippedModule(objname, sections, by_name, by_address)
+
+
+def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> bytes:
+    section = module.sections[index]
+    if section.type == SHT_NOBITS:
+        return b""
+    data = bytearray(section.data)
+    for relocation in module.relocations.get(index, ()):
+        if relocation.type not in TYPES:
+            raise Refusal(SYMBOL_UNSUPPORTED, f"{module.name}: {section.name}", f"relocation type {relocation.type}")
+        apply(relocation, data, base + relocation.offset, places[relocation.symbol])
+    return bytes(data)
