@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import lz4.block  # type: ignore[import-untyped]
+import lz4.block
 import zstandard
 
 from suture.errors import COMMAND_FAILED, IMAGE_MALFORMED, Refusal

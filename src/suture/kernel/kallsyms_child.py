@@ -11,7 +11,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from vmlinux_to_elf.core.kallsyms import KallsymsFinder  # type: ignore[import-untyped]
+from vmlinux_to_elf.core.kallsyms import KallsymsFinder
 
 
 def main(vmlinux: str) -> None:

@@ -71,7 +71,7 @@ def versions(wanted: Sequence[str]) -> tuple[Package, ...]:
     """
     if not wanted:
         return ()
-    command = ["apt-cache", "show", "--all-versions", "--no-all-names", *wanted]
+    command = ["apt-cache", "show", "--all-versions", *wanted]
     # It ends with status 100 where none of the names has a version, which is an answer too.
     finished = run.run(command, env=_environment())
     found: dict[Package, None] = {}

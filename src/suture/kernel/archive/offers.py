@@ -8,7 +8,7 @@ release; a source of another version compiles to other code.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -103,16 +103,29 @@ def survey() -> Survey:
     """
     with step("Looking for kernels", "the configured apt archives"):
         images = [name for name in apt.names(IMAGE) if RELEASE.fullmatch(name.removeprefix(IMAGE))]
-        releases = [name.removeprefix(IMAGE) for name in images]
-        series = {_series(release) for release in releases}
-        wanted = [
-            *images,
-            *(HEADERS + release for release in releases),
-            *(SOURCE + number for number in sorted(series)),
-        ]
-        known = {(package.name, package.version): package for package in apt.versions(wanted)}
-    if not any(name.startswith(IMAGE) for name, _ in known):
+        found = _survey([name.removeprefix(IMAGE) for name in images])
+    if not found.offers and not found.left_out:
         raise Refusal(ARCHIVE_UNREACHABLE, "apt", "its package lists name no kernel image for amd64")
+    return found
+
+
+def offer(release: str, version: str | None = None) -> Offer:
+    """The newest offer of a release, or the one of a version.  Much faster than a whole `survey`.
+
+    :raises Refusal: ``kernel-not-offered``, ``archive-unreachable``, ``tool-missing``
+    """
+    if RELEASE.fullmatch(release):
+        found = _survey([release])
+        if any(offer.release == release and version in (None, offer.version) for offer in found.offers):
+            return found.offer(release, version)
+    return survey().offer(release, version)
+
+
+def _survey(releases: Sequence[str]) -> Survey:
+    images = [IMAGE + release for release in releases]
+    headers = [HEADERS + release for release in releases]
+    sources = sorted({SOURCE + _series(release) for release in releases})
+    known = {(package.name, package.version): package for package in apt.versions([*images, *headers, *sources])}
     images_known = sorted(
         (package for (name, _), package in known.items() if name.startswith(IMAGE)), key=_age, reverse=True
     )

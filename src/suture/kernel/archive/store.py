@@ -21,7 +21,7 @@ from suture.host.progress import step
 from suture.kernel import bzimage, config, image, kallsyms, symvers
 from suture.kernel.archive import apt
 from suture.kernel.archive.apt import Package
-from suture.kernel.archive.offers import Offer, survey
+from suture.kernel.archive.offers import Offer, offer
 from suture.kernel.release import Target
 
 MANIFEST = "target.json"
@@ -41,13 +41,14 @@ def fetch(release: str, version: str | None = None) -> Target:
         present = _newest(here, version)
         if present is not None:
             return present
-        offer = survey().offer(release, version)
+        with step("Looking for the kernel", release):
+            offered = offer(release, version)
         packages = cache() / "packages"
-        apt.download(offer.packages, packages)
-        _remove_incomplete(here, offer.version)
-        with step("Unpacking", release), files.new_directory(here / offer.version) as work:
-            _build(offer, packages, work)
-        return find(release, offer.version)
+        apt.download(offered.packages, packages)
+        _remove_incomplete(here, offered.version)
+        with files.new_directory(here / offered.version) as work:
+            _build(offered, packages, work)
+        return find(release, offered.version)
 
 
 def find(release: str, version: str | None = None) -> Target:
@@ -170,7 +171,7 @@ def _load(directory: Path) -> Target | None:
         if document["format"] != FORMAT:
             return None
         paths = {name: directory / document["parts"][name]["path"] for name in PARTS}
-        if any(_size(paths[name]) != document["parts"][name]["size"] for name in PARTS):
+        if any(not paths[name].exists() or _size(paths[name]) != document["parts"][name]["size"] for name in PARTS):
             return None
         return Target(release=document["release"], version=document["version"], **paths)
     except (OSError, ValueError, KeyError, TypeError):
