@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which accelerator the lab uses: KVM where a guest really boots under it, emulation elsewhere.
+
+``/dev/kvm`` can exist and open while a guest under it never leaves the firmware, or while QEMU gives up on a register
+that the outer hypervisor refuses.  So the target is booted under KVM once, with a short deadline, and the answer is
+kept until the host is booted again or QEMU changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from suture.host import files, paths, progress
+from suture.lab import initramfs
+from suture.lab.channel import Channel, ChannelClosed
+from suture.lab.qemu import Accelerator, Qemu, Wire, version
+
+DEVICE = Path("/dev/kvm")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+DEADLINE = 12.0
+"""Seconds for the trial.  A guest under a KVM worth using is up in two."""
+
+
+def choose(vmlinuz: Path) -> Accelerator:
+    """The fastest accelerator under which `vmlinuz` boots on this host.
+
+    :raises Refusal: ``tool-missing``, ``disk-full``
+    """
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return Accelerator.TCG
+    record = paths.cache() / "lab" / "accelerator.json"
+    key = f"{BOOT_ID.read_text().strip()} {version()}"
+    with files.locked(record.with_suffix(".lock")):
+        known = _recorded(record, key)
+        if known is None:
+            with progress.step("Trying whether KVM works here"):
+                known = Accelerator.KVM if boots(Accelerator.KVM, vmlinuz) else Accelerator.TCG
+            files.write_atomic(record, json.dumps({"key": key, "accelerator": known.value}).encode())
+    return known
+
+
+def boots(accelerator: Accelerator, vmlinuz: Path, deadline: float = DEADLINE) -> bool:
+    """Whether a guest gets as far as the agent within `deadline` seconds."""
+    qemu = Qemu(accelerator, vmlinuz, initramfs.build({}), Wire.SERIAL, memory=512)
+    try:
+        Channel(qemu.wire).wait_ready(time.monotonic() + deadline)
+    except (TimeoutError, ChannelClosed):
+        return False
+    else:
+        return True
+    finally:
+        qemu.close()
+
+
+def _recorded(record: Path, key: str) -> Accelerator | None:
+    """The answer found before under the same `key`; None for a missing, outdated or damaged record."""
+    try:
+        content = json.loads(record.read_bytes())
+        return Accelerator(content["accelerator"]) if content["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

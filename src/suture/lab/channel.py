@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The line to the agent in the guest: one request at a time, every byte passed unchanged.
+
+The other end is ``agent.sh``; what carries the bytes is `suture.lab.qemu.Wire`. Sizes are decimal counts of bytes::
+
+    guest                host
+    ready\\n
+                         VERB SIZE ARGUMENT\\n  and SIZE bytes
+    done STATUS SIZE\\n   and SIZE bytes
+
+A serial port has no flow control here: the kernel buffers at most 640 KiB of input that nobody reads
+(``drivers/tty/tty_buffer.c: TTYB_DEFAULT_MEM_LIMIT``) and drops the rest, so a request may hold `MAX_PAYLOAD` bytes.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+
+MAX_PAYLOAD = 256 * 1024
+READY = b"ready"
+
+
+class ChannelClosed(Exception):
+    """The other end is gone: the virtual machine has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    output: bytes
+
+
+class Channel:
+    """Our end.  :raises TimeoutError: (every method) at its deadline, in seconds of ``time.monotonic()``
+    :raises ChannelClosed: when the virtual machine ends
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = bytearray()
+
+    def wait_ready(self, until: float) -> None:
+        while self._line(until) != READY:
+            pass
+
+    def request(self, verb: str, payload: bytes, argument: str, until: float) -> Reply:
+        self._send(f"{verb} {len(payload)} {argument}\n".encode() + payload, until)
+        word, status, size = self._line(until).split()
+        if word != b"done":
+            raise ChannelClosed(f"the agent answered {word!r}")
+        return Reply(int(status), self._take(int(size), until))
+
+    def send_only(self, verb: str, until: float) -> None:
+        """A request that has no reply."""
+        self._send(f"{verb} 0 -\n".encode(), until)
+
+    def received(self) -> bytes:
+        """What has arrived of a reply that is not complete."""
+        return bytes(self._received)
+
+    def _send(self, data: bytes, until: float) -> None:
+        self._connection.settimeout(_left(until))
+        try:
+            self._connection.sendall(data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise ChannelClosed from error
+
+    def _line(self, until: float) -> bytes:
+        while (end := self._received.find(b"\n")) < 0:
+            self._receive(until)
+        return self._cut(end + 1)[:-1]
+
+    def _take(self, size: int, until: float) -> bytes:
+        while len(self._received) < size:
+            self._receive(until)
+        return self._cut(size)
+
+    def _cut(self, size: int) -> bytes:
+        taken = bytes(self._received[:size])
+        del self._received[:size]
+        return taken
+
+    def _receive(self, until: float) -> None:
+        self._connection.settimeout(_left(until))
+        try:
+            data = self._connection.recv(1 << 16)
+        except ConnectionResetError as error:
+            raise ChannelClosed from error
+        if not data:
+            raise ChannelClosed
+        self._received += data
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the kernel complains about: the reports in a kernel log that fail a run.
+
+Each rule names the kernel source that prints the line.  Lines are matched as the console shows them, without time
+stamp; words are matched in the kernel's own capitals, so that ``[Firmware Bug]`` or ``warning:`` is no complaint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+REPORT_LINES = 120
+"""The longest report that is looked through for its end; a dump of two stacks is half of that."""
+
+RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (what, re.compile(pattern))
+    for what, pattern in (
+        ("WARNING", r"^WARNING: "),  # kernel/panic.c: __warn(); lockdep and RCU say it the same way
+        # lib/bug.c "kernel BUG at", arch/x86/mm/fault.c "BUG: unable to", mm/ "BUG: Bad page", "watchdog: BUG: soft"
+        ("BUG", r"^BUG: |^BUG\b|\bkernel BUG at |\bBUG: (soft|workqueue|KASAN|KFENCE)|^\w+: BUG: "),
+        ("Oops", r"^Oops\b"),  # arch/x86/kernel/dumpstack.c: __die_header()
+        ("panic", r"^Kernel panic - not syncing"),  # kernel/panic.c: panic()
+        ("general protection", r"\bgeneral protection\b"),  # arch/x86/kernel/traps.c: exc_general_protection()
+        ("page fault", r"^unable to handle |^kernel tried to execute NX-protected page"),  # arch/x86/mm/fault.c
+        ("trap", r"^(divide error|invalid opcode|double fault|stack segment|int3|bounds|control protection)\b"),
+        ("hung task", r"\bblocked for more than \d+ seconds"),  # kernel/hung_task.c: check_hung_task()
+        ("rcu stall", r"^rcu: .*\b(detected (expedited )?stalls?|self-detected stall|kthread starved)\b"),
+        ("lockup", r"\bdetected hard LOCKUP\b|\bsoft lockup\b"),  # kernel/watchdog.c, kernel/watchdog_hld.c
+        ("UBSAN", r"^UBSAN: "),  # lib/ubsan.c
+        ("module layout", r"disagrees about (version of symbol|.* struct module)|: Unknown symbol "),
+        ("call trace", r"^Call Trace:"),  # arch/x86/kernel/dumpstack.c: show_trace_log_lvl()
+    )
+)
+
+_STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?")
+_BEGIN = re.compile(r"-{12}\[ cut here \]-{12}")  # include/asm-generic/bug.h: CUT_HERE
+_END = re.compile(r"---\[ end (trace|Kernel panic)")  # kernel/panic.c: print_oops_end_marker()
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One report of the kernel: `what` kind it is, and its lines as they stand in the log."""
+
+    what: str
+    lines: tuple[str, ...]
+
+
+def find(log: str) -> tuple[Complaint, ...]:
+    """The complaints in a kernel log, in order; one report with its registers and stack is one complaint."""
+    lines = log.splitlines()
+    found = []
+    at = 0
+    while at < len(lines):
+        what = _match(lines[at])
+        if what is None:
+            at += 1
+            continue
+        begin = at - 1 if at and _BEGIN.search(lines[at - 1]) else at
+        at = _end_of_report(lines, at)
+        found.append(Complaint(what, tuple(lines[begin:at])))
+    return tuple(found)
+
+
+def _match(line: str) -> str | None:
+    text = _STAMP.sub("", line)
+    return next((what for what, pattern in RULES if pattern.search(text)), None)
+
+
+def _end_of_report(lines: Sequence[str], first: int) -> int:
+    """The index after the report's end marker; without one, after the last line that is itself a complaint."""
+    for at in range(first, min(first + REPORT_LINES, len(lines))):
+        if _END.search(lines[at]):
+            return at + 1
+        if at > first and _BEGIN.search(lines[at]):
+            break
+    end = first + 1
+    while end < len(lines) and _match(lines[end]) is not None:
+        end += 1
+    return end

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The lab's initramfs: busybox, the agent, kernel modules and the caller's files, as one uncompressed newc archive.
+
+The format is that of the target's own ``Documentation/driver-api/early-userspace/buffer-format.rst``: a header of
+thirteen 8-digit hexadecimal fields, the name, the content, each padded to four bytes.  It is left uncompressed: QEMU
+hands it over in memory, and unpacking costs an emulated processor more than copying.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from suture.errors import TOOL_MISSING, Refusal
+from suture.host import files
+
+BUSYBOX = Path("/bin/busybox")
+"""Where Debian's busybox-static puts it."""
+
+DIRECTORIES = ("bin", "dev", "modules", "proc", "run", "sys", "tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the archive.  `mode` as in ``st_mode``; `device` is (major, minor) of a device node."""
+
+    name: str
+    mode: int
+    data: bytes = b""
+    device: tuple[int, int] = (0, 0)
+
+
+def build(additions: Mapping[str, bytes], *, busybox: Path = BUSYBOX) -> bytes:
+    """The archive: busybox and the agent, and `additions` (absolute path in the guest to content, mode 0755).
+
+    :raises Refusal: ``tool-missing`` (no busybox, or one that needs libraries), ``file-unreadable``
+    """
+    entries = [
+        *(Entry(name, stat.S_IFDIR | 0o755) for name in DIRECTORIES),
+        # The kernel opens it for init before init has mounted anything (init/main.c: console_on_rootfs()).
+        Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
+        Entry("bin/busybox", stat.S_IFREG | 0o755, static_busybox(busybox)),
+        Entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox"),
+        Entry("init", stat.S_IFREG | 0o755, agent()),
+        *_with_parents(additions, set(DIRECTORIES)),
+    ]
+    return archive(entries)
+
+
+def agent() -> bytes:
+    """The script that the guest runs as init; the other end of `suture.lab.channel`."""
+    return resources.files("suture.lab").joinpath("agent.sh").read_bytes()
+
+
+def static_busybox(path: Path) -> bytes:
+    """The program at `path`, which has to run with no library and no interpreter beside it.
+
+    :raises Refusal: ``tool-missing``
+    """
+    if not path.exists():
+        raise Refusal(TOOL_MISSING, str(path), "is not installed", remedy="Install the package busybox-static.")
+    data = files.read_bytes(path)
+    if not _is_static(data):
+        raise Refusal(
+            TOOL_MISSING,
+            str(path),
+            "is not a statically linked program",
+            why="The lab's guest has no libraries for it.",
+            remedy="Install the package busybox-static, which replaces busybox.",
+        )
+    return data
+
+
+def _is_static(program: bytes) -> bool:
+    try:
+        return not any(segment["p_type"] == "PT_INTERP" for segment in ELFFile(BytesIO(program)).iter_segments())
+    except ELFError:
+        return False
+
+
+def _with_parents(additions: Mapping[str, bytes], present: set[str]) -> Iterable[Entry]:
+    """The added files, each after the directories it needs: the kernel does not make them (init/initramfs.c)."""
+    for path, data in additions.items():
+        name = PurePosixPath(path.lstrip("/"))
+        for parent in reversed(name.parents[:-1]):
+            if str(parent) not in present:
+                present.add(str(parent))
+                yield Entry(str(parent), stat.S_IFDIR | 0o755)
+        yield Entry(str(name), stat.S_IFREG | 0o755, data)
+
+
+def archive(entries: Iterable[Entry]) -> bytes:
+    """`entries` in the newc format, with the trailer."""
+    out = BytesIO()
+    for number, entry in enumerate([*entries, Entry("TRAILER!!!", 0)], start=1):
+        name = entry.name.encode() + b"\0"
+        header = (
+            number,  # ino
+            entry.mode,
+            0,  # uid
+            0,  # gid
+            2 if stat.S_ISDIR(entry.mode) else 1,  # nlink
+            0,  # mtime
+            len(entry.data),  # filesize
+            0,  # major
+            0,  # minor
+            *entry.device,  # rmajor, rminor
+            len(name),  # namesize
+            0,  # chksum, unused in this format
+        )
+        out.write(b"070701" + b"".join(b"%08x" % field for field in header))
+        out.write(name)
+        _pad(out)
+        out.write(entry.data)
+        _pad(out)
+    return out.getvalue()
+
+
+def _pad(out: BytesIO) -> None:
+    out.write(bytes(-out.tell() % 4))

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The throwaway machine: boot the target's own image, put files in, run commands, read the kernel log, power off.
+
+>>> with Machine.boot(target, modules=["loop"]) as machine:                               # doctest: +SKIP
+...     machine.run("modprobe loop && cat /proc/version").text
+
+Every step has a deadline in seconds.  A step that misses it, or a guest that dies, is refused with the last lines of
+the kernel log; after that the machine takes no more requests, but its kernel log can still be read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+
+from suture.errors import LAB_BOOT_FAILED, LAB_DEADLINE, LAB_GUEST_DIED, LAB_PUT_FAILED, Kind, Refusal
+from suture.host import progress
+from suture.kernel.release import Target
+from suture.lab import accel, initramfs, module_tree, qemu
+from suture.lab.channel import MAX_PAYLOAD, Channel, ChannelClosed, Reply
+from suture.lab.complaints import Complaint, find
+
+MEMORY = 512
+"""MiB.  The 6.12 image, unpacked beside itself while it boots, needs 200."""
+
+BOOT_DEADLINE = 120.0
+STEP_DEADLINE = 30.0
+LOG_DEADLINE = 5.0
+
+WIRE_MODULES = ("virtio_pci", "virtio_console")
+EVIDENCE_LINES = 20
+_MARK = "suture-lab-mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command in the guest came to: its exit status, and its output with its errors as they were written."""
+
+    status: int
+    output: bytes
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="replace")
+
+
+class Machine:
+    """A booted guest.  Use it as a context manager: the guest never outlives the block.
+
+    :ivar accelerator: what it runs on.
+    """
+
+    def __init__(self, process: qemu.Qemu, accelerator: qemu.Accelerator, release: str) -> None:
+        self.accelerator = accelerator
+        self._release = release
+        self._process = process
+        self._channel = Channel(process.wire)
+        self._usable = True
+        self._marks = 0
+
+    @classmethod
+    def boot(
+        cls,
+        target: Target,
+        *,
+        modules: Sequence[str] = (),
+        files: Mapping[str, bytes] | None = None,
+        memory: int = MEMORY,
+        cmdline_extra: str = "",
+        deadline: float = BOOT_DEADLINE,
+        accelerator: qemu.Accelerator | None = None,
+    ) -> Machine:
+        """Boot `target` and wait until it takes commands.
+
+        :param modules: of the target's modules, those that ``modprobe`` in the guest shall find, with all they
+            depend on.  They are not loaded.
+        :param files: absolute path in the guest to content; all are executable.
+        :param memory: in MiB.
+        :param accelerator: the one that `suture.lab.accel.choose` finds, if left out.
+        :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``, ``file-unreadable``
+        """
+        wire = _wire(target)
+        needed = [*modules, *(WIRE_MODULES if wire is qemu.Wire.VIRTIO else ())]
+        image = initramfs.build({**module_tree.build(target, needed), **(files or {})})
+        chosen = accelerator or accel.choose(target.vmlinuz)
+        with progress.step("Booting", f"{target.release} ({chosen.value})"):
+            process = qemu.Qemu(chosen, target.vmlinuz, image, wire, memory=memory, cmdline=cmdline_extra.split())
+            try:
+                machine = cls(process, chosen, target.release)
+                with machine._guarded(f"booting for {deadline:g} s", LAB_BOOT_FAILED, LAB_BOOT_FAILED):
+                    machine._channel.wait_ready(time.monotonic() + deadline)
+            except BaseException:
+                process.close()
+                raise
+        return machine
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the QEMU process."""
+        return self._process.pid
+
+    def run(self, command: str, *, deadline: float = STEP_DEADLINE) -> Result:
+        """Run `command`, a script for busybox's ``sh``, with nothing on its standard input.
+
+        :raises Refusal: ``lab-deadline``, ``lab-guest-died``
+        """
+        reply = self._request("run", command.encode(), "-", f"running {command!r}", deadline)
+        return Result(reply.status, reply.output)
+
+    def put(self, name: str, data: bytes, *, deadline: float = STEP_DEADLINE) -> None:
+        """Write `data` to the absolute path `name` in the guest, executable.  Prefer `boot`'s `files` for much data.
+
+        :raises Refusal: ``lab-put-failed``, ``lab-deadline``, ``lab-guest-died``
+        """
+        until = time.monotonic() + deadline
+        pieces = [data[at : at + MAX_PAYLOAD] for at in range(0, len(data), MAX_PAYLOAD)] or [b""]
+        for number, piece in enumerate(pieces):
+            verb = "append" if number else "put"
+            reply = self._request(verb, piece, name, f"writing {name}", until - time.monotonic())
+            if reply.status != 0:
+                raise Refusal(LAB_PUT_FAILED, name, f"the guest could not write {len(data)} bytes")
+
+    def kernel_log(self) -> str:
+        """All that the kernel has said since it booted, as it appeared on the console; also of a dead guest."""
+        if self._usable:
+            with suppress(Refusal):  # what a dead or hung guest has said is worth reading all the more
+                self._wait_for_console()
+        return "".join(f"{line}\n" for line in self._process.console().splitlines() if _MARK not in line)
+
+    def complaints(self) -> tuple[Complaint, ...]:
+        """What the kernel has complained about since it booted."""
+        return find(self.kernel_log())
+
+    def power_off(self, *, deadline: float = STEP_DEADLINE) -> None:
+        """Shut the guest down.  The kernel log can still be read afterwards.
+
+        :raises Refusal: ``lab-deadline`` (the guest is ended nevertheless)
+        """
+        try:
+            with self._guarded("powering off", LAB_DEADLINE, LAB_GUEST_DIED):
+                self._channel.send_only("off", time.monotonic() + deadline)
+                if not self._process.wait(deadline):
+                    raise TimeoutError
+        finally:
+            self._usable = False
+            self._process.kill()
+
+    def _request(self, verb: str, payload: bytes, argument: str, what: str, deadline: float) -> Reply:
+        with self._guarded(f"{what} for {deadline:.4g} s", LAB_DEADLINE, LAB_GUEST_DIED):
+            return self._channel.request(verb, payload, argument, time.monotonic() + deadline)
+
+    @contextmanager
+    def _guarded(self, what: str, late: Kind, dead: Kind) -> Iterator[None]:
+        """Turn what goes wrong on the wire into refusals, and take no more requests after it."""
+        if not self._usable:
+            raise Refusal(LAB_GUEST_DIED, self._release, f"an earlier step ended it, before {what}")
+        try:
+            yield
+        except TimeoutError:
+            self._usable = False
+            raise self._refusal(late, f"gave up {what}") from None
+        except ChannelClosed:
+            self._usable = False
+            self._process.wait(LOG_DEADLINE)
+            raise self._refusal(dead, self._cause_of_death()) from None
+        except BaseException:
+            self._usable = False  # the reply may be half read
+            raise
+
+    def _cause_of_death(self) -> str:
+        panics = [line for line in self._process.console().splitlines() if "Kernel panic - not syncing" in line]
+        return panics[0].partition("] ")[2] if panics else "the virtual machine ended"
+
+    def _refusal(self, kind: Kind, found: str) -> Refusal:
+        unread = self._channel.received().decode(errors="replace").splitlines()
+        said = [*self._process.messages().splitlines(), *self._process.console().splitlines(), *unread]
+        return Refusal(kind, self._release, found, evidence=[line for line in said if line][-EVIDENCE_LINES:])
+
+    def _wait_for_console(self) -> None:
+        """Wait until the console shows what the kernel has said so far: another processor may still be printing it."""
+        self._marks += 1
+        mark = f"{_MARK} {self._marks}."
+        self.run(f"echo '{mark}' >/dev/kmsg", deadline=LOG_DEADLINE)
+        until = time.monotonic() + LOG_DEADLINE
+        while mark not in self._process.console() and time.monotonic() < until:
+            time.sleep(0.01)
+
+
+def _wire(target: Target) -> qemu.Wire:
+    """The fastest that the target has a driver for."""
+    return qemu.Wire.VIRTIO if module_tree.has_all(target, WIRE_MODULES) else qemu.Wire.SERIAL

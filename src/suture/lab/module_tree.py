@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel modules that a guest is given, laid out so that ``modprobe`` in the guest finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from suture.kernel import modules
+from suture.kernel.release import Target
+
+
+def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
+    """Path in the guest to content for the modules `names`, all they depend on, and ``modules.dep``.
+
+    The module files are stored unpacked.  What is built into the kernel needs no file and is left out.
+
+    :raises Refusal: ``module-not-found``, ``module-malformed``, ``file-unreadable``
+    """
+    shipped = modules.index(target)
+    needs: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        for module in (*modules.dependencies(target, name), modules.module_name(name)):
+            if module not in needs and module in shipped:
+                needs[module] = modules.dependencies(target, module)
+    root = f"/lib/modules/{target.release}"
+    # modules.dep(5): nearest first; modprobe loads them from the last on.
+    lines = [f"{module}.ko: {' '.join(f'{need}.ko' for need in reversed(needs[module]))}\n" for module in needs]
+    tree = {f"{root}/{module}.ko": modules.read(shipped[module]) for module in needs}
+    return {f"{root}/modules.dep": "".join(lines).encode(), **tree} if tree else {}
+
+
+def has_all(target: Target, names: Iterable[str]) -> bool:
+    """Whether the target has each of the modules `names`, as a file or built in."""
+    return set(names) <= modules.index(target).keys() | modules.builtin(target)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One QEMU process: how it is started, what it leaves behind (nothing), and how it ends (always with us).
+
+- No files: the initramfs, the console's output and QEMU's own messages are kept in memory (memfd_create(2)), the
+  wire to the agent is a socket pair.  There is nothing to remove after a run that was killed.
+- The kernel ends QEMU when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), which covers SIGKILL; every
+  other way out goes through `Qemu.kill`.  QEMU is in a session of its own, so that a Ctrl-C reaches only us.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from suture.errors import TOOL_MISSING, Refusal
+
+PROGRAM = "qemu-system-x86_64"
+
+PROCESSORS = 2
+"""A transition on one processor never sees a task that runs elsewhere; and two cost no boot time."""
+
+
+class Accelerator(StrEnum):
+    """QEMU's names (``-accel``)."""
+
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+class Wire(StrEnum):
+    """How the agent is reached: the name of the device in the guest's ``/dev``."""
+
+    VIRTIO = "vport0p1"  # a hundred times faster than a serial port, and a module in 6.1
+    SERIAL = "ttyS1"  # the 8250 driver is built in: nothing has to be loaded for it
+
+
+CPU = {Accelerator.KVM: "host", Accelerator.TCG: "max"}
+"""All that the accelerator can do, so that the guest patches in the same alternatives as a real processor."""
+
+WIRE_DEVICE = {
+    Wire.VIRTIO: ("-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent"),
+    Wire.SERIAL: ("-serial", "chardev:agent"),
+}
+
+CMDLINE = (
+    "console=ttyS0,115200",
+    "ignore_loglevel",  # the console file is the kernel log, whatever a script does to the log level
+    "printk.devkmsg=on",  # no rate limit on /dev/kmsg: Machine.kernel_log() writes marks to it
+    "panic=-1",  # a panic ends the virtual machine at once (with -no-reboot)
+    "sysctl.kernel.hung_task_timeout_secs=30",
+    # Mitigations and KASLR stay as they are in production: they decide what code the kernel runs (return thunks,
+    # retpolines), and an address that was baked into a live patch must not happen to be right.
+)
+
+
+class Qemu:
+    """A running virtual machine.
+
+    :ivar wire: our end of the line to the agent.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        vmlinuz: Path,
+        initramfs: bytes,
+        wire: Wire,
+        *,
+        memory: int,
+        cmdline: Sequence[str] = (),
+    ) -> None:
+        """Start the machine.
+
+        :param memory: of the guest, in MiB.
+        :raises Refusal: ``tool-missing``
+        """
+        self._console = os.memfd_create("console")
+        self._messages = os.memfd_create("messages")
+        self.wire, guest_end = socket.socketpair()
+        ramdisk = os.memfd_create("initramfs")
+        try:
+            with open(ramdisk, "wb", closefd=False) as file:
+                file.write(initramfs)
+            command = [
+                *_only_while_we_live(),
+                _program(PROGRAM),
+                *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+                *("-accel", accelerator.value, "-cpu", CPU[accelerator]),
+                *("-smp", str(PROCESSORS), "-m", f"{memory}M"),
+                *("-kernel", str(vmlinuz), "-initrd", f"/dev/fd/{ramdisk}"),
+                # The kernel hands a parameter that it does not know to init as an environment variable.
+                *("-append", " ".join([*CMDLINE, f"wire={wire.value}", *cmdline])),
+                *("-chardev", f"file,id=console,path=/dev/fd/{self._console}", "-serial", "chardev:console"),
+                *("-chardev", f"socket,id=agent,fd={guest_end.fileno()}"),
+                *WIRE_DEVICE[wire],
+            ]
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._messages,
+                stderr=self._messages,
+                pass_fds=(self._console, ramdisk, guest_end.fileno()),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            os.close(ramdisk)
+            guest_end.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def console(self) -> str:
+        """All that the guest has written to its first serial port."""
+        return _whole(self._console).replace("\r", "")
+
+    def messages(self) -> str:
+        """What QEMU itself has said, such as why it could not start."""
+        return _whole(self._messages)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the machine has ended within `seconds`."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End the process.  `console` and `messages` can still be read."""
+        self._process.kill()
+        self._process.wait()
+        self.wire.close()
+
+    def close(self) -> None:
+        """End the process and drop its console and messages."""
+        self.kill()
+        self._close()
+
+    def _close(self) -> None:
+        self.wire.close()
+        os.close(self._console)
+        os.close(self._messages)
+
+
+def version() -> str:
+    """What QEMU says it is, one line.  :raises Refusal: ``tool-missing``"""
+    finished = subprocess.run([_program(PROGRAM), "--version"], capture_output=True, text=True, check=False)
+    return finished.stdout.partition("\n")[0]
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise Refusal(TOOL_MISSING, name, "is not installed or not on the PATH")
+    return path
+
+
+def _only_while_we_live() -> list[str]:
+    """The words before a command that make it end with us.
+
+    The shell closes the gap in which we die before prctl(2) is called: an orphan's parent is not us.
+    """
+    alive = '[ "$PPID" = "$0" ] && exec "$@"'
+    return [_program("setpriv"), "--pdeathsig", "KILL", "--", "/bin/sh", "-c", alive, str(os.getpid())]
+
+
+def _whole(descriptor: int) -> str:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
