@@ -14,16 +14,18 @@ A serial port has no flow control here: the kernel buffers at most 640 KiB of in
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from dataclasses import dataclass
 
 MAX_PAYLOAD = 256 * 1024
 READY = b"ready"
+DONE = re.compile(rb"done (\d+) +(\d+)")
 
 
 class ChannelClosed(Exception):
-    """The other end is gone: the virtual machine has ended."""
+    """The other end is gone, or is no longer our agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,10 @@ class Channel:
 
     def request(self, verb: str, payload: bytes, argument: str, until: float) -> Reply:
         self._send(f"{verb} {len(payload)} {argument}\n".encode() + payload, until)
-        word, status, size = self._line(until).split()
-        if word != b"done":
-            raise ChannelClosed(f"the agent answered {word!r}")
-        return Reply(int(status), self._take(int(size), until))
+        answer = DONE.fullmatch(line := self._line(until))
+        if answer is None:
+            raise ChannelClosed(f"the agent answered {line!r}")
+        return Reply(int(answer[1]), self._take(int(answer[2]), until))
 
     def send_only(self, verb: str, until: float) -> None:
         """A request that has no reply."""

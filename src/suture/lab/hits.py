@@ -22,7 +22,7 @@ from suture.lab.machine import Machine
 
 TRACING = "/sys/kernel/tracing"
 ARMED = "/sys/kernel/debug/kprobes/list"
-GONE = {"[GONE]", "[DISABLED]"}  # kernel/kprobes.c: report_probe()
+DEAD = ("[GONE]", "[DISABLED]")  # kernel/kprobes.c: report_probe(), which writes flags without a blank between
 GROUP = "suture"
 
 
@@ -50,8 +50,8 @@ def disarm(machine: Machine) -> None:
 
 def armed_functions(listing: str, module: str) -> set[str]:
     """The functions of `module` in ``kprobes/list``, whose lines read ``ADDRESS k FUNCTION+0x0  MODULE [FTRACE]``."""
-    rows = [line.split() for line in listing.splitlines()]
-    return {row[2].partition("+")[0] for row in rows if len(row) > 3 and row[3] == module and GONE.isdisjoint(row)}
+    alive = [line.split() for line in listing.splitlines() if not any(flag in line for flag in DEAD)]
+    return {row[2].partition("+")[0] for row in alive if len(row) > 3 and row[3] == module}
 
 
 def profile(text: str) -> dict[str, int]:
