@@ -103,6 +103,19 @@ INTERRUPTED = Kind(
     "Run the same command again: finished steps are not repeated.",
 )
 
+# --- the command line ---------------------------------------------------------------------------------------------
+
+BUILD_EXTRA_MISSING = Kind(
+    "build-extra-missing",
+    "Suture is installed here for loading live patches only; building them needs more Python packages.",
+    "Install them with: pip install 'suture[build]'",
+)
+INTERNAL_ERROR = Kind(
+    "internal-error",
+    "This is a bug in Suture, not a fault of your input.",
+    "Please report it with that file and the command that you ran.",
+)
+
 # --- elf ----------------------------------------------------------------------------------------------------------
 
 OBJECT_MALFORMED = Kind(
@@ -398,6 +411,36 @@ LAB_PUT_FAILED = Kind(
     "The guest has all of its files in memory.",
     "Give the machine more memory, or put in less.",
 )
+LAB_PREPARE_FAILED = Kind(
+    "lab-prepare-failed",
+    "A module that the live patch changes or needs could not be loaded in the guest.",
+    "Use a module that loads without its hardware, or test the patch without that object.",
+)
+LAB_LOAD_FAILED = Kind(
+    "lab-load-failed",
+    "The target's kernel does not take the live patch module; what it says about it is shown.",
+    "Build the module for exactly this kernel release: 'suture build --kernel R'.",
+)
+LAB_NOT_ENABLED = Kind(
+    "lab-not-enabled",
+    "The livepatch core took the module and did not put the patch into force; its log is shown.",
+    "See what the kernel log says about the patch.",
+)
+LAB_TRANSITION_STALLED = Kind(
+    "lab-transition-stalled",
+    "The tasks shown have a function that is being replaced on their stack and do not leave it.",
+    "Do not replace a function that tasks sleep in for ever, or replace the one it calls instead.",
+)
+LAB_UNLOAD_FAILED = Kind(
+    "lab-unload-failed",
+    "The live patch can be loaded and cannot be taken out again; what the kernel says about it is shown.",
+    "See what the kernel log says about the patch.",
+)
+LAB_SCRIPT_FAILED = Kind(
+    "lab-script-failed",
+    "The script says with its exit status whether the new code does what it should.",
+    "See the script's output: the last lines are shown.",
+)
 
 # --- verify -------------------------------------------------------------------------------------------------------
 
@@ -420,4 +463,30 @@ SYMBOL_NOT_FOUND = Kind(
     "symbol-not-found",
     "A live patch can only refer to what the running kernel lists in its symbol table.",
     "Use something else that the kernel has, or bring a definition along in the patch.",
+)
+
+# --- link ---------------------------------------------------------------------------------------------------------
+
+NAME_UNUSABLE = Kind(
+    "name-unusable",
+    "The kernel takes module names of up to 55 letters, digits and underscores.",
+    "Give another with --name.",
+)
+NOT_A_LIVE_PATCH = Kind(
+    "not-a-live-patch",
+    "The file is a module, but not one that the livepatch core would take.",
+    "Check that it is the right file; 'modinfo FILE' says what the module is.",
+)
+
+# --- build --------------------------------------------------------------------------------------------------------
+
+TYPES_MALFORMED = Kind(
+    "types-malformed",
+    "The sizes of the kernel's own structures are read from the BTF in its image, and that cannot be read.",
+    "Fetch the kernel again; if it is a tree of your own, build it with CONFIG_DEBUG_INFO_BTF=y.",
+)
+NO_LIVEPATCH = Kind(
+    "no-livepatch",
+    "This kernel was built without the livepatch core, so it cannot load a live patch.",
+    "Use a kernel whose configuration has CONFIG_LIVEPATCH=y; Debian's amd64 kernels have.",
 )

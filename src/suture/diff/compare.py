@@ -64,14 +64,14 @@ class Changes:
     """What the patch did to one object.
 
     :ivar changed: patched functions (with the original of each) that differ, ``.cold`` parts left out.
-    :ivar new: functions that only the patched object has, ``.cold`` parts left out.
+    :ivar provided: global functions and variables that only the patched object has: other files may use them.
     """
 
     original: Side
     patched: Side
     correlation: Correlation
     changed: tuple[tuple[Unit, Unit], ...]
-    new: tuple[Unit, ...]
+    provided: tuple[Unit, ...]
 
 
 def compare(original: Side, patched: Side) -> Changes:
@@ -82,34 +82,43 @@ def compare(original: Side, patched: Side) -> Changes:
     """
     correlation = correlate(original.view, patched.view)
     comparison = Comparison(original, patched, correlation)
-    changed: dict[Unit, Unit] = {}
-    new = []
-    for unit in patched.view.units:
-        if not unit.is_function or not patched.view.section(unit).is_code:
-            continue
-        before = correlation.original.get(unit)
-        if before is None:
-            if not is_cold(unit.name):
-                new.append(unit)
-            elif (owner := _owner(patched.view, unit)) is not None and owner in correlation.original:
-                changed[owner] = correlation.original[owner]
-        elif not comparison.same_function(before, unit):
-            owner = _owner(patched.view, unit) if is_cold(unit.name) else unit
-            if owner is not None and owner in correlation.original:
-                changed[owner] = correlation.original[owner]
-    for unit in original.view.units:  # a .cold part that vanished
-        if is_cold(unit.name) and unit not in correlation.original.values():
-            for after, before in correlation.original.items():
-                if before.name == parent(unit.name):
-                    changed[after] = before
+    changed = _changed_functions(comparison, original.view, patched.view, correlation)
     comparison.refuse_changed_data()
     comparison.refuse_changed_sections()
-    if not changed and not new:
+    provided = tuple(unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation))
+    if not changed and not provided:
         raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
-    for after, before in changed.items():
+    for before, after in changed:
         _refuse_unreachable(original, patched, before, after)
-    pairs = tuple((before, after) for after, before in changed.items())
-    return Changes(original, patched, correlation, pairs, tuple(new))
+    return Changes(original, patched, correlation, changed, provided)
+
+
+def _changed_functions(
+    comparison: Comparison, original: View, patched: View, correlation: Correlation
+) -> tuple[tuple[Unit, Unit], ...]:
+    """Functions that differ, themselves or in their ``.cold`` part, which may also have come or gone."""
+    changed: dict[Unit, Unit] = {}
+    for unit in patched.units:
+        if not unit.is_function or not patched.section(unit).is_code:
+            continue
+        before = correlation.original.get(unit)
+        owner = _owner(patched, unit) if is_cold(unit.name) else unit
+        if owner in correlation.original and (before is None or not comparison.same_function(before, unit)):
+            changed[owner] = correlation.original[owner]
+    kept = set(correlation.original.values())
+    gone = {parent(unit.name) for unit in original.units if is_cold(unit.name) and unit not in kept}
+    changed |= {after: before for after, before in correlation.original.items() if before.name in gone}
+    return tuple((before, after) for after, before in changed.items())
+
+
+def _is_provided(view: View, unit: Unit, correlation: Correlation) -> bool:
+    section = view.section(unit)
+    return (
+        unit not in correlation.original
+        and not unit.is_local
+        and section.is_allocated
+        and (section.is_code or section.name.startswith(DATA))
+    )
 
 
 def cold_part(view: View, unit: Unit) -> Unit | None:

@@ -64,13 +64,13 @@ from suture.model import VMLINUX, ExternalSymbol
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """A symbol of the core kernel that a module may link against."""
+class Linked:
+    """A symbol that a module may link against: exported by the core kernel, or provided by the live patch itself."""
 
     name: str
 
 
-Outside = Exported | ExternalSymbol
+Outside = Linked | ExternalSymbol
 
 
 class Resolver(Protocol):
@@ -179,6 +179,9 @@ class _Selection:
     def run(self) -> OutputObject:
         for _, unit in self._changes.changed:
             self._copy_function(unit)
+        for unit in self._changes.provided:
+            if unit not in self._copied:
+                self._copy_function(unit) if unit.is_function else self._copy_unit(unit, STT_OBJECT)
         while self._todo:
             copy = self._todo.popleft()
             self._make_references(copy)
@@ -225,7 +228,8 @@ class _Selection:
         else:
             out.append(self._view.data(unit))
         index = self._add_section(out)
-        self._copied[unit] = self._add_symbol(Symbol(unit.name, 0, unit.size, type, STB_LOCAL, index))
+        bind = STB_GLOBAL if unit in self._changes.provided else STB_LOCAL
+        self._copied[unit] = self._add_symbol(Symbol(unit.name, 0, unit.size, type, bind, index))
         self._todo.append(_Copy(unit.section, unit.start, unit.end, index, 0))
         return self._copied[unit]
 
@@ -335,7 +339,7 @@ class _Selection:
         return self._section_symbol(out), self._pooled[key] + offset
 
     def _reach(self, copy: _Copy, outside: Outside) -> int:
-        name = outside.name if isinstance(outside, Exported) else f"{self._objname}:{outside}"
+        name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
         if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX and self._reads_early(copy):
             raise Refusal(
                 SPECIAL_REFERENCE_UNSUPPORTED,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from suture.elf.object import SHT_NOBITS, STT_FILE, STT_SECTION, ObjectFile
+from suture.elf.object import SHT_NOBITS, STB_LOCAL, STT_FILE, STT_SECTION, ObjectFile
 from suture.elf.relocations.x86_64 import TYPES, apply
 from suture.errors import SYMBOL_UNSUPPORTED, Refusal
 from suture.kernel.image import Image
@@ -34,6 +34,9 @@ class Shipped(Protocol):
 
     def addresses(self, name: str) -> Sequence[int]:
         """Where symbols of that name are, in the order in which the kernel counts `sympos`."""
+
+    def global_addresses(self, name: str) -> Sequence[int]:
+        """The same without symbols that only their own source file can name."""
 
     def names(self, address: int) -> Sequence[str]:
         """The symbols at an address."""
@@ -59,6 +62,10 @@ class ShippedImage:
     def addresses(self, name: str) -> Sequence[int]:
         return [symbol.address for symbol in self.kallsyms.named(name)]
 
+    def global_addresses(self, name: str) -> Sequence[int]:
+        # kallsyms marks global symbols with a capital letter, weak ones with W or V (nm(1)).
+        return [symbol.address for symbol in self.kallsyms.named(name) if symbol.type.isupper()]
+
     def names(self, address: int) -> Sequence[str]:
         return [symbol.name for symbol in self.kallsyms.at(address)]
 
@@ -71,6 +78,7 @@ class ShippedModule:
     sections: Sequence[tuple[int, bytes, int]]
     """Address, linked bytes and size, by ascending address; a section without contents has no bytes."""
     by_name: Mapping[str, Sequence[int]]
+    global_by_name: Mapping[str, Sequence[int]]
     by_address: Mapping[int, Sequence[str]]
 
     def read(self, address: int, size: int) -> bytes | None:
@@ -81,6 +89,9 @@ class ShippedModule:
 
     def addresses(self, name: str) -> Sequence[int]:
         return self.by_name.get(name, ())
+
+    def global_addresses(self, name: str) -> Sequence[int]:
+        return self.global_by_name.get(name, ())
 
     def names(self, address: int) -> Sequence[str]:
         return self.by_address.get(address, ())
@@ -101,12 +112,15 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
             address += section.size + 4096
     places: list[int] = []
     by_name: dict[str, list[int]] = defaultdict(list)
+    global_by_name: dict[str, list[int]] = defaultdict(list)
     by_address: dict[int, list[str]] = defaultdict(list)
     for symbol in module.symbols:
         if symbol.is_defined_here:
             place = bases.get(symbol.shndx, 0) + symbol.value
             if symbol.shndx in bases and symbol.type not in (STT_SECTION, STT_FILE) and symbol.name:
                 by_name[symbol.name].append(place)
+                if symbol.bind != STB_LOCAL:
+                    global_by_name[symbol.name].append(place)
                 by_address[place].append(symbol.name)
         elif symbol.is_undefined and symbol.name:
             place = address
@@ -118,7 +132,7 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
     sections = [
         (base, _linked(module, index, base, places), module.sections[index].size) for index, base in bases.items()
     ]
-    return ShippedModule(objname, sections, by_name, by_address)
+    return ShippedModule(objname, sections, by_name, global_by_name, by_address)
 
 
 def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> bytes:

@@ -89,5 +89,5 @@ def build_external(release: str, compiler: str, tree: Path, directory: Path, *, 
     :raises Refusal: ``module-link-failed``
     """
     options = ["KBUILD_MODPOST_WARN=1"] if unresolved else []
-    command = make_command(release, compiler, f"M={directory.resolve()}", *options, "modules")
+    command = make_command(release, compiler, f"M={directory.resolve()}", "KCFLAGS=-g0", *options, "modules")
     return check(command, where=directory.name, kind=MODULE_LINK_FAILED, cwd=tree, env=clean_environment())

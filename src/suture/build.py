@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Patch source -> live patch module.
+
+1. The patch is read, and the files that it touches are compiled before and after it (`suture.workspace`).
+2. Each pair of objects is compared, and what changed is cut out (`suture.diff`).
+3. Every function that is to be replaced is proved to be the one in the shipped kernel (`suture.verify`).
+4. What was cut out is linked into a module for that kernel (`suture.link`), which is written when all is done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from suture.diff.compare import Changes, Side, compare
+from suture.diff.select import OutputObject, select
+from suture.diff.special import STRUCTS, Entries
+from suture.diff.view import View
+from suture.elf import reader, writer
+from suture.elf.object import ObjectFile
+from suture.errors import FUNCTION_NOT_IN_KERNEL, NO_CODE_CHANGE, NO_LIVEPATCH, Refusal
+from suture.formats import diff
+from suture.host.files import write_atomic
+from suture.host.progress import note, step
+from suture.kernel import config, image, kallsyms, modules, symvers
+from suture.kernel.release import Target
+from suture.kernel.types import struct_sizes
+from suture.link import glue, kbuild, klp
+from suture.link.inspect import inspect
+from suture.link.resolve import KernelResolver, sympos
+from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
+from suture.verify.addresses import Addresses
+from suture.verify.shipped import Shipped, ShippedImage, lay_out
+from suture.workspace.compile import ObjectPair, object_pairs
+from suture.workspace.prepare import prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished live patch module.
+
+    :ivar new: functions that the patch adds: (source file, name).
+    """
+
+    path: Path
+    target: Target
+    patch: LivePatch
+    new: tuple[tuple[str, str], ...]
+
+
+class Kernel:
+    """The target, read: what is asked of it more than once in a build."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._modules: dict[str, Shipped] = {}
+
+    @cached_property
+    def vmlinux(self) -> ShippedImage:
+        return ShippedImage(image.read(self.target.vmlinux), kallsyms.read(self.target.kallsyms))
+
+    @cached_property
+    def symvers(self) -> symvers.Symvers:
+        return symvers.read(self.target.symvers)
+
+    @cached_property
+    def entry_sizes(self) -> dict[str, int]:
+        """Section name -> size of an entry in bytes."""
+        btf = self.vmlinux.image.section(".BTF")
+        sizes = struct_sizes(btf, set(STRUCTS.values()), self.target.release) if btf else {}
+        return {section: sizes[name] for section, name in STRUCTS.items() if name in sizes}
+
+    def shipped(self, objname: str) -> Shipped:
+        """The core kernel or a module, as shipped.
+
+        :raises Refusal: ``function-not-in-kernel``
+        """
+        return self.vmlinux if objname == VMLINUX else self.module(objname)
+
+    def module(self, objname: str) -> Shipped:
+        if objname not in self._modules:
+            path = modules.index(self.target).get(objname)
+            if path is None:
+                raise Refusal(FUNCTION_NOT_IN_KERNEL, objname, f"{self.target.release} has no module of that name")
+            self._modules[objname] = lay_out(reader.read(modules.read(path), objname), objname)
+        return self._modules[objname]
+
+
+def build(
+    patches: Sequence[Path],
+    target: Target,
+    *,
+    output: Path | None = None,
+    name: str | None = None,
+    replace: bool = True,
+    strip: int | None = None,
+) -> Built:
+    """Build one live patch module from one or more patch files.
+
+    :param output: where to write it; ``<name>.ko`` in the working directory by default.
+    :param name: the module's name; ``livepatch_`` and the first patch file's name by default.
+    :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``).
+    :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
+    :raises Refusal: many; each says what and why
+    """
+    module_name = kbuild.check_name(name or f"livepatch_{_plain(patches[0].stem)}")
+    path = output or Path(f"{module_name}.ko")
+    source = diff.read(patches, strip)
+    if not config.read(target.config).enabled("LIVEPATCH"):
+        raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
+    workspace = prepare(target)
+    pairs = object_pairs(workspace, source)
+    kernel = Kernel(target)
+    with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
+        cuts = _cut_all(pairs, Kernel(target))
+    with step("Linking", f"{module_name}.ko"):
+        patch, objects = _assemble(module_name, replace, cuts)
+        module = kbuild.link(workspace, module_name, glue.source(patch, target.release), objects)
+        klp.refuse_unresolved(module, frozenset(symvers.read(target.symvers).exports))
+        finished = klp.finish(module)
+        write_atomic(path, writer.write(finished))
+    new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
+    return Built(path, target, inspect(finished).patch, new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """An output object, and what it replaces as the core is to be told: old name and sympos, in its order."""
+
+    source: str
+    output: OutputObject
+    functions: tuple[tuple[str, int], ...]
+
+
+def _cut_all(pairs: Sequence[ObjectPair], kernel: Kernel) -> list[_Cut]:
+    changes = {pair: found for pair in pairs if (found := _compare(pair, kernel)) is not None}
+    provided = frozenset(
+        name for found in changes.values() for unit in found.provided for name in (unit.name, *unit.aliases)
+    )
+    cuts = [_cut(pair, found, kernel, provided) for pair, found in changes.items()]
+    if not any(cut.functions for cut in cuts):
+        raise Refusal(NO_CODE_CHANGE, ", ".join(pair.source for pair in pairs), "no function differs")
+    return cuts
+
+
+def _compare(pair: ObjectPair, kernel: Kernel) -> Changes | None:
+    """What the patch changed in one source file; None, with a note, where that is nothing."""
+    try:
+        return compare(_side(pair.original, pair, kernel), _side(pair.patched, pair, kernel))
+    except Refusal as refusal:
+        if refusal.kind is not NO_CODE_CHANGE:
+            raise
+        note(f"{pair.source}: the patch does not change its code")
+        return None
+
+
+def _cut(pair: ObjectPair, changes: Changes, kernel: Kernel, provided: frozenset[str]) -> _Cut:
+    addresses = Addresses(changes.original.view, kernel.shipped(pair.objname))
+    functions = _prove(changes, addresses)
+    resolver = KernelResolver(addresses, kernel.symvers, kernel.vmlinux, kernel.module, provided)
+    return _Cut(pair.source, select(changes, pair.objname, resolver), functions)
+
+
+def _side(data: bytes, pair: ObjectPair, kernel: Kernel) -> Side:
+    view = View(reader.read(data, pair.source))
+    return Side(view, Entries(view, kernel.entry_sizes))
+
+
+def _prove(changes: Changes, addresses: Addresses) -> tuple[tuple[str, int], ...]:
+    found = []
+    for original, _ in changes.changed:
+        address = addresses.prove(original).address
+        old_name = addresses.name_at(original, address)
+        found.append((old_name, sympos(addresses.shipped, old_name, address)))
+    return tuple(found)
+
+
+def _assemble(name: str, replace: bool, cuts: Sequence[_Cut]) -> tuple[LivePatch, dict[str, ObjectFile]]:
+    """The model that the glue is written from, and the objects to link, by file name."""
+    functions: dict[str, list[PatchedFunction]] = {}
+    objects: dict[str, ObjectFile] = {}
+    count = 0
+    for number, cut in enumerate(cuts):
+        objects[f"part_{number}"], entries = klp.with_entries(cut.output, count)
+        count += len(entries)
+        for (old_name, position), entry in zip(cut.functions, entries, strict=True):
+            function = PatchedFunction(old_name, position, entry.name, cut.source)
+            functions.setdefault(cut.output.objname, []).append(function)
+    patched = tuple(PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items()))
+    return LivePatch(name, patched, replace), objects
+
+
+def _plain(stem: str) -> str:
+    """A patch file's name as part of a module name."""
+    return re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "patch"

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a live patch reaches what stays in the running kernel.
+
+What the core kernel exports is linked as by any module, with its CRC checked.  Everything else becomes a livepatch
+symbol, which the core looks up by object, name and position among namesakes.  Exports of other modules are looked up
+that way too: linked, they would pull their module in and pin it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from suture.diff.select import Linked, Outside
+from suture.diff.view import Unit
+from suture.errors import SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
+from suture.kernel.symvers import Symvers
+from suture.model import VMLINUX, ExternalSymbol
+from suture.verify.addresses import Addresses
+from suture.verify.shipped import Shipped
+
+
+def sympos(shipped: Shipped, name: str, address: int) -> int:
+    """``old_sympos``: 0 where the name is unique in the object, else its 1-based position (struct klp_func)."""
+    places = shipped.addresses(name)
+    return 0 if len(places) == 1 else places.index(address) + 1
+
+
+class KernelResolver:
+    """A `suture.diff.select.Resolver` for one source file.
+
+    :param addresses: of the file's original object in the object it belongs to.
+    :param vmlinux: the core kernel.
+    :param module: gives a module of the target by name.
+    :param provided: names of new global symbols in any file of the live patch.
+    """
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        symvers: Symvers,
+        vmlinux: Shipped,
+        module: Callable[[str], Shipped],
+        provided: Collection[str] = (),
+    ) -> None:
+        self._addresses = addresses
+        self._symvers = symvers
+        self._vmlinux = vmlinux
+        self._module = module
+        self._provided = provided
+
+    def defined(self, unit: Unit) -> Outside:
+        """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``pre-image-mismatch``"""
+        shipped = self._addresses.shipped
+        for name in (unit.name, *unit.aliases):
+            if shipped.objname == VMLINUX and not unit.is_local and self._is_linkable(name):
+                return Linked(name)
+        address = self._addresses.of(unit)
+        name = self._addresses.name_at(unit, address)
+        return ExternalSymbol(shipped.objname, name, sympos(shipped, name, address))
+
+    def undefined(self, name: str) -> Outside:
+        """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``"""
+        if name in self._provided or self._is_linkable(name):
+            return Linked(name)
+        own = self._addresses.shipped
+        export = self._symvers.get(name)
+        if own.objname != VMLINUX and own.addresses(name):
+            return self._only(own, name, self._addresses.of_undefined(name))
+        if export is not None and export.module != VMLINUX:
+            return self._only(self._module(export.module), name, None)
+        address = self._addresses.of_undefined(name) if own.objname == VMLINUX else None
+        return self._only(self._vmlinux, name, address)
+
+    def _is_linkable(self, name: str) -> bool:
+        """Linked by the core kernel, and in no namespace (which we would have to import)."""
+        export = self._symvers.get(name)
+        return export is not None and export.module == VMLINUX and not export.namespace
+
+    def _only(self, shipped: Shipped, name: str, address: int | None) -> ExternalSymbol:
+        """:param address: where proven code found it, if any did."""
+        places: Sequence[int] = shipped.addresses(name)
+        where = f"{self._addresses.view.obj.name}: {name}"
+        if not places:
+            raise Refusal(SYMBOL_NOT_FOUND, where, f"{shipped.objname} has no symbol of that name")
+        if address is None:
+            visible = shipped.global_addresses(name) if len(places) > 1 else places
+            if len(visible) != 1:
+                raise Refusal(SYMBOL_AMBIGUOUS, where, f"{len(places)} symbols of that name are in {shipped.objname}")
+            address = visible[0]
+        if address not in places:
+            raise Refusal(SYMBOL_NOT_FOUND, where, f"{shipped.objname} has it under another name only")
+        return ExternalSymbol(shipped.objname, name, sympos(shipped, name, address))
