@@ -24,6 +24,9 @@ from suture.kernel.release import Target
 SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 """``CONFIG_MODULE_COMPRESS_*``, and what distributions do by themselves."""
 
+BUILT_TREE = Path("include/config/kernel.release")
+"""What a tree that was built has, and an installed ``/lib/modules/RELEASE`` has not."""
+
 
 def module_name(path: str) -> str:
     """The module's name for a file or a kbuild path: ``sound/core/snd-pcm.ko.xz`` is ``snd_pcm``."""
@@ -38,13 +41,11 @@ def index(target: Target) -> Mapping[str, Path]:
     :raises Refusal: ``file-unreadable``
     """
     root = target.modules
-    order = root / "modules.order"
-    if not (root / "kernel" / "Makefile").exists():
-        paths = sorted(_walk(root))
-    elif order.exists():
-        paths = [root / Path(line).with_suffix(".ko") for line in _lines(order)]
+    if (root / BUILT_TREE).exists():
+        # It names object files since Linux 6.4, module files before.
+        paths = [root / Path(line).with_suffix(".ko") for line in _lines(root / "modules.order")]
     else:
-        paths = []
+        paths = sorted(_walk(root))
     return {module_name(path.name): path for path in paths}
 
 

@@ -95,6 +95,7 @@ def download(packages: Sequence[Package], directory: Path) -> None:
         if not missing:
             return
         total = sum(package.size for package in missing)
+        _need_space(directory, total)
         with (
             step("Downloading", f"{len(missing)} packages, {total / 1e6:.0f} MB"),
             _work_directory(directory) as work,
@@ -134,6 +135,13 @@ def _package(paragraph: Deb822) -> Package | None:
         int(paragraph["Size"]),
         paragraph["SHA256"].lower(),
     )
+
+
+def _need_space(directory: Path, size: int) -> None:
+    """Refuse now what would fail later; apt's copy from a ``file:`` archive even cuts a package off without a word."""
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise Refusal(DISK_FULL, str(directory), f"{size / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are free")
 
 
 def _environment() -> dict[str, str]:

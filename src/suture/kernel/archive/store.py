@@ -14,7 +14,7 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from suture.errors import IMAGE_MALFORMED, KERNEL_NOT_FETCHED, PACKAGE_CORRUPT, Refusal
+from suture.errors import DISK_FULL, IMAGE_MALFORMED, KERNEL_NOT_FETCHED, PACKAGE_CORRUPT, Refusal
 from suture.host import files, run
 from suture.host.paths import cache
 from suture.host.progress import step
@@ -27,6 +27,9 @@ from suture.kernel.release import Target
 MANIFEST = "target.json"
 FORMAT = 1
 PARTS = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
+
+TAR_SHORT_WRITE = "Wrote only"
+"""What tar says of the one file that still fits in part on a full disk."""
 
 
 def fetch(release: str, version: str | None = None) -> Target:
@@ -45,9 +48,11 @@ def fetch(release: str, version: str | None = None) -> Target:
             offered = offer(release, version)
         packages = cache() / "packages"
         apt.download(offered.packages, packages)
-        _remove_incomplete(here, offered.version)
+        _remove_leftovers(here)
+        shutil.rmtree(here / offered.version, ignore_errors=True)  # one that has lost parts, or there is none
         with files.new_directory(here / offered.version) as work:
             _build(offered, packages, work)
+        _remove_leftovers(here)  # again: the dpkg-deb of a killed run may have gone on for a while
         return find(release, offered.version)
 
 
@@ -135,6 +140,8 @@ def _unpack(package: Package, deb: Path, directory: Path) -> None:
     try:
         run.check(["dpkg-deb", "-x", deb, directory], where=package.file_name, kind=PACKAGE_CORRUPT)
     except Refusal as error:
+        if any(TAR_SHORT_WRITE in line for line in error.evidence):
+            raise Refusal(DISK_FULL, package.file_name, "it cannot be unpacked", evidence=error.evidence) from error
         if error.kind is PACKAGE_CORRUPT:
             deb.unlink(missing_ok=True)  # so that the next run gets it anew
         raise
@@ -178,8 +185,7 @@ def _load(directory: Path) -> Target | None:
         return None
 
 
-def _remove_incomplete(directory: Path, version: str) -> None:
-    """What an interrupted run left, and a target that has lost parts; the caller holds the release's lock."""
+def _remove_leftovers(directory: Path) -> None:
+    """What a killed run left; the caller holds the release's lock, so nobody else is at work here."""
     for leftover in directory.glob(f"{files.TEMPORARY}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    shutil.rmtree(directory / version, ignore_errors=True)
