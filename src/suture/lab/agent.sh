@@ -25,24 +25,34 @@ ttyS*)
 	;;
 esac
 exec 3<>"/dev/$wire"
+mount -t tmpfs run /run # of its own, so that a full /tmp does not stop the agent
 cd /tmp
+
+# $1 bytes of the line into the file $2. All of them are taken from the line whatever becomes of the file.
+receive() {
+	head -c "$1" <&3 | { cat >"$2" || { cat >/dev/null; false; }; }
+}
+
 echo ready >&3
 
 while read -r verb size name <&3; do
 	case $verb in
 	run)
-		head -c "$size" <&3 >/run/command
+		receive "$size" /run/command
+		rm -f /run/output # what an earlier command left running may still write to the old one
 		sh /run/command </dev/null >/run/output 2>&1 3>&-
-		echo "done $? $(wc -c </run/output)" >&3
-		cat /run/output >&3
+		status=$?
+		size=$(wc -c </run/output)
+		echo "done $status $size" >&3
+		head -c "$size" /run/output >&3
 		;;
 	put)
 		mkdir -p "${name%/*}/"
-		head -c "$size" <&3 >"$name" && chmod 755 "$name"
+		receive "$size" "$name" && chmod 755 "$name"
 		echo "done $? 0" >&3
 		;;
 	append)
-		head -c "$size" <&3 >>"$name"
+		receive "$size" /run/piece && cat /run/piece >>"$name"
 		echo "done $? 0" >&3
 		;;
 	off)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 REPORT_LINES = 120
 """The longest report that is looked through for its end; a dump of two stacks is half of that."""
 
+PANIC = "panic"
+
 RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern))
     for what, pattern in (
@@ -21,7 +23,7 @@ RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         # lib/bug.c "kernel BUG at", arch/x86/mm/fault.c "BUG: unable to", mm/ "BUG: Bad page", "watchdog: BUG: soft"
         ("BUG", r"^BUG: |^BUG\b|\bkernel BUG at |\bBUG: (soft|workqueue|KASAN|KFENCE)|^\w+: BUG: "),
         ("Oops", r"^Oops\b"),  # arch/x86/kernel/dumpstack.c: __die_header()
-        ("panic", r"^Kernel panic - not syncing"),  # kernel/panic.c: panic()
+        (PANIC, r"^Kernel panic - not syncing"),  # kernel/panic.c: panic()
         ("general protection", r"\bgeneral protection\b"),  # arch/x86/kernel/traps.c: exc_general_protection()
         ("page fault", r"^unable to handle |^kernel tried to execute NX-protected page"),  # arch/x86/mm/fault.c
         ("trap", r"^(divide error|invalid opcode|double fault|stack segment|int3|bounds|control protection)\b"),
@@ -58,7 +60,8 @@ def find(log: str) -> tuple[Complaint, ...]:
             at += 1
             continue
         begin = at - 1 if at and _BEGIN.search(lines[at - 1]) else at
-        at = _end_of_report(lines, at)
+        # A panic that restarts the machine has no end mark: all that follows belongs to it.
+        at = len(lines) if what == PANIC else _end_of_report(lines, at)
         found.append(Complaint(what, tuple(lines[begin:at])))
     return tuple(found)
 

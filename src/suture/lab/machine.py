@@ -183,9 +183,15 @@ class Machine:
         return panics[0].partition("] ")[2] if panics else "the virtual machine ended"
 
     def _refusal(self, kind: Kind, found: str) -> Refusal:
-        unread = self._channel.received().decode(errors="replace").splitlines()
-        said = [*self._process.messages().splitlines(), *self._process.console().splitlines(), *unread]
-        return Refusal(kind, self._release, found, evidence=[line for line in said if line][-EVIDENCE_LINES:])
+        """With the kernel's first complaint as evidence, or else the last that was said by anyone."""
+        reported = find(self._process.console())
+        if reported:
+            evidence = list(reported[0].lines[:EVIDENCE_LINES])
+        else:
+            unread = self._channel.received().decode(errors="replace").splitlines()
+            said = [*self._process.messages().splitlines(), *self._process.console().splitlines(), *unread]
+            evidence = [line for line in said if line][-EVIDENCE_LINES:]
+        return Refusal(kind, self._release, found, evidence=evidence)
 
     def _wait_for_console(self) -> None:
         """Wait until the console shows what the kernel has said so far: another processor may still be printing it."""

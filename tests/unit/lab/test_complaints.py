@@ -66,7 +66,7 @@ def test_a_report_without_an_end_does_not_swallow_the_next() -> None:
 )
 @pytest.mark.parametrize("stamp", ["", "[    4.794915] ", "[12345.000001][   T71] ", "<4>[    4.794915] "])
 def test_complaints_are_found(line: str, what: str, stamp: str) -> None:
-    (complaint,) = find(f"[    1.0] before\n{stamp}{line}\n[    9.0] after\n")
+    (complaint,) = find(f"[    1.0] before\n{stamp}{line}\n")
     assert (complaint.what, complaint.lines) == (what, (stamp + line,))
 
 
@@ -93,6 +93,16 @@ def test_complaints_are_found(line: str, what: str, stamp: str) -> None:
 )
 def test_harmless_lines_are_no_complaints(line: str) -> None:
     assert find(f"[    4.794915] {line}\n") == ()
+
+
+def test_a_lone_line_does_not_take_what_follows() -> None:
+    stall, after = "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "loop: module loaded"
+    assert [complaint.lines for complaint in find(f"{stall}\n{after}\n")] == [(stall,)]
+
+
+def test_all_that_follows_a_panic_belongs_to_it() -> None:
+    log = ["Kernel panic - not syncing: sysrq triggered crash", "CPU: 0 PID: 1 Comm: sh", "Call Trace:", " panic+0x1"]
+    assert [complaint.lines for complaint in find("\n".join(log))] == [tuple(log)]
 
 
 def test_an_empty_log_has_no_complaints() -> None:
