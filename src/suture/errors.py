@@ -355,10 +355,10 @@ SOURCE_REMOVED = Kind(
     "A live patch replaces functions; it cannot remove the code that a deleted file held.",
     "Keep the file and change its functions.",
 )
-HEADER_USERS_UNKNOWN = Kind(
-    "header-users-unknown",
-    "Every object that includes a changed header has to be compiled again, and the list could not be made.",
-    "Mend what the message names, or make the change in C files only.",
+GENERATED_HEADER_CHANGED = Kind(
+    "generated-header-changed",
+    "A number that the build computes from C for assembly code and other headers changes with this patch.",
+    "Nothing can be done yet: such a number is built into the whole kernel.",
 )
 MODULE_LINK_FAILED = Kind(
     "module-link-failed",

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make demo and make test are all that a new machine needs: each first sets up what it uses.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages demo test test-unit test-build test-lab lint types format coverage bench docs lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: setup ## build a live patch for a stock kernel, boot that kernel, and watch the patch work
+	$(VENV)/bin/suture demo
+
+test: setup ## everything: lint, types, and the unit, build and lab tests
+	@$(PYTHON) scripts/test_levels.py lint types unit build lab
+
+test-unit: setup ## the tests that need no kernel (under a minute)
+	@$(PYTHON) scripts/test_levels.py unit
+
+test-build: setup ## the tests that fetch a kernel and compile
+	@$(PYTHON) scripts/test_levels.py build
+
+test-lab: setup ## the tests that boot a kernel in a virtual machine
+	@$(PYTHON) scripts/test_levels.py lab
+
+lint: setup ## ruff
+	@$(PYTHON) scripts/test_levels.py lint
+
+types: setup ## mypy --strict
+	@$(PYTHON) scripts/test_levels.py types
+
+format: setup ## put the code into the form that lint asks for
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+coverage: setup ## which lines the unit tests never reach
+	$(PYTHON) -m coverage run -m pytest tests/unit
+	$(PYTHON) -m coverage report
+
+bench: setup ## how long a build takes, step by step, on this machine
+	@$(PYTHON) -m bench
+
+docs: setup ## the pages that are made from the code: the man page and the list of errors
+	$(PYTHON) scripts/manpage.py
+	$(PYTHON) scripts/errors_doc.py
+
+lock: ## resolve all dependencies anew and write requirements.lock
+	scripts/lock
+
+clean: ## remove what the other goals made here (the cache of kernels stays)
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+setup: packages $(VENV)/suture-installed ## the Debian packages and the virtual environment that all goals use
+
+packages:
+	@python3 scripts/packages.py
+
+$(VENV)/packages-installed: requirements.lock | packages
+	@echo "Setting up $(VENV)"
+	@python3 -m venv --clear $(VENV)
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/suture-installed: pyproject.toml $(VENV)/packages-installed
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

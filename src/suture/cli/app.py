@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture``: the tree of commands, and the exit status of each.
+
+Status 0: done.  1: refused or failed, with the reason on stderr (with ``--json``, as the document on stdout).  2: wrong
+usage.
+
+The modules of the commands are all imported here, for help and completion.  They stay cheap to import: what a command
+works with, it imports when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from suture import __version__
+from suture.cli import build, demo, doctor, failures, inspect, output
+from suture.cli.progress import for_stderr
+from suture.errors import Refusal
+from suture.host.progress import reporter
+
+PROGRAM = "suture"
+
+
+class Commands(TyperGroup):
+    """A group whose commands end well, refuse, or exit, and nothing else."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer gives its contexts no public type for this
+        token = reporter.set(for_stderr())
+        try:
+            with failures.refused(ctx.obj):
+                return super().invoke(ctx)
+        finally:
+            reporter.reset(token)
+
+
+app = typer.Typer(
+    name=PROGRAM,
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=output.examples(
+        ("suture doctor", "what this host lacks, and how to get it"),
+    ),
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Turn a fix for the Linux kernel into a live patch, prove that it fits, and move a running kernel to it.
+
+    Exit status: 0 done, 1 refused or failed (the reason is printed with its code), 2 wrong usage.
+    """
+
+
+def _add(name: str, function: Callable[..., None], examples: Sequence[tuple[str, str]]) -> None:
+    app.command(name, help=output.paragraphs(function.__doc__), epilog=output.examples(*examples))(function)
+
+
+_add("build", build.build, build.EXAMPLES)
+_add("inspect", inspect.inspect, inspect.EXAMPLES)
+_add("demo", demo.demo, demo.EXAMPLES)
+_add("doctor", doctor.doctor, doctor.EXAMPLES)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    :param arguments: without the program's name; those of the process by default.
+    :return: the exit status.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    output.json_wanted.set(False)
+    failures.end_like_ctrl_c()
+    try:
+        app(args=words, prog_name=PROGRAM, obj=words)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except Refusal as refusal:
+        output.refuse(refusal)
+        return 1
+    return 0

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a command prints: its result on stdout, everything else on stderr.
+
+- A command takes ``json: Json = False`` and hands its result to `emit` once, as a document and as text for people.
+- Colour and live progress only where a terminal is; ``NO_COLOR`` is respected (Rich does).
+- Rich is imported when something is printed, so that ``suture --version`` and shell completion do not wait for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json as json_format
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from enum import Enum
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.errors import Refusal
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
+"""Whether the command was given ``--json``."""
+
+PIPE_WIDTH = 2000
+"""Columns where no terminal sets them: lines are for grep then, and must not be folded."""
+
+
+def _remember(wanted: bool) -> bool:
+    json_wanted.set(wanted)
+    return wanted
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", callback=_remember, is_eager=True, help="Print the result as one JSON document on stdout."),
+]
+"""The option that all commands share.  A refusal is then a JSON document as well."""
+
+
+def examples(*pairs: tuple[str, str]) -> str:
+    """The epilog of a command's help.
+
+    :param pairs: a command line, and what it does.
+    """
+    lines = [f"  {escape(command)}\n      [dim]{escape(what)}[/dim]" for command, what in pairs]
+    return "\n".join(["[bold]Examples[/bold]", *lines])
+
+
+def paragraphs(text: str | None) -> str:
+    """A docstring as the text of a command's help: each paragraph one line, for the terminal to fold."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n"))
+
+
+def escape(text: str) -> str:
+    """Keep Rich from taking ``[`` for markup in the text of a command's help."""
+    return text.replace("[", "\\[")
+
+
+def emit(document: object, human: RenderableType | Callable[[], RenderableType]) -> None:
+    """Print a command's result on stdout.
+
+    :param document: for ``--json``: dictionaries, lists, strings, numbers, dataclasses, enumerations and paths.
+    :param human: for people: text, a Rich table, a group of both, or a function that makes one.  Text is printed as it
+        is, without Rich's markup.
+    """
+    if json_wanted.get():
+        sys.stdout.write(json_format.dumps(document, indent=2, default=_plain) + "\n")
+    else:
+        _print(human() if callable(human) else human)
+    sys.stdout.flush()
+
+
+def _print(human: RenderableType) -> None:
+    out = console(stderr=False)
+    if out.is_terminal:
+        out.print(human, markup=False, emoji=False)
+        return
+    with out.capture() as captured:
+        out.print(human, markup=False, emoji=False)
+    # Rich fills the lines of a table up to its width.
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def refuse(refusal: Refusal) -> None:
+    """Print why a command could not do what was asked: on stderr, or with ``--json`` as the document on stdout."""
+    if json_wanted.get():
+        sys.stdout.write(json_format.dumps({"error": refusal.as_dict()}, indent=2) + "\n")
+        sys.stdout.flush()
+        return
+    from rich.text import Text
+
+    first, *rest = printable(str(refusal)).splitlines()
+    mark, _, found = first.partition(": ")
+    text = Text.assemble((mark, "bold red"), (f": {found}", "bold"), *(f"\n{line}" for line in rest))
+    console(stderr=True).print(text, soft_wrap=True, highlight=False)
+
+
+def console(*, stderr: bool) -> Console:
+    """Rich's console on one of the two streams."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, legacy_windows=False)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped: names in a patch or an object file must not steer the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
+    """A plain table for people: a bold heading, two spaces between columns, no lines."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        made.add_column(name, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(printable(cell)) for cell in row))
+    return made
+
+
+def _plain(value: object) -> object:
+    """What `json` cannot write by itself, as something it can."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, PurePath):
+        return os.fspath(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"no JSON form for {type(value).__name__}")

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What this host has and lacks for building, testing and loading live patches, with the way to get each lack."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+
+from suture.doctor import building, loading, testing
+from suture.doctor.check import Check, Status
+from suture.host.packages import install_line
+
+__all__ = ["Check", "Report", "Status", "examine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """:ivar release: the target that the host was examined for."""
+
+    release: str
+    checks: tuple[Check, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Nothing that building or testing needs is missing."""
+        return all(check.status is not Status.LACK for check in self.checks)
+
+    @property
+    def install(self) -> str:
+        """The one command that installs every missing Debian package, or ""."""
+        packages = {check.package for check in self.checks if check.package and check.status is not Status.OK}
+        return f"sudo {install_line(tuple(sorted(packages)))}" if packages else ""
+
+
+def examine(release: str | None = None) -> Report:
+    """Look at this host.  Nothing is changed, downloaded or booted.
+
+    :param release: the target; by default the running kernel.
+    """
+    wanted = release or platform.release()
+    checks = (
+        *building.checks(wanted, named=release is not None),
+        *testing.checks(),
+        *loading.checks(),
+    )
+    return Report(wanted, checks)
