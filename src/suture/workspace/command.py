@@ -16,9 +16,9 @@ Before 6.2 the first name is ``cmd_...``.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,11 @@ class Compilation:
     source: str
     steps: tuple[tuple[str, ...], ...]
     dependencies: tuple[str, ...]
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The dependencies by their plain paths: ``arch/x86/kvm/../../../virt/kvm/x.h`` is ``virt/kvm/x.h``."""
+        return frozenset(os.path.normpath(path) for path in self.dependencies)
 
     @property
     def text(self) -> str:
@@ -110,9 +115,3 @@ def dependencies(text: str) -> tuple[str, ...]:
 
 def _unescaped(word: str) -> str:
     return re.sub(r"\\(.)", r"\1", word).replace("$$", "$")
-
-
-def object_name(steps: Sequence[Sequence[str]]) -> str:
-    """What the compiler's ``-o`` names."""
-    compiler = list(steps[0])
-    return compiler[compiler.index("-o") + 1]

@@ -11,19 +11,25 @@ Every object is kept by what it was made from; a second build of the same patch 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.errors import FILE_NOT_BUILT, NO_CODE_CHANGE, Refusal
+from suture.errors import ASSEMBLY_FILE, NO_CODE_CHANGE, SHARED_OBJECT, Refusal
 from suture.formats.diff import PatchSource
+from suture.host.progress import note
 from suture.model import VMLINUX
-from suture.workspace import kbuild, objects, overlay
+from suture.workspace import kbuild, overlay
+from suture.workspace.generated import check_generated
 from suture.workspace.original import originals
 from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace
+from suture.workspace.selection import select, sort
 from suture.workspace.store import Stored
+
+BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +53,26 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
 
     :raises Refusal: ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
         ``source-renamed``, ``assembly-file``, ``build-system-changed``, ``no-code-change``, ``file-not-built``,
-        ``shared-object``, ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
+        ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
-    changed = _code(overlay.apply(workspace.tree, patch))
-    built = objects.beside(workspace, [change.path for change in changed])
-    names = {}
-    for change in changed:
-        name = built.of(change.path)
-        if name is None:
-            raise Refusal(FILE_NOT_BUILT, change.path, f"{workspace.target.release} is built without it")
-        names[name] = change
-    before = originals(workspace, list(names))
-    after = patched_objects(workspace, before, changed)
-    return tuple(_pair(first, after[first.compilation.object]) for first in before)
+    changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
+    selection = select(workspace, changes)
+    if selection.users:
+        note(f"{len(selection.users)} object(s) may include the changed files; each is compiled before and after")
+    pairs = _compile(workspace, selection.direct, changes, keep_equal=True)
+    check_generated(workspace, changes)
+    paths = frozenset(change.path for change in changes)
+    for batch in _batches(selection.users):
+        before = originals(workspace, batch)
+        readers = [
+            first.compilation.object
+            for first in before
+            if paths & first.compilation.reads or first.compilation.object in selection.users_of_added
+        ]
+        pairs += _compile(workspace, readers, changes, keep_equal=False)
+    if not pairs:
+        raise Refusal(NO_CODE_CHANGE, ", ".join(sorted(paths)), "every object that reads it stays as it is")
+    return tuple(sorted(pairs, key=lambda pair: pair.source))
 
 
 def build_module(workspace: Workspace, directory: Path, *, unresolved: bool = False) -> str:
@@ -74,15 +87,27 @@ def build_module(workspace: Workspace, directory: Path, *, unresolved: bool = Fa
     return finished.stdout + finished.stderr
 
 
-def _code(changes: Sequence[Changed]) -> tuple[Changed, ...]:
-    """What of the patch is C; the rest is refused or left out with a note."""
-    wanted = tuple(change for change in changes if change.path.endswith(".c"))
-    if not wanted:
-        raise Refusal(NO_CODE_CHANGE, "the patch", "changes no C file")
-    return wanted
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """So many at a time that kbuild's start does not matter, and so few that memory does not."""
+    for start in range(0, len(names), BATCH):
+        yield names[start : start + BATCH]
+
+
+def _compile(
+    workspace: Workspace, names: Sequence[str], changes: Sequence[Changed], *, keep_equal: bool
+) -> list[ObjectPair]:
+    before = originals(workspace, names)
+    after = patched_objects(workspace, before, changes)
+    pairs = [(first, after[first.compilation.object]) for first in before]
+    return [_pair(*pair) for pair in pairs if keep_equal or pair[0].content != pair[1].content]
 
 
 def _pair(before: Stored, after: Stored) -> ObjectPair:
     compilation = before.compilation
+    if compilation.source.endswith(".S"):
+        raise Refusal(ASSEMBLY_FILE, compilation.source, "includes a changed header, and its code changes with it")
+    if compilation.modname is not None and ":" in compilation.modname:  # scripts/Makefile.lib: modname-multi
+        modules = compilation.modname.replace(":", " and ")
+        raise Refusal(SHARED_OBJECT, compilation.source, f"is linked into {modules}")
     objname = VMLINUX if compilation.modname is None else compilation.modname
-    return ObjectPair(compilation.source, objname, before.content, after.content, compilation.text)
+    return ObjectPair(os.path.normpath(compilation.source), objname, before.content, after.content, compilation.text)

@@ -74,7 +74,8 @@ def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
     differing = [
         f"{name}: the target has {before.get(name, 'n')}, here it becomes {after.get(name, 'n')}"
         for name in sorted(before.keys() | after.keys())
-        if before.get(name, "n") != after.get(name, "n") and not UNIMPORTANT.fullmatch(name)
+        if before.get(name, "n") != after.get(name, "n")
+        and not UNIMPORTANT.fullmatch(name)
         # An empty string and an option that is not there are the same to Kconfig's users in C.
         and {before.get(name, "n"), after.get(name, "n")} != {"n", '""'}
     ]

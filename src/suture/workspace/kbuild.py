@@ -49,7 +49,7 @@ def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, st
         fragment, captured = Path(scratch, "capture.mk"), Path(scratch, "environment")
         fragment.write_text(_CAPTURE)
         check(
-            make_command(release, compiler, f"KCFLAGS={FLAGS}", "suture-environment"),
+            make_command(release, compiler, f"KCFLAGS={FLAGS}", "KAFLAGS=-g0", "suture-environment"),
             where=release,
             kind=WORKSPACE_FAILED,
             cwd=tree,

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The patched file with the original's line numbers, so that ``__LINE__`` in unchanged code stays what it was.
 
-``WARN``, ``BUG`` and lockdep put line numbers into the code and its data; a patch that adds one line would change every
-function below it.  After each place where lines were added or removed stands a ``#line`` directive (C11, 6.10.4; without
-a file name, so that ``__FILE__`` stays), which gives the lines that follow the numbers they have in the original.
+``WARN``, ``BUG`` and lockdep put line numbers into the code and its data; a patch that adds one line would change
+every function below it.  After each place where lines were added or removed stands a ``#line`` directive (C11, 6.10.4;
+without a file name, so that ``__FILE__`` stays), which gives the lines that follow the numbers they have in the
+original.
 Added lines count on from the line they follow.
 
 A directive may not stand just anywhere: not in a comment, after a backslash, or between the parentheses of what may be

@@ -14,6 +14,7 @@ from suture.host.progress import advance, step
 from suture.host.run import EVIDENCE_LINES, run
 from suture.workspace import command, kbuild, store
 from suture.workspace.command import Compilation
+from suture.workspace.lines import renumber
 from suture.workspace.overlay import Changed, Shadow, shadow
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored
@@ -22,25 +23,47 @@ ESCAPES = 20
 """How often a compilation is repeated for headers outside the shadow; each time mends all that were found."""
 
 
-def patched_objects(
-    workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]
-) -> dict[str, Stored]:
+def patched_objects(workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]) -> dict[str, Stored]:
     """The patched object for each of `originals`, by the object's name.
 
     :raises Refusal: ``patch-does-not-compile``, ``disk-full``
     """
-    contents = {change.path: change.new for change in changes}
+    contents = {change.path: _renumbered(change) for change in changes}
     keys = {first.compilation.object: _key(workspace, first.compilation, contents) for first in originals}
     done = {name: stored for name, key in keys.items() if (stored := store.load(_objects(workspace), key))}
     todo = [first.compilation for first in originals if first.compilation.object not in done]
     if todo:
         what = todo[0].object if len(todo) == 1 else f"{len(todo)} objects"
         with step("Compiling the patched side", what), shadow(workspace.tree, contents) as tree:
-            for stored in _compile_all(workspace, tree, todo):
-                name = stored.compilation.object
-                store.save(_objects(workspace), keys[name], stored)
-                done[name] = stored
+            try:
+                made = _compile_all(workspace, tree, todo)
+            except Refusal as refusal:
+                raise _with_true_lines(workspace, changes, todo, refusal) from refusal
+        for stored in made:
+            name = stored.compilation.object
+            store.save(_objects(workspace), keys[name], stored)
+            done[name] = stored
     return done
+
+
+def _with_true_lines(
+    workspace: Workspace, changes: Sequence[Changed], todo: Sequence[Compilation], refusal: Refusal
+) -> Refusal:
+    """The same refusal with the line numbers of the patched file, which the author knows, not the original's."""
+    if refusal.kind is not PATCH_DOES_NOT_COMPILE:
+        return refusal
+    failed = [compilation for compilation in todo if compilation.source == refusal.where]
+    plain = {change.path: change.new for change in changes}
+    with shadow(workspace.tree, plain) as tree:
+        try:
+            _compile_all(workspace, tree, failed)
+        except Refusal as better:
+            return better
+    return refusal
+
+
+def _renumbered(change: Changed) -> bytes:
+    return change.new if change.old is None else renumber(change.old, change.new)
 
 
 def _objects(workspace: Workspace) -> Path:
@@ -52,7 +75,7 @@ def _key(workspace: Workspace, compilation: Compilation, contents: Mapping[str, 
 
     Another file's own source is none of its business, so that a change there does not compile this one again.
     """
-    relevant = {path for path in contents if not path.endswith(".c") or path in compilation.dependencies}
+    relevant = {path for path in contents if not path.endswith(".c") or path in compilation.reads}
     parts: list[str | bytes] = ["patched", workspace.name, compilation.text]
     for path in sorted(relevant):
         parts += [path, contents[path]]

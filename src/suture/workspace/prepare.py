@@ -32,9 +32,9 @@ from suture.host.paths import cache
 from suture.host.progress import step
 from suture.host.run import check
 from suture.kernel.release import Target
-from suture.workspace import configuration, kbuild, source
+from suture.workspace import configuration, includes, kbuild, source
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new one."""
 
 
@@ -59,6 +59,11 @@ class Workspace:
         """Names all that went into it: two workspaces of one name compile a file to the same bytes."""
         return self.directory.name
 
+    def include_lines(self, *, of_c_files: bool = False) -> str:
+        """What `suture.workspace.includes` found in the tree."""
+        kept = self.tree.parent / ("includes-of-c" if of_c_files else "includes")
+        return read_bytes(kept).decode(errors="surrogateescape")
+
 
 def prepare(target: Target) -> Workspace:
     """The workspace of `target`, from the cache or made now (some 40 seconds).
@@ -78,15 +83,6 @@ def prepare(target: Target) -> Workspace:
                 _make(target, compiler.command, ready)
     environment: dict[str, str] = json.loads(read_bytes(ready / "environment"))
     return Workspace(target, directory, ready / "tree", environment, compiler.command)
-
-
-def discard(workspace: Workspace) -> None:
-    """Remove a tree that can no longer be trusted; the next `prepare` makes it anew."""
-    with locked(workspace.directory / "lock"):
-        doomed = workspace.directory / f"{TEMPORARY}doomed"
-        shutil.rmtree(doomed, ignore_errors=True)
-        (workspace.directory / "ready").rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _name(target: Target, compiler: configuration.Compiler, identity: str) -> str:
@@ -123,6 +119,11 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
             check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=kbuild.clean_environment())
         _check_release(target.release, tree)
         environment = kbuild.capture_environment(target.release, compiler, tree)
+        with step("Reading the include lines"):
+            lines = includes.scan(tree, environment["SRCARCH"])
+        write_atomic(work / "includes", lines.encode(errors="surrogateescape"))
+        write_atomic(work / "includes-of-c", includes.of_c_files(lines).encode(errors="surrogateescape"))
+        # Last: what kbuild makes later is newer than this file (suture.workspace.original).
         moved = {name: value.replace(str(work), str(ready)) for name, value in environment.items()}
         write_atomic(work / "environment", json.dumps(moved).encode())
 
@@ -134,7 +135,12 @@ def _fill(target: Target, tree: Path) -> None:
     else:
         with step("Unpacking the source", target.source.name):
             unpack = ["tar", "-x", "-f", str(target.source), "-C", str(tree), "--strip-components=1"]
-            check([*unpack, "--no-same-owner"], where=str(target.source), kind=SOURCE_DAMAGED, env=kbuild.clean_environment())
+            check(
+                [*unpack, "--no-same-owner"],
+                where=str(target.source),
+                kind=SOURCE_DAMAGED,
+                env=kbuild.clean_environment(),
+            )
     source.check_version(target, tree)
 
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which files may include a changed one, read from the ``#include`` lines of the whole tree.
+
+It names too many rather than too few: what the preprocessor leaves out is not known here, and where an include path
+has to be searched, every file that the name could mean counts.  The compiler's own list of what it read then says
+which of them really include it.
+
+1. `scan` writes down all include lines of a tree, once, when the workspace is made.
+2. `users` follows them backwards from the changed files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from suture.errors import WORKSPACE_FAILED, Refusal
+from suture.host.run import run
+from suture.workspace.kbuild import clean_environment
+
+_OTHER = ("Documentation", "arch")
+_NO_MATCH = 1  # grep(1): nothing found
+_LINE = (
+    r"^[[:space:]]*#[[:space:]]*(include|define[[:space:]]+[A-Z_]*INCLUDE_FILE[[:space:]])"
+    r"|^[^#]*[[:space:]]-include[[:space:]]+[^[:space:]]+\.h"
+    r"|^[^#]*/[[:alnum:]_-]+\.o[[:space:]]*:.*\.c"
+)
+"""Include lines; the two macros that stand for a file name in one (``include/trace/define_trace.h``,
+``include/linux/genl_magic_func.h``); in makefiles, the compiler's option of that name, and rules for an object with a
+source elsewhere (``kernel/bpf/Makefile``: ``$(obj)/relo_core.o: $(srctree)/tools/lib/bpf/relo_core.c``)."""
+
+_NAMED = re.compile(r'#\s*include(?:_next)?\s*(?:/\*.*?\*/\s*)?([<"])([^>"]+)[>"]')
+_DEFINED = re.compile(r'#\s*define\s+\w+\s+[<"]?([\w./-]+)')
+_SELF = re.compile(r"#\s*include(?:_next)?\s+(?:TRACE_INCLUDE\(|GENL_MAGIC_INCLUDE_FILE|CONFIG_)")
+_OPTION = re.compile(r"-include\s+(\S+\.h)")
+_ELSEWHERE = re.compile(r"/([\w-]+)\.o\s*:.*?\$\((?:srctree|src)\)/(\S+\.c)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class _Include:
+    """`file` includes `name`; `quoted`: it looks beside itself first; `everything`: the name is not known."""
+
+    file: str
+    name: str
+    quoted: bool
+    everything: bool = False
+
+
+def scan(tree: Path, architecture: str) -> str:
+    """All include lines of `tree` as ``FILE:LINE``, without other architectures.
+
+    :raises Refusal: ``workspace-failed``
+    """
+    top = sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and entry.name not in _OTHER)
+    names = ["*.[chS]", "*.dts*", "Makefile*", "Kbuild*"]
+    command = ["grep", "-rIEH", *(f"--include={name}" for name in names), "-e", _LINE, "--", *top]
+    finished = run([*command, f"arch/{architecture}"], cwd=tree, env=clean_environment())
+    if finished.status > _NO_MATCH:
+        raise Refusal(WORKSPACE_FAILED, str(tree), "cannot be searched", evidence=finished.stderr.splitlines()[-5:])
+    return finished.stdout
+
+
+def of_c_files(lines: str) -> str:
+    """Those of the include lines that name a ``.c`` file: few, and asked for with every patch."""
+    return "".join(line for line in lines.splitlines(keepends=True) if re.search(r'\.c[>"]', line))
+
+
+def users(tree: Path, lines: str, changed: Collection[str]) -> frozenset[str]:
+    """Every file that may include one of `changed`, directly or through others; not the changed files themselves,
+    unless they include each other.
+
+    A makefile in the result stands for all objects below its directory.
+    """
+    by_base: dict[str, list[_Include]] = defaultdict(list)
+    unknown: list[_Include] = []
+    for include in _parse(lines):
+        if include.everything:
+            unknown.append(include)
+        else:
+            by_base[os.path.basename(include.name)].append(include)
+    found: set[str] = set()
+    waiting = list(changed)
+    while waiting:
+        path = waiting.pop()
+        for include in [*by_base.get(os.path.basename(path), ()), *unknown]:
+            if include.file not in found and (include.everything or _may_mean(tree, include, path)):
+                found.add(include.file)
+                waiting.append(include.file)
+    return frozenset(found)
+
+
+def _parse(lines: str) -> Iterator[_Include]:
+    for line in lines.splitlines():
+        file, _, text = line.partition(":")
+        include = _of_makefile(file, text) if is_makefile(file) else _of_source(file, text)
+        if include is not None:
+            yield include
+
+
+def is_makefile(path: str) -> bool:
+    return os.path.basename(path).startswith(("Makefile", "Kbuild"))
+
+
+def _of_source(file: str, text: str) -> _Include | None:
+    if named := _NAMED.search(text):
+        return _Include(file, named[2], named[1] == '"')
+    if defined := _DEFINED.search(text):
+        return _Include(file, defined[1] if defined[1].endswith(".h") else f"{defined[1]}.h", quoted=False)
+    if "include" not in text or _SELF.search(text):  # what it names stands in a definition or in the configuration
+        return None
+    if file.startswith("tools/"):  # programs of the host
+        return None
+    return _Include(file, "", quoted=False, everything=True)
+
+
+def _of_makefile(file: str, text: str) -> _Include | None:
+    if option := _OPTION.search(text):
+        return _Include(file, option[1].rpartition(")")[2].lstrip("/"), quoted=False)
+    if elsewhere := _ELSEWHERE.search(text):  # as if a source beside the object included the real one
+        return _Include(f"{os.path.dirname(file)}/{elsewhere[1]}.c", elsewhere[2], quoted=False)
+    return None
+
+
+def of_text(path: str, content: bytes) -> str:
+    """The include lines of one file, in the form of `scan`."""
+    wanted = re.compile(r"\s*#\s*(include|define\s+[A-Z_]*INCLUDE_FILE\s)")
+    lines = content.decode(errors="surrogateescape").split("\n")
+    return "".join(f"{path}:{line}\n" for line in lines if wanted.match(line))
+
+
+def _may_mean(tree: Path, include: _Include, path: str) -> bool:
+    if include.quoted:
+        beside = os.path.normpath(os.path.join(os.path.dirname(include.file), include.name))
+        if beside == path:
+            return True
+        if (tree / beside).is_file():
+            return False  # the compiler takes that one
+    name = os.path.normpath(include.name)
+    while name.startswith("../"):
+        name = name[3:]
+    return path == name or path.endswith(f"/{name}")
+
+
+def forced(environment: Mapping[str, str]) -> frozenset[str]:
+    """Headers that kbuild makes the compiler read before every file."""
+    words = environment.get("LINUXINCLUDE", "").split()
+    pairs = pairwise(words)
+    return frozenset(os.path.normpath(name) for option, name in pairs if option == "-include") | {
+        "include/linux/compiler_types.h"  # scripts/Makefile.lib: c_flags
+    }
