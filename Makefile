@@ -61,8 +61,7 @@ packages:
 
 $(VENV)/packages-installed: requirements.lock | packages
 	@echo "Setting up $(VENV)"
-	@python3 -m venv --clear $(VENV)
-	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@python3 scripts/venv.py $(VENV)
 	@touch $@
 
 $(VENV)/suture-installed: pyproject.toml $(VENV)/packages-installed

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from suture import __version__
-from suture.cli import build, demo, doctor, failures, inspect, output
+from suture.cli import build, demo, doctor, failures, inspect, kernel, output, test
 from suture.cli.progress import for_stderr
 from suture.errors import Refusal
 from suture.host.progress import reporter
@@ -29,7 +29,7 @@ PROGRAM = "suture"
 class Commands(TyperGroup):
     """A group whose commands end well, refuse, or exit, and nothing else."""
 
-    def invoke(self, ctx: Any) -> Any:  # typer gives its contexts no public type for this
+    def invoke(self, ctx: Any) -> Any:  # typer gives its contexts no public type
         token = reporter.set(for_stderr())
         try:
             with failures.refused(ctx.obj):
@@ -47,6 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=output.examples(
         ("suture doctor", "what this host lacks, and how to get it"),
+        ("suture kernel list", "which kernels can be patched"),
+        ("suture build fix.patch --kernel 6.1.0-50-amd64", "make a live patch of a fix"),
     ),
 )
 
@@ -73,8 +75,10 @@ def _add(name: str, function: Callable[..., None], examples: Sequence[tuple[str,
     app.command(name, help=output.paragraphs(function.__doc__), epilog=output.examples(*examples))(function)
 
 
+app.add_typer(kernel.app)
 _add("build", build.build, build.EXAMPLES)
 _add("inspect", inspect.inspect, inspect.EXAMPLES)
+_add("test", test.test, test.EXAMPLES)
 _add("demo", demo.demo, demo.EXAMPLES)
 _add("doctor", doctor.doctor, doctor.EXAMPLES)
 
@@ -88,11 +92,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     output.json_wanted.set(False)
     failures.end_like_ctrl_c()
+    with failures.surviving_streams():
+        try:
+            # Once more than in Commands.invoke, for what fails while the command line is read or help is printed.
+            with failures.refused(words):
+                return _run(words)
+        except Refusal as refusal:
+            output.refuse(refusal)
+    return 1
+
+
+def _run(words: Sequence[str]) -> int:
     try:
         app(args=words, prog_name=PROGRAM, obj=words)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    except Refusal as refusal:
-        output.refuse(refusal)
-        return 1
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -94,8 +94,22 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def quiet_stdout() -> None:
-    """Point stdout at nothing, so that Python does not complain at exit that nobody reads it."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+@contextmanager
+def surviving_streams() -> Iterator[None]:
+    """Let the block print to stdout and stderr whatever becomes of them: closed by our parent, full, or read by no one.
+
+    What can no longer be written is dropped, in silence: there is nobody to tell.
+    """
+    # Python leaves a stream that was closed before we started as None.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    with suppress(OSError):
+        yield
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python flushes once more when it ends, and complains; then it goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -59,7 +59,7 @@ def target(release: str) -> Known | None:
     except Refusal:
         pass
     try:
-        offer = archive.offer(release)
+        offer = archive.survey().offer(release)
     except Refusal:
         return None
     # The headers depend on the compiler: linux-compiler-gcc-12-x86 in Debian's 6.1, gcc-12 in its 6.12.
