@@ -53,6 +53,13 @@ done 2>/dev/null | head -n {EVIDENCE_LINES}"""
 """Show the tasks whose ``patch_state`` is `$behind`, with their stacks (``Documentation/livepatch/livepatch.rst``)."""
 
 
+UNLOAD = """for try in 1 2 3 4 5 6 7 8 9 10; do
+    rmmod {name} && exit
+    sleep 0.2
+done 2>/run/reason; cat /run/reason; exit 1"""
+"""The core drops its hold on the module a moment after the directory is gone (klp_free_patch_finish())."""
+
+
 class Phase(StrEnum):
     BEFORE = "before"
     PATCHED = "patched"
@@ -206,18 +213,16 @@ def _life(run: _Run, wanted: list[str], script_deadline: float | None) -> None:
         _wait(run, lambda: _read(run, "transition") == "0", "0")
     if _read(run, "enabled") != "1":
         raise _refusal(run, LAB_NOT_ENABLED, "it is loaded and not enabled")
-    try:
-        _script(run, Phase.PATCHED, script_deadline)
-    finally:
-        run.counts += _counts(run)
+    _script(run, Phase.PATCHED, script_deadline)
+    run.counts = _counts(run)
     with run.step("unpatch", "Waiting for all tasks to run the old code"):
         _check(run, machine.run(f"echo 0 >{run.sysfs}/enabled"), LAB_UNLOAD_FAILED, "disabling it")
         # The core removes the directory when the last task has left the new code.
         _wait(run, lambda: machine.run(f"[ -e {run.sysfs} ]").status != 0, "1")
-    run.counts[:] = _counts(run)
+    run.counts = _counts(run)
     hits.disarm(machine)
     with run.step("unload", "Unloading the live patch"):
-        _check(run, machine.run(f"rmmod {run.name}"), LAB_UNLOAD_FAILED, "unloading it")
+        _check(run, machine.run(UNLOAD.format(name=run.name)), LAB_UNLOAD_FAILED, "unloading it")
     _script(run, Phase.REVERTED, script_deadline)
 
 

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture test``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.output import Json, emit, printable, table
+from suture.cli.target import Kernel, KernelDir, chosen
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from suture.lab.livepatch import TestReport
+
+EXAMPLES = (
+    ("suture test fix.ko --kernel 6.1.0-50-amd64", "does it load, take over and unload without a complaint?"),
+    ("suture test fix.ko --script check.sh", "check.sh runs before, while and after; $phase tells it when"),
+)
+
+
+def test(
+    module: Annotated[Path, typer.Argument(metavar="FILE.ko", help="A live patch module, whoever built it.")],
+    kernel: Kernel = None,
+    kernel_dir: KernelDir = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(
+            "--script",
+            metavar="FILE",
+            help="A script for busybox sh that runs in the guest with $phase set to before, patched and reverted; "
+            "it must exit with 0 while the patch is in force.",
+        ),
+    ] = None,
+    script_deadline: Annotated[
+        float, typer.Option("--script-deadline", metavar="SECONDS", min=0.1, help="For each run of the script.")
+    ] = 60.0,
+    transition_deadline: Annotated[
+        float, typer.Option("--transition-deadline", metavar="SECONDS", min=0.1, help="For each of the transitions.")
+    ] = 60.0,
+    json: Json = False,
+) -> None:
+    """Boot the target in a throwaway virtual machine, load a live patch there, and take it out again.
+
+    The test fails if the module does not load or unload, a transition does not end, the script fails on the new code,
+    or the guest's kernel log has any WARNING, BUG, Oops, stall or hung task in it. For each replaced function it
+    says how often its new code ran.
+    """
+    from suture.host.files import read_bytes
+    from suture.lab.livepatch import try_out
+    from suture.link.inspect import read_file
+
+    found = read_file(module)
+    report = try_out(
+        chosen(kernel, kernel_dir),
+        read_bytes(module),
+        found.patch,
+        script=None if script is None else read_bytes(script),
+        script_deadline=script_deadline,
+        transition_deadline=transition_deadline,
+    )
+    emit(report.as_dict(), lambda: for_people(report))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def for_people(report: TestReport) -> RenderableType:
+    from rich.console import Group
+
+    calls = [
+        (count.objname, count.function, count.new_name, "not counted" if count.calls is None else str(count.calls))
+        for count in report.counts
+    ]
+    parts: list[RenderableType] = []
+    for run in report.scripts:
+        parts.append(f"script, {run.phase.value}: exit status {run.status}")
+        parts += [f"  {line}" for line in printable(run.output).splitlines()]
+    if calls:
+        parts += ["", table(("object", "function", "new code", "calls"), calls)]
+    for complaint in report.complaints:
+        parts += ["", f"the kernel complained ({complaint.what}):", *(f"  {line}" for line in complaint.lines)]
+    if report.failure is not None:
+        parts += ["", printable(str(report.failure))]
+    seconds = sum(step.seconds for step in report.steps)
+    verdict = "passed" if report.passed else "FAILED"
+    parts += ["", f"{report.patch} on {report.release} ({report.accelerator}): {verdict} in {seconds:.1f} s"]
+    return Group(*parts)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Live patches, good and bad, tried out in the lab.  The modules are built by the kernel's kbuild alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suture.elf import reader
+from suture.kernel.release import Target
+from suture.lab.complaints import Complaint
+from suture.lab.livepatch import Count, Phase, TestReport, try_out
+from suture.link.inspect import inspect
+from suture.workspace.prepare import Workspace
+from tests.lab.conftest import BuildModule
+
+LIVE_PATCH = """\
+#include <linux/kernel.h>
+#include <linux/livepatch.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+
+%(code)s
+
+static struct klp_func funcs[] = {
+    { .old_name = "%(old)s", .new_func = new_code },
+    { }
+};
+static struct klp_object objs[] = { { .name = %(object)s, .funcs = funcs }, { } };
+static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs };
+
+static int __init begin(void) { return klp_enable_patch(&patch); }
+static void __exit end(void) { }
+module_init(begin);
+module_exit(end);
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+"""
+
+SHOW = 'static int new_code(struct seq_file *m, void *v) { %s seq_puts(m, "patched\\n"); return 0; }'
+
+
+class Lab:
+    """Builds live patches and tries them out on the target."""
+
+    def __init__(self, target: Target, build_module: BuildModule) -> None:
+        self._target, self._build = target, build_module
+
+    def build(self, name: str, code: str, old: str = "cmdline_proc_show", objname: str = "") -> bytes:
+        named = f'"{objname}"' if objname else "NULL"
+        return self._build(name, LIVE_PATCH % {"code": code, "old": old, "object": named})
+
+    def try_out(self, module: bytes, script: str | None = None, transition_deadline: float = 60) -> TestReport:
+        patch = inspect(reader.read(module, "the module")).patch
+        encoded = None if script is None else script.encode()
+        return try_out(self._target, module, patch, script=encoded, transition_deadline=transition_deadline)
+
+
+@pytest.fixture(scope="session")
+def lab(target: Target, build_module: BuildModule) -> Lab:
+    return Lab(target, build_module)
+
+
+def codes(report: TestReport) -> tuple[str | None, list[str]]:
+    return (report.failure.code if report.failure else None), [complaint.what for complaint in report.complaints]
+
+
+def test_a_good_live_patch_changes_the_kernel_and_is_taken_out_again(lab: Lab) -> None:
+    report = lab.try_out(lab.build("good", SHOW % ""), "cat /proc/cmdline; grep -q patched /proc/cmdline")
+    assert codes(report) == (None, [])
+    assert report.passed
+    assert [(run.phase, run.status) for run in report.scripts] == [
+        (Phase.BEFORE, 1),
+        (Phase.PATCHED, 0),
+        (Phase.REVERTED, 1),
+    ]
+    assert report.scripts[1].output == "patched\n"
+    assert "patched" not in report.scripts[0].output + report.scripts[2].output
+    assert report.counts == (Count("vmlinux", "cmdline_proc_show", "new_code", 2),)
+    assert [step.name for step in report.steps] == [
+        "boot",
+        "script before",
+        "load",
+        "patch",
+        "script patched",
+        "unpatch",
+        "unload",
+        "script reverted",
+    ]
+
+
+def test_a_warning_in_the_new_code_fails_the_run(lab: Lab) -> None:
+    report = lab.try_out(lab.build("warns", SHOW % "WARN_ON_ONCE(1);"), "cat /proc/cmdline")
+    assert codes(report) == (None, ["WARNING"])
+    assert not report.passed
+    assert any("new_code" in line for line in report.complaints[0].lines)
+
+
+def test_new_code_that_kills_the_kernel_is_reported_with_its_last_words(lab: Lab) -> None:
+    script = '[ "$phase" = before ] || cat /proc/cmdline'
+    report = lab.try_out(lab.build("kills", SHOW % 'panic("by the patch");'), script)
+    assert codes(report) == ("lab-guest-died", ["panic"])
+    assert "by the patch" in str(report.failure)
+    assert [run.phase for run in report.scripts] == [Phase.BEFORE]
+
+
+def test_a_transition_that_a_sleeping_task_holds_up_names_the_task(lab: Lab) -> None:
+    code = """static long new_code(ktime_t rqtp, const int mode, const int clockid) { return 0; }"""
+    module = lab.build("stalls", code, old="hrtimer_nanosleep")
+    # The core wakes sleepers with a fake signal after 15 s; before that, this one stays where it is.
+    report = lab.try_out(module, "[ $phase != before ] || sleep 1000 &", transition_deadline=4)
+    assert codes(report) == ("lab-transition-stalled", [])
+    assert report.failure is not None
+    assert any("sleep" in line for line in report.failure.evidence)
+    assert any("hrtimer_nanosleep" in line for line in report.failure.evidence)
+
+
+def test_a_module_that_is_patched_is_loaded_first(lab: Lab) -> None:
+    code = """
+    struct block_device;
+    static int new_code(struct block_device *b, unsigned int m, unsigned int c, unsigned long a) { return -ENOTTY; }
+    """
+    module = lab.build("patches_loop", code, old="lo_ioctl", objname="loop")
+    report = lab.try_out(module, "[ -e /sys/module/loop ] || exit 9; losetup /dev/loop0; true")
+    assert codes(report) == (None, [])
+    assert [(count.objname, count.function) for count in report.counts] == [("loop", "lo_ioctl")]
+    calls = report.counts[0].calls
+    assert calls is not None
+    assert calls >= 1
+
+
+def test_a_script_that_fails_on_the_new_code_fails_the_run(lab: Lab) -> None:
+    report = lab.try_out(lab.build("script_fails", SHOW % ""), "echo said; exit 3")
+    assert codes(report) == ("lab-script-failed", [])
+    assert [run.status for run in report.scripts] == [3, 3, 3]
+    assert "said" in str(report.failure)
+
+
+def test_a_module_that_the_kernel_does_not_take_is_reported_with_the_reason(lab: Lab) -> None:
+    report = lab.try_out(lab.build("no_such", SHOW % "", old="no_such_function"))
+    assert codes(report) == ("lab-load-failed", [])
+    assert "symbol 'no_such_function' not found" in str(report.failure)
+
+
+def test_the_command_prints_what_the_library_reports(lab: Lab, workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "good.ko").write_bytes(lab.build("command", SHOW % ""))
+    (tmp_path / "script").write_text("cat /proc/cmdline")
+    command = [sys.executable, "-c", "import sys; from suture.cli.app import main; sys.exit(main())", "test", "good.ko"]
+    command += ["--kernel", workspace.target.release, "--script", "script", "--json"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    finished = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    document = json.loads(finished.stdout)
+    assert (finished.returncode, document["passed"], document["failure"]) == (0, True, None)
+    assert document["functions"][0]["calls"] == 1
+
+
+def test_a_report_with_a_complaint_has_not_passed() -> None:
+    report = TestReport("r", "tcg", "p", (), (), (), (Complaint("WARNING", ("WARNING: x",)),), None)
+    assert not report.passed
+    assert report.as_dict()["complaints"] == [{"what": "WARNING", "lines": ("WARNING: x",)}]
