@@ -179,9 +179,9 @@ def test_two_uploads_under_one_release_are_told_apart_by_version(repository: Rep
     repository.add_kernel("6.1.0-1-amd64", "6.1.1-2")
     repository.update()
     assert [offer.version for offer in archive.offers()] == ["6.1.1-2", "6.1.1-1"]
-    assert archive.offer("6.1.0-1-amd64").version == "6.1.1-2"
-    assert archive.offer("6.1.0-1-amd64", "6.1.1-1").version == "6.1.1-1"
-    assert refused(lambda: archive.offer("6.1.0-1-amd64", "6.1.1-3")).code == "kernel-not-offered"
+    assert archive.survey().offer("6.1.0-1-amd64").version == "6.1.1-2"
+    assert archive.survey().offer("6.1.0-1-amd64", "6.1.1-1").version == "6.1.1-1"
+    assert refused(lambda: archive.survey().offer("6.1.0-1-amd64", "6.1.1-3")).code == "kernel-not-offered"
 
 
 def test_a_kernel_that_nobody_offers_is_refused_with_those_near_it(repository: Repository) -> None:

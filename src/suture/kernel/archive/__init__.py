@@ -9,7 +9,7 @@
 Nothing is in its final place before it is complete, so a run can be killed at any moment.
 """
 
-from suture.kernel.archive.offers import LeftOut, Offer, Survey, offer, offers, survey
+from suture.kernel.archive.offers import LeftOut, Offer, Survey, offers, survey
 from suture.kernel.archive.store import fetch, fetched, find
 
-__all__ = ["LeftOut", "Offer", "Survey", "fetch", "fetched", "find", "offer", "offers", "survey"]
+__all__ = ["LeftOut", "Offer", "Survey", "fetch", "fetched", "find", "offers", "survey"]

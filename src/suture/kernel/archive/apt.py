@@ -34,6 +34,12 @@ from suture.host.progress import advance, step
 
 POLL_SECONDS = 0.2
 
+APT_HELPER = "/usr/lib/apt/apt-helper"
+"""Reads a list however it is compressed (``Acquire::GzipIndexes``)."""
+
+FIELDS = ("Package", "Version", "Architecture", "Size", "SHA256")
+ARCHITECTURES = ("amd64", "all")
+
 
 @dataclass(frozen=True, slots=True)
 class Package:
@@ -55,30 +61,21 @@ class Package:
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
 
-def names(prefix: str) -> tuple[str, ...]:
-    """All package names with a prefix that apt has heard of, also those that nothing provides any more.
+def packages(name: str) -> tuple[Package, ...]:
+    """Every version of every package that apt's lists offer for download, by a pattern for the name.
+
+    Read from the lists themselves: ``apt-cache show`` unpacks a list from its start for each record.
 
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
-    finished = run.check(["apt-cache", "pkgnames", prefix], where="apt", kind=ARCHIVE_UNREACHABLE, env=_environment())
-    return tuple(sorted(finished.stdout.split()))
-
-
-def versions(wanted: Sequence[str]) -> tuple[Package, ...]:
-    """Every version of the named packages that an archive offers for download.
-
-    :raises Refusal: ``archive-unreachable``, ``tool-missing``
-    """
-    if not wanted:
-        return ()
-    command = ["apt-cache", "show", "--all-versions", *wanted]
-    # It ends with status 100 where none of the names has a version, which is an answer too.
-    finished = run.run(command, env=_environment())
+    line = re.compile(rf"^Package: {name}$", re.MULTILINE)
     found: dict[Package, None] = {}
-    for paragraph in Deb822.iter_paragraphs(finished.stdout, use_apt_pkg=False):
-        package = _package(paragraph)
-        if package is not None:
-            found[package] = None  # the same version is often in several archives
+    for path in _lists():
+        text = run.check([APT_HELPER, "cat-file", path], where="apt", kind=ARCHIVE_UNREACHABLE).stdout
+        for match in line.finditer(text):
+            package = _package(Deb822(_paragraph(text, match.start())))
+            if package is not None:
+                found[package] = None  # the same version is often in several archives
     return tuple(found)
 
 
@@ -124,9 +121,20 @@ def is_complete(package: Package, path: Path) -> bool:
         return False
 
 
+def _lists() -> list[str]:
+    """The files of apt's package lists (apt-get(8), ``indextargets``)."""
+    command = ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"]
+    finished = run.check(command, where="apt", kind=ARCHIVE_UNREACHABLE, env=_environment())
+    return [path for path in finished.stdout.splitlines() if os.path.exists(path)]
+
+
+def _paragraph(text: str, position: int) -> str:
+    end = text.find("\n\n", position)
+    return text[text.rfind("\n\n", 0, position) + 1 : len(text) if end < 0 else end]
+
+
 def _package(paragraph: Deb822) -> Package | None:
-    # A version that is only installed, or was, has no Filename: it cannot be downloaded.
-    if any(field not in paragraph for field in ("Filename", "Size", "SHA256", "Architecture")):
+    if any(field not in paragraph for field in FIELDS) or paragraph["Architecture"] not in ARCHITECTURES:
         return None
     return Package(
         paragraph["Package"],

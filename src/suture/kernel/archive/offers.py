@@ -8,7 +8,7 @@ release; a source of another version compiles to other code.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -22,6 +22,8 @@ from suture.kernel.archive.apt import Package
 IMAGE = "linux-image-"
 HEADERS = "linux-headers-"
 SOURCE = "linux-source-"
+
+NAMES = rf"(?:{IMAGE}|{HEADERS}|{SOURCE})\S+"
 
 RELEASE = re.compile(r"\d+\.\d+\.\d+\S*-amd64")
 """A release with three numbers; ``6.12-amd64`` is a metapackage's, and what follows ``-amd64`` (``-dbg``,
@@ -102,34 +104,11 @@ def survey() -> Survey:
     :raises Refusal: ``archive-unreachable`` (no list names a kernel image), ``tool-missing``
     """
     with step("Looking for kernels", "the configured apt archives"):
-        images = [name for name in apt.names(IMAGE) if RELEASE.fullmatch(name.removeprefix(IMAGE))]
-        found = _survey([name.removeprefix(IMAGE) for name in images])
-    if not found.offers and not found.left_out:
+        known = {(package.name, package.version): package for package in apt.packages(NAMES)}
+    images = [package for (name, _), package in known.items() if RELEASE.fullmatch(name.removeprefix(IMAGE))]
+    if not images:
         raise Refusal(ARCHIVE_UNREACHABLE, "apt", "its package lists name no kernel image for amd64")
-    return found
-
-
-def offer(release: str, version: str | None = None) -> Offer:
-    """The newest offer of a release, or the one of a version.  Much faster than a whole `survey`.
-
-    :raises Refusal: ``kernel-not-offered``, ``archive-unreachable``, ``tool-missing``
-    """
-    if RELEASE.fullmatch(release):
-        found = _survey([release])
-        if any(offer.release == release and version in (None, offer.version) for offer in found.offers):
-            return found.offer(release, version)
-    return survey().offer(release, version)
-
-
-def _survey(releases: Sequence[str]) -> Survey:
-    images = [IMAGE + release for release in releases]
-    headers = [HEADERS + release for release in releases]
-    sources = sorted({SOURCE + _series(release) for release in releases})
-    known = {(package.name, package.version): package for package in apt.versions([*images, *headers, *sources])}
-    images_known = sorted(
-        (package for (name, _), package in known.items() if name.startswith(IMAGE)), key=_age, reverse=True
-    )
-    entries = [_judge(image, known) for image in images_known]
+    entries = [_judge(image, known) for image in sorted(images, key=_age, reverse=True)]
     return Survey(
         tuple(entry for entry in entries if isinstance(entry, Offer)),
         tuple(entry for entry in entries if isinstance(entry, LeftOut)),

@@ -21,7 +21,7 @@ from suture.host.progress import step
 from suture.kernel import bzimage, config, image, kallsyms, symvers
 from suture.kernel.archive import apt
 from suture.kernel.archive.apt import Package
-from suture.kernel.archive.offers import Offer, offer
+from suture.kernel.archive.offers import Offer, survey
 from suture.kernel.release import Target
 
 MANIFEST = "target.json"
@@ -44,8 +44,7 @@ def fetch(release: str, version: str | None = None) -> Target:
         present = _newest(here, version)
         if present is not None:
             return present
-        with step("Looking for the kernel", release):
-            offered = offer(release, version)
+        offered = survey().offer(release, version)
         packages = cache() / "packages"
         apt.download(offered.packages, packages)
         _remove_leftovers(here)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture kernel list``, ``suture kernel fetch``, ``suture kernel show``"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli import output
+from suture.cli.output import Json, emit, table
+from suture.cli.target import KernelDir
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from suture.kernel.archive import Survey
+    from suture.kernel.release import Target
+
+EXAMPLES = (
+    ("suture kernel list", "which kernels can be had"),
+    ("suture kernel fetch 6.1.0-50-amd64", "get one; nothing is installed"),
+)
+
+app = typer.Typer(
+    name="kernel",
+    no_args_is_help=True,
+    help="Get kernels to build for from the package archive: targets.",
+    epilog=output.examples(*EXAMPLES),
+)
+
+Release = Annotated[str, typer.Argument(metavar="RELEASE", help="As uname -r says it, such as 6.1.0-50-amd64.")]
+Version = Annotated[
+    str | None,
+    typer.Option("--version", metavar="VERSION", help="Of its packages, where there are several; else the newest."),
+]
+
+OPTIONS_THAT_MATTER = (
+    "LIVEPATCH",
+    "MODVERSIONS",
+    "MODULE_SIG",
+    "MODULE_SIG_FORCE",
+    "DEBUG_INFO_BTF",
+    "UNWINDER_ORC",
+    "X86_KERNEL_IBT",
+    "PREFIX_SYMBOLS",
+)
+"""The parts of a configuration that decide how a live patch is built and loaded."""
+
+
+def list_kernels(
+    every: Annotated[bool, typer.Option("--all", help="Also those that cannot be targets, and why.")] = False,
+    json: Json = False,
+) -> None:
+    """List the kernels that the configured apt archives hold with image, headers and source of one version.
+
+    As old as the last apt-get update.
+    """
+    from suture.kernel import archive
+
+    survey = archive.survey()
+    here = {(target.release, target.version) for target in archive.fetched()}
+    emit(_listing(survey, here), lambda: _listing_for_people(survey, here, every))
+
+
+def fetch(release: Release, version: Version = None, json: Json = False) -> None:
+    """Download a kernel's packages with apt, which checks their signatures, and unpack them into the cache.
+
+    Nothing is installed, and no root rights are needed. A kernel that is there already is not downloaded again.
+    """
+    from suture.kernel import archive
+
+    target = archive.fetch(release, version)
+    emit(target, f"{target.release} {target.version} is in {target.vmlinux.parent}")
+
+
+def show(
+    release: Annotated[str | None, typer.Argument(metavar="RELEASE", help="By default the running kernel.")] = None,
+    kernel_dir: KernelDir = None,
+    json: Json = False,
+) -> None:
+    """Describe a target: what built it, which options matter for live patches, where its parts are."""
+    from suture.cli.target import chosen
+
+    document = _description(chosen(release, kernel_dir))
+    emit(document, lambda: _description_for_people(document))
+
+
+def _listing(survey: Survey, here: set[tuple[str, str]]) -> dict[str, object]:
+    offered = {(offer.release, offer.version) for offer in survey.offers}
+    return {
+        "offers": [
+            {
+                "release": offer.release,
+                "version": offer.version,
+                "size": offer.size,
+                "fetched": (offer.release, offer.version) in here,
+            }
+            for offer in survey.offers
+        ],
+        "kept": [{"release": release, "version": version} for release, version in sorted(here - offered)],
+        "left_out": survey.left_out,
+    }
+
+
+def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool) -> RenderableType:
+    from rich.console import Group
+
+    offered = {(offer.release, offer.version) for offer in survey.offers}
+    rows = [
+        (
+            offer.release,
+            offer.version,
+            f"{offer.size / 1e6:.0f} MB",
+            "fetched" if (offer.release, offer.version) in here else "",
+        )
+        for offer in survey.offers
+    ]
+    rows += [(release, version, "", "fetched, no longer offered") for release, version in sorted(here - offered)]
+    parts: list[RenderableType] = [table(("release", "version", "download", ""), rows)]
+    if every:
+        reasons = [(left.release, left.version, left.reason) for left in survey.left_out]
+        parts += ["", table(("cannot be a target", "version", "why"), reasons)]
+    elif survey.left_out:
+        parts.append(f"\n{len(survey.left_out)} more cannot be targets; --all says why.")
+    return Group(*parts)
+
+
+def _description(target: Target) -> dict[str, object]:
+    from suture.kernel import config, image, kallsyms, modules, symvers
+
+    configuration = config.read(target.config)
+    return {
+        "release": target.release,
+        "version": target.version,
+        "banner": image.read(target.vmlinux).banner,
+        "compiler": configuration.compiler,
+        "options": {name: configuration.value(name) or "n" for name in OPTIONS_THAT_MATTER},
+        "symbols": len(kallsyms.read(target.kallsyms).symbols),
+        "exports": len(symvers.read(target.symvers).exports),
+        "modules": len(modules.index(target)),
+        "files": target,
+    }
+
+
+def _description_for_people(document: dict[str, object]) -> RenderableType:
+    from rich.console import Group
+
+    options, target = document["options"], document["files"]
+    assert isinstance(options, dict)
+    facts = [(name, str(document[name])) for name in ("release", "version", "compiler")]
+    facts += [(name, f"{document[name]:,}") for name in ("symbols", "exports", "modules")]
+    parts = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
+    return Group(
+        str(document["banner"]),
+        "",
+        table(("", ""), facts),
+        "",
+        table(("option", ""), [(f"CONFIG_{name}", value) for name, value in options.items()]),
+        "",
+        table(("file", ""), [(name, str(getattr(target, name))) for name in parts]),
+    )
+
+
+def _add(name: str, function: Callable[..., None], examples: Sequence[tuple[str, str]]) -> None:
+    app.command(name, help=output.paragraphs(function.__doc__), epilog=output.examples(*examples))(function)
+
+
+_add("list", list_kernels, [("suture kernel list --all", "with the reasons why others cannot be targets")])
+_add("fetch", fetch, [("suture kernel fetch 6.1.0-50-amd64", "once; 'suture build --kernel' then finds it")])
+_add(
+    "show",
+    show,
+    [
+        ("suture kernel show 6.1.0-50-amd64", "a fetched kernel"),
+        ("suture kernel show --kernel-dir ~/linux", "a kernel tree that you built"),
+    ],
+)
