@@ -22,6 +22,7 @@ from suture.host.progress import note
 from suture.model import VMLINUX
 from suture.workspace import kbuild, overlay
 from suture.workspace.generated import check_generated
+from suture.workspace.kbuild import Listed
 from suture.workspace.original import originals
 from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
@@ -53,7 +54,8 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
 
     :raises Refusal: ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
         ``source-renamed``, ``assembly-file``, ``build-system-changed``, ``no-code-change``, ``file-not-built``,
-        ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
+        ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``,
+        ``patch-does-not-compile``, ``disk-full``
     """
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
     selection = select(workspace, changes)
@@ -65,9 +67,9 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     for batch in _batches(selection.users):
         before = originals(workspace, batch)
         readers = [
-            first.compilation.object
-            for first in before
-            if paths & first.compilation.reads or first.compilation.object in selection.users_of_added
+            one
+            for one, first in zip(batch, before, strict=True)
+            if paths & first.compilation.reads or one.name in selection.users_of_added
         ]
         pairs += _compile(workspace, readers, changes, keep_equal=False)
     if not pairs:
@@ -87,16 +89,16 @@ def build_module(workspace: Workspace, directory: Path, *, unresolved: bool = Fa
     return finished.stdout + finished.stderr
 
 
-def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+def _batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
     """So many at a time that kbuild's start does not matter, and so few that memory does not."""
-    for start in range(0, len(names), BATCH):
-        yield names[start : start + BATCH]
+    for start in range(0, len(objects), BATCH):
+        yield objects[start : start + BATCH]
 
 
 def _compile(
-    workspace: Workspace, names: Sequence[str], changes: Sequence[Changed], *, keep_equal: bool
+    workspace: Workspace, objects: Sequence[Listed], changes: Sequence[Changed], *, keep_equal: bool
 ) -> list[ObjectPair]:
-    before = originals(workspace, names)
+    before = originals(workspace, objects)
     after = patched_objects(workspace, before, changes)
     pairs = [(first, after[first.compilation.object]) for first in before]
     return [_pair(*pair) for pair in pairs if keep_equal or pair[0].content != pair[1].content]

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from suture.errors import MODULE_LINK_FAILED, WORKSPACE_FAILED
@@ -21,6 +22,9 @@ from suture.host.run import Finished, check
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FLAGS = "-ffunction-sections -fdata-sections -g0"
 """One section for each function and datum; the code in them is byte for byte what the target's own flags give."""
+
+_DESCEND = ("-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
+"""Into the tree from its top, as the top Makefile goes for single targets."""
 
 _CAPTURE = """\
 .PHONY: suture-environment
@@ -64,16 +68,49 @@ def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, st
     return exported | {"KBUILD_MODULES": "1"}
 
 
-def build_command(lock: Path, *goals: str) -> list[str]:
-    """``scripts/Makefile.build`` from the top of the tree, to run with `build_environment`.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a makefile lists it.
 
-    :param goals: makefile targets; a name with a directory in it is a file, named from the top of the tree.
-
-    flock(1) holds the lock for as long as make and its compilers live, also when we are killed and they are not.
+    :ivar name: as that makefile calls it, from the top of the tree; may hold ``..``.
+    :ivar directory: the makefile's directory, which kbuild calls ``obj``.
     """
-    named = [f"./{goal}" if "/" in goal else goal for goal in goals]
-    descend = ["-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1"]
-    return ["flock", str(lock), "make", f"-j{os.cpu_count() or 1}", *descend, *named]
+
+    name: str
+    directory: str
+
+
+def list_command(lock: Path, goals: Sequence[str]) -> list[str]:
+    """``make`` for goals that the fragment of `suture.workspace.objects` defines."""
+    return [*_locked_make(lock), *_DESCEND, *goals]
+
+
+def objects_command(lock: Path, wrapper: Path) -> list[str]:
+    """``make`` for the objects of a makefile that `objects_makefile` wrote."""
+    return [*_locked_make(lock), "-f", str(wrapper)]
+
+
+def objects_makefile(objects: Sequence[Listed]) -> str:
+    """A makefile that lets each directory's makefile build the objects that it lists.
+
+    A directory can be below two that the same makefile names (``arch/x86/`` and ``arch/x86/lib/``); kbuild's single
+    targets then go to both, each would compile the file with flags of its own, and two at once would spoil the object.
+    So the way down is set: always to the deepest directory on the way.
+    """
+    directories = sorted({one.directory for one in objects})
+    way = "$(lastword $(sort $(foreach d,$(subdir-ym),$(if $(filter $(d)/%,{}/),$(d)))))"
+    targets = [f"directory-{number}" for number in range(len(directories))]
+    rules = [f".PHONY: all {' '.join(targets)}", f"all: {' '.join(targets)}"]
+    for target, directory in zip(targets, directories, strict=True):
+        goals = " ".join(f"./{one.name}" for one in objects if one.directory == directory)
+        override = f"single-subdirs={way.format(directory)}".replace("$", "$$")
+        rules += [f"{target}:", f"\t+@$(MAKE) {' '.join(_DESCEND)} '{override}' {goals}"]
+    return "\n".join(rules) + "\n"
+
+
+def _locked_make(lock: Path) -> list[str]:
+    """flock(1) holds the lock for as long as make and its compilers live, also when we are killed and they are not."""
+    return ["flock", str(lock), "make", f"-j{os.cpu_count() or 1}"]
 
 
 def build_environment(captured: Mapping[str, str]) -> dict[str, str]:

@@ -19,17 +19,17 @@ from suture.errors import WORKSPACE_FAILED
 from suture.host.files import write_atomic
 from suture.host.progress import step
 from suture.host.run import check
-from suture.workspace.kbuild import build_command, build_environment
+from suture.workspace.kbuild import Listed, build_environment, list_command
 from suture.workspace.prepare import Workspace
 
 _FRAGMENT = """\
 suture-objects = $(filter %.o,$(real-obj-y) $(lib-y) $(real-obj-m))
 
 %/.suture-objects: suture-force
-\t@printf '%s\\n' $(suture-objects) > $(SUTURE_OBJECTS)/$(subst /,!,$@)
+\t@printf '%s\\n' $(obj) $(suture-objects) > $(SUTURE_OBJECTS)/obj!$(subst /,!,$(obj))
 
 suture-all-objects: suture-force
-\t@printf '%s\\n' $(suture-objects) > $(SUTURE_OBJECTS)/$(subst /,!,_$(obj))
+\t@printf '%s\\n' $(obj) $(suture-objects) > $(SUTURE_OBJECTS)/obj!$(subst /,!,$(obj))
 \t+@$(foreach d,$(subdir-ym),$(MAKE) -f ./scripts/Makefile.build obj=$(d) need-modorder=1 \\
 \t\tneed-builtin=$(if $(filter $(d)/built-in.a,$(subdir-builtin)),1) suture-all-objects &&) :
 
@@ -41,15 +41,15 @@ suture-all-objects: suture-force
 class Objects:
     """Objects that are built.
 
-    :ivar names: from an object's plain path (``virt/kvm/kvm_main.o``) to the name by which the makefile that lists it
-        calls it (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild has to be asked by that name.
+    :ivar listed: by an object's plain path (``virt/kvm/kvm_main.o``), how the makefile in charge calls it
+        (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild has to be asked by that name.
     """
 
-    names: Mapping[str, str]
+    listed: Mapping[str, Listed]
 
-    def of(self, source: str) -> str | None:
+    def of(self, source: str) -> Listed | None:
         """The object that kbuild makes from the source file of the same name."""
-        return self.names.get(source.rpartition(".")[0] + ".o")
+        return self.listed.get(source.rpartition(".")[0] + ".o")
 
 
 def beside(workspace: Workspace, sources: Sequence[str]) -> Objects:
@@ -58,18 +58,19 @@ def beside(workspace: Workspace, sources: Sequence[str]) -> Objects:
     A makefile may also list objects of a directory that is not below its own; those are only in `everything`.
     """
     directories = sorted({os.path.dirname(source) for source in sources} - {""})
-    return _ask(workspace, [f"{directory}/.suture-objects" for directory in directories])
+    return _ask(workspace, [f"./{directory}/.suture-objects" for directory in directories])
 
 
 def everything(workspace: Workspace) -> Objects:
     """All that this configuration builds (some 15 seconds the first time; kept with the workspace)."""
     kept = workspace.directory / "all-objects"
     try:
-        return Objects(json.loads(kept.read_bytes()))
+        return Objects({path: Listed(*fields) for path, fields in json.loads(kept.read_bytes()).items()})
     except (OSError, ValueError):
         with step("Listing all objects of the kernel", workspace.target.release):
             objects = _ask(workspace, ["suture-all-objects"])
-        write_atomic(kept, json.dumps(dict(objects.names)).encode())
+        fields = {path: (listed.name, listed.directory) for path, listed in objects.listed.items()}
+        write_atomic(kept, json.dumps(fields).encode())
         return objects
 
 
@@ -82,11 +83,14 @@ def _ask(workspace: Workspace, goals: Sequence[str]) -> Objects:
         answers.mkdir()
         added = {"MAKEFILES": str(fragment), "SUTURE_OBJECTS": str(answers)}
         check(
-            build_command(workspace.directory / "tree.lock", *goals),
+            list_command(workspace.directory / "tree.lock", goals),
             where=workspace.target.release,
             kind=WORKSPACE_FAILED,
             cwd=workspace.tree,
             env=build_environment(workspace.environment) | added,
         )
-        listed = [name for answer in answers.iterdir() for name in answer.read_text().split()]
-    return Objects({os.path.normpath(name): name.removeprefix("./") for name in listed})
+        listed: dict[str, Listed] = {}
+        for answer in answers.iterdir():
+            directory, *names = answer.read_text().split()
+            listed |= {os.path.normpath(name): Listed(name.removeprefix("./"), directory) for name in names}
+    return Objects(listed)

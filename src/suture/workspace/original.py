@@ -12,23 +12,24 @@ from suture.host.files import locked, write_atomic
 from suture.host.progress import step
 from suture.host.run import EVIDENCE_LINES, run
 from suture.workspace import command, kbuild, store
+from suture.workspace.kbuild import Listed
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored
 
 
-def originals(workspace: Workspace, names: Sequence[str]) -> tuple[Stored, ...]:
-    """The objects of these names (as the makefiles call them), in that order.
+def originals(workspace: Workspace, objects: Sequence[Listed]) -> tuple[Stored, ...]:
+    """These objects, in that order.
 
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
-    kept = {name: _load(workspace, name) for name in names}
-    missing = [name for name, stored in kept.items() if stored is None]
+    kept = {one: _load(workspace, one.name) for one in objects}
+    missing = [one for one, stored in kept.items() if stored is None]
     if missing:
         with step("Compiling the original", _summary(missing)), locked(workspace.directory / "kbuild.lock"):
             _make(workspace, missing)
-            for name in missing:
-                kept[name] = _collect(workspace, name)
-    return tuple(stored for name in names if (stored := kept[name]) is not None)
+            for one in missing:
+                kept[one] = _collect(workspace, one.name)
+    return tuple(stored for one in objects if (stored := kept[one]) is not None)
 
 
 def _load(workspace: Workspace, name: str) -> Stored | None:
@@ -39,22 +40,25 @@ def _key(workspace: Workspace, name: str) -> str:
     return store.key(["original", workspace.name, kbuild.FLAGS, name])
 
 
-def _summary(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} objects"
+def _summary(objects: Sequence[Listed]) -> str:
+    return os.path.normpath(objects[0].name) if len(objects) == 1 else f"{len(objects)} objects"
 
 
-def _make(workspace: Workspace, names: Sequence[str]) -> None:
+def _make(workspace: Workspace, objects: Sequence[Listed]) -> None:
     """Run kbuild.  The caller holds the lock: nobody else does meanwhile."""
     tree, unfinished = workspace.tree, workspace.directory / "unfinished"
+    names = [one.name for one in objects]
     if unfinished.exists():
         _remove_products(workspace)
     for name in names:  # so that kbuild compiles them, whatever lies there
         (tree / name).unlink(missing_ok=True)
         command.saved_in(tree, name).unlink(missing_ok=True)
     write_atomic(unfinished, b"")
+    wrapper = workspace.directory / "objects.mk"
+    write_atomic(wrapper, kbuild.objects_makefile(objects).encode())
     try:
         finished = run(
-            kbuild.build_command(workspace.directory / "tree.lock", *names),
+            kbuild.objects_command(workspace.directory / "tree.lock", wrapper),
             cwd=tree,
             env=kbuild.build_environment(workspace.environment),
         )

@@ -34,7 +34,7 @@ from suture.host.run import check
 from suture.kernel.release import Target
 from suture.workspace import configuration, includes, kbuild, source
 
-RECIPE = 2
+RECIPE = 3
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new one."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from suture.errors import ASSEMBLY_FILE, BUILD_SYSTEM_CHANGED, FILE_NOT_BUILT, NO_CODE_CHANGE, Refusal
 from suture.host.progress import note
 from suture.workspace import includes, objects
+from suture.workspace.kbuild import Listed
 from suture.workspace.objects import Objects
 from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
@@ -28,7 +29,7 @@ HOST_TOOLS = frozenset({"tools", "scripts"})
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be compiled, by the names that the makefiles use.
+    """What is to be compiled.
 
     :ivar direct: the objects of the changed C files.
     :ivar users: objects that may include a changed file.
@@ -36,8 +37,8 @@ class Selection:
         compiler's list of what the original read cannot tell.
     """
 
-    direct: tuple[str, ...]
-    users: tuple[str, ...]
+    direct: tuple[Listed, ...]
+    users: tuple[Listed, ...]
     users_of_added: frozenset[str]
 
 
@@ -85,50 +86,57 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     :raises Refusal: ``file-not-built``, ``build-system-changed``, ``no-code-change``, ``workspace-failed``
     """
     sources = [change.path for change in code if change.path.endswith(".c")]
-    built = objects.beside(workspace, sources)
-    direct = {path: name for path in sources if (name := built.of(path))}
+    direct = _own_objects(objects.beside(workspace, sources), sources)
     of_c_files = workspace.include_lines(of_c_files=True)
-    included = [path for path in direct if includes.users(workspace.tree, of_c_files, [path])]
-    others = [change.path for change in code if change.path not in direct]
-    if not others and not included:
+    included = {path for path in sources if includes.users(workspace.tree, of_c_files, [path])}
+    if not included and len(direct) == len(code):
         return Selection(tuple(direct.values()), (), frozenset())
-    all_objects = objects.everything(workspace)
-    direct |= {path: name for path in others if path.endswith(".c") and (name := all_objects.of(path))}
+    every = objects.everything(workspace)
+    direct = _own_objects(every, sources)
+    read_by_others = included | {change.path for change in code if change.path not in direct}
     lines = workspace.include_lines() + "".join(includes.of_text(change.path, change.new) for change in code)
-    generated = _of_generated_sources(all_objects, lines)
     users_of = {
-        path: _objects(workspace, all_objects, includes.users(workspace.tree, lines, [path]))
-        for path in {*others, *included}
+        path: _objects(workspace, every, includes.users(workspace.tree, lines, [path])) for path in read_by_others
     }
-    code_of_nothing = [path for path in others if path not in direct and not users_of[path]]
-    _refuse_or_leave_out(workspace, code_of_nothing, {change.path for change in code})
-    users = {name for path in users_of for name in users_of[path]}.union(generated if others else ())
-    users -= set(direct.values())
-    added = {change.path for change in code if change.old is None}
-    users_of_added = frozenset(name for path in added & users_of.keys() for name in users_of[path])
-    return Selection(tuple(direct.values()), tuple(sorted(users)), users_of_added)
+    unread = sorted(path for path in read_by_others if path not in direct and not users_of[path])
+    _refuse_or_leave_out(workspace, unread, len(code))
+    generated = _of_generated_sources(workspace, every, lines) if read_by_others - set(unread) else frozenset()
+    users = generated.union(*users_of.values()) - set(direct.values())
+    added = [change.path for change in code if change.old is None and change.path in users_of]
+    users_of_added = frozenset(one.name for path in added for one in users_of[path])
+    return Selection(tuple(direct.values()), tuple(sorted(users, key=lambda one: one.name)), users_of_added)
 
 
-def _of_generated_sources(every: Objects, lines: str) -> frozenset[str]:
+def _own_objects(built: Objects, sources: Sequence[str]) -> dict[str, Listed]:
+    return {path: listed for path in sources if (listed := built.of(path))}
+
+
+def _of_generated_sources(workspace: Workspace, every: Objects, lines: str) -> frozenset[Listed]:
     """Objects whose source the build makes first: nobody has read its include lines, so it may include anything."""
     read = {os.path.splitext(line.partition(":")[0])[0] for line in lines.splitlines()}
     # *.stub.o: copies of the EFI boot stub's objects (drivers/firmware/efi/libstub/Makefile), no part of vmlinux.
-    return frozenset(
-        name for path, name in every.names.items() if path.removesuffix(".o") not in read and ".stub." not in path
-    )
+    unread = [path for path in every.listed if path.removesuffix(".o") not in read and ".stub." not in path]
+    return frozenset(every.listed[path] for path in unread if not _was_delivered(workspace, path))
 
 
-def _objects(workspace: Workspace, every: Objects, users: Collection[str]) -> frozenset[str]:
+def _was_delivered(workspace: Workspace, path: str) -> bool:
+    """Whether the object's source stood in the tree before kbuild compiled anything in it."""
+    source = (workspace.tree / path).with_suffix(".c")
+    prepared = (workspace.tree.parent / "environment").stat().st_mtime_ns
+    return source.exists() and source.stat().st_mtime_ns <= prepared
+
+
+def _objects(workspace: Workspace, every: Objects, users: Collection[str]) -> frozenset[Listed]:
     """The objects of files that may include a changed one."""
     if includes.forced(workspace.environment) & set(users):
-        return frozenset(every.names.values())
+        return frozenset(every.listed.values())
     below = tuple(f"{os.path.dirname(user)}/" for user in users if includes.is_makefile(user))
-    named = {name for user in users if (name := every.of(user))}
-    by_option = {name for path, name in every.names.items() if path.startswith(below)} if below else set()
+    named = {listed for user in users if (listed := every.of(user))}
+    by_option = {listed for path, listed in every.listed.items() if path.startswith(below)} if below else set()
     return frozenset(named | by_option)
 
 
-def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: Collection[str]) -> None:
+def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: int) -> None:
     """Files from which nothing is compiled: an error for C and unknown files, a note for headers and host tools."""
     release = workspace.target.release
     for path in paths:
@@ -140,5 +148,5 @@ def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: C
             note(f"{path} is left out: nothing in {release} includes it")
         else:
             raise Refusal(BUILD_SYSTEM_CHANGED, path, "is neither C nor included by any")
-    if len(paths) == len(all_code):
+    if len(paths) == all_code:
         raise Refusal(NO_CODE_CHANGE, "the patch", f"nothing that {release} is built from")
