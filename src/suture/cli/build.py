@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture build``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.output import Json, emit
+from suture.cli.target import Kernel, KernelDir, chosen
+
+if TYPE_CHECKING:
+    from suture.build import Built
+
+EXAMPLES = (
+    ("suture build fix.patch", "for the running kernel"),
+    ("suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko", "for another, under a name of your choice"),
+    ("suture build first.patch second.patch --name both", "two fixes as one cumulative live patch"),
+)
+
+
+def build(
+    patches: Annotated[
+        list[Path], typer.Argument(metavar="PATCH...", help="Unified diffs against the target's source, in order.")
+    ],
+    kernel: Kernel = None,
+    kernel_dir: KernelDir = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT.ko", help="Where to write it; by default NAME.ko here."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="The module's name; by default livepatch_ and the first patch file's name."),
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace/--no-replace", help="Replace all live patches loaded before it, or stack on top of them."
+        ),
+    ] = True,
+    strip_level: Annotated[
+        int | None,
+        typer.Option("--strip-level", min=0, help="As patch -p; by default found out."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Turn source diffs into a live patch module.
+
+    Only the files that the diffs touch are compiled, before and after; what changed is cut out; every function that
+    is replaced is proved to be, byte for byte, the one in the shipped kernel. What cannot be a live patch is refused,
+    with the reason and the way out.
+    """
+    from suture.build import build as build_module
+
+    built = build_module(
+        patches,
+        chosen(kernel, kernel_dir),
+        output=output,
+        name=name,
+        replace=replace,
+        strip=strip_level,
+    )
+    emit(document(built), lambda: for_people(built))
+
+
+def document(built: Built) -> dict[str, object]:
+    """The result for ``--json``."""
+    return {
+        "module": str(built.path),
+        "name": built.patch.name,
+        "release": built.target.release,
+        "replace": built.patch.replace,
+        "objects": built.patch.objects,
+        "new": [{"source": source, "function": function} for source, function in built.new],
+    }
+
+
+def for_people(built: Built) -> str:
+    lines = [f"{built.path} is a live patch for {built.target.release}."]
+    for patched in built.patch.objects:
+        for function in patched.functions:
+            position = f" (sympos {function.sympos})" if function.sympos else ""
+            lines.append(f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one")
+    lines += [f"  adds     {source}: {function}()" for source, function in built.new]
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture inspect``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.output import Json, emit, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from suture.link.inspect import Inspection
+
+EXAMPLES = (
+    ("suture inspect fix.ko", "what it replaces, and what it needs from the kernel"),
+    ("suture inspect fix.ko --json | jq '.objects[].functions[].old_name'", "the replaced functions alone"),
+)
+
+
+def inspect(
+    module: Annotated[Path, typer.Argument(metavar="FILE.ko", help="A live patch module, whoever built it.")],
+    json: Json = False,
+) -> None:
+    """Read a live patch module back: its objects, replaced functions, callbacks and livepatch relocations."""
+    from suture.link.inspect import read_file
+
+    found = read_file(module)
+    emit(_document(found), lambda: _for_people(found))
+
+
+def _document(found: Inspection) -> dict[str, object]:
+    return {
+        "name": found.patch.name,
+        "release": found.release,
+        "replace": found.patch.replace,
+        "objects": found.patch.objects,
+        "relocations": found.references,
+        "imports": found.imports,
+        "modinfo": dict(found.modinfo),
+    }
+
+
+def _for_people(found: Inspection) -> RenderableType:
+    from rich.console import Group
+
+    how = "replaces all live patches before it" if found.patch.replace else "stacks on live patches before it"
+    functions = [
+        (patched.name, function.old_name, str(function.sympos), function.new_name)
+        for patched in found.patch.objects
+        for function in patched.functions
+    ]
+    callbacks = [
+        (patched.name, callback.kind.value, callback.function)
+        for patched in found.patch.objects
+        for callback in patched.callbacks
+    ]
+    relocations = [
+        (reference.objname, f"{reference.section}+{reference.offset:#x}", str(reference.symbol))
+        for reference in found.references
+    ]
+    parts: list[RenderableType] = [
+        f"{found.patch.name}, a live patch for {found.release or 'an unnamed kernel'}; {how}\n",
+        table(("object", "function", "sympos", "new code"), functions),
+    ]
+    if callbacks:
+        parts += ["", table(("object", "callback", "function"), callbacks)]
+    if relocations:
+        parts += ["", table(("resolved with", "place", "livepatch symbol"), relocations)]
+    parts += ["", f"links against {len(found.imports)} exported symbols"]
+    return Group(*parts)

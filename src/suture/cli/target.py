@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The options that name the target, shared by all commands that need one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from suture.kernel.release import Target
+
+Kernel = Annotated[
+    str | None,
+    typer.Option("--kernel", metavar="RELEASE", help="The target, as uname -r says it; by default the running kernel."),
+]
+KernelDir = Annotated[
+    Path | None,
+    typer.Option("--kernel-dir", metavar="DIR", help="Take a kernel tree that you built as the target instead."),
+]
+
+
+def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
+    """The target that the options name.
+
+    :raises Refusal: ``kernel-not-fetched`` and others of `suture.kernel`
+    """
+    if kernel is not None and kernel_dir is not None:
+        raise typer.BadParameter("give --kernel or --kernel-dir, not both")
+    if kernel_dir is not None:
+        from suture.kernel import tree
+
+        return tree.from_directory(kernel_dir)
+    from suture.kernel import archive
+
+    return archive.find(kernel or os.uname().release)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The main job, shown on a stock kernel: a source diff changes what a kernel says while it runs, and back.
+
+1. Fetch a stock 6.1 kernel, unless one is here.
+2. Build `PATCH`, which changes one string in ``meminfo_proc_show()``.
+3. Boot that kernel in the lab, load the live patch, and read ``/proc/meminfo`` before, with and after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+from suture.build import Built, build
+from suture.errors import KERNEL_NOT_OFFERED, Refusal
+from suture.host.files import write_atomic
+from suture.host.paths import cache
+from suture.kernel import archive
+from suture.kernel.release import Target
+from suture.lab.livepatch import TestReport, try_out
+
+SERIES = "6.1."
+FLAVOUR = "-amd64"
+SCRIPT = b"grep -i vmallocchunk /proc/meminfo\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """:ivar patch: the source diff."""
+
+    patch: str
+    built: Built
+    report: TestReport
+
+
+def demonstrate(release: str | None = None) -> Demonstration:
+    """Run it.
+
+    :param release: the kernel to run it on; by default a 6.1 kernel that is here, else the newest that is offered.
+    :raises Refusal: ``kernel-not-offered``, and what fetching, building and booting raise
+    """
+    target = archive.fetch(release) if release else a_target()
+    directory = cache() / "demo"
+    patch = directory / "meminfo.patch"
+    text = patch_text()
+    write_atomic(patch, text.encode())
+    built = build([patch], target, output=directory / "meminfo.ko", name="livepatch_meminfo")
+    report = try_out(target, built.path.read_bytes(), built.patch, script=SCRIPT)
+    return Demonstration(text, built, report)
+
+
+def patch_text() -> str:
+    return resources.files("suture.demo").joinpath("meminfo.patch").read_text()
+
+
+def a_target() -> Target:
+    """A stock 6.1 kernel: one that is here, else the newest that is offered.
+
+    :raises Refusal: ``kernel-not-offered``
+    """
+    here = [target for target in archive.fetched() if _is_wanted(target.release)]
+    if here:
+        return here[0]
+    offered = [offer.release for offer in archive.offers() if _is_wanted(offer.release)]
+    if not offered:
+        raise Refusal(KERNEL_NOT_OFFERED, "apt", f"no kernel {SERIES}*{FLAVOUR} is offered with headers and source")
+    return archive.fetch(offered[0])
+
+
+def _is_wanted(release: str) -> bool:
+    return release.startswith(SERIES) and release.endswith(FLAVOUR) and "cloud" not in release
+
