@@ -61,7 +61,7 @@ packages:
 
 $(VENV)/packages-installed: requirements.lock | packages
 	@echo "Setting up $(VENV)"
-	@python3 scripts/venv.py $(VENV)
+	@python3 scripts/environment.py $(VENV)
 	@touch $@
 
 $(VENV)/suture-installed: pyproject.toml $(VENV)/packages-installed

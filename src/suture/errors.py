@@ -330,11 +330,6 @@ PATCH_ALREADY_APPLIED = Kind(
     "The target's source already contains this change.",
     "Nothing is left to patch: the target has the fix.",
 )
-NO_CODE_CHANGE = Kind(
-    "no-code-change",
-    "Nothing in the patch changes code of this target.",
-    "Check that this is the right patch, and that it is meant for this architecture.",
-)
 ASSEMBLY_FILE = Kind(
     "assembly-file",
     "Functions written in assembly have no fentry call, so the kernel cannot redirect them.",
