@@ -7,11 +7,14 @@ Takes whatever 6.1 kernel the archive offers.  Its packages are downloaded once 
 from __future__ import annotations
 
 import os
+import pwd
+import re
 import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,10 +23,12 @@ import suture
 from suture.errors import Refusal
 from suture.host.paths import cache
 from suture.kernel import archive, bzimage, config, image, kallsyms, modules, symvers, tree
+from suture.kernel.archive import apt
 from suture.kernel.release import Target
 
 FETCH = """
 import sys
+import tempfile
 from suture.host import progress
 from suture.kernel import archive
 
@@ -127,7 +132,6 @@ def test_a_boot_image_in_a_built_tree_is_preferred(target: Target, tmp_path: Pat
 def test_a_fetch_killed_in_any_step_leaves_nothing_that_counts(target: Target, other_cache: Path) -> None:
     steps = [
         f"begin Unpacking linux-image-{target.release}",
-        "begin Unpacking linux-source",
         "begin Reading the image",
         "begin Listing its symbols",
     ]
@@ -194,24 +198,27 @@ def test_no_network_is_refused_and_nothing_is_left(
     assert leftovers(tmp_path) == []
 
 
-def test_a_normal_user_can_fetch(target: Target, other_cache: Path, tmp_path: Path) -> None:
+def test_a_normal_user_can_download(target: Target, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("the other tests here run as a normal user already")
-    next((other_cache / "packages").glob("linux-headers-*.deb")).unlink()
-    reason = "cannot get at the sources or the cache as user nobody"
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.owner() == "root" and not directory.stat().st_mode & 0o001:
-            pytest.skip(reason)
-    shutil.chown(other_cache.parent, "nobody")
-    for path in other_cache.parent.rglob("*"):
-        shutil.chown(path, "nobody")
-    process = subprocess.run(
-        ["setpriv", "--reuid=nobody", "--clear-groups", sys.executable, "-c", FETCH, target.release],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(suture.__file__).parents[1]), "HOME": str(tmp_path)},
-    )
-    if "Permission denied" in process.stderr:
-        pytest.skip(reason)
-    assert process.returncode == 0, process.stderr
-    assert "begin Downloading" in process.stdout
+    packages = apt.packages(f"linux-headers-{re.escape(target.release)}")
+    directory = Path(tempfile.mkdtemp(prefix="suture-test-"))  # pytest's own are closed to other users
+    shutil.chown(directory, "nobody")
+    try:
+        # A fork keeps what is imported, wherever it lies; 'nobody' may not be able to read our sources.
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.setgid(pwd.getpwnam("nobody").pw_gid)
+                os.setuid(pwd.getpwnam("nobody").pw_uid)
+                os.chdir("/")
+                apt.download(packages, directory)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert [apt.is_complete(package, directory / package.file_name) for package in packages] == [True]
+        assert directory.joinpath(packages[0].file_name).owner() == "nobody"
+    finally:
+        shutil.rmtree(directory)

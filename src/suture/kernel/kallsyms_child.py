@@ -7,16 +7,40 @@ as it goes, and on an image that it cannot read ends in whatever exception comes
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from vmlinux_to_elf.core.architecture_detecter import ArchitectureName
 from vmlinux_to_elf.core.kallsyms import KallsymsFinder
+
+EM_X86_64 = 62
+
+
+class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
+    """The library's search, told what it would otherwise spend most of its time on finding out, or on logging."""
+
+    def find_linux_kernel_version(self) -> None:
+        banner = re.search(rb"Linux version (\d+\.[\d.]*\d)[ -~]+", self.kernel_img)
+        if banner is None:
+            raise ValueError("no 'Linux version' banner is in it")
+        self.version_string = banner[0].decode("ascii")
+        self.version_number = banner[1].decode("ascii")
+
+    def guess_architecture(self) -> None:
+        self.architecture = ArchitectureName.x86_64
+        self.elf_machine = EM_X86_64
+        self.is_64_bits = True
+        self.is_big_endian = False
+
+    def extract_db_information(self, extra_info: bool = True) -> None:
+        pass
 
 
 def main(vmlinux: str) -> None:
     with redirect_stdout(sys.stderr):
-        finder = KallsymsFinder(Path(vmlinux).read_bytes(), 64)
+        finder = Finder(Path(vmlinux).read_bytes())
     # A name in the kernel's table begins with the type's letter (scripts/kallsyms.c).
     sys.stdout.writelines(
         f"{address:016x} {name[0]} {name[1:]}\n"
