@@ -11,8 +11,9 @@ import pytest
 
 from suture.build import Built, build
 from suture.kernel.release import Target
-from suture.lab.machine import Machine, Result
+from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
+from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
 Build = Callable[..., Built]
@@ -58,34 +59,6 @@ def make(target: Target, workspace: Workspace, tmp_path_factory: pytest.TempPath
         return build(patches, target, output=directory / f"{name}.ko", name=name)
 
     return made
-
-
-class Guest:
-    """A booted kernel, and live patches coming and going in it."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def sh(self, command: str) -> str:
-        result: Result = self.machine.run(command)
-        assert result.status == 0, result.text
-        return result.text
-
-    def load(self, built: Built) -> None:
-        self.machine.put(f"/tmp/{built.patch.name}.ko", built.path.read_bytes())
-        self.sh(f"insmod /tmp/{built.patch.name}.ko")
-        self.settle(built)
-
-    def settle(self, built: Built) -> None:
-        self.sh(f"while [ $(cat /sys/kernel/livepatch/{built.patch.name}/transition) != 0 ]; do sleep 0.2; done")
-
-    def unload(self, built: Built) -> None:
-        name = built.patch.name
-        self.sh(f"echo 0 >/sys/kernel/livepatch/{name}/enabled; while [ -d /sys/kernel/livepatch/{name} ]; do sleep 0.2; done")
-        self.sh(f"rmmod {name}")
-
-    def meminfo(self) -> str:
-        return self.sh("head -n 1 /proc/meminfo").split(":")[0]
 
 
 @pytest.fixture(scope="module")

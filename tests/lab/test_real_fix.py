@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real fixes: what changed in a file between the target's source package and a newer one becomes a live patch."""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from suture.build import Built, build
+from suture.errors import Refusal
+from suture.host.paths import cache
+from suture.kernel.archive import Offer, apt, offers
+from suture.kernel.release import Target
+from suture.lab.machine import Machine
+from suture.workspace.prepare import Workspace
+from tests.lab.guest import Guest
+
+DIRECTORIES = ("fs", "kernel", "mm", "net")
+WANTED, TRIED = 3, 12
+
+HONEST = {
+    "init-function-changed",
+    "data-changed",
+    "section-changed",
+    "no-code-change",
+    "file-not-built",
+    "function-not-traceable",
+    "special-reference-unsupported",
+    "original-does-not-compile",
+    "patch-does-not-compile",
+}
+"""Reasons for which one file's part of a release need not be a live patch by itself."""
+
+
+@pytest.fixture(scope="module")
+def newer(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The newest source of the target's series that is not the target's own."""
+    offer = _newest_other(target)
+    packages = cache() / "packages"
+    apt.download([offer.source], packages)
+    directory = tmp_path_factory.mktemp("newer")
+    deb = packages / offer.source.file_name
+    archive = f"./usr/src/{offer.source.name}.tar.xz"
+    wanted = " ".join(f"'{offer.source.name}/{directory}/*.c'" for directory in DIRECTORIES)
+    command = (
+        f"dpkg-deb --fsys-tarfile {deb} | tar -xO {archive} | "
+        f"tar -xJ -C {directory} --strip-components=1 --wildcards {wanted}"
+    )
+    subprocess.run(["bash", "-o", "pipefail", "-c", command], check=True)
+    return directory
+
+
+def _newest_other(target: Target) -> Offer:
+    series = target.release.split(".")[:2]
+    for offer in offers():
+        if offer.release.split(".")[:2] == series and offer.version != target.version:
+            return offer
+    pytest.skip("the archive has no other source of this series")
+
+
+@pytest.fixture(scope="module")
+def fixes(target: Target, workspace: Workspace, newer: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
+    """Live patches from the smallest differences that make one."""
+    directory = tmp_path_factory.mktemp("fixes")
+    built: list[Built] = []
+    for path, text in islice(_differences(workspace.tree, newer), TRIED):
+        patch = directory / f"fix_{path.replace('/', '_').removesuffix('.c')}.patch"
+        patch.write_text(text)
+        try:
+            built.append(build([patch], target, output=patch.with_suffix(".ko")))
+        except Refusal as refusal:
+            assert refusal.code in HONEST, f"{path}: {refusal}"
+        if len(built) == WANTED:
+            break
+    return built
+
+
+def _differences(old: Path, new: Path) -> Iterator[tuple[str, str]]:
+    """Path and unified diff of files that differ, small ones first."""
+    found = []
+    for file in sorted(new.rglob("*.c")):
+        path = str(file.relative_to(new))
+        if not (old / path).exists():
+            continue
+        before, after = (old / path).read_text(errors="replace"), file.read_text(errors="replace")
+        if before != after:
+            lines = list(difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}"))
+            found.append((len(lines), path, "".join(lines)))
+    return ((path, text) for _, path, text in sorted(found))
+
+
+def test_real_fixes_load_and_leave_without_a_complaint(target: Target, fixes: list[Built]) -> None:
+    assert fixes
+    modules = {patched.name for built in fixes for patched in built.patch.objects if patched.name != "vmlinux"}
+    with Machine.boot(target, modules=sorted(modules)) as machine:
+        guest = Guest(machine)
+        for built in fixes:
+            for patched in built.patch.objects:
+                if patched.name != "vmlinux":
+                    guest.sh(f"modprobe {patched.name}")
+            guest.load(built)
+            guest.unload(built)
+        assert machine.complaints() == ()
