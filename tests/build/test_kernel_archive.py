@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fetching a real kernel: what comes out, and what is left when it is killed, run twice at once, or has no network.
-
-Takes whatever 6.1 kernel the archive offers.  Its packages are downloaded once into the user's own cache.
-"""
+"""Fetching a real kernel: what comes of it, and what is left when it is killed, doubled, or has no network."""
 
 from __future__ import annotations
 
@@ -39,14 +36,6 @@ class Lines(progress.Silent):
 progress.reporter.set(Lines())
 print("done", archive.fetch(sys.argv[1]).vmlinux, flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def target() -> Target:
-    kept = [target for target in archive.fetched() if target.release.startswith("6.1.")]
-    if kept:
-        return kept[0]
-    return archive.fetch(next(offer.release for offer in archive.offers() if offer.release.startswith("6.1.")))
 
 
 @pytest.fixture
