@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture doctor``, against the programs and files of this host."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suture.doctor import Check, Report, Status, building, loading, testing
+from suture.host.packages import COMPILER, PACKAGES, Package, Purpose
+
+FIRST_LINE = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
+def test_the_report_names_everything_that_building_and_testing_need(tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "suture", "doctor", "--json", "--kernel", "6.1.0-nowhere-amd64"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    document = json.loads(done.stdout)
+    names = {check["name"] for check in document["checks"]}
+    assert {f"compiler {COMPILER}", "make", "flex", "bison", "bc", "<gelf.h>", "<openssl/ssl.h>", "pahole"} <= names
+    assert {"Python packages", "disk space", "qemu-system-x86_64", "static busybox", "live patching"} <= names
+    assert {check["purpose"] for check in document["checks"]} == {"building", "testing", "loading"}
+
+
+def test_a_kernel_that_cannot_be_had_is_a_lack(tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "suture", "doctor", "--kernel", "6.1.0-nowhere-amd64"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    line = next(line for line in done.stdout.splitlines() if "6.1.0-nowhere-amd64" in line)
+    assert "✗" in line
+    assert "suture kernel list" in line
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_an_installed_package_brings_what_we_look_for(package: Package) -> None:
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package.name]
+    if subprocess.run(query, capture_output=True, text=True, check=False).stdout != "installed":
+        pytest.skip(f"{package.name} is not installed")
+    assert package.found() is not None
+
+
+def test_a_program_that_is_not_there_is_a_lack_with_its_package() -> None:
+    check = building.package_check(Package("some-package", Purpose.BUILDING, "nobody", program="no-such-program"))
+    assert (check.status, check.package) == (Status.LACK, "some-package")
+    assert "nobody" in check.found
+
+
+def test_a_header_that_is_not_there_is_a_lack() -> None:
+    check = building.package_check(Package("libx-dev", Purpose.BUILDING, "nobody", header="no/such/header.h"))
+    assert check.status is Status.LACK
+
+
+def test_headers_are_found_in_the_architectures_directory() -> None:
+    found = Package("libc6-dev", Purpose.BUILDING, "", header="bits/types.h").found()
+    assert found is not None
+    assert found.exists()
+
+
+def test_the_targets_very_compiler_is_asked_for() -> None:
+    assert building.compiler_check(f"gcc {FIRST_LINE.partition(' ')[2]}").status is Status.OK
+    other = building.compiler_check("gcc (Debian 1.2.3-4) 1.2.3")
+    assert other.status is Status.LACK
+    assert FIRST_LINE in other.found
+    assert "1.2.3-4" in other.found
+
+
+def test_a_compiler_that_is_not_installed_is_named_with_its_package() -> None:
+    check = building.compiler_check("gcc-99 (Debian 99.1.0-1) 99.1.0")
+    assert (check.status, check.package) == (Status.LACK, "gcc-99")
+
+
+def test_a_missing_package_leads_to_one_line_to_run() -> None:
+    lack = Check(Purpose.BUILDING, "flex", Status.LACK, "", "", "flex")
+    other = Check(Purpose.TESTING, "qemu", Status.LACK, "", "", "qemu-system-x86")
+    report = Report("r", (lack, other, lack, Check(Purpose.BUILDING, "make", Status.OK, "", "", "")))
+    assert report.install == "sudo apt-get install --no-install-recommends flex qemu-system-x86"
+    assert not report.ready
+
+
+def test_a_warning_does_not_make_a_host_unready() -> None:
+    assert Report("r", (Check(Purpose.LOADING, "lockdown", Status.WARNING, ""),)).ready
+
+
+def test_a_busybox_with_libraries_is_a_lack() -> None:
+    dynamic = Path(shutil.which("ls") or "/bin/ls")
+    assert testing.busybox_check(dynamic).package == "busybox-static"
+
+
+def test_without_kvm_the_lab_still_works(tmp_path: Path) -> None:
+    check = testing.kvm_check(tmp_path / "kvm")
+    assert check.status is Status.OK
+    assert "emulates" in check.found
+
+
+def host(root: Path, files: dict[str, str]) -> dict[str, Check]:
+    """What is said of a host whose kernel shows `files`."""
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return {check.name: check for check in loading.checks(root)}
+
+
+def test_a_kernel_that_takes_live_patches(tmp_path: Path) -> None:
+    (tmp_path / "sys/kernel/livepatch").mkdir(parents=True)
+    shown = {
+        "proc/self/status": "Name:\tx\nCapEff:\t000001ffffffffff\n",
+        "proc/sys/kernel/modules_disabled": "0\n",
+        "sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
+        "sys/module/module/parameters/sig_enforce": "N\n",
+    }
+    assert {check.status for check in host(tmp_path, shown).values()} == {Status.OK}
+
+
+def test_all_that_stands_in_the_way_of_loading_is_named(tmp_path: Path) -> None:
+    shown = {
+        "proc/self/status": "Name:\tx\nCapEff:\t0000000000000000\n",
+        "proc/sys/kernel/modules_disabled": "1\n",
+        "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
+        "sys/module/module/parameters/sig_enforce": "Y\n",
+    }
+    checks = host(tmp_path, shown)
+    assert {check.status for check in checks.values()} == {Status.WARNING}
+    assert checks["lockdown"].found.startswith("integrity: ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to drop")
+def test_a_process_without_the_capability_is_told_from_one_with_it() -> None:
+    look = [sys.executable, "-c", "from suture.doctor import loading; print([*loading.checks()][1].status.value)"]
+    drop = ["setpriv", "--bounding-set=-sys_module", "--inh-caps=-sys_module"]
+    for prefix, expected in (([], "ok"), (drop, "warning")):
+        done = subprocess.run([*prefix, *look], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected

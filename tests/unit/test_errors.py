@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of refusals, and the page of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scripts import errors_doc
+from suture import errors
+
+SOURCE = Path(errors.__file__)
+PACKAGE = SOURCE.parent
+
+KINDS = {name: value for name, value in vars(errors).items() if isinstance(value, errors.Kind)}
+
+
+def defined() -> list[str]:
+    return re.findall(r"^([A-Z][A-Z0-9_]*) = Kind\(", SOURCE.read_text(), re.MULTILINE)
+
+
+def test_no_constant_is_defined_twice() -> None:
+    assert [name for name, count in Counter(defined()).items() if count > 1] == []
+
+
+def test_codes_are_unique() -> None:
+    assert [code for code, count in Counter(kind.code for kind in KINDS.values()).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_constant_is_named_as_its_code(name: str) -> None:
+    assert KINDS[name].code == name.lower().replace("_", "-")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_says_why_and_what_to_do_in_a_sentence(name: str) -> None:
+    for text in (KINDS[name].why, KINDS[name].remedy):
+        assert text.strip() == text
+        assert text.endswith((".", "'suture[build]'")), text
+
+
+def test_every_kind_is_used() -> None:
+    code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py") if path != SOURCE)
+    assert [name for name in KINDS if not re.search(rf"\b{name}\b", code)] == []
+
+
+def test_the_page_of_errors_is_up_to_date() -> None:
+    assert errors_doc.PAGE.read_text() == errors_doc.page(), "run 'make docs'"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_page_names_every_code(name: str) -> None:
+    assert f"### `{KINDS[name].code}`" in errors_doc.page()
+
+
+def test_a_refusal_reads_as_designed() -> None:
+    refusal = errors.Refusal(
+        errors.DISK_FULL, "/var/cache", "no room", why="Why.", remedy="Do this.", evidence=["one", "two"]
+    )
+    assert str(refusal).splitlines() == [
+        "error[disk-full]: /var/cache: no room",
+        "  Why.",
+        "    one",
+        "    two",
+        "  Do this.",
+    ]
+
+
+def test_a_refusal_is_a_json_document() -> None:
+    refusal = errors.Refusal(errors.DISK_FULL, "/var/cache", "no room", evidence=["one"])
+    document = json.loads(json.dumps(refusal.as_dict()))
+    assert document["code"] == "disk-full"
+    assert document["why"] == errors.DISK_FULL.why
+    assert document["evidence"] == ["one"]
