@@ -16,21 +16,33 @@ from elftools.elf.elffile import ELFFile
 
 from suture.elf.object import (
     EM_X86_64,
+    SHF_LINK_ORDER,
     SHF_RELA_LIVEPATCH,
+    SHN_LORESERVE,
     SHT_GROUP,
     SHT_NOBITS,
+    SHT_NULL,
+    SHT_REL,
     SHT_RELA,
+    SHT_STRTAB,
     SHT_SYMTAB,
     SHT_SYMTAB_SHNDX,
+    STT_FUNC,
+    STT_OBJECT,
     LivepatchRelocations,
     ObjectFile,
     Relocation,
     Section,
     Symbol,
 )
+from suture.elf.relocations.x86_64 import TYPES
 from suture.errors import OBJECT_MALFORMED, OBJECT_UNSUPPORTED, Refusal
 
 ET_REL = 1
+TABLES = (SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA)
+"""Sections that describe the others: no symbol stands in them, and no relocation applies to them."""
+LARGEST = 1 << 30
+"""Bytes; modules have to fit into 1.5 GB of addresses (Documentation/arch/x86/x86_64/mm.rst)."""
 SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
 RELA = struct.Struct("<QQq")  # Elf64_Rela: r_offset, r_info, r_addend
 
@@ -72,16 +84,24 @@ def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
         raise Refusal(OBJECT_MALFORMED, name, f"claims {count} sections in {len(data)} bytes")
     names_header = elf._get_section_header(elf.get_shstrndx())
     names = _slice(data, names_header["sh_offset"], names_header["sh_size"], name, "the section names")
-    return tuple(_section(elf._get_section_header(index), names, data, name) for index in range(count))
+    sections = tuple(_section(dict(elf._get_section_header(index)), names, data, name) for index in range(count))
+    if sum(len(section.data) for section in sections) > len(data):
+        raise Refusal(OBJECT_MALFORMED, name, "its sections overlap")  # gABI 4.7: no byte resides in two
+    for section in sections:
+        if section.flags & SHF_LINK_ORDER and section.link >= count:
+            raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} is ordered by one that is not there")
+        if section.size > LARGEST or section.addralign > LARGEST or section.addralign & (section.addralign - 1):
+            raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} has an impossible size or alignment")
+    return sections
 
 
 def _section(header: dict[str, int | str], names: bytes, data: bytes, name: str) -> Section:
     field = {key: value for key, value in header.items() if isinstance(value, int)}
     kind = _type_number(header["sh_type"])
     title = _string(names, field["sh_name"], name)
-    if kind in (SHT_GROUP, SHT_SYMTAB_SHNDX):
+    if kind in (SHT_GROUP, SHT_SYMTAB_SHNDX, SHT_REL):
         raise Refusal(OBJECT_UNSUPPORTED, name, f"has section {title} of type {header['sh_type']}")
-    held = b"" if kind in (SHT_NOBITS, 0) else _slice(data, field["sh_offset"], field["sh_size"], name, title)
+    held = b"" if kind in (SHT_NOBITS, SHT_NULL) else _slice(data, field["sh_offset"], field["sh_size"], name, title)
     return Section(
         name=title,
         type=kind,
@@ -107,22 +127,19 @@ def _symbols(sections: tuple[Section, ...], table: int, name: str) -> tuple[Symb
     if len(section.data) % SYMBOL.size or not section.link < len(sections):
         raise Refusal(OBJECT_MALFORMED, name, "its symbol table is cut off or has no string table")
     strings = sections[section.link].data
-    symbols = []
+    symbols: list[Symbol] = []
     for st_name, info, other, shndx, value, size in SYMBOL.iter_unpack(section.data):
-        if shndx < 0xFF00 and shndx >= len(sections):
-            raise Refusal(OBJECT_MALFORMED, name, f"symbol {len(symbols)} stands in section {shndx}, which is not there")
-        symbols.append(
-            Symbol(
-                name=_string(strings, st_name, name),
-                value=value,
-                size=size,
-                type=info & 0xF,
-                bind=info >> 4,
-                shndx=shndx,
-                other=other,
-            )
-        )
+        symbol = Symbol(_string(strings, st_name, name), value, size, info & 0xF, info >> 4, shndx, other)
+        if 0 < shndx < SHN_LORESERVE and not _fits(symbol, sections):
+            raise Refusal(OBJECT_MALFORMED, name, f"symbol {symbol.name or len(symbols)} stands outside its section")
+        symbols.append(symbol)
     return tuple(symbols)
+
+
+def _fits(symbol: Symbol, sections: tuple[Section, ...]) -> bool:
+    if symbol.shndx >= len(sections) or sections[symbol.shndx].type in TABLES:
+        return False
+    return symbol.type not in (STT_FUNC, STT_OBJECT) or symbol.value + symbol.size <= sections[symbol.shndx].size
 
 
 def _relocations(
@@ -133,14 +150,16 @@ def _relocations(
     for section in sections:
         if section.type != SHT_RELA:
             continue
-        if not 0 < section.info < len(sections) or len(section.data) % RELA.size:
+        if section.info >= len(sections) or sections[section.info].type in TABLES or len(section.data) % RELA.size:
             raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} is cut off or applies to no section")
         found = []
-        size = sections[section.info].size
+        size = len(sections[section.info].data)
         for offset, info, addend in RELA.iter_unpack(section.data):
-            if info >> 32 >= symbols or offset >= size:
+            kind = info & 0xFFFFFFFF
+            width = TYPES[kind].size if kind in TYPES else 1
+            if info >> 32 >= symbols or offset + width > size:
                 raise Refusal(OBJECT_MALFORMED, name, f"a relocation in {section.name} is out of range")
-            found.append(Relocation(offset, info & 0xFFFFFFFF, info >> 32, addend))
+            found.append(Relocation(offset, kind, info >> 32, addend))
         ordered = tuple(sorted(found, key=attrgetter("offset")))
         if section.flags & SHF_RELA_LIVEPATCH:
             livepatch.append(LivepatchRelocations(section.name, section.info, ordered))

@@ -30,7 +30,8 @@ from suture.elf.object import (
 )
 
 EHDR_SIZE, SHDR_SIZE = 64, 64
-MADE_ANEW = {".symtab", ".strtab", ".shstrtab"}
+MADE_ANEW = {SHT_SYMTAB, SHT_RELA}
+STRING_TABLES = {".strtab", ".shstrtab"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class _Numbers:
 
 def write(obj: ObjectFile) -> bytes:
     """Serialise `obj`.  Reading the result back gives the same sections, symbols and relocations."""
-    kept = [i for i, s in enumerate(obj.sections) if i and s.type != SHT_RELA and s.name not in MADE_ANEW]
+    kept = [i for i, s in enumerate(obj.sections) if i and not _is_made_anew(s)]
     order = sorted(range(1, len(obj.symbols)), key=lambda i: obj.symbols[i].bind != STB_LOCAL)
     numbers = _Numbers(
         sections={old: new for new, old in enumerate(kept, start=1)},
@@ -66,6 +67,10 @@ def write(obj: ObjectFile) -> bytes:
         into = numbers.sections[group.section]
         sections.append(_rela(group.name, group.relocations, numbers, symtab, into, flags))
     return _file(sections)
+
+
+def _is_made_anew(section: Section) -> bool:
+    return section.type in MADE_ANEW or (section.type == SHT_STRTAB and section.name in STRING_TABLES)
 
 
 class _Strings:
@@ -93,7 +98,7 @@ def _section(
 
 def _relinked(section: Section, numbers: _Numbers) -> Section:
     """Only ``SHF_LINK_ORDER`` gives `link` a meaning in the sections that are kept (gABI figure 4-12)."""
-    return replace(section, link=numbers.sections[section.link] if section.flags & SHF_LINK_ORDER else 0, info=0)
+    return replace(section, link=numbers.sections.get(section.link, 0) if section.flags & SHF_LINK_ORDER else 0, info=0)
 
 
 def _renumbered(symbol: Symbol, numbers: _Numbers) -> Symbol:
