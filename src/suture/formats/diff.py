@@ -145,11 +145,10 @@ def _names(file: PatchedFile) -> tuple[str, str]:
 
 
 def _strip_level(files: Sequence[PatchedFile]) -> int:
-    """1 where stripping one component gives paths of a kernel tree, 0 where the paths are such as they stand."""
+    """0 where the paths are those of a kernel tree as they stand, else 1, as git writes them."""
     names = [name for file in files for name in _names(file) if name != NO_FILE]
-    at_top = [sum(_strip(name, level).split("/")[0] in TREE_TOP for name in names) for level in (0, 1)]
-    # 'a/' and 'b/' are no top directories, but 'include/linux/' is one and so is 'drivers/block/' at -p0.
-    return 0 if at_top[0] == len(names) and at_top[1] < len(names) else 1
+    # 'a/', 'b/' and 'linux-6.1/' are no top directories.
+    return 0 if all(name.split("/")[0] in TREE_TOP for name in names) else 1
 
 
 def _strip(name: str, level: int) -> str:

@@ -25,7 +25,8 @@ EXPANSION = 13
 
 
 def identity(path: Path) -> str:
-    """What tells this source from another: changes when its content does, without reading all of it.
+    """What tells this source from another without reading all of it: for a package's tar its name and size (the
+    package's version stands beside it), for a user's tree every file's size and time.
 
     :raises Refusal: ``source-missing``
     """
@@ -38,7 +39,7 @@ def identity(path: Path) -> str:
         status = path.stat()
     except OSError as error:
         raise Refusal(SOURCE_MISSING, str(path), error.strerror or str(error)) from error
-    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+    return f"{path.name} {status.st_size}"
 
 
 def unpacked_size(path: Path) -> int:

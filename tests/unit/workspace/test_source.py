@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The source: the right version, and a user's tree that is only read."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from suture.errors import Refusal
+from suture.kernel.release import Target
+from suture.workspace import source
+
+MAKEFILE = "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 176\nEXTRAVERSION =\n"
+
+
+def target(directory: Path, release: str = "6.1.0-50-amd64", version: str = "6.1.176-1") -> Target:
+    fields = {field.name: directory for field in dataclasses.fields(Target)}
+    return Target(**{**fields, "release": release, "version": version})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("release", "version"),
+    [("6.1.0-50-amd64", "6.1.176-1"), ("6.1.176-mine", ""), ("6.1.0-50-amd64", ""), ("6.1-x", "6.1.176-1~bpo12+1")],
+)
+def test_the_right_version_passes(tmp_path: Path, release: str, version: str) -> None:
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    source.check_version(target(tmp_path, release, version), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("makefile", "version"), [(MAKEFILE, "6.1.175-1"), (MAKEFILE, "6.12.176-1"), ("all:\n", "6.1.176-1"), (None, "")]
+)
+def test_another_version_or_no_kernel_is_refused(tmp_path: Path, makefile: str | None, version: str) -> None:
+    if makefile is not None:
+        (tmp_path / "Makefile").write_text(makefile)
+    with pytest.raises(Refusal) as caught:
+        source.check_version(target(tmp_path, version=version), tmp_path)
+    assert caught.value.code == "source-mismatch"
+
+
+def test_a_missing_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal) as caught:
+        source.identity(tmp_path / "linux-source.tar.xz")
+    assert caught.value.code == "source-missing"
+
+
+def test_a_users_tree_is_copied_without_what_was_built_in_it(tmp_path: Path) -> None:
+    tree, made = tmp_path / "mine", tmp_path / "copy"
+    (tree / "fs").mkdir(parents=True)
+    (tree / "certs").mkdir()
+    for name in ("fs/x.c", "fs/x.o", "fs/.x.o.cmd", "vmlinux", "certs/signing_key.pem", "Makefile"):
+        (tree / name).write_text("content")
+    (tree / "fs/link").symlink_to("x.c")
+    made.mkdir()
+    source.copy(tree, made)
+    copied = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if not path.is_dir())
+    assert copied == ["Makefile", "fs/link", "fs/x.c"]
+    (made / "fs/x.c").write_text("changed")
+    assert (tree / "fs/x.c").read_text() == "content"
+
+
+def test_a_users_tree_is_another_when_a_source_file_changes(tmp_path: Path) -> None:
+    (tmp_path / "x.c").write_text("one")
+    before = source.identity(tmp_path)
+    (tmp_path / "x.o").write_text("built")
+    assert source.identity(tmp_path) == before
+    (tmp_path / "x.c").write_text("longer")
+    assert source.identity(tmp_path) != before
