@@ -115,11 +115,11 @@ def build(
     pairs = object_pairs(workspace, source)
     kernel = Kernel(target)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts = _cut_all(pairs, Kernel(target))
+        cuts = _cut_all(pairs, kernel)
     with step("Linking", f"{module_name}.ko"):
         patch, objects = _assemble(module_name, replace, cuts)
         module = kbuild.link(workspace, module_name, glue.source(patch, target.release), objects)
-        klp.refuse_unresolved(module, frozenset(symvers.read(target.symvers).exports))
+        klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         finished = klp.finish(module)
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)

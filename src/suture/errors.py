@@ -172,6 +172,12 @@ AMBIGUOUS_LOCAL = Kind(
     "Several static variables of one name could be meant, and taking the wrong one would share the wrong data.",
     "Give the new or moved variable a name of its own.",
 )
+FUNCTIONS_MERGED = Kind(
+    "functions-merged",
+    "The compiler made several functions or variables with equal contents into one, before the patch or after it, but "
+    "not both times; the running kernel's callers cannot be told apart accordingly.",
+    "Make the functions differ, or mark them noinline with __attribute__((no_icf)) in the patch.",
+)
 INIT_REFERENCED = Kind(
     "init-referenced",
     "Changed code refers to something in memory that the kernel gave back after boot or module load.",
@@ -441,7 +447,7 @@ LAB_SCRIPT_FAILED = Kind(
 
 PRE_IMAGE_MISMATCH = Kind(
     "pre-image-mismatch",
-    "What the source compiles to is not what this kernel runs, so a change to it would not be the change that was meant.",
+    "What the source compiles to is not what this kernel runs, so a change to it would not be what was meant.",
     "Check that source version, configuration and compiler are the target's: 'suture kernel show R', 'suture doctor'.",
 )
 FUNCTION_NOT_IN_KERNEL = Kind(

@@ -28,7 +28,8 @@ class Guest:
 
     def unload(self, built: Built) -> None:
         name = built.patch.name
-        self.sh(f"echo 0 >/sys/kernel/livepatch/{name}/enabled; while [ -d /sys/kernel/livepatch/{name} ]; do sleep 0.2; done")
+        self.sh(f"echo 0 >/sys/kernel/livepatch/{name}/enabled")
+        self.sh(f"while [ -d /sys/kernel/livepatch/{name} ]; do sleep 0.2; done")
         self.sh(f"rmmod {name}")
 
     def meminfo(self) -> str:

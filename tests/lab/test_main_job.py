@@ -33,7 +33,9 @@ COUNTER = (
     ),
     Edit(MEMINFO, "\tsi_meminfo(&i);\n", "\tcount_reader();\n\tsi_meminfo(&i);\n"),
 )
-NEW_VERSION = Edit(VERSION, "seq_printf(m, linux_proc_banner,", 'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,')
+NEW_VERSION = Edit(
+    VERSION, "seq_printf(m, linux_proc_banner,", 'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,'
+)
 ALWAYS_NEW_BATCH = Edit(INODE, "if (unlikely((res & (LAST_INO_BATCH-1)) == 0)) {", "if (true) {")
 THROUGH_POINTER = Edit(
     CPUINFO,

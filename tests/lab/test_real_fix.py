@@ -74,7 +74,8 @@ def fixes(target: Target, workspace: Workspace, newer: Path, tmp_path_factory: p
         try:
             built.append(build([patch], target, output=patch.with_suffix(".ko")))
         except Refusal as refusal:
-            assert refusal.code in HONEST, f"{path}: {refusal}"
+            if refusal.code not in HONEST:
+                raise
         if len(built) == WANTED:
             break
     return built
@@ -89,7 +90,9 @@ def _differences(old: Path, new: Path) -> Iterator[tuple[str, str]]:
             continue
         before, after = (old / path).read_text(errors="replace"), file.read_text(errors="replace")
         if before != after:
-            lines = list(difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}"))
+            lines = list(
+                difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
+            )
             found.append((len(lines), path, "".join(lines)))
     return ((path, text) for _, path, text in sorted(found))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from suture.diff.correlate import Correlation, correlate
-from suture.diff.locals import base, is_cold, is_private, parent
+from suture.diff.locals import base, is_cold, parent
 from suture.diff.special import (
     ALTINSTR_AUX,
     ALTINSTRUCTIONS,
@@ -30,7 +30,7 @@ from suture.diff.view import (
     Unit,
     View,
 )
-from suture.elf.object import SHT_NOBITS, Section
+from suture.elf.object import SHF_WRITE, SHT_NOBITS, Section
 from suture.elf.relocations.x86_64 import TYPES
 from suture.errors import (
     DATA_CHANGED,
@@ -41,7 +41,7 @@ from suture.errors import (
     Refusal,
 )
 
-ONCE_ONLY = (".init.", ".exit.", ".ref.", ".head.text", ".meminit.", ".devinit.", ".cpuinit.")
+ONCE_ONLY = (".init.", ".exit.", ".head.text", ".meminit.", ".devinit.", ".cpuinit.")
 """Sections that are discarded, or run, before any live patch can be there (include/asm-generic/vmlinux.lds.h)."""
 
 DATA = (".data", ".bss", ".rodata", ".sbss", "__read_mostly")
@@ -103,7 +103,9 @@ def _changed_functions(
             continue
         before = correlation.original.get(unit)
         owner = _owner(patched, unit) if is_cold(unit.name) else unit
-        if owner in correlation.original and (before is None or not comparison.same_function(before, unit)):
+        if owner is None or owner not in correlation.original:
+            continue
+        if before is None or not comparison.same_function(before, unit):
             changed[owner] = correlation.original[owner]
     kept = set(correlation.original.values())
     gone = {parent(unit.name) for unit in original.units if is_cold(unit.name) and unit not in kept}
@@ -123,7 +125,8 @@ def _is_provided(view: View, unit: Unit, correlation: Correlation) -> bool:
 
 def cold_part(view: View, unit: Unit) -> Unit | None:
     """The ``.cold`` part of a function."""
-    return next(iter(view.by_name.get(f"{unit.name}.cold", ())), None)
+    names = (f"{name}.cold" for name in (unit.name, *unit.aliases))
+    return next((cold for name in names for cold in view.by_name.get(name, ())), None)
 
 
 def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
@@ -159,7 +162,8 @@ class Comparison:
         self._original = original
         self._patched = patched
         self._correlation = correlation
-        self._assumed: set[tuple[int, int, int, int]] = set()
+        # In the order in which they were assumed: what a failed comparison assumed on its way fails with it.
+        self._assumed: dict[tuple[tuple[int, int, int], tuple[int, int, int]], None] = {}
 
     def same_function(self, before: Unit, after: Unit) -> bool:
         mine, theirs = self._original.view, self._patched.view
@@ -180,14 +184,17 @@ class Comparison:
     def refuse_changed_data(self) -> None:
         """:raises Refusal: ``data-changed``"""
         for after, before in self._correlation.original.items():
-            if after.is_function or is_private(after.name) or not self._patched.view.section(after).is_allocated:
+            view = self._patched.view
+            if after.is_function or view.is_private(after) or not view.section(after).is_allocated:
                 continue
+            if holds_labels(view, after) and holds_labels(self._original.view, before):
+                continue  # goes with the function whose labels it holds
             if not self.same_data(before, after):
-                section = self._patched.view.section(after).name
+                section = view.section(after).name
                 size = f"{before.size} bytes" if before.size == after.size else f"{before.size} to {after.size} bytes"
                 raise Refusal(
                     DATA_CHANGED,
-                    self._patched.view.obj.name,
+                    view.obj.name,
                     f"the patch changes the initial value of {base(after.name)} ({section}, {size})",
                 )
 
@@ -197,30 +204,30 @@ class Comparison:
         :raises Refusal: ``section-changed``
         """
         mine, theirs = self._original.view, self._patched.view
-        indices = {section.name: index for index, section in enumerate(mine.obj.sections)}
-        names = {section.name for section in theirs.obj.sections}
-        for name, index in indices.items():
-            if _is_watched(mine.obj.sections[index]) and name not in names and mine.obj.sections[index].size:
+        before, after = _watched(mine), _watched(theirs)
+        for name in [*before, *after]:
+            left, right = before.get(name, []), after.get(name, [])
+            if not right:
                 raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch removes all entries of {name}")
-        for index, section in enumerate(theirs.obj.sections):
-            if not _is_watched(section) or not section.size:
-                continue
-            other = indices.get(section.name)
-            if other is None:
-                raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch brings a new section {section.name}")
-            size = mine.obj.sections[other].size
-            if size != section.size or not self._same_range((other, 0, size), (index, 0, size)):
-                raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch changes section {section.name}")
+            if not left:
+                raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch brings a new section {name}")
+            if len(left) != len(right) or not all(map(self._same_section, left, right)):
+                raise Refusal(SECTION_CHANGED, theirs.obj.name, f"the patch changes section {name}")
+
+    def _same_section(self, before: int, after: int) -> bool:
+        sizes = self._original.view.obj.sections[before].size, self._patched.view.obj.sections[after].size
+        return sizes[0] == sizes[1] and self._same_range((before, 0, sizes[0]), (after, 0, sizes[1]))
 
     def _same_range(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
         """:param before: section, start and end in the original; `after` the same in the patched object."""
-        key = (before[0], before[1], after[0], after[1])
+        key = (before, after)
         if key in self._assumed:
             return True
-        self._assumed.add(key)
+        known = len(self._assumed)
+        self._assumed[key] = None
         same = self._same_bytes(before, after) and self._same_entries(before, after)
-        if not same:
-            self._assumed.discard(key)
+        while not same and len(self._assumed) > known:
+            self._assumed.popitem()
         return same
 
     def _same_bytes(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
@@ -242,15 +249,15 @@ class Comparison:
             case ToUnit(left, here), ToUnit(right, there):
                 return here == there and (self._correlation.has(left, right) or self._same_private(left, right))
             case ToLiteral(_, left_bytes, here), ToLiteral(_, right_bytes, there):
-                return left_bytes[here:] == right_bytes[there:]
+                return (left_bytes, here) == (right_bytes, there)
             case ToAnonymous(), ToAnonymous():
                 return self._same_anonymous(before, after)
         return before == after
 
     def _same_private(self, before: Unit, after: Unit) -> bool:
         return (
-            is_private(before.name)
-            and is_private(after.name)
+            self._original.view.is_private(before)
+            and self._patched.view.is_private(after)
             and base(before.name) == base(after.name)
             and self.same_data(before, after)
         )
@@ -322,12 +329,27 @@ def _is_once_only(section: Section) -> bool:
     return section.name.startswith(ONCE_ONLY)
 
 
+def holds_labels(view: View, unit: Unit) -> bool:
+    """A constant that refers into the middle of functions: a table for computed jumps (``&&label``)."""
+    return not view.section(unit).flags & SHF_WRITE and any(
+        isinstance(reference.target, ToUnit) and reference.target.unit.is_function and reference.target.offset
+        for reference in view.references(unit)
+    )
+
+
+def _watched(view: View) -> dict[str, list[int]]:
+    """Sections, by name, that the kernel reads for a purpose of its own, and code that no symbol names."""
+    found: dict[str, list[int]] = {}
+    for index, section in enumerate(view.obj.sections):
+        if section.size and _is_watched(section) and not (section.is_code and view.units_in(index)):
+            found.setdefault(section.name, []).append(index)
+    return found
+
+
 def _is_watched(section: Section) -> bool:
-    """Neither code nor a plain variable nor special: read by the kernel for a purpose of its own."""
     known = CARRIED_ALONG | {special.name for special in SECTIONS}
     return (
         section.is_allocated
-        and not section.is_code
         and not section.is_strings
         and section.name not in known
         and not section.name.startswith((*DATA, *IGNORED))

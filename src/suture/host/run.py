@@ -14,6 +14,9 @@ from suture.errors import COMMAND_FAILED, DISK_FULL, TOOL_MISSING, Kind, Refusal
 
 EVIDENCE_LINES = 20
 
+NO_SPACE = ("No space left on device", "Wrote only")
+"""What programs say on a full disk; the second is tar's (``write_fatal_details()``) when part of a block still went."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -77,7 +80,7 @@ def check(
     finished = run(command, cwd=cwd, env=env, stdin=stdin)
     if finished.status != 0:
         output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
-        if any("No space left on device" in line for line in output):
+        if any(words in line for line in output for words in NO_SPACE):
             kind = DISK_FULL
         raise Refusal(
             kind,

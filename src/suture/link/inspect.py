@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read any livepatch module back into the model, whoever built it.
 
-The tables are found by what they point at, for a module carries no types: a ``struct klp_patch`` begins with pointers to
-``__this_module`` and to an array of ``struct klp_object``; each of those has a name (or NULL) and a pointer to an array
-of ``struct klp_func``; and each of those begins with a string, the new function and ``old_sympos``
+The tables are found by what they point at, for a module carries no types: a ``struct klp_patch`` begins with pointers
+to ``__this_module`` and to an array of ``struct klp_object``; each of those has a name (or NULL) and a pointer to an
+array of ``struct klp_func``; and each of those begins with a string, the new function and ``old_sympos``
 (``include/linux/livepatch.h``).
 """
 
@@ -175,7 +175,9 @@ def _is_object(module: ObjectFile, pointers: Mapping[Place, Place], place: Place
 
 def _is_function(module: ObjectFile, pointers: Mapping[Place, Place], place: Place) -> bool:
     name, code = pointers.get(place), pointers.get((place[0], place[1] + 8))
-    return name is not None and code is not None and _text(module, name) is not None and module.sections[code[0]].is_code
+    return (
+        name is not None and code is not None and _text(module, name) is not None and module.sections[code[0]].is_code
+    )
 
 
 def _text(module: ObjectFile, place: Place) -> str | None:

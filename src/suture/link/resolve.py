@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from suture.diff.select import Linked, Outside
 from suture.diff.view import Unit
-from suture.errors import SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
+from suture.errors import INIT_REFERENCED, SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
 from suture.kernel.symvers import Symvers
 from suture.model import VMLINUX, ExternalSymbol
 from suture.verify.addresses import Addresses
@@ -55,8 +55,7 @@ class KernelResolver:
             if shipped.objname == VMLINUX and not unit.is_local and self._is_linkable(name):
                 return Linked(name)
         address = self._addresses.of(unit)
-        name = self._addresses.name_at(unit, address)
-        return ExternalSymbol(shipped.objname, name, sympos(shipped, name, address))
+        return self._external(shipped, self._addresses.name_at(unit, address), address)
 
     def undefined(self, name: str) -> Outside:
         """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``"""
@@ -80,13 +79,19 @@ class KernelResolver:
         """:param address: where proven code found it, if any did."""
         places: Sequence[int] = shipped.addresses(name)
         where = f"{self._addresses.view.obj.name}: {name}"
-        if not places:
-            raise Refusal(SYMBOL_NOT_FOUND, where, f"{shipped.objname} has no symbol of that name")
         if address is None:
-            visible = shipped.global_addresses(name) if len(places) > 1 else places
+            visible = shipped.global_addresses(name)
+            if not visible:
+                raise Refusal(SYMBOL_NOT_FOUND, where, f"{shipped.objname} has no global symbol of that name")
             if len(visible) != 1:
-                raise Refusal(SYMBOL_AMBIGUOUS, where, f"{len(places)} symbols of that name are in {shipped.objname}")
+                raise Refusal(SYMBOL_AMBIGUOUS, where, f"{len(visible)} symbols of that name are in {shipped.objname}")
             address = visible[0]
         if address not in places:
             raise Refusal(SYMBOL_NOT_FOUND, where, f"{shipped.objname} has it under another name only")
+        return self._external(shipped, name, address)
+
+    def _external(self, shipped: Shipped, name: str, address: int) -> ExternalSymbol:
+        if shipped.is_discarded(address):
+            where = f"{self._addresses.view.obj.name}: {name}"
+            raise Refusal(INIT_REFERENCED, where, f"is in the part of {shipped.objname} that is freed after init")
         return ExternalSymbol(shipped.objname, name, sympos(shipped, name, address))

@@ -58,7 +58,9 @@ class Addresses:
             matches = [match for match in matches if match.address == address]
         if len(matches) != 1:
             count = sum(isinstance(result, Match) for result in results)
-            raise Refusal(SYMBOL_AMBIGUOUS, where, f"{count} functions in {self.shipped.objname} are the same to the byte")
+            raise Refusal(
+                SYMBOL_AMBIGUOUS, where, f"{count} functions in {self.shipped.objname} are the same to the byte"
+            )
         self._learn(matches[0])
         return matches[0]
 
@@ -79,7 +81,9 @@ class Addresses:
         if not candidates:
             raise Refusal(SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name")
         if len(candidates) > 1 or is_numbered(unit.name):
-            raise Refusal(SYMBOL_AMBIGUOUS, where, f"{len(candidates)} symbols of that name are in {self.shipped.objname}")
+            raise Refusal(
+                SYMBOL_AMBIGUOUS, where, f"{len(candidates)} symbols of that name are in {self.shipped.objname}"
+            )
         return candidates[0]
 
     def of_undefined(self, name: str) -> int | None:
@@ -135,6 +139,8 @@ class Addresses:
         closest = max(mismatches, key=lambda mismatch: mismatch.offset)
         if self._is_weak(function):
             return Refusal(
-                FUNCTION_NOT_IN_KERNEL, where, "is a weak function, and this kernel has another of that name in its place"
+                FUNCTION_NOT_IN_KERNEL,
+                where,
+                "is a weak function, and this kernel has another of that name in its place",
             )
         return Refusal(PRE_IMAGE_MISMATCH, where, closest.what, evidence=closest.evidence)

@@ -2,8 +2,8 @@
 """The first proof: a function that was compiled here is the one in the shipped kernel.
 
 Outside relocated fields the bytes must be equal.  Inside, the linked fields give away the address of everything that
-the function refers to; each must lead to a symbol of the right name, and each string to the same text.  That also finds,
-with certainty, which of several symbols of one name is meant (Ksplice's run-pre matching).
+the function refers to; each must lead to a symbol of the right name, and each string to the same text.  That also finds
+with certainty which of several symbols of one name is meant (Ksplice's run-pre matching).
 """
 
 from __future__ import annotations

@@ -41,6 +41,9 @@ class Shipped(Protocol):
     def names(self, address: int) -> Sequence[str]:
         """The symbols at an address."""
 
+    def is_discarded(self, address: int) -> bool:
+        """The memory there is given back once the object has been initialised."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedImage:
@@ -69,20 +72,27 @@ class ShippedImage:
     def names(self, address: int) -> Sequence[str]:
         return [symbol.name for symbol in self.kallsyms.at(address)]
 
+    def is_discarded(self, address: int) -> bool:
+        # free_initmem() (mm/init.c, arch/x86/mm/init.c) frees what lies between these two.
+        begin, end = (self.kallsyms.named(name) for name in ("__init_begin", "__init_end"))
+        return bool(begin and end) and begin[0].address <= address < end[0].address
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedModule:
     """A module file, laid out by `lay_out`."""
 
     objname: str
-    sections: Sequence[tuple[int, bytes, int]]
-    """Address, linked bytes and size, by ascending address; a section without contents has no bytes."""
+    sections: Sequence[tuple[int, bytes]]
+    """Address and linked bytes, by ascending address; a section without contents has no bytes."""
+    discarded: Sequence[range]
+    """The addresses of sections that the loader frees after init (kernel/module/main.c)."""
     by_name: Mapping[str, Sequence[int]]
     global_by_name: Mapping[str, Sequence[int]]
     by_address: Mapping[int, Sequence[str]]
 
     def read(self, address: int, size: int) -> bytes | None:
-        for start, data, _ in self.sections:
+        for start, data in self.sections:
             if start <= address and address + size <= start + len(data):
                 return data[address - start : address - start + size]
         return None
@@ -95,6 +105,9 @@ class ShippedModule:
 
     def names(self, address: int) -> Sequence[str]:
         return self.by_address.get(address, ())
+
+    def is_discarded(self, address: int) -> bool:
+        return any(address in addresses for addresses in self.discarded)
 
 
 def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
@@ -129,10 +142,13 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
         else:
             place = symbol.value
         places.append(place)
-    sections = [
-        (base, _linked(module, index, base, places), module.sections[index].size) for index, base in bases.items()
+    sections = [(base, _linked(module, index, base, places)) for index, base in bases.items()]
+    discarded = [
+        range(base, base + module.sections[index].size)
+        for index, base in bases.items()
+        if module.sections[index].name.startswith(".init")
     ]
-    return ShippedModule(objname, sections, by_name, global_by_name, by_address)
+    return ShippedModule(objname, sections, discarded, by_name, global_by_name, by_address)
 
 
 def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> bytes:
