@@ -103,8 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    status = 0
     try:
         app(args=words, prog_name=PROGRAM, obj=words)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    sys.stdout.flush()  # here, where a full disk can still be refused
+    return status
