@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from suture.diff.correlate import Correlation, correlate
-from suture.diff.locals import base, is_cold, parent
+from suture.diff.locals import DATA, base, is_cold, parent
 from suture.diff.special import (
     ALTINSTR_AUX,
     ALTINSTRUCTIONS,
@@ -43,9 +43,6 @@ from suture.errors import (
 
 ONCE_ONLY = (".init.", ".exit.", ".head.text", ".meminit.", ".devinit.", ".cpuinit.")
 """Sections that are discarded, or run, before any live patch can be there (include/asm-generic/vmlinux.lds.h)."""
-
-DATA = (".data", ".bss", ".rodata", ".sbss", "__read_mostly")
-"""Sections in which a new variable is a variable and nothing more."""
 
 IGNORED = (".discard", ".comment", ".note", ".debug", ".symtab", ".strtab", ".shstrtab", ".rela", ".eh_frame", ".BTF")
 """Not part of the running kernel, or made anew for the live patch module."""

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from suture.diff.locals import base, is_cold, is_numbered, is_private, parent
+from suture.diff.locals import DATA, base, is_cold, is_numbered, parent
 from suture.diff.view import ToUnit, Unit, View
-from suture.errors import AMBIGUOUS_LOCAL, Refusal
+from suture.errors import AMBIGUOUS_LOCAL, FUNCTIONS_MERGED, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Correlation:
 def correlate(original: View, patched: View) -> Correlation:
     """Pair the units of two objects that were made from two versions of one source file.
 
-    :raises Refusal: ``ambiguous-local``
+    :raises Refusal: ``ambiguous-local``, ``functions-merged``
     """
     pairs: dict[Unit, Unit] = {}
     _by_written_name(original, patched, pairs)
@@ -40,18 +40,36 @@ def correlate(original: View, patched: View) -> Correlation:
 
 
 def _by_written_name(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
+    paired: dict[Unit, Unit] = {}
     for unit in patched.units:
-        if is_private(unit.name) or (is_numbered(unit.name) and not unit.is_function):
+        if patched.is_private(unit) or (is_numbered(unit.name) and not unit.is_function):
             continue
-        for name in (unit.name, *unit.aliases):
-            candidates = [u for u in original.by_name.get(name, ()) if u.is_function == unit.is_function]
-            if len(candidates) == 1 and len(patched.by_name[name]) == 1:
-                pairs[unit] = candidates[0]
-                break
+        namesakes = {
+            before for name in (unit.name, *unit.aliases) for before in _namesakes(original, patched, unit, name)
+        }
+        if len(namesakes) > 1:
+            raise _merged(patched, unit, sorted(before.name for before in namesakes))
+        for before in namesakes:
+            if before in paired:
+                raise _merged(patched, before, sorted([unit.name, paired[before].name]))
+            pairs[unit] = before
+            paired[before] = unit
+
+
+def _namesakes(original: View, patched: View, unit: Unit, name: str) -> list[Unit]:
+    """The original's unit of that name, if it and the patched one are the only ones."""
+    candidates = [before for before in original.by_name.get(name, ()) if before.is_function == unit.is_function]
+    return candidates if len(candidates) == 1 and len(patched.by_name[name]) == 1 else []
+
+
+def _merged(patched: View, unit: Unit, names: list[str]) -> Refusal:
+    """GCC makes functions with equal code one (``-fipa-icf``); which of them a caller meant is lost."""
+    which = " and ".join(names)
+    return Refusal(FUNCTIONS_MERGED, f"{patched.obj.name}: {unit.name}", f"{which} are one thing on one side only")
 
 
 def _functions_by_base(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
-    """``foo.isra.0`` may have become ``foo.constprop.0`` or plain ``foo``: the same function if there is one of each."""
+    """``foo.isra.0`` may have become ``foo.constprop.0`` or plain ``foo``: the same if there is one of each."""
     taken = set(pairs.values())
     left = _grouped(unit for unit in original.units if unit.is_function and unit not in taken)
     right = _grouped(unit for unit in patched.units if unit.is_function and unit not in pairs)
@@ -74,18 +92,32 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     after = _numbered_variables(patched)
     if not after:
         return
-    users_before = _users(original)
-    users_after = _users(patched)
-    names = {unit: _written(pairs[unit]) for unit in patched.units if unit.is_function and unit in pairs}
+    users_before = _users(original, {before: after for after, before in pairs.items()})
+    users_after = _users(patched, {after: after for after in pairs})
+    found: dict[Unit, Unit] = {}
     for name, units in after.items():
-        candidates = before.get(name, [])
         for unit in units:
-            users = {names[user] for user in users_after[unit] if user in names}
-            fitting = [c for c in candidates if users & {_written(user) for user in users_before[c]}]
-            rivals = [u for u in units if users & {names[v] for v in users_after[u] if v in names}]
-            if not fitting:
-                continue  # new, or its function is
-            pairs[unit] = _choose(patched, name, unit, rivals, fitting)
+            fitting = [c for c in before.get(name, []) if users_after[unit] & users_before[c]]
+            rivals = [u for u in units if users_after[unit] & users_after[u]]
+            if fitting:
+                found[unit] = _choose(patched, name, unit, rivals, fitting)
+        _refuse_doubtful(patched, name, units, before.get(name, []), found)
+    pairs.update(found)
+
+
+def _refuse_doubtful(
+    patched: View, name: str, units: Sequence[Unit], candidates: Sequence[Unit], found: Mapping[Unit, Unit]
+) -> None:
+    """A variable without users in common is new, unless one of the original's is left over: that may have moved."""
+    chosen = [found[unit] for unit in units if unit in found]
+    new = [unit for unit in units if unit not in found]
+    left = [candidate for candidate in candidates if candidate not in chosen]
+    if len(set(chosen)) != len(chosen) or (new and left):
+        raise Refusal(
+            AMBIGUOUS_LOCAL,
+            patched.obj.name,
+            f"static variables named {name} ({len(candidates)} before, {len(units)} now) are used by other functions",
+        )
 
 
 def _choose(patched: View, name: str, unit: Unit, rivals: Sequence[Unit], fitting: Sequence[Unit]) -> Unit:
@@ -98,9 +130,8 @@ def _choose(patched: View, name: str, unit: Unit, rivals: Sequence[Unit], fittin
         )
     chosen = sorted(fitting, key=_number)[sorted(rivals, key=_number).index(unit)]
     if chosen.size != unit.size:
-        raise Refusal(
-            AMBIGUOUS_LOCAL, patched.obj.name, f"static variable {name} changes size from {chosen.size} to {unit.size} bytes"
-        )
+        sizes = f"from {chosen.size} to {unit.size} bytes"
+        raise Refusal(AMBIGUOUS_LOCAL, patched.obj.name, f"static variable {name} changes size {sizes}")
     return chosen
 
 
@@ -112,22 +143,38 @@ def _number(unit: Unit) -> tuple[int, ...]:
 def _numbered_variables(view: View) -> dict[str, list[Unit]]:
     groups: dict[str, list[Unit]] = defaultdict(list)
     for unit in view.units:
-        if not unit.is_function and is_numbered(unit.name) and not is_private(unit.name):
+        # __UNIQUE_ID_* in .modinfo, .discard.addressable and the like are nobody's state; sections are compared whole.
+        is_variable = view.section(unit).name.startswith(DATA) and not unit.is_function
+        if is_variable and is_numbered(unit.name) and not view.is_private(unit):
             groups[base(unit.name)].append(unit)
     return groups
 
 
-def _users(view: View) -> dict[Unit, list[Unit]]:
-    """Which functions refer to each unit, themselves or through data that they refer to."""
-    users: dict[Unit, list[Unit]] = defaultdict(list)
+def _users(view: View, known: Mapping[Unit, Unit]) -> dict[Unit, set[Unit]]:
+    """Which of the units that are paired already use each unit, themselves or through others that are not.
+
+    :param known: unit of this object -> how to call it in the answer.  A ``.cold`` part is its function.
+    """
+    referrers: dict[Unit, set[Unit]] = defaultdict(set)
     for unit in view.units:
-        if not view.section(unit).is_allocated:
-            continue
-        for reference in view.references(unit):
-            if isinstance(reference.target, ToUnit):
-                users[reference.target.unit].append(unit)
+        if view.section(unit).is_allocated:
+            for reference in view.references(unit):
+                if isinstance(reference.target, ToUnit):
+                    referrers[reference.target.unit].add(_whole(view, unit))
+    users: dict[Unit, set[Unit]] = defaultdict(set)
+    for unit in list(referrers):
+        seen, todo = {unit}, [unit]
+        while todo:
+            for user in referrers.get(todo.pop(), set()) - seen:
+                seen.add(user)
+                if user in known:
+                    users[unit].add(known[user])
+                else:
+                    todo.append(user)
     return users
 
 
-def _written(unit: Unit) -> str:
-    return base(parent(unit.name))
+def _whole(view: View, unit: Unit) -> Unit:
+    """The function that a ``.cold`` part belongs to."""
+    owner = view.by_name.get(parent(unit.name), ()) if is_cold(unit.name) else ()
+    return owner[0] if len(owner) == 1 else unit

@@ -29,6 +29,15 @@ PRIVATE: Mapping[str, str] = {
     "_entry_ptr": "pointer to it",
 }
 
+CONSTANT = {"__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "__msg", "CSWTCH", "__compound_literal", "C", "_entry"}
+"""These are private only where they cannot be written: an unnamed variable has state as any other."""
+
+IN_SECTION: Mapping[str, str] = {"descriptor": "__dyndbg", "__UNIQUE_ID_ddebug": "__dyndbg"}
+"""These are private only in the section that the macro puts them into: an author may use the name too."""
+
+DATA = (".data", ".bss", ".rodata", ".sbss", "__read_mostly")
+"""Sections in which a new variable is a variable and nothing more."""
+
 # foo.123 (static local), foo.isra.0.cold (optimised clones), foo.llvm.123, C.0.12
 _NUMBERED = re.compile(r"(\.(?:\d+|isra|constprop|part|cold|llvm|lto_priv))+$")
 _UNIQUE_ID = re.compile(r"^(__UNIQUE_ID_.*?)\d+$")
@@ -45,9 +54,15 @@ def is_numbered(name: str) -> bool:
     return base(name) != name
 
 
-def is_private(name: str) -> bool:
-    """See `PRIVATE`."""
-    return base(name) in PRIVATE and (is_numbered(name) or base(name) not in ("C", "descriptor", "_rs"))
+def is_private(name: str, section: str, writable: bool) -> bool:
+    """See `PRIVATE`.
+
+    :param section: where the variable is; `writable` if that section is.
+    """
+    written = base(name)
+    if written not in PRIVATE or (written in ("C", "_rs", "descriptor") and not is_numbered(name)):
+        return False
+    return not (written in CONSTANT and writable) and section.startswith(IN_SECTION.get(written, ""))
 
 
 def is_cold(name: str) -> bool:

@@ -13,11 +13,11 @@ What a copied range refers to decides what comes along:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from suture.diff.compare import ONCE_ONLY, Changes, anonymous_range, cold_part
-from suture.diff.locals import is_private
+from suture.diff.compare import ONCE_ONLY, Changes, anonymous_range, cold_part, holds_labels
+from suture.diff.output import Builder
 from suture.diff.special import (
     ALTINSTR_AUX,
     ALTINSTRUCTIONS,
@@ -25,6 +25,7 @@ from suture.diff.special import (
     ORC_UNWIND_IP,
     Entry,
     SpecialSection,
+    replaced,
     replacement,
 )
 from suture.diff.view import (
@@ -47,12 +48,11 @@ from suture.elf.object import (
     STT_FUNC,
     STT_NOTYPE,
     STT_OBJECT,
-    STT_SECTION,
     ObjectFile,
     Relocation,
-    Section,
     Symbol,
 )
+from suture.elf.relocations.x86_64 import PC32
 from suture.errors import (
     INIT_REFERENCED,
     SECTION_CHANGED,
@@ -114,32 +114,10 @@ def select(changes: Changes, objname: str, resolver: Resolver) -> OutputObject:
     """Cut the changed functions out.
 
     :param objname: the object that the source file belongs to.
-    :raises Refusal: ``init-referenced``, ``section-changed``, ``symbol-unsupported``, ``special-reference-unsupported``,
-        and what `resolver` raises
+    :raises Refusal: ``init-referenced``, ``section-changed``, ``symbol-unsupported``,
+        ``special-reference-unsupported``, and what `resolver` raises
     """
     return _Selection(changes, objname, resolver).run()
-
-
-@dataclass(slots=True)
-class _Out:
-    """A section under construction."""
-
-    name: str
-    type: int
-    flags: int
-    align: int
-    entsize: int
-    data: bytearray = field(default_factory=bytearray)
-    size: int = 0
-    relocations: list[Relocation] = field(default_factory=list)
-
-    def append(self, data: bytes, align: int = 1) -> int:
-        """:return: the offset that `data` came to stand at."""
-        self.data += bytes(-len(self.data) % max(align, 1))
-        start = len(self.data)
-        self.data += data
-        self.size = len(self.data)
-        return start
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +144,9 @@ class _Selection:
         self._view: View = changes.patched.view
         self._original_of = changes.correlation.original
         self._replaced = {after: before for before, after in changes.changed}
-        self._outs: list[_Out] = []
-        self._symbols: list[Symbol] = [Symbol("", 0, 0, 0, 0, SHN_UNDEF)]
+        self._out = Builder()
         self._copied: dict[Unit, int] = {}  # unit -> symbol
-        self._pooled: dict[tuple[str, bytes], int] = {}  # section and content -> offset
         self._pieces: dict[tuple[int, int, int], tuple[int, int]] = {}  # range -> output section, base
-        self._section_symbols: dict[int, int] = {}
         self._outside: dict[str, Outside] = {}
         self._undefined: dict[str, int] = {}
         self._todo: deque[_Copy] = deque()
@@ -187,18 +162,9 @@ class _Selection:
             self._make_references(copy)
             if copy.special is None and self._view.obj.sections[copy.section].is_code:
                 self._copy_entries(copy)
-        sections = (
-            Section("", 0, 0, b"", 0),
-            *(Section(o.name, o.type, o.flags, bytes(o.data), o.size, o.align, o.entsize) for o in self._outs),
-        )
-        relocations = {
-            index: tuple(sorted(out.relocations, key=lambda r: r.offset))
-            for index, out in enumerate(self._outs, start=1)
-            if out.relocations
-        }
         return OutputObject(
             objname=self._objname,
-            obj=ObjectFile(self._view.obj.name, sections, tuple(self._symbols), relocations),
+            obj=self._out.finish(self._view.obj.name),
             replaced=tuple(Replacement(before, self._copied[after]) for after, before in self._replaced.items()),
             new=tuple(u.name for u in self._copied if u.is_function and u not in self._original_of),
             outside=self._outside,
@@ -222,26 +188,36 @@ class _Selection:
             raise Refusal(SECTION_CHANGED, where, f"is new in {section.name}")
         alone = unit.start == 0 and unit.end == section.size
         name = section.name if alone or not unit.is_function else f".text.{unit.name}"
-        out = _Out(name, section.type, section.flags, section.addralign, section.entsize)
+        out = self._out.add_section(section, name)
         if section.type == SHT_NOBITS:
-            out.size = unit.size
+            self._out.reserve(out, unit.size)
         else:
-            out.append(self._view.data(unit))
-        index = self._add_section(out)
-        bind = STB_GLOBAL if unit in self._changes.provided else STB_LOCAL
-        self._copied[unit] = self._add_symbol(Symbol(unit.name, 0, unit.size, type, bind, index))
-        self._todo.append(_Copy(unit.section, unit.start, unit.end, index, 0))
+            self._out.append(out, self._view.data(unit))
+        is_provided = unit in self._changes.provided
+        bind = STB_GLOBAL if is_provided else STB_LOCAL
+        self._copied[unit] = self._out.add_symbol(Symbol(unit.name, 0, unit.size, type, bind, out))
+        for alias in unit.aliases if is_provided else ():
+            self._out.add_symbol(Symbol(alias, 0, unit.size, type, bind, out))
+        self._todo.append(_Copy(unit.section, unit.start, unit.end, out, 0))
         return self._copied[unit]
 
     def _copy_entries(self, copy: _Copy) -> None:
         """The special section entries about code that was copied."""
-        for entry in self._changes.patched.entries.within(copy.section, copy.start, copy.end):
+        entries = self._changes.patched.entries
+        for entry in entries.within(copy.section, copy.start, copy.end):
             section = self._view.obj.sections[entry.section]
-            out = self._pool(section.name, section)
-            base = self._outs[out - 1].append(section.data[entry.start : entry.end])
+            out = self._out.pool(section)
+            base = self._out.append(out, section.data[entry.start : entry.end])
             self._todo.append(_Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry))
             if entry.special.name == ORC_UNWIND_IP:
                 self._copy_orc(entry)
+        inherited = entries.in_force(copy.section, copy.start, ORC_UNWIND_IP)
+        if inherited is not None:
+            out = self._out.pool(self._view.obj.sections[inherited.section])
+            base = self._out.append(out, bytes(4))
+            symbol = self._out.section_symbol(copy.out)
+            self._out.add_relocation(out, Relocation(base, PC32, symbol, copy.base))
+            self._copy_orc(inherited)
 
     def _copy_orc(self, entry: Entry) -> None:
         """``.orc_unwind`` has one ``struct orc_entry`` for each s32 of ``.orc_unwind_ip``, in the same order."""
@@ -252,7 +228,7 @@ class _Selection:
         count = self._view.obj.sections[entry.section].size // 4
         size = section.size // count
         position = entry.start // 4 * size
-        self._outs[self._pool(section.name, section) - 1].append(section.data[position : position + size])
+        self._out.append(self._out.pool(section), section.data[position : position + size])
 
     def _copy_piece(self, section: int, start: int, end: int, special: SpecialSection | None) -> tuple[int, int]:
         """Unnamed contents; pieces of one section are collected in one.
@@ -262,8 +238,8 @@ class _Selection:
         key = (section, start, end)
         if key not in self._pieces:
             held = self._view.obj.sections[section]
-            out = self._pool(held.name, held)
-            base = self._outs[out - 1].append(held.data[start:end], held.addralign)
+            out = self._out.pool(held)
+            base = self._out.append(out, held.data[start:end], held.addralign)
             self._pieces[key] = out, base
             self._todo.append(_Copy(section, start, end, out, base, special))
         return self._pieces[key]
@@ -275,40 +251,44 @@ class _Selection:
         for position, reference in enumerate(references):
             is_place = copy.entry is not None and position == 0
             symbol, offset = self._destination(copy, reference, is_place)
-            self._outs[copy.out - 1].relocations.append(
-                Relocation(copy.base + reference.offset, reference.type, symbol, offset - reference.bias)
-            )
+            relocation = Relocation(copy.base + reference.offset, reference.type, symbol, offset - reference.bias)
+            self._out.add_relocation(copy.out, relocation)
 
     def _destination(self, copy: _Copy, reference: Reference, is_place: bool) -> tuple[int, int]:
         """:return: symbol index in the output, and offset from it."""
         match reference.target:
             case ToLiteral(section, content, offset):
-                return self._literal(section, content, offset)
+                out, base = self._out.literal(self._view.obj.sections[section], content)
+                return self._out.section_symbol(out), base + offset
             case ToAnonymous() as target:
                 return self._anonymous(copy, target)
             case ToAbsolute(value):
-                return self._add_symbol(Symbol("", 0, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS)), value
+                return self._out.add_symbol(Symbol("", 0, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS)), value
             case ToUndefined(name, offset):
-                return self._reach(copy, self._resolver.undefined(name)), offset
+                return self._reach(copy, reference, self._resolver.undefined(name)), offset
             case ToUnit(unit, offset):
-                return self._unit(copy, unit, reference, is_place), offset
+                return self._unit(copy, unit, offset, reference, is_place), offset
 
-    def _unit(self, copy: _Copy, unit: Unit, reference: Reference, is_place: bool) -> int:
+    def _unit(self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool) -> int:
         original = self._original_of.get(unit)
         if unit.is_function:
             stays_inside = is_place or copy.special is not None or reference.is_branch or unit not in self._replaced
-            if unit in self._copied and (stays_inside or self._holds(copy, unit)):
+            # What leads into the middle of a function means a label in it, not its address.
+            if unit in self._copied and (stays_inside or offset or self._holds(copy, unit)):
                 return self._copied[unit]
             if original is None:
                 return self._copy_function(unit)
+            if offset:
+                where = f"{self._view.obj.name}: {unit.name}()"
+                raise Refusal(SYMBOL_UNSUPPORTED, where, f"changed code refers to {offset:+#x} in it, and it stays")
         elif unit in self._copied:
             return self._copied[unit]
-        elif original is None or is_private(unit.name):
+        elif original is None or self._view.is_private(unit) or holds_labels(self._view, unit):
             return self._copy_unit(unit, STT_OBJECT)
         if original is None or self._changes.original.view.section(original).name.startswith(ONCE_ONLY):
             where = f"{self._view.obj.name}: {unit.name}"
             raise Refusal(INIT_REFERENCED, where, f"is in {self._view.section(unit).name}")
-        return self._reach(copy, self._resolver.defined(original))
+        return self._reach(copy, reference, self._resolver.defined(original))
 
     def _holds(self, copy: _Copy, unit: Unit) -> bool:
         """The copied range is part of `unit` itself: a label in it, not its address, is meant."""
@@ -327,53 +307,31 @@ class _Selection:
             start, end = anonymous_range(view, target)
             special = special if section.name == ALTINSTR_AUX else None
         out, base = self._copy_piece(target.section, start, end, special)
-        return self._section_symbol(out), base + target.offset - start
+        return self._out.section_symbol(out), base + target.offset - start
 
-    def _literal(self, section: int, content: bytes, offset: int) -> tuple[int, int]:
-        held = self._view.obj.sections[section]
-        name = f".rodata.str{held.entsize}.{held.addralign}" if held.is_strings else f".rodata.cst{held.entsize}"
-        out = self._pool(name, held)
-        key = (name, content)
-        if key not in self._pooled:
-            self._pooled[key] = self._outs[out - 1].append(content, held.addralign)
-        return self._section_symbol(out), self._pooled[key] + offset
-
-    def _reach(self, copy: _Copy, outside: Outside) -> int:
+    def _reach(self, copy: _Copy, reference: Reference, outside: Outside) -> int:
         name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
-        if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX and self._reads_early(copy):
+        if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX:
+            self._refuse_early(copy, reference, outside)
+        self._outside[name] = outside
+        if name not in self._undefined:
+            self._undefined[name] = self._out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+        return self._undefined[name]
+
+    def _refuse_early(self, copy: _Copy, reference: Reference, outside: ExternalSymbol) -> None:
+        """A module's symbols are resolved when it is there, which may be long after special sections were acted on.
+
+        Alternatives overwrite code at load: a relocation of what was there before would destroy what is there then.
+        """
+        special = copy.special.name if copy.special is not None and copy.special.reads_early else ""
+        place = copy.start + reference.offset
+        for entry in self._changes.patched.entries.within(copy.section, copy.start, copy.end):
+            if entry.special.name == ALTINSTRUCTIONS:
+                start, end = replaced(self._view, entry)
+                special = ALTINSTRUCTIONS if start <= place < end else special
+        if special:
             raise Refusal(
                 SPECIAL_REFERENCE_UNSUPPORTED,
                 self._view.obj.name,
-                f"changed code has an entry in {copy.special.name if copy.special else ALTINSTRUCTIONS} "
-                f"that refers to {outside.name} in module {outside.objname}",
+                f"changed code has an entry in {special} that refers to {outside.name} in module {outside.objname}",
             )
-        self._outside[name] = outside
-        if name not in self._undefined:
-            self._undefined[name] = self._add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
-        return self._undefined[name]
-
-    def _reads_early(self, copy: _Copy) -> bool:
-        return copy.special is not None and copy.special.reads_early
-
-    # --- the output object
-
-    def _pool(self, name: str, like: Section) -> int:
-        """The one output section of that name that collects pieces."""
-        for index, out in enumerate(self._outs, start=1):
-            if out.name == name:
-                return index
-        return self._add_section(_Out(name, like.type, like.flags, like.addralign, like.entsize))
-
-    def _add_section(self, out: _Out) -> int:
-        self._outs.append(out)
-        return len(self._outs)
-
-    def _section_symbol(self, out: int) -> int:
-        if out not in self._section_symbols:
-            self._section_symbols[out] = self._add_symbol(Symbol("", 0, 0, STT_SECTION, STB_LOCAL, out))
-        return self._section_symbols[out]
-
-    def _add_symbol(self, symbol: Symbol) -> int:
-        self._symbols.append(symbol)
-        return len(self._symbols) - 1
-

@@ -110,26 +110,52 @@ class Entries:
         last = bisect_left(entries, end, lo=first, key=lambda entry: entry.place)
         return entries[first:last]
 
+    def in_force(self, code: int, place: int, name: str) -> Entry | None:
+        """The entry of section `name` that still holds at `place`, where none starts there.
+
+        ``.orc_unwind_ip`` marks where the state of the stack changes, which may be in the function before.
+        """
+        found = [entry for entry in self._by_code.get(code, []) if entry.special.name == name and entry.place <= place]
+        last = max(found, key=lambda entry: entry.place, default=None)
+        return None if last is None or last.place == place else last
+
+
+LENGTHS: Mapping[int, tuple[int, int]] = {13: (10, 11), 12: (10, 11), 14: (12, 13)}
+"""Size of ``struct alt_instr`` -> offsets of `instrlen` and `replacementlen` in it (until 5.12, until 6.2, since)."""
+
 
 def replacement(view: View, entry: Entry, target: ToAnonymous) -> tuple[int, int]:
-    """The range of ``.altinstr_replacement`` that a ``struct alt_instr`` names: its last byte is the length."""
-    length = view.obj.sections[entry.section].data[entry.end - 1]
-    return target.offset, target.offset + length
+    """The range of ``.altinstr_replacement`` that a ``struct alt_instr`` names."""
+    return target.offset, target.offset + _length(view, entry, 1)
+
+
+def replaced(view: View, entry: Entry) -> tuple[int, int]:
+    """The range of code that a ``struct alt_instr`` may overwrite."""
+    return entry.place, entry.place + _length(view, entry, 0)
+
+
+def _length(view: View, entry: Entry, which: int) -> int:
+    offsets = LENGTHS.get(entry.end - entry.start)
+    if offsets is None:
+        where = f"{view.obj.name}: {entry.special.name}"
+        raise Refusal(ENTRY_MALFORMED, where, f"struct alt_instr of {entry.end - entry.start} bytes is not known")
+    return view.obj.sections[entry.section].data[entry.start + offsets[which]]
 
 
 def _read(view: View, index: int, special: SpecialSection, sizes: Mapping[str, int]) -> list[Entry]:
     section = view.obj.sections[index]
     size = special.size or sizes.get(special.name, 0)
+    where = f"{view.obj.name}: {special.name}"
     if not size:
-        raise Refusal(ENTRY_MALFORMED, f"{view.obj.name}: {special.name}", f"the size of struct {special.struct} is not known")
+        raise Refusal(ENTRY_MALFORMED, where, f"the size of struct {special.struct} is not known")
     if section.size % size:
-        raise Refusal(ENTRY_MALFORMED, f"{view.obj.name}: {special.name}", f"{section.size} bytes are no multiple of {size}")
+        raise Refusal(ENTRY_MALFORMED, where, f"{section.size} bytes are no multiple of {size}")
     found = []
     for start in range(0, section.size, size):
         first = next(view.references_in(index, start, start + size), None)
         place = _place(first.target) if first is not None and first.offset == 0 else None
-        if place is None:
-            raise Refusal(ENTRY_MALFORMED, f"{view.obj.name}: {special.name}+{start:#x}", "does not point at code")
+        if place is None or not view.obj.sections[place[0]].is_code:
+            raise Refusal(ENTRY_MALFORMED, f"{where}+{start:#x}", "does not point at code")
         found.append(Entry(special, index, start, start + size, *place))
     return found
 

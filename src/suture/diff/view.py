@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from suture.diff import locals
 from suture.elf.object import (
     SHF_MERGE,
+    SHF_WRITE,
     SHN_ABS,
     SHT_NOBITS,
     STB_LOCAL,
@@ -73,8 +75,8 @@ class ToUndefined:
 class ToLiteral:
     """Refers into a string or constant that the linker may merge with its likes: known by its content alone.
 
-    :ivar content: from the place that is referred to (strings) or of the whole constant.
-    :ivar offset: into `content`.
+    :ivar content: the string, or its rest where only a place in it is known; or the whole constant.
+    :ivar offset: into `content`; may lead out of it (the end of a loop over a string).
     """
 
     section: int
@@ -129,7 +131,7 @@ class View:
         for unit in sorted(self.units, key=lambda u: (u.section, u.start, u.end)):
             self._by_section[unit.section].append(unit)
         self._starts = {section: [u.start for u in units] for section, units in self._by_section.items()}
-        self._codes: dict[tuple[int, int], Code] = {}
+        self._codes: dict[tuple[int, int, int], Code] = {}
 
     @cached_property
     def by_name(self) -> dict[str, tuple[Unit, ...]]:
@@ -146,6 +148,11 @@ class View:
         """The unit's bytes; zeros for ``SHT_NOBITS``."""
         section = self.section(unit)
         return bytes(unit.size) if section.type == SHT_NOBITS else section.data[unit.start : unit.end]
+
+    def is_private(self, unit: Unit) -> bool:
+        """Made by the compiler or a macro for the code around it; see `suture.diff.locals.PRIVATE`."""
+        section = self.section(unit)
+        return not unit.is_function and locals.is_private(unit.name, section.name, bool(section.flags & SHF_WRITE))
 
     def units_in(self, section: int) -> list[Unit]:
         """The units of a section, by address."""
@@ -166,8 +173,10 @@ class View:
         if position < 0:
             return None
         unit = units[position]
-        is_end = position == len(units) - 1 and offset == unit.end
-        return unit if offset < unit.end or offset == unit.start or is_end else None
+        if offset == unit.start or (position == len(units) - 1 and offset == unit.end):
+            return unit
+        # A unit without size may stand inside another.
+        return next((unit for unit in reversed(units[: position + 1]) if offset < unit.end), None)
 
     def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
         """The relocations of ``[start, end)`` of a section, by offset."""
@@ -192,7 +201,7 @@ class View:
             yield self._reference(relocation, start, code)
 
     def _code(self, section: int, start: int, end: int) -> Code:
-        key = (section, start)
+        key = (section, start, end)
         if key not in self._codes:
             self._codes[key] = Code(self.obj.sections[section].data[start:end])
         return self._codes[key]
@@ -214,7 +223,8 @@ class View:
         place = symbol.value + offset
         section = self.obj.sections[symbol.shndx]
         if section.flags & SHF_MERGE and section.entsize and not self.units_in(symbol.shndx):
-            return _literal(section, symbol.shndx, place)
+            start = place if symbol.type == STT_SECTION else symbol.value
+            return _literal(section, symbol.shndx, start, place - start)
         # A named symbol says which unit is meant even where an offset leads out of it.
         unit = self.unit_at(symbol.shndx, place if symbol.type == STT_SECTION else symbol.value)
         if unit is None:
@@ -240,14 +250,15 @@ def _units(obj: ObjectFile) -> Iterator[Unit]:
         )
 
 
-def _literal(section: Section, index: int, place: int) -> Target:
+def _literal(section: Section, index: int, start: int, offset: int) -> Target:
+    """:param start: where the string or constant starts, or a place in it; `offset` from there."""
     width = section.entsize
-    if not 0 <= place < len(section.data):
-        return ToAnonymous(index, place)
+    if not 0 <= start < len(section.data):
+        return ToAnonymous(index, start + offset)
     if not section.is_strings:
-        start = place - place % width
-        return ToLiteral(index, section.data[start : start + width], place - start)
-    end = place
+        whole = start - start % width
+        return ToLiteral(index, section.data[whole : whole + width], start + offset - whole)
+    end = start
     while end < len(section.data) and section.data[end : end + width].strip(b"\0"):
         end += width
-    return ToLiteral(index, section.data[place : end + width], 0)
+    return ToLiteral(index, section.data[start : end + width], offset)
