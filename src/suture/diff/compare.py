@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from suture.diff.correlate import Correlation, correlate
-from suture.diff.locals import DATA, base, is_cold, parent
+from suture.diff.locals import DATA, IN_SECTION, base, is_cold, parent
 from suture.diff.special import (
     ALTINSTR_AUX,
     ALTINSTRUCTIONS,
@@ -344,7 +344,8 @@ def _watched(view: View) -> dict[str, list[int]]:
 
 
 def _is_watched(section: Section) -> bool:
-    known = CARRIED_ALONG | {special.name for special in SECTIONS}
+    # What IN_SECTION names holds private data, which goes with the code that uses it.
+    known = CARRIED_ALONG | {special.name for special in SECTIONS} | set(IN_SECTION.values())
     return (
         section.is_allocated
         and not section.is_strings

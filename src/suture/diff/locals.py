@@ -45,8 +45,9 @@ _UNIQUE_ID = re.compile(r"^(__UNIQUE_ID_.*?)\d+$")
 
 def base(name: str) -> str:
     """The name as the author wrote it, without what the compiler or ``__UNIQUE_ID`` added."""
-    unique = _UNIQUE_ID.match(name)
-    return unique.group(1) if unique else _NUMBERED.sub("", name)
+    written = _NUMBERED.sub("", name)  # first: a __UNIQUE_ID may be a static local
+    unique = _UNIQUE_ID.match(written)
+    return unique.group(1) if unique else written
 
 
 def is_numbered(name: str) -> bool:
