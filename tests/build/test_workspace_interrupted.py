@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import json
 import os
 import signal
 import subprocess
@@ -41,9 +44,6 @@ print(workspace.tree)
 
 
 def start(target: Target, cache: Path, stop_in: str = "", how: int = 0, patch: str = "") -> subprocess.Popen[str]:
-    import dataclasses
-    import json
-
     fields = json.dumps({name: str(value) for name, value in dataclasses.asdict(target).items()})
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
@@ -81,10 +81,10 @@ def test_a_workspace_stopped_in_any_step_is_made_whole_by_the_next_run(target: T
 @pytest.mark.parametrize("step", ["Compiling the original", "Compiling the patched side"])
 def test_a_compilation_stopped_is_done_again(workspace: Workspace, tmp_path: Path, step: str, how: int) -> None:
     source = "kernel/sched/fair.c"  # takes the compiler seconds
-    text = (workspace.tree / source).read_text()
-    old = text.split("\n", 1)[0]
+    old = (workspace.tree / source).read_text().splitlines(keepends=True)
+    new = [old[0], f"int suture_test_{how}_{step[14]};\n", *old[1:]]
     patch = tmp_path / "test.patch"
-    patch.write_text(f"--- a/{source}\n+++ b/{source}\n@@ -1,1 +1,2 @@\n {old}\n+int suture_test_{how}_{step[14]};\n")
+    patch.write_text("".join(difflib.unified_diff(old, new, f"a/{source}", f"b/{source}")))
     for path in (workspace.directory / "objects").rglob("*"):
         if path.is_file() and b'"kernel/sched/fair.o"' in path.read_bytes():
             path.unlink()
