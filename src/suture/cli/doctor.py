@@ -46,12 +46,12 @@ def doctor(
         "install": report.install,
         "checks": report.checks,
     }
-    emit(document, lambda: _for_people(report))
+    emit(document, lambda: for_people(report))
     if not report.ready:
         raise typer.Exit(1)
 
 
-def _for_people(report: Report) -> RenderableType:
+def for_people(report: Report) -> RenderableType:
     from rich.console import Group
 
     rows = [

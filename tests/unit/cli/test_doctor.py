@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from suture.cli.doctor import for_people
+from suture.cli.output import emit
 from suture.doctor import Check, Report, Status, building, loading, testing
 from suture.host.packages import COMPILER, PACKAGES, Package, Purpose
 
@@ -23,20 +25,22 @@ def test_the_report_names_everything_that_building_and_testing_need(tmp_path: Pa
     command = [sys.executable, "-m", "suture", "doctor", "--json", "--kernel", "6.1.0-nowhere-amd64"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     document = json.loads(done.stdout)
-    names = {check["name"] for check in document["checks"]}
-    assert {f"compiler {COMPILER}", "make", "flex", "bison", "bc", "<gelf.h>", "<openssl/ssl.h>", "pahole"} <= names
-    assert {"Python packages", "disk space", "qemu-system-x86_64", "static busybox", "live patching"} <= names
+    checks = {check["name"]: check for check in document["checks"]}
+    assert checks.keys() >= {f"compiler {COMPILER}", "make", "flex", "bison", "bc", "<gelf.h>", "<openssl/ssl.h>"}
+    assert checks.keys() >= {"pahole", "Python packages", "disk space", "static busybox", "live patching"}
     assert {check["purpose"] for check in document["checks"]} == {"building", "testing", "loading"}
+    kernel = checks["kernel 6.1.0-nowhere-amd64"]
+    assert kernel["status"] == "lack"
+    assert "suture kernel list" in kernel["remedy"]
+    assert (done.returncode, document["ready"]) == (1, False)
 
 
-def test_a_kernel_that_cannot_be_had_is_a_lack(tmp_path: Path) -> None:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "suture", "doctor", "--kernel", "6.1.0-nowhere-amd64"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    line = next(line for line in done.stdout.splitlines() if "6.1.0-nowhere-amd64" in line)
-    assert "✗" in line
-    assert "suture kernel list" in line
+def test_a_lack_is_shown_with_its_remedy_and_the_command_that_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    lack = Check(Purpose.BUILDING, "flex", Status.LACK, "not found", "install flex", "flex")
+    emit({}, for_people(Report("r", (lack,))))
+    shown = capsys.readouterr().out
+    assert "building  ✗  flex  not found -> install flex\n" in shown
+    assert shown.endswith("\n  sudo apt-get install --no-install-recommends flex\n")
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
@@ -133,7 +137,9 @@ def test_all_that_stands_in_the_way_of_loading_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to drop")
 def test_a_process_without_the_capability_is_told_from_one_with_it() -> None:
-    look = [sys.executable, "-c", "from suture.doctor import loading; print([*loading.checks()][1].status.value)"]
+    look = [sys.executable, "-c", "from suture.cli.doctor import for_people
+from suture.cli.output import emit
+from suture.doctor import loading; print([*loading.checks()][1].status.value)"]
     drop = ["setpriv", "--bounding-set=-sys_module", "--inh-caps=-sys_module"]
     for prefix, expected in (([], "ok"), (drop, "warning")):
         done = subprocess.run([*prefix, *look], capture_output=True, text=True, check=True)
