@@ -33,7 +33,6 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    stdin: str | None = None,
 ) -> Finished:
     """Run a program to its end and capture its output.  It is ended with all its children when we are interrupted.
 
@@ -46,7 +45,7 @@ def run(
             words,
             cwd=cwd,
             env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,7 +55,7 @@ def run(
     except FileNotFoundError as error:
         raise Refusal(TOOL_MISSING, words[0], "is not installed or not on the PATH") from error
     try:
-        stdout, stderr = process.communicate(stdin)
+        stdout, stderr = process.communicate()
     except BaseException:
         end(process)
         raise
@@ -70,14 +69,13 @@ def check(
     kind: Kind = COMMAND_FAILED,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    stdin: str | None = None,
 ) -> Finished:
     """`run`, and refuse with the program's own last lines when it fails.
 
     :param where: what the step was about, for the message; the program's name by default.
     :raises Refusal: `kind`, ``tool-missing``, ``disk-full``
     """
-    finished = run(command, cwd=cwd, env=env, stdin=stdin)
+    finished = run(command, cwd=cwd, env=env)
     if finished.status != 0:
         output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
         if any(words in line for line in output for words in NO_SPACE):

@@ -120,8 +120,10 @@ def _apply_one(work: Path, file: PatchFile, rejects: Path) -> None:
 
 
 def _patch(work: Path, file: PatchFile, *options: str) -> Finished:
-    command = ["patch", f"-p{file.strip}", "--fuzz=0", "--batch", "--no-backup-if-mismatch", *options]
-    return run(command, cwd=work, env=clean_environment(), stdin=file.text.decode("utf-8", errors="surrogateescape"))
+    text = work.with_name("patch")
+    text.write_bytes(file.text)
+    command = ["patch", f"-p{file.strip}", "--fuzz=0", "--batch", "--no-backup-if-mismatch", f"--input={text}"]
+    return run([*command, *options], cwd=work, env=clean_environment())
 
 
 def _restore(path: Path, lines: list[bytes] | None) -> None:
