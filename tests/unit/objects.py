@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from suture.diff.compare import Changes, Side, compare
-from suture.diff.select import Linked, OutputObject, Outside, select
+from suture.diff.select import Linked, OutputObject, Outside, Resolver, select
 from suture.diff.special import Entries
 from suture.diff.view import Unit, View
 from suture.elf import reader, writer
@@ -100,7 +100,11 @@ class Anything:
 
 def output(original: str, patched: str, *options: str) -> OutputObject:
     """Compile, compare and cut out what changed."""
-    return select(changes(original, patched, *options), "vmlinux", Anything())
+    return select_with(changes(original, patched, *options), Anything())
+
+
+def select_with(found: Changes, resolver: Resolver, objname: str = "vmlinux") -> OutputObject:
+    return select(found, objname, resolver)
 
 
 def changed_names(found: Changes) -> set[str]:
@@ -137,16 +141,20 @@ def link(*objects: bytes, options: tuple[str, ...] = ("-r",)) -> bytes:
 def disassembly(obj: bytes | ObjectFile, function: str) -> list[str]:
     """objdump's instructions and relocations of one function, without addresses.
 
-    What a relocation refers to is left out where the file that it stands in decides it: sections and their offsets.
+    A variable's section counts as the variable; where other sections are referred to, the offset depends on what else
+    is in them, and is left out.
     """
     data = obj if isinstance(obj, bytes) else writer.write(obj)
     text = tool("objdump", "-dr", "--no-show-raw-insn", f"--disassemble={function}", data=data)
     body = text.split(f"<{function}>:\n", 1)[1].split("\n\n", 1)[0]
     lines = []
     for line in body.splitlines():
-        instruction = re.sub(r"^\s*[0-9a-f]+:\s*", "", line)
-        instruction = re.sub(r"\b[0-9a-f]+ <", "<", instruction)
-        lines.append(re.sub(r"(R_X86_64_\w+)\s+\.\S+", r"\1 SECTION", instruction))
+        plain = re.sub(r"\b[0-9a-f]+ <", "<", re.sub(r"^\s*[0-9a-f]+:\s*", "", line))
+        plain = re.sub(r"<\S+>", "<>", re.sub(r"R_X86_64_P(C|LT)32", "R_X86_64_PC32", plain))
+        plain = re.sub(r"(R_X86_64_\w+)\s+\.\S*(str|cst)\d\S*", r"\1 LITERAL", plain)
+        plain = re.sub(r"\.text\.unlikely\.(\w+)", r"\1.cold", plain)
+        plain = re.sub(r"(R_X86_64_\w+)\s+(?:kernel_|\.(?:text|data|bss|rodata)\.)?", r"\1 ", plain)
+        lines.append(re.sub(r"(R_X86_64_\w+) \.\S+", r"\1 SECTION", plain))
     return lines
 
 

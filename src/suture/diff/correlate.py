@@ -151,9 +151,9 @@ def _numbered_variables(view: View) -> dict[str, list[Unit]]:
 
 
 def _users(view: View, known: Mapping[Unit, Unit]) -> dict[Unit, set[Unit]]:
-    """Which of the units that are paired already use each unit, themselves or through others that are not.
+    """Which of the units that are paired already use each unit, themselves or through data that is not paired.
 
-    :param known: unit of this object -> how to call it in the answer.  A ``.cold`` part is its function.
+    :param known: unit of this object -> how to call it in the answer.
     """
     referrers: dict[Unit, set[Unit]] = defaultdict(set)
     for unit in view.units:
@@ -169,12 +169,14 @@ def _users(view: View, known: Mapping[Unit, Unit]) -> dict[Unit, set[Unit]]:
                 seen.add(user)
                 if user in known:
                     users[unit].add(known[user])
-                else:
+                elif not user.is_function:
                     todo.append(user)
     return users
 
 
 def _whole(view: View, unit: Unit) -> Unit:
-    """The function that a ``.cold`` part belongs to."""
-    owner = view.by_name.get(parent(unit.name), ()) if is_cold(unit.name) else ()
-    return owner[0] if len(owner) == 1 else unit
+    """The function that the compiler split off a ``.cold`` or ``.part`` from."""
+    if not unit.is_function:
+        return unit
+    owners = (view.by_name.get(name, ()) for name in (parent(unit.name), base(unit.name)))
+    return next((owner[0] for owner in owners if len(owner) == 1 and owner[0] != unit), unit)

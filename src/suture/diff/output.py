@@ -9,7 +9,6 @@ from suture.elf.object import (
     SHF_MERGE,
     SHF_STRINGS,
     SHN_UNDEF,
-    SHT_NOBITS,
     STB_LOCAL,
     STT_SECTION,
     ObjectFile,
@@ -96,10 +95,7 @@ class Builder:
     def finish(self, name: str) -> ObjectFile:
         sections = (
             Section("", 0, 0, b"", 0),
-            *(
-                Section(s.name, s.type, s.flags, b"" if s.type == SHT_NOBITS else bytes(s.data), s.size, s.align, s.entsize)
-                for s in self._sections
-            ),
+            *(Section(s.name, s.type, s.flags, bytes(s.data), s.size, s.align, s.entsize) for s in self._sections),
         )
         relocations = {
             index: tuple(sorted(section.relocations, key=lambda r: r.offset))

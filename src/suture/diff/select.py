@@ -274,7 +274,7 @@ class _Selection:
         if unit.is_function:
             stays_inside = is_place or copy.special is not None or reference.is_branch or unit not in self._replaced
             # What leads into the middle of a function means a label in it, not its address.
-            if unit in self._copied and (stays_inside or offset or self._holds(copy, unit)):
+            if unit in self._copied and (stays_inside or offset):
                 return self._copied[unit]
             if original is None:
                 return self._copy_function(unit)
@@ -289,10 +289,6 @@ class _Selection:
             where = f"{self._view.obj.name}: {unit.name}"
             raise Refusal(INIT_REFERENCED, where, f"is in {self._view.section(unit).name}")
         return self._reach(copy, reference, self._resolver.defined(original))
-
-    def _holds(self, copy: _Copy, unit: Unit) -> bool:
-        """The copied range is part of `unit` itself: a label in it, not its address, is meant."""
-        return copy.section == unit.section and unit.start <= copy.start < unit.end
 
     def _anonymous(self, copy: _Copy, target: ToAnonymous) -> tuple[int, int]:
         view = self._view
