@@ -106,7 +106,7 @@ def build(
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
     :raises Refusal: many; each says what and why
     """
-    module_name = kbuild.check_name(name or f"livepatch_{_plain(patches[0].stem)}")
+    module_name = kbuild.check_name(f"livepatch_{_plain(patches[0].stem)}" if name is None else name)
     path = output or Path(f"{module_name}.ko")
     source = diff.read(patches, strip)
     if not config.read(target.config).enabled("LIVEPATCH"):

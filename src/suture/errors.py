@@ -306,11 +306,6 @@ FILE_NOT_BUILT = Kind(
     "The target holds no code from this file, so there is nothing that a live patch could replace.",
     "Leave the file out of the patch, or choose a target whose configuration builds it.",
 )
-FILE_NOT_COMPILED_ALONE = Kind(
-    "file-not-compiled-alone",
-    "The file is not code of the running kernel proper but of something made with it (a boot stub, a vDSO, a tool).",
-    "Leave the file out of the patch: that code cannot be live patched.",
-)
 SHARED_OBJECT = Kind(
     "shared-object",
     "The file is linked into more than one module, and a live patch names one object for each function.",
