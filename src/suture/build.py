@@ -106,7 +106,7 @@ def build(
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
     :raises Refusal: many; each says what and why
     """
-    module_name = kbuild.check_name(f"livepatch_{_plain(patches[0].stem)}" if name is None else name)
+    module_name = kbuild.check_name(_default_name(patches[0]) if name is None else name)
     path = output or Path(f"{module_name}.ko")
     source = diff.read(patches, strip)
     if not config.read(target.config).enabled("LIVEPATCH"):
@@ -193,6 +193,7 @@ def _assemble(name: str, replace: bool, cuts: Sequence[_Cut]) -> tuple[LivePatch
     return LivePatch(name, patched, replace), objects
 
 
-def _plain(stem: str) -> str:
-    """A patch file's name as part of a module name."""
-    return re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "patch"
+def _default_name(patch: Path) -> str:
+    """``livepatch_`` and the patch file's name, cut to what the kernel takes: git's names alone can be longer."""
+    plain = re.sub(r"\W+", "_", patch.stem, flags=re.ASCII).strip("_") or "patch"
+    return f"livepatch_{plain}"[: kbuild.NAME_LENGTH]

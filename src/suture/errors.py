@@ -151,6 +151,12 @@ INIT_FUNCTION_CHANGED = Kind(
     "It ran once, at boot or when its module was loaded, and its memory is gone; no live patch can reach it.",
     "Leave that part out. If the change needs new state, set it up in a pre-patch callback.",
 )
+EXIT_FUNCTION_CHANGED = Kind(
+    "exit-function-changed",
+    "What is marked __exit runs once, when its module is unloaded, and is never traced (include/linux/init.h), so the "
+    "kernel cannot redirect it.",
+    "Leave that part out, or make the change in a function that the exit function calls.",
+)
 FUNCTION_NOT_TRACEABLE = Kind(
     "function-not-traceable",
     "Live patching redirects a function through the fentry call at its start, and this function has none.",

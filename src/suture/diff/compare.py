@@ -34,6 +34,7 @@ from suture.elf.object import SHF_WRITE, SHT_NOBITS, Section
 from suture.elf.relocations.x86_64 import TYPES
 from suture.errors import (
     DATA_CHANGED,
+    EXIT_FUNCTION_CHANGED,
     FUNCTION_NOT_TRACEABLE,
     INIT_FUNCTION_CHANGED,
     NO_CODE_CHANGE,
@@ -74,8 +75,8 @@ class Changes:
 def compare(original: Side, patched: Side) -> Changes:
     """Find what changed between two objects.
 
-    :raises Refusal: ``init-function-changed``, ``function-not-traceable``, ``data-changed``, ``section-changed``,
-        ``ambiguous-local``; ``no-code-change`` where nothing changed
+    :raises Refusal: ``init-function-changed``, ``exit-function-changed``, ``function-not-traceable``,
+        ``data-changed``, ``section-changed``, ``ambiguous-local``; ``no-code-change`` where nothing changed
     """
     correlation = correlate(original.view, patched.view)
     comparison = Comparison(original, patched, correlation)
@@ -135,12 +136,12 @@ def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
     section = view.obj.sections[target.section]
     if section.name != ALTINSTR_AUX:
         return 0, section.size
-    starts = sorted(aux_starts(view, target.section))
+    starts = sorted(referred(view, target.section))
     following = [start for start in starts if start > target.offset]
     return target.offset, following[0] if following else section.size
 
 
-def aux_starts(view: View, section: int) -> set[int]:
+def referred(view: View, section: int) -> set[int]:
     """The offsets in `section` that code refers to."""
     return {
         reference.target.offset
@@ -355,9 +356,10 @@ def _is_watched(section: Section) -> bool:
 
 
 def _refuse_unreachable(original: Side, patched: Side, before: Unit, after: Unit) -> None:
-    section = original.view.section(before)
-    if _is_once_only(section) or _is_once_only(patched.view.section(after)):
-        raise Refusal(INIT_FUNCTION_CHANGED, patched.view.obj.name, f"{after.name}() is in {section.name}")
+    for section in (original.view.section(before), patched.view.section(after)):
+        if _is_once_only(section):
+            kind = EXIT_FUNCTION_CHANGED if section.name.startswith(".exit.") else INIT_FUNCTION_CHANGED
+            raise Refusal(kind, patched.view.obj.name, f"{after.name}() is in {section.name}")
     hooks = ("__mcount_loc", "__patchable_function_entries")
     entries = original.entries.within(before.section, before.start, before.end)
     if not any(entry.special.name in hooks for entry in entries):

@@ -16,8 +16,10 @@ from suture.host.paths import cache
 from suture.workspace.kbuild import build_external
 from suture.workspace.prepare import Workspace
 
-# MODULE_NAME_LEN is 64 - sizeof(unsigned long) (include/linux/moduleparam.h), with the terminator.
-_NAME = re.compile(r"^[a-z0-9][a-z0-9_]{0,54}$", re.IGNORECASE)
+NAME_LENGTH = 55
+"""MODULE_NAME_LEN is 64 - sizeof(unsigned long) (include/linux/moduleparam.h), with the terminator."""
+
+_NAME = re.compile(rf"[a-z0-9][a-z0-9_]{{0,{NAME_LENGTH - 1}}}", re.IGNORECASE)
 
 
 def check_name(name: str) -> str:
@@ -26,7 +28,7 @@ def check_name(name: str) -> str:
     :raises Refusal: ``name-unusable``
     """
     written = name.replace("-", "_")
-    if not _NAME.match(written):
+    if not _NAME.fullmatch(written):
         raise Refusal(NAME_UNUSABLE, "--name", f"{name!r}")
     return written
 

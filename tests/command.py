@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture`` as a user's shell runs it, in a place where everything that it writes and leaves behind can be seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.cli.output import printable
+from suture.errors import INTERNAL_ERROR, Kind, Refusal
+from suture.host.paths import cache
+from suture.kernel.release import Target
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory to work in, a temporary directory, and a cache that shares kernels and workspaces with other runs.
+
+    :ivar target: the kernel of the runs.
+    :ivar directory: the working directory.
+    :ivar temporary: ``TMPDIR``; also what the environment of every process of the runs has in it.
+    :ivar base: ``XDG_CACHE_HOME``.
+    """
+
+    target: Target
+    directory: Path
+    temporary: Path
+    base: Path
+
+    @classmethod
+    def make(cls, root: Path, target: Target) -> Place:
+        place = cls(target, root / "work", root / "tmp", root / "xdg")
+        for directory in (place.directory, place.temporary, place.cache / "link"):
+            directory.mkdir(parents=True)
+        for shared in ("kernels", "workspaces"):
+            (place.cache / shared).symlink_to(cache() / shared)
+        return place
+
+    @property
+    def cache(self) -> Path:
+        return self.base / "suture"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {"XDG_CACHE_HOME": str(self.base), "TMPDIR": str(self.temporary), "PYTHONPATH": str(SOURCE)}
+        return {**os.environ, **ours}
+
+    def patch(self, text: str | bytes, name: str = "my.patch") -> Path:
+        path = self.directory / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def run(self, *words: str | Path, prefix: Sequence[str | Path] = ()) -> subprocess.CompletedProcess[str]:
+        """:param prefix: a program that runs the command line, such as ``setpriv``."""
+        return subprocess.run(
+            [*prefix, *command(*words)],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        """The run as a process of which stderr can be read while it is under way."""
+        return subprocess.Popen(
+            ["env", "--default-signal", *command(*words)],  # whoever runs the tests may have one ignored
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def build(self, *words: str | Path) -> tuple[str | Path, ...]:
+        """The words of ``suture build`` for the target."""
+        return ("build", *words, "--kernel", self.target.release)
+
+    def refused(self, *words: str | Path, prefix: Sequence[str | Path] = ()) -> Refusal:
+        """Run twice, for programs and for people, and check all that is true of every refusal."""
+        before = self.contents()
+        document, plain = self.run(*words, "--json", prefix=prefix), self.run(*words, prefix=prefix)
+        assert (document.returncode, plain.returncode) == (1, 1), plain.stderr
+        refusal = read(document.stdout)
+        assert plain.stdout == ""
+        assert plain.stderr.endswith(printable(str(refusal)).expandtabs() + "\n")
+        assert "Traceback" not in plain.stderr + document.stderr
+        assert "error[" not in document.stderr
+        assert refusal.code != INTERNAL_ERROR.code
+        assert all((refusal.where, refusal.found, refusal.why, refusal.remedy))
+        assert self.contents() == before, "something was written"
+        return refusal
+
+    def contents(self) -> dict[str, int]:
+        """Every file that a run may have written here, and when it was last changed; what is shared is left out."""
+        roots = (self.directory, self.temporary, self.cache)
+        paths = [path for root in roots for path in root.rglob("*")]
+        return {str(path): 0 if path.is_dir() else path.lstat().st_mtime_ns for path in paths}
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "suture", *map(str, words)]
+
+
+def read(stdout: str) -> Refusal:
+    """The one document that a refused command prints with ``--json``."""
+    document = json.loads(stdout)
+    assert list(document) == ["error"]
+    error = document["error"]
+    return Refusal(
+        Kind(error["code"], error["why"], error["remedy"]), error["where"], error["found"], evidence=error["evidence"]
+    )
