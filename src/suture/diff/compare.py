@@ -136,21 +136,7 @@ def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
     section = view.obj.sections[target.section]
     if section.name != ALTINSTR_AUX:
         return 0, section.size
-    starts = sorted(referred(view, target.section))
-    following = [start for start in starts if start > target.offset]
-    return target.offset, following[0] if following else section.size
-
-
-def referred(view: View, section: int) -> set[int]:
-    """The offsets in `section` that code refers to."""
-    return {
-        reference.target.offset
-        for index, holder in enumerate(view.obj.sections)
-        if holder.is_code and index != section and view.obj.relocations.get(index)
-        for unit in view.units_in(index)
-        for reference in view.references(unit)
-        if isinstance(reference.target, ToAnonymous) and reference.target.section == section
-    }
+    return target.offset, view.following(target)
 
 
 class Comparison:

@@ -178,6 +178,21 @@ class View:
         # A unit without size may stand inside another.
         return next((unit for unit in reversed(units[: position + 1]) if offset < unit.end), None)
 
+    @cached_property
+    def _anonymous(self) -> dict[int, set[int]]:
+        """The offsets that code refers to in sections where no symbol names them."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for unit in self.units:
+            for reference in self.references(unit) if self.section(unit).is_code else ():
+                if isinstance(reference.target, ToAnonymous):
+                    found[reference.target.section].add(reference.target.offset)
+        return found
+
+    def following(self, target: ToAnonymous) -> int:
+        """The next offset in the same section that code refers to, or the section's end."""
+        after = (offset for offset in self._anonymous[target.section] if offset > target.offset)
+        return min(after, default=self.obj.sections[target.section].size)
+
     def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
         """The relocations of ``[start, end)`` of a section, by offset."""
         all_of_it = self.obj.relocations.get(section, ())

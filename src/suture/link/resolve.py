@@ -63,7 +63,7 @@ class KernelResolver:
             return Linked(name)
         own = self._addresses.shipped
         export = self._symvers.get(name)
-        if own.objname != VMLINUX and own.addresses(name):
+        if own.objname != VMLINUX and own.global_addresses(name):
             return self._only(own, name, self._addresses.of_undefined(name))
         if export is not None and export.module != VMLINUX:
             return self._only(self._module(export.module), name, None)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from suture.diff.compare import cold_part, masked
 from suture.diff.locals import base
-from suture.diff.view import Reference, ToLiteral, ToUndefined, ToUnit, Unit, View
+from suture.diff.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.elf.relocations.x86_64 import TYPES, field_value
 from suture.verify import lockstep
 from suture.verify.shipped import Shipped
@@ -67,7 +67,7 @@ def _match(
     if theirs is None:
         return Mismatch(0, f"{shipped.objname} holds no code at {address:#x}")
     references = list(view.references(unit))
-    if masked(ours, references) == masked(theirs, references):
+    if len(ours) == len(theirs) and masked(ours, references) == masked(theirs, references):
         found = {reference.offset: _address(reference, theirs, address) for reference in references}
     else:
         result = lockstep.compare(ours, theirs, address, {r.offset: TYPES[r.type].size for r in references})
@@ -114,11 +114,26 @@ def _wrong_target(
             return _note(shipped, undefined, name, name, (found - offset) % 2**64)
         case ToUnit(unit, offset):
             return _note(shipped, units, unit, unit.name, (found - offset) % 2**64)
-        case ToLiteral(section, content, offset) if view.obj.sections[section].is_strings:
+        case ToLiteral(_, content, offset):
             theirs = shipped.read(found - offset, len(content))
             if theirs != content:
                 return f"refers to {_text(content)} here and to {_text(theirs or b'')} in {shipped.objname}"
+        case ToAnonymous() as target if view.obj.sections[target.section].name.startswith(".rodata"):
+            if not _same_constant(view, target, shipped, found):
+                place = f"{view.obj.sections[target.section].name}+{target.offset:#x}"
+                return f"refers to other constants in {shipped.objname} than to {place} here"
     return None
+
+
+def _same_constant(view: View, target: ToAnonymous, shipped: Shipped, address: int) -> bool:
+    """Compare an unnamed constant up to the next one; zeros at its end may be the room between the two."""
+    data = view.obj.sections[target.section].data
+    end = view.following(target)
+    references = list(view.references_in(target.section, target.offset, end))
+    ours = masked(data[target.offset : end], references)
+    size = len(ours.rstrip(b"\0"))
+    theirs = shipped.read(address, size)
+    return theirs is not None and masked(theirs, references)[:size] == ours[:size]
 
 
 def _note(shipped: Shipped, known: dict[T, int], key: T, name: str, address: int) -> str | None:

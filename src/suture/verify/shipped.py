@@ -14,7 +14,7 @@ from typing import Protocol
 
 from suture.elf.object import SHT_NOBITS, STB_LOCAL, STT_FILE, STT_SECTION, ObjectFile
 from suture.elf.relocations.x86_64 import TYPES, apply
-from suture.errors import SYMBOL_UNSUPPORTED, Refusal
+from suture.errors import RELOCATION_UNSUPPORTED, Refusal
 from suture.kernel.image import Image
 from suture.kernel.kallsyms import Kallsyms
 from suture.model import VMLINUX
@@ -30,7 +30,7 @@ class Shipped(Protocol):
     def objname(self) -> str: ...
 
     def read(self, address: int, size: int) -> bytes | None:
-        """The linked bytes; None where nothing is held (bss, a symbol of another object)."""
+        """The linked bytes, fewer where a section ends; None where nothing is held (bss, another object's symbol)."""
 
     def addresses(self, name: str) -> Sequence[int]:
         """Where symbols of that name are, in the order in which the kernel counts `sympos`."""
@@ -93,7 +93,7 @@ class ShippedModule:
 
     def read(self, address: int, size: int) -> bytes | None:
         for start, data in self.sections:
-            if start <= address and address + size <= start + len(data):
+            if start <= address < start + len(data):
                 return data[address - start : address - start + size]
         return None
 
@@ -158,6 +158,6 @@ def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> byt
     data = bytearray(section.data)
     for relocation in module.relocations.get(index, ()):
         if relocation.type not in TYPES:
-            raise Refusal(SYMBOL_UNSUPPORTED, f"{module.name}: {section.name}", f"relocation type {relocation.type}")
+            raise Refusal(RELOCATION_UNSUPPORTED, f"{module.name}: {section.name}", f"has type {relocation.type}")
         apply(relocation, data, base + relocation.offset, places[relocation.symbol])
     return bytes(data)
