@@ -7,16 +7,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from suture.cli.output import printable
 from suture.errors import INTERNAL_ERROR, Kind, Refusal
+from suture.host.files import TEMPORARY
 from suture.host.paths import cache
+from suture.kernel.archive.store import FORMAT, MANIFEST, PARTS
 from suture.kernel.release import Target
+from suture.workspace.overlay import Shadow
+from suture.workspace.prepare import Workspace
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+UNFINISHED = ("*/unfinished", f"*/{TEMPORARY}*", f"*/objects/*/{TEMPORARY}*")
+"""In the directory of all workspaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,35 @@ class Place:
         for shared in ("kernels", "workspaces"):
             (place.cache / shared).symlink_to(cache() / shared)
         return place
+
+    def with_parts(self, **parts: Path) -> None:
+        """Let these stand in the cache as what was fetched for the target, in place of its own."""
+        kernel = self._own("kernels") / self.target.release / self.target.version
+        kernel.mkdir(parents=True)
+        paths = {name: parts.get(name, getattr(self.target, name)) for name in PARTS}
+        sizes = {name: path.stat().st_size if path.is_file() else None for name, path in paths.items()}
+        listed = {name: {"path": str(paths[name]), "size": sizes[name]} for name in PARTS}
+        manifest = {"format": FORMAT, "release": self.target.release, "version": self.target.version, "parts": listed}
+        (kernel / MANIFEST).write_text(json.dumps(manifest))
+
+    def with_workspace(self, workspace: Workspace, source: Mapping[str, bytes], options: str = "") -> Path:
+        """Let the workspace have other contents of source files, or compile with further options; returns its tree."""
+        ready = self._own("workspaces") / workspace.name / "ready"
+        tree = ready / "tree"
+        tree.mkdir(parents=True)
+        Shadow(tree, workspace.tree, source)
+        for name in ("includes", "includes-of-c"):
+            (ready / name).symlink_to(workspace.tree.parent / name)
+        environment = {**workspace.environment}
+        environment["KBUILD_CFLAGS"] += f" {options}"
+        (ready / "environment").write_text(json.dumps(environment))
+        return tree
+
+    def _own(self, name: str) -> Path:
+        """A part of the cache that is no longer shared."""
+        (self.cache / name).unlink()
+        (self.cache / name).mkdir()
+        return self.cache / name
 
     @property
     def cache(self) -> Path:
@@ -101,9 +137,11 @@ class Place:
         return refusal
 
     def contents(self) -> dict[str, int]:
-        """Every file that a run may have written here, and when it was last changed; what is shared is left out."""
+        """What a run may have written here, and when it was last changed; of a workspace only what is unfinished."""
         roots = (self.directory, self.temporary, self.cache)
-        paths = [path for root in roots for path in root.rglob("*")]
+        kept = self.cache / "workspaces"
+        paths = [path for root in roots for path in root.rglob("*") if kept not in path.parents]
+        paths += [path for pattern in UNFINISHED for path in kept.glob(pattern)]
         return {str(path): 0 if path.is_dir() else path.lstat().st_mtime_ns for path in paths}
 
 

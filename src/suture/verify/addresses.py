@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cached_property
 
-from suture.diff.compare import ONCE_ONLY
 from suture.diff.locals import base, is_cold, is_numbered
 from suture.diff.view import ToUnit, Unit, View
 from suture.elf.object import STB_WEAK
@@ -123,8 +122,7 @@ class Addresses:
     def _users(self) -> dict[Unit, list[Unit]]:
         users: dict[Unit, list[Unit]] = defaultdict(list)
         for function in self.view.units:
-            section = self.view.section(function)
-            if not function.is_function or is_cold(function.name) or section.name.startswith(ONCE_ONLY):
+            if not function.is_function or is_cold(function.name):
                 continue
             for reference in self.view.references(function):
                 if isinstance(reference.target, ToUnit) and function not in users[reference.target.unit]:

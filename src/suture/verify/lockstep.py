@@ -61,6 +61,12 @@ def compare(ours: bytes, theirs: bytes, address: int, fields: Mapping[int, int])
     return found
 
 
+def pair_at(ours: bytes, theirs: bytes, address: int, offset: int) -> tuple[str, str]:
+    """The instruction that holds `offset` of our code, and theirs in its place, where `compare` found no difference."""
+    both = zip(Decoder(64, ours), Decoder(64, theirs, ip=address), strict=False)
+    return next((_text(a, ours, 0), _text(b, theirs, address)) for a, b in both if offset < a.next_ip)
+
+
 def _same(
     a: Instruction,
     b: Instruction,

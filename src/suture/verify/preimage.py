@@ -75,14 +75,19 @@ def _match(
             return Mismatch(
                 result.offset,
                 f"differs from the shipped kernel at {unit.name}()+{result.offset:#x}",
-                (f"compiled here: {result.ours}", f"shipped:       {result.theirs}"),
+                _both(result.ours, result.theirs),
             )
         found = {r.offset: _found(r, result[r.offset], theirs, address) for r in references}
     for reference in references:
         wrong = _wrong_target(view, shipped, reference, found[reference.offset], units, undefined)
         if wrong is not None:
-            return Mismatch(reference.offset, f"{unit.name}()+{reference.offset:#x} {wrong}")
+            instructions = lockstep.pair_at(ours, theirs, address, reference.offset)
+            return Mismatch(reference.offset, f"{unit.name}()+{reference.offset:#x} {wrong}", _both(*instructions))
     return None
+
+
+def _both(ours: str, theirs: str) -> tuple[str, str]:
+    return f"compiled here: {ours}", f"shipped:       {theirs}"
 
 
 def _address(reference: Reference, theirs: bytes, place: int) -> int:
