@@ -137,7 +137,7 @@ def test_a_symbol_outside_its_section_is_refused() -> None:
     assert "outside its section" in refused.value.found
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 def test_changed_bytes_end_in_a_refusal_or_do_no_harm(edits: list[tuple[int, int]]) -> None:
     data = bytearray(PATCHED[: len(GOOD)].ljust(len(GOOD), b"\0"))

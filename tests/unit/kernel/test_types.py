@@ -91,7 +91,7 @@ def test_a_type_of_unknown_kind_is_refused(made: Path) -> None:
     assert refused.value.code == "types-malformed"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
 def test_changed_bytes_end_in_a_refusal_or_do_no_harm(made: Path, edits: list[tuple[int, int]]) -> None:
     btf = bytearray((made / "types.btf").read_bytes())

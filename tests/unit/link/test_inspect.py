@@ -108,7 +108,7 @@ def test_a_module_that_is_no_live_patch_is_refused(source: str) -> None:
 GOOD = link(compile_c(glue(MANY), sections=False))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 def test_changed_bytes_end_in_a_refusal_or_do_no_harm(edits: list[tuple[int, int]]) -> None:
     data = bytearray(GOOD)

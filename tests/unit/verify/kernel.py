@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from suture.diff.view import Unit, View
@@ -26,18 +27,21 @@ const char linux_banner[] = "Linux version 6.1.0-toy (a@b) (gcc) #1 SMP";
 LAYOUT = ("-Ttext=0xffffffff81000000", "-e0", "--no-relax", "-z", "max-page-size=4096", "-z", "noexecstack")
 
 
+@cache
 def vmlinux(*sources: str, options: tuple[str, ...] = ()) -> bytes:
     """An executable with its symbols."""
     objects = [compile_c(source, *options, sections=False) for source in (*sources, STUBS)]
     return link(*objects, options=LAYOUT)
 
 
+@cache
 def symbols(linked: bytes) -> Kallsyms:
     """As nm reads them, in the order of /proc/kallsyms."""
     lines = (line.split() for line in tool("nm", "-n", data=linked).splitlines())
     return Kallsyms([KernelSymbol(int(line[0], 16), line[1], line[2], VMLINUX) for line in lines if len(line) == 3])
 
 
+@cache
 def shipped(*sources: str, options: tuple[str, ...] = ()) -> ShippedImage:
     linked = vmlinux(*sources, options=options)
     with tempfile.TemporaryDirectory() as made:
@@ -46,6 +50,7 @@ def shipped(*sources: str, options: tuple[str, ...] = ()) -> ShippedImage:
         return ShippedImage(image.read(path), symbols(linked))
 
 
+@cache
 def shipped_module(*sources: str) -> ShippedModule:
     return lay_out(read(link(*(compile_c(source, sections=False) for source in sources)), "mod.ko"), "mod")
 
