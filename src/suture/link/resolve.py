@@ -20,9 +20,17 @@ from suture.verify.shipped import Shipped
 
 
 def sympos(shipped: Shipped, name: str, address: int) -> int:
-    """``old_sympos``: 0 where the name is unique in the object, else its 1-based position (struct klp_func)."""
+    """``old_sympos``: 0 where the name is unique in the object, else its 1-based position (struct klp_func).
+
+    :raises Refusal: ``symbol-ambiguous`` where it changes: while a module is being loaded its init symbols count, later
+        they do not (kernel/module/kallsyms.c: layout_symtab())
+    """
     places = shipped.addresses(name)
-    return 0 if len(places) == 1 else places.index(address) + 1
+    if len(places) == 1:
+        return 0
+    if shipped.objname != VMLINUX and any(shipped.is_discarded(place) for place in places):
+        raise Refusal(SYMBOL_AMBIGUOUS, f"{shipped.objname}: {name}", "one of its namesakes is freed after init")
+    return places.index(address) + 1
 
 
 class KernelResolver:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from suture.errors import Refusal
+from suture.link.resolve import sympos
 from suture.verify.shipped import ShippedModule, lay_out
 from tests.unit.objects import assemble, compile_c, link, read, tool
 
@@ -102,3 +103,16 @@ def test_a_relocation_that_the_loader_does_not_know_is_refused() -> None:
     with pytest.raises(Refusal) as refused:
         lay_out(read(assemble(".text\nmovq outside@GOTPCREL(%rip), %rax\n"), "mod.ko"), "mod")
     assert refused.value.code == "relocation-unsupported"
+
+
+def test_a_name_that_loses_a_namesake_after_init_has_no_sympos() -> None:
+    core = compile_c("static int same(void) { return 1; } int (*volatile a)(void) = same;", sections=False)
+    init = compile_c(
+        '__attribute__((section(".init.text"))) static int same(void) { return 2; } int (*volatile b)(void) = same;',
+        sections=False,
+    )
+    module = lay_out(read(link(core, init), "mod.ko"), "mod")
+    places = module.addresses("same")
+    assert len(places) == 2
+    with pytest.raises(Refusal, match="symbol-ambiguous"):
+        sympos(module, "same", places[0])
