@@ -84,8 +84,8 @@ def types() -> Outcome:
     return _all_succeed([["mypy", "--strict", *directories]])
 
 
-def tests(name: str) -> Callable[[], Outcome]:
-    """The level of ``tests/NAME``."""
+def tests(name: str, *options: str) -> Callable[[], Outcome]:
+    """The level of ``tests/NAME``, with further options for pytest."""
 
     def run() -> Outcome:
         report = TOP / "build" / f"{name}.xml"
@@ -94,7 +94,7 @@ def tests(name: str) -> Callable[[], Outcome]:
         directory = TOP / "tests" / name
         if not directory.is_dir():
             return Outcome(ok=True)
-        status = _run(["pytest", "-q", "-ra", "--durations=5", f"--junitxml={report}", str(directory)])
+        status = _run(["pytest", "-q", "-ra", "--durations=5", f"--junitxml={report}", *options, str(directory)])
         return counted(status, report)
 
     return run
@@ -131,7 +131,10 @@ def _run(command: Sequence[str]) -> int:
 LEVELS = (
     Level("lint", lint, counts=False),
     Level("types", types, counts=False),
-    *(Level(name, tests(name), counts=True) for name in ("unit", "build", "lab")),
+    # Unit tests share nothing, so they run side by side; the others share a target, a cache and guests.
+    Level("unit", tests("unit", "--numprocesses=auto"), counts=True),
+    Level("build", tests("build"), counts=True),
+    Level("lab", tests("lab"), counts=True),
 )
 
 
