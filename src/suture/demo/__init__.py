@@ -16,6 +16,7 @@ from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.files import write_atomic
 from suture.host.paths import cache
 from suture.kernel import archive
+from suture.kernel.archive import Offer
 from suture.kernel.release import Target
 from suture.lab.livepatch import TestReport, try_out
 
@@ -61,12 +62,19 @@ def a_target() -> Target:
     here = [target for target in archive.fetched() if _is_wanted(target.release)]
     if here:
         return here[0]
-    offered = [offer.release for offer in archive.offers() if _is_wanted(offer.release)]
-    if not offered:
-        raise Refusal(KERNEL_NOT_OFFERED, "apt", f"no kernel {SERIES}*{FLAVOUR} is offered with headers and source")
-    return archive.fetch(offered[0])
+    return archive.fetch(newest_offer().release)
+
+
+def newest_offer() -> Offer:
+    """The newest stock 6.1 kernel that the archives offer.
+
+    :raises Refusal: ``kernel-not-offered``
+    """
+    for offer in archive.offers():
+        if _is_wanted(offer.release):
+            return offer
+    raise Refusal(KERNEL_NOT_OFFERED, "apt", f"no kernel {SERIES}*{FLAVOUR} is offered with headers and source")
 
 
 def _is_wanted(release: str) -> bool:
     return release.startswith(SERIES) and release.endswith(FLAVOUR) and "cloud" not in release
-

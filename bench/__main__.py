@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``python -m bench``
+
+1. The packages of a stock kernel are brought into a cache of the bench's own; nothing is downloaded afterwards.
+2. Cold: everything but the packages is removed, and the demonstration's patch is built.
+3. So many rounds of: a build of a patch never seen, with no compiled object kept; the same again; the bare compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import machine
+from bench.floor import bare_compiler
+from bench.measure import Failed, Run, suture
+from bench.report import Measured, Report
+from suture.cli import output
+from suture.cli.progress import for_stderr
+from suture.demo import newest_offer, patch_text
+from suture.errors import Refusal
+from suture.host.files import locked
+from suture.host.paths import cache
+from suture.host.progress import reporter, step
+from suture.kernel import archive
+from suture.kernel.archive import Offer, apt
+from suture.workspace.prepare import prepare
+
+ROUNDS = 5
+COLD, WARM, AGAIN = 60.0, 8.0, 3.0
+"""Seconds that each may take at most, on two cores."""
+
+
+def main() -> int:
+    arguments = _arguments()
+    output.json_wanted.set(arguments.json)
+    reporter.set(for_stderr())
+    base = cache().with_name("suture-bench")
+    try:
+        offer = archive.survey().offer(arguments.kernel) if arguments.kernel else newest_offer()
+        with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="suture-bench-") as scratch:
+            _bring_packages(offer, base)
+            report = _measure(offer.release, Path(scratch), quick=arguments.quick)
+    except Refusal as refusal:
+        output.refuse(refusal)
+        return 1
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    output.emit(report.document(), report.for_people)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Time Suture's main job on this machine.")
+    parser.add_argument("--kernel", metavar="RELEASE", help="a 6.1 kernel; by default the newest that is offered")
+    parser.add_argument("--quick", action="store_true", help="leave out the cold run; use the tree of an earlier one")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    return parser.parse_args()
+
+
+def _bring_packages(offer: Offer, base: Path) -> None:
+    """Take the packages that the user's cache has, download the others, and make `base` our cache."""
+    have, wanted = cache() / "packages", base / "suture" / "packages"
+    wanted.mkdir(parents=True, exist_ok=True)
+    for package in offer.packages:
+        source, linked = have / package.file_name, wanted / package.file_name
+        if source.exists() and not linked.exists():
+            os.link(source, linked)
+    os.environ["XDG_CACHE_HOME"] = str(base)
+    apt.download(offer.packages, wanted)
+
+
+def _measure(release: str, scratch: Path, *, quick: bool) -> Report:
+    described = machine.describe()
+    if not quick:
+        with step("Removing what earlier runs prepared"):
+            for name in ("kernels", "workspaces"):
+                shutil.rmtree(cache() / name, ignore_errors=True)
+            os.sync()  # so that writing it out is no part of the cold run
+    with step("Cold" if not quick else "Preparing, if need be"):
+        cold = _cold(release, scratch)
+    warm, again, floor = [], [], []
+    for number, patch in enumerate(_patches(scratch), 1):
+        with step(f"Round {number} of {ROUNDS}"):
+            _forget_objects()
+            warm.append(_build(release, patch, scratch))
+            again.append(_build(release, patch, scratch))
+            floor.append(bare_compiler(prepare(archive.find(release)), patch))
+    measured = [
+        Measured("warm", "tree prepared, patch never seen, nothing compiled", tuple(warm), WARM),
+        Measured("again", "the same patch", tuple(again), AGAIN),
+    ]
+    if not quick:
+        measured.insert(0, Measured("cold", "packages downloaded, nothing unpacked", (cold,), COLD))
+    floor_measured = Measured("floor", "the bare compiler, original and patched", tuple(floor))
+    return Report(described, release, tuple(measured), floor_measured)
+
+
+def _cold(release: str, scratch: Path) -> Run:
+    patch = scratch / "meminfo.patch"
+    patch.write_text(patch_text())
+    return suture(["kernel", "fetch", release], scratch / "record").then(_build(release, patch, scratch))
+
+
+def _build(release: str, patch: Path, scratch: Path) -> Run:
+    return suture(["build", patch, "--kernel", release, "-o", scratch / "out.ko"], scratch / "record")
+
+
+def _patches(scratch: Path) -> Iterator[Path]:
+    """Patches that nobody has built: the demonstration's, with a string of the same length of their own."""
+    for number in range(ROUNDS):
+        patch = scratch / f"round{number}.patch"
+        patch.write_text(patch_text().replace("VMALLOCCHUNK", f"BENCH{os.getpid() % 10**6:06d}{number}"))
+        yield patch
+
+
+def _forget_objects() -> None:
+    for kept in (cache() / "workspaces").glob("*/objects"):
+        shutil.rmtree(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
