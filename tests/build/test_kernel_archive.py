@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 import pytest
@@ -204,7 +205,10 @@ def test_a_normal_user_can_download(target: Target, tmp_path: Path) -> None:
                 os.chdir("/")
                 apt.download(packages, directory)
                 status = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
+                sys.stderr.flush()
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
         assert [apt.is_complete(package, directory / package.file_name) for package in packages] == [True]

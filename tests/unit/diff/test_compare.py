@@ -61,7 +61,7 @@ def test_exactly_the_changed_function_is_found(old: str, new: str, changed: set[
 
 
 def test_strings_are_compared_by_content_not_by_place() -> None:
-    patched = BASE.replace('int third(int x) {', 'int third(int x) { outside("a new one before others", 1);')
+    patched = BASE.replace("int third(int x) {", 'int third(int x) { outside("a new one before others", 1);')
     assert changed_names(changes(BASE, patched)) == {"third"}
 
 
@@ -121,14 +121,14 @@ def test_a_change_in_the_cold_part_alone_changes_its_function() -> None:
 
 
 def test_a_cold_part_that_appears_or_vanishes_changes_its_function() -> None:
-    without = COLD.replace("complain(\"negative\"); ", "")
+    without = COLD.replace('complain("negative"); ', "")
     assert ".cold" not in tool("nm", data=compile_c(without))
     assert changed_names(changes(without, COLD)) == {"entry"}
     assert changed_names(changes(COLD, without)) == {"entry"}
 
 
 def test_the_cold_part_of_a_function_with_two_names() -> None:
-    named = COLD + "extern int also(int) __attribute__((alias(\"entry\")));\n"
+    named = COLD + 'extern int also(int) __attribute__((alias("entry")));\n'
     found = changes(named, named.replace('"negative"', '"below zero"'))
     assert {frozenset((after.name, *after.aliases)) for _, after in found.changed} == {frozenset(("entry", "also"))}
 
@@ -177,7 +177,7 @@ def test_changed_initial_values_are_refused(old: str, new: str, name: str) -> No
 
 
 def test_a_changed_pointer_in_data_is_refused() -> None:
-    table = BASE + "int (*const table[])(int) = { first, second };\nconst char *text = \"one\";\n"
+    table = BASE + 'int (*const table[])(int) = { first, second };\nconst char *text = "one";\n'
     assert refusal(table, table.replace("{ first, second }", "{ first, third }")).code == "data-changed"
     assert refusal(table, table.replace('"one"', '"two"')).code == "data-changed"
     added = "static int added(int x) { return x; }\nint (*const"

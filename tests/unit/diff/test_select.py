@@ -194,7 +194,7 @@ def test_pooled_literals_keep_their_alignment() -> None:
 
 def test_a_variable_that_is_new_in_a_shared_section_is_copied_alone() -> None:
     shared = BASE + '#define hot __attribute__((section(".data..read_mostly")))\nhot int known = 1;\n'
-    patched = shared + 'hot int added = 9;\n'
+    patched = shared + "hot int added = 9;\n"
     out = output(shared, patched.replace("* 3", "* 4"))
     assert symbol_lines(out.obj)["added"][1] == "4"
     assert section_lines(out.obj)
@@ -233,14 +233,14 @@ def test_unnamed_variable_data_is_refused() -> None:
     asm = BASE + 'asm(".data\\n.zero 16\\n.text");\n'
     asm += 'int third(int x) { asm volatile("incl .data+4(%rip)"); return x; }\n'
     with pytest.raises(Refusal) as refused:
-        output(asm, asm.replace("return x;", "return x + outside(\"\", x);"))
+        output(asm, asm.replace("return x;", 'return x + outside("", x);'))
     assert refused.value.code == "symbol-unsupported"
 
 
 def test_a_jump_into_a_function_that_stays_is_refused() -> None:
     jump = BASE + 'int third(int x) { asm volatile("jmp second+9"); return x; }\n'
     with pytest.raises(Refusal) as refused:
-        output(jump, jump.replace("return x;", "return x + outside(\"\", x);"))
+        output(jump, jump.replace("return x;", 'return x + outside("", x);'))
     assert refused.value.code == "symbol-unsupported"
     assert "second" in refused.value.where
 

@@ -160,10 +160,13 @@ def test_a_replacement_behind_an_empty_one_is_compared() -> None:
 
 
 def test_a_replacement_with_a_call_behind_an_empty_one_is_copied() -> None:
-    text = MACROS + r"""int one(int x) {
+    text = (
+        MACROS
+        + r"""int one(int x) {
     asm volatile(ALTERNATIVE("nop", "", 5));
     asm volatile(ALTERNATIVE("call slow_path", "call fast_path", 6)); return outside(x); }
 """
+    )
     out = output(text, change(text, "one"))
     relocations = relocation_lines(out.obj, ".altinstr_replacement")
     assert [line.split(" ", 1)[1] for line in relocations] == ["R_X86_64_PLT32 fast_path - 4"]
@@ -171,9 +174,12 @@ def test_a_replacement_with_a_call_behind_an_empty_one_is_copied() -> None:
 
 
 def test_a_replacement_that_calls_a_changed_function_calls_the_new_code() -> None:
-    text = MACROS + r"""noinline int callee(int x) { return outside(x) * 2; }
+    text = (
+        MACROS
+        + r"""noinline int callee(int x) { return outside(x) * 2; }
 int one(int x) { asm volatile(ALTERNATIVE("call slow_path", "call callee", 3) : : : "memory"); return outside(x); }
 """
+    )
     out = output(text, change(change(text, "callee"), "one"))
     assert [line.split()[2] for line in relocation_lines(out.obj, ".altinstr_replacement")] == ["callee"]
 
@@ -314,9 +320,12 @@ def test_an_early_reference_to_a_modules_symbol_is_refused(kind: str, section: s
 
 
 def test_an_instruction_that_an_alternative_overwrites_may_not_refer_to_a_module() -> None:
-    text = MACROS + r"""int one(int x) {
+    text = (
+        MACROS
+        + r"""int one(int x) {
     asm volatile(ALTERNATIVE("call slow_path", "nop", 6)); return outside(x); }
 """
+    )
     with pytest.raises(Refusal) as refused:
         select_with(changes(text, change(text, "one")), InModule(), "mod")
     assert refused.value.code == "special-reference-unsupported"
