@@ -23,7 +23,7 @@ from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
 from suture.errors import FUNCTION_NOT_IN_KERNEL, NO_CODE_CHANGE, NO_LIVEPATCH, Refusal
 from suture.formats import diff
-from suture.host.files import write_atomic
+from suture.host.files import check_output, write_atomic
 from suture.host.progress import note, step
 from suture.kernel import config, image, kallsyms, modules, symvers
 from suture.kernel.release import Target
@@ -108,6 +108,7 @@ def build(
     """
     module_name = kbuild.check_name(_default_name(patches[0]) if name is None else name)
     path = output or Path(f"{module_name}.ko")
+    check_output(path)
     source = diff.read(patches, strip)
     if not config.read(target.config).enabled("LIVEPATCH"):
         raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")

@@ -23,13 +23,16 @@ EXAMPLES = (
 
 def build(
     patches: Annotated[
-        list[Path], typer.Argument(metavar="PATCH...", help="Unified diffs against the target's source, in order.")
+        list[Path],
+        typer.Argument(metavar="PATCH...", readable=False, help="Unified diffs against the target's source, in order."),
     ],
     kernel: Kernel = None,
     kernel_dir: KernelDir = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT.ko", help="Where to write it; by default NAME.ko here."),
+        typer.Option(
+            "--output", "-o", metavar="OUT.ko", readable=False, help="Where to write it; by default NAME.ko here."
+        ),
     ] = None,
     name: Annotated[
         str | None,

@@ -22,7 +22,9 @@ EXAMPLES = (
 
 
 def inspect(
-    module: Annotated[Path, typer.Argument(metavar="FILE.ko", help="A live patch module, whoever built it.")],
+    module: Annotated[
+        Path, typer.Argument(metavar="FILE.ko", readable=False, help="A live patch module, whoever built it.")
+    ],
     json: Json = False,
 ) -> None:
     """Read a live patch module back: its objects, replaced functions, callbacks and livepatch relocations."""

@@ -18,7 +18,9 @@ Kernel = Annotated[
 ]
 KernelDir = Annotated[
     Path | None,
-    typer.Option("--kernel-dir", metavar="DIR", help="Take a kernel tree that you built as the target instead."),
+    typer.Option(
+        "--kernel-dir", metavar="DIR", readable=False, help="Take a kernel tree that you built as the target instead."
+    ),
 ]
 
 

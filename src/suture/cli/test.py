@@ -23,7 +23,9 @@ EXAMPLES = (
 
 
 def test(
-    module: Annotated[Path, typer.Argument(metavar="FILE.ko", help="A live patch module, whoever built it.")],
+    module: Annotated[
+        Path, typer.Argument(metavar="FILE.ko", readable=False, help="A live patch module, whoever built it.")
+    ],
     kernel: Kernel = None,
     kernel_dir: KernelDir = None,
     script: Annotated[
@@ -31,6 +33,7 @@ def test(
         typer.Option(
             "--script",
             metavar="FILE",
+            readable=False,
             help="A script for busybox sh that runs in the guest with $phase set to before, patched and reverted; "
             "it must exit with 0 while the patch is in force.",
         ),

@@ -56,6 +56,20 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def check_output(path: Path) -> None:
+    """Refuse early what `write_atomic` could not write, and what it must not replace, such as ``/dev/null``.
+
+    :raises Refusal: ``file-unreadable``
+    """
+    if path.exists() and not path.is_file():
+        raise cannot_write(path, OSError(errno.EINVAL, "is no regular file"))
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise cannot_write(path, OSError(errno.ENOTDIR, f"{parent} is no directory"))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise cannot_write(path, OSError(errno.EACCES, f"the directory {parent} may not be written to"))
+
+
 @contextmanager
 def new_directory(final: Path) -> Iterator[Path]:
     """A directory to fill; renamed to `final` when the block ends without an exception, removed otherwise.

@@ -44,7 +44,8 @@ def link(workspace: Workspace, name: str, glue: str, objects: Mapping[str, Objec
     scratch = cache() / "link"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as made:
-        directory = Path(made)
+        directory = Path(made, name)
+        directory.mkdir()
         (directory / "livepatch_glue.c").write_text(glue)
         for stem, obj in objects.items():
             # kbuild takes an object it is not to compile as NAME.o_shipped (scripts/Makefile.lib).

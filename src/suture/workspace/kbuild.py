@@ -34,9 +34,14 @@ suture-environment:
 
 
 def clean_environment() -> dict[str, str]:
-    """What every program of the build is run with: nothing of the user's that could change what is built."""
-    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
-    return {"PATH": f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}".rstrip(":"), "LANG": "C", "LC_ALL": "C", **kept}
+    """What every program of the build is run with: nothing of the user's that could change what is built.
+
+    Python looks for a temporary directory that can be written; a compiler takes the first and fails, and kbuild takes
+    that for a lack of features.
+    """
+    path = f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}".rstrip(":")
+    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    return {"PATH": path, "LANG": "C", "LC_ALL": "C", "TMPDIR": tempfile.gettempdir(), **home}
 
 
 def make_command(release: str, compiler: str, *arguments: str) -> list[str]:

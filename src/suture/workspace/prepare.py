@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ from suture.workspace import configuration, includes, kbuild, source
 
 RECIPE = 3
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new one."""
+
+TEMPORARY_SPACE = 64 << 20
+"""Bytes; the assembly of the kernel's largest files takes some ten million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,13 @@ def _remove_unfinished(directory: Path) -> None:
 
 
 def _make(target: Target, compiler: str, ready: Path) -> None:
-    _check_space(ready.parent, source.unpacked_size(target.source))
+    _check_space(
+        ready.parent, source.unpacked_size(target.source), "The source tree has to be unpacked to compile from it."
+    )
+    # A compiler that cannot write its temporary files fails kbuild's tests of what it can do, and nothing says so.
+    _check_space(
+        Path(tempfile.gettempdir()), TEMPORARY_SPACE, "The compiler and the linker put their temporary files there."
+    )
     with new_directory(ready) as work:
         tree = work / "tree"
         tree.mkdir()
@@ -161,7 +171,7 @@ def _check_release(release: str, tree: Path) -> None:
         raise Refusal(SOURCE_MISMATCH, release, f"the prepared tree calls itself {text.strip()}")
 
 
-def _check_space(directory: Path, needed: int) -> None:
+def _check_space(directory: Path, needed: int, why: str) -> None:
     """Refuse before the work, not after a minute of it."""
     directory.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(directory).free
@@ -170,6 +180,6 @@ def _check_space(directory: Path, needed: int) -> None:
         raise Refusal(
             DISK_FULL,
             str(directory),
-            f"{free // mebibyte} MiB free; the unpacked source takes about {needed // mebibyte} MiB",
-            why="The source tree has to be unpacked to compile from it.",
+            f"{free // mebibyte} MiB free, about {needed // mebibyte} MiB are needed",
+            why=why,
         )
