@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import machine
@@ -43,7 +43,7 @@ def main() -> int:
     base = cache().with_name("suture-bench")
     try:
         offer = archive.survey().offer(arguments.kernel) if arguments.kernel else newest_offer()
-        with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="suture-bench-") as scratch:
+        with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
             _bring_packages(offer, base)
             report = _measure(offer.release, Path(scratch), quick=arguments.quick)
     except Refusal as refusal:
@@ -79,10 +79,7 @@ def _bring_packages(offer: Offer, base: Path) -> None:
 def _measure(release: str, scratch: Path, *, quick: bool) -> Report:
     described = machine.describe()
     if not quick:
-        with step("Removing what earlier runs prepared"):
-            for name in ("kernels", "workspaces"):
-                shutil.rmtree(cache() / name, ignore_errors=True)
-            os.sync()  # so that writing it out is no part of the cold run
+        _put_aside(("kernels", "workspaces"), scratch)
     with step("Cold" if not quick else "Preparing, if need be"):
         cold = _cold(release, scratch)
     warm, again, floor = [], [], []
@@ -100,6 +97,18 @@ def _measure(release: str, scratch: Path, *, quick: bool) -> Report:
         measured.insert(0, Measured("cold", "packages downloaded, nothing unpacked", (cold,), COLD))
     floor_measured = Measured("floor", "the bare compiler, original and patched", tuple(floor))
     return Report(described, release, tuple(measured), floor_measured)
+
+
+def _put_aside(names: Sequence[str], directory: Path) -> None:
+    """Take away what earlier runs prepared.
+
+    It is not removed before the end: for minutes after a tree has been deleted, ext4 looks at each of its inodes before
+    it gives out another (``fs/ext4/ialloc.c: recently_deleted()``), and unpacking takes several times as long.
+    """
+    for name in names:
+        if (cache() / name).exists():
+            (cache() / name).rename(directory / name)
+    os.sync()  # so that writing out what others have written is no part of the cold run
 
 
 def _cold(release: str, scratch: Path) -> Run:

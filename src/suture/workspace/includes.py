@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,14 +25,19 @@ from suture.workspace.kbuild import clean_environment
 
 _OTHER = ("Documentation", "arch")
 _NO_MATCH = 1  # grep(1): nothing found
-_LINE = (
-    r"^[[:space:]]*#[[:space:]]*(include|define[[:space:]]+[A-Z_]*INCLUDE_FILE[[:space:]])"
-    r"|^[^#]*[[:space:]]-include[[:space:]]+[^[:space:]]+\.h"
-    r"|^[^#]*/[[:alnum:]_-]+\.o[[:space:]]*:.*\.c"
-)
+_SOURCES = ("*.[chS]", "*.dts*")
+_OF_SOURCES = (r"^[[:space:]]*#[[:space:]]*(include|define[[:space:]]+[A-Z_]*INCLUDE_FILE[[:space:]])",)
 """Include lines; the two macros that stand for a file name in one (``include/trace/define_trace.h``,
-``include/linux/genl_magic_func.h``); in makefiles, the compiler's option of that name, and rules for an object with a
-source elsewhere (``kernel/bpf/Makefile``: ``$(obj)/relo_core.o: $(srctree)/tools/lib/bpf/relo_core.c``)."""
+``include/linux/genl_magic_func.h``)."""
+
+_MAKEFILES = ("Makefile*", "Kbuild*")
+_OF_MAKEFILES = (
+    r"^[^#]*[[:space:]]-include[[:space:]]+[^[:space:]]+\.h",
+    r"^[^#]*/[[:alnum:]_-]+\.o[[:space:]]*:.*\.c",
+)
+"""The compiler's option of that name, and rules for an object with a source elsewhere (``kernel/bpf/Makefile``:
+``$(obj)/relo_core.o: $(srctree)/tools/lib/bpf/relo_core.c``).  Searched for apart: what may begin anywhere in a line
+takes twice the time, and there are few makefiles."""
 
 _NAMED = re.compile(r'#\s*include(?:_next)?\s*(?:/\*.*?\*/\s*)?([<"])([^>"]+)[>"]')
 _DEFINED = re.compile(r'#\s*define\s+\w+\s+[<"]?([\w./-]+)')
@@ -57,9 +62,16 @@ def scan(tree: Path, architecture: str) -> str:
     :raises Refusal: ``workspace-failed``
     """
     top = sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and entry.name not in _OTHER)
-    names = ["*.[chS]", "*.dts*", "Makefile*", "Kbuild*"]
-    command = ["grep", "-rIEH", *(f"--include={name}" for name in names), "-e", _LINE, "--", *top]
-    finished = run([*command, f"arch/{architecture}"], cwd=tree, env=clean_environment())
+    directories = [*top, f"arch/{architecture}"]
+    return "".join(
+        _grep(tree, directories, names, patterns)
+        for names, patterns in ((_SOURCES, _OF_SOURCES), (_MAKEFILES, _OF_MAKEFILES))
+    )
+
+
+def _grep(tree: Path, directories: Sequence[str], names: Sequence[str], patterns: Sequence[str]) -> str:
+    options = [*(f"--include={name}" for name in names), *(f"--regexp={pattern}" for pattern in patterns)]
+    finished = run(["grep", "-rIEH", *options, "--", *directories], cwd=tree, env=clean_environment())
     if finished.status > _NO_MATCH:
         raise Refusal(WORKSPACE_FAILED, str(tree), "cannot be searched", evidence=finished.stderr.splitlines()[-5:])
     return finished.stdout

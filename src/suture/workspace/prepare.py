@@ -38,6 +38,13 @@ from suture.workspace import configuration, includes, kbuild, source
 RECIPE = 3
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new one."""
 
+PARALLEL = f"-j{os.cpu_count() or 1}"
+
+_PREPARE = (PARALLEL, "CONFIG_DEBUG_INFO_BTF=", "modules_prepare")
+"""Without that option, for make alone (Kconfig and the compiler do not see it), the top Makefile does not build
+``tools/bpf/resolve_btfids`` with all of libbpf, a third of the whole; ``scripts/Makefile.modfinal`` uses it only where
+a ``vmlinux`` stands in the tree."""
+
 TEMPORARY_SPACE = 64 << 20
 """Bytes; the assembly of the kernel's largest files takes some ten million."""
 
@@ -125,7 +132,7 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
         _fill(target, tree)
         _configure(target, compiler, tree)
         with step("Preparing kbuild", "modules_prepare"):
-            command = kbuild.make_command(target.release, compiler, f"-j{os.cpu_count() or 1}", "modules_prepare")
+            command = kbuild.make_command(target.release, compiler, *_PREPARE)
             check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=kbuild.clean_environment())
         _check_release(target.release, tree)
         environment = kbuild.capture_environment(target.release, compiler, tree)
@@ -159,7 +166,7 @@ def _configure(target: Target, compiler: str, tree: Path) -> None:
         shipped = read_bytes(target.config)
         write_atomic(tree / ".config", shipped)
         write_atomic(tree / "Module.symvers", read_bytes(target.symvers))
-        command = kbuild.make_command(target.release, compiler, "olddefconfig")
+        command = kbuild.make_command(target.release, compiler, PARALLEL, "olddefconfig")
         check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=kbuild.clean_environment())
         configuration.check_same(target.release, shipped, read_bytes(tree / ".config"))
 
