@@ -146,7 +146,11 @@ class Place:
         paths = [path for root in roots for path in root.rglob("*") if kept not in path.parents]
         if not kept.is_symlink():  # others may be at work there
             paths += [path for pattern in UNFINISHED for path in kept.glob(pattern)]
-        return {str(path): 0 if path.is_dir() else path.lstat().st_mtime_ns for path in paths}
+        return {
+            str(path): 0 if path.is_dir() else path.lstat().st_mtime_ns
+            for path in paths
+            if not path.name.endswith("lock")
+        }
 
 
 def command(*words: str | Path) -> list[str]:

@@ -25,6 +25,9 @@ from suture.host.progress import reporter
 
 PROGRAM = "suture"
 
+TYPERS_CTRL_C = 130
+"""What typer ends with when it is interrupted while it reads the command line."""
+
 
 class Commands(TyperGroup):
     """A group whose commands end well, refuse, or exit, and nothing else."""
@@ -108,5 +111,7 @@ def _run(words: Sequence[str]) -> int:
         app(args=words, prog_name=PROGRAM, obj=words)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    if status == TYPERS_CTRL_C:
+        raise KeyboardInterrupt
     sys.stdout.flush()  # here, where a full disk can still be refused
     return status

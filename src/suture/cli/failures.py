@@ -25,6 +25,9 @@ from suture.host.packages import BUILD_MODULES
 NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What the host can say no to at any time: a full or read-only disk, or a file that may not be touched."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a program to end."""
+
 
 @contextmanager
 def refused(words: Sequence[str]) -> Iterator[None]:
@@ -85,12 +88,16 @@ def end_like_ctrl_c() -> None:
 
     A signal that our parent ignores (nohup(1)) stays ignored.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in ENDING:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first signal ends the work; those that follow must not end the cleaning up (SIGQUIT and SIGKILL still do)."""
+    for each in ENDING:
+        if signal.getsignal(each) is _interrupt:
+            signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -39,9 +39,9 @@ class PlainSteps:
 
     def begin(self, what: str, detail: str) -> None:
         self._finish_line()
-        self._write(INDENT * self._depth + _named(what, detail) + " … ")
-        self._open = True
+        self._open = True  # before the line is written: a signal may come in between
         self._depth += 1
+        self._write(INDENT * (self._depth - 1) + _named(what, detail) + " … ")
 
     def end(self, what: str, seconds: float, *, failed: bool) -> None:
         self._depth -= 1
@@ -98,6 +98,8 @@ class LiveSteps:
             self._live.start()
 
     def end(self, what: str, seconds: float, *, failed: bool) -> None:
+        if not self._steps:
+            return  # it was interrupted before it began
         step = self._steps.pop()
         if not self._steps and self._live is not None:
             self._live.stop()

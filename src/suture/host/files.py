@@ -98,6 +98,44 @@ def new_directory(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_directory(parent: Path, prefix: str) -> Iterator[Path]:
+    """A directory in `parent` for the time of the block.
+
+    What killed runs have left there is removed: a directory that is in use is locked.
+    """
+    with locked(parent / ".lock"):
+        for left in parent.iterdir():
+            if left.is_dir() and (unused := _lock_unused(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(unused)
+        try:
+            work = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        except OSError as error:
+            raise cannot_write(parent, error) from error
+        lock = _lock_unused(work)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock_unused(directory: Path) -> int | None:
+    """Lock a directory that nobody has locked; returns the descriptor that holds the lock."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None  # its owner has removed it meanwhile
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path` (made if need be).  The kernel drops it when the holder dies (flock(2))."""
     try:

@@ -53,10 +53,10 @@ reporter: ContextVar[Reporter] = ContextVar("reporter", default=Silent())  # noq
 def step(what: str, detail: str = "") -> Iterator[None]:
     """Report that the block is under way, and how long it took."""
     current = reporter.get()
-    current.begin(what, detail)
     started = time.monotonic()
     failed = True
     try:
+        current.begin(what, detail)
         yield
         failed = False
     finally:

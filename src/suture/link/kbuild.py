@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
 from suture.errors import MODULE_LINK_FAILED, NAME_UNUSABLE, Refusal
-from suture.host.files import read_bytes
+from suture.host.files import read_bytes, scratch_directory
 from suture.host.paths import cache
+from suture.workspace import store
 from suture.workspace.kbuild import build_external
 from suture.workspace.prepare import Workspace
 
@@ -34,29 +33,47 @@ def check_name(name: str) -> str:
 
 
 def link(workspace: Workspace, name: str, glue: str, objects: Mapping[str, ObjectFile]) -> ObjectFile:
-    """Compile the glue and link it with the output objects.
+    """Compile the glue and link it with the output objects, or take what came of the same parts before.
 
     :param glue: C source.
     :param objects: file name without extension -> object.
     :return: the module as kbuild makes it; references that only the core can resolve are still undefined.
     :raises Refusal: ``module-link-failed``
     """
-    scratch = cache() / "link"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as made:
-        directory = Path(made, name)
+    files = _files(name, glue, objects)
+    kept = workspace.directory / "objects"
+    key = store.key(["module", workspace.name, *(part for item in files.items() for part in item)])
+    module = store.load_bytes(kept, key)
+    if module is None:
+        module = _make(workspace, name, files)
+        store.save_bytes(kept, key, module)
+    return reader.read(module, f"{name}.ko")
+
+
+def _files(name: str, glue: str, objects: Mapping[str, ObjectFile]) -> dict[str, bytes]:
+    """What kbuild is given to make the module from, by file name."""
+    parts = " ".join(f"{stem}.o" for stem in ("livepatch_glue", *objects))
+    files = {
+        "livepatch_glue.c": glue.encode(),
+        "Makefile": f"obj-m := {name}.o\n{name}-y := {parts}\n".encode(),
+    }
+    for stem, obj in objects.items():
+        # kbuild takes an object it is not to compile as NAME.o_shipped (scripts/Makefile.lib).
+        files[f"{stem}.o_shipped"] = writer.write(obj)
+        # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c); there are none.
+        files[f".{stem}.o.cmd"] = f"# {stem}.o was cut out of a larger object\n".encode()
+    return files
+
+
+def _make(workspace: Workspace, name: str, files: Mapping[str, bytes]) -> bytes:
+    with scratch_directory(cache() / "link", f"{name}-") as scratch:
+        directory = scratch / name
         directory.mkdir()
-        (directory / "livepatch_glue.c").write_text(glue)
-        for stem, obj in objects.items():
-            # kbuild takes an object it is not to compile as NAME.o_shipped (scripts/Makefile.lib).
-            (directory / f"{stem}.o_shipped").write_bytes(writer.write(obj))
-            # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c); there are none.
-            (directory / f".{stem}.o.cmd").write_text(f"# {stem}.o was cut out of a larger object\n")
-        parts = " ".join(f"{stem}.o" for stem in ("livepatch_glue", *objects))
-        (directory / "Makefile").write_text(f"obj-m := {name}.o\n{name}-y := {parts}\n")
+        for file, content in files.items():
+            (directory / file).write_bytes(content)
         # modpost cannot know the symbols that the core resolves; refuse_unresolved() checks the others.
         build_external(workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True)
         product = directory / f"{name}.ko"
         if not product.exists():
             raise Refusal(MODULE_LINK_FAILED, name, "kbuild made no module")
-        return reader.read(read_bytes(product), f"{name}.ko")
+        return read_bytes(product)
