@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compiled objects, kept by what they were compiled from, so that nothing is compiled twice.
 
-An entry is one file: a line with the digest of what follows, a line of JSON, the object.  It is written atomically and
-its digest is checked when it is read, so that an entry that is damaged or cut short counts as absent.
+An entry is one file: a line with the digest of what follows, then the content, which for an object begins with a line
+of JSON.  It is written atomically and its digest is checked when it is read, so that an entry that is damaged or cut
+short counts as absent.
 """
 
 from __future__ import annotations
@@ -37,12 +38,9 @@ def key(parts: Iterable[str | bytes]) -> str:
 
 
 def load(directory: Path, name: str) -> Stored | None:
-    """The entry of that name; None where there is none that is whole."""
-    try:
-        digest, _, body = _path(directory, name).read_bytes().partition(b"\n")
-    except OSError:
-        return None
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    """The object of that name; None where there is none that is whole."""
+    body = load_bytes(directory, name)
+    if body is None:
         return None
     header, _, content = body.partition(b"\n")
     fields = json.loads(header)
@@ -50,9 +48,22 @@ def load(directory: Path, name: str) -> Stored | None:
     return Stored(Compilation(fields["object"], fields["source"], steps, tuple(fields["dependencies"])), content)
 
 
+def load_bytes(directory: Path, name: str) -> bytes | None:
+    """What was kept by `save_bytes`; None where there is none of that name that is whole."""
+    try:
+        digest, _, body = _path(directory, name).read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return body if hashlib.sha256(body).hexdigest().encode() == digest else None
+
+
 def save(directory: Path, name: str, stored: Stored) -> None:
+    """Keep an object."""
+    save_bytes(directory, name, json.dumps(asdict(stored.compilation)).encode() + b"\n" + stored.content)
+
+
+def save_bytes(directory: Path, name: str, body: bytes) -> None:
     """Keep an entry.  A full disk costs the next run its time, not this one its result."""
-    body = json.dumps(asdict(stored.compilation)).encode() + b"\n" + stored.content
     try:
         write_atomic(_path(directory, name), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     except Refusal as refusal:
