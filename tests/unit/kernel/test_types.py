@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import struct
@@ -45,7 +46,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "types.c").write_text(SOURCE)
     options = [option for option in KERNEL if "mcount" not in option]
     subprocess.run(["gcc-12", *options, "-g", "-c", "types.c", "-o", "types.o"], cwd=directory, check=True)
-    subprocess.run(["pahole", "-J", "types.o"], cwd=directory, check=True)
+    # As the kernel's own build does (scripts/link-vmlinux.sh): pahole would look for llvm-objcopy.
+    environment = {**os.environ, "LLVM_OBJCOPY": "objcopy"}
+    subprocess.run(["pahole", "-J", "types.o"], cwd=directory, env=environment, check=True)
     extract = ["objcopy", "-O", "binary", "--only-section=.BTF", "--set-section-flags", ".BTF=alloc"]
     subprocess.run([*extract, "types.o", "types.btf"], cwd=directory, check=True)
     return directory

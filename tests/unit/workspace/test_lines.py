@@ -109,7 +109,7 @@ PIECES = st.sampled_from(
     [
         "MARK;",
         "/* {n} one\n   {n} comment's ( */",
-        "#define M{n}(x) \\\n\t((x) + \\\n\t {n})",
+        "#define M{n}(x) \\\n\t((x) + {n} + \\\n\t {n})",
         "call({n},\n     (2 + {n}),\n     3 + {n});",
         "#ifdef A // {n}\nMARK;\n#else // {n}\nMARK;\nMARK;\n#endif // {n}",
         "#if 0 // {n}\nit's not C ( {n}\n#endif // - {n}",
