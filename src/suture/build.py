@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +58,10 @@ class Kernel:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._modules: dict[str, Shipped] = {}
+
+    def read(self) -> None:
+        """Read now what every build needs."""
+        _ = self.vmlinux, self.symvers
 
     @cached_property
     def vmlinux(self) -> ShippedImage:
@@ -113,8 +118,10 @@ def build(
     if not config.read(target.config).enabled("LIVEPATCH"):
         raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
     workspace = prepare(target)
-    pairs = object_pairs(workspace, source)
     kernel = Kernel(target)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
+        pairs = object_pairs(workspace, source)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
         cuts = _cut_all(pairs, kernel)
     with step("Linking", f"{module_name}.ko"):

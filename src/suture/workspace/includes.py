@@ -15,6 +15,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -62,14 +63,21 @@ def scan(tree: Path, architecture: str) -> str:
     :raises Refusal: ``workspace-failed``
     """
     top = sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and entry.name not in _OTHER)
-    directories = [*top, f"arch/{architecture}"]
-    return "".join(
-        _grep(tree, directories, names, patterns)
-        for names, patterns in ((_SOURCES, _OF_SOURCES), (_MAKEFILES, _OF_MAKEFILES))
-    )
+    everything = [*top, f"arch/{architecture}"]
+    # drivers/ is as large as all the others together, and one core can search it while another searches those.
+    drivers, others = ([name for name in everything if (name == "drivers") is wanted] for wanted in (True, False))
+    searches = [
+        (_SOURCES, _OF_SOURCES, drivers),
+        (_SOURCES, _OF_SOURCES, others),
+        (_MAKEFILES, _OF_MAKEFILES, everything),
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return "".join(pool.map(lambda search: _grep(tree, *search), searches))
 
 
-def _grep(tree: Path, directories: Sequence[str], names: Sequence[str], patterns: Sequence[str]) -> str:
+def _grep(tree: Path, names: Sequence[str], patterns: Sequence[str], directories: Sequence[str]) -> str:
+    if not directories:
+        return ""
     options = [*(f"--include={name}" for name in names), *(f"--regexp={pattern}" for pattern in patterns)]
     finished = run(["grep", "-rIEH", *options, "--", *directories], cwd=tree, env=clean_environment())
     if finished.status > _NO_MATCH:

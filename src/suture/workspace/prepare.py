@@ -156,7 +156,8 @@ def _fill(target: Target, tree: Path) -> None:
                 [*unpack, "--no-same-owner"],
                 where=str(target.source),
                 kind=SOURCE_DAMAGED,
-                env=kbuild.clean_environment(),
+                # xz(1) unpacks the blocks that Debian's sources are made of side by side, when it is told.
+                env={**kbuild.clean_environment(), "XZ_DEFAULTS": "--threads=0"},
             )
     source.check_version(target, tree)
 
