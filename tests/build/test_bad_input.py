@@ -263,7 +263,7 @@ needs_mount = pytest.mark.skipif(not may_mount(), reason="only root may mount a 
 
 @needs_mount
 @pytest.mark.parametrize("place_of", ["output", "link", "workspaces"])
-def test_a_full_disk(patched: Place, place_of: str) -> None:
+def test_a_full_disk(patched: Place, workspace: Workspace, place_of: str) -> None:
     (patched.directory / "output").mkdir()
     point = {
         "output": patched.directory / "output",
@@ -273,6 +273,8 @@ def test_a_full_disk(patched: Place, place_of: str) -> None:
     if place_of == "workspaces":
         point.unlink()
         point.mkdir()
+    else:
+        patched.with_workspace(workspace, {MEMINFO: (workspace.tree / MEMINFO).read_bytes()})
     prefix = small_disk(point)
     error = patched.refused(*patched.build("my.patch", "-o", "output/my.ko"), prefix=prefix)
     assert error.code == "disk-full"
@@ -301,7 +303,8 @@ def test_objects_that_cannot_be_kept_cost_only_time(patched: Place, workspace: W
     assert (patched.directory / "livepatch_my.ko").exists()
 
 
-def test_a_cache_that_cannot_be_written(patched: Place) -> None:
+def test_a_cache_that_cannot_be_written(patched: Place, workspace: Workspace) -> None:
+    patched.with_workspace(workspace, {MEMINFO: (workspace.tree / MEMINFO).read_bytes()})
     shutil.rmtree(patched.cache / "link")
     patched.cache.chmod(0o555)
     error = patched.refused(*patched.build("my.patch"), prefix=WITHOUT_PRIVILEGES)

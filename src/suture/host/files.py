@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        with signals_held():
+            descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             os.fchmod(file.fileno(), mode)
@@ -71,17 +73,46 @@ def check_output(path: Path) -> None:
 
 
 @contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """A directory for the time of the block, by its real path, in the system's place for temporary files."""
+    work: Path | None = None
+    try:
+        with signals_held():
+            work = Path(tempfile.mkdtemp(prefix="suture-")).resolve()
+        yield work
+    finally:
+        with signals_held():
+            if work is not None:
+                shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let no signal come between making something and knowing that it has to be removed: it comes when the block ends.
+
+    A thread holds its own signals; an exception for a signal is raised in the main thread alone.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def new_directory(final: Path) -> Iterator[Path]:
     """A directory to fill; renamed to `final` when the block ends without an exception, removed otherwise.
 
     Where another run has made `final` meanwhile, its result is kept and this one removed.
     """
+    work: Path | None = None
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=final.parent))
-    except OSError as error:
-        raise cannot_write(final, error) from error
-    try:
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with signals_held():
+                work = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=final.parent))
+        except OSError as error:
+            raise cannot_write(final, error) from error
         work.chmod(0o755)
         yield work
         try:
@@ -94,7 +125,8 @@ def new_directory(final: Path) -> Iterator[Path]:
             raise cannot_write(final, error) from error
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
@@ -103,20 +135,24 @@ def scratch_directory(parent: Path, prefix: str) -> Iterator[Path]:
 
     What killed runs have left there is removed: a directory that is in use is locked.
     """
-    with locked(parent / ".lock"):
-        for left in parent.iterdir():
-            if left.is_dir() and (unused := _lock_unused(left)) is not None:
-                shutil.rmtree(left, ignore_errors=True)
-                os.close(unused)
-        try:
-            work = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        except OSError as error:
-            raise cannot_write(parent, error) from error
-        lock = _lock_unused(work)
+    work: Path | None = None
+    lock: int | None = None
     try:
+        with locked(parent / ".lock"):
+            for left in parent.iterdir():
+                if left.is_dir() and (unused := _lock_unused(left)) is not None:
+                    shutil.rmtree(left, ignore_errors=True)
+                    os.close(unused)
+            try:
+                with signals_held():
+                    work = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            except OSError as error:
+                raise cannot_write(parent, error) from error
+            lock = _lock_unused(work)
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
         if lock is not None:
             os.close(lock)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.errors import MODULE_LINK_FAILED, WORKSPACE_FAILED
+from suture.host.files import temporary_directory
 from suture.host.run import Finished, check
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -54,7 +55,7 @@ def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, st
 
     :raises Refusal: ``workspace-failed``
     """
-    with tempfile.TemporaryDirectory(prefix="suture-") as scratch:
+    with temporary_directory() as scratch:
         fragment, captured = Path(scratch, "capture.mk"), Path(scratch, "environment")
         fragment.write_text(_CAPTURE)
         check(

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from suture.errors import WORKSPACE_FAILED
-from suture.host.files import write_atomic
+from suture.host.files import temporary_directory, write_atomic
 from suture.host.progress import step
 from suture.host.run import check
 from suture.workspace.kbuild import Listed, build_environment, list_command
@@ -77,7 +76,7 @@ def everything(workspace: Workspace) -> Objects:
 def _ask(workspace: Workspace, goals: Sequence[str]) -> Objects:
     if not goals:
         return Objects({})
-    with tempfile.TemporaryDirectory(prefix="suture-") as scratch:
+    with temporary_directory() as scratch:
         fragment, answers = Path(scratch, "objects.mk"), Path(scratch, "answers")
         fragment.write_text(_FRAGMENT)
         answers.mkdir()

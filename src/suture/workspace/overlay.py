@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.formats.diff import ChangeKind, FileChange, PatchFile, PatchSource
-from suture.host.files import cannot_write
+from suture.host.files import cannot_write, temporary_directory
 from suture.host.progress import note
 from suture.host.run import Finished, run
 from suture.workspace.kbuild import clean_environment
@@ -58,7 +57,7 @@ def apply(tree: Path, patch: PatchSource) -> tuple[Changed, ...]:
     :raises Refusal: ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
         ``source-renamed``, ``no-space``
     """
-    with tempfile.TemporaryDirectory(prefix="suture-") as scratch:
+    with temporary_directory() as scratch:
         work = Path(scratch, "tree")
         try:
             work.mkdir()
@@ -233,7 +232,7 @@ def shadow(tree: Path, contents: Mapping[str, bytes]) -> Iterator[Shadow]:
 
     :raises Refusal: ``disk-full``
     """
-    with tempfile.TemporaryDirectory(prefix="suture-") as root:
+    with temporary_directory() as root:
         try:
             made = Shadow(Path(root).resolve(), tree, contents)
         except OSError as error:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from suture.errors import DISK_FULL, PATCH_DOES_NOT_COMPILE, Refusal
+from suture.host.files import temporary_directory
 from suture.host.progress import advance, step
 from suture.host.run import EVIDENCE_LINES, run
 from suture.workspace import command, kbuild, store
@@ -110,7 +110,7 @@ def _compile_all(workspace: Workspace, tree: Shadow, todo: Sequence[Compilation]
 
 
 def _compile(tree: Shadow, environment: Mapping[str, str], compilation: Compilation) -> Stored:
-    with tempfile.TemporaryDirectory(prefix="suture-") as scratch:
+    with temporary_directory() as scratch:
         output, listed = Path(scratch, "patched.o"), Path(scratch, "dependencies")
         for words in compilation.redirected(str(output), str(listed)):
             finished = run(words, cwd=tree.root, env=environment)
