@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,9 +55,7 @@ def main(record: Path, arguments: Sequence[str]) -> int:
     recorder = Recorder()
     vars(app)["for_stderr"] = lambda: recorder
     status = app.main(arguments)
-    largest_child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * KIB
-    document = {"steps": recorder.steps, "peak": peak_memory(), "largest_child": largest_child}
-    record.write_text(json.dumps(document))
+    record.write_text(json.dumps({"steps": recorder.steps, "peak": peak_memory()}))
     return status
 
 

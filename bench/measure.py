@@ -37,13 +37,11 @@ class Run:
     :ivar wall: seconds from start to end, as who waits for it sees them.
     :ivar cpu: seconds of user and system time, of all processes together.
     :ivar peak: the most bytes that the Python process had resident; 0 where there is none.
-    :ivar largest_child: the same of the largest of its children.
     """
 
     wall: float
     cpu: float
     peak: int = 0
-    largest_child: int = 0
     steps: tuple[Step, ...] = ()
 
     def then(self, other: Run) -> Run:
@@ -52,7 +50,6 @@ class Run:
             self.wall + other.wall,
             self.cpu + other.cpu,
             max(self.peak, other.peak),
-            max(self.largest_child, other.largest_child),
             self.steps + other.steps,
         )
 
@@ -82,7 +79,7 @@ def recorded(timed: Run, notes: str) -> Run:
     """`timed`, with what `bench.child` wrote down."""
     document = json.loads(notes)
     steps = tuple(Step(step["depth"], step["name"], step["seconds"]) for step in document["steps"])
-    return Run(timed.wall, timed.cpu, document["peak"], document["largest_child"], steps)
+    return Run(timed.wall, timed.cpu, document["peak"], steps)
 
 
 def timed_run(command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Run:

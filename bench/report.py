@@ -111,12 +111,8 @@ class Report:
         ]
 
     def _memory(self) -> str:
-        largest = max(run.largest_child for one in self.measured for run in one.runs)
-        met = _verdict(self.peak <= PEAK_TARGET)
-        return (
-            f"Peak memory of the Python process: {_megabytes(self.peak)}, at most {_megabytes(PEAK_TARGET)} ({met}); "
-            f"of its largest child: {_megabytes(largest)}."
-        )
+        peak, target, met = _megabytes(self.peak), _megabytes(PEAK_TARGET), _verdict(self.peak <= PEAK_TARGET)
+        return f"Peak memory of the Python process: {peak}, at most {target} ({met})."
 
 
 def _megabytes(size: int) -> str:
