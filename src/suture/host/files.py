@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,13 +91,24 @@ def temporary_directory() -> Iterator[Path]:
 def signals_held() -> Iterator[None]:
     """Let no signal come between making something and knowing that it has to be removed: it comes when the block ends.
 
-    A thread holds its own signals; an exception for a signal is raised in the main thread alone.
+    Blocking them (pthread_sigmask(3)) would not do: another thread takes the signal, and Python then raises the
+    exception for it in the main thread.  In other threads none is raised.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handled = [
+        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(number))
+    ]
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in handled}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for first in came[:1]:
+            signal.raise_signal(first)
 
 
 @contextmanager
