@@ -17,19 +17,29 @@ from suture.host.files import check_output, scratch_directory, signals_held, tem
 
 
 def test_a_signal_waits_for_the_end_of_the_block() -> None:
-    made = False
-    with pytest.raises(KeyboardInterrupt), signals_held():
-        signal.raise_signal(signal.SIGINT)
-        made = True
-    assert made
+    made: list[str] = []
+
+    def interrupted() -> None:
+        with signals_held():
+            signal.raise_signal(signal.SIGINT)
+            made.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert made == ["all of it"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_temporary_directory_goes_with_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(KeyboardInterrupt), temporary_directory() as work:
-        (work / "file").touch()
-        signal.raise_signal(signal.SIGINT)
+
+    def interrupted() -> None:
+        with temporary_directory() as work:
+            (work / "file").touch()
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 
