@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Write docs/errors.md from the table of refusals in src/suture/errors.py: the rooms, and each code in them."""
+"""Write docs/errors.md from the table of refusals in src/suture/errors/: the rooms, and each code in them."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +14,13 @@ from suture import errors
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "errors.md"
 
-HEADING = re.compile(r"^# --- (.+?) -+$")
-CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = Kind\($")
+ROOMS = ("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "lab", "verify", "link", "build")
+"""The modules of ``suture.errors``, in the order in which a reader meets them."""
+
+CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = Kind\($", re.MULTILINE)
 
 HEAD = """\
-<!-- Made by 'make docs' from src/suture/errors.py. -->
+<!-- Made by 'make docs' from src/suture/errors/. -->
 
 # Refusals
 
@@ -35,12 +39,12 @@ def page() -> str:
 
 
 def sections() -> Iterator[str]:
-    """The kinds in the order and under the headings in which ``errors.py`` has them."""
-    for line in Path(errors.__file__).read_text().splitlines():
-        if heading := HEADING.match(line):
-            yield f"\n## {heading[1][0].upper()}{heading[1][1:]}"
-        elif constant := CONSTANT.match(line):
-            kind: errors.Kind = getattr(errors, constant[1])
+    """The kinds in the order in which the modules have them, under the first line of their docstrings."""
+    for room in ROOMS:
+        module = importlib.import_module(f"suture.errors.{room}")
+        yield f"\n## {(module.__doc__ or room).rstrip('.')}"
+        for name in CONSTANT.findall(inspect.getsource(module)):
+            kind: errors.Kind = getattr(errors, name)
             yield f"\n### `{kind.code}`\n\n{kind.why}\n\n{kind.remedy}"
 
 

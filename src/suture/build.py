@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from suture.diff.compare import Changes, Side, compare
+from suture.diff.compare import Changes, compare
+from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
 from suture.diff.special import STRUCTS, Entries
 from suture.diff.view import View

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from suture.build import Kernel
-from suture.diff.compare import ONCE_ONLY
 from suture.diff.locals import is_cold
+from suture.diff.same import ONCE_ONLY
 from suture.diff.view import Unit, View
 from suture.elf import reader
 from suture.elf.object import STB_WEAK

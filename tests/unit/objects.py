@@ -10,7 +10,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from suture.diff.compare import Changes, Side, compare
+from suture.diff.compare import Changes, compare
+from suture.diff.same import Side
 from suture.diff.select import Linked, OutputObject, Outside, Resolver, select
 from suture.diff.special import Entries
 from suture.diff.view import Unit, View

@@ -13,14 +13,15 @@ import pytest
 from scripts import errors_doc
 from suture import errors
 
-SOURCE = Path(errors.__file__)
-PACKAGE = SOURCE.parent
+TABLES = Path(errors.__file__).parent
+PACKAGE = TABLES.parent
 
 KINDS = {name: value for name, value in vars(errors).items() if isinstance(value, errors.Kind)}
 
 
 def defined() -> list[str]:
-    return re.findall(r"^([A-Z][A-Z0-9_]*) = Kind\(", SOURCE.read_text(), re.MULTILINE)
+    text = "".join(path.read_text() for path in TABLES.glob("*.py"))
+    return re.findall(r"^([A-Z][A-Z0-9_]*) = Kind\(", text, re.MULTILINE)
 
 
 def test_no_constant_is_defined_twice() -> None:
@@ -44,7 +45,7 @@ def test_a_kind_says_why_and_what_to_do_in_a_sentence(name: str) -> None:
 
 
 def test_every_kind_is_used() -> None:
-    code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py") if path != SOURCE)
+    code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.parent != TABLES)
     assert [name for name in KINDS if not re.search(rf"\b{name}\b", code)] == []
 
 

@@ -19,7 +19,7 @@ from suture.host.packages import BUILD_MODULES, install_line, names
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-RUNTIME_ROOMS = ("cli", "core", "doctor", "elf/reader.py", "elf/object.py", "host", "errors.py", "model.py")
+RUNTIME_ROOMS = ("cli", "core", "doctor", "elf/reader.py", "elf/object.py", "host", "errors", "model.py")
 
 
 def imported(paths: Iterator[Path], *, at_start_only: bool) -> set[str]:

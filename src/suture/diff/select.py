@@ -16,8 +16,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from suture.diff.compare import ONCE_ONLY, Changes, anonymous_range, cold_part, holds_labels
+from suture.diff.compare import Changes, cold_part
+from suture.diff.data import holds_labels
 from suture.diff.output import Builder
+from suture.diff.same import ONCE_ONLY, anonymous_range
 from suture.diff.special import (
     ALTINSTR_AUX,
     ALTINSTRUCTIONS,

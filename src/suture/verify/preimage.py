@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from suture.diff.compare import cold_part, masked
+from suture.diff.compare import cold_part
 from suture.diff.locals import base
+from suture.diff.same import masked
 from suture.diff.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.elf.relocations.x86_64 import TYPES, field_value
 from suture.verify import lockstep

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every way Suture refuses: `Refusal` and `Kind`, and all kinds, from the module of the room that raises them."""
+
+from __future__ import annotations
+
+from suture.errors.build import *  # noqa: F403
+from suture.errors.cli import *  # noqa: F403
+from suture.errors.diff import *  # noqa: F403
+from suture.errors.elf import *  # noqa: F403
+from suture.errors.formats import *  # noqa: F403
+from suture.errors.host import *  # noqa: F403
+from suture.errors.kernel import *  # noqa: F403
+from suture.errors.lab import *  # noqa: F403
+from suture.errors.link import *  # noqa: F403
+from suture.errors.refusal import Kind as Kind
+from suture.errors.refusal import Refusal as Refusal
+from suture.errors.verify import *  # noqa: F403
+from suture.errors.workspace import *  # noqa: F403

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Comparing and cutting out."""
+
+from __future__ import annotations
+
+from suture.errors.refusal import Kind
+
+RELOCATION_UNSUPPORTED = Kind(
+    "relocation-unsupported",
+    "Code with this kind of relocation cannot be moved into a live patch module.",
+    "If the patch can do without the construct at that place, rewrite it; otherwise report the file and the type.",
+)
+SYMBOL_UNSUPPORTED = Kind(
+    "symbol-unsupported",
+    "The symbol is of a kind that a live patch cannot refer to.",
+    "If the patch can do without it, rewrite it; otherwise report the file and the symbol.",
+)
+NO_CODE_CHANGE = Kind(
+    "no-code-change",
+    "The patch applies, but the code that the compiler makes of it is the same as before: there is nothing to replace.",
+    "If the patch changes more than comments, check that it is meant for this kernel's configuration.",
+)
+INIT_FUNCTION_CHANGED = Kind(
+    "init-function-changed",
+    "It ran once, at boot or when its module was loaded, and its memory is gone; no live patch can reach it.",
+    "Leave that part out. If the change needs new state, set it up in a pre-patch callback.",
+)
+EXIT_FUNCTION_CHANGED = Kind(
+    "exit-function-changed",
+    "What is marked __exit runs once, when its module is unloaded, and is never traced (include/linux/init.h), so the "
+    "kernel cannot redirect it.",
+    "Leave that part out, or make the change in a function that the exit function calls.",
+)
+FUNCTION_NOT_TRACEABLE = Kind(
+    "function-not-traceable",
+    "Live patching redirects a function through the fentry call at its start, and this function has none.",
+    "Change a function that calls it instead, or move the change into one.",
+)
+DATA_CHANGED = Kind(
+    "data-changed",
+    "The kernel has had this data since boot; replacing code does not change what is in memory.",
+    "Leave the initial value as it is, and set the new value from a pre-patch callback or where the code reads it.",
+)
+SECTION_CHANGED = Kind(
+    "section-changed",
+    "Entries of this section are read by the kernel at boot or module load, and Suture does not yet know how to carry "
+    "a change in them into a live patch.",
+    "Leave the part of the patch that adds, removes or changes such an entry out.",
+)
+AMBIGUOUS_LOCAL = Kind(
+    "ambiguous-local",
+    "Several static variables of one name could be meant, and taking the wrong one would share the wrong data.",
+    "Give the new or moved variable a name of its own.",
+)
+FUNCTIONS_MERGED = Kind(
+    "functions-merged",
+    "The compiler made several functions or variables with equal contents into one, before the patch or after it, but "
+    "not both times; the running kernel's callers cannot be told apart accordingly.",
+    "Make the functions differ, or mark them noinline with __attribute__((no_icf)) in the patch.",
+)
+INIT_REFERENCED = Kind(
+    "init-referenced",
+    "Changed code refers to something in memory that the kernel gave back after boot or module load.",
+    "Leave the reference out, or take the __init or __exit mark away in a function or variable of the patch's own.",
+)
+ENTRY_MALFORMED = Kind(
+    "entry-malformed",
+    "The section's contents do not have the shape that the target's own headers give them.",
+    "Check that source and configuration are the target's; with 'suture diff', give the right --entry-size.",
+)
+SPECIAL_REFERENCE_UNSUPPORTED = Kind(
+    "special-reference-unsupported",
+    "The kernel reads this entry when the live patch module is loaded, before the patched module's symbols can be "
+    "resolved.",
+    "Rewrite the changed code without it: static_key_enabled() for a static branch, a plain call for a static call.",
+)

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Object files."""
+
+from __future__ import annotations
+
+from suture.errors.refusal import Kind
+
+OBJECT_MALFORMED = Kind(
+    "object-malformed",
+    "The file is damaged, cut off, or not an ELF object at all.",
+    "Get or build the file again; 'readelf -a FILE' shows what is left of it.",
+)
+OBJECT_UNSUPPORTED = Kind(
+    "object-unsupported",
+    "The file is well-formed, but not the kind of object that live patches are made of.",
+    "Give an x86-64 relocatable object (.o) or module (.ko).",
+)

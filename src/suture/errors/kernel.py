@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Getting and reading the target."""
+
+from __future__ import annotations
+
+from suture.errors.refusal import Kind
+
+ARCHIVE_UNREACHABLE = Kind(
+    "archive-unreachable",
+    "The package archive could not be asked or did not answer.",
+    "Check the network and the apt sources, run 'sudo apt-get update', and run the same command again.",
+)
+KERNEL_NOT_OFFERED = Kind(
+    "kernel-not-offered",
+    "The configured apt archives do not hold this kernel's image, headers and source in exactly one version.",
+    "Pick one from 'suture kernel list', add an archive that keeps it (such as snapshot.debian.org) to the apt "
+    "sources, or give a tree you built with --kernel-dir.",
+)
+KERNEL_NOT_FETCHED = Kind(
+    "kernel-not-fetched",
+    "Its image, symbols and source are not on this host.",
+    "Run 'suture kernel fetch RELEASE' first.",
+)
+PACKAGE_CORRUPT = Kind(
+    "package-corrupt",
+    "The package is cut off, damaged, or not the one that the archive's signed index names.",
+    "Run the same command again to download it anew; if that does not help, the mirror is broken.",
+)
+PACKAGE_UNTRUSTED = Kind(
+    "package-untrusted",
+    "apt holds no valid signature for the archive that the package comes from, so it may be anything.",
+    "Install the archive's key as 'Signed-By' of its source, and run 'sudo apt-get update'.",
+)
+IMAGE_MALFORMED = Kind(
+    "image-malformed",
+    "The file is damaged, cut off, or not a kernel image for x86.",
+    "Get the image again: 'suture kernel fetch RELEASE', or build the tree again.",
+)
+ADDRESS_NOT_IN_IMAGE = Kind(
+    "address-not-in-image",
+    "No segment of the kernel image is loaded there.",
+    "The symbols and the image belong to different kernels; give those of one and the same build.",
+)
+KALLSYMS_MALFORMED = Kind(
+    "kallsyms-malformed",
+    "The file is not a list of kernel symbols: lines of address, type and name.",
+    "Give a kallsyms listing, a System.map, or an ELF file of the kernel with its symbol table.",
+)
+KALLSYMS_NOT_FOUND = Kind(
+    "kallsyms-not-found",
+    "Without its symbol table nothing in the image can be found by name.",
+    "Give a kernel that was built with CONFIG_KALLSYMS=y and CONFIG_KALLSYMS_ALL=y.",
+)
+CONFIG_MALFORMED = Kind(
+    "config-malformed",
+    "The file is not a kernel configuration.",
+    "Give the .config that the kernel was built with.",
+)
+SYMVERS_MALFORMED = Kind(
+    "symvers-malformed",
+    "The file is not a Module.symvers: lines of CRC, symbol, module, kind of export and namespace, with tabs between.",
+    "Give the Module.symvers that the kernel's build wrote.",
+)
+MODULE_MALFORMED = Kind(
+    "module-malformed",
+    "The module file is damaged or cut off.",
+    "Get the module file again: remove the target from the cache and run 'suture kernel fetch RELEASE'.",
+)
+MODULE_NOT_FOUND = Kind(
+    "module-not-found",
+    "The target has no such module, neither as a file nor built in.",
+    "Check its name with 'modinfo', and that this kernel's configuration builds it.",
+)
+TREE_INCOMPLETE = Kind(
+    "tree-incomplete",
+    "The directory is not a kernel tree that has been built to its end.",
+    "Build the kernel there first ('make'), and give the directory that it was built in.",
+)

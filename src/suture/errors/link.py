@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Making the module."""
+
+from __future__ import annotations
+
+from suture.errors.refusal import Kind
+
+NAME_UNUSABLE = Kind(
+    "name-unusable",
+    "The kernel takes module names of up to 55 letters, digits and underscores.",
+    "Give another with --name.",
+)
+NOT_A_LIVE_PATCH = Kind(
+    "not-a-live-patch",
+    "The file is a module, but not one that the livepatch core would take.",
+    "Check that it is the right file; 'modinfo FILE' says what the module is.",
+)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every way Suture refuses: a stable code, what was found and where, why, and the way out.
+
+A `Kind` is one reason to refuse; the modules beside this one hold all there are, one for each room that raises them.
+Code raises ``Refusal(KIND, where, found)``; the kind brings the reason and the remedy, which a caller replaces where
+it knows better.  `str()` of a refusal is the form that the command line prints::
+
+    error[init-function-changed]: fs/proc/meminfo.c: proc_meminfo_init() is in .init.text
+      It ran once at boot and its memory is gone; no live patch can reach it.
+      If the change also needs new state, set it up in a pre-patch callback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One reason to refuse.  `code` never changes once released; scripts match on it."""
+
+    code: str
+    why: str
+    remedy: str
+
+
+class Refusal(Exception):
+    """Suture cannot do what was asked, and says why.
+
+    :param kind: which reason; `kind.code` is the stable part.
+    :param where: the file, function, package or command that it was found in.
+    :param found: what was found there, one line.
+    :param why: replaces the kind's reason.
+    :param remedy: replaces the kind's way out.
+    :param evidence: further lines to show (a compiler's message, two instructions side by side).
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        where: str,
+        found: str,
+        *,
+        why: str | None = None,
+        remedy: str | None = None,
+        evidence: Sequence[str] = (),
+    ) -> None:
+        self.kind = kind
+        self.where = where
+        self.found = found
+        self.why = kind.why if why is None else why
+        self.remedy = kind.remedy if remedy is None else remedy
+        self.evidence = tuple(evidence)
+        super().__init__(f"{kind.code}: {where}: {found}")
+
+    @property
+    def code(self) -> str:
+        return self.kind.code
+
+    def __str__(self) -> str:
+        body = [self.why, *(f"  {line}" for line in self.evidence), self.remedy]
+        lines = [line for text in body for line in text.splitlines() if line.strip()]
+        return "\n".join([f"error[{self.code}]: {self.where}: {self.found}", *(f"  {line}" for line in lines)])
+
+    def as_dict(self) -> dict[str, object]:
+        """The same for ``--json``."""
+        return {
+            "code": self.code,
+            "where": self.where,
+            "found": self.found,
+            "why": self.why,
+            "remedy": self.remedy,
+            "evidence": list(self.evidence),
+        }

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Is it the running kernel?."""
+
+from __future__ import annotations
+
+from suture.errors.refusal import Kind
+
+PRE_IMAGE_MISMATCH = Kind(
+    "pre-image-mismatch",
+    "What the source compiles to is not what this kernel runs, so a change to it would not be what was meant.",
+    "Check that source version, configuration and compiler are the target's: 'suture kernel show R', 'suture doctor'.",
+)
+FUNCTION_NOT_IN_KERNEL = Kind(
+    "function-not-in-kernel",
+    "The shipped kernel does not hold this code: the file is not built into it, or something overrides it.",
+    "Leave that part of the patch out for this kernel.",
+)
+SYMBOL_AMBIGUOUS = Kind(
+    "symbol-ambiguous",
+    "Several symbols of this name are in the kernel and nothing shows which one is meant.",
+    "Reach it through a function of the same file that already uses it, or through a symbol with a name of its own.",
+)
+SYMBOL_NOT_FOUND = Kind(
+    "symbol-not-found",
+    "A live patch can only refer to what the running kernel lists in its symbol table.",
+    "Use something else that the kernel has, or bring a definition along in the patch.",
+)
