@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The target that build and lab tests use."""
+"""The targets that build and lab tests use: one of each series that Debian 12 ships."""
 
 from __future__ import annotations
 
@@ -11,30 +11,60 @@ from suture.kernel.archive import fetch, fetched, offers
 from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace, prepare
 
-SERIES = "6.1."
+SERIES = ("6.1", "6.12")
+"""The second has what the first lacks: IBT, call padding, prefix symbols, objtool at the link only."""
+
 FLAVOUR = "-amd64"
 
 
 @pytest.fixture(scope="session")
 def target() -> Target:
-    """A 6.1 amd64 release for which the archive has a newer source too, or ``$SUTURE_TEST_RELEASE``.
-
-    One that is here already is taken before one that is to be fetched.
-    """
+    """A 6.1 amd64 release for which the archive has a newer source too, or ``$SUTURE_TEST_RELEASE``."""
     release = os.environ.get("SUTURE_TEST_RELEASE")
-    if release:
-        return fetch(release)
-    offered = [offer.release for offer in offers() if _is_wanted(offer.release)]
-    older = offered[1:] or offered
-    here = [known.release for known in fetched() if known.release in older]
-    return fetch((here or older)[0])
-
-
-def _is_wanted(release: str) -> bool:
-    """Not ``-cloud-amd64`` or ``-rt-amd64``: those are other configurations."""
-    return release.startswith(SERIES) and release.endswith(FLAVOUR) and release.count("-") == 2
+    return fetch(release) if release else _of_series("6.1")
 
 
 @pytest.fixture(scope="session")
 def workspace(target: Target) -> Workspace:
     return prepare(target)
+
+
+@pytest.fixture(scope="session")
+def ibt_target() -> Target:
+    """The same of 6.12."""
+    return _of_series("6.12")
+
+
+@pytest.fixture(scope="session")
+def ibt_workspace(ibt_target: Target) -> Workspace:
+    return prepare(ibt_target)
+
+
+@pytest.fixture(scope="session", params=SERIES)
+def each_target(request: pytest.FixtureRequest) -> Target:
+    """One after the other, for what has to hold on both."""
+    chosen: Target = request.getfixturevalue("target" if request.param == SERIES[0] else "ibt_target")
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def each_workspace(each_target: Target) -> Workspace:
+    return prepare(each_target)
+
+
+def _of_series(series: str) -> Target:
+    """One that is here already is taken before one that is to be fetched."""
+    offered = [offer.release for offer in offers() if _is_wanted(offer.release, series)]
+    older = offered[1:] or offered
+    here = [known.release for known in fetched() if known.release in older]
+    return fetch((here or older)[0])
+
+
+def _is_wanted(release: str, series: str) -> bool:
+    """Not ``-cloud-amd64`` or ``-rt-amd64``: those are other configurations."""
+    return (
+        release.startswith(f"{series}.")
+        and release.endswith(FLAVOUR)
+        and release.count("-") <= 2
+        and not ("cloud" in release or "-rt" in release)
+    )

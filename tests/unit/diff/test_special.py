@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from suture.diff.compare import Side, compare
+from suture.diff.compare import compare
+from suture.diff.same import Side
 from suture.diff.select import Linked, OutputObject, Outside
 from suture.diff.special import Entries
 from suture.diff.view import Unit, View
