@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.link import glue, kbuild, klp
 from suture.link.inspect import inspect
-from suture.link.resolve import KernelResolver, sympos
+from suture.link.resolve import KernelResolver, Published, sympos
 from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
 from suture.verify.addresses import Addresses
 from suture.verify.shipped import Shipped, ShippedImage, lay_out
@@ -59,6 +59,7 @@ class Kernel:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._modules: dict[str, Shipped] = {}
+        self._needed: dict[str, frozenset[str]] = {}
 
     def read(self) -> None:
         """Read now what every build needs."""
@@ -85,6 +86,12 @@ class Kernel:
         :raises Refusal: ``function-not-in-kernel``
         """
         return self.vmlinux if objname == VMLINUX else self.module(objname)
+
+    def needed(self, objname: str) -> frozenset[str]:
+        """The modules that are always loaded before a module."""
+        if objname not in self._needed:
+            self._needed[objname] = frozenset(modules.dependencies(self.target, objname))
+        return self._needed[objname]
 
     def module(self, objname: str) -> Shipped:
         if objname not in self._modules:
@@ -149,7 +156,20 @@ def _cut_all(pairs: Sequence[ObjectPair], kernel: Kernel) -> list[_Cut]:
     provided = frozenset(
         name for found in changes.values() for unit in found.provided for name in (unit.name, *unit.aliases)
     )
-    cuts = [_cut(pair, found, kernel, provided) for pair, found in changes.items()]
+    addresses = {pair: Addresses(found.original.view, kernel.shipped(pair.objname)) for pair, found in changes.items()}
+    published = _published((changes[pair], addresses[pair]) for pair in changes)
+    cuts = [
+        _cut(
+            pair,
+            found,
+            addresses[pair],
+            KernelResolver(
+                addresses[pair], kernel.symvers, kernel.vmlinux, kernel.module, provided, published, kernel.needed
+            ),
+        )
+        for pair, found in changes.items()
+        if found.need_code
+    ]
     if not any(cut.functions for cut in cuts):
         raise Refusal(NO_CODE_CHANGE, ", ".join(pair.source for pair in pairs), "no function differs")
     return cuts
@@ -166,10 +186,18 @@ def _compare(pair: ObjectPair, kernel: Kernel) -> Changes | None:
         return None
 
 
-def _cut(pair: ObjectPair, changes: Changes, kernel: Kernel, provided: frozenset[str]) -> _Cut:
-    addresses = Addresses(changes.original.view, kernel.shipped(pair.objname))
+def _published(files: Iterable[tuple[Changes, Addresses]]) -> dict[str, Published]:
+    """Static functions and variables that the patch makes global."""
+    return {
+        name: Published(addresses, before)
+        for changes, addresses in files
+        for before, after in changes.published
+        for name in (after.name, *after.aliases)
+    }
+
+
+def _cut(pair: ObjectPair, changes: Changes, addresses: Addresses, resolver: KernelResolver) -> _Cut:
     functions = _prove(changes, addresses)
-    resolver = KernelResolver(addresses, kernel.symvers, kernel.vmlinux, kernel.module, provided)
     return _Cut(pair.source, select(changes, pair.objname, resolver), functions)
 
 

@@ -26,6 +26,7 @@ class Changes:
 
     :ivar changed: patched functions (with the original of each) that differ, ``.cold`` parts left out.
     :ivar provided: global functions and variables that only the patched object has: other files may use them.
+    :ivar published: those that were static (with the original of each) and are global now.
     """
 
     original: Side
@@ -33,6 +34,12 @@ class Changes:
     correlation: Correlation
     changed: tuple[tuple[Unit, Unit], ...]
     provided: tuple[Unit, ...]
+    published: tuple[tuple[Unit, Unit], ...]
+
+    @property
+    def need_code(self) -> bool:
+        """The live patch has to hold something of this object."""
+        return bool(self.changed or self.provided)
 
 
 def compare(original: Side, patched: Side) -> Changes:
@@ -47,11 +54,14 @@ def compare(original: Side, patched: Side) -> Changes:
     refuse_changed_data(comparison)
     refuse_changed_sections(comparison)
     provided = tuple(unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation))
-    if not changed and not provided:
+    published = tuple(
+        (before, after) for after, before in correlation.original.items() if before.is_local and not after.is_local
+    )
+    if not changed and not provided and not published:
         raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
     for before, after in changed:
         _refuse_unreachable(original, patched, before, after)
-    return Changes(original, patched, correlation, changed, provided)
+    return Changes(original, patched, correlation, changed, provided, published)
 
 
 def _changed_functions(

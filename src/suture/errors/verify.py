@@ -25,3 +25,10 @@ SYMBOL_NOT_FOUND = Kind(
     "A live patch can only refer to what the running kernel lists in its symbol table.",
     "Use something else that the kernel has, or bring a definition along in the patch.",
 )
+MODULE_DEPENDENCY_NEW = Kind(
+    "module-dependency-new",
+    "Nothing makes sure that the other module is loaded when this code is patched, and the kernel would then refuse "
+    "the live patch, or the module itself.",
+    "Keep to what the module already depends on ('modinfo -F depends MODULE'), or look the symbol up at run time with "
+    "symbol_get().",
+)

@@ -8,11 +8,12 @@ that way too: linked, they would pull their module in and pin it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from suture.diff.select import Linked, Outside
 from suture.diff.view import Unit
-from suture.errors import INIT_REFERENCED, SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
+from suture.errors import INIT_REFERENCED, MODULE_DEPENDENCY_NEW, SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
 from suture.kernel.symvers import Symvers
 from suture.model import VMLINUX, ExternalSymbol
 from suture.verify.addresses import Addresses
@@ -33,6 +34,14 @@ def sympos(shipped: Shipped, name: str, address: int) -> int:
     return places.index(address) + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A unit that was ``static`` and that the patch lets other files name: only its own file knows where it is."""
+
+    addresses: Addresses
+    unit: Unit
+
+
 class KernelResolver:
     """A `suture.diff.select.Resolver` for one source file.
 
@@ -40,6 +49,8 @@ class KernelResolver:
     :param vmlinux: the core kernel.
     :param module: gives a module of the target by name.
     :param provided: names of new global symbols in any file of the live patch.
+    :param published: name -> what it was before, in any file of the live patch.
+    :param needed: gives the modules that are always loaded before a module.
     """
 
     def __init__(
@@ -49,12 +60,16 @@ class KernelResolver:
         vmlinux: Shipped,
         module: Callable[[str], Shipped],
         provided: Collection[str] = (),
+        published: Mapping[str, Published] | None = None,
+        needed: Callable[[str], Collection[str]] = lambda _: (),
     ) -> None:
         self._addresses = addresses
         self._symvers = symvers
         self._vmlinux = vmlinux
         self._module = module
         self._provided = provided
+        self._published = published or {}
+        self._needed = needed
 
     def defined(self, unit: Unit) -> Outside:
         """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``pre-image-mismatch``"""
@@ -66,7 +81,9 @@ class KernelResolver:
         return self._external(shipped, self._addresses.name_at(unit, address), address)
 
     def undefined(self, name: str) -> Outside:
-        """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``"""
+        """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``module-dependency-new``"""
+        if name in self._published:
+            return self._once_static(name, self._published[name])
         if name in self._provided or self._is_linkable(name):
             return Linked(name)
         own = self._addresses.shipped
@@ -74,12 +91,27 @@ class KernelResolver:
         if own.objname != VMLINUX and own.global_addresses(name):
             return self._only(own, name, self._addresses.of_undefined(name))
         if export is not None and export.module != VMLINUX:
+            self._refuse_unloaded(name, export.module)
             return self._only(self._module(export.module), name, None)
         address = self._addresses.of_undefined(name) if own.objname == VMLINUX else None
         return self._only(self._vmlinux, name, address)
 
+    def _once_static(self, name: str, published: Published) -> ExternalSymbol:
+        shipped = published.addresses.shipped
+        if shipped.objname not in (VMLINUX, self._addresses.shipped.objname):
+            self._refuse_unloaded(name, shipped.objname)
+        address = published.addresses.of(published.unit)
+        return self._external(shipped, published.addresses.name_at(published.unit, address), address)
+
+    def _refuse_unloaded(self, name: str, exporter: str) -> None:
+        """The core refuses to let a module in while a symbol that the live patch needs for it is not there."""
+        own = self._addresses.shipped.objname
+        if own == VMLINUX or exporter not in self._needed(own):
+            where = f"{self._addresses.view.obj.name}: {name}"
+            raise Refusal(MODULE_DEPENDENCY_NEW, where, f"is in module {exporter}, which {own} does not depend on")
+
     def _is_linkable(self, name: str) -> bool:
-        """Linked by the core kernel, and in no namespace (which we would have to import)."""
+        """Exported by the core kernel, and in no namespace (which we would have to import)."""
         export = self._symvers.get(name)
         return export is not None and export.module == VMLINUX and not export.namespace
 

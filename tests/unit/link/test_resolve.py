@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from suture.diff.select import Linked, Outside
 from suture.errors import Refusal
 from suture.kernel.symvers import Export, Symvers
-from suture.link.resolve import KernelResolver
+from suture.link.resolve import KernelResolver, Published
 from suture.model import VMLINUX, ExternalSymbol
 from suture.verify.addresses import Addresses
 from suture.verify.shipped import Shipped, ShippedModule, lay_out
@@ -55,8 +55,20 @@ def module(name: str) -> ShippedModule:
     return lay_out(read(link(compile_c(text, sections=False)), name), name)
 
 
-def resolver(source: str, own: Shipped, provided: Sequence[str] = ()) -> KernelResolver:
-    return KernelResolver(Addresses(original(source), own), EXPORTS, shipped(CORE, OTHER), module, provided)
+NEEDED = {"mod_a": ("mod_b",)}
+
+
+def resolver(
+    source: str,
+    own: Shipped,
+    provided: Sequence[str] = (),
+    published: Mapping[str, Published] | None = None,
+    needed: Mapping[str, Sequence[str]] = NEEDED,
+) -> KernelResolver:
+    addresses = Addresses(original(source), own)
+    return KernelResolver(
+        addresses, EXPORTS, shipped(CORE, OTHER), module, provided, published, lambda name: needed.get(name, ())
+    )
 
 
 def in_core(name: str, provided: Sequence[str] = ()) -> Outside:
@@ -104,6 +116,42 @@ def test_static_symbols_of_other_files_cannot_be_meant() -> None:
     assert refusal("hidden").code == "symbol-not-found"
     assert refusal("state").code == "symbol-not-found"
     assert refusal("no_such_symbol").code == "symbol-not-found"
+
+
+def test_a_module_that_may_not_be_loaded_is_refused() -> None:
+    with pytest.raises(Refusal) as refused:
+        resolver(MODULE, module("mod_a"), needed={}).undefined("from_b")
+    assert refused.value.code == "module-dependency-new"
+    assert "mod_b" in refused.value.found
+    with pytest.raises(Refusal) as refused:
+        in_core("from_b")
+    assert refused.value.code == "module-dependency-new"
+
+
+def test_a_static_function_that_the_patch_makes_global_is_found_through_its_own_file() -> None:
+    kernel = shipped(CORE, OTHER)
+    addresses = Addresses(original(CORE), kernel)
+    published = {"hidden": Published(addresses, unit(addresses.view, "hidden"))}
+    own = resolver(OTHER, kernel, published=published)
+    assert own.undefined("hidden") == ExternalSymbol(VMLINUX, "hidden", 0)
+
+
+def test_a_static_variable_made_global_keeps_its_position_among_namesakes() -> None:
+    kernel = shipped(CORE, OTHER)
+    addresses = Addresses(original(OTHER), kernel)
+    addresses.prove(unit(addresses.view, "other"))
+    published = {"state": Published(addresses, unit(addresses.view, "state"))}
+    assert resolver(CORE, kernel, published=published).undefined("state") == ExternalSymbol(VMLINUX, "state", 2)
+
+
+def test_what_another_module_makes_global_needs_that_module() -> None:
+    addresses = Addresses(original(MODULE_B), module("mod_b"))
+    published = {"clash": Published(addresses, unit(addresses.view, "clash"))}
+    found = resolver(MODULE, module("mod_a"), published=published).undefined("clash")
+    assert found == ExternalSymbol("mod_b", "clash", 0)
+    with pytest.raises(Refusal) as refused:
+        resolver(MODULE, module("mod_a"), published=published, needed={}).undefined("clash")
+    assert refused.value.code == "module-dependency-new"
 
 
 def test_what_is_freed_after_init_is_refused() -> None:
