@@ -13,8 +13,9 @@ import pytest
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.host.progress import Silent, reporter
+from suture.host.run import Finished
 from suture.workspace import kbuild, objects
-from suture.workspace.compile import ObjectPair, build_module, object_pairs
+from suture.workspace.compile import ObjectPair, object_pairs
 from suture.workspace.original import originals
 from suture.workspace.prepare import Workspace
 
@@ -214,10 +215,16 @@ def test_the_compilers_message_has_the_authors_line_numbers(workspace: Workspace
     assert any(text.startswith(f"fs/proc/meminfo.c:{line}:") for text in refusal.evidence)
 
 
+def build_external(workspace: Workspace, directory: Path, *, unresolved: bool = False) -> Finished:
+    return kbuild.build_external(
+        workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=unresolved
+    )
+
+
 def test_an_external_module_carries_the_targets_vermagic(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "Kbuild").write_text("obj-m := suture_test.o\n")
     (tmp_path / "suture_test.c").write_text('#include <linux/module.h>\nMODULE_LICENSE("GPL");\n')
-    build_module(workspace, tmp_path)
+    build_external(workspace, tmp_path)
     info = subprocess.run(["modinfo", tmp_path / "suture_test.ko"], capture_output=True, text=True, check=True).stdout
     shipped = next(workspace.target.modules.rglob("loop.ko*"))
     reference = subprocess.run(["modinfo", "-F", "vermagic", shipped], capture_output=True, text=True, check=True)
@@ -230,10 +237,11 @@ def test_a_module_that_does_not_link_is_refused_with_the_message(workspace: Work
         '#include <linux/module.h>\nvoid nowhere(void);\nvoid f(void) { nowhere(); }\nMODULE_LICENSE("GPL");\n'
     )
     with pytest.raises(Refusal) as caught:
-        build_module(workspace, tmp_path)
+        build_external(workspace, tmp_path)
     assert caught.value.code == "module-link-failed"
     assert any("nowhere" in line for line in caught.value.evidence)
-    assert "nowhere" in build_module(workspace, tmp_path, unresolved=True)
+    finished = build_external(workspace, tmp_path, unresolved=True)
+    assert "nowhere" in finished.stdout + finished.stderr
 
 
 def test_the_users_environment_has_no_say(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

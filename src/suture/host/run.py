@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,15 +78,18 @@ def check(
     finished = run(command, cwd=cwd, env=env)
     if finished.status != 0:
         output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
-        if any(words in line for line in output for words in NO_SPACE):
-            kind = DISK_FULL
         raise Refusal(
-            kind,
+            DISK_FULL if says_disk_full(output) else kind,
             where or finished.command[0],
             f"{Path(finished.command[0]).name} ended with status {finished.status}",
             evidence=output[-EVIDENCE_LINES:],
         )
     return finished
+
+
+def says_disk_full(output: Iterable[str]) -> bool:
+    """Whether a program that failed blames the disk in one of its lines."""
+    return any(words in line for line in output for words in NO_SPACE)
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -13,17 +13,16 @@ from __future__ import annotations
 import bz2
 import lzma
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import lz4.block
 import zstandard
 
 from suture.errors import COMMAND_FAILED, IMAGE_MALFORMED, Refusal
 from suture.host import run
+from suture.host.files import temporary_directory
 
 SETUP_SECTS = 0x1F1
 BOOT_FLAG = 0x1FE
@@ -154,8 +153,8 @@ def _lz4(payload: _Payload) -> bytes:
 
 
 def _lzo(payload: _Payload) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="suture-lzo-") as directory:
-        packed, unpacked = Path(directory, "vmlinux.lzo"), Path(directory, "vmlinux")
+    with temporary_directory() as directory:
+        packed, unpacked = directory / "vmlinux.lzo", directory / "vmlinux"
         packed.write_bytes(payload.data[:-4])
         try:
             run.check(["lzop", "--decompress", "--output", unpacked, packed])

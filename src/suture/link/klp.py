@@ -57,10 +57,7 @@ def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[En
 
 
 def finish(module: ObjectFile) -> ObjectFile:
-    """Write livepatch symbols and relocations, and let `ENTRY` names go.
-
-    :raises Refusal: ``module-link-failed`` where the module has undefined symbols that are not ours and not versioned
-    """
+    """Write livepatch symbols and relocations, and let `ENTRY` names go."""
     symbols, moved_to = _livepatch_symbols(module)
     pending = {index: match for index, symbol in enumerate(module.symbols) if (match := _PENDING.match(symbol.name))}
     own_names = _own_names(module)

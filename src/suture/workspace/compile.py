@@ -14,13 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from suture.errors import ASSEMBLY_FILE, NO_CODE_CHANGE, SHARED_OBJECT, Refusal
 from suture.formats.diff import PatchSource
 from suture.host.progress import note
 from suture.model import VMLINUX
-from suture.workspace import kbuild, overlay
+from suture.workspace import overlay
 from suture.workspace.generated import check_generated
 from suture.workspace.kbuild import Listed
 from suture.workspace.original import originals
@@ -75,18 +74,6 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     if not pairs:
         raise Refusal(NO_CODE_CHANGE, ", ".join(sorted(paths)), "every object that reads it stays as it is")
     return tuple(sorted(pairs, key=lambda pair: pair.source))
-
-
-def build_module(workspace: Workspace, directory: Path, *, unresolved: bool = False) -> str:
-    """Build the external module in `directory` (which has its ``Kbuild``) against the target; returns make's output.
-
-    :param unresolved: let modpost pass undefined symbols with a warning (``KBUILD_MODPOST_WARN``).
-    :raises Refusal: ``module-link-failed``, ``disk-full``
-    """
-    finished = kbuild.build_external(
-        workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=unresolved
-    )
-    return finished.stdout + finished.stderr
 
 
 def _batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:

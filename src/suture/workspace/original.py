@@ -10,7 +10,7 @@ from pathlib import Path
 from suture.errors import DISK_FULL, ORIGINAL_DOES_NOT_COMPILE, Refusal
 from suture.host.files import locked, write_atomic
 from suture.host.progress import step
-from suture.host.run import EVIDENCE_LINES, run
+from suture.host.run import EVIDENCE_LINES, run, says_disk_full
 from suture.workspace import command, kbuild, store
 from suture.workspace.kbuild import Listed
 from suture.workspace.prepare import Workspace
@@ -68,9 +68,8 @@ def _make(workspace: Workspace, objects: Sequence[Listed]) -> None:
     if finished.status != 0:
         failed = next((name for name in names if not command.saved_in(tree, name).exists()), names[0])
         output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
-        full = any("No space left on device" in line for line in output)
         raise Refusal(
-            DISK_FULL if full else ORIGINAL_DOES_NOT_COMPILE,
+            DISK_FULL if says_disk_full(output) else ORIGINAL_DOES_NOT_COMPILE,
             failed.removesuffix(".o") + ".c",
             f"make ended with status {finished.status}",
             evidence=output[-EVIDENCE_LINES:],

@@ -185,7 +185,6 @@ class Shadow:
     def __init__(self, root: Path, tree: Path, contents: Mapping[str, bytes]) -> None:
         self.root = root
         self.tree = tree
-        self._contents = contents
         self._hidden = frozenset(os.path.realpath(tree / path) for path in contents)
         self._link_entries(root, tree)
         for path, content in contents.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 from suture.errors import DISK_FULL, PATCH_DOES_NOT_COMPILE, Refusal
 from suture.host.files import temporary_directory
 from suture.host.progress import advance, step
-from suture.host.run import EVIDENCE_LINES, run
+from suture.host.run import EVIDENCE_LINES, run, says_disk_full
 from suture.workspace import command, kbuild, store
 from suture.workspace.command import Compilation
 from suture.workspace.lines import renumber
@@ -116,9 +116,8 @@ def _compile(tree: Shadow, environment: Mapping[str, str], compilation: Compilat
             finished = run(words, cwd=tree.root, env=environment)
             if finished.status != 0:
                 lines = finished.stderr.strip().splitlines()
-                full = any("No space left on device" in line for line in lines)
                 raise Refusal(
-                    DISK_FULL if full else PATCH_DOES_NOT_COMPILE,
+                    DISK_FULL if says_disk_full(lines) else PATCH_DOES_NOT_COMPILE,
                     compilation.source,
                     f"{Path(words[0]).name} ended with status {finished.status}",
                     evidence=[line.replace(f"{tree.root}/", "") for line in lines[:EVIDENCE_LINES]],

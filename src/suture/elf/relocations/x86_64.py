@@ -25,8 +25,7 @@ class RelocationType:
     signed: bool
 
 
-NONE = 0
-PC32, PLT32 = 2, 4
+PC32 = 2
 
 TYPES: Mapping[int, RelocationType] = {
     0: RelocationType("R_X86_64_NONE", 0, False, False),
@@ -91,17 +90,6 @@ def field_value(relocation_type: int, data: bytes, offset: int) -> int:
     """The number that stands in a relocated field."""
     kind = TYPES[relocation_type]
     return int.from_bytes(data[offset : offset + kind.size], "little", signed=kind.signed)
-
-
-def symbol_address(relocation: Relocation, data: bytes, place: int) -> int:
-    """Solve a linked field for S: the address of the relocation's symbol, modulo 2**64.
-
-    :param data: the bytes that `relocation.offset` counts in, as linked.
-    :param place: the address of the field (P).
-    """
-    value = field_value(relocation.type, data, relocation.offset)
-    address = value - relocation.addend + (place if TYPES[relocation.type].pc_relative else 0)
-    return address % 2**64
 
 
 def apply(relocation: Relocation, data: bytearray, place: int, symbol: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from suture.errors import DISK_FULL, IMAGE_MALFORMED, KERNEL_NOT_FETCHED, PACKAGE_CORRUPT, Refusal
+from suture.errors import IMAGE_MALFORMED, KERNEL_NOT_FETCHED, PACKAGE_CORRUPT, Refusal
 from suture.host import files, run
 from suture.host.paths import cache
 from suture.host.progress import step
@@ -27,9 +27,6 @@ from suture.kernel.release import Target
 MANIFEST = "target.json"
 FORMAT = 1
 PARTS = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
-
-TAR_SHORT_WRITE = "Wrote only"
-"""What tar says of the one file that still fits in part on a full disk."""
 
 
 def fetch(release: str, version: str | None = None) -> Target:
@@ -139,8 +136,6 @@ def _unpack(package: Package, deb: Path, directory: Path) -> None:
     try:
         run.check(["dpkg-deb", "-x", deb, directory], where=package.file_name, kind=PACKAGE_CORRUPT)
     except Refusal as error:
-        if any(TAR_SHORT_WRITE in line for line in error.evidence):
-            raise Refusal(DISK_FULL, package.file_name, "it cannot be unpacked", evidence=error.evidence) from error
         if error.kind is PACKAGE_CORRUPT:
             deb.unlink(missing_ok=True)  # so that the next run gets it anew
         raise
