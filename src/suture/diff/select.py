@@ -54,7 +54,7 @@ from suture.elf.object import (
     Relocation,
     Symbol,
 )
-from suture.elf.relocations.x86_64 import PC32
+from suture.elf.relocations.x86_64 import PC8, PC32
 from suture.errors import (
     INIT_REFERENCED,
     SECTION_CHANGED,
@@ -252,6 +252,10 @@ class _Selection:
         references = list(self._view.references_in(copy.section, copy.start, copy.end))
         for position, reference in enumerate(references):
             is_place = copy.entry is not None and position == 0
+            if reference.type == PC8:
+                where = f"{self._view.obj.name}: {self._view.obj.sections[copy.section].name}"
+                found = f"changed code has a jump of one byte to another function at {reference.offset:#x}"
+                raise Refusal(SYMBOL_UNSUPPORTED, where, found)
             symbol, offset = self._destination(copy, reference, is_place)
             relocation = Relocation(copy.base + reference.offset, reference.type, symbol, offset - reference.bias)
             self._out.add_relocation(copy.out, relocation)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from suture.diff import locals
+from suture.diff import locals, neighbours
 from suture.elf.object import (
     SHF_MERGE,
     SHF_WRITE,
@@ -132,6 +132,7 @@ class View:
             self._by_section[unit.section].append(unit)
         self._starts = {section: [u.start for u in units] for section, units in self._by_section.items()}
         self._codes: dict[tuple[int, int, int], Code] = {}
+        self._relocations = neighbours.relocated(obj)
 
     @cached_property
     def by_name(self) -> dict[str, tuple[Unit, ...]]:
@@ -195,7 +196,7 @@ class View:
 
     def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
         """The relocations of ``[start, end)`` of a section, by offset."""
-        all_of_it = self.obj.relocations.get(section, ())
+        all_of_it = self._relocations.get(section, ())
         first = bisect_left(all_of_it, start, key=lambda r: r.offset)
         last = bisect_left(all_of_it, end, lo=first, key=lambda r: r.offset)
         return all_of_it[first:last]

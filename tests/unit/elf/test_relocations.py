@@ -99,6 +99,14 @@ def test_fields_are_signed_where_the_psabi_says_so() -> None:
 
 @pytest.mark.parametrize("number", sorted(set(TYPES) - {0}))
 def test_type_names_are_readelfs(number: int) -> None:
-    directive = {1: ".quad x", 2: ".long x - .", 4: "jmp x", 10: ".long x", 11: "movq $x, %rax", 24: ".quad x - ."}
+    directive = {
+        1: ".quad x",
+        2: ".long x - .",
+        4: "jmp x",
+        10: ".long x",
+        11: "movq $x, %rax",
+        15: ".byte x - .",
+        24: ".quad x - .",
+    }
     text = tool("readelf", "-rW", data=assemble(f".text\n{directive[number]}\n"))
     assert re.search(r"R_X86_64_\w+", text)[0] == TYPES[number].name  # type: ignore[index]

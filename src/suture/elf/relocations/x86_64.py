@@ -25,7 +25,7 @@ class RelocationType:
     signed: bool
 
 
-PC32 = 2
+PC32, PC8 = 2, 15
 
 TYPES: Mapping[int, RelocationType] = {
     0: RelocationType("R_X86_64_NONE", 0, False, False),
@@ -36,7 +36,9 @@ TYPES: Mapping[int, RelocationType] = {
     # 5-9: R_X86_64_COPY, GLOB_DAT, JUMP_SLOT, RELATIVE, GOTPCREL: dynamic linking
     10: RelocationType("R_X86_64_32", 4, False, False),
     11: RelocationType("R_X86_64_32S", 4, False, True),
-    # 12-23: 16 and 8 bits, thread-local storage: not in kernel objects
+    # 12-14: 16 and 8 bits: not in kernel objects
+    15: RelocationType("R_X86_64_PC8", 1, True, True),  # only made by suture.diff.neighbours: cannot be moved
+    # 16-23: thread-local storage: not in kernel objects
     24: RelocationType("R_X86_64_PC64", 8, True, True),
 }
 
