@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build each patch with the command line, in a process of its own that is given so much time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from bench.corpus import pick
+from bench.corpus.record import Record, of_build
+from suture.errors import Refusal
+from suture.workspace import objects
+from suture.workspace.compile import BATCH
+from suture.workspace.original import originals
+from suture.workspace.prepare import Workspace
+
+WORKERS = 2
+TIME_TO_END = 15.0
+
+
+def compile_originals(workspace: Workspace, files: Sequence[str]) -> None:
+    """All at once, since kbuild takes as long to start for one as for many; what fails is seen again alone."""
+    built = objects.everything(workspace)
+    listed = [one for file in files if (one := built.of(file))]
+    for start in range(0, len(listed), BATCH):
+        try:
+            originals(workspace, listed[start : start + BATCH])
+        except Refusal as refusal:
+            print(f"originals: {refusal.where}: {refusal.found}", file=sys.stderr)
+
+
+def build_all(workspace: Workspace, newer: Path, files: Sequence[str], out: Path, limit: float) -> Iterator[Record]:
+    """Build the difference of each of `files`, in whatever order they are done."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        jobs = [pool.submit(_build, workspace, newer, file, out, limit) for file in files]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _build(workspace: Workspace, newer: Path, file: str, out: Path, limit: float) -> Record:
+    patch = out / f"{pick.name(file)}.patch"
+    patch.write_bytes(pick.patch(workspace.tree, newer, file))
+    module = patch.with_suffix(".ko")
+    module.unlink(missing_ok=True)
+    options = ["--kernel", workspace.target.release, "-o", str(module), "--name", module_name(file), "--json"]
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "suture", "build", str(patch), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        answer, errors = process.communicate(timeout=limit)
+        status: int | None = process.returncode
+    except subprocess.TimeoutExpired:
+        answer, errors = _end(process)
+        status = None
+    return of_build(file, status, answer, errors, round(time.monotonic() - started, 2))
+
+
+def module_name(file: str) -> str:
+    """Long names are cut at their start: their end tells more.  The kernel takes 55 bytes."""
+    return f"fix_{pick.name(file)[-48:]}"
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
+    process.terminate()
+    try:
+        return process.communicate(timeout=TIME_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()
