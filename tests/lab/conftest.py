@@ -36,5 +36,5 @@ def build_module(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def machine(target: Target) -> Iterator[Machine]:
     """A guest for tests that leave it as they found it."""
-    with Machine.boot(target, modules=["loop", "ext4"], files={"/lab/given": bytes(range(256))}) as booted:
+    with Machine.boot(target, modules=["loop", "ext4", "xfs"], files={"/lab/given": bytes(range(256))}) as booted:
         yield booted

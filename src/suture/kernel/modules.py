@@ -118,6 +118,19 @@ def dependencies(target: Target, name: str) -> tuple[str, ...]:
     return tuple(ordered)
 
 
+def asked_for(target: Target, name: str) -> tuple[str, ...]:
+    """The modules that one asks to be loaded before it although it uses none of their symbols (``MODULE_SOFTDEP``).
+
+    ``libcrc32c`` asks for ``crc32c``, the name of an algorithm; the module that has it everywhere is
+    ``crc32c_generic`` (``crypto/Makefile``).  What the target has not got is left out.
+    """
+    available = index(target)
+    lists = [value for tag, value in modinfo(read(available[name]), name) if tag == "softdep"]
+    before = [word for words in lists for word in words.partition("post:")[0].replace("pre:", " ").split()]
+    candidates = [(module_name(word), f"{module_name(word)}_generic") for word in before]
+    return tuple(found for names in candidates if (found := next((n for n in names if n in available), None)))
+
+
 def _needs(path: Path) -> tuple[str, ...]:
     lists = [value for tag, value in modinfo(read(path), str(path)) if tag == "depends"]
     return tuple(name.replace("-", "_") for names in lists for name in names.split(",") if name)

@@ -10,7 +10,7 @@ from suture.kernel.release import Target
 
 
 def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
-    """Path in the guest to content for the modules `names`, all they depend on, and ``modules.dep``.
+    """Path in the guest to content for the modules `names`, all they depend on or ask for, and ``modules.dep``.
 
     The module files are stored unpacked.  What is built into the kernel needs no file and is left out.
 
@@ -18,15 +18,30 @@ def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
     """
     shipped = modules.index(target)
     needs: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        for module in (*modules.dependencies(target, name), modules.module_name(name)):
-            if module not in needs and module in shipped:
-                needs[module] = modules.dependencies(target, module)
+    todo = [modules.module_name(name) for name in names]
+    while todo:
+        module = todo.pop()
+        if module in shipped and module not in needs:
+            needs[module] = _before(target, module)
+            todo += needs[module]
+        elif module not in shipped:
+            modules.dependencies(target, module)  # refuses what is not built in either
     root = f"/lib/modules/{target.release}"
     # modules.dep(5): nearest first; modprobe loads them from the last on.
     lines = [f"{module}.ko: {' '.join(f'{need}.ko' for need in reversed(needs[module]))}\n" for module in needs]
     tree = {f"{root}/{module}.ko": modules.read(shipped[module]) for module in needs}
     return {f"{root}/modules.dep": "".join(lines).encode(), **tree} if tree else {}
+
+
+def _before(target: Target, module: str) -> tuple[str, ...]:
+    """What has to be loaded before a module, in an order that works: all it depends on, and what those ask for."""
+    found: dict[str, None] = {}
+    for one in (*modules.dependencies(target, module), module):
+        for asked_for in modules.asked_for(target, one):
+            found |= dict.fromkeys((*modules.dependencies(target, asked_for), asked_for))
+        if one != module:
+            found[one] = None
+    return tuple(found)
 
 
 def has_all(target: Target, names: Iterable[str]) -> bool:

@@ -110,6 +110,13 @@ def test_dependencies_come_in_an_order_that_loads(installed: Path) -> None:
     assert modules.dependencies(target(installed), "af_packet") == ()
 
 
+def test_what_a_module_asks_for_by_the_name_of_an_algorithm_is_found(installed: Path) -> None:
+    make_module(installed / "kernel/lib/libsum.ko", "depends=", "softdep=pre: crc32c nowhere post: snd")
+    make_module(installed / "kernel/crypto/crc32c_generic.ko", "depends=", "alias=crc32c")
+    assert modules.asked_for(target(installed), "libsum") == ("crc32c_generic",)
+    assert modules.asked_for(target(installed), "snd_pcm") == ()
+
+
 def test_modules_that_need_each_other_end(installed: Path) -> None:
     make_module(installed / "kernel/a.ko", "depends=b")
     make_module(installed / "kernel/b.ko", "depends=a")
