@@ -10,20 +10,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from suture.diff.compare import Changes, compare
+from suture.diff.leave import LeftOut, Part, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
 from suture.diff.special import STRUCTS, Entries
 from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
-from suture.errors import FUNCTION_NOT_IN_KERNEL, NO_CODE_CHANGE, NO_LIVEPATCH, Refusal
+from suture.errors import FUNCTION_NOT_IN_KERNEL, INIT_FUNCTION_CHANGED, NO_CODE_CHANGE, NO_LIVEPATCH, Refusal
 from suture.formats import diff
 from suture.host.files import check_output, write_atomic
 from suture.host.progress import note, step
@@ -45,12 +46,14 @@ class Built:
     """A finished live patch module.
 
     :ivar new: functions that the patch adds: (source file, name).
+    :ivar left_out: what of the patch it does without.
     """
 
     path: Path
     target: Target
     patch: LivePatch
     new: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class Kernel:
@@ -131,7 +134,7 @@ def build(
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
         pairs = object_pairs(workspace, source)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts = _cut_all(pairs, kernel)
+        cuts, left_out = _cut_all(pairs, kernel)
     with step("Linking", f"{module_name}.ko"):
         patch, objects = _assemble(module_name, replace, cuts)
         module = kbuild.link(workspace, module_name, glue.source(patch, target.release), objects)
@@ -139,7 +142,7 @@ def build(
         finished = klp.finish(module)
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    return Built(path, target, inspect(finished).patch, new)
+    return Built(path, target, inspect(finished).patch, new, left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ class _Cut:
     functions: tuple[tuple[str, int], ...]
 
 
-def _cut_all(pairs: Sequence[ObjectPair], kernel: Kernel) -> list[_Cut]:
+def _cut_all(pairs: Sequence[ObjectPair], kernel: Kernel) -> tuple[list[_Cut], tuple[LeftOut, ...]]:
     changes = {pair: found for pair in pairs if (found := _compare(pair, kernel)) is not None}
     provided = frozenset(
         name for found in changes.values() for unit in found.provided for name in (unit.name, *unit.aliases)
@@ -171,8 +174,22 @@ def _cut_all(pairs: Sequence[ObjectPair], kernel: Kernel) -> list[_Cut]:
         if found.need_code
     ]
     if not any(cut.functions for cut in cuts):
-        raise Refusal(NO_CODE_CHANGE, ", ".join(pair.source for pair in pairs), "no function differs")
-    return cuts
+        raise _nothing_left({pair.source: found.left_out for pair, found in changes.items() if found.left_out}, pairs)
+    left_out = tuple(
+        told(part, pair.source, pair.objname) for pair, found in changes.items() for part in found.left_out
+    )
+    for one in left_out:
+        note(str(one))
+    return cuts, left_out
+
+
+def _nothing_left(left_out: Mapping[str, Sequence[Part]], pairs: Sequence[ObjectPair]) -> Refusal:
+    """No function is to be replaced; what would have been left out is the reason, if anything was."""
+    if not left_out:
+        return Refusal(NO_CODE_CHANGE, ", ".join(pair.source for pair in pairs), "no function differs")
+    (source, first), *rest = [(source, part) for source, parts in left_out.items() for part in parts]
+    evidence = [f"{other}: {part.found}" for other, part in rest]
+    return Refusal(first.reason.kind, source, first.found, evidence=evidence)
 
 
 def _compare(pair: ObjectPair, kernel: Kernel) -> Changes | None:
@@ -210,6 +227,10 @@ def _prove(changes: Changes, addresses: Addresses) -> tuple[tuple[str, int], ...
     found = []
     for original, _ in changes.changed:
         address = addresses.prove(original).address
+        if addresses.shipped.is_discarded(address):
+            where = f"{addresses.view.obj.name}: {original.name}()"
+            found_in = f"is in the part of {addresses.shipped.objname} that is freed after init"
+            raise Refusal(INIT_FUNCTION_CHANGED, where, found_in)
         old_name = addresses.name_at(original, address)
         found.append((old_name, sympos(addresses.shipped, old_name, address)))
     return tuple(found)

@@ -137,9 +137,9 @@ OUT_OF_REACH = {
             "static int hw_queue_depth",
             "static int neu;\nmodule_param(neu, int, 0444);\nstatic int hw_queue_depth",
         ),
-        "section-changed",
+        "no-code-change",
         LOOP,
-        r"section (__param|\.modinfo)",
+        r"the new line parmtype=neu:int is in \.modinfo|the new parameter neu is in __param",
     ),
     "a new export": (
         Edit(
@@ -147,15 +147,15 @@ OUT_OF_REACH = {
             SHOW,
             f"void suture_test(void);\nvoid suture_test(void)\n{{\n}}\nEXPORT_SYMBOL(suture_test);\n{SHOW}",
         ),
-        "section-changed",
+        "no-code-change",
         MEMINFO,
-        r"section ___ksymtab\+suture_test",
+        r"the new export suture_test is in ___ksymtab\+suture_test",
     ),
     "another initcall level": (
         Edit(MEMINFO, "fs_initcall(proc_meminfo_init)", "late_initcall(proc_meminfo_init)"),
-        "section-changed",
+        "init-function-changed",
         MEMINFO,
-        r"section \.initcall7\.init|entries of \.initcall5\.init",
+        r"initcall proc_meminfo_init is in \.initcall[57]\.init",
     ),
     "a function that is not traced": (
         Edit(NMI, "__this_cpu_write(last_nmi_rip, regs->ip);", "__this_cpu_write(last_nmi_rip, regs->ip + 1);"),

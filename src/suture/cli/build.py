@@ -78,6 +78,7 @@ def document(built: Built) -> dict[str, object]:
         "replace": built.patch.replace,
         "objects": built.patch.objects,
         "new": [{"source": source, "function": function} for source, function in built.new],
+        "left_out": built.left_out,
     }
 
 
@@ -88,4 +89,5 @@ def for_people(built: Built) -> str:
             position = f" (sympos {function.sympos})" if function.sympos else ""
             lines.append(f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one")
     lines += [f"  adds     {source}: {function}()" for source, function in built.new]
+    lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in built.left_out]
     return "\n".join(lines)

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from suture.diff.correlate import Correlation, correlate
 from suture.diff.data import refuse_changed_data
+from suture.diff.leave import Part, once_only
 from suture.diff.locals import DATA, is_cold, parent
 from suture.diff.same import Comparison, Side, is_once_only
-from suture.diff.sections import refuse_changed_sections
+from suture.diff.sections import changed_sections
 from suture.diff.view import Unit, View
 from suture.errors import (
-    EXIT_FUNCTION_CHANGED,
     FUNCTION_NOT_TRACEABLE,
-    INIT_FUNCTION_CHANGED,
     NO_CODE_CHANGE,
     Refusal,
 )
@@ -26,6 +26,7 @@ class Changes:
 
     :ivar changed: patched functions (with the original of each) that differ, ``.cold`` parts left out.
     :ivar provided: global functions and variables that only the patched object has: other files may use them.
+    :ivar left_out: what it changed that a live patch does without.
     :ivar published: those that were static (with the original of each) and are global now.
     """
 
@@ -35,6 +36,7 @@ class Changes:
     changed: tuple[tuple[Unit, Unit], ...]
     provided: tuple[Unit, ...]
     published: tuple[tuple[Unit, Unit], ...]
+    left_out: tuple[Part, ...] = ()
 
     @property
     def need_code(self) -> bool:
@@ -45,23 +47,42 @@ class Changes:
 def compare(original: Side, patched: Side) -> Changes:
     """Find what changed between two objects.
 
-    :raises Refusal: ``init-function-changed``, ``exit-function-changed``, ``function-not-traceable``,
-        ``data-changed``, ``section-changed``, ``ambiguous-local``; ``no-code-change`` where nothing changed
+    :raises Refusal: ``function-not-traceable``, ``data-changed``, ``section-changed``, ``tracepoint-changed``,
+        ``ambiguous-local``; ``no-code-change`` where nothing changed
     """
-    correlation = correlate(original.view, patched.view)
+    correlation = _without_freed(original.view, patched.view, correlate(original.view, patched.view))
     comparison = Comparison(original, patched, correlation)
-    changed = _changed_functions(comparison, original.view, patched.view, correlation)
+    differing = _changed_functions(comparison, original.view, patched.view, correlation)
+    changed = tuple(pair for pair in differing if not is_once_only(patched.view.section(pair[1])))
     refuse_changed_data(comparison)
-    refuse_changed_sections(comparison)
+    left_out = (*_init_and_exit(patched.view, differing), *changed_sections(comparison))
     provided = tuple(unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation))
     published = tuple(
         (before, after) for after, before in correlation.original.items() if before.is_local and not after.is_local
     )
-    if not changed and not provided and not published:
+    if not changed and not provided and not published and not left_out:
         raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
     for before, after in changed:
         _refuse_unreachable(original, patched, before, after)
-    return Changes(original, patched, correlation, changed, provided, published)
+    return Changes(original, patched, correlation, changed, provided, published, left_out)
+
+
+def _without_freed(original: View, patched: View, correlation: Correlation) -> Correlation:
+    """What was in memory that was given back, and is not marked so any more, is new: the kernel no longer has it."""
+    return Correlation(
+        {
+            after: before
+            for after, before in correlation.original.items()
+            if is_once_only(patched.section(after)) or not is_once_only(original.section(before))
+        }
+    )
+
+
+def _init_and_exit(patched: View, differing: Iterable[tuple[Unit, Unit]]) -> Iterator[Part]:
+    for _, after in differing:
+        section = patched.section(after)
+        if is_once_only(section):
+            yield Part(f"{after.name}()", section.name, once_only(section.name, code=True))
 
 
 def _changed_functions(
@@ -84,11 +105,17 @@ def _changed_functions(
     return tuple((before, after) for after, before in changed.items())
 
 
+MODULE_HOOKS = frozenset({"init_module", "cleanup_module"})
+"""What ``module_init()`` and ``module_exit()`` make (include/linux/module.h); the live patch module has its own."""
+
+
 def _is_provided(view: View, unit: Unit, correlation: Correlation) -> bool:
     section = view.section(unit)
     return (
         unit not in correlation.original
         and not unit.is_local
+        and not is_once_only(section)
+        and MODULE_HOOKS.isdisjoint((unit.name, *unit.aliases))
         and section.is_allocated
         and (section.is_code or section.name.startswith(DATA))
     )
@@ -105,10 +132,6 @@ def _owner(view: View, cold: Unit) -> Unit | None:
 
 
 def _refuse_unreachable(original: Side, patched: Side, before: Unit, after: Unit) -> None:
-    for section in (original.view.section(before), patched.view.section(after)):
-        if is_once_only(section):
-            kind = EXIT_FUNCTION_CHANGED if section.name.startswith(".exit.") else INIT_FUNCTION_CHANGED
-            raise Refusal(kind, patched.view.obj.name, f"{after.name}() is in {section.name}")
     hooks = ("__mcount_loc", "__patchable_function_entries")
     entries = original.entries.within(before.section, before.start, before.end)
     if not any(entry.special.name in hooks for entry in entries):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from suture.diff.locals import base
 from suture.diff.same import Comparison
+from suture.diff.sections import row
 from suture.diff.view import ToUnit, Unit, View
 from suture.elf.object import SHF_WRITE
 from suture.errors import DATA_CHANGED, Refusal
@@ -16,6 +17,8 @@ def refuse_changed_data(comparison: Comparison) -> None:
     for after, before in comparison.correlation.original.items():
         if after.is_function or view.is_private(after) or not view.section(after).is_allocated:
             continue
+        if row(view.section(after).name) is not None:
+            continue  # an entry of a list: `changed_sections`
         if holds_labels(view, after) and holds_labels(original, before):
             continue  # goes with the function whose labels it holds
         if not comparison.same_data(before, after):

@@ -35,7 +35,11 @@ CONSTANT = {"__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "__msg", "CSWTCH"
 IN_SECTION: Mapping[str, str] = {"descriptor": "__dyndbg", "__UNIQUE_ID_ddebug": "__dyndbg"}
 """These are private only in the section that the macro puts them into: an author may use the name too."""
 
-DATA = (".data", ".bss", ".rodata", ".sbss", "__read_mostly")
+DATA = (
+    *(".data", ".bss", ".rodata", ".sbss", "__read_mostly"),
+    # include/linux/init.h: __refdata, __meminitdata; where memory can be hot-plugged, they stay
+    *(".ref.data", ".ref.rodata", ".meminit.data", ".meminit.rodata"),
+)
 """Sections in which a new variable is a variable and nothing more."""
 
 # foo.123 (static local), foo.isra.0.cold (optimised clones), foo.llvm.123, C.0.12

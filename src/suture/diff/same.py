@@ -17,8 +17,12 @@ from suture.diff.view import Reference, Target, ToAnonymous, ToLiteral, ToUnit, 
 from suture.elf.object import SHT_NOBITS, Section
 from suture.elf.relocations.x86_64 import TYPES
 
-ONCE_ONLY = (".init.", ".exit.", ".head.text", ".meminit.", ".devinit.", ".cpuinit.")
-"""Sections that are discarded, or run, before any live patch can be there (include/asm-generic/vmlinux.lds.h)."""
+ONCE_ONLY = (".init.", ".exit.")
+"""Sections that run, or are discarded, before any live patch can be there (include/asm-generic/vmlinux.lds.h).
+
+``.ref.text`` and ``.head.text`` stay in memory, and with CONFIG_MEMORY_HOTPLUG so does ``.meminit.text``; what of them
+was freed nonetheless, its address in the shipped kernel shows (`suture.verify.shipped.Shipped.is_discarded`).
+"""
 
 
 @dataclass(frozen=True, slots=True)

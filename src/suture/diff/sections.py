@@ -1,34 +1,286 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sections that are neither code, variables nor special: the kernel reads each for a purpose of its own."""
+"""Sections that are neither code, variables nor special: the kernel reads each for a purpose of its own.
+
+`TABLE` says for each what a change to it means: left out, with the reason told, or refused.  What has no row is refused
+by the section's name.
+"""
 
 from __future__ import annotations
 
-from suture.diff.locals import DATA, IN_SECTION
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from suture.diff.leave import EXIT_DATA, INIT_DATA, Part, Reason
+from suture.diff.locals import DATA, IN_SECTION, base
 from suture.diff.same import Comparison
 from suture.diff.special import CARRIED_ALONG, SECTIONS
-from suture.diff.view import View
-from suture.elf.object import Section
-from suture.errors import SECTION_CHANGED, Refusal
+from suture.diff.view import ToUndefined, ToUnit, Unit, View
+from suture.elf.object import SHT_NOBITS, Section
+from suture.errors import (
+    DATA_CHANGED,
+    INIT_FUNCTION_CHANGED,
+    NO_CODE_CHANGE,
+    SECTION_CHANGED,
+    TRACEPOINT_CHANGED,
+    Kind,
+    Refusal,
+)
 
 IGNORED = (".discard", ".comment", ".note", ".debug", ".symtab", ".strtab", ".shstrtab", ".rela", ".eh_frame", ".BTF")
-"""Not part of the running kernel, or made anew for the live patch module."""
+"""Not part of the running kernel, or made anew for the live patch module.  ``.BTF_ids`` has a row of its own."""
+
+Verdict = Reason | Kind
+"""What is left out, or refused."""
 
 
-def refuse_changed_sections(comparison: Comparison) -> None:
-    """They must be as before.
-
-    :raises Refusal: ``section-changed``
+@dataclass(frozen=True, slots=True)
+class Row:
+    """:ivar prefix: which sections; the longest prefix that fits counts.
+    :ivar new: what a new entry means; `gone`, `changed`: one that the patch removes or changes, if not the same.
+    :ivar noun: what an entry is, for people.
+    :ivar why: replaces the refusal's reason; `remedy` its way out.
     """
-    name = comparison.patched.view.obj.name
+
+    prefix: str
+    new: Verdict
+    gone: Verdict | None = None
+    changed: Verdict | None = None
+    noun: str = "entry"
+    why: str | None = None
+    remedy: str | None = None
+
+    def verdict(self, how: str) -> Verdict:
+        other = {"new": None, "removed": self.gone, "changed": self.changed}[how]
+        return self.new if other is None else other
+
+
+def _left(core: str, module: str | None = None) -> Reason:
+    return Reason(NO_CODE_CHANGE, core, core if module is None else module)
+
+
+_RAN = Reason(
+    INIT_FUNCTION_CHANGED,
+    "the kernel called or read it once at boot",
+    "the kernel read it when the module was loaded; a module that is loaded after the live patch has the old one",
+)
+
+_EXPORT = _left(
+    "the new code of this live patch reaches the symbol directly; other modules link against what the kernel exported "
+    "when it was built"
+)
+
+TABLE: tuple[Row, ...] = (
+    # --- read by user space alone: depmod, modprobe, modinfo (include/linux/module.h: MODULE_INFO)
+    Row(
+        ".modinfo",
+        _left("programs read it in the module's file; the kernel has no use for it in code that is already there"),
+        noun="line",
+    ),
+    # include/linux/module.h: MODULE_VERSION of code that is built in
+    Row("__modver", _left("it is shown in /sys/module and was read at boot"), noun="version"),
+    # --- exports: include/linux/export.h; kernel/module/main.c: find_symbol() searches kernel and modules as loaded
+    Row("___ksymtab", _EXPORT, noun="export"),
+    Row("__ksymtab", _EXPORT, noun="export"),
+    Row("___kcrctab", _EXPORT, noun="export"),
+    Row("__kcrctab", _EXPORT, noun="export"),
+    # the same since 6.5: read and dropped by modpost
+    Row(".export_symbol", _EXPORT, noun="export"),
+    # --- parameters: include/linux/moduleparam.h; kernel/params.c: parse_args() at boot or module load,
+    # param_sysfs_builtin() makes the files in /sys once
+    Row(
+        "__param",
+        _left("nothing can set it, on the command line or in /sys: the new code finds the variable as it is"),
+        gone=_left("the kernel keeps the parameter, and setting it has no more effect on the new code"),
+        changed=DATA_CHANGED,
+        noun="parameter",
+        why="The kernel made the file in /sys and took the command line's value when it booted or loaded the module.",
+        remedy="Leave name, type and permissions as they are, and check the value where the code reads it.",
+    ),
+    # --- what ran or was read at boot: include/asm-generic/vmlinux.lds.h: INIT_DATA, INIT_CALLS, INIT_SETUP
+    Row(".initcall", _RAN, noun="initcall"),
+    Row(".con_initcall", _RAN, noun="initcall"),
+    Row(
+        ".exitcall",
+        _left("what is built into the kernel is never unloaded, so nothing calls it"),
+        noun="exit call",
+    ),
+    Row(".init.setup", _RAN, noun="command line option"),
+    Row(".init.", INIT_DATA, noun="variable"),
+    Row(".exit.", EXIT_DATA, noun="variable"),
+    Row(".lsm_info.init", _RAN),
+    Row(".early_lsm_info.init", _RAN),
+    Row("__earlycon_table", _RAN),
+    Row(".dtb.init", _RAN),
+    Row(".x86_cpu_dev.init", _RAN),
+    Row(".x86_intel_mid_dev.init", _RAN),
+    Row(".apicdrivers", _RAN),
+    # --- for people who debug
+    # include/linux/printk.h: CONFIG_PRINTK_INDEX lists formats in debugfs
+    Row(".printk_index", _left("it lists the messages of the kernel as built, for programs that read logs")),
+    # include/linux/dynamic_debug.h: the code's own call sites come along in __dyndbg
+    Row("__dyndbg_classes", _left("the class of messages cannot be switched; its call sites can")),
+    # include/asm-generic/error-injection.h
+    Row(
+        "_error_injection_whitelist",
+        _left("errors are injected at the old function's address, which is where new code is entered too"),
+    ),
+    # include/linux/btf_ids.h: filled in from the kernel's BTF when vmlinux is linked (tools/bpf/resolve_btfids)
+    Row(
+        ".BTF_ids",
+        _left("BPF programs are checked against the lists that were linked into the kernel, which stay as they are"),
+        changed=SECTION_CHANGED,
+        noun="BTF id",
+        why="The number of a type is written here when the kernel is linked, and cannot be had for a live patch.",
+        remedy="Leave the new BPF function or type list out of the patch.",
+    ),
+    # --- tracepoints: include/linux/tracepoint.h, include/trace/trace_events.h
+    *(
+        Row(name, TRACEPOINT_CHANGED, noun="tracepoint")
+        for name in (
+            "__tracepoints",
+            "__tracepoints_ptrs",
+            "__tracepoints_strings",
+            "__tracepoint_str",
+            "_ftrace_events",
+            "_ftrace_eval_map",
+            "__bpf_raw_tp_map",
+            "__trace_printk_fmt",
+            "__syscalls_metadata",
+        )
+    ),
+    # --- tables that subsystems search while they run; entries of a live patch are not in them
+    # include/linux/pci.h: DECLARE_PCI_FIXUP_*
+    Row(
+        ".pci_fixup",
+        SECTION_CHANGED,
+        noun="PCI quirk",
+        why="The kernel walks the table of quirks that was linked into it; a live patch cannot add to that table.",
+        remedy="Do in a pre-patch callback what the quirk does, for the device that is there.",
+    ),
+    # include/linux/srcutree.h: DEFINE_SRCU in a module; srcu_module_coming() initialises what is listed
+    Row(
+        "___srcu_struct_ptrs",
+        SECTION_CHANGED,
+        noun="SRCU domain",
+        why="A module's SRCU domains are set up from this list when the module is loaded.",
+        remedy="Call init_srcu_struct() from a pre-patch callback on a variable of the patch's own.",
+    ),
+    # include/linux/static_call.h: DEFINE_STATIC_CALL brings a trampoline that text_poke() rewrites
+    Row(
+        ".static_call",
+        SECTION_CHANGED,
+        noun="static call",
+        why="The trampoline of a static call is code that the kernel rewrites, and part of the object that defines it.",
+        remedy="Call through a function pointer.",
+    ),
+    # a constructor would run when the live patch module is loaded (kernel/module/main.c: do_mod_ctors())
+    Row(".ctors", SECTION_CHANGED, noun="constructor"),
+    Row(".init_array", SECTION_CHANGED, noun="constructor"),
+)
+
+
+def row(section: str) -> Row | None:
+    """What is known about a section."""
+    fitting = (row for row in TABLE if section.startswith(row.prefix))
+    return max(fitting, key=lambda row: len(row.prefix), default=None)
+
+
+def changed_sections(comparison: Comparison) -> tuple[Part, ...]:
+    """The entries that the patch adds, removes or changes, and the live patch goes without.
+
+    :raises Refusal: ``section-changed``, ``tracepoint-changed``, ``data-changed``
+    """
     before, after = _watched(comparison.original.view), _watched(comparison.patched.view)
-    for section in [*before, *after]:
-        left, right = before.get(section, []), after.get(section, [])
-        if not right:
-            raise Refusal(SECTION_CHANGED, name, f"the patch removes all entries of {section}")
-        if not left:
-            raise Refusal(SECTION_CHANGED, name, f"the patch brings a new section {section}")
-        if len(left) != len(right) or not all(map(comparison.same_section, left, right)):
-            raise Refusal(SECTION_CHANGED, name, f"the patch changes section {section}")
+    left: dict[Part, None] = {}
+    for section in [*before, *(name for name in after if name not in before)]:
+        mine, theirs = before.get(section, []), after.get(section, [])
+        if len(mine) == len(theirs) and all(map(comparison.same_section, mine, theirs)):
+            continue
+        known = row(section)
+        for how, entry in _differences(comparison, section, mine, theirs):
+            verdict = known.verdict(how) if known else SECTION_CHANGED
+            what = f"the {how} {known.noun if known else 'entry'}{f' {entry}' if entry else ''}"
+            if isinstance(verdict, Kind):
+                name = comparison.patched.view.obj.name
+                raise Refusal(verdict, name, f"{what} is in section {section}", why=_why(known), remedy=_remedy(known))
+            left[Part(what, section, verdict)] = None
+    return tuple(left)
+
+
+def _why(known: Row | None) -> str | None:
+    return known.why if known else None
+
+
+def _remedy(known: Row | None) -> str | None:
+    return known.remedy if known else None
+
+
+def _differences(
+    comparison: Comparison, section: str, before: list[int], after: list[int]
+) -> Iterator[tuple[str, str]]:
+    """How (``new``, ``removed``, ``changed``) and which entry, "" where it has no name."""
+    mine, theirs = comparison.original.view, comparison.patched.view
+    if section == ".modinfo":
+        yield from _counted(_strings(mine, before), _strings(theirs, after))
+    elif all(_is_named(mine, index) for index in before) and all(_is_named(theirs, index) for index in after):
+        pairs = comparison.correlation.original
+        old = [unit for index in before for unit in mine.units_in(index)]
+        new = [unit for index in after for unit in theirs.units_in(index)]
+        kept = {pairs[unit] for unit in new if unit in pairs}
+        yield from _counted(
+            Counter(_name(unit) for unit in old if unit not in kept),
+            Counter(_name(unit) for unit in new if unit not in pairs),
+        )
+        for unit in new:
+            if unit in pairs and not comparison.same_data(pairs[unit], unit):
+                yield "changed", _name(unit)
+    else:
+        named = list(_counted(_referred(mine, before), _referred(theirs, after)))
+        yield from named or [("new" if not before else "removed" if not after else "changed", "")]
+
+
+def _counted(before: Counter[str], after: Counter[str]) -> Iterator[tuple[str, str]]:
+    yield from (("removed", name) for name in before - after)
+    yield from (("new", name) for name in after - before)
+
+
+def _name(unit: Unit) -> str:
+    """What the author wrote of an entry's name, without what a macro made of it: ``__param_depth``."""
+    written = re.sub(r"__\d+$", "", base(unit.name))
+    for prefix in ("__param_", "__setup_", "__tracepoint_", "event_", "__BTF_ID__"):
+        written = written.removeprefix(prefix)
+    return written
+
+
+def _referred(view: View, sections: list[int]) -> Counter[str]:
+    """What entries without names refer to: the function of an initcall, the symbol of an export."""
+    found: Counter[str] = Counter()
+    for index in sections:
+        for reference in view.references_in(index, 0, view.obj.sections[index].size):
+            match reference.target:
+                case ToUnit(unit, _):
+                    found[base(unit.name)] += 1
+                case ToUndefined(name, _):
+                    found[name] += 1
+    return found
+
+
+def _is_named(view: View, section: int) -> bool:
+    """Symbols the author wrote name all of its contents but padding."""
+    held, units = view.obj.sections[section], view.units_in(section)
+    if not units or held.type == SHT_NOBITS:
+        return bool(units)
+    rest = bytearray(held.data)
+    for unit in units:
+        rest[unit.start : unit.end] = bytes(unit.size)
+    return not any(rest)
+
+
+def _strings(view: View, sections: list[int]) -> Counter[str]:
+    held = b"".join(view.obj.sections[index].data for index in sections)
+    return Counter(text.decode(errors="replace") for text in held.split(b"\0") if text)
 
 
 def _watched(view: View) -> dict[str, list[int]]:
@@ -43,9 +295,6 @@ def _watched(view: View) -> dict[str, list[int]]:
 def _is_watched(section: Section) -> bool:
     # What IN_SECTION names holds private data, which goes with the code that uses it.
     known = CARRIED_ALONG | {special.name for special in SECTIONS} | set(IN_SECTION.values())
-    return (
-        section.is_allocated
-        and not section.is_strings
-        and section.name not in known
-        and not section.name.startswith((*DATA, *IGNORED))
-    )
+    if not section.is_allocated or section.is_strings or section.name in known:
+        return False
+    return row(section.name) is not None or not section.name.startswith((*DATA, *IGNORED))

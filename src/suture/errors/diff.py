@@ -47,6 +47,12 @@ SECTION_CHANGED = Kind(
     "a change in them into a live patch.",
     "Leave the part of the patch that adds, removes or changes such an entry out.",
 )
+TRACEPOINT_CHANGED = Kind(
+    "tracepoint-changed",
+    "A tracepoint is known to the kernel through lists that are read at boot and module load, and until 6.3 the kernel "
+    "passes over those of a live patch module (kernel/tracepoint.c: trace_module_has_bad_taint()).",
+    "Leave the tracepoint out of the patch, or print with pr_debug() or trace an existing one in its place.",
+)
 AMBIGUOUS_LOCAL = Kind(
     "ambiguous-local",
     "Several static variables of one name could be meant, and taking the wrong one would share the wrong data.",
