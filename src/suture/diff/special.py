@@ -60,6 +60,16 @@ SECTIONS: tuple[SpecialSection, ...] = (
 STRUCTS: Mapping[str, str] = {special.name: special.struct for special in SECTIONS if special.struct}
 """Section name -> the struct whose size its entries have, for whoever looks the sizes up."""
 
+ALIASES: Mapping[str, str] = {
+    "ALT": ".altinstructions",
+    "BUG": "__bug_table",
+    "EX": "__ex_table",
+    "JUMP": "__jump_table",
+    "STATIC_CALL": ".static_call_sites",
+    "PARA": ".parainstructions",
+}
+"""Short names for the sections in `STRUCTS`, for people to type."""
+
 ORC_UNWIND, ORC_UNWIND_IP = ".orc_unwind", ".orc_unwind_ip"
 
 CARRIED_ALONG = {ORC_UNWIND, ".altinstr_replacement", ".altinstr_aux", ".orc_header"}

@@ -80,3 +80,9 @@ SPECIAL_REFERENCE_UNSUPPORTED = Kind(
     "resolved.",
     "Rewrite the changed code without it: static_key_enabled() for a static branch, a plain call for a static call.",
 )
+ENTRY_SIZE_UNKNOWN = Kind(
+    "entry-size-unknown",
+    "How large an entry of this section is differs between kernels, and neither the symbols' file has BTF nor the "
+    "objects have debug information that would say it.",
+    "Give it with --entry-size; 'pahole -s' of a kernel with debug information lists the sizes of structs.",
+)

@@ -51,6 +51,11 @@ KALLSYMS_NOT_FOUND = Kind(
     "Without its symbol table nothing in the image can be found by name.",
     "Give a kernel that was built with CONFIG_KALLSYMS=y and CONFIG_KALLSYMS_ALL=y.",
 )
+OBJECT_NOT_LISTED = Kind(
+    "object-not-listed",
+    "What a live patch replaces or refers to is looked up by name among the symbols of the object that is patched.",
+    "Give the object's own file with its symbol table, or a kallsyms listing that was taken while it was loaded.",
+)
 CONFIG_MALFORMED = Kind(
     "config-malformed",
     "The file is not a kernel configuration.",

@@ -8,7 +8,7 @@ from suture.errors.refusal import Kind
 NAME_UNUSABLE = Kind(
     "name-unusable",
     "The kernel takes module names of up to 55 letters, digits and underscores.",
-    "Give another with --name.",
+    "Give another; for a live patch, with --name.",
 )
 NOT_A_LIVE_PATCH = Kind(
     "not-a-live-patch",

@@ -21,14 +21,15 @@ NAME_LENGTH = 55
 _NAME = re.compile(rf"[a-z0-9][a-z0-9_]{{0,{NAME_LENGTH - 1}}}", re.IGNORECASE)
 
 
-def check_name(name: str) -> str:
-    """:return: the name, as the kernel writes module names.
+def check_name(name: str, option: str = "--name") -> str:
+    """:param option: where it was given.
+    :return: the name, as the kernel writes module names.
 
     :raises Refusal: ``name-unusable``
     """
     written = name.replace("-", "_")
     if not _NAME.fullmatch(written):
-        raise Refusal(NAME_UNUSABLE, "--name", f"{name!r}")
+        raise Refusal(NAME_UNUSABLE, option, f"{name!r}")
     return written
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suture.diff.select import OutputObject
@@ -47,9 +47,12 @@ def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[En
 
     :param first: number of the first name; names must be unique in the module.
     """
-    entries = tuple(
-        Entry(f"{ENTRY}{number}", replacement.symbol) for number, replacement in enumerate(output.replaced, start=first)
-    )
+    return with_names(output, [f"{ENTRY}{number}" for number in range(first, first + len(output.replaced))])
+
+
+def with_names(output: OutputObject, names: Sequence[str]) -> tuple[ObjectFile, tuple[Entry, ...]]:
+    """The same with names of the caller's choice, one for each of `output.replaced`; they begin with `ENTRY`."""
+    entries = tuple(Entry(name, made.symbol) for name, made in zip(names, output.replaced, strict=True))
     added = tuple(
         replace(output.obj.symbols[entry.symbol], name=entry.name, bind=STB_GLOBAL, type=STT_FUNC) for entry in entries
     )

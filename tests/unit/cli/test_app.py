@@ -56,7 +56,7 @@ def test_version_is_printed_on_stdout(environment: dict[str, str]) -> None:
     assert (done.returncode, done.stdout) == (0, f"suture {__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["build", "inspect", "test", "demo", "doctor", "kernel"])
+@pytest.mark.parametrize("command", ["build", "diff", "inspect", "test", "demo", "doctor", "kernel"])
 def test_help_teaches_with_examples(command: str, environment: dict[str, str]) -> None:
     done = run(suture(command, "--help"), environment)
     assert done.returncode == 0

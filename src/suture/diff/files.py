@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which local symbols of an object are of one source file, and in which order they stand.
+
+Several source files linked into one object (``ld -r``: ``xfs.o``) may each have a static function of the same name.
+``STT_FILE`` symbols tell them apart (gABI 4.17: one precedes the local symbols of its file); where they are stripped,
+the symbols before and after do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+from suture.diff.locals import DATA, is_numbered
+from suture.diff.view import Unit
+from suture.elf.object import STB_LOCAL, STT_FILE, STT_FUNC, STT_OBJECT, ObjectFile
+
+NO_FILE = -1
+
+Key = tuple[int, int, str]
+"""Section, offset and name of a symbol."""
+
+
+class SourceFiles:
+    """The local functions and variables of an object by source file.
+
+    :ivar names: of the source files, in the order of the symbol table; several can have one name.
+    :ivar order: the local symbols' names in that order.
+    """
+
+    def __init__(self, obj: ObjectFile) -> None:
+        self.names: list[str] = []
+        self.order: list[str] = []
+        self._file: dict[Key, int] = {}
+        self._position: dict[Key, int] = {}
+        self._locals: dict[int, set[str]] = defaultdict(set)
+        for symbol in obj.symbols:
+            if symbol.type == STT_FILE:
+                self.names.append(symbol.name)
+            elif symbol.bind == STB_LOCAL and symbol.is_defined_here and symbol.type in (STT_FUNC, STT_OBJECT):
+                key = symbol.shndx, symbol.value, symbol.name
+                self._file[key] = len(self.names) - 1
+                self._position[key] = len(self.order)
+                self.order.append(symbol.name)
+                section = obj.sections[symbol.shndx]
+                # What is in sections of the kernel's own making, the linker may throw away.
+                is_variable = section.name.startswith(DATA) and not is_numbered(symbol.name)
+                if symbol.type == STT_FUNC or is_variable:
+                    self._locals[len(self.names) - 1].add(symbol.name)
+
+    def file_of(self, unit: Unit) -> int:
+        """Index into `names`; `NO_FILE` for what is global, or where no ``STT_FILE`` symbol says."""
+        return self._file.get((unit.section, unit.start, unit.name), NO_FILE) if unit.is_local else NO_FILE
+
+    def position(self, unit: Unit) -> int | None:
+        """Index into `order`; None for what is global."""
+        return self._position.get((unit.section, unit.start, unit.name)) if unit.is_local else None
+
+    def locals_of(self, file: int) -> set[str]:
+        """The names of a file's static functions and variables, but for variables that the compiler numbered."""
+        return self._locals[file]
+
+
+def pair_files(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
+    """Which file of `right` is which of `left`: by position where all names are the same, else by names of one file."""
+    if list(left) == list(right):
+        return {index: index for index in range(len(right))}
+    here, there = _unique(left), _unique(right)
+    return {there[name]: here[name] for name in there if name in here}
+
+
+def pair_neighbours(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
+    """Pair what has one name several times by what stands around it.
+
+    A name that stands once on both sides is an anchor.  Between two anchors that follow each other on both sides, equal
+    names are paired in order if there are as many on both.
+
+    :return: index into `right` -> index into `left`, for other names than the anchors'.
+    """
+    here, there = _unique(left), _unique(right)
+    anchors = {there[name]: here[name] for name in there if name in here}
+    places, taken = sorted(anchors), set(anchors.values())
+    pairs: dict[int, int] = {}
+    for first, last in pairwise(places):
+        if last == first + 1 or not anchors[first] < anchors[last]:
+            continue
+        inside, outside = range(anchors[first] + 1, anchors[last]), range(first + 1, last)
+        if any(index in taken for index in inside):
+            continue  # an anchor stands between them on the other side: the order is another
+        ours, theirs = _grouped(left, inside), _grouped(right, outside)
+        for name, indices in theirs.items():
+            if len(ours.get(name, ())) == len(indices):
+                pairs.update(zip(indices, ours[name], strict=True))
+    return pairs
+
+
+def _unique(names: Sequence[str]) -> dict[str, int]:
+    count = Counter(names)
+    return {name: index for index, name in enumerate(names) if count[name] == 1}
+
+
+def _grouped(names: Sequence[str], indices: range) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index in indices:
+        groups[names[index]].append(index)
+    return groups

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The symbols of a kernel from any file that lists them, with all that the file says about each.
+
+- a linked ``vmlinux`` (ELF): bindings, and ``STT_FILE`` symbols, which say which local symbols are of one source file;
+- a module (ELF, as ``.ko`` or linked ``.o``): the same for that module alone, as far as it was not stripped;
+- a ``System.map`` or kallsyms listing: nm(1)'s letters only, and with ``/proc/kallsyms`` the modules that are loaded.
+
+Symbols stand in the order in which the kernel counts ``sympos``: by address in the core kernel
+(``kernel/kallsyms.c: kallsyms_on_each_match_symbol()``), by symbol table in a module
+(``kernel/module/kallsyms.c: module_kallsyms_on_each_symbol()``).
+"""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import zstandard
+
+from suture.elf import reader
+from suture.elf.object import STB_LOCAL, STB_WEAK, STT_FILE, STT_FUNC, STT_OBJECT, STT_SECTION
+from suture.errors import KALLSYMS_MALFORMED, OBJECT_NOT_LISTED, Refusal
+from suture.host import files
+from suture.kernel import elf64, kallsyms, modules
+from suture.model import VMLINUX
+
+ET_REL = 1
+NO_FILE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSymbol:
+    """:ivar objname: the object that holds it.
+    :ivar place: address, or section and offset in a module: what two names of one thing share.
+    :ivar is_global: other files can name it; None where the listing does not say (percpu symbols in kallsyms).
+    :ivar file: index into `Listing.files`, or `NO_FILE`.
+    :ivar is_discarded: in memory that is given back after init.
+    :ivar is_weak: another file's definition would have taken its place.
+    """
+
+    name: str
+    objname: str
+    place: tuple[int, int]
+    is_global: bool | None
+    file: int = NO_FILE
+    is_discarded: bool = False
+    is_weak: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """:ivar where: what to call it in messages.
+    :ivar symbols: in the kernel's order, object by object.
+    :ivar files: names of source files, one for each ``STT_FILE`` symbol; several files can have one name.
+    :ivar needs: the symbols that a module's file leaves undefined.
+    :ivar knows_init: it lists what is freed after init too, and says so.
+    :ivar btf: contents of the core kernel's ``.BTF``, or b"".
+    """
+
+    where: str
+    symbols: Sequence[ListedSymbol]
+    files: Sequence[str] = ()
+    needs: frozenset[str] = frozenset()
+    knows_init: bool = True
+    btf: bytes = b""
+    _by_name: Mapping[tuple[str, str], list[ListedSymbol]] = field(init=False, repr=False, compare=False)
+    _names_of_file: Mapping[int, frozenset[str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name: dict[tuple[str, str], list[ListedSymbol]] = defaultdict(list)
+        of_file: dict[int, set[str]] = defaultdict(set)
+        for symbol in self.symbols:
+            by_name[symbol.objname, symbol.name].append(symbol)
+            if symbol.file != NO_FILE:
+                of_file[symbol.file].add(symbol.name)
+        object.__setattr__(self, "_by_name", dict(by_name))
+        object.__setattr__(self, "_names_of_file", {file: frozenset(names) for file, names in of_file.items()})
+
+    def named(self, objname: str, name: str) -> Sequence[ListedSymbol]:
+        """All symbols of that name in an object, in the kernel's order."""
+        return self._by_name.get((objname, name), ())
+
+    def lists(self, objname: str) -> bool:
+        """Whether any symbol of that object is in it."""
+        return any(symbol.objname == objname for symbol in self.symbols)
+
+    def files_named(self, name: str) -> list[int]:
+        """The source files of that name (without directories)."""
+        return [index for index, file in enumerate(self.files) if file.rpartition("/")[2] == name.rpartition("/")[2]]
+
+    def names_in(self, file: int) -> frozenset[str]:
+        """The local symbols of a source file."""
+        return self._names_of_file.get(file, frozenset())
+
+
+def read(path: Path, objname: str) -> Listing:
+    """Read a listing; its content says of what kind it is.
+
+    :param objname: the object that is asked for: what a module's file is taken for that does not name its module.
+    :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``, ``kallsyms-not-found``, ``object-malformed``,
+        ``object-unsupported``, ``object-not-listed``
+    """
+    where = str(path)
+    data = _unpacked(files.read_bytes(path), where)
+    if not data.startswith(b"\x7fELF"):
+        listing = _from_lines(data, where)
+    elif data[16:18] == ET_REL.to_bytes(2, "little"):
+        listing = _from_module(data, where, objname)
+    else:
+        listing = _from_vmlinux(data, path)
+    if not listing.lists(objname):
+        raise Refusal(OBJECT_NOT_LISTED, where, f"no symbol of {objname} is in it")
+    return listing
+
+
+def _unpacked(data: bytes, where: str) -> bytes:
+    for magic, unpack in modules.COMPRESSIONS:
+        if data.startswith(magic):
+            try:
+                return unpack(data)
+            except (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+                raise Refusal(KALLSYMS_MALFORMED, where, f"it cannot be decompressed ({error})") from error
+    return data
+
+
+def _from_lines(data: bytes, where: str) -> Listing:
+    found = kallsyms.parse(data, where)
+    core = [symbol for symbol in found.symbols if symbol.module == VMLINUX]
+    for before, after in pairwise(core):
+        if after.address < before.address:
+            raise Refusal(
+                KALLSYMS_MALFORMED,
+                where,
+                f"{after.name} stands after {before.name}, which has a higher address",
+                why="The kernel counts symbols of one name in the order of their addresses.",
+                remedy="Sort the listing by address ('sort FILE', or 'nm -n').",
+            )
+    begin, end = (next((s.address for s in core if s.name == name), 0) for name in ("__init_begin", "__init_end"))
+    # nm(1): a capital letter is a global symbol; kallsyms marks percpu symbols A, whatever they are.
+    symbols = tuple(
+        ListedSymbol(
+            symbol.name,
+            symbol.module,
+            (0, symbol.address),
+            None if symbol.type in "Aa" else symbol.type.isupper(),
+            is_discarded=symbol.module == VMLINUX and begin <= symbol.address < end,
+            is_weak=symbol.type in "VW",
+        )
+        for symbol in found.symbols
+    )
+    return Listing(where, symbols, knows_init=False)
+
+
+def _from_module(data: bytes, where: str, objname: str) -> Listing:
+    module = reader.read(data, where)
+    named = dict(modules.modinfo(data, where)).get("name", objname)
+    if objname == VMLINUX:
+        raise Refusal(OBJECT_NOT_LISTED, where, f"it is a relocatable object, and no linked {VMLINUX}")
+    if named != objname:
+        raise Refusal(OBJECT_NOT_LISTED, where, f"it is module {named}, and not {objname}")
+    symbols, names = [], []
+    for symbol in module.symbols:
+        if symbol.type == STT_FILE:
+            names.append(symbol.name)
+        elif symbol.is_defined_here and symbol.type != STT_SECTION and symbol.name:
+            section = module.sections[symbol.shndx]
+            is_local = symbol.bind == STB_LOCAL
+            if section.is_allocated:
+                symbols.append(
+                    ListedSymbol(
+                        symbol.name,
+                        objname,
+                        (symbol.shndx, symbol.value),
+                        not is_local,
+                        len(names) - 1 if is_local and symbol.type in (STT_FUNC, STT_OBJECT) else NO_FILE,
+                        section.name.startswith(".init"),  # kernel/module/main.c: module_init_layout_section()
+                        symbol.bind == STB_WEAK,
+                    )
+                )
+    needs = frozenset(symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name)
+    return Listing(where, tuple(symbols), tuple(names), needs)
+
+
+def _from_vmlinux(data: bytes, path: Path) -> Listing:
+    where = str(path)
+    try:
+        sections = elf64.layout(data).sections
+        table = next((section for section in sections if section.type == elf64.SHT_SYMTAB), None)
+        btf = next((elf64.contents(data, section) for section in sections if section.name == ".BTF"), b"")
+        if table is None:
+            inside = _from_lines(kallsyms.extract(path), where)
+            return Listing(where, inside.symbols, knows_init=False, btf=btf)
+        if table.link >= len(sections) or table.size % elf64.SYMBOL.size:
+            raise elf64.Malformed("its symbol table is damaged")
+        names: list[str] = []
+        symbols = list(_linked_symbols(data, table, sections, names))
+    except elf64.Malformed as error:
+        raise Refusal(KALLSYMS_MALFORMED, where, str(error)) from error
+    bounds = {s.name: s.place[1] for s in symbols if s.name in ("__init_begin", "__init_end")}
+    begin, end = bounds.get("__init_begin", 0), bounds.get("__init_end", 0)
+    ordered = sorted(symbols, key=lambda symbol: symbol.place)
+    marked = tuple(replace(symbol, is_discarded=begin <= symbol.place[1] < end) for symbol in ordered)
+    return Listing(where, marked, tuple(names), btf=btf)
+
+
+def _linked_symbols(
+    data: bytes, table: elf64.Section, sections: Sequence[elf64.Section], names: list[str]
+) -> Iterator[ListedSymbol]:
+    """:param names: takes the names of the source files."""
+    strings = elf64.contents(data, sections[table.link])
+    for name, info, _, index, value, _ in elf64.SYMBOL.iter_unpack(elf64.contents(data, table)):
+        binding, kind = info >> 4, info & 0xF
+        if kind == STT_FILE:
+            names.append(elf64.string(strings, name))
+        elif name and kind != STT_SECTION and 0 < index < len(sections) and sections[index].flags & elf64.SHF_ALLOC:
+            is_local = binding == STB_LOCAL
+            file = len(names) - 1 if is_local and kind in (STT_FUNC, STT_OBJECT) else NO_FILE
+            yield ListedSymbol(
+                elf64.string(strings, name), VMLINUX, (0, value), not is_local, file, is_weak=binding == STB_WEAK
+            )
