@@ -8,12 +8,13 @@ state.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suture.diff.locals import DATA, base, is_cold, is_numbered, parent
 from suture.diff.view import ToUnit, Unit, View
+from suture.elf.object import SHF_WRITE
 from suture.errors import AMBIGUOUS_LOCAL, FUNCTIONS_MERGED, Refusal
 
 
@@ -87,7 +88,10 @@ def _grouped(units: Iterable[Unit]) -> dict[tuple[str, bool], list[Unit]]:
 
 
 def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
-    """A numbered variable is the one that the same functions use."""
+    """A numbered variable is the one that the same functions use.
+
+    Where that leaves a doubt, a variable with state is refused; a constant has none, and is new.
+    """
     before = _numbered_variables(original)
     after = _numbered_variables(patched)
     if not after:
@@ -100,19 +104,23 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
             fitting = [c for c in before.get(name, []) if users_after[unit] & users_before[c]]
             rivals = [u for u in units if users_after[unit] & users_after[u]]
             if fitting:
-                found[unit] = _choose(patched, name, unit, rivals, fitting)
+                chosen = _choose(patched, name, unit, rivals, fitting)
+                if chosen is not None:
+                    found[unit] = chosen
         _refuse_doubtful(patched, name, units, before.get(name, []), found)
-    pairs.update(found)
+    counts = Counter(found.values())
+    pairs.update({unit: before for unit, before in found.items() if counts[before] == 1})
 
 
 def _refuse_doubtful(
     patched: View, name: str, units: Sequence[Unit], candidates: Sequence[Unit], found: Mapping[Unit, Unit]
 ) -> None:
     """A variable without users in common is new, unless one of the original's is left over: that may have moved."""
-    chosen = [found[unit] for unit in units if unit in found]
-    new = [unit for unit in units if unit not in found]
+    chosen = [found[unit] for unit in units if unit in found and _has_state(patched, unit)]
+    new = [unit for unit in units if unit not in found and _has_state(patched, unit)]
     left = [candidate for candidate in candidates if candidate not in chosen]
-    if len(set(chosen)) != len(chosen) or (new and left):
+    twice = any(count > 1 for count in Counter(chosen).values())
+    if twice or (new and left):
         raise Refusal(
             AMBIGUOUS_LOCAL,
             patched.obj.name,
@@ -120,9 +128,11 @@ def _refuse_doubtful(
         )
 
 
-def _choose(patched: View, name: str, unit: Unit, rivals: Sequence[Unit], fitting: Sequence[Unit]) -> Unit:
+def _choose(patched: View, name: str, unit: Unit, rivals: Sequence[Unit], fitting: Sequence[Unit]) -> Unit | None:
     """Several of one name in one function (inner blocks) keep the order in which the compiler numbered them."""
     if len(rivals) != len(fitting):
+        if not _has_state(patched, unit):
+            return None
         raise Refusal(
             AMBIGUOUS_LOCAL,
             patched.obj.name,
@@ -130,9 +140,15 @@ def _choose(patched: View, name: str, unit: Unit, rivals: Sequence[Unit], fittin
         )
     chosen = sorted(fitting, key=_number)[sorted(rivals, key=_number).index(unit)]
     if chosen.size != unit.size:
+        if not _has_state(patched, unit):
+            return None
         sizes = f"from {chosen.size} to {unit.size} bytes"
         raise Refusal(AMBIGUOUS_LOCAL, patched.obj.name, f"static variable {name} changes size {sizes}")
     return chosen
+
+
+def _has_state(view: View, unit: Unit) -> bool:
+    return bool(view.section(unit).flags & SHF_WRITE)
 
 
 def _number(unit: Unit) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from suture.diff.locals import base, is_numbered, is_private
@@ -71,6 +73,32 @@ int two(int x) { return helper(x); }
     with pytest.raises(Refusal) as refused:
         changes(TWO, moved)
     assert refused.value.code == "ambiguous-local"
+
+
+CONSTANTS = """
+extern int outside(const int *);
+int one(int x) { static const int count[2] = { 1, 2 }; return outside(count) + x; }
+int two(int x) { return outside(0) - x; }
+"""
+
+
+def test_a_constant_that_moves_to_another_function_has_no_state_to_lose() -> None:
+    """drivers/char/tpm/tpm_i2c_nuvoton.c: vid_did_rid_value."""
+    moved = CONSTANTS.replace("static const int count[2] = { 1, 2 }; return outside(count)", "return outside(0)")
+    moved = moved.replace("return outside(0) - x", "static const int count[2] = { 1, 2 }; return outside(count) - x")
+    found = changes(CONSTANTS, moved)
+    assert changed_names(found) == {"one", "two"}
+    defined = tool("nm", "--defined-only", data=writer.write(output(CONSTANTS, moved).obj))
+    assert re.search(r" r count\.\d+", defined)
+
+
+def test_one_more_constant_of_the_same_name_in_the_same_function_is_new() -> None:
+    more = CONSTANTS.replace(
+        "+ x", "+ x; }\nint three(int x) { static const int count[2] = { 3, 4 }; return outside(count)"
+    )
+    inner = CONSTANTS.replace("+ x", "+ ({ static const int count[2] = { 3, 4 }; outside(count); })")
+    assert changed_names(changes(CONSTANTS, more)) == set()
+    assert changed_names(changes(CONSTANTS, inner)) == {"one"}
 
 
 def test_a_static_that_changes_size_is_refused() -> None:
