@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.diff.compare import compare
+from suture.diff.compare import Changes, compare
+from suture.diff.leave import LeftOut, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
 from suture.diff.special import ALIASES, STRUCTS, Entries
@@ -38,6 +39,7 @@ class Compared:
 
     :ivar functions: what it replaces; `new_name` is the global symbol under which the object has the new code.
     :ivar sizes: section name -> entry size in bytes that was used.
+    :ivar left_out: what of the change it does without.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Compared:
     output: OutputObject
     functions: tuple[PatchedFunction, ...]
     sizes: Mapping[str, int]
+    left_out: tuple[LeftOut, ...]
 
 
 def compare_objects(
@@ -83,7 +86,7 @@ def compare_objects(
         before, after = (_side(obj, known) for obj in objects)
         changes = compare(before, after)
         if not changes.need_code:
-            raise Refusal(NO_CODE_CHANGE, str(patched), "no function differs")
+            raise _nothing_left(changes, str(patched))
         resolver = ListedResolver(before.view, owner, listed, exported)
         found = [resolver.replaced(unit) for unit, _ in changes.changed]
         functions = tuple(
@@ -93,7 +96,8 @@ def compare_objects(
         cut = select(changes, owner, resolver)
         obj, _ = klp.with_names(cut, [function.new_name for function in functions])
         write_atomic(path, writer.write(obj))
-    return Compared(path, livepatch, cut, functions, known)
+    left_out = tuple(told(part, str(patched), owner) for part in changes.left_out)
+    return Compared(path, livepatch, cut, functions, known, left_out)
 
 
 def entry_sizes(
@@ -124,6 +128,14 @@ def entry_sizes(
             remedy=f"Give them: {options}. 'pahole -s' of a kernel with debug information lists the sizes of structs.",
         )
     return sizes
+
+
+def _nothing_left(changes: Changes, where: str) -> Refusal:
+    """What would have been left out is the reason, if anything was."""
+    if not changes.left_out:
+        return Refusal(NO_CODE_CHANGE, where, "no function differs")
+    first, *rest = changes.left_out
+    return Refusal(first.reason.kind, where, first.found, evidence=[part.found for part in rest])
 
 
 def _structs(sizes: Mapping[str, int], needed: set[str]) -> dict[str, int]:

@@ -399,3 +399,80 @@ def test_assembly_without_fentry_is_refused(tmp_path: Path) -> None:
     text = '.section .text.shown,"ax"\n.globl shown\n.type shown, @function\n'
     text += "shown: mov ${}, %eax\nret\n.size shown, .-shown\n"
     refused(tmp_path, "function-not-traceable", SYMBOLS, assemble(text.format(1)), assemble(text.format(2)))
+
+
+# --- several source files linked into one object
+
+
+def linked_module(*sources: str, files: tuple[str, ...] = ("one.c", "two.c")) -> bytes:
+    return link(*(named(text, name) for text, name in zip(sources, files, strict=True)))
+
+
+CHANGED_HELPER = SOURCE.replace('"helped"', '"HELPED"')
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_in_a_linked_module_the_namesake_of_the_changed_file_is_replaced(tmp_path: Path, first: bool) -> None:
+    before = linked_module(*((SOURCE, OTHER) if first else (OTHER, SOURCE)))
+    after = linked_module(*((CHANGED_HELPER, OTHER) if first else (OTHER, CHANGED_HELPER)))
+    found = compared(tmp_path, before, before, after, objname="my_mod")
+    position = 1 if first else 2
+    assert [(f.old_name, f.sympos) for f in found.functions] == [("helper", position)]
+    assert undefined(found.path) == {
+        "__fentry__",
+        "my_mod:.klp.sym.my_mod.hidden,0",
+        f"my_mod:.klp.sym.my_mod.state,{position}",
+    }
+    text = tool("objdump", "-s", "-j", ".rodata.str1.1", found.path)
+    assert "HELPED" in text
+
+
+def test_namesakes_in_files_of_one_name_and_another_order_are_refused(tmp_path: Path) -> None:
+    before = linked_module(SOURCE, OTHER, files=("one.c", "same.c"))
+    after = linked_module(OTHER, CHANGED_HELPER, files=("other.c", "another.c"))
+    assert "helper" in refused(tmp_path, "ambiguous-local", before, before, after, objname="my_mod").found
+
+
+COLD = r"""
+extern void fatal(const char *) __attribute__((cold));
+static __attribute__((noinline)) int risky(int x) { if (x == VALUE) fatal("TEXT"); return x + VALUE; }
+int NAME(int x) { return risky(x); }
+"""
+
+
+def test_of_several_cold_parts_the_functions_own_goes_with_it(tmp_path: Path) -> None:
+    def source(value: int, text: str, name: str) -> str:
+        return COLD.replace("VALUE", str(value)).replace("TEXT", text).replace("NAME", name)
+
+    one, two = source(3, "first", "first"), source(4, "second", "second")
+    before, after = linked_module(one, two), linked_module(one, source(4, "changed", "second"))
+    assert tool("nm", data=before).count(" risky.cold") == 2
+    symvers = SYMVERS + "0x00000000\tfatal\tvmlinux\tEXPORT_SYMBOL\t\n"
+    found = compared(tmp_path, before, before, after, objname="my_mod", symvers=symvers)
+    assert [(f.old_name, f.sympos) for f in found.functions] == [("risky", 2)]
+    strings = tool("strings", "-a", found.path)
+    assert "changed" in strings
+    assert "first" not in strings
+
+
+def test_functions_that_share_one_section(tmp_path: Path) -> None:
+    """Without -ffunction-sections: the assembler has resolved the call of a static function."""
+    before, after = (compile_c(text, sections=False) for text in (SOURCE, CHANGED))
+    found = compared(tmp_path, SYMBOLS, before, after)
+    assert [f.old_name for f in found.functions] == ["shown"]
+    lines = relocation_lines(found.path.read_bytes(), ".text.shown")
+    assert any(".klp.sym.vmlinux.helper,0" in line for line in lines), lines
+
+
+INIT = SOURCE + '__attribute__((section(".init.text"))) int setup(int x) { return hidden("set up", x); }\n'
+
+
+def test_a_changed_init_function_is_left_out_and_told(tmp_path: Path) -> None:
+    symbols = listing("T hidden", "T exported", "t helper", "T shown", "d state", "T setup")
+    before = compile_c(INIT)
+    changed = INIT.replace('"set up"', '"settle"')
+    found = compared(tmp_path, symbols, before, compile_c(changed.replace('("shown", x)', '("SHOWN", x)')))
+    assert [part.what for part in found.left_out] == ["setup() in .init.text"]
+    assert [function.old_name for function in found.functions] == ["shown"]
+    found.path.unlink()
+    refused(tmp_path, "init-function-changed", symbols, before, compile_c(changed))

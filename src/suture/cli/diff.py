@@ -120,6 +120,7 @@ def document(compared: Compared) -> dict[str, object]:
             else {"symbol": symbol, "objname": outside.objname, "name": outside.name, "sympos": outside.sympos}
             for symbol, outside in sorted(compared.output.outside.items())
         ],
+        "left_out": compared.left_out,
         "entry_sizes": dict(compared.sizes),
         "proved": False,
     }
@@ -134,6 +135,7 @@ def for_people(compared: Compared) -> str:
         position = f" (sympos {function.sympos})" if function.sympos else ""
         lines.append(f"  replaces {function.old_name}(){position}")
     lines += [f"  adds     {function}()" for function in compared.output.new]
+    lines += [f"  leaves out {part.what}: {part.why}" for part in compared.left_out]
     for _, outside in sorted(compared.output.outside.items()):
         lines.append(f"  links    {outside.name}" if isinstance(outside, Linked) else f"  reaches  {outside}")
     return "\n".join([*lines, UNPROVED])

@@ -12,7 +12,7 @@ from suture.diff.leave import Part, once_only
 from suture.diff.locals import DATA, is_cold, parent
 from suture.diff.same import Comparison, Side, is_once_only
 from suture.diff.sections import changed_sections
-from suture.diff.view import Unit, View
+from suture.diff.view import ToUnit, Unit, View
 from suture.errors import (
     FUNCTION_NOT_TRACEABLE,
     NO_CODE_CHANGE,
@@ -122,13 +122,19 @@ def _is_provided(view: View, unit: Unit, correlation: Correlation) -> bool:
 
 
 def cold_part(view: View, unit: Unit) -> Unit | None:
-    """The ``.cold`` part of a function."""
+    """The ``.cold`` part of a function; of several of that name (in several source files) the one that it jumps to."""
     names = (f"{name}.cold" for name in (unit.name, *unit.aliases))
-    return next((cold for name in names for cold in view.by_name.get(name, ())), None)
+    found = [cold for name in names for cold in view.by_name.get(name, ())]
+    return next((cold for cold in found if len(found) == 1 or _refers(view, unit, cold)), None)
 
 
 def _owner(view: View, cold: Unit) -> Unit | None:
-    return next(iter(view.by_name.get(parent(cold.name), ())), None)
+    found = view.by_name.get(parent(cold.name), ())
+    return next((unit for unit in found if len(found) == 1 or _refers(view, unit, cold)), None)
+
+
+def _refers(view: View, unit: Unit, other: Unit) -> bool:
+    return any(isinstance(r.target, ToUnit) and r.target.unit == other for r in view.references(unit))
 
 
 def _refuse_unreachable(original: Side, patched: Side, before: Unit, after: Unit) -> None:

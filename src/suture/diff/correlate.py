@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suture.diff.locals import DATA, base, is_cold, is_numbered, parent
+from suture.diff.namesakes import pair_namesakes
 from suture.diff.view import ToUnit, Unit, View
 from suture.elf.object import SHF_WRITE
 from suture.errors import AMBIGUOUS_LOCAL, FUNCTIONS_MERGED, Refusal
@@ -36,6 +37,7 @@ def correlate(original: View, patched: View) -> Correlation:
     pairs: dict[Unit, Unit] = {}
     _by_written_name(original, patched, pairs)
     _functions_by_base(original, patched, pairs)
+    pair_namesakes(original, patched, pairs)
     _variables_by_users(original, patched, pairs)
     return Correlation(pairs)
 
