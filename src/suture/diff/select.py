@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from suture.diff.carry import output_section
 from suture.diff.compare import Changes, cold_part
 from suture.diff.data import holds_labels
 from suture.diff.output import Builder
@@ -57,7 +58,6 @@ from suture.elf.object import (
 from suture.elf.relocations.x86_64 import PC8, PC32
 from suture.errors import (
     INIT_REFERENCED,
-    SECTION_CHANGED,
     SPECIAL_REFERENCE_UNSUPPORTED,
     SYMBOL_UNSUPPORTED,
     Refusal,
@@ -183,14 +183,7 @@ class _Selection:
 
     def _copy_unit(self, unit: Unit, type: int) -> int:
         section = self._view.section(unit)
-        where = f"{self._view.obj.name}: {unit.name}"
-        if section.name.startswith(ONCE_ONLY):
-            raise Refusal(INIT_REFERENCED, where, f"is in {section.name}")
-        if not section.is_allocated:
-            raise Refusal(SECTION_CHANGED, where, f"is new in {section.name}")
-        alone = unit.start == 0 and unit.end == section.size
-        name = section.name if alone or not unit.is_function else f".text.{unit.name}"
-        out = self._out.add_section(section, name)
+        out = self._out.add_section(section, output_section(self._view, unit))
         if section.type == SHT_NOBITS:
             self._out.reserve(out, unit.size)
         else:
