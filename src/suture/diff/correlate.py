@@ -102,9 +102,11 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     users_after = _users(patched, {after: after for after in pairs})
     found: dict[Unit, Unit] = {}
     for name, units in after.items():
+        candidates, others = _by_user(before.get(name, []), users_before), _by_user(units, users_after)
         for unit in units:
-            fitting = [c for c in before.get(name, []) if users_after[unit] & users_before[c]]
-            rivals = [u for u in units if users_after[unit] & users_after[u]]
+            users = users_after[unit]
+            fitting = list(dict.fromkeys(c for user in users for c in candidates[user]))
+            rivals = list(dict.fromkeys(other for user in users for other in others[user]))
             if fitting:
                 chosen = _choose(patched, name, unit, rivals, fitting)
                 if chosen is not None:
@@ -114,14 +116,24 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     pairs.update({unit: before for unit, before in found.items() if counts[before] == 1})
 
 
+def _by_user(variables: Iterable[Unit], users: Mapping[Unit, set[Unit]]) -> dict[Unit, list[Unit]]:
+    """Of each function, those of the variables that it uses."""
+    found: dict[Unit, list[Unit]] = defaultdict(list)
+    for variable in variables:
+        for user in users[variable]:
+            found[user].append(variable)
+    return found
+
+
 def _refuse_doubtful(
     patched: View, name: str, units: Sequence[Unit], candidates: Sequence[Unit], found: Mapping[Unit, Unit]
 ) -> None:
     """A variable without users in common is new, unless one of the original's is left over: that may have moved."""
     chosen = [found[unit] for unit in units if unit in found and _has_state(patched, unit)]
     new = [unit for unit in units if unit not in found and _has_state(patched, unit)]
-    left = [candidate for candidate in candidates if candidate not in chosen]
-    twice = any(count > 1 for count in Counter(chosen).values())
+    counts = Counter(chosen)
+    left = [candidate for candidate in candidates if candidate not in counts]
+    twice = any(count > 1 for count in counts.values())
     if twice or (new and left):
         raise Refusal(
             AMBIGUOUS_LOCAL,

@@ -99,6 +99,7 @@ class Entries:
 
     def __init__(self, view: View, sizes: Mapping[str, int]) -> None:
         self._by_code: dict[int, list[Entry]] = defaultdict(list)
+        self._by_name: dict[str, Mapping[int, list[Entry]]] = {}
         self._view = view
         specials = {special.name: special for special in SECTIONS}
         for index, section in enumerate(view.obj.sections):
@@ -125,9 +126,19 @@ class Entries:
 
         ``.orc_unwind_ip`` marks where the state of the stack changes, which may be in the function before.
         """
-        found = [entry for entry in self._by_code.get(code, []) if entry.special.name == name and entry.place <= place]
-        last = max(found, key=lambda entry: entry.place, default=None)
-        return None if last is None or last.place == place else last
+        entries = self._named(name).get(code, [])
+        position = bisect_left(entries, place, key=lambda entry: entry.place)
+        starts_there = position < len(entries) and entries[position].place == place
+        return None if starts_there or not position else entries[position - 1]
+
+    def _named(self, name: str) -> Mapping[int, list[Entry]]:
+        """The entries of one special section, by the code that they are about, by place."""
+        if name not in self._by_name:
+            self._by_name[name] = {
+                code: [entry for entry in entries if entry.special.name == name]
+                for code, entries in self._by_code.items()
+            }
+        return self._by_name[name]
 
 
 LENGTHS: Mapping[int, tuple[int, int]] = {13: (10, 11), 12: (10, 11), 14: (12, 13)}

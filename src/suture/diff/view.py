@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from suture.diff import locals, neighbours
 from suture.elf.object import (
@@ -49,6 +50,10 @@ class Unit:
     end: int
     is_function: bool
     is_local: bool
+
+    def __hash__(self) -> int:
+        # Units are looked up all the time; hashing all that equality compares would cost more than the rest.
+        return hash((self.section, self.start, self.name))
 
     @property
     def size(self) -> int:
@@ -177,22 +182,32 @@ class View:
         if offset == unit.start or (position == len(units) - 1 and offset == unit.end):
             return unit
         # A unit without size may stand inside another.
-        return next((unit for unit in reversed(units[: position + 1]) if offset < unit.end), None)
+        while position >= 0 and offset < self._furthest[section][position]:
+            if offset < units[position].end:
+                return units[position]
+            position -= 1
+        return None
 
     @cached_property
-    def _anonymous(self) -> dict[int, set[int]]:
+    def _furthest(self) -> dict[int, list[int]]:
+        """Section -> for each of its units, the greatest end of all up to it: where a search backwards may stop."""
+        return {s: list(accumulate((unit.end for unit in units), max)) for s, units in self._by_section.items()}
+
+    @cached_property
+    def _anonymous(self) -> dict[int, list[int]]:
         """The offsets that code refers to in sections where no symbol names them."""
         found: dict[int, set[int]] = defaultdict(set)
         for unit in self.units:
             for reference in self.references(unit) if self.section(unit).is_code else ():
                 if isinstance(reference.target, ToAnonymous):
                     found[reference.target.section].add(reference.target.offset)
-        return found
+        return {section: sorted(offsets) for section, offsets in found.items()}
 
     def following(self, target: ToAnonymous) -> int:
         """The next offset in the same section that code refers to, or the section's end."""
-        after = (offset for offset in self._anonymous[target.section] if offset > target.offset)
-        return min(after, default=self.obj.sections[target.section].size)
+        offsets = self._anonymous.get(target.section, [])
+        position = bisect_right(offsets, target.offset)
+        return offsets[position] if position < len(offsets) else self.obj.sections[target.section].size
 
     def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
         """The relocations of ``[start, end)`` of a section, by offset."""

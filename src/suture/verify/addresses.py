@@ -119,14 +119,14 @@ class Addresses:
         return None
 
     @cached_property
-    def _users(self) -> dict[Unit, list[Unit]]:
-        users: dict[Unit, list[Unit]] = defaultdict(list)
+    def _users(self) -> dict[Unit, dict[Unit, None]]:
+        users: dict[Unit, dict[Unit, None]] = defaultdict(dict)
         for function in self.view.units:
             if not function.is_function or is_cold(function.name):
                 continue
             for reference in self.view.references(function):
-                if isinstance(reference.target, ToUnit) and function not in users[reference.target.unit]:
-                    users[reference.target.unit].append(function)
+                if isinstance(reference.target, ToUnit):
+                    users[reference.target.unit][function] = None
         return users
 
     def _is_weak(self, unit: Unit) -> bool:
