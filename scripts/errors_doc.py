@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ PAGE = TOP / "docs" / "errors.md"
 
 ROOMS = ("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "lab", "verify", "link", "build")
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
+
+EXAMPLES: dict[str, str] = json.loads((TOP / "scripts" / "error_examples.json").read_text())
+"""Code -> the first line that the program prints for such a case (tests/unit/diff/test_examples.py)."""
 
 CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = Kind\($", re.MULTILINE)
 
@@ -45,7 +49,9 @@ def sections() -> Iterator[str]:
         yield f"\n## {(module.__doc__ or room).rstrip('.')}"
         for name in CONSTANT.findall(inspect.getsource(module)):
             kind: errors.Kind = getattr(errors, name)
-            yield f"\n### `{kind.code}`\n\n{kind.why}\n\n{kind.remedy}"
+            example = EXAMPLES.get(kind.code)
+            shown = f"\n\n```\n{example}\n```" if example else ""
+            yield f"\n### `{kind.code}`{shown}\n\n{kind.why}\n\n{kind.remedy}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The examples on the page of refusals are what the program prints for the code that stands here."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.errors_doc import EXAMPLES
+from suture.diff.compare import compare
+from suture.diff.select import select
+from suture.errors import Refusal
+from tests.unit.objects import Anything, compile_c, side
+
+BASE = """
+#define IN(name) __attribute__((section(name), used))
+extern int outside(const char *, int);
+static int limit = 5;
+IN(".init.data") int boot_value = 1;
+int work(int x) { return outside("work", x) + limit++; }
+__attribute__((no_instrument_function)) int quiet(int x) { return outside("quiet", x); }
+"""
+
+CHANGES = {
+    "no-code-change": ("int x", "int x"),
+    "data-changed": ("limit = 5", "limit = 6"),
+    "function-not-traceable": ('"quiet"', '"loud"'),
+    "init-referenced": ('"work", x', '"work", boot_value'),
+    "tracepoint-changed": ("int work", 'const long __tracepoint_work IN("__tracepoints") = 1;\nint work'),
+    "section-changed": ("int work", 'const long neu IN("__governor_thermal_table") = 1;\nint work'),
+    "symbol-unsupported": (
+        "int work(int x) { return",
+        'asm(".data\\n.zero 16\\n.text");\nint work(int x) { asm volatile("incl .data+4(%rip)"); return',
+    ),
+    "relocation-unsupported": (
+        "int work(int x) { return",
+        'int work(int x) { asm volatile("movq outside@GOTPCREL(%rip), %rax"); return',
+    ),
+}
+
+
+@pytest.mark.parametrize("code", CHANGES)
+def test_the_example_is_what_is_printed(code: str) -> None:
+    after = BASE.replace(*CHANGES[code])
+    with pytest.raises(Refusal) as refused:
+        select(compare(side(compile_c(BASE)), side(compile_c(after))), "vmlinux", Anything())
+    assert refused.value.code == code
+    assert EXAMPLES[code] == str(refused.value).splitlines()[0]
