@@ -10,10 +10,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from suture.diff.compare import Changes, compare
@@ -21,10 +21,18 @@ from suture.diff.leave import LeftOut, Part, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
 from suture.diff.special import STRUCTS, Entries
+from suture.diff.static_branches import with_keys_read
 from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
-from suture.errors import FUNCTION_NOT_IN_KERNEL, INIT_FUNCTION_CHANGED, NO_CODE_CHANGE, NO_LIVEPATCH, Refusal
+from suture.errors import (
+    FUNCTION_NOT_IN_KERNEL,
+    INIT_FUNCTION_CHANGED,
+    MODULE_STATIC_KEY,
+    NO_CODE_CHANGE,
+    NO_LIVEPATCH,
+    Refusal,
+)
 from suture.formats import diff
 from suture.host.files import check_output, write_atomic
 from suture.host.progress import note, step
@@ -38,7 +46,8 @@ from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
 from suture.verify.addresses import Addresses
 from suture.verify.shipped import Shipped, ShippedImage, lay_out
 from suture.workspace.compile import ObjectPair, object_pairs
-from suture.workspace.prepare import prepare
+from suture.workspace.prepare import Workspace, prepare
+from suture.workspace.static_branches import patched_object_reading_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +143,7 @@ def build(
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
         pairs = object_pairs(workspace, source)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts, left_out = _cut_all(pairs, kernel)
+        cuts, left_out = _cut_all(pairs, kernel, workspace)
     with step("Linking", f"{module_name}.ko"):
         patch, objects = _assemble(module_name, replace, cuts)
         module = kbuild.link(workspace, module_name, glue.source(patch, target.release), objects)
@@ -154,7 +163,9 @@ class _Cut:
     functions: tuple[tuple[str, int], ...]
 
 
-def _cut_all(pairs: Sequence[ObjectPair], kernel: Kernel) -> tuple[list[_Cut], tuple[LeftOut, ...]]:
+def _cut_all(
+    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace
+) -> tuple[list[_Cut], tuple[LeftOut, ...]]:
     changes = {pair: found for pair in pairs if (found := _compare(pair, kernel)) is not None}
     provided = frozenset(
         name for found in changes.values() for unit in found.provided for name in (unit.name, *unit.aliases)
@@ -169,6 +180,7 @@ def _cut_all(pairs: Sequence[ObjectPair], kernel: Kernel) -> tuple[list[_Cut], t
             KernelResolver(
                 addresses[pair], kernel.symvers, kernel.vmlinux, kernel.module, provided, published, kernel.needed
             ),
+            partial(_side_reading_keys, pair, kernel, workspace),
         )
         for pair, found in changes.items()
         if found.need_code
@@ -213,14 +225,30 @@ def _published(files: Iterable[tuple[Changes, Addresses]]) -> dict[str, Publishe
     }
 
 
-def _cut(pair: ObjectPair, changes: Changes, addresses: Addresses, resolver: KernelResolver) -> _Cut:
+def _cut(
+    pair: ObjectPair,
+    changes: Changes,
+    addresses: Addresses,
+    resolver: KernelResolver,
+    reading_keys: Callable[[], Side],
+) -> _Cut:
     functions = _prove(changes, addresses)
-    return _Cut(pair.source, select(changes, pair.objname, resolver), functions)
+    try:
+        output = select(changes, pair.objname, resolver)
+    except Refusal as refusal:
+        if refusal.kind is not MODULE_STATIC_KEY:
+            raise
+        output = select(with_keys_read(changes, reading_keys()), pair.objname, resolver)
+    return _Cut(pair.source, output, functions)
 
 
 def _side(data: bytes, pair: ObjectPair, kernel: Kernel) -> Side:
     view = View(reader.read(data, pair.source))
     return Side(view, Entries(view, kernel.entry_sizes))
+
+
+def _side_reading_keys(pair: ObjectPair, kernel: Kernel, workspace: Workspace) -> Side:
+    return _side(patched_object_reading_keys(workspace, pair), pair, kernel)
 
 
 def _prove(changes: Changes, addresses: Addresses) -> tuple[tuple[str, int], ...]:

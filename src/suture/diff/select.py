@@ -24,6 +24,7 @@ from suture.diff.same import ONCE_ONLY, anonymous_range
 from suture.diff.special import (
     ALTINSTR_AUX,
     ALTINSTRUCTIONS,
+    JUMP_TABLE,
     ORC_UNWIND,
     ORC_UNWIND_IP,
     Entry,
@@ -58,6 +59,7 @@ from suture.elf.object import (
 from suture.elf.relocations.x86_64 import PC8, PC32
 from suture.errors import (
     INIT_REFERENCED,
+    MODULE_STATIC_KEY,
     SPECIAL_REFERENCE_UNSUPPORTED,
     SYMBOL_UNSUPPORTED,
     Refusal,
@@ -117,7 +119,7 @@ def select(changes: Changes, objname: str, resolver: Resolver) -> OutputObject:
 
     :param objname: the object that the source file belongs to.
     :raises Refusal: ``init-referenced``, ``section-changed``, ``symbol-unsupported``,
-        ``special-reference-unsupported``, and what `resolver` raises
+        ``special-reference-unsupported``, ``module-static-key``, and what `resolver` raises
     """
     return _Selection(changes, objname, resolver).run()
 
@@ -200,6 +202,8 @@ class _Selection:
         """The special section entries about code that was copied."""
         entries = self._changes.patched.entries
         for entry in entries.within(copy.section, copy.start, copy.end):
+            if entry.special.optional and self._is_out_of_reach(entry):
+                continue
             section = self._view.obj.sections[entry.section]
             out = self._out.pool(section)
             base = self._out.append(out, section.data[entry.start : entry.end])
@@ -313,6 +317,20 @@ class _Selection:
             self._undefined[name] = self._out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
         return self._undefined[name]
 
+    def _is_out_of_reach(self, entry: Entry) -> bool:
+        """An entry that the kernel acts on at load refers to a symbol that a module has."""
+        for reference in self._view.references_in(entry.section, entry.start, entry.end):
+            match reference.target:
+                case ToUndefined(name):
+                    outside = self._resolver.undefined(name)
+                case ToUnit(unit) if not unit.is_function and (original := self._original_of.get(unit)) is not None:
+                    outside = self._resolver.defined(original)
+                case _:
+                    continue
+            if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX:
+                return True
+        return False
+
     def _refuse_early(self, copy: _Copy, reference: Reference, outside: ExternalSymbol) -> None:
         """A module's symbols are resolved when it is there, which may be long after special sections were acted on.
 
@@ -326,7 +344,7 @@ class _Selection:
                 special = ALTINSTRUCTIONS if start <= place < end else special
         if special:
             raise Refusal(
-                SPECIAL_REFERENCE_UNSUPPORTED,
+                MODULE_STATIC_KEY if special == JUMP_TABLE else SPECIAL_REFERENCE_UNSUPPORTED,
                 self._view.obj.name,
                 f"changed code has an entry in {special} that refers to {outside.name} in module {outside.objname}",
             )

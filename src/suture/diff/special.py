@@ -22,12 +22,14 @@ class SpecialSection:
     :ivar size: of an entry, bytes; 0 where it is the target's to say.
     :ivar reads_early: the kernel follows its references when it loads the module, so that symbols of a module which is
         not loaded yet are out of its reach.
+    :ivar optional: without the entry the code does the same, only slower.
     """
 
     name: str
     struct: str = ""
     size: int = 0
     reads_early: bool = False
+    optional: bool = False
 
 
 SECTIONS: tuple[SpecialSection, ...] = (
@@ -39,8 +41,9 @@ SECTIONS: tuple[SpecialSection, ...] = (
     SpecialSection("__ex_table", struct="exception_table_entry"),
     # include/linux/jump_label.h; jump_label_add_module() follows the key
     SpecialSection("__jump_table", struct="jump_entry", reads_early=True),
-    # include/linux/static_call_types.h; static_call_add_module() follows the key
-    SpecialSection(".static_call_sites", struct="static_call_site", reads_early=True),
+    # include/linux/static_call_types.h; static_call_add_module() follows the key.  The code calls the trampoline, which
+    # always leads to where the key does (arch/x86/kernel/static_call.c: arch_static_call_transform()).
+    SpecialSection(".static_call_sites", struct="static_call_site", reads_early=True, optional=True),
     # arch/x86/include/asm/paravirt_types.h (until 6.8)
     SpecialSection(".parainstructions", struct="paravirt_patch_site"),
     # arch/x86/include/asm/alternative.h: LOCK_PREFIX_HERE, one s32 each
@@ -75,6 +78,7 @@ ORC_UNWIND, ORC_UNWIND_IP = ".orc_unwind", ".orc_unwind_ip"
 CARRIED_ALONG = {ORC_UNWIND, ".altinstr_replacement", ".altinstr_aux", ".orc_header"}
 """Sections that hold nothing of their own: what they contain goes with the entries or code that refer to it."""
 
+JUMP_TABLE = "__jump_table"
 ALTINSTRUCTIONS, ALTINSTR_AUX = ".altinstructions", ".altinstr_aux"
 
 

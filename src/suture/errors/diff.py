@@ -78,7 +78,13 @@ SPECIAL_REFERENCE_UNSUPPORTED = Kind(
     "special-reference-unsupported",
     "The kernel reads this entry when the live patch module is loaded, before the patched module's symbols can be "
     "resolved.",
-    "Rewrite the changed code without it: static_key_enabled() for a static branch, a plain call for a static call.",
+    "Rewrite the changed code so that the instruction that is chosen at load refers to nothing of the module.",
+)
+MODULE_STATIC_KEY = Kind(
+    "module-static-key",
+    "The kernel sets up static branches when the live patch module is loaded, before a key of the patched module can "
+    "be reached. Code that reads the key itself can do without, if the compiler makes it the same in all else.",
+    "Rewrite the changed code with static_key_enabled() in place of the static branch.",
 )
 ENTRY_SIZE_UNKNOWN = Kind(
     "entry-size-unknown",

@@ -20,6 +20,7 @@ from suture.formats.diff import PatchSource
 from suture.host.progress import note
 from suture.model import VMLINUX
 from suture.workspace import overlay
+from suture.workspace.command import Compilation
 from suture.workspace.generated import check_generated
 from suture.workspace.kbuild import Listed
 from suture.workspace.original import originals
@@ -38,14 +39,16 @@ class ObjectPair:
 
     :ivar source: the source file, from the top of the tree.
     :ivar objname: what the object is linked into: `VMLINUX` or a module's name as the kernel spells it (``_``).
-    :ivar original_command: the commands that made the original, as a shell takes them.
+    :ivar compilation: how the original was made.
+    :ivar changes: the files that the patch changes, for whoever compiles it again.
     """
 
     source: str
     objname: str
     original: bytes
     patched: bytes
-    original_command: str
+    compilation: Compilation
+    changes: tuple[Changed, ...]
 
 
 def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, ...]:
@@ -83,15 +86,15 @@ def _batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
 
 
 def _compile(
-    workspace: Workspace, objects: Sequence[Listed], changes: Sequence[Changed], *, keep_equal: bool
+    workspace: Workspace, objects: Sequence[Listed], changes: tuple[Changed, ...], *, keep_equal: bool
 ) -> list[ObjectPair]:
     before = originals(workspace, objects)
     after = patched_objects(workspace, before, changes)
     pairs = [(first, after[first.compilation.object]) for first in before]
-    return [_pair(*pair) for pair in pairs if keep_equal or pair[0].content != pair[1].content]
+    return [_pair(*pair, changes) for pair in pairs if keep_equal or pair[0].content != pair[1].content]
 
 
-def _pair(before: Stored, after: Stored) -> ObjectPair:
+def _pair(before: Stored, after: Stored, changes: tuple[Changed, ...]) -> ObjectPair:
     compilation = before.compilation
     if compilation.source.endswith(".S"):
         raise Refusal(ASSEMBLY_FILE, compilation.source, "includes a changed header, and its code changes with it")
@@ -99,4 +102,6 @@ def _pair(before: Stored, after: Stored) -> ObjectPair:
         modules = compilation.modname.replace(":", " and ")
         raise Refusal(SHARED_OBJECT, compilation.source, f"is linked into {modules}")
     objname = VMLINUX if compilation.modname is None else compilation.modname
-    return ObjectPair(os.path.normpath(compilation.source), objname, before.content, after.content, compilation.text)
+    return ObjectPair(
+        os.path.normpath(compilation.source), objname, before.content, after.content, compilation, changes
+    )

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A patched object whose static branches read their keys in place of one whose branches the kernel rewrites.
+
+Both are made by one compiler from one source, save for the assembly text of ``arch_static_branch()``.  That everything
+else is the same is not taken for granted: unit by unit and instruction by instruction they must agree, and where the
+one has an entry in ``__jump_table``, the other has a comparison and a conditional jump to the same place.  So what was
+found out about the one (what changed, which variable is which, how functions are called) holds for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic
+
+from suture.diff.compare import Changes
+from suture.diff.correlate import Correlation
+from suture.diff.same import Side, masked
+from suture.diff.special import JUMP_TABLE, Entry
+from suture.diff.view import Reference, Target, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
+from suture.elf.relocations.x86_64 import TYPES
+from suture.errors import MODULE_STATIC_KEY, Refusal
+
+FLAGS = 3
+"""Bits of ``jump_entry.key`` that are no address: 1 for `branch`, 2 for objtool (``include/linux/jump_label.h``)."""
+
+_BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
+
+
+def with_keys_read(changes: Changes, reading: Side) -> Changes:
+    """The same changes, with the code of `reading`, the patched object whose static branches read their keys.
+
+    :raises Refusal: ``module-static-key`` where the two patched objects differ in more than that
+    """
+    twins = _Twins(changes.patched, reading)
+    twins.check()
+    twin = twins.twin
+    return replace(
+        changes,
+        patched=reading,
+        correlation=Correlation({twin[after]: before for after, before in changes.correlation.original.items()}),
+        changed=tuple((before, twin[after]) for before, after in changes.changed),
+        provided=tuple(twin[unit] for unit in changes.provided),
+        published=tuple((before, twin[after]) for before, after in changes.published),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """An instruction of each side, offsets as in their functions.
+
+    :ivar entry: of ``__jump_table``, where `right` is a comparison and `jump` follows.
+    """
+
+    left: Instruction
+    right: Instruction
+    entry: Entry | None = None
+    jump: Instruction | None = None
+
+
+class _Twins:
+    """Two objects, unit for unit: the one with ``__jump_table`` on the left, the one that reads keys on the right."""
+
+    def __init__(self, left: Side, right: Side) -> None:
+        self._entries = left.entries
+        self._left, self._right = left.view, right.view
+        names = [[_description(view, unit) for unit in view.units] for view in (self._left, self._right)]
+        if names[0] != names[1]:
+            raise self._differs("other functions and variables")
+        self.twin: Mapping[Unit, Unit] = dict(zip(self._left.units, self._right.units, strict=True))
+        self._pairs: dict[Unit, list[_Pair]] = {}
+        self._places: dict[Unit, dict[int, int]] = {}
+
+    def check(self) -> None:
+        """:raises Refusal: ``module-static-key``"""
+        code = [unit for unit in self.twin if unit.is_function and self._left.section(unit).is_code]
+        for unit in code:
+            self._pair_up(unit)
+        for unit in code:
+            references = [
+                {reference.offset: reference for reference in self._left.references(unit)},
+                {reference.offset: reference for reference in self._right.references(self.twin[unit])},
+            ]
+            if not all(self._same_instruction(unit, pair, *references) for pair in self._pairs[unit]):
+                raise self._differs(f"another {unit.name}()")
+        for unit in self.twin.keys() - set(code):
+            if self._left.section(unit).is_allocated and not self._same_data(unit):
+                raise self._differs(f"another {unit.name}")
+
+    def _differs(self, what: str) -> Refusal:
+        name = self._right.obj.name
+        return Refusal(MODULE_STATIC_KEY, name, f"with static branches that read their keys, the compiler makes {what}")
+
+    def _pair_up(self, unit: Unit) -> None:
+        left = Decoder(64, self._left.data(unit))
+        right = iter(Decoder(64, self._right.data(self.twin[unit])))
+        pairs, places = [], {unit.size: self.twin[unit].size}
+        entries = self._entries.within(unit.section, unit.start, unit.end)
+        sites = {entry.place - unit.start: entry for entry in entries if entry.special.name == JUMP_TABLE}
+        for mine in left:
+            entry = sites.pop(mine.ip, None)
+            theirs, jump = next(right, None), None if entry is None else next(right, None)
+            if theirs is None or (entry is not None and jump is None):
+                raise self._differs(f"another {unit.name}()")
+            places[mine.ip] = theirs.ip
+            pairs.append(_Pair(mine, theirs, entry, jump))
+        if sites or next(right, None) is not None:
+            raise self._differs(f"another {unit.name}()")
+        self._pairs[unit], self._places[unit] = pairs, places
+
+    def _same_instruction(
+        self, unit: Unit, pair: _Pair, left: Mapping[int, Reference], right: Mapping[int, Reference]
+    ) -> bool:
+        mine, theirs = list(_within(pair.left, left)), list(_within(pair.right, right))
+        if pair.entry is not None and pair.jump is not None:
+            return self._is_branch_on_key(unit, pair.entry, pair.right, pair.jump, theirs, right)
+        if len(mine) != len(theirs) or not all(map(self._same_reference, mine, theirs)):
+            return False
+        if not mine and _is_direct_branch(pair.left) and _is_direct_branch(pair.right):
+            target = self._in_right(unit, pair.left.near_branch_target)
+            return pair.left.mnemonic == pair.right.mnemonic and target == (
+                self.twin[unit].section,
+                self.twin[unit].start + pair.right.near_branch_target,
+            )
+        return self._bytes(self._left, unit, pair.left, mine) == self._bytes(
+            self._right, self.twin[unit], pair.right, theirs
+        )
+
+    def _is_branch_on_key(
+        self,
+        unit: Unit,
+        entry: Entry,
+        compare: Instruction,
+        jump: Instruction,
+        read: list[Reference],
+        right: Mapping[int, Reference],
+    ) -> bool:
+        """``cmpl $0, key; jne target``, or ``je`` where the branch is taken while the key is disabled."""
+        _, target, key = self._left.references_in(entry.section, entry.start, entry.end)
+        if not isinstance(key.target, ToUnit | ToUndefined):
+            return False
+        taken = Mnemonic.JE if key.target.offset & 1 else Mnemonic.JNE
+        is_test = compare.code == Code.CMP_RM32_IMM8 and compare.is_ip_rel_memory_operand and compare.immediate8 == 0
+        if not is_test or jump.mnemonic != taken or len(read) != 1:
+            return False
+        plain = key.target.offset & ~FLAGS
+        wanted: Target
+        if isinstance(key.target, ToUnit):
+            wanted = ToUnit(self.twin[key.target.unit], plain)
+        else:
+            wanted = ToUndefined(key.target.name, plain)
+        return read[0].target == wanted and self._leads_to(unit, jump, list(_within(jump, right)), target.target)
+
+    def _leads_to(self, unit: Unit, jump: Instruction, fields: list[Reference], target: Target) -> bool:
+        """A jump of the right side goes where `target` says for the left one."""
+        if fields:
+            return self._same_target(target, fields[0].target)
+        if not isinstance(target, ToUnit):
+            return False
+        place = self._in_right(target.unit, target.offset)
+        return place == (self.twin[unit].section, self.twin[unit].start + jump.near_branch_target)
+
+    def _in_right(self, unit: Unit, offset: int) -> tuple[int, int] | None:
+        """Section and offset there that `offset` from the start of a left function corresponds to."""
+        if not 0 <= offset < unit.size:  # a neighbour in the same section
+            neighbour = self._left.unit_at(unit.section, unit.start + offset)
+            if neighbour is None:
+                return None
+            unit, offset = neighbour, unit.start + offset - neighbour.start
+        place = self._places.get(unit, {}).get(offset)
+        return None if place is None else (self.twin[unit].section, self.twin[unit].start + place)
+
+    def _same_reference(self, left: Reference, right: Reference) -> bool:
+        return left.type == right.type and self._same_target(left.target, right.target)
+
+    def _same_target(self, left: Target, right: Target) -> bool:
+        match left, right:
+            case ToUnit(unit, here), ToUnit(other, there):
+                return other == self.twin[unit] and there == self._places.get(unit, {}).get(here, here)
+            case ToLiteral(_, content, here), ToLiteral(_, others, there):
+                return (content, here) == (others, there)
+            case ToAnonymous(section, here), ToAnonymous(other_section, there):
+                names = self._left.obj.sections[section].name, self._right.obj.sections[other_section].name
+                return names[0] == names[1] and here == there
+        return left == right
+
+    def _same_data(self, unit: Unit) -> bool:
+        other = self.twin[unit]
+        left, right = list(self._left.references(unit)), list(self._right.references(other))
+        return (
+            masked(self._left.data(unit), left) == masked(self._right.data(other), right)
+            and [reference.offset for reference in left] == [reference.offset for reference in right]
+            and all(map(self._same_reference, left, right))
+        )
+
+    @staticmethod
+    def _bytes(view: View, unit: Unit, instruction: Instruction, fields: list[Reference]) -> tuple[bytes, list[int]]:
+        """An instruction without its fields, and where in it those are."""
+        data = bytearray(view.data(unit)[instruction.ip : instruction.next_ip])
+        starts = [field.offset - instruction.ip for field in fields]
+        for start, field in zip(starts, fields, strict=True):
+            data[start : start + TYPES[field.type].size] = bytes(TYPES[field.type].size)
+        return bytes(data), starts
+
+
+def _description(view: View, unit: Unit) -> tuple[object, ...]:
+    section = view.section(unit)
+    size = None if unit.is_function else unit.size
+    return unit.name, unit.aliases, unit.is_function, unit.is_local, section.name, section.flags, size
+
+
+def _within(instruction: Instruction, references: Mapping[int, Reference]) -> Iterator[Reference]:
+    for offset in range(instruction.ip, instruction.next_ip):
+        if offset in references:
+            yield references[offset]
+
+
+def _is_direct_branch(instruction: Instruction) -> bool:
+    return instruction.flow_control in _BRANCHES and (
+        instruction.is_jcc_short_or_near or instruction.is_jmp_short_or_near or instruction.is_call_near
+    )
