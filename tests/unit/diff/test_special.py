@@ -305,19 +305,23 @@ class InModule:
 
 
 @pytest.mark.parametrize(
-    ("kind", "section"),
-    [
-        ("__jump_table", "__jump_table"),
-        (".static_call_sites", ".static_call_sites"),
-        (".altinstructions", ".altinstructions"),
-    ],
+    ("kind", "code"),
+    [("__jump_table", "module-static-key"), (".altinstructions", "special-reference-unsupported")],
 )
-def test_an_early_reference_to_a_modules_symbol_is_refused(kind: str, section: str) -> None:
+def test_an_early_reference_to_a_modules_symbol_is_refused(kind: str, code: str) -> None:
     text = source(kind, "one")
     with pytest.raises(Refusal) as refused:
         select_with(changes(text, change(text, "one")), InModule(), "mod")
-    assert refused.value.code == "special-reference-unsupported"
-    assert section in refused.value.found
+    assert refused.value.code == code
+    assert kind in refused.value.found
+
+
+def test_a_static_call_of_a_module_goes_without_its_entry() -> None:
+    text = source(".static_call_sites", "one")
+    found = changes(text, change(text, "one"))
+    assert entries_of(select_with(found, Anything(), "mod"), ".static_call_sites") == 1
+    out = select_with(found, InModule(), "mod")
+    assert ".static_call_sites" not in {name for name, *_ in section_lines(out.obj)}
 
 
 def test_an_instruction_that_an_alternative_overwrites_may_not_refer_to_a_module() -> None:
