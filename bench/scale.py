@@ -61,6 +61,7 @@ def measure(name: str, original: Path, patched: Path) -> Cost:
     from suture.diff.special import Entries
     from suture.diff.view import Unit, View
     from suture.elf import reader
+    from suture.errors import NO_CODE_CHANGE, Refusal
 
     class ByName:
         def defined(self, unit: Unit) -> Outside:
@@ -76,13 +77,18 @@ def measure(name: str, original: Path, patched: Path) -> Cost:
     start = time.process_time()
     before, after = side(original), side(patched)
     were_read = time.process_time()
-    changes = compare(before, after)
+    try:
+        changes = compare(before, after)
+    except Refusal as refusal:
+        if refusal.kind is not NO_CODE_CHANGE:
+            raise
+        changes = None
     compared = time.process_time()
-    output = select(changes, "vmlinux", ByName())
+    replaced = select(changes, "vmlinux", ByName()).replaced if changes is not None else ()
     end = time.process_time()
     functions = sum(unit.is_function for unit in after.view.units)
     times = were_read - start, compared - were_read, end - compared
-    return Cost(name, functions, len(output.replaced), *times, peak_memory())
+    return Cost(name, functions, len(replaced), *times, peak_memory())
 
 
 def in_child(name: str, original: Path, patched: Path) -> Cost:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.diff.compare import Changes, compare
+from suture.diff.gaps import refuse_changed_gaps
 from suture.diff.leave import LeftOut, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
@@ -84,6 +85,7 @@ def compare_objects(
         objects = reader.read(contents[0], str(original)), reader.read(contents[1], str(patched))
         known = entry_sizes(objects, contents, listed.btf, sizes or {})
         before, after = (_side(obj, known) for obj in objects)
+        refuse_changed_gaps(before.view, after.view)
         changes = compare(before, after)
         if not changes.need_code:
             raise _nothing_left(changes, str(patched))

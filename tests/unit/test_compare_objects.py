@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -476,3 +478,64 @@ def test_a_changed_init_function_is_left_out_and_told(tmp_path: Path) -> None:
     assert [function.old_name for function in found.functions] == ["shown"]
     found.path.unlink()
     refused(tmp_path, "init-function-changed", symbols, before, compile_c(changed))
+
+
+UNSIZED = """
+    .section .text.both,"ax"
+    .globl shown
+    .type shown, @function
+shown:
+1:  call __fentry__
+    mov $1, %eax
+    ret
+    .size shown, . - shown
+    .p2align 4
+    .globl unsized
+    .type unsized, @function
+unsized:
+    mov $2, %eax
+    call hidden
+    ret
+    .section __mcount_loc,"a"
+    .quad 1b
+"""
+
+
+def test_changed_code_without_a_sized_symbol_is_not_passed_over(tmp_path: Path) -> None:
+    symbols = listing("T hidden", "T shown", "T unsized")
+    original, sized = assemble(UNSIZED), UNSIZED.replace("mov $1", "mov $3")
+    assert [f.old_name for f in compared(tmp_path, symbols, original, assemble(sized)).functions] == ["shown"]
+    (tmp_path / "out.o").unlink()
+    for old, new in (("mov $2", "mov $4"), ("call hidden", "call shown")):
+        found = refused(tmp_path, "symbol-unsupported", symbols, original, assemble(sized.replace(old, new)))
+        assert found.where.endswith("after.o: .text.both")
+
+
+CLANG = shutil.which("clang") or shutil.which("clang-14")
+
+
+@pytest.mark.skipif(CLANG is None, reason="no clang here")
+def test_what_clang_makes_is_compared(tmp_path: Path) -> None:
+    """Static locals are named after their function, and fentry calls are listed by objtool alone, here by hand."""
+    text = SOURCE.replace("return helper(x)", "static int calls; calls += x; return calls + helper(x)")
+    before, after = (clang(each, tmp_path) for each in (text, text.replace('("shown", x)', '("SHOWN", x)')))
+    symbols = SYMBOLS + f"{ADDRESS}0009 b shown.calls\n".encode()
+    found = compared(tmp_path, symbols, before, after)
+    assert [function.old_name for function in found.functions] == ["shown"]
+    assert "vmlinux:.klp.sym.vmlinux.shown.calls,0" in undefined(found.path)
+
+
+def clang(source: str, directory: Path) -> bytes:
+    options = ("-O2", "-ffreestanding", "-mcmodel=kernel", "-fno-pic", "-mno-red-zone", "-fcf-protection=none")
+    more = (
+        "-fno-addrsig",
+        "-fno-asynchronous-unwind-tables",
+        "-pg",
+        "-mfentry",
+        "-ffunction-sections",
+        "-fdata-sections",
+    )
+    command = [str(CLANG), *options, *more, "-x", "c", "-S", "-o", "-", "-"]
+    text = subprocess.run(command, input=source, capture_output=True, text=True, check=True, cwd=directory).stdout
+    listed = '1: call __fentry__\n.pushsection __mcount_loc,"a"\n.quad 1b\n.popsection'
+    return assemble(re.sub(r"\bcallq?\s+__fentry__.*", listed, text))

@@ -74,10 +74,12 @@ def pair_neighbours(left: Sequence[str], right: Sequence[str]) -> dict[int, int]
     """Pair what has one name several times by what stands around it.
 
     A name that stands once on both sides is an anchor.  Between two anchors that follow each other on both sides, equal
-    names are paired in order if there are as many on both.
+    names are paired in order if there are as many on both.  Where all names are the same, so is what they stand for.
 
-    :return: index into `right` -> index into `left`, for other names than the anchors'.
+    :return: index into `right` -> index into `left`; without the anchors where the names are not all the same.
     """
+    if list(left) == list(right):
+        return {index: index for index in range(len(right))}
     here, there = _unique(left), _unique(right)
     anchors = {there[name]: here[name] for name in there if name in here}
     places, taken = sorted(anchors), set(anchors.values())
