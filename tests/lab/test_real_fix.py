@@ -25,6 +25,8 @@ WANTED, TRIED = 4, 16
 
 HONEST = {
     "init-function-changed",
+    "exit-function-changed",
+    "tracepoint-changed",
     "data-changed",
     "section-changed",
     "no-code-change",
