@@ -67,8 +67,10 @@ PLACES: tuple[Place, ...] = (
 )
 
 
-def output_section(view: View, unit: Unit) -> str:
+def output_section(view: View, unit: Unit, room: int = 0) -> str:
     """The section of the module for a unit that is copied.
+
+    :param room: bytes before the unit that go along (`suture.diff.padding`).
 
     :raises Refusal: ``init-referenced``, ``section-changed``, ``tracepoint-changed``
     """
@@ -87,7 +89,7 @@ def output_section(view: View, unit: Unit) -> str:
         raise Refusal(SECTION_CHANGED, where, "is a per-CPU variable, and module loading sets no pointers in those")
     if place is not None and place.name:
         return place.name if place.name != ".data" else f".data.{unit.name}"
-    if unit.is_function and not (unit.start == 0 and unit.end == section.size):
+    if unit.is_function and not (unit.start == room and unit.end == section.size):
         return f".text.{unit.name}"
     return section.name
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from suture.elf.object import (
+    SHF_LINK_ORDER,
     SHF_MERGE,
     SHF_STRINGS,
     SHN_UNDEF,
@@ -27,6 +28,7 @@ class _Growing:
     entsize: int
     data: bytearray = field(default_factory=bytearray)
     size: int = 0
+    link: int = 0
     relocations: list[Relocation] = field(default_factory=list)
 
 
@@ -37,7 +39,7 @@ class Builder:
         self._sections: list[_Growing] = []
         self._symbols: list[Symbol] = [Symbol("", 0, 0, 0, 0, SHN_UNDEF)]
         self._section_symbols: dict[int, int] = {}
-        self._pools: dict[str, int] = {}
+        self._pools: dict[tuple[str, int], int] = {}
         self._pooled: dict[tuple[str, bytes], int] = {}
 
     def add_section(self, like: Section, name: str) -> int:
@@ -45,11 +47,17 @@ class Builder:
         self._sections.append(_Growing(name, like.type, like.flags, like.addralign, like.entsize))
         return len(self._sections)
 
-    def pool(self, like: Section) -> int:
-        """The one section of that name that collects pieces of `like`."""
-        if like.name not in self._pools:
-            self._pools[like.name] = self.add_section(like, like.name)
-        return self._pools[like.name]
+    def pool(self, like: Section, about: int = 0) -> int:
+        """The one section of that name that collects pieces of `like`.
+
+        :param about: the section of code that the pieces are about.  ``SHF_LINK_ORDER`` wants one section for each
+            (``__patchable_function_entries``), and ld does not mix such sections with others.
+        """
+        link = about if like.flags & SHF_LINK_ORDER else 0
+        if (like.name, link) not in self._pools:
+            self._pools[like.name, link] = self.add_section(like, like.name)
+            self._sections[-1].link = link
+        return self._pools[like.name, link]
 
     def append(self, section: int, data: bytes, align: int = 1) -> int:
         """:return: the offset that `data` came to stand at."""
@@ -89,13 +97,21 @@ class Builder:
             self._section_symbols[section] = self.add_symbol(Symbol("", 0, 0, STT_SECTION, STB_LOCAL, section))
         return self._section_symbols[section]
 
+    def without_name(self, symbol: int) -> tuple[int, int]:
+        """The section's symbol, and the offset from it, for a local symbol; a global one is its own."""
+        held = self._symbols[symbol]
+        return (self.section_symbol(held.shndx), held.value) if held.bind == STB_LOCAL else (symbol, 0)
+
     def add_relocation(self, section: int, relocation: Relocation) -> None:
         self._sections[section - 1].relocations.append(relocation)
 
     def finish(self, name: str) -> ObjectFile:
         sections = (
             Section("", 0, 0, b"", 0),
-            *(Section(s.name, s.type, s.flags, bytes(s.data), s.size, s.align, s.entsize) for s in self._sections),
+            *(
+                Section(s.name, s.type, s.flags, bytes(s.data), s.size, s.align, s.entsize, s.link)
+                for s in self._sections
+            ),
         )
         relocations = {
             index: tuple(sorted(section.relocations, key=lambda r: r.offset))

@@ -19,7 +19,10 @@ from typing import Protocol
 from suture.diff.carry import output_section
 from suture.diff.compare import Changes, cold_part
 from suture.diff.data import holds_labels
+from suture.diff.hints import HINTS
+from suture.diff.locals import is_cold
 from suture.diff.output import Builder
+from suture.diff.padding import lead
 from suture.diff.same import ONCE_ONLY, anonymous_range
 from suture.diff.special import (
     ALTINSTR_AUX,
@@ -27,6 +30,7 @@ from suture.diff.special import (
     JUMP_TABLE,
     ORC_UNWIND,
     ORC_UNWIND_IP,
+    SEEN_FROM_OUTSIDE,
     Entry,
     SpecialSection,
     replaced,
@@ -166,6 +170,8 @@ class _Selection:
             self._make_references(copy)
             if copy.special is None and self._view.obj.sections[copy.section].is_code:
                 self._copy_entries(copy)
+            elif copy.entry is None:
+                self._copy_hints(copy)
         return OutputObject(
             objname=self._objname,
             obj=self._out.finish(self._view.obj.name),
@@ -185,17 +191,19 @@ class _Selection:
 
     def _copy_unit(self, unit: Unit, type: int) -> int:
         section = self._view.section(unit)
-        out = self._out.add_section(section, output_section(self._view, unit))
+        room = lead(self._view, self._changes.patched.entries, unit)
+        start = unit.start - room
+        out = self._out.add_section(section, output_section(self._view, unit, room))
         if section.type == SHT_NOBITS:
             self._out.reserve(out, unit.size)
         else:
-            self._out.append(out, self._view.data(unit))
+            self._out.append(out, section.data[start : unit.end])
         is_provided = unit in self._changes.provided
         bind = STB_GLOBAL if is_provided else STB_LOCAL
-        self._copied[unit] = self._out.add_symbol(Symbol(unit.name, 0, unit.size, type, bind, out))
+        self._copied[unit] = self._out.add_symbol(Symbol(unit.name, room, unit.size, type, bind, out))
         for alias in unit.aliases if is_provided else ():
-            self._out.add_symbol(Symbol(alias, 0, unit.size, type, bind, out))
-        self._todo.append(_Copy(unit.section, unit.start, unit.end, out, 0))
+            self._out.add_symbol(Symbol(alias, room, unit.size, type, bind, out))
+        self._todo.append(_Copy(unit.section, start, unit.end, out, 0))
         return self._copied[unit]
 
     def _copy_entries(self, copy: _Copy) -> None:
@@ -205,8 +213,11 @@ class _Selection:
             if entry.special.optional and self._is_out_of_reach(entry):
                 continue
             section = self._view.obj.sections[entry.section]
-            out = self._out.pool(section)
+            out = self._out.pool(section, copy.out)
             base = self._out.append(out, section.data[entry.start : entry.end])
+            if entry.special.name in SEEN_FROM_OUTSIDE:
+                self._point(copy, entry, out, base)
+                continue
             self._todo.append(_Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry))
             if entry.special.name == ORC_UNWIND_IP:
                 self._copy_orc(entry)
@@ -217,6 +228,21 @@ class _Selection:
             symbol = self._out.section_symbol(copy.out)
             self._out.add_relocation(out, Relocation(base, PC32, symbol, copy.base))
             self._copy_orc(inherited)
+
+    def _copy_hints(self, copy: _Copy) -> None:
+        """What objtool has to know of a piece, such as the replacement of an alternative."""
+        for entry in self._changes.patched.entries.within(copy.section, copy.start, copy.end):
+            if entry.special.name in HINTS:
+                section = self._view.obj.sections[entry.section]
+                out = self._out.pool(section)
+                base = self._out.append(out, section.data[entry.start : entry.end])
+                self._point(copy, entry, out, base)
+
+    def _point(self, copy: _Copy, entry: Entry, out: int, base: int) -> None:
+        """Let a copied entry that refers to its place alone refer to it in the copy, by the section's symbol."""
+        (relocation,) = self._view.relocations(entry.section, entry.start, entry.end)
+        symbol, place = self._out.section_symbol(copy.out), copy.base + entry.place - copy.start
+        self._out.add_relocation(out, Relocation(base, relocation.type, symbol, place))
 
     def _copy_orc(self, entry: Entry) -> None:
         """``.orc_unwind`` has one ``struct orc_entry`` for each s32 of ``.orc_unwind_ip``, in the same order."""
@@ -270,7 +296,13 @@ class _Selection:
             case ToUndefined(name, offset):
                 return self._reach(copy, reference, self._resolver.undefined(name)), offset
             case ToUnit(unit, offset):
-                return self._unit(copy, unit, offset, reference, is_place), offset
+                symbol = self._unit(copy, unit, offset, reference, is_place)
+                # As the assembler does.  A jump to a function by its name is a tail call to objtool, and not one to the
+                # .cold part or back from it (tools/objtool/check.c: add_jump_destinations()).
+                if unit.is_function and self._copied.get(unit) == symbol and (offset or is_cold(unit.name)):
+                    symbol, place = self._out.without_name(symbol)
+                    return symbol, place + offset
+                return symbol, offset
 
     def _unit(self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool) -> int:
         original = self._original_of.get(unit)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from suture.diff.hints import HINTS, read_hints
 from suture.diff.view import Target, ToAnonymous, ToUnit, View
 from suture.errors import ENTRY_MALFORMED, Refusal
 
@@ -31,6 +32,8 @@ class SpecialSection:
     reads_early: bool = False
     optional: bool = False
 
+
+PATCHABLE = "__patchable_function_entries"
 
 SECTIONS: tuple[SpecialSection, ...] = (
     # arch/x86/include/asm/alternative.h; the replacement's own references are copied into the code at load
@@ -55,10 +58,13 @@ SECTIONS: tuple[SpecialSection, ...] = (
     SpecialSection(".ibt_endbr_seal", size=4),
     # include/asm-generic/vmlinux.lds.h: MCOUNT_CALLS, one address each
     SpecialSection("__mcount_loc", size=8),
-    SpecialSection("__patchable_function_entries", size=8),
+    SpecialSection(PATCHABLE, size=8),
     # tools/objtool/orc_gen.c: .orc_unwind runs parallel to it
     SpecialSection(".orc_unwind_ip", size=4),
 )
+
+SEEN_FROM_OUTSIDE = {*HINTS, PATCHABLE}
+"""Their entries may point where no function is, and are about a place in a section whatever has a name there."""
 
 STRUCTS: Mapping[str, str] = {special.name: special.struct for special in SECTIONS if special.struct}
 """Section name -> the struct whose size its entries have, for whoever looks the sizes up."""
@@ -110,6 +116,10 @@ class Entries:
             if section.name in specials:
                 for entry in _read(view, index, specials[section.name], sizes):
                     self._by_code[entry.code].append(entry)
+            elif section.name in HINTS:
+                hint = SpecialSection(section.name)
+                for start, end, code, place in read_hints(view, index):
+                    self._by_code[code].append(Entry(hint, index, start, end, code, place))
         for entries in self._by_code.values():
             entries.sort(key=lambda entry: entry.place)
 

@@ -15,3 +15,9 @@ NOT_A_LIVE_PATCH = Kind(
     "The file is a module, but not one that the livepatch core would take.",
     "Check that it is the right file; 'modinfo FILE' says what the module is.",
 )
+UNWIND_DATA_DOUBTFUL = Kind(
+    "unwind-data-doubtful",
+    "objtool could not follow the patched code when it made the data by which the kernel walks the stack.  A live "
+    "patch needs that data to be right: by it the kernel sees which code a task still runs.",
+    "Change another function instead, such as a caller, or the same one in another way.",
+)

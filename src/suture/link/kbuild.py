@@ -11,6 +11,7 @@ from suture.elf.object import ObjectFile
 from suture.errors import MODULE_LINK_FAILED, NAME_UNUSABLE, Refusal
 from suture.host.files import read_bytes, scratch_directory
 from suture.host.paths import cache
+from suture.link import objtool
 from suture.workspace import store
 from suture.workspace.kbuild import build_external
 from suture.workspace.prepare import Workspace
@@ -39,16 +40,17 @@ def link(workspace: Workspace, name: str, glue: str, objects: Mapping[str, Objec
     :param glue: C source.
     :param objects: file name without extension -> object.
     :return: the module as kbuild makes it; references that only the core can resolve are still undefined.
-    :raises Refusal: ``module-link-failed``
+    :raises Refusal: ``module-link-failed``, ``unwind-data-doubtful``
     """
-    files = _files(name, glue, objects)
+    named, back = objtool.plain(objects, objtool.known_names(workspace.tree))
+    files = _files(name, glue, named)
     kept = workspace.directory / "objects"
-    key = store.key(["module", workspace.name, *(part for item in files.items() for part in item)])
+    key = store.key(["module without doubts", workspace.name, *(part for item in files.items() for part in item)])
     module = store.load_bytes(kept, key)
     if module is None:
         module = _make(workspace, name, files)
         store.save_bytes(kept, key, module)
-    return reader.read(module, f"{name}.ko")
+    return objtool.pending(reader.read(module, f"{name}.ko"), back)
 
 
 def _files(name: str, glue: str, objects: Mapping[str, ObjectFile]) -> dict[str, bytes]:
@@ -73,7 +75,10 @@ def _make(workspace: Workspace, name: str, files: Mapping[str, bytes]) -> bytes:
         for file, content in files.items():
             (directory / file).write_bytes(content)
         # modpost cannot know the symbols that the core resolves; refuse_unresolved() checks the others.
-        build_external(workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True)
+        finished = build_external(
+            workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True
+        )
+        objtool.refuse_doubts(name, finished.stdout + finished.stderr)
         product = directory / f"{name}.ko"
         if not product.exists():
             raise Refusal(MODULE_LINK_FAILED, name, "kbuild made no module")

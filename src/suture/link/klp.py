@@ -96,6 +96,13 @@ def external_symbol(symbol: Symbol) -> ExternalSymbol | None:
     return ExternalSymbol(match[1], match[2], int(match[3])) if match else None
 
 
+def pending_name(name: str) -> ExternalSymbol | None:
+    """What an undefined symbol of that name will stand for when the module is finished."""
+    match = _PENDING.match(name)
+    parts = _LIVEPATCH_SYMBOL.match(match["symbol"]) if match else None
+    return ExternalSymbol(parts[1], parts[2], int(parts[3])) if parts else None
+
+
 def refuse_unresolved(module: ObjectFile, known: frozenset[str]) -> None:
     """:param known: what the target exports.
 

@@ -18,6 +18,7 @@ from suture.diff.same import masked
 from suture.diff.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.elf.relocations.x86_64 import TYPES, field_value
 from suture.verify import lockstep
+from suture.verify.nops import as_shipped
 from suture.verify.shipped import Shipped
 
 T = TypeVar("T")
@@ -63,11 +64,10 @@ def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Matc
 def _match(
     view: View, unit: Unit, shipped: Shipped, address: int, units: dict[Unit, int], undefined: dict[str, int]
 ) -> Mismatch | None:
-    ours = view.data(unit)
+    ours, references = as_shipped(view, unit)
     theirs = shipped.read(address, len(ours))
     if theirs is None:
         return Mismatch(0, f"{shipped.objname} holds no code at {address:#x}")
-    references = list(view.references(unit))
     if len(ours) == len(theirs) and masked(ours, references) == masked(theirs, references):
         found = {reference.offset: _address(reference, theirs, address) for reference in references}
     else:

@@ -27,6 +27,14 @@ FLAGS = "-ffunction-sections -fdata-sections -g0"
 _DESCEND = ("-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
 """Into the tree from its top, as the top Makefile goes for single targets."""
 
+OBJTOOL = "objtool-enabled=$(if $(delay-objtool),,$(if $(is-standard-object),y))"
+"""Where kbuild leaves objtool to the link (IBT, LTO), no object gets it alone; elsewhere as kbuild has it.
+
+A delaying kbuild still runs it over an object that is a module by itself, and not over the parts of others
+(scripts/Makefile.build: ``is-single-obj-m``).  Its work cannot be done twice, and the module that is made of what was
+cut out gets it at its link.
+"""
+
 _CAPTURE = """\
 .PHONY: suture-environment
 suture-environment:
@@ -109,8 +117,8 @@ def objects_makefile(objects: Sequence[Listed]) -> str:
     rules = [f".PHONY: all {' '.join(targets)}", f"all: {' '.join(targets)}"]
     for target, directory in zip(targets, directories, strict=True):
         goals = " ".join(f"./{one.name}" for one in objects if one.directory == directory)
-        override = f"single-subdirs={way.format(directory)}".replace("$", "$$")
-        rules += [f"{target}:", f"\t+@$(MAKE) {' '.join(_DESCEND)} '{override}' {goals}"]
+        overrides = (f"'{one}'".replace("$", "$$") for one in (f"single-subdirs={way.format(directory)}", OBJTOOL))
+        rules += [f"{target}:", f"\t+@$(MAKE) {' '.join((*_DESCEND, *overrides))} {goals}"]
     return "\n".join(rules) + "\n"
 
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Code in the form that the shipped kernel has it, where objtool rewrites instructions.
+
+With ``CONFIG_HAVE_JUMP_LABEL_HACK`` a static branch that is off is compiled as a jump, so that the assembler chooses
+the short or the long form, and objtool makes a no-op of the same length of it (arch/x86/include/asm/jump_label.h:
+``arch_static_branch()``; tools/objtool/check.c: ``handle_jump_alt()``).  Where objtool runs at the link only, the
+compiled object still has the jump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from iced_x86 import Decoder
+
+from suture.diff.view import Reference, ToAnonymous, ToUnit, Unit, View
+
+JUMP_TABLE = "__jump_table"
+MADE_NOP = 2
+"""Set in the key's addend of a jump that is to become a no-op."""
+
+NOPS: Mapping[int, bytes] = {2: bytes.fromhex("6690"), 5: bytes.fromhex("0f1f440000")}
+"""arch/x86/include/asm/nops.h: BYTES_NOP2, BYTES_NOP5, by length."""
+
+
+def as_shipped(view: View, unit: Unit) -> tuple[bytes, list[Reference]]:
+    """A unit's bytes, and the references in them, after objtool."""
+    data, references = view.data(unit), list(view.references(unit))
+    for place in _made_nops(view).get(unit.section, ()):
+        if not unit.start <= place < unit.end:
+            continue
+        start = place - unit.start
+        instruction = Decoder(64, data[start : start + 5], ip=start).decode()
+        if instruction.is_jmp_short_or_near:
+            end = start + instruction.len
+            data = data[:start] + NOPS[instruction.len] + data[end:]
+            references = [one for one in references if not start <= one.offset < end]
+    return data, references
+
+
+@lru_cache(maxsize=8)
+def _made_nops(view: View) -> Mapping[int, Sequence[int]]:
+    """Section of code -> offsets in it.
+
+    A ``struct jump_entry`` refers to its code, its target and its key, in this order (include/linux/jump_label.h).
+    """
+    found: dict[int, list[int]] = {}
+    for index, section in enumerate(view.obj.sections):
+        if section.name != JUMP_TABLE:
+            continue
+        references = list(view.references_in(index, 0, section.size))
+        keys = view.relocations(index, 0, section.size)[2::3]
+        for code, key in zip(references[::3], keys, strict=False):
+            match code.target:
+                case ToUnit(unit, offset) if key.addend & MADE_NOP:
+                    found.setdefault(unit.section, []).append(unit.start + offset)
+                case ToAnonymous(held, offset) if key.addend & MADE_NOP:
+                    found.setdefault(held, []).append(offset)
+    return found
