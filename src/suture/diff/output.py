@@ -17,6 +17,7 @@ from suture.elf.object import (
     Section,
     Symbol,
 )
+from suture.elf.relocations.x86_64 import TYPES
 
 
 @dataclass(slots=True)
@@ -103,7 +104,12 @@ class Builder:
         return (self.section_symbol(held.shndx), held.value) if held.bind == STB_LOCAL else (symbol, 0)
 
     def add_relocation(self, section: int, relocation: Relocation) -> None:
-        self._sections[section - 1].relocations.append(relocation)
+        """The field is emptied: the addend is the relocation's, and the module loader takes a field that holds
+        something for one that has been relocated before (arch/x86/kernel/module.c: __write_relocate_add())."""
+        growing = self._sections[section - 1]
+        size = TYPES[relocation.type].size
+        growing.data[relocation.offset : relocation.offset + size] = bytes(size)
+        growing.relocations.append(relocation)
 
     def finish(self, name: str) -> ObjectFile:
         sections = (

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from suture.elf import writer
@@ -30,6 +32,14 @@ def test_a_call_to_a_neighbour_that_stays_still_leads_there() -> None:
     assert [replaced.original.name for replaced in cut.replaced] == ["outer"]
     calls = [line for line in disassembly(cut.obj, "outer") if "R_X86_64_PC32 inner" in line]
     assert len(calls) == 2
+
+
+def test_the_distance_to_the_neighbour_is_gone_from_the_field() -> None:
+    """The module loader refuses a field that holds something before it is relocated."""
+    cut = output(SHARED, SHARED.replace("x + 1", "x + 2"))
+    text = tool("objdump", "-d", "--disassemble=outer", data=writer.write(cut.obj))
+    calls = [line.split("\t")[1].split() for line in text.splitlines() if re.search(r"\tcall\s", line)]
+    assert calls == [["e8", "00", "00", "00", "00"]] * 3  # fentry, and inner() twice
 
 
 def test_a_call_between_two_changed_neighbours_stays_inside() -> None:
