@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 from suture.diff.compare import Changes, compare
+from suture.diff.correlate import Correlation
 from suture.diff.leave import LeftOut, Part, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
@@ -37,6 +38,7 @@ from suture.formats import diff
 from suture.host.files import check_output, write_atomic
 from suture.host.progress import note, step
 from suture.kernel import config, image, kallsyms, modules, symvers
+from suture.kernel.imports import importers
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.link import glue, kbuild, klp
@@ -44,8 +46,10 @@ from suture.link.inspect import inspect
 from suture.link.resolve import KernelResolver, Published, sympos
 from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
 from suture.verify.addresses import Addresses
+from suture.verify.callers import DEFAULT_BOUNDS, Because, Bounds, File, Surroundings, widen
 from suture.verify.shipped import Shipped, ShippedImage, lay_out
 from suture.workspace.compile import ObjectPair, object_pairs
+from suture.workspace.mentions import mentioning
 from suture.workspace.prepare import Workspace, prepare
 from suture.workspace.static_branches import patched_object_reading_keys
 
@@ -55,6 +59,7 @@ class Built:
     """A finished live patch module.
 
     :ivar new: functions that the patch adds: (source file, name).
+    :ivar because: functions that are replaced because they call one that cannot be.
     :ivar left_out: what of the patch it does without.
     """
 
@@ -63,6 +68,7 @@ class Built:
     patch: LivePatch
     new: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...] = ()
+    because: tuple[Because, ...] = ()
 
 
 class Kernel:
@@ -122,6 +128,7 @@ def build(
     name: str | None = None,
     replace: bool = True,
     strip: int | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Built:
     """Build one live patch module from one or more patch files.
 
@@ -129,6 +136,7 @@ def build(
     :param name: the module's name; ``livepatch_`` and the first patch file's name by default.
     :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``).
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
+    :param bounds: how far the callers of functions without a fentry call are replaced in their place.
     :raises Refusal: many; each says what and why
     """
     module_name = kbuild.check_name(_default_name(patches[0]) if name is None else name)
@@ -143,7 +151,7 @@ def build(
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
         pairs = object_pairs(workspace, source)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts, left_out = _cut_all(pairs, kernel, workspace)
+        cuts, left_out, because = _cut_all(pairs, kernel, workspace, bounds)
     with step("Linking", f"{module_name}.ko"):
         patch, objects = _assemble(module_name, replace, cuts)
         module = kbuild.link(workspace, module_name, glue.source(patch, target.release), objects)
@@ -151,7 +159,7 @@ def build(
         finished = klp.finish(module)
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    return Built(path, target, inspect(finished).patch, new, left_out)
+    return Built(path, target, inspect(finished).patch, new, left_out, because)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,26 +172,35 @@ class _Cut:
 
 
 def _cut_all(
-    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace
-) -> tuple[list[_Cut], tuple[LeftOut, ...]]:
+    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace, bounds: Bounds
+) -> tuple[list[_Cut], tuple[LeftOut, ...], tuple[Because, ...]]:
     changes = {pair: found for pair in pairs if (found := _compare(pair, kernel)) is not None}
-    provided = frozenset(
-        name for found in changes.values() for unit in found.provided for name in (unit.name, *unit.aliases)
-    )
-    addresses = {pair: Addresses(found.original.view, kernel.shipped(pair.objname)) for pair, found in changes.items()}
-    published = _published((changes[pair], addresses[pair]) for pair in changes)
+    files = [
+        File(pair.source, pair.objname, found, Addresses(found.original.view, kernel.shipped(pair.objname)))
+        for pair, found in changes.items()
+    ]
+    of_source = {pair.source: pair for pair in changes}
+    provided = _provided(files)
+    wide, because = widen(files, _surroundings(kernel, workspace), bounds)
+    published = _published((file.changes, file.addresses) for file in wide)
     cuts = [
         _cut(
-            pair,
-            found,
-            addresses[pair],
+            file,
             KernelResolver(
-                addresses[pair], kernel.symvers, kernel.vmlinux, kernel.module, provided, published, kernel.needed
+                file.addresses,
+                kernel.symvers,
+                kernel.vmlinux,
+                kernel.module,
+                provided | _carried(wide, file),
+                published,
+                kernel.needed,
             ),
-            partial(_side_reading_keys, pair, kernel, workspace),
+            partial(_side_reading_keys, of_source[file.source], kernel, workspace)
+            if file.source in of_source and not file.changes.carried
+            else None,
         )
-        for pair, found in changes.items()
-        if found.need_code
+        for file in wide
+        if file.changes.need_code
     ]
     if not any(cut.functions for cut in cuts):
         raise _nothing_left({pair.source: found.left_out for pair, found in changes.items() if found.left_out}, pairs)
@@ -192,7 +209,44 @@ def _cut_all(
     )
     for one in left_out:
         note(str(one))
-    return cuts, left_out
+    return cuts, left_out, because
+
+
+def _surroundings(kernel: Kernel, workspace: Workspace) -> Surroundings:
+    def candidates(objname: str, words: Collection[str], without: Collection[str]) -> list[File]:
+        pairs = mentioning(workspace, words, without)
+        return [_unchanged(pair, kernel) for pair in pairs if pair.objname == objname]
+
+    def importing(name: str) -> Collection[str] | None:
+        return importers(kernel.target, name) if name in kernel.symvers else None
+
+    return Surroundings(kernel.shipped, importing, candidates)
+
+
+def _unchanged(pair: ObjectPair, kernel: Kernel) -> File:
+    """A file that the patch leaves alone: both sides are the same."""
+    same = _side(pair.original, pair, kernel)
+    correlation = Correlation({unit: unit for unit in same.view.units})
+    addresses = Addresses(same.view, kernel.shipped(pair.objname))
+    return File(pair.source, pair.objname, Changes(same, same, correlation, (), (), ()), addresses)
+
+
+def _provided(files: Iterable[File]) -> frozenset[str]:
+    """New global names."""
+    units = (unit for file in files for unit in file.changes.provided)
+    return frozenset(name for unit in units for name in (unit.name, *unit.aliases))
+
+
+def _carried(files: Iterable[File], user: File) -> frozenset[str]:
+    """Global names that the live patch has new code for, as far as a file can mean them: an object may have its own."""
+    shipped = user.addresses.shipped
+    return frozenset(
+        name
+        for file in files
+        for _, after in file.changes.carried
+        for name in (() if after.is_local else (after.name, *after.aliases))
+        if file.objname == user.objname or not shipped.global_addresses(name)
+    )
 
 
 def _nothing_left(left_out: Mapping[str, Sequence[Part]], pairs: Sequence[ObjectPair]) -> Refusal:
@@ -225,21 +279,17 @@ def _published(files: Iterable[tuple[Changes, Addresses]]) -> dict[str, Publishe
     }
 
 
-def _cut(
-    pair: ObjectPair,
-    changes: Changes,
-    addresses: Addresses,
-    resolver: KernelResolver,
-    reading_keys: Callable[[], Side],
-) -> _Cut:
-    functions = _prove(changes, addresses)
+def _cut(file: File, resolver: KernelResolver, reading_keys: Callable[[], Side] | None) -> _Cut:
+    """:param reading_keys: compiles the patched side anew; None where no other code may come of it than is proved."""
+    changes = file.changes
+    functions = _prove(changes, file.addresses)
     try:
-        output = select(changes, pair.objname, resolver)
+        output = select(changes, file.objname, resolver)
     except Refusal as refusal:
-        if refusal.kind is not MODULE_STATIC_KEY:
+        if refusal.kind is not MODULE_STATIC_KEY or reading_keys is None:
             raise
-        output = select(with_keys_read(changes, reading_keys()), pair.objname, resolver)
-    return _Cut(pair.source, output, functions)
+        output = select(with_keys_read(changes, reading_keys()), file.objname, resolver)
+    return _Cut(file.source, output, functions)
 
 
 def _side(data: bytes, pair: ObjectPair, kernel: Kernel) -> Side:

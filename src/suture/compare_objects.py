@@ -21,6 +21,7 @@ from suture.diff.leave import LeftOut, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
 from suture.diff.special import ALIASES, STRUCTS, Entries
+from suture.diff.users import refuse_unhookable
 from suture.diff.view import View
 from suture.elf import dwarf, reader, writer
 from suture.elf.object import ObjectFile
@@ -87,6 +88,7 @@ def compare_objects(
         before, after = (_side(obj, known) for obj in objects)
         refuse_changed_gaps(before.view, after.view)
         changes = compare(before, after)
+        refuse_unhookable(changes)
         if not changes.need_code:
             raise _nothing_left(changes, str(patched))
         resolver = ListedResolver(before.view, owner, listed, exported)

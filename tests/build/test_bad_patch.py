@@ -157,11 +157,11 @@ OUT_OF_REACH = {
         MEMINFO,
         r"initcall proc_meminfo_init is in \.initcall[57]\.init",
     ),
-    "a function that is not traced": (
+    "a function that assembly calls": (
         Edit(NMI, "__this_cpu_write(last_nmi_rip, regs->ip);", "__this_cpu_write(last_nmi_rip, regs->ip + 1);"),
-        "function-not-traceable",
-        NMI,
-        r"default_do_nmi\(\) has no fentry call",
+        "caller-uncertain",
+        f"{NMI}: exc_nmi()",
+        r"is called by asm_exc_nmi.* in vmlinux",
     ),
     "code that does not compile": (
         Edit(MEMINFO, "\tsi_meminfo(&i);", "\tsi_meminfo(&no_such_variable);"),

@@ -32,6 +32,8 @@ HONEST = {
     "no-code-change",
     "file-not-built",
     "function-not-traceable",
+    "caller-uncertain",
+    "callers-too-many",
     "special-reference-unsupported",
     "original-does-not-compile",
     "patch-does-not-compile",

@@ -48,6 +48,17 @@ def build(
         int | None,
         typer.Option("--strip-level", min=0, help="As patch -p; by default found out."),
     ] = None,
+    caller_depth: Annotated[
+        int,
+        typer.Option(
+            "--caller-depth",
+            min=0,
+            help="Where a changed function has no fentry call, replace its callers, up to so many in a row.",
+        ),
+    ] = 3,
+    caller_limit: Annotated[
+        int, typer.Option("--caller-limit", min=1, help="Replace at most so many callers for that reason.")
+    ] = 32,
     json: Json = False,
 ) -> None:
     """Turn source diffs into a live patch module.
@@ -57,6 +68,7 @@ def build(
     with the reason and the way out.
     """
     from suture.build import build as build_module
+    from suture.verify.callers import Bounds
 
     built = build_module(
         patches,
@@ -65,6 +77,7 @@ def build(
         name=name,
         replace=replace,
         strip=strip_level,
+        bounds=Bounds(caller_depth, caller_limit),
     )
     emit(document(built), lambda: for_people(built))
 
@@ -79,15 +92,20 @@ def document(built: Built) -> dict[str, object]:
         "objects": built.patch.objects,
         "new": [{"source": source, "function": function} for source, function in built.new],
         "left_out": built.left_out,
+        "because": built.because,
     }
 
 
 def for_people(built: Built) -> str:
     lines = [f"{built.path} is a live patch for {built.target.release}."]
+    calls = {(one.objname, one.function): one.calls for one in built.because}
     for patched in built.patch.objects:
         for function in patched.functions:
             position = f" (sympos {function.sympos})" if function.sympos else ""
             lines.append(f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one")
+            called = calls.get((patched.name, function.old_name))
+            if called is not None:
+                lines[-1] += f"; it calls {called}(), which has no fentry call"
     lines += [f"  adds     {source}: {function}()" for source, function in built.new]
     lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in built.left_out]
     return "\n".join(lines)

@@ -14,7 +14,6 @@ from suture.diff.same import Comparison, Side, is_once_only
 from suture.diff.sections import changed_sections
 from suture.diff.view import ToUnit, Unit, View
 from suture.errors import (
-    FUNCTION_NOT_TRACEABLE,
     NO_CODE_CHANGE,
     Refusal,
 )
@@ -28,6 +27,8 @@ class Changes:
     :ivar provided: global functions and variables that only the patched object has: other files may use them.
     :ivar left_out: what it changed that a live patch does without.
     :ivar published: those that were static (with the original of each) and are global now.
+    :ivar carried: functions (with the original of each) that cannot be redirected: new code of the live patch, which
+        the functions that call them are replaced for (`suture.verify.callers`).
     """
 
     original: Side
@@ -37,17 +38,18 @@ class Changes:
     provided: tuple[Unit, ...]
     published: tuple[tuple[Unit, Unit], ...]
     left_out: tuple[Part, ...] = ()
+    carried: tuple[tuple[Unit, Unit], ...] = ()
 
     @property
     def need_code(self) -> bool:
         """The live patch has to hold something of this object."""
-        return bool(self.changed or self.provided)
+        return bool(self.changed or self.provided or self.carried)
 
 
 def compare(original: Side, patched: Side) -> Changes:
     """Find what changed between two objects.
 
-    :raises Refusal: ``function-not-traceable``, ``data-changed``, ``section-changed``, ``tracepoint-changed``,
+    :raises Refusal: ``data-changed``, ``section-changed``, ``tracepoint-changed``,
         ``ambiguous-local``; ``no-code-change`` where nothing changed
     """
     correlation = _without_freed(original.view, patched.view, correlate(original.view, patched.view))
@@ -62,8 +64,6 @@ def compare(original: Side, patched: Side) -> Changes:
     )
     if not changed and not provided and not published and not left_out:
         raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
-    for before, after in changed:
-        _refuse_unreachable(original, patched, before, after)
     return Changes(original, patched, correlation, changed, provided, published, left_out)
 
 
@@ -94,11 +94,11 @@ def _changed_functions(
         if not unit.is_function or not patched.section(unit).is_code:
             continue
         before = correlation.original.get(unit)
-        owner = _owner(patched, unit) if is_cold(unit.name) else unit
-        if owner is None or owner not in correlation.original:
+        whole = owner(patched, unit) if is_cold(unit.name) else unit
+        if whole is None or whole not in correlation.original:
             continue
         if before is None or not comparison.same_function(before, unit):
-            changed[owner] = correlation.original[owner]
+            changed[whole] = correlation.original[whole]
     kept = set(correlation.original.values())
     gone = {parent(unit.name) for unit in original.units if is_cold(unit.name) and unit not in kept}
     changed |= {after: before for after, before in correlation.original.items() if before.name in gone}
@@ -128,17 +128,11 @@ def cold_part(view: View, unit: Unit) -> Unit | None:
     return next((cold for cold in found if len(found) == 1 or _refers(view, unit, cold)), None)
 
 
-def _owner(view: View, cold: Unit) -> Unit | None:
+def owner(view: View, cold: Unit) -> Unit | None:
+    """The function that a ``.cold`` part belongs to."""
     found = view.by_name.get(parent(cold.name), ())
     return next((unit for unit in found if len(found) == 1 or _refers(view, unit, cold)), None)
 
 
 def _refers(view: View, unit: Unit, other: Unit) -> bool:
     return any(isinstance(r.target, ToUnit) and r.target.unit == other for r in view.references(unit))
-
-
-def _refuse_unreachable(original: Side, patched: Side, before: Unit, after: Unit) -> None:
-    hooks = ("__mcount_loc", "__patchable_function_entries")
-    entries = original.entries.within(before.section, before.start, before.end)
-    if not any(entry.special.name in hooks for entry in entries):
-        raise Refusal(FUNCTION_NOT_TRACEABLE, patched.view.obj.name, f"{after.name}() has no fentry call")

@@ -162,6 +162,8 @@ class _Selection:
     def run(self) -> OutputObject:
         for _, unit in self._changes.changed:
             self._copy_function(unit)
+        for _, unit in self._changes.carried:
+            self._copy_function(unit)
         for unit in self._changes.provided:
             if unit not in self._copied:
                 self._copy_function(unit) if unit.is_function else self._copy_unit(unit, STT_OBJECT)

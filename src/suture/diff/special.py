@@ -135,6 +135,10 @@ class Entries:
         last = bisect_left(entries, end, lo=first, key=lambda entry: entry.place)
         return entries[first:last]
 
+    def of_section(self, section: int) -> list[Entry]:
+        """The entries that special section `section` holds."""
+        return [entry for entries in self._by_code.values() for entry in entries if entry.section == section]
+
     def in_force(self, code: int, place: int, name: str) -> Entry | None:
         """The entry of section `name` that still holds at `place`, where none starts there.
 

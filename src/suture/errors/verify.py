@@ -32,3 +32,15 @@ MODULE_DEPENDENCY_NEW = Kind(
     "Keep to what the module already depends on ('modinfo -F depends MODULE'), or look the symbol up at run time with "
     "symbol_get().",
 )
+CALLER_UNCERTAIN = Kind(
+    "caller-uncertain",
+    "The function has no fentry call, so a live patch has to replace everything that calls it instead, and for this "
+    "use that cannot be done: the old code would go on running there.",
+    "Leave this function as it is, and make the change in a function that has a fentry call.",
+)
+CALLERS_TOO_MANY = Kind(
+    "callers-too-many",
+    "The function has no fentry call, so a live patch has to replace everything that calls it instead, and that is "
+    "more than the bounds allow.",
+    "Raise --caller-depth or --caller-limit, or make the change in a function that has a fentry call.",
+)

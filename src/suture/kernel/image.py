@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,12 @@ class Image:
     def section_address(self, name: str) -> int | None:
         """Where a section is linked to; None where there is none of that name."""
         return next((section.address for section in self._layout.sections if section.name == name), None)
+
+    def sections(self) -> Iterator[tuple[str, int, bool]]:
+        """Name, address and whether it is code of each section that is loaded and has contents."""
+        for section in self._layout.sections:
+            if section.flags & elf64.SHF_ALLOC and section.type != elf64.SHT_NOBITS and section.size:
+                yield section.name, section.address, bool(section.flags & elf64.SHF_EXECINSTR)
 
     @property
     def release(self) -> str:

@@ -54,7 +54,7 @@ def compare(ours: bytes, theirs: bytes, address: int, fields: Mapping[int, int])
         if not _same(a, b, ours, theirs, address, {offset: fields[offset] for offset in inside}, places):
             return Difference(a.ip, _text(a, ours, 0), _text(b, theirs, address))
         for offset in inside:
-            target = b.near_branch_target if _is_direct_branch(b) else None
+            target = b.near_branch_target if is_direct_branch(b) else None
             found[offset] = Field(b.ip - address + offset - a.ip, target)
     if len(right) < len(left):
         return Difference(left[len(right)].ip, _text(left[len(right)], ours, 0), "the end")
@@ -76,7 +76,7 @@ def _same(
     fields: Mapping[int, int],
     places: Mapping[int, int],
 ) -> bool:
-    if _is_direct_branch(a) and _is_direct_branch(b):
+    if is_direct_branch(a) and is_direct_branch(b):
         if a.mnemonic != b.mnemonic:
             return False
         # A field's target is compared by whoever resolves it.
@@ -90,7 +90,7 @@ def _same(
     return left == right
 
 
-def _is_direct_branch(instruction: Instruction) -> bool:
+def is_direct_branch(instruction: Instruction) -> bool:
     return instruction.flow_control in BRANCHES and instruction.is_jcc_short_or_near | (
         instruction.is_jmp_short_or_near | instruction.is_call_near
     )

@@ -7,9 +7,10 @@ every symbol that it imports.  So one way of comparing serves both.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from suture.elf.object import SHT_NOBITS, STB_LOCAL, STT_FILE, STT_SECTION, ObjectFile
@@ -21,6 +22,16 @@ from suture.model import VMLINUX
 
 MODULE_BASE = 0xFFFFFFFFC0000000
 """MODULES_VADDR on x86-64 (Documentation/x86/x86_64/mm.rst); any address within reach of 32 bits would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A section as linked: its bytes at its address; a section without contents is none."""
+
+    name: str
+    address: int
+    data: bytes
+    is_code: bool
 
 
 class Shipped(Protocol):
@@ -43,6 +54,12 @@ class Shipped(Protocol):
 
     def is_discarded(self, address: int) -> bool:
         """The memory there is given back once the object has been initialised."""
+
+    def regions(self) -> Iterator[Region]:
+        """All sections with contents."""
+
+    def start(self, address: int) -> int | None:
+        """Where the symbol stands that `address` belongs to: the last one at or before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +94,14 @@ class ShippedImage:
         begin, end = (self.kallsyms.named(name) for name in ("__init_begin", "__init_end"))
         return bool(begin and end) and begin[0].address <= address < end[0].address
 
+    def regions(self) -> Iterator[Region]:
+        for name, address, is_code in self.image.sections():
+            yield Region(name, address, self.image.section(name) or b"", is_code)
+
+    def start(self, address: int) -> int | None:
+        symbol = self.kallsyms.containing(address)
+        return None if symbol is None else symbol.address
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedModule:
@@ -90,6 +115,8 @@ class ShippedModule:
     by_name: Mapping[str, Sequence[int]]
     global_by_name: Mapping[str, Sequence[int]]
     by_address: Mapping[int, Sequence[str]]
+    kinds: Mapping[int, tuple[str, bool]] = field(default_factory=dict)
+    """Address of a section -> its name, and whether it is code."""
 
     def read(self, address: int, size: int) -> bytes | None:
         for start, data in self.sections:
@@ -108,6 +135,17 @@ class ShippedModule:
 
     def is_discarded(self, address: int) -> bool:
         return any(address in addresses for addresses in self.discarded)
+
+    def regions(self) -> Iterator[Region]:
+        for address, data in self.sections:
+            name, is_code = self.kinds[address]
+            if data:
+                yield Region(name, address, data, is_code)
+
+    def start(self, address: int) -> int | None:
+        places = sorted(self.by_address)
+        position = bisect_right(places, address)
+        return places[position - 1] if position else None
 
 
 def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
@@ -148,7 +186,8 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
         for index, base in bases.items()
         if module.sections[index].name.startswith(".init")
     ]
-    return ShippedModule(objname, sections, discarded, by_name, global_by_name, by_address)
+    kinds = {base: (module.sections[index].name, module.sections[index].is_code) for index, base in bases.items()}
+    return ShippedModule(objname, sections, discarded, by_name, global_by_name, by_address, kinds)
 
 
 def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> bytes:

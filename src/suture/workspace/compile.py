@@ -79,6 +79,15 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     return tuple(sorted(pairs, key=lambda pair: pair.source))
 
 
+def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[ObjectPair, ...]:
+    """Objects that the patch leaves alone: the original is on both sides.  What several modules share is left out.
+
+    :raises Refusal: ``original-does-not-compile``, ``disk-full``
+    """
+    found = originals(workspace, objects)
+    return tuple(_pair(one, one) for one in found if ":" not in (one.compilation.modname or ""))
+
+
 def _batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
     """So many at a time that kbuild's start does not matter, and so few that memory does not."""
     for start in range(0, len(objects), BATCH):

@@ -141,13 +141,6 @@ def test_ref_functions_stay_and_can_be_changed() -> None:
     assert changed_names(changes(ref, ref.replace("first(x) +", "first(x) -"))) == {"third"}
 
 
-def test_a_function_without_fentry_is_refused() -> None:
-    untraced = BASE.replace("int third", "__attribute__((no_instrument_function)) int third")
-    refused = refusal(untraced, untraced.replace("first(x) +", "first(x) -"))
-    assert refused.code == "function-not-traceable"
-    assert "third" in refused.found
-
-
 @pytest.mark.parametrize(
     ("old", "new", "name"),
     [

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who uses a function inside one object file: by calling it, which a live patch can follow, or by its address."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from suture.diff.compare import Changes, owner
+from suture.diff.locals import is_cold
+from suture.diff.same import Side
+from suture.diff.sections import IGNORED
+from suture.diff.special import SECTIONS
+from suture.diff.view import Reference, ToUndefined, ToUnit, Unit, View
+from suture.errors import FUNCTION_NOT_TRACEABLE, Refusal
+
+EXPORTS = ("__ksymtab", "___ksymtab", "__kcrctab", "___kcrctab", ".export_symbol")
+"""``EXPORT_SYMBOL()``: the address for modules to link with; those are looked at by themselves."""
+
+HARMLESS = (*EXPORTS, *IGNORED, "_kprobe_blacklist", "_error_injection_whitelist")
+"""Sections that hold a function's address to know it by, not to call it (``NOKPROBE_SYMBOL()`` of
+include/asm-generic/kprobes.h, ``ALLOW_ERROR_INJECTION()`` of include/asm-generic/error-injection.h)."""
+
+HOOKS = ("__mcount_loc", "__patchable_function_entries")
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """:ivar callers: functions that call it or jump to its start; itself left out, ``.cold`` parts as their function.
+    :ivar taken: places that use its address in any other way, in words.
+    """
+
+    callers: tuple[Unit, ...] = ()
+    taken: tuple[str, ...] = ()
+
+
+class Usage:
+    """The users of every function in one object, and of every symbol that it needs of others."""
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+
+    def of(self, function: Unit | str) -> Users:
+        """:param function: a function of the object, or the name of a symbol that another object defines."""
+        callers: dict[Unit, None] = {}
+        taken: dict[str, None] = {}
+        for user, place, reference, offset in self._found.get(function, ()):
+            if user is not None and user == function and (offset or reference.is_branch):
+                continue  # its own loops, labels and recursion
+            if user is None and offset:
+                continue  # its own too: alternatives lead back into the code around them (asm goto)
+            if reference.is_branch and offset == 0 and user is not None:
+                callers[user] = None
+            elif reference.is_branch:
+                taken[f"{place} jumps into it"] = None
+            elif offset == 0:
+                taken[f"{place} takes its address"] = None
+        return Users(tuple(callers), tuple(taken))
+
+    @cached_property
+    def _found(self) -> dict[Unit | str, list[tuple[Unit | None, str, Reference, int]]]:
+        """Function or name -> who refers to it (the function, where it is one), from where, how, to which offset."""
+        found: dict[Unit | str, list[tuple[Unit | None, str, Reference, int]]] = defaultdict(list)
+        for user, place, reference in _references(self._side):
+            match reference.target:
+                case ToUnit(unit, offset) if unit.is_function:
+                    found[whole(self._side.view, unit)].append((user, place, reference, _depth(unit, offset)))
+                case ToUndefined(name, offset):
+                    found[name].append((user, place, reference, offset))
+        return found
+
+
+def is_hookable(side: Side, function: Unit) -> bool:
+    """It has the call at its start through which the kernel redirects it."""
+    entries = side.entries.within(function.section, function.start, function.end)
+    return any(entry.special.name in HOOKS for entry in entries)
+
+
+def refuse_unhookable(changes: Changes) -> None:
+    """For whoever does not look for callers.
+
+    :raises Refusal: ``function-not-traceable``
+    """
+    for before, after in changes.changed:
+        if not is_hookable(changes.original, before):
+            name = changes.patched.view.obj.name
+            raise Refusal(FUNCTION_NOT_TRACEABLE, name, f"{after.name}() has no fentry call")
+
+
+def whole(view: View, unit: Unit) -> Unit:
+    """The function that a ``.cold`` part belongs to; any other is itself."""
+    if not is_cold(unit.name):
+        return unit
+    return owner(view, unit) or unit
+
+
+def _depth(unit: Unit, offset: int) -> int:
+    """A place in a ``.cold`` part is not the start of its function."""
+    return -1 if is_cold(unit.name) else offset
+
+
+def _references(side: Side) -> Iterator[tuple[Unit | None, str, Reference]]:
+    view = side.view
+    special = {section.name for section in SECTIONS}
+    for index, section in enumerate(view.obj.sections):
+        if (
+            not section.is_allocated
+            or section.name.startswith(HARMLESS)
+            or not view.relocations(index, 0, section.size)
+        ):
+            continue
+        if section.name in special:
+            yield from _special_references(side, index)
+        elif section.is_code and view.units_in(index):
+            yield from _code_references(view, index)
+        else:
+            for reference in view.references_in(index, 0, section.size):
+                unit_there = view.unit_at(index, reference.offset)
+                place = section.name if unit_there is None else unit_there.name
+                yield None, place, reference
+
+
+def _code_references(view: View, index: int) -> Iterator[tuple[Unit | None, str, Reference]]:
+    end = 0
+    for unit in view.units_in(index):
+        if end < unit.start:  # assembly that no function symbol names
+            yield from ((None, view.section(unit).name, r) for r in view.references_in(index, end, unit.start))
+        end = max(end, unit.end)
+        user = whole(view, unit)
+        # A static call's trampoline is rewritten at run time (include/linux/static_call.h).
+        caller = None if user.name.startswith("__SCT__") else user
+        yield from ((caller, f"{user.name}()", reference) for reference in view.references(unit))
+    size = view.obj.sections[index].size
+    yield from ((None, view.obj.sections[index].name, r) for r in view.references_in(index, min(end, size), size))
+
+
+def _special_references(side: Side, index: int) -> Iterator[tuple[Unit | None, str, Reference]]:
+    """What entries refer to beside the code that they are about."""
+    view = side.view
+    for entry in side.entries.of_section(index):
+        references = list(view.references_in(entry.section, entry.start, entry.end))
+        about = view.unit_at(entry.code, entry.place)
+        user = None if about is None or not about.is_function else whole(view, about)
+        for reference in references[1:]:
+            # An entry about a function may well name its own labels (exception tables, static branches).
+            if user is None or _function(view, reference) != user:
+                yield None, entry.special.name, reference
+
+
+def _function(view: View, reference: Reference) -> Unit | None:
+    target = reference.target
+    return whole(view, target.unit) if isinstance(target, ToUnit) and target.unit.is_function else None
