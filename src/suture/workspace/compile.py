@@ -85,7 +85,7 @@ def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[Ob
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
     found = originals(workspace, objects)
-    return tuple(_pair(one, one) for one in found if ":" not in (one.compilation.modname or ""))
+    return tuple(_pair(one, one, ()) for one in found if ":" not in (one.compilation.modname or ""))
 
 
 def _batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
