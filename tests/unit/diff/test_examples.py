@@ -8,6 +8,7 @@ import pytest
 from scripts.errors_doc import EXAMPLES
 from suture.diff.compare import compare
 from suture.diff.select import select
+from suture.diff.users import refuse_unhookable
 from suture.errors import Refusal
 from tests.unit.objects import Anything, compile_c, side
 
@@ -42,6 +43,8 @@ CHANGES = {
 def test_the_example_is_what_is_printed(code: str) -> None:
     after = BASE.replace(*CHANGES[code])
     with pytest.raises(Refusal) as refused:
-        select(compare(side(compile_c(BASE)), side(compile_c(after))), "vmlinux", Anything())
+        changes = compare(side(compile_c(BASE)), side(compile_c(after)))
+        refuse_unhookable(changes)
+        select(changes, "vmlinux", Anything())
     assert refused.value.code == code
     assert EXAMPLES[code] == str(refused.value).splitlines()[0]
