@@ -39,12 +39,16 @@ CHANGES = {
 }
 
 
+def cut_out(before: str, after: str) -> None:
+    changes = compare(side(compile_c(before)), side(compile_c(after)))
+    refuse_unhookable(changes)
+    select(changes, "vmlinux", Anything())
+
+
 @pytest.mark.parametrize("code", CHANGES)
 def test_the_example_is_what_is_printed(code: str) -> None:
     after = BASE.replace(*CHANGES[code])
     with pytest.raises(Refusal) as refused:
-        changes = compare(side(compile_c(BASE)), side(compile_c(after)))
-        refuse_unhookable(changes)
-        select(changes, "vmlinux", Anything())
+        cut_out(BASE, after)
     assert refused.value.code == code
     assert EXAMPLES[code] == str(refused.value).splitlines()[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from suture.diff.users import refuse_unhookable
 from suture.elf import writer
 from suture.errors import Refusal
-from tests.unit.objects import link, output, relocation_lines, section_lines, symbol_lines, tool
+from tests.unit.objects import changes, link, output, relocation_lines, section_lines, symbol_lines, tool
 
 IBT = ("-fpatchable-function-entry=16,16", "-fcf-protection=branch")
 
@@ -46,7 +47,7 @@ def test_the_entry_points_at_the_padding_and_can_be_linked_with_others() -> None
 
 def test_an_entry_before_the_function_is_no_fentry_call() -> None:
     with pytest.raises(Refusal) as refused:
-        output(TEXT, TEXT.replace("x + 40", "x + 41"), *IBT)
+        refuse_unhookable(changes(TEXT, TEXT.replace("x + 40", "x + 41"), *IBT))
     assert refused.value.code == "function-not-traceable"
 
 
