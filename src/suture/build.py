@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,9 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from suture.diff.compare import Changes, compare
+from suture.diff.contents import contents
 from suture.diff.correlate import Correlation
+from suture.diff.data import names
 from suture.diff.leave import LeftOut, Part, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
@@ -27,6 +30,8 @@ from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
 from suture.errors import (
+    DATA_NEEDS_REPLACE,
+    DATA_NOT_CHANGED,
     FUNCTION_NOT_IN_KERNEL,
     INIT_FUNCTION_CHANGED,
     MODULE_STATIC_KEY,
@@ -42,6 +47,7 @@ from suture.kernel.imports import importers
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.link import glue, kbuild, klp
+from suture.link.glue import Variable
 from suture.link.inspect import inspect
 from suture.link.resolve import KernelResolver, Published, sympos
 from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
@@ -61,6 +67,7 @@ class Built:
     :ivar new: functions that the patch adds: (source file, name).
     :ivar because: functions that are replaced because they call one that cannot be.
     :ivar left_out: what of the patch it does without.
+    :ivar data: variables that change in memory while it is in force.
     """
 
     path: Path
@@ -69,6 +76,7 @@ class Built:
     new: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...] = ()
     because: tuple[Because, ...] = ()
+    data: tuple[Variable, ...] = ()
 
 
 class Kernel:
@@ -129,6 +137,7 @@ def build(
     replace: bool = True,
     strip: int | None = None,
     bounds: Bounds = DEFAULT_BOUNDS,
+    patch_data: frozenset[str] = frozenset(),
 ) -> Built:
     """Build one live patch module from one or more patch files.
 
@@ -137,8 +146,11 @@ def build(
     :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``).
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
     :param bounds: how far the callers of functions without a fentry call are replaced in their place.
+    :param patch_data: names of variables that are to change in memory while the live patch is in force.
     :raises Refusal: many; each says what and why
     """
+    if patch_data and not replace:
+        raise Refusal(DATA_NEEDS_REPLACE, "--patch-data", "the live patch is to stack on others (--no-replace)")
     module_name = kbuild.check_name(_default_name(patches[0]) if name is None else name)
     path = output or Path(f"{module_name}.ko")
     check_output(path)
@@ -151,30 +163,38 @@ def build(
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
         pairs = object_pairs(workspace, source)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts, left_out, because = _cut_all(pairs, kernel, workspace, bounds)
+        cuts, left_out, because = _cut_all(pairs, kernel, workspace, bounds, patch_data)
     with step("Linking", f"{module_name}.ko"):
         patch, objects = _assemble(module_name, replace, cuts)
-        module = kbuild.link(workspace, module_name, glue.source(patch, target.release), objects)
+        variables = tuple(variable for cut in cuts for variable in cut.data)
+        patch = glue.with_data(patch, variables)
+        module = kbuild.link(workspace, module_name, glue.source(patch, target.release, variables), objects)
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         finished = klp.finish(module)
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    return Built(path, target, inspect(finished).patch, new, left_out, because)
+    return Built(path, target, inspect(finished).patch, new, left_out, because, variables)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """An output object, and what it replaces as the core is to be told: old name and sympos, in its order."""
+    """An output object, and what it replaces as the core is to be told: old name and sympos, in its order.
+
+    :ivar contents: the object with the contents of `data`, where there is any.
+    """
 
     source: str
     output: OutputObject
     functions: tuple[tuple[str, int], ...]
+    data: tuple[Variable, ...] = ()
+    contents: ObjectFile | None = None
 
 
 def _cut_all(
-    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace, bounds: Bounds
+    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace, bounds: Bounds, patch_data: frozenset[str]
 ) -> tuple[list[_Cut], tuple[LeftOut, ...], tuple[Because, ...]]:
-    changes = {pair: found for pair in pairs if (found := _compare(pair, kernel)) is not None}
+    changes = {pair: found for pair in pairs if (found := _compare(pair, kernel, patch_data)) is not None}
+    _refuse_unused(pairs, changes.values(), patch_data)
     files = [
         File(pair.source, pair.objname, found, Addresses(found.original.view, kernel.shipped(pair.objname)))
         for pair, found in changes.items()
@@ -183,26 +203,18 @@ def _cut_all(
     provided = _provided(files)
     wide, because = widen(files, _surroundings(kernel, workspace), bounds)
     published = _published((file.changes, file.addresses) for file in wide)
-    cuts = [
-        _cut(
-            file,
-            KernelResolver(
-                file.addresses,
-                kernel.symvers,
-                kernel.vmlinux,
-                kernel.module,
-                provided | _carried(wide, file),
-                published,
-                kernel.needed,
-            ),
-            partial(_side_reading_keys, of_source[file.source], kernel, workspace)
-            if file.source in of_source and not file.changes.carried
-            else None,
-        )
-        for file in wide
-        if file.changes.need_code
-    ]
-    if not any(cut.functions for cut in cuts):
+    cuts: list[_Cut] = []
+    for file in wide:
+        if file.changes.need_code or file.changes.data:
+            own = provided | _carried(wide, file)
+            resolver = KernelResolver(
+                file.addresses, kernel.symvers, kernel.vmlinux, kernel.module, own, published, kernel.needed
+            )
+            with_keys = file.source in of_source and not file.changes.carried
+            reading_keys = partial(_side_reading_keys, of_source[file.source], kernel, workspace) if with_keys else None
+            count = sum(len(other.data) for other in cuts)
+            cuts.append(_with_data(_cut(file, resolver, reading_keys), file, resolver, own, count))
+    if not any(cut.functions or cut.data for cut in cuts):
         raise _nothing_left({pair.source: found.left_out for pair, found in changes.items() if found.left_out}, pairs)
     left_out = tuple(
         told(part, pair.source, pair.objname) for pair, found in changes.items() for part in found.left_out
@@ -258,10 +270,18 @@ def _nothing_left(left_out: Mapping[str, Sequence[Part]], pairs: Sequence[Object
     return Refusal(first.reason.kind, source, first.found, evidence=evidence)
 
 
-def _compare(pair: ObjectPair, kernel: Kernel) -> Changes | None:
+def _refuse_unused(pairs: Sequence[ObjectPair], changes: Iterable[Changes], patch_data: frozenset[str]) -> None:
+    """:raises Refusal: ``data-not-changed``"""
+    used = {name for found in changes for _, after in found.data for name in names(after)}
+    for name in sorted(patch_data - used):
+        files = ", ".join(pair.source for pair in pairs)
+        raise Refusal(DATA_NOT_CHANGED, f"--patch-data {name}", f"the patch changes no such variable in {files}")
+
+
+def _compare(pair: ObjectPair, kernel: Kernel, patch_data: frozenset[str]) -> Changes | None:
     """What the patch changed in one source file; None, with a note, where that is nothing."""
     try:
-        return compare(_side(pair.original, pair, kernel), _side(pair.patched, pair, kernel))
+        return compare(_side(pair.original, pair, kernel), _side(pair.patched, pair, kernel), patch_data)
     except Refusal as refusal:
         if refusal.kind is not NO_CODE_CHANGE:
             raise
@@ -292,6 +312,24 @@ def _cut(file: File, resolver: KernelResolver, reading_keys: Callable[[], Side] 
     return _Cut(file.source, output, functions)
 
 
+def _with_data(cut: _Cut, file: File, resolver: KernelResolver, provided: frozenset[str], count: int) -> _Cut:
+    """Prove the variables that are to change in memory, and make their old and new contents.
+
+    :param count: of such variables in other files.
+    """
+    if not file.changes.data:
+        return cut
+    addresses = file.addresses
+    shipped = addresses.shipped
+    places = [addresses.prove_data(before) for before, _ in file.changes.data]
+    made = contents(file.changes, shipped.objname, resolver, provided, count)
+    data = []
+    for (before, _), address, symbol in zip(file.changes.data, places, made.symbols, strict=True):
+        name = addresses.name_at(before, address)
+        data.append(Variable(shipped.objname, name, sympos(shipped, name, address), before.size, symbol))
+    return dataclasses.replace(cut, data=tuple(data), contents=made.obj)
+
+
 def _side(data: bytes, pair: ObjectPair, kernel: Kernel) -> Side:
     view = View(reader.read(data, pair.source))
     return Side(view, Entries(view, kernel.entry_sizes))
@@ -320,7 +358,11 @@ def _assemble(name: str, replace: bool, cuts: Sequence[_Cut]) -> tuple[LivePatch
     objects: dict[str, ObjectFile] = {}
     count = 0
     for number, cut in enumerate(cuts):
-        objects[f"part_{number}"], entries = klp.with_entries(cut.output, count)
+        part, entries = klp.with_entries(cut.output, count)
+        if len(part.sections) > 1:
+            objects[f"part_{number}"] = part
+        if cut.contents is not None:
+            objects[f"data_{number}"] = cut.contents
         count += len(entries)
         for (old_name, position), entry in zip(cut.functions, entries, strict=True):
             function = PatchedFunction(old_name, position, entry.name, cut.source)

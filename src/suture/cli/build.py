@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("suture build fix.patch", "for the running kernel"),
     ("suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko", "for another, under a name of your choice"),
+    ("suture build quirks.patch --patch-data quirk_table", "a table changes in memory while the patch is in force"),
     ("suture build first.patch second.patch --name both", "two fixes as one cumulative live patch"),
 )
 
@@ -59,6 +60,14 @@ def build(
     caller_limit: Annotated[
         int, typer.Option("--caller-limit", min=1, help="Replace at most so many callers for that reason.")
     ] = 32,
+    patch_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--patch-data",
+            metavar="NAME",
+            help="Change this variable in memory too, for as long as the patch is in force; can be given again.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Turn source diffs into a live patch module.
@@ -78,6 +87,7 @@ def build(
         replace=replace,
         strip=strip_level,
         bounds=Bounds(caller_depth, caller_limit),
+        patch_data=frozenset(patch_data or ()),
     )
     emit(document(built), lambda: for_people(built))
 
@@ -93,6 +103,7 @@ def document(built: Built) -> dict[str, object]:
         "new": [{"source": source, "function": function} for source, function in built.new],
         "left_out": built.left_out,
         "because": built.because,
+        "data": built.data,
     }
 
 
@@ -108,4 +119,7 @@ def for_people(built: Built) -> str:
                 lines[-1] += f"; it calls {called}(), which has no fentry call"
     lines += [f"  adds     {source}: {function}()" for source, function in built.new]
     lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in built.left_out]
+    for variable in built.data:
+        what = f"{variable.name} ({variable.size} bytes)"
+        lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")
     return "\n".join(lines)

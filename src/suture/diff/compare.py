@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from suture.diff.correlate import Correlation, correlate
-from suture.diff.data import refuse_changed_data
+from suture.diff.data import changed_data, same_references
 from suture.diff.leave import Part, once_only
 from suture.diff.locals import DATA, is_cold, parent
 from suture.diff.same import Comparison, Side, is_once_only
@@ -29,6 +29,8 @@ class Changes:
     :ivar published: those that were static (with the original of each) and are global now.
     :ivar carried: functions (with the original of each) that cannot be redirected: new code of the live patch, which
         the functions that call them are replaced for (`suture.verify.callers`).
+    :ivar data: variables (original and patched) whose contents are to be changed in memory.
+    :ivar kept: patched variable of `data` -> offsets in it at which it refers to what the original refers to.
     """
 
     original: Side
@@ -39,6 +41,8 @@ class Changes:
     published: tuple[tuple[Unit, Unit], ...]
     left_out: tuple[Part, ...] = ()
     carried: tuple[tuple[Unit, Unit], ...] = ()
+    data: tuple[tuple[Unit, Unit], ...] = ()
+    kept: Mapping[Unit, frozenset[int]] = field(default_factory=dict)
 
     @property
     def need_code(self) -> bool:
@@ -46,25 +50,27 @@ class Changes:
         return bool(self.changed or self.provided or self.carried)
 
 
-def compare(original: Side, patched: Side) -> Changes:
+def compare(original: Side, patched: Side, patch_data: Collection[str] = ()) -> Changes:
     """Find what changed between two objects.
 
-    :raises Refusal: ``data-changed``, ``section-changed``, ``tracepoint-changed``,
-        ``ambiguous-local``; ``no-code-change`` where nothing changed
+    :param patch_data: names of variables that are to be changed in memory.
+    :raises Refusal: ``data-changed``, ``data-unpatchable``, ``section-changed``,
+        ``tracepoint-changed``, ``ambiguous-local``; ``no-code-change`` where nothing changed
     """
     correlation = _without_freed(original.view, patched.view, correlate(original.view, patched.view))
     comparison = Comparison(original, patched, correlation)
     differing = _changed_functions(comparison, original.view, patched.view, correlation)
     changed = tuple(pair for pair in differing if not is_once_only(patched.view.section(pair[1])))
-    refuse_changed_data(comparison)
+    data = changed_data(comparison, patch_data)
     left_out = (*_init_and_exit(patched.view, differing), *changed_sections(comparison))
     provided = tuple(unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation))
     published = tuple(
         (before, after) for after, before in correlation.original.items() if before.is_local and not after.is_local
     )
-    if not changed and not provided and not published and not left_out:
+    if not (changed or provided or published or left_out or data):
         raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
-    return Changes(original, patched, correlation, changed, provided, published, left_out)
+    kept = {after: same_references(comparison, before, after) for before, after in data}
+    return Changes(original, patched, correlation, changed, provided, published, left_out, data=data, kept=kept)
 
 
 def _without_freed(original: View, patched: View, correlation: Correlation) -> Correlation:

@@ -1,18 +1,79 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Variables whose initial value the patch changes."""
+"""Variables whose initial value the patch changes: which of them a live patch can change in memory, and why not others.
+
+What may be changed (`--patch-data`) must be what it was when the kernel was built, until now and for as long as the
+live patch is in force: nothing but the live patch may write it.  That holds for memory that is read-only once the
+kernel has booted, and for a single number that is static and that no code writes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from suture.diff.locals import base
-from suture.diff.same import Comparison
+from suture.diff.same import Comparison, is_once_only
 from suture.diff.sections import row
-from suture.diff.view import ToUnit, Unit, View
+from suture.diff.stores import Use, uses
+from suture.diff.view import Reference, ToAbsolute, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.elf.object import SHF_WRITE
-from suture.errors import DATA_CHANGED, Refusal
+from suture.elf.relocations.x86_64 import TYPES
+from suture.errors import DATA_CHANGED, DATA_UNPATCHABLE, Refusal
+
+READ_ONLY_LATER = (".data..ro_after_init", ".data.rel.ro")
+"""Mapped read-only after init, though the object has them writable (include/linux/cache.h)."""
+
+WRITABLE = (".data..read_mostly", ".data..cacheline_aligned", ".data", ".bss")
+"""Ordinary variables."""
 
 
-def refuse_changed_data(comparison: Comparison) -> None:
-    """:raises Refusal: ``data-changed``"""
+def changed_data(comparison: Comparison, wanted: Collection[str]) -> tuple[tuple[Unit, Unit], ...]:
+    """Find the changed variables that are to be changed in memory, original and patched; refuse all others.
+
+    :param wanted: their names, as the author wrote them.
+    :raises Refusal: ``data-changed``, ``data-unpatchable``
+    """
+    found = []
+    for before, after in _changed(comparison):
+        reason = next(_reasons(comparison, before, after), None)
+        if not names(after) & set(wanted):
+            raise _not_wanted(comparison, before, after, reason)
+        if reason is not None:
+            where = f"{comparison.patched.view.obj.name}: {base(after.name)}"
+            raise Refusal(DATA_UNPATCHABLE, where, reason)
+        found.append((before, after))
+    return tuple(found)
+
+
+def names(unit: Unit) -> set[str]:
+    """What its author calls it."""
+    return {base(name) for name in (unit.name, *unit.aliases)}
+
+
+def is_writable(view: View, unit: Unit) -> bool:
+    """It stands in memory that stays writable."""
+    section = view.section(unit)
+    return bool(section.flags & SHF_WRITE) and not section.name.startswith(READ_ONLY_LATER)
+
+
+def holds_labels(view: View, unit: Unit) -> bool:
+    """A constant that refers into the middle of functions: a table for computed jumps (``&&label``)."""
+    return not view.section(unit).flags & SHF_WRITE and any(
+        isinstance(reference.target, ToUnit) and reference.target.unit.is_function and reference.target.offset
+        for reference in view.references(unit)
+    )
+
+
+def same_references(comparison: Comparison, before: Unit, after: Unit) -> frozenset[int]:
+    """Offsets at which both refer to the same thing."""
+    old = {reference.offset: reference for reference in comparison.original.view.references(before)}
+    return frozenset(
+        reference.offset
+        for reference in comparison.patched.view.references(after)
+        if reference.offset in old and comparison.same_reference(old[reference.offset], reference)
+    )
+
+
+def _changed(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
     original, view = comparison.original.view, comparison.patched.view
     for after, before in comparison.correlation.original.items():
         if after.is_function or view.is_private(after) or not view.section(after).is_allocated:
@@ -22,18 +83,99 @@ def refuse_changed_data(comparison: Comparison) -> None:
         if holds_labels(view, after) and holds_labels(original, before):
             continue  # goes with the function whose labels it holds
         if not comparison.same_data(before, after):
-            section = view.section(after).name
-            size = f"{before.size} bytes" if before.size == after.size else f"{before.size} to {after.size} bytes"
-            raise Refusal(
-                DATA_CHANGED,
-                view.obj.name,
-                f"the patch changes the initial value of {base(after.name)} ({section}, {size})",
-            )
+            yield before, after
 
 
-def holds_labels(view: View, unit: Unit) -> bool:
-    """A constant that refers into the middle of functions: a table for computed jumps (``&&label``)."""
-    return not view.section(unit).flags & SHF_WRITE and any(
-        isinstance(reference.target, ToUnit) and reference.target.unit.is_function and reference.target.offset
-        for reference in view.references(unit)
-    )
+def _not_wanted(comparison: Comparison, before: Unit, after: Unit, reason: str | None) -> Refusal:
+    view, name = comparison.patched.view, base(after.name)
+    size = f"{before.size} bytes" if before.size == after.size else f"{before.size} to {after.size} bytes"
+    found = f"the patch changes the initial value of {name} ({view.section(after).name}, {size})"
+    if reason is None:
+        way_out = f"If it is to change in memory while the live patch is in force, say so: --patch-data {name}"
+        return Refusal(DATA_CHANGED, view.obj.name, found, remedy=f"{way_out} (docs/data.md).")
+    return Refusal(DATA_CHANGED, view.obj.name, found, evidence=[f"--patch-data cannot change it: it {reason}"])
+
+
+def _reasons(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
+    """Why a variable cannot be changed in memory; each completes "it ..."."""
+    yield from _wrong_place(comparison, before, after)
+    yield from _unknown_value(comparison.original.view, before)
+    yield from _unreachable_pointers(comparison, before, after)
+
+
+def _wrong_place(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
+    old, new = comparison.original.view.section(before), comparison.patched.view.section(after)
+    if before.size != after.size:
+        yield f"changes its size from {before.size} to {after.size} bytes, and what follows it in memory stays"
+    if is_once_only(old) or is_once_only(new):
+        yield f"is in {old.name}, which the kernel gave back after boot or module load"
+    if old.name.startswith(".data..percpu"):
+        yield "is per-CPU: every processor has its own, made at boot"
+    if old.flags != new.flags:
+        yield f"moves from {old.name} to {new.name}"
+    if not old.name.startswith((".rodata", *READ_ONLY_LATER, *WRITABLE)) or (
+        old.name.startswith(".data..") and not old.name.startswith((*READ_ONLY_LATER, *WRITABLE[:2]))
+    ):
+        yield f"is in {old.name}, which the kernel reads for a purpose of its own"
+
+
+def _unknown_value(view: View, unit: Unit) -> Iterator[str]:
+    """What else may have written it."""
+    section = view.section(unit)
+    if not section.flags & SHF_WRITE:
+        return
+    found = uses(view, unit)
+    for user in found[Use.STORE]:
+        yield f"is written by {user}"
+    if found[Use.SPECIAL]:
+        yield f"is the kernel's to write ({found[Use.SPECIAL][0]})"
+    if not is_writable(view, unit):
+        return
+    if unit.size not in (1, 2, 4, 8) or unit.start % unit.size:
+        yield "is writable and no single number, so parts of it may have been written through pointers"
+    for user in found[Use.ADDRESS]:
+        yield f"may be written through a pointer: {user} takes its address"
+    if not unit.is_local:
+        yield "is global and writable, so code in other files may have written it"
+
+
+def _unreachable_pointers(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
+    same = same_references(comparison, before, after)
+    for reference in comparison.patched.view.references(after):
+        if reference.offset not in same:
+            yield from _outlived(comparison, reference)
+    for reference in comparison.original.view.references(before):
+        if reference.offset not in same:
+            yield from _nameless(comparison.original.view, reference)
+
+
+def _outlived(comparison: Comparison, reference: Reference) -> Iterator[str]:
+    """The kernel may hold on to what it read from the table, longer than the live patch is there."""
+    place = f"at +{reference.offset:#x}"
+    if TYPES[reference.type].pc_relative:
+        yield f"holds a relative address {place}"
+    match reference.target:
+        case ToLiteral(_, content, _):
+            text = content.rstrip(b"\0").decode("utf-8", "backslashreplace")
+            yield f"would point to a new string {place}, {text!r}, which goes when the live patch is unloaded"
+        case ToUnit(unit, _):
+            original = comparison.correlation.original.get(unit)
+            if original is None:
+                what = f"{unit.name}{'()' if unit.is_function else ''}"
+                yield f"would point to {what} {place}, which is new and goes when the live patch is unloaded"
+            elif is_once_only(comparison.original.view.section(original)):
+                yield f"would point to {unit.name} {place}, which the kernel gave back after boot or module load"
+        case ToAnonymous():
+            yield f"would point to an unnamed constant {place}, which goes when the live patch is unloaded"
+        case ToUndefined() | ToAbsolute():
+            return
+
+
+def _nameless(view: View, reference: Reference) -> Iterator[str]:
+    place = f"at +{reference.offset:#x}"
+    if TYPES[reference.type].pc_relative:
+        yield f"holds a relative address {place}"
+    if isinstance(reference.target, ToLiteral | ToAnonymous):
+        yield f"points to a string or constant {place} that has no name in the running kernel, and would no longer"
+    if isinstance(reference.target, ToUnit) and is_once_only(view.section(reference.target.unit)):
+        yield f"points to {reference.target.unit.name} {place}, which the kernel gave back after boot or module load"

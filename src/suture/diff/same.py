@@ -93,10 +93,10 @@ class Comparison:
         return (
             masked(_bytes(mine, *before), left) == masked(_bytes(theirs, *after), right)
             and len(left) == len(right)
-            and all(self._same_reference(a, b) for a, b in zip(left, right, strict=True))
+            and all(self.same_reference(a, b) for a, b in zip(left, right, strict=True))
         )
 
-    def _same_reference(self, before: Reference, after: Reference) -> bool:
+    def same_reference(self, before: Reference, after: Reference) -> bool:
         return (before.offset, before.type) == (after.offset, after.type) and self._same_target(
             before.target, after.target
         )
@@ -155,7 +155,7 @@ class Comparison:
                 here, there = replacement(mine, before, a.target), replacement(theirs, after, b.target)
                 if not self._same_range((a.target.section, *here), (b.target.section, *there)):
                     return False
-            elif not self._same_reference(a, b):
+            elif not self.same_reference(a, b):
                 return False
         return True
 

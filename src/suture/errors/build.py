@@ -15,3 +15,9 @@ NO_LIVEPATCH = Kind(
     "This kernel was built without the livepatch core, so it cannot load a live patch.",
     "Use a kernel whose configuration has CONFIG_LIVEPATCH=y; Debian's amd64 kernels have.",
 )
+DATA_NEEDS_REPLACE = Kind(
+    "data-needs-replace",
+    "Of several live patches that change data and are in force together, any may be taken out first, and what it puts "
+    "back could be another's.",
+    "Build one cumulative live patch of all fixes, without --no-replace.",
+)

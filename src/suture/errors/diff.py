@@ -39,7 +39,18 @@ FUNCTION_NOT_TRACEABLE = Kind(
 DATA_CHANGED = Kind(
     "data-changed",
     "The kernel has had this data since boot; replacing code does not change what is in memory.",
-    "Leave the initial value as it is, and set the new value from a pre-patch callback or where the code reads it.",
+    "Leave the initial value as it is, and take the new value where the code reads it.",
+)
+DATA_UNPATCHABLE = Kind(
+    "data-unpatchable",
+    "A live patch may change a variable in memory only if it can be shown that nothing else has written it or will, "
+    "and that what it then points to stays.",
+    "Leave the initial value as it is, and take the new value where the code reads it.",
+)
+DATA_NOT_CHANGED = Kind(
+    "data-not-changed",
+    "Each --patch-data is to name a variable whose initial value the patch changes.",
+    "Check the name; a static variable of a function goes by its plain name.",
 )
 SECTION_CHANGED = Kind(
     "section-changed",

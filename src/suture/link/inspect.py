@@ -3,8 +3,8 @@
 
 The tables are found by what they point at, for a module carries no types: a ``struct klp_patch`` begins with pointers
 to ``__this_module`` and to an array of ``struct klp_object``; each of those has a name (or NULL) and a pointer to an
-array of ``struct klp_func``; and each of those begins with a string, the new function and ``old_sympos``
-(``include/linux/livepatch.h``).
+array of ``struct klp_func``; and each of those, if there are any, begins with a string, the new function and
+``old_sympos`` (``include/linux/livepatch.h``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.elf import reader
-from suture.elf.object import SHF_STRINGS, SHN_LIVEPATCH, STT_FUNC, STT_OBJECT, STT_SECTION, ObjectFile, Symbol
+from suture.elf.object import (
+    SHF_STRINGS,
+    SHF_WRITE,
+    SHN_LIVEPATCH,
+    STT_FUNC,
+    STT_OBJECT,
+    STT_SECTION,
+    ObjectFile,
+    Symbol,
+)
 from suture.errors import NOT_A_LIVE_PATCH, Refusal
 from suture.host.files import read_bytes
 from suture.link.klp import external_symbol
@@ -170,7 +179,11 @@ def _is_object(module: ObjectFile, pointers: Mapping[Place, Place], place: Place
     name, functions = pointers.get(place), pointers.get((place[0], place[1] + 8))
     if functions is None or (name is not None and _text(module, name) is None):
         return False
-    return _is_function(module, pointers, functions)
+    if _is_function(module, pointers, functions):
+        return True
+    # With callbacks alone, it still has a table of functions (klp_init_patch_early()), which the core could write to.
+    writable = bool(module.sections[functions[0]].flags & SHF_WRITE)
+    return writable and next(_callbacks(module, pointers, place), None) is not None
 
 
 def _is_function(module: ObjectFile, pointers: Mapping[Place, Place], place: Place) -> bool:

@@ -21,7 +21,7 @@ from suture.errors import (
     SYMBOL_NOT_FOUND,
     Refusal,
 )
-from suture.verify.preimage import Match, Mismatch, match_at
+from suture.verify.preimage import Match, Mismatch, match_at, match_data
 from suture.verify.shipped import Shipped
 
 
@@ -62,6 +62,27 @@ class Addresses:
             )
         self._learn(matches[0])
         return matches[0]
+
+    def prove_data(self, variable: Unit) -> int:
+        """Find a variable, and prove that its contents as shipped are the same.
+
+        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``pre-image-mismatch``
+        """
+        where = f"{self.view.obj.name}: {variable.name}"
+        known = self._known.get(variable, self._from_users(variable))
+        candidates = [known] if known is not None else self._candidates(variable)
+        if not candidates:
+            raise Refusal(SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name")
+        results = [match_data(self.view, variable, self.shipped, address) for address in candidates]
+        matches = [result for result in results if isinstance(result, Match)]
+        if not matches:
+            closest = max((r for r in results if isinstance(r, Mismatch)), key=lambda mismatch: mismatch.offset)
+            raise Refusal(PRE_IMAGE_MISMATCH, where, closest.what, evidence=closest.evidence)
+        if len(matches) > 1 or (known is None and is_numbered(variable.name)):
+            found = f"{len(matches)} variables of that name in {self.shipped.objname} have these contents"
+            raise Refusal(SYMBOL_AMBIGUOUS, where, found)
+        self._learn(matches[0])
+        return matches[0].address
 
     def of(self, unit: Unit) -> int:
         """The address of a function or variable.

@@ -16,12 +16,16 @@ from suture.diff.compare import cold_part
 from suture.diff.locals import base
 from suture.diff.same import masked
 from suture.diff.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
+from suture.elf.object import SHT_NOBITS
 from suture.elf.relocations.x86_64 import TYPES, field_value
 from suture.verify import lockstep
 from suture.verify.nops import as_shipped
 from suture.verify.shipped import Shipped
 
 T = TypeVar("T")
+
+EVIDENCE = 16
+"""Bytes of differing data to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,34 @@ def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Matc
     if mismatch is None and (cold := cold_part(view, function)) is not None and cold in units:
         mismatch = _match(view, cold, shipped, units[cold], units, undefined)
     return Match(function, address, units, undefined) if mismatch is None else mismatch
+
+
+def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match | Mismatch:
+    """Compare a variable's contents, pointers by what they lead to, to what stands at an address.
+
+    One without contents (``.bss``) is compared by address alone where the shipped kernel holds none either.
+    """
+    units: dict[Unit, int] = {unit: address}
+    undefined: dict[str, int] = {}
+    references = list(view.references(unit))
+    ours = view.data(unit)
+    theirs = shipped.read(address, len(ours))
+    if theirs is None and view.section(unit).type == SHT_NOBITS:
+        return Match(unit, address, units, undefined)
+    if theirs is None or len(theirs) < len(ours):
+        return Mismatch(0, f"{shipped.objname} holds no data at {address:#x}")
+    left, right = masked(ours, references), masked(theirs, references)
+    offset = next((at for at, (a, b) in enumerate(zip(left, right, strict=True)) if a != b), None)
+    if offset is not None:
+        end = offset + EVIDENCE
+        evidence = _both(left[offset:end].hex(" "), right[offset:end].hex(" "))
+        return Mismatch(offset, f"differs from the shipped kernel at {unit.name}+{offset:#x}", evidence)
+    for reference in references:
+        found = _address(reference, theirs, address)
+        wrong = _wrong_target(view, shipped, reference, found, units, undefined)
+        if wrong is not None:
+            return Mismatch(reference.offset, f"{unit.name}+{reference.offset:#x} {wrong}")
+    return Match(unit, address, units, undefined)
 
 
 def _match(

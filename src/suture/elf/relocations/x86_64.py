@@ -25,7 +25,7 @@ class RelocationType:
     signed: bool
 
 
-PC32, PC8 = 2, 15
+ADDRESS64, PC32, PC8 = 1, 2, 15
 
 TYPES: Mapping[int, RelocationType] = {
     0: RelocationType("R_X86_64_NONE", 0, False, False),

@@ -7,6 +7,7 @@
 
 $declarations
 
+$data
 $function_tables
 
 static struct klp_object livepatch_objects[] = {
@@ -17,6 +18,7 @@ $objects
 static struct klp_patch livepatch = {
 	.mod = THIS_MODULE,
 	.objs = livepatch_objects,
+	.states = $states,
 	.replace = $replace,
 };
 

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The old and new contents of variables that change in memory, as an object to link into the live patch.
+
+For each variable there is a global symbol for a ``struct livepatch_contents`` (link/templates/data.c): four pointers,
+to the variable and to three read-only copies of its size.  ``old_value`` holds what the original object has and
+``new_value`` what the patched one has, with references resolved as those of code are; a byte of ``mask`` is 0 where a
+pointer leads, before and after, to something without a name in the running kernel, such as a string: it is neither
+compared nor written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from suture.diff.compare import Changes
+from suture.diff.locals import base
+from suture.diff.output import Builder
+from suture.diff.same import masked
+from suture.diff.select import Linked, Outside, Resolver
+from suture.diff.view import Reference, ToAbsolute, ToUndefined, ToUnit, Unit
+from suture.elf.object import (
+    SHF_ALLOC,
+    SHN_ABS,
+    SHN_UNDEF,
+    SHT_PROGBITS,
+    STB_GLOBAL,
+    STB_LOCAL,
+    STT_NOTYPE,
+    STT_OBJECT,
+    ObjectFile,
+    Relocation,
+    Section,
+    Symbol,
+)
+from suture.elf.relocations.x86_64 import ADDRESS64, TYPES
+from suture.errors import DATA_UNPATCHABLE, SYMBOL_UNSUPPORTED, Refusal
+
+SYMBOL = "livepatch_data_"
+"""Begins the global names under which the glue finds the contents."""
+
+WORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The object, and the symbol for each variable of `Changes.data`, in its order."""
+
+    obj: ObjectFile
+    symbols: tuple[str, ...]
+
+
+def contents(changes: Changes, objname: str, resolver: Resolver, provided: Collection[str], first: int) -> Contents:
+    """Make the object.
+
+    :param objname: the object of the kernel that the variables are in.
+    :param provided: names of new global symbols in any file of the live patch.
+    :param first: number of the first symbol; they must be unique in the module.
+    :raises Refusal: ``data-unpatchable``, and what `resolver` raises
+    """
+    maker = _Maker(changes, objname, resolver, provided)
+    symbols = tuple(maker.add(number, *pair) for number, pair in enumerate(changes.data, start=first))
+    return Contents(maker.out.finish(f"{changes.patched.view.obj.name} (data)"), symbols)
+
+
+class _Maker:
+    def __init__(self, changes: Changes, objname: str, resolver: Resolver, provided: Collection[str]) -> None:
+        self.out = Builder()
+        self._changes = changes
+        self._objname = objname
+        self._resolver = resolver
+        self._provided = provided
+        self._undefined: dict[str, int] = {}
+
+    def add(self, number: int, before: Unit, after: Unit) -> str:
+        name = f"{SYMBOL}{number}"
+        kept = self._changes.kept[after]
+        old, new = self._changes.original.view, self._changes.patched.view
+        known: dict[int, tuple[Outside | int, int]] = {}
+        left_alone = []
+        for reference in old.references(before):
+            try:
+                known[reference.offset] = self._resolve(reference, before)
+            except Refusal:
+                if reference.offset not in kept:
+                    raise
+                left_alone.append(reference)
+        mask = masked(b"\xff" * before.size, left_alone)
+        references = list(old.references(before))
+        copies = [
+            self._copy(f"{name}_old", old.data(before), references, known),
+            self._copy(
+                f"{name}_new",
+                new.data(after),
+                list(new.references(after)),
+                known | {r.offset: self._resolve(r, after) for r in new.references(after) if r.offset not in kept},
+            ),
+            self._copy(f"{name}_mask", mask, [], {}),
+        ]
+        head = self._section(name, bytes(4 * WORD), WORD)
+        variable = self._symbol_for(self._resolver.defined(before))
+        for position, symbol in enumerate((variable, *(self.out.section_symbol(copy) for copy in copies))):
+            self.out.add_relocation(head, Relocation(position * WORD, ADDRESS64, symbol, 0))
+        self.out.add_symbol(Symbol(name, 0, 4 * WORD, STT_OBJECT, STB_GLOBAL, head))
+        return name
+
+    def _copy(
+        self, name: str, data: bytes, references: list[Reference], known: dict[int, tuple[Outside | int, int]]
+    ) -> int:
+        section = self._section(name, masked(data, references), WORD)
+        for reference in references:
+            if reference.offset in known:
+                outside, offset = known[reference.offset]
+                symbol = self._symbol_for(outside)
+                self.out.add_relocation(section, Relocation(reference.offset, reference.type, symbol, offset))
+        return section
+
+    def _section(self, name: str, data: bytes, align: int) -> int:
+        like = Section("", SHT_PROGBITS, SHF_ALLOC, b"", 0, align)
+        section = self.out.add_section(like, f".rodata.{name}")
+        self.out.append(section, data)
+        return section
+
+    def _resolve(self, reference: Reference, holder: Unit) -> tuple[Outside | int, int]:
+        """What a reference is to be made to, and the offset from it."""
+        where = f"{self._changes.patched.view.obj.name}: {base(holder.name)}+{reference.offset:#x}"
+        if TYPES[reference.type].pc_relative:
+            raise Refusal(SYMBOL_UNSUPPORTED, where, "holds a relative address")
+        match reference.target:
+            case ToUnit(unit, offset):
+                return self._resolver.defined(self._changes.correlation.original.get(unit, unit)), offset
+            case ToUndefined(name, offset):
+                if name in self._provided:
+                    found = f"would point to {name}, which is new and goes when the live patch is unloaded"
+                    raise Refusal(DATA_UNPATCHABLE, where, found)
+                return self._resolver.undefined(name), offset
+            case ToAbsolute(value):
+                return value, 0
+        raise Refusal(SYMBOL_UNSUPPORTED, where, "points to something that has no name in the running kernel")
+
+    def _symbol_for(self, outside: Outside | int) -> int:
+        if isinstance(outside, int):
+            return self.out.add_symbol(Symbol("", outside, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS))
+        # The form that klp.finish() makes livepatch symbols of.
+        name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
+        if name not in self._undefined:
+            self._undefined[name] = self.out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+        return self._undefined[name]
