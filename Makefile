@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test test-unit test-build test-lab lint types format coverage bench docs lock clean
+.PHONY: help setup packages demo test fuzz test-unit test-build test-lab lint types format coverage bench docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ test-build: setup ## the tests that fetch a kernel and compile
 
 test-lab: setup ## the tests that boot a kernel in a virtual machine
 	@$(PYTHON) scripts/test_levels.py lab
+
+fuzz: setup ## read thousands of damaged files of each kind (EXAMPLES=20000 for more)
+	SUTURE_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(PYTHON) -m pytest -q -n auto tests/unit/fuzz
 
 lint: setup ## ruff
 	@$(PYTHON) scripts/test_levels.py lint

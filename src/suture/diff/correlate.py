@@ -8,6 +8,7 @@ state.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,8 +99,8 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     after = _numbered_variables(patched)
     if not after:
         return
-    users_before = _users(original, {before: after for after, before in pairs.items()})
-    users_after = _users(patched, {after: after for after in pairs})
+    users_before = _users(original, {before: after for after, before in pairs.items()}, before)
+    users_after = _users(patched, {after: after for after in pairs}, after)
     found: dict[Unit, Unit] = {}
     for name, units in after.items():
         candidates, others = _by_user(before.get(name, []), users_before), _by_user(units, users_after)
@@ -167,7 +168,7 @@ def _has_state(view: View, unit: Unit) -> bool:
 
 def _number(unit: Unit) -> tuple[int, ...]:
     """GCC numbers declarations in source order, downwards or upwards; both sides do it alike."""
-    return tuple(int(part) for part in unit.name.split(".") if part.isdigit())
+    return tuple(int(part) for part in unit.name.split(".") if re.fullmatch("[0-9]{1,18}", part))
 
 
 def _numbered_variables(view: View) -> dict[str, list[Unit]]:
@@ -180,8 +181,8 @@ def _numbered_variables(view: View) -> dict[str, list[Unit]]:
     return groups
 
 
-def _users(view: View, known: Mapping[Unit, Unit]) -> dict[Unit, set[Unit]]:
-    """Which of the units that are paired already use each unit, themselves or through data that is not paired.
+def _users(view: View, known: Mapping[Unit, Unit], wanted: Mapping[str, Sequence[Unit]]) -> dict[Unit, set[Unit]]:
+    """Which of the units that are paired already use each of `wanted`, themselves or through data that is not paired.
 
     :param known: unit of this object -> how to call it in the answer.
     """
@@ -192,7 +193,7 @@ def _users(view: View, known: Mapping[Unit, Unit]) -> dict[Unit, set[Unit]]:
                 if isinstance(reference.target, ToUnit):
                     referrers[reference.target.unit].add(_whole(view, unit))
     users: dict[Unit, set[Unit]] = defaultdict(set)
-    for unit in list(referrers):
+    for unit in (unit for units in wanted.values() for unit in units):
         seen, todo = {unit}, [unit]
         while todo:
             for user in referrers.get(todo.pop(), set()) - seen:

@@ -16,6 +16,10 @@ from suture.diff.special import ALTINSTR_AUX, ALTINSTRUCTIONS, Entries, Entry, r
 from suture.diff.view import Reference, Target, ToAnonymous, ToLiteral, ToUnit, Unit, View
 from suture.elf.object import SHT_NOBITS, Section
 from suture.elf.relocations.x86_64 import TYPES
+from suture.errors import ENTRY_MALFORMED, Refusal
+
+DEEPEST = 50
+"""How far private data is followed that refers to private data; what macros and compilers make goes three deep."""
 
 ONCE_ONLY = (".init.", ".exit.")
 """Sections that run, or are discarded, before any live patch can be there (include/asm-generic/vmlinux.lds.h).
@@ -42,6 +46,8 @@ def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
     section = view.obj.sections[target.section]
     if section.name != ALTINSTR_AUX:
         return 0, section.size
+    if not 0 <= target.offset <= section.size:
+        raise Refusal(ENTRY_MALFORMED, view.obj.name, f"code refers to {target.offset:+#x} in {section.name}")
     return target.offset, view.following(target)
 
 
@@ -54,6 +60,7 @@ class Comparison:
         self.correlation = correlation
         # In the order in which they were assumed: what a failed comparison assumed on its way fails with it.
         self._assumed: dict[tuple[tuple[int, int, int], tuple[int, int, int]], None] = {}
+        self._depth = 0
 
     def same_function(self, before: Unit, after: Unit) -> bool:
         mine, theirs = self.original.view, self.patched.view
@@ -80,15 +87,21 @@ class Comparison:
         key = (before, after)
         if key in self._assumed:
             return True
+        if self._depth == DEEPEST:
+            return False
         known = len(self._assumed)
         self._assumed[key] = None
+        self._depth += 1
         same = self._same_bytes(before, after) and self._same_entries(before, after)
+        self._depth -= 1
         while not same and len(self._assumed) > known:
             self._assumed.popitem()
         return same
 
     def _same_bytes(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
         mine, theirs = self.original.view, self.patched.view
+        if mine.obj.sections[before[0]].type == theirs.obj.sections[after[0]].type == SHT_NOBITS:
+            return before[2] - before[1] == after[2] - after[1]  # zeros, and they can be many
         left, right = list(mine.references_in(*before)), list(theirs.references_in(*after))
         return (
             masked(_bytes(mine, *before), left) == masked(_bytes(theirs, *after), right)

@@ -165,7 +165,11 @@ LENGTHS: Mapping[int, tuple[int, int]] = {13: (10, 11), 12: (10, 11), 14: (12, 1
 
 def replacement(view: View, entry: Entry, target: ToAnonymous) -> tuple[int, int]:
     """The range of ``.altinstr_replacement`` that a ``struct alt_instr`` names."""
-    return target.offset, target.offset + _length(view, entry, 1)
+    start, end = target.offset, target.offset + _length(view, entry, 1)
+    section = view.obj.sections[target.section]
+    if not 0 <= start <= end <= section.size:
+        raise Refusal(ENTRY_MALFORMED, f"{view.obj.name}: {entry.special.name}", f"leads out of {section.name}")
+    return start, end
 
 
 def replaced(view: View, entry: Entry) -> tuple[int, int]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from heapq import heappop, heappush
 
 from suture.diff import locals, neighbours
 from suture.elf.object import (
@@ -32,6 +32,15 @@ from suture.elf.object import (
 )
 from suture.elf.relocations.x86_64 import TYPES, Code, target_bias
 from suture.errors import RELOCATION_UNSUPPORTED, SYMBOL_UNSUPPORTED, Refusal
+
+OVERLAP = 4
+"""How many times as large as their section all units of it may be together."""
+
+WIDEST = 64
+"""Bytes of the widest constant that a processor has a register for, and GCC a mergeable section."""
+
+LITERAL_BYTES = 128 << 20
+"""What the strings of one object may hold in all, if each reference is followed to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,11 @@ class View:
         self._by_section: dict[int, list[Unit]] = defaultdict(list)
         for unit in sorted(self.units, key=lambda u: (u.section, u.start, u.end)):
             self._by_section[unit.section].append(unit)
+        _refuse_overlaps(obj, self._by_section)
         self._starts = {section: [u.start for u in units] for section, units in self._by_section.items()}
+        self._covered = {section: _innermost(units) for section, units in self._by_section.items()}
+        self._literals: dict[tuple[int, int], bytes] = {}
+        self._literal_bytes = 0
         self._codes: dict[tuple[int, int, int], Code] = {}
         self._relocations = neighbours.relocated(obj)
 
@@ -182,20 +195,12 @@ class View:
         if offset == unit.start or (position == len(units) - 1 and offset == unit.end):
             return unit
         # A unit without size may stand inside another.
-        while position >= 0 and offset < self._furthest[section][position]:
-            if offset < units[position].end:
-                return units[position]
-            position -= 1
-        return None
-
-    @cached_property
-    def _furthest(self) -> dict[int, list[int]]:
-        """Section -> for each of its units, the greatest end of all up to it: where a search backwards may stop."""
-        return {s: list(accumulate((unit.end for unit in units), max)) for s, units in self._by_section.items()}
+        borders, inside = self._covered[section]
+        return inside[bisect_right(borders, offset) - 1]
 
     @cached_property
     def _anonymous(self) -> dict[int, list[int]]:
-        """The offsets that code refers to in sections where no symbol names them."""
+        """The offsets, ascending, that code refers to in sections where no symbol names them."""
         found: dict[int, set[int]] = defaultdict(set)
         for unit in self.units:
             for reference in self.references(unit) if self.section(unit).is_code else ():
@@ -253,14 +258,26 @@ class View:
             raise Refusal(SYMBOL_UNSUPPORTED, self.obj.name, f"{symbol.name} has section index {symbol.shndx:#x}")
         place = symbol.value + offset
         section = self.obj.sections[symbol.shndx]
-        if section.flags & SHF_MERGE and section.entsize and not self.units_in(symbol.shndx):
+        if section.flags & SHF_MERGE and 0 < section.entsize <= WIDEST and not self.units_in(symbol.shndx):
             start = place if symbol.type == STT_SECTION else symbol.value
-            return _literal(section, symbol.shndx, start, place - start)
+            return self._literal(section, symbol.shndx, start, place - start)
         # A named symbol says which unit is meant even where an offset leads out of it.
         unit = self.unit_at(symbol.shndx, place if symbol.type == STT_SECTION else symbol.value)
         if unit is None:
             return ToAnonymous(symbol.shndx, place)
         return ToUnit(unit, place - unit.start)
+
+    def _literal(self, section: Section, index: int, start: int, offset: int) -> Target:
+        """:param start: where the string or constant starts, or a place in it; `offset` from there."""
+        if not 0 <= start < len(section.data):
+            return ToAnonymous(index, start + offset)
+        whole = start if section.is_strings else start - start % section.entsize
+        if (index, whole) not in self._literals:
+            self._literals[index, whole] = content = _held(section, whole)
+            self._literal_bytes += len(content)
+            if self._literal_bytes > LITERAL_BYTES:
+                raise Refusal(SYMBOL_UNSUPPORTED, f"{self.obj.name}: {section.name}", "its strings overlap each other")
+        return ToLiteral(index, self._literals[index, whole], start + offset - whole)
 
 
 def _units(obj: ObjectFile) -> Iterator[Unit]:
@@ -281,15 +298,40 @@ def _units(obj: ObjectFile) -> Iterator[Unit]:
         )
 
 
-def _literal(section: Section, index: int, start: int, offset: int) -> Target:
-    """:param start: where the string or constant starts, or a place in it; `offset` from there."""
+def _innermost(units: list[Unit]) -> tuple[list[int], list[Unit | None]]:
+    """Which unit an offset is in; of several the one that starts last.
+
+    :param units: of one section, by start and end.
+    :return: ascending offsets, and the unit from each of them up to the next.
+    """
+    borders = sorted({0, *(unit.start for unit in units), *(unit.end for unit in units)})
+    inside: list[Unit | None] = []
+    open_units: list[int] = []  # a heap of negative indices
+    following = 0
+    for border in borders:
+        while following < len(units) and units[following].start <= border:
+            heappush(open_units, -following)
+            following += 1
+        while open_units and units[-open_units[0]].end <= border:
+            heappop(open_units)
+        inside.append(units[-open_units[0]] if open_units else None)
+    return borders, inside
+
+
+def _refuse_overlaps(obj: ObjectFile, by_section: Mapping[int, list[Unit]]) -> None:
+    """A function may have a second entry; symbols by the thousand for the same code are no compiler's work."""
+    for section, units in by_section.items():
+        if sum(unit.size for unit in units) > OVERLAP * obj.sections[section].size:
+            where = f"{obj.name}: {obj.sections[section].name}"
+            raise Refusal(SYMBOL_UNSUPPORTED, where, f"{len(units)} symbols overlap each other")
+
+
+def _held(section: Section, start: int) -> bytes:
+    """The string or constant that starts at an offset."""
     width = section.entsize
-    if not 0 <= start < len(section.data):
-        return ToAnonymous(index, start + offset)
     if not section.is_strings:
-        whole = start - start % width
-        return ToLiteral(index, section.data[whole : whole + width], start + offset - whole)
-    end = start
-    while end < len(section.data) and section.data[end : end + width].strip(b"\0"):
-        end += width
-    return ToLiteral(index, section.data[start : end + width], offset)
+        return section.data[start : start + width]
+    end = section.data.find(bytes(width), start)
+    while end >= 0 and (end - start) % width:  # the terminator is one character
+        end = section.data.find(bytes(width), end + 1)
+    return section.data[start : end + width if end >= 0 else len(section.data)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections import defaultdict
 from operator import attrgetter
 
 from elftools.common.exceptions import ELFError
@@ -42,7 +43,10 @@ ET_REL = 1
 TABLES = (SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA)
 """Sections that describe the others: no symbol stands in them, and no relocation applies to them."""
 LARGEST = 1 << 30
-"""Bytes; modules have to fit into 1.5 GB of addresses (Documentation/arch/x86/x86_64/mm.rst)."""
+"""Bytes; modules have to fit into 1.5 GB of addresses (Documentation/arch/x86/x86_64/mm.rst).  What a file does not
+hold itself (``.bss``, padding) is a quarter of that at most."""
+LONGEST_NAME = 4096
+"""Bytes; the kernel's own limit is 512 (include/linux/kallsyms.h: KSYM_NAME_LEN)."""
 SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
 RELA = struct.Struct("<QQq")  # Elf64_Rela: r_offset, r_info, r_addend
 
@@ -82,6 +86,8 @@ def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
     count = elf.num_sections()
     if count > len(data) // 64:  # each takes a 64-byte header
         raise Refusal(OBJECT_MALFORMED, name, f"claims {count} sections in {len(data)} bytes")
+    if count >= SHN_LORESERVE:
+        raise Refusal(OBJECT_UNSUPPORTED, name, f"has {count} sections, more than symbols can name")
     names_header = elf._get_section_header(elf.get_shstrndx())
     names = _slice(data, names_header["sh_offset"], names_header["sh_size"], name, "the section names")
     sections = tuple(_section(dict(elf._get_section_header(index)), names, data, name) for index in range(count))
@@ -92,6 +98,8 @@ def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
             raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} is ordered by one that is not there")
         if section.size > LARGEST or section.addralign > LARGEST or section.addralign & (section.addralign - 1):
             raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} has an impossible size or alignment")
+    if sum(max(section.addralign, section.size) for section in sections) > LARGEST // 4 + 4 * len(data):
+        raise Refusal(OBJECT_MALFORMED, name, "its sections have impossible sizes or alignments")
     return sections
 
 
@@ -132,8 +140,14 @@ def _symbols(sections: tuple[Section, ...], table: int, name: str) -> tuple[Symb
         symbol = Symbol(_string(strings, st_name, name), value, size, info & 0xF, info >> 4, shndx, other)
         if 0 < shndx < SHN_LORESERVE and not _fits(symbol, sections):
             raise Refusal(OBJECT_MALFORMED, name, f"symbol {symbol.name or len(symbols)} stands outside its section")
+        if symbol.type == STT_FUNC and symbol.size and _is_empty(symbol, sections):
+            raise Refusal(OBJECT_UNSUPPORTED, name, f"holds no code for {symbol.name}(), as a file for debuggers does")
         symbols.append(symbol)
     return tuple(symbols)
+
+
+def _is_empty(symbol: Symbol, sections: tuple[Section, ...]) -> bool:
+    return symbol.is_defined_here and sections[symbol.shndx].type == SHT_NOBITS
 
 
 def _fits(symbol: Symbol, sections: tuple[Section, ...]) -> bool:
@@ -145,7 +159,7 @@ def _fits(symbol: Symbol, sections: tuple[Section, ...]) -> bool:
 def _relocations(
     sections: tuple[Section, ...], symbols: int, name: str
 ) -> tuple[dict[int, tuple[Relocation, ...]], tuple[LivepatchRelocations, ...]]:
-    ordinary: dict[int, tuple[Relocation, ...]] = {}
+    ordinary: dict[int, list[Relocation]] = defaultdict(list)
     livepatch = []
     for section in sections:
         if section.type != SHT_RELA:
@@ -160,14 +174,13 @@ def _relocations(
             if info >> 32 >= symbols or offset + width > size:
                 raise Refusal(OBJECT_MALFORMED, name, f"a relocation in {section.name} is out of range")
             found.append(Relocation(offset, kind, info >> 32, addend))
-        ordered = tuple(sorted(found, key=attrgetter("offset")))
         if section.flags & SHF_RELA_LIVEPATCH:
+            ordered = tuple(sorted(found, key=attrgetter("offset")))
             livepatch.append(LivepatchRelocations(section.name, section.info, ordered))
         else:
-            ordinary[section.info] = tuple(
-                sorted((*ordinary.get(section.info, ()), *ordered), key=attrgetter("offset"))
-            )
-    return ordinary, tuple(livepatch)
+            ordinary[section.info] += found
+    by_offset = {info: tuple(sorted(found, key=attrgetter("offset"))) for info, found in ordinary.items()}
+    return by_offset, tuple(livepatch)
 
 
 def _slice(data: bytes, offset: int, size: int, name: str, what: str) -> bytes:
@@ -177,7 +190,7 @@ def _slice(data: bytes, offset: int, size: int, name: str, what: str) -> bytes:
 
 
 def _string(strings: bytes, offset: int, name: str) -> str:
-    end = strings.find(b"\0", offset)
-    if offset > len(strings) or end < 0:
-        raise Refusal(OBJECT_MALFORMED, name, f"a name at offset {offset} lies outside its string table")
+    end = strings.find(b"\0", offset, offset + LONGEST_NAME)
+    if end < 0:
+        raise Refusal(OBJECT_MALFORMED, name, f"a name at offset {offset} lies outside its string table or has no end")
     return strings[offset:end].decode("utf-8", "surrogateescape")

@@ -122,10 +122,10 @@ def _rela(
 ) -> Section:
     data = b"".join(
         struct.pack(
-            "<QQq",
+            "<QQQ",
             relocation.offset,  # r_offset
             numbers.symbols[relocation.symbol] << 32 | relocation.type,  # r_info
-            relocation.addend,  # r_addend
+            relocation.addend % 2**64,  # r_addend: an Elf64_Sxword, and addresses are modulo 2**64
         )
         for relocation in relocations
     )

@@ -112,9 +112,11 @@ def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
     text = _decode(name, data)
     if re.search(r"^(?:---|\+\+\+|@@) .*\r$", text, re.MULTILINE):
         raise Refusal(PATCH_HAS_CRLF, name, "its lines end in CR LF")
+    # A line ends with a line feed alone: str.splitlines() would also take the form feeds in old C files for an end.
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     try:
-        files = [file for file in PatchSet(text.splitlines(keepends=True)) if _says_something(name, file)]
-    except UnidiffParseError as error:
+        files = [file for file in PatchSet(lines) if _says_something(name, file)]
+    except (UnidiffParseError, ValueError) as error:  # int() takes no numbers of thousands of digits
         raise Refusal(NOT_A_PATCH, name, f"the diff is damaged: {error}") from error
     if not files:
         raise Refusal(NOT_A_PATCH, name, "is empty" if not text.strip() else "holds no hunk of a unified diff")

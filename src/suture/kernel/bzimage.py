@@ -10,19 +10,16 @@ own trailer happens to have that form).
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import lz4.block
-import zstandard
 
 from suture.errors import COMMAND_FAILED, IMAGE_MALFORMED, Refusal
 from suture.host import run
 from suture.host.files import temporary_directory
+from suture.kernel import unpack
 
 SETUP_SECTS = 0x1F1
 BOOT_FLAG = 0x1FE
@@ -64,10 +61,13 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
         raise Refusal(
             IMAGE_MALFORMED, where, f"its payload begins with {payload.data[:6].hex(' ')}, no known compression"
         )
-    _, name, unpack = known
+    _, name, unpacker = known
+    if payload.size > unpack.limit(len(payload.data)):
+        claimed = f"{len(payload.data):,} bytes and claims to unpack to {payload.size:,}"
+        raise Refusal(IMAGE_MALFORMED, where, f"its {name} payload has {claimed}")
     try:
-        kernel = unpack(payload)
-    except (_Damaged, lzma.LZMAError, zlib.error, zstandard.ZstdError, EOFError, OSError, ValueError) as error:
+        kernel = unpacker(payload)
+    except (_Damaged, *unpack.ERRORS) as error:
         raise Refusal(IMAGE_MALFORMED, where, f"its {name} payload cannot be decompressed ({error})") from error
     if len(kernel) != payload.size:
         raise Refusal(
@@ -109,25 +109,8 @@ def _payload(image: bytes, where: str) -> _Payload:
 # Each takes one stream from the front and leaves what follows it (the appended size) alone.
 
 
-def _gzip(payload: _Payload) -> bytes:
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(payload.data, payload.size + 1)
-
-
-def _bzip2(payload: _Payload) -> bytes:
-    return bz2.BZ2Decompressor().decompress(payload.data, payload.size + 1)
-
-
-def _xz(payload: _Payload) -> bytes:
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(payload.data, payload.size + 1)
-
-
-def _lzma(payload: _Payload) -> bytes:
-    return lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(payload.data, payload.size + 1)
-
-
-def _zstd(payload: _Payload) -> bytes:
-    # Without a limit of its own the library refuses the 128 MiB window of 'zstd --ultra -22' (Makefile.lib: zstd22).
-    return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj().decompress(payload.data)
+def _stream(name: str) -> Callable[[_Payload], bytes]:
+    return lambda payload: unpack.STREAMS[name](payload.data, payload.size)
 
 
 def _lz4(payload: _Payload) -> bytes:
@@ -136,7 +119,8 @@ def _lz4(payload: _Payload) -> bytes:
     It has no end mark; the appended size stands where the next length would.
     """
     data, position, end = payload.data, 4, len(payload.data) - 4
-    blocks = []
+    blocks: list[bytes] = []
+    size = 0
     while position < end:
         if position + 4 > end:
             raise _Damaged("a block's length is cut off")
@@ -149,6 +133,9 @@ def _lz4(payload: _Payload) -> bytes:
         except lz4.block.LZ4BlockError as error:
             raise _Damaged(str(error)) from error
         position += length
+        size += len(blocks[-1])
+        if size > payload.size:
+            raise _Damaged(f"it unpacks to more than {payload.size:,} bytes")
     return b"".join(blocks)
 
 
@@ -162,15 +149,17 @@ def _lzo(payload: _Payload) -> bytes:
             if error.kind is COMMAND_FAILED:
                 raise _Damaged("; ".join(error.evidence)) from error
             raise
+        if unpacked.stat().st_size > payload.size:
+            raise _Damaged(f"it unpacks to more than {payload.size:,} bytes")
         return unpacked.read_bytes()
 
 
 COMPRESSIONS: tuple[tuple[bytes, str, Callable[[_Payload], bytes]], ...] = (
-    (b"\x1f\x8b", "gzip", _gzip),
-    (b"BZh", "bzip2", _bzip2),
-    (b"\xfd7zXZ\x00", "xz", _xz),
-    (b"\x5d\x00\x00", "lzma", _lzma),
-    (b"\x28\xb5\x2f\xfd", "zstd", _zstd),
+    (b"\x1f\x8b", "gzip", _stream("gzip")),
+    (b"BZh", "bzip2", _stream("bzip2")),
+    (b"\xfd7zXZ\x00", "xz", _stream("xz")),
+    (b"\x5d\x00\x00", "lzma", _stream("lzma")),
+    (b"\x28\xb5\x2f\xfd", "zstd", _stream("zstd")),
     (b"\x02\x21\x4c\x18", "lz4", _lz4),
     (b"\x89LZO\x00\r\n\x1a\n", "lzo", _lzo),
 )

@@ -19,6 +19,9 @@ SEGMENT = struct.Struct("<IIQQQQQQ")
 SECTION = struct.Struct("<IIQQQQIIQQ")
 SYMBOL = struct.Struct("<IBBHQQ")
 
+LONGEST_NAME = 4096
+"""Bytes; the kernel's own limit is 512 (include/linux/kallsyms.h: KSYM_NAME_LEN)."""
+
 IDENT = b"\x7fELF\x02\x01\x01"
 """64-bit, little-endian, version 1."""
 EM_X86_64 = 62
@@ -86,9 +89,9 @@ def string(table: bytes, offset: int) -> str:
 
     :raises Malformed: it begins outside the table or does not end in it.
     """
-    end = table.find(b"\0", offset)
+    end = table.find(b"\0", offset, offset + LONGEST_NAME)
     if end < 0:
-        raise Malformed(f"a name lies outside its string table (at {offset:#x})")
+        raise Malformed(f"a name lies outside its string table or has no end (at {offset:#x})")
     return table[offset:end].decode("ascii", "replace")
 
 

@@ -7,18 +7,13 @@ with ``-`` turned into ``_`` (``scripts/Makefile.lib: name-fix``).
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-import zstandard
 
 from suture.errors import MODULE_MALFORMED, MODULE_NOT_FOUND, Refusal
 from suture.host import files
-from suture.kernel import elf64
+from suture.kernel import elf64, unpack
 from suture.kernel.release import Target
 
 SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
@@ -55,11 +50,11 @@ def read(path: Path) -> bytes:
     :raises Refusal: ``file-unreadable``, ``module-malformed``
     """
     data = files.read_bytes(path)
-    for magic, unpack in COMPRESSIONS:
+    for magic, name in COMPRESSIONS:
         if data.startswith(magic):
             try:
-                data = unpack(data)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+                data = unpack.STREAMS[name](data, unpack.limit(len(data)))
+            except unpack.ERRORS as error:
                 raise Refusal(MODULE_MALFORMED, str(path), f"it cannot be decompressed ({error})") from error
             break
     if not data.startswith(b"\x7fELF"):
@@ -145,16 +140,5 @@ def _lines(path: Path) -> list[str]:
     return files.read_bytes(path).decode("utf-8", "replace").split()
 
 
-def _zstd(data: bytes) -> bytes:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
-    unpacked = decompressor.decompress(data)
-    if not decompressor.eof:
-        raise EOFError("it ends before its end mark")
-    return unpacked
-
-
-COMPRESSIONS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
-    (b"\xfd7zXZ\x00", lzma.decompress),
-    (b"\x28\xb5\x2f\xfd", _zstd),
-    (b"\x1f\x8b", gzip.decompress),
-)
+COMPRESSIONS = ((b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"))
+"""The first bytes of a packed module, and how it is packed."""

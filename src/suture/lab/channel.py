@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 MAX_PAYLOAD = 256 * 1024
 READY = b"ready"
-DONE = re.compile(rb"done (\d+) +(\d+)")
+DONE = re.compile(rb"done (\d{1,9}) +(\d{1,12})")
 
 
 class ChannelClosed(Exception):

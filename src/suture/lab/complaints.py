@@ -14,6 +14,9 @@ from dataclasses import dataclass
 REPORT_LINES = 120
 """The longest report that is looked through for its end; a dump of two stacks is half of that."""
 
+LINE_LENGTH = 2048
+"""Characters that are looked at; the kernel's own lines are shorter (kernel/printk/printk.c: LOG_LINE_MAX)."""
+
 PANIC = "panic"
 
 RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -67,7 +70,7 @@ def find(log: str) -> tuple[Complaint, ...]:
 
 
 def _match(line: str) -> str | None:
-    text = _STAMP.sub("", line)
+    text = _STAMP.sub("", line[:LINE_LENGTH])
     return next((what for what, pattern in RULES if pattern.search(text)), None)
 
 

@@ -16,6 +16,7 @@ A function that cannot be probed (``noinstr``, no kallsyms entry, several of one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from suture.lab.machine import Machine
@@ -24,6 +25,7 @@ TRACING = "/sys/kernel/tracing"
 ARMED = "/sys/kernel/debug/kprobes/list"
 DEAD = ("[GONE]", "[DISABLED]")  # kernel/kprobes.c: report_probe(), which writes flags without a blank between
 GROUP = "suture"
+_PROFILED = re.compile(r"\s*(\S+)\s+([0-9]{1,20})\s+([0-9]{1,20})\s*")
 
 
 def arm(machine: Machine, module: str, functions: Sequence[str]) -> None:
@@ -59,5 +61,5 @@ def profile(text: str) -> dict[str, int]:
 
     A miss is a call that came while another probe was being handled on that processor: the function ran.
     """
-    rows = [line.split() for line in text.splitlines()]
-    return {row[0]: int(row[1]) + int(row[2]) for row in rows if len(row) == 3}
+    rows = (_PROFILED.fullmatch(line) for line in text.splitlines())
+    return {row[1]: int(row[2]) + int(row[3]) for row in rows if row}

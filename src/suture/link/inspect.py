@@ -9,22 +9,15 @@ array of ``struct klp_func``; and each of those, if there are any, begins with a
 
 from __future__ import annotations
 
-import struct
+import re
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from suture.elf import reader
-from suture.elf.object import (
-    SHF_STRINGS,
-    SHF_WRITE,
-    SHN_LIVEPATCH,
-    STT_FUNC,
-    STT_OBJECT,
-    STT_SECTION,
-    ObjectFile,
-    Symbol,
-)
+from suture.elf.object import SHF_STRINGS, SHF_WRITE, SHN_LIVEPATCH, STT_FUNC, STT_OBJECT, ObjectFile, Symbol
 from suture.errors import NOT_A_LIVE_PATCH, Refusal
 from suture.host.files import read_bytes
 from suture.link.klp import external_symbol
@@ -34,6 +27,7 @@ Place = tuple[int, int]
 """Section index and offset in it."""
 
 R_X86_64_64 = 1
+LONGEST_NAME = 512  # include/linux/kallsyms.h: KSYM_NAME_LEN
 CALLBACKS = tuple(CallbackKind)  # struct klp_callbacks, in its order, from offset 16 of struct klp_object
 
 
@@ -80,12 +74,12 @@ def inspect(module: ObjectFile) -> Inspection:
     info = _modinfo(module)
     if ("livepatch", "Y") not in info:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "its .modinfo does not say livepatch=Y")
-    pointers = _pointers(module)
-    patch = next(_patches(module, pointers), None)
+    tables = _Tables(module)
+    patch = next(_patches(tables), None)
     if patch is None:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "it holds no struct klp_patch that Suture can find")
     name = next((value for key, value in info if key == "name"), Path(module.name).stem)
-    objects = tuple(_objects(module, pointers, pointers[patch[0], patch[1] + 8]))
+    objects = tuple(_objects(tables, tables.pointers[patch[0], patch[1] + 8]))
     return Inspection(
         LivePatch(name, objects, _replace(module, patch, info)),
         tuple(_references(module)),
@@ -100,8 +94,47 @@ def _modinfo(module: ObjectFile) -> tuple[tuple[str, str], ...]:
     return tuple((key, value) for key, equals, value in (entry.partition("=") for entry in entries) if equals)
 
 
+class _Tables:
+    """What is looked up again and again in a module.
+
+    :ivar pointers: every pointer in data: where it stands -> where it points.
+    """
+
+    def __init__(self, module: ObjectFile) -> None:
+        self.module = module
+        self.pointers = _pointers(module)
+        self._places: dict[int, list[int]] = defaultdict(list)
+        for section, offset in sorted(self.pointers):
+            self._places[section].append(offset)
+        self._functions: dict[Place, Symbol] = {}
+        for _, symbol in module.symbols_of_type(STT_FUNC):
+            self._functions.setdefault((symbol.shndx, symbol.value), symbol)
+        self._arrays: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for _, symbol in module.symbols_of_type(STT_OBJECT):
+            self._arrays[symbol.shndx].append((symbol.value, symbol.value + symbol.size))
+        for arrays in self._arrays.values():
+            arrays.sort()
+
+    def pointers_in(self, section: int, start: int, end: int) -> Iterator[int]:
+        """The offsets at which pointers stand, ascending."""
+        offsets = self._places.get(section, [])
+        for position in range(bisect_left(offsets, start), bisect_left(offsets, end)):
+            yield offsets[position]
+
+    def function_at(self, place: Place) -> Symbol | None:
+        return self._functions.get(place)
+
+    def end_of_array(self, start: Place) -> int:
+        """Where the array that starts there ends: by its symbol, else with its section."""
+        arrays = self._arrays.get(start[0], [])
+        position = bisect_right(arrays, (start[1], 1 << 64)) - 1
+        if position >= 0 and start[1] < arrays[position][1]:
+            return arrays[position][1]
+        return self.module.sections[start[0]].size
+
+
 def _pointers(module: ObjectFile) -> Mapping[Place, Place]:
-    """Every pointer in data: where it stands -> where it points.  ``__this_module`` is what points at itself alone."""
+    """``__this_module`` is what points at itself alone."""
     found: dict[Place, Place] = {}
     for section, relocations in module.relocations.items():
         if module.sections[section].is_code or not module.sections[section].is_allocated:
@@ -113,80 +146,80 @@ def _pointers(module: ObjectFile) -> Mapping[Place, Place]:
     return found
 
 
-def _patches(module: ObjectFile, pointers: Mapping[Place, Place]) -> Iterator[Place]:
-    this_module = module.section_named(".gnu.linkonce.this_module")
-    for (section, offset), target in pointers.items():
-        objects = pointers.get((section, offset + 8))
-        if target == (this_module, 0) and objects and next(_objects(module, pointers, objects), None):
+def _patches(tables: _Tables) -> Iterator[Place]:
+    this_module = tables.module.section_named(".gnu.linkonce.this_module")
+    for (section, offset), target in tables.pointers.items():
+        objects = tables.pointers.get((section, offset + 8))
+        if target == (this_module, 0) and objects and _is_object(tables, objects):
             yield section, offset
 
 
-def _objects(module: ObjectFile, pointers: Mapping[Place, Place], start: Place) -> Iterator[PatchedObject]:
-    for place in _entries(module, pointers, start, lambda entry: _is_object(module, pointers, entry)):
+def _objects(tables: _Tables, start: Place) -> Iterator[PatchedObject]:
+    module, pointers = tables.module, tables.pointers
+    listed: set[Place] = set()
+    for place in _entries(tables, start, lambda entry: _is_object(tables, entry)):
         functions = pointers[place[0], place[1] + 8]
+        if functions in listed:
+            raise Refusal(NOT_A_LIVE_PATCH, module.name, "two of its objects have the same functions")
+        listed.add(functions)
         name = pointers.get(place)
         yield PatchedObject(
             VMLINUX if name is None else _text(module, name) or "",
-            tuple(_functions(module, pointers, functions)),
-            tuple(_callbacks(module, pointers, place)),
+            tuple(_functions(tables, functions)),
+            tuple(_callbacks(tables, place)),
         )
 
 
-def _functions(module: ObjectFile, pointers: Mapping[Place, Place], start: Place) -> Iterator[PatchedFunction]:
-    for section, offset in _entries(module, pointers, start, lambda entry: _is_function(module, pointers, entry)):
+def _functions(tables: _Tables, start: Place) -> Iterator[PatchedFunction]:
+    module, pointers = tables.module, tables.pointers
+    for section, offset in _entries(tables, start, lambda entry: _is_function(tables, entry)):
         old_name = _text(module, pointers[section, offset]) or ""
-        new = _symbol_at(module, pointers[section, offset + 8])
-        (sympos,) = struct.unpack_from("<Q", module.sections[section].data.ljust(offset + 24, b"\0"), offset + 16)
+        new = tables.function_at(pointers[section, offset + 8])
+        sympos = int.from_bytes(module.sections[section].data[offset + 16 : offset + 24], "little")
         yield PatchedFunction(old_name, sympos, new.name if new else "")
 
 
-def _callbacks(module: ObjectFile, pointers: Mapping[Place, Place], place: Place) -> Iterator[Callback]:
+def _callbacks(tables: _Tables, place: Place) -> Iterator[Callback]:
     for number, kind in enumerate(CALLBACKS):
-        target = pointers.get((place[0], place[1] + 16 + 8 * number))
-        symbol = _symbol_at(module, target) if target else None
+        target = tables.pointers.get((place[0], place[1] + 16 + 8 * number))
+        symbol = tables.function_at(target) if target else None
         if symbol is not None:
             yield Callback(kind, symbol.name)
 
 
-def _entries(
-    module: ObjectFile, pointers: Mapping[Place, Place], start: Place, is_entry: Callable[[Place], bool]
-) -> Iterator[Place]:
+def _entries(tables: _Tables, start: Place, is_entry: Callable[[Place], bool]) -> Iterator[Place]:
     """The entries of an array: its first, then every following one at the same distance, within its symbol."""
     if not is_entry(start):
         return
     yield start
     section, offset = start
-    end = _end(module, start)
-    following = [place for place in range(offset + 8, end, 8) if is_entry((section, place))]
-    if not following:
+    end = tables.end_of_array(start)
+    # An object of the core kernel has no pointer to a name: its first pointer is to its functions, 8 bytes further on.
+    candidates = (place - back for place in tables.pointers_in(section, offset + 8, end) for back in (8, 0))
+    following = next((p for p in candidates if offset < p and (p - offset) % 8 == 0 and is_entry((section, p))), None)
+    if following is None:
         return
-    stride = following[0] - offset
+    stride = following - offset
     for place in range(offset + stride, end, stride):
         if not is_entry((section, place)):
             return  # the terminating entry
         yield section, place
 
 
-def _end(module: ObjectFile, start: Place) -> int:
-    """Where the array that starts there ends: by its symbol, else with its section."""
-    for _, symbol in module.symbols_of_type(STT_OBJECT):
-        if symbol.shndx == start[0] and symbol.value <= start[1] < symbol.value + symbol.size:
-            return symbol.value + symbol.size
-    return module.sections[start[0]].size
-
-
-def _is_object(module: ObjectFile, pointers: Mapping[Place, Place], place: Place) -> bool:
+def _is_object(tables: _Tables, place: Place) -> bool:
+    module, pointers = tables.module, tables.pointers
     name, functions = pointers.get(place), pointers.get((place[0], place[1] + 8))
     if functions is None or (name is not None and _text(module, name) is None):
         return False
-    if _is_function(module, pointers, functions):
+    if _is_function(tables, functions):
         return True
     # With callbacks alone, it still has a table of functions (klp_init_patch_early()), which the core could write to.
     writable = bool(module.sections[functions[0]].flags & SHF_WRITE)
-    return writable and next(_callbacks(module, pointers, place), None) is not None
+    return writable and next(_callbacks(tables, place), None) is not None
 
 
-def _is_function(module: ObjectFile, pointers: Mapping[Place, Place], place: Place) -> bool:
+def _is_function(tables: _Tables, place: Place) -> bool:
+    module, pointers = tables.module, tables.pointers
     name, code = pointers.get(place), pointers.get((place[0], place[1] + 8))
     return (
         name is not None and code is not None and _text(module, name) is not None and module.sections[code[0]].is_code
@@ -195,15 +228,12 @@ def _is_function(module: ObjectFile, pointers: Mapping[Place, Place], place: Pla
 
 def _text(module: ObjectFile, place: Place) -> str | None:
     section = module.sections[place[0]]
-    end = section.data.find(b"\0", place[1])
     if not section.flags & SHF_STRINGS and not section.name.startswith(".rodata"):
         return None
+    if not 0 <= place[1] < len(section.data):
+        return None
+    end = section.data.find(b"\0", place[1], place[1] + LONGEST_NAME)
     return section.data[place[1] : end].decode("utf-8", "replace") if end >= 0 else None
-
-
-def _symbol_at(module: ObjectFile, place: Place) -> Symbol | None:
-    here = [s for _, s in module.symbols_of_type(STT_FUNC) if (s.shndx, s.value) == place and s.type != STT_SECTION]
-    return here[0] if here else None
 
 
 def _replace(module: ObjectFile, patch: Place, info: tuple[tuple[str, str], ...]) -> bool:
@@ -212,7 +242,7 @@ def _replace(module: ObjectFile, patch: Place, info: tuple[tuple[str, str], ...]
     Nothing in a module but its vermagic tells the two shapes apart.
     """
     vermagic = next((value for key, value in info if key == "vermagic"), "")
-    numbers = [int(part) for part in vermagic.split("-")[0].split(".")[:2] if part.isdigit()]
+    numbers = [int(part) for part in vermagic.split("-")[0].split(".")[:2] if re.fullmatch("[0-9]{1,4}", part)]
     offset = patch[1] + (16 if numbers < [5, 5] and numbers else 24)
     data = module.sections[patch[0]].data
     return offset < len(data) and data[offset] != 0

@@ -51,4 +51,4 @@ def _generators(workspace: Workspace) -> list[Stored]:
 
 
 def _numbers(assembly: bytes) -> dict[str, bytes]:
-    return {name.decode(): value for name, value in _NUMBER.findall(assembly)}
+    return {name.decode(errors="replace"): value for name, value in _NUMBER.findall(assembly)}

@@ -107,7 +107,8 @@ def users(tree: Path, lines: str, changed: Collection[str]) -> frozenset[str]:
     waiting = list(changed)
     while waiting:
         path = waiting.pop()
-        for include in [*by_base.get(os.path.basename(path), ()), *unknown]:
+        named, unknown = [*by_base.get(os.path.basename(path), ()), *unknown], []
+        for include in named:
             if include.file not in found and (include.everything or _may_mean(tree, include, path)):
                 found.add(include.file)
                 waiting.append(include.file)
@@ -158,7 +159,7 @@ def _may_mean(tree: Path, include: _Include, path: str) -> bool:
         beside = os.path.normpath(os.path.join(os.path.dirname(include.file), include.name))
         if beside == path:
             return True
-        if (tree / beside).is_file():
+        if os.path.isfile(tree / beside):  # unlike Path.is_file(), it takes a name that is too long for one that is not
             return False  # the compiler takes that one
     name = os.path.normpath(include.name)
     while name.startswith("../"):

@@ -1,0 +1,522 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is read, what a good one of it looks like, how to damage it, and everything that is done with it."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import struct
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import lz4.block
+import zstandard
+
+from suture.diff.compare import compare
+from suture.diff.select import select
+from suture.diff.special import Entries
+from suture.diff.view import View
+from suture.elf import reader, writer
+from suture.errors import Refusal
+from suture.formats import diff
+from suture.kernel import bzimage, config, image, kallsyms, modules, symtab, symvers
+from suture.kernel.types import struct_sizes
+from suture.lab import complaints, hits
+from suture.link import klp
+from suture.link.inspect import inspect
+from suture.verify.addresses import Addresses
+from suture.verify.shipped import ShippedImage, lay_out
+from suture.workspace import command, configuration, includes
+from suture.workspace.generated import _numbers
+from suture.workspace.lines import renumber
+from tests.unit.diff.test_special import MACROS
+from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text, elf_fields, words
+from tests.unit.kernel.conftest import bzimage as make_bzimage
+from tests.unit.link import module
+from tests.unit.objects import SIZES, Anything, assemble, compile_c, side
+from tests.unit.verify import kernel
+
+SOURCE = r"""
+static int counter = 5;
+extern int outside(const char *, int);
+extern void complain(const char *);
+struct point { int x, y; };
+static const struct point points[] = { { 1, 2 }, { 3, 4 }, { 5, 6 } };
+static const char *const names[] = { "one", "two", "three" };
+static const char *current = "one";
+int shared[4];
+static __attribute__((noinline)) int helper(int x)
+{
+    static int calls;
+    if (__builtin_expect(x > 1000, 0))
+        complain(__func__);
+    return outside("a text", x + counter + calls++);
+}
+static __attribute__((noinline)) int twin(const char *what) { return outside(what, points[what[0] & 1].y); }
+int chosen(int x)
+{
+    switch (x) {
+    case 1: return 17; case 2: return 23; case 3: return 5; case 4: return 99; case 5: return 1; case 6: return 44;
+    }
+    return twin(names[x & 1]) + twin(current);
+}
+int entry(int x)
+{
+    static int calls;
+    shared[x & 3] = calls++;
+    return helper(x) + chosen(x);
+}
+"""
+CHANGED = SOURCE.replace("return helper(x)", "return outside(names[2], 3) + helper(x + 1)")
+SPECIAL = (
+    MACROS
+    + r"""
+int entry(int x)
+{
+    if (branch(&key_one))
+        x = outside(x);
+    if (cpu_has())
+        x++;
+    asm volatile(ALTERNATIVE("nop\nnop\nnop\nnop\nnop", "call slow_path", 3) : : );
+    asm volatile(LOCK "incl %0" : "+m"(x));
+    BUG_AT(7);
+    return x;
+}
+int other(int x) { return branch(&key_two) ? entry(x) : outside(x); }
+"""
+)
+SPECIAL_CHANGED = SPECIAL.replace("x++", "x += 5")
+ORC = r"""
+.section .text.entry,"ax"
+.type entry,@function
+.globl entry
+entry: 1: call __fentry__
+push %rbp
+2: call outside
+pop %rbp
+ret
+.size entry, .-entry
+.section __mcount_loc,"a"
+.quad 1b
+.section .orc_unwind_ip,"a"
+.long 1b - .
+.long 2b - .
+.section .orc_unwind,"a"
+.long 1, 2, 3
+.section .rodata.str1.1,"aMS",@progbits,1
+.string "text"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """:ivar make: good files; made when first needed, since most take a compiler.
+    :ivar use: reads one and does with it what Suture does; may end in a `Refusal`.
+    :ivar fields: where its numbers are; None for text.
+    :ivar separator: between the words of a line of text.
+    :ivar expected: the codes that good files end in; None for no refusal.
+    """
+
+    name: str
+    make: Callable[[], Sequence[bytes]]
+    use: Callable[[bytes], object]
+    fields: Fields | None = None
+    is_text: bool = False
+    separator: str = " "
+    expected: frozenset[str | None] = frozenset({None})
+
+    def damaged(self, good: bytes, changes: Sequence[Edit], lines: Sequence[LineEdit]) -> bytes:
+        if self.is_text:
+            return damaged_text(good, lines, self.separator)
+        return damaged(good, changes, self.fields)
+
+
+# --- objects
+
+
+@cache
+def objects() -> tuple[bytes, ...]:
+    c = (compile_c(text) for text in (SOURCE, CHANGED, SPECIAL, SPECIAL_CHANGED))
+    return *c, compile_c(SOURCE, sections=False), assemble(ORC), assemble(ORC.replace("pop", "nop\npop"))
+
+
+def use_object(data: bytes) -> None:
+    """All that is done to an object before it is linked, with each good one as the other side."""
+    obj = reader.read(data, "bad.o")
+    again = reader.read(writer.write(obj), "again.o")
+    assert len(again.symbols) == len(obj.symbols)
+    assert sum(map(len, again.relocations.values())) == sum(map(len, obj.relocations.values()))
+    view = View(obj)
+    for unit in view.units:
+        list(view.references(unit))
+    Entries(view, SIZES)
+    plain, changed, special, special_changed, *_ = objects()
+    refusals = [_compared(plain, data), _compared(special, data), _compared(data, changed)]
+    refusals += [_compared(data, special_changed), _proved(data)]
+    for refusal in refusals:
+        if refusal is not None:
+            raise refusal
+
+
+def _compared(original: bytes, patched: bytes) -> Refusal | None:
+    try:
+        found = select(compare(side(original), side(patched)), "vmlinux", Anything())
+        writer.write(found.obj)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+def _proved(data: bytes) -> Refusal | None:
+    shipped = (kernel.shipped(SOURCE), kernel.shipped_module(SOURCE))
+    last = None
+    for place in shipped:
+        view = View(reader.read(data, "bad.o"))
+        addresses = Addresses(view, place)
+        for unit in view.units:
+            try:
+                addresses.name_at(unit, addresses.of(unit))
+            except Refusal as refusal:
+                last = refusal
+    return last
+
+
+# --- modules
+
+
+@cache
+def live_patches() -> tuple[bytes, ...]:
+    output = module.cut(SOURCE, CHANGED, module.Kernel())
+    pending = module.linked(output, module.cut(SPECIAL, SPECIAL_CHANGED, module.Kernel()))
+    return writer.write(klp.finish(pending)), writer.write(pending)
+
+
+OUTSIDE = {"__fentry__", "klp_enable_patch", "outside", "complain", "key_one", "key_two", "slow_path", "features"}
+"""What the good ones refer to."""
+
+
+def use_module(data: bytes) -> None:
+    refusals = []
+    for use in (_laid_out, _finished, _inspected, _modinfo):
+        try:
+            use(data)
+        except Refusal as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+
+
+def _laid_out(data: bytes) -> None:
+    shipped = lay_out(reader.read(data, "mod"), "mod")
+    for address in list(shipped.by_address)[:50]:
+        shipped.read(address, 64)
+        shipped.names(address)
+        shipped.is_discarded(address)
+
+
+def _finished(data: bytes) -> None:
+    found = reader.read(data, "live.ko")
+    writer.write(klp.finish(found))
+    klp.refuse_unresolved(found, frozenset(OUTSIDE))
+
+
+def _inspected(data: bytes) -> None:
+    _ = inspect(reader.read(data, "live.ko")).release
+
+
+def _modinfo(data: bytes) -> None:
+    modules.modinfo(data, "live.ko")
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "xz": lzma.compress,
+    "zst": zstandard.compress,
+    "gz": gzip.compress,
+}
+
+
+def packed_modules() -> list[bytes]:
+    return [pack(live_patches()[0]) for pack in PACKERS.values()]
+
+
+def use_packed(data: bytes) -> None:
+    with on_disk(data) as path:
+        modules.modinfo(modules.read(path), str(path))
+
+
+@contextlib.contextmanager
+def on_disk(data: bytes) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made, "file")
+        path.write_bytes(data)
+        yield path
+
+
+# --- kernel images
+
+
+@cache
+def linked() -> tuple[bytes, ...]:
+    return (kernel.vmlinux(SOURCE),)
+
+
+@cache
+def boot_images() -> tuple[bytes, ...]:
+    vmlinux = b"\x7fELF" + b"all work and no play makes a dull kernel " * 300
+    size = struct.pack("<I", len(vmlinux))
+    block = lz4.block.compress(vmlinux, store_size=False)
+    packed = (
+        gzip.compress(vmlinux),
+        bz2.compress(vmlinux) + size,
+        lzma.compress(vmlinux, lzma.FORMAT_XZ) + size,
+        lzma.compress(vmlinux, lzma.FORMAT_ALONE) + size,
+        zstandard.compress(vmlinux) + size,
+        b"\x02\x21\x4c\x18" + struct.pack("<I", len(block)) + block + size,
+    )
+    return tuple(make_bzimage(payload) for payload in packed)
+
+
+def boot_image_fields(data: bytes) -> list[list[tuple[int, int]]]:
+    """The setup header, the payload's first bytes and its last (the recorded size)."""
+    start, end = 5 * 512 + 32, len(data) - len(b"trailing boot code")
+    header = [(0x1F1, 1), (0x1FE, 2), (0x202, 4), (0x206, 2), (0x248, 4), (0x24C, 4)]
+    return [header, [(at, 1) for at in range(start, start + 32)], [(end - 4, 4)], [(at, 1) for at in range(start, end)]]
+
+
+def use_vmlinux(data: bytes) -> None:
+    with on_disk(data) as path:
+        listing = symtab.listing(data, "vmlinux")
+        found = image.read(path)
+        for name in (".text", ".BTF", ".rodata", "nothing"):
+            found.section(name)
+            found.section_address(name)
+        _ = found.release
+        symbols = kallsyms.parse(listing, "vmlinux") if listing else kernel.symbols(linked()[0])
+        shipped = ShippedImage(found, symbols)
+        for symbol in symbols.symbols[:50]:
+            symbols.sympos(symbol)
+            symbols.size(symbol)
+            symbols.containing(symbol.address)
+            shipped.read(symbol.address, 64)
+        addresses = Addresses(kernel.original(SOURCE), shipped)
+        for unit in addresses.view.units:
+            with contextlib.suppress(Refusal):
+                addresses.name_at(unit, addresses.of(unit))
+
+
+# --- tables
+
+
+@cache
+def btf() -> tuple[bytes, ...]:
+    """Documentation/bpf/btf.rst: an int, an array, structures with members, an enum, a function type."""
+    strings = b"\0int\0alt_instr\0bug_entry\0jump_entry\0member\0"
+    name = {text: strings.index(text) for text in (b"int", b"alt_instr", b"bug_entry", b"jump_entry", b"member")}
+
+    def entry(kind: int, called: bytes, vlen: int, size: int, *more: int) -> bytes:
+        return struct.pack(f"<III{len(more)}I", name.get(called, 0), kind << 24 | vlen, size, *more)
+
+    types = (
+        entry(1, b"int", 0, 4, 32)
+        + entry(3, b"", 0, 0, 1, 1, 4)
+        + entry(4, b"alt_instr", 2, 14, name[b"member"], 1, 0, name[b"member"], 1, 32)
+        + entry(6, b"", 2, 4, name[b"member"], 0, name[b"member"], 1)
+        + entry(13, b"", 1, 1, name[b"member"], 1)
+        + entry(4, b"bug_entry", 1, 12, name[b"member"], 2, 0)
+        + entry(19, b"", 1, 8, name[b"member"], 1, 1)
+        + entry(4, b"jump_entry", 0, 16)
+    )
+    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(strings))
+    return (header + types + strings,)
+
+
+def use_btf(data: bytes) -> None:
+    sizes = struct_sizes(data, ("alt_instr", "bug_entry", "jump_entry"), "bad")
+    found = View(reader.read(objects()[2], "special.o"))
+    Entries(found, {".altinstructions": sizes.get("alt_instr", 0), **SIZES})
+
+
+# --- texts
+
+SYMVERS = b"".join(
+    b"0x%08x\tname_%d\t%s\tEXPORT_SYMBOL%s\t%s\n" % (number * 77, number, holder, kind, namespace)
+    for number, (holder, kind, namespace) in enumerate(
+        [(b"vmlinux", b"", b""), (b"drivers/net/tun", b"_GPL", b""), (b"sound/core/snd-pcm", b"_GPL", b"NAMED")] * 3
+    )
+)
+CONFIG = b"""#
+# Automatically generated file; DO NOT EDIT.
+#
+CONFIG_CC_VERSION_TEXT="gcc-12 (Debian 12.2.0-14) 12.2.0"
+CONFIG_CC_IS_GCC=y
+CONFIG_LIVEPATCH=y
+CONFIG_NR_CPUS=8192
+CONFIG_EXT4_FS=m
+# CONFIG_KASAN is not set
+CONFIG_CMDLINE="a \\"quoted\\" text"
+"""
+LISTING = b"""0000000000000000 A fixed_percpu_data
+ffffffff81000000 T _stext
+ffffffff81000000 T _text
+ffffffff81000040 t same
+ffffffff81000080 t same
+ffffffffc0000000 t same\t[tun]
+ffffffffc0000010 T tun_get\t[tun]
+ffffffff82000000 D counter
+"""
+PATCH = b"""From 0123456789 Mon Sep 17 00:00:00 2001
+Subject: [PATCH] two files, one of them new
+
+---
+ fs/proc/version.c | 1 +
+diff --git a/fs/proc/version.c b/fs/proc/version.c
+index 1234567..89abcde 100644
+--- a/fs/proc/version.c
++++ b/fs/proc/version.c
+@@ -9,6 +9,7 @@
+
+ static int version_proc_show(struct seq_file *m, void *v)
+ {
++\tseq_puts(m, "Sutured ");
+ \tseq_printf(m, linux_proc_banner,
+ \t\tutsname()->sysname,
+ \t\tutsname()->release,
+@@ -30,3 +31,2 @@ static int x(void)
+ a
+-b
+ c
+diff --git a/fs/new.c b/fs/new.c
+new file mode 100644
+--- /dev/null
++++ b/fs/new.c
+@@ -0,0 +1,2 @@
++int a;
++int b;
+diff --git a/old.c b/new.c
+similarity index 90%
+rename from old.c
+rename to new.c
+--- a/old.c
++++ b/new.c
+@@ -1 +1 @@
+-x
++y
+\\ No newline at end of file
+--
+2.39.2
+"""
+SAVED = rb"""savedcmd_fs/x.o := gcc-12 -Wp,-MMD,fs/.x.o.d -DMODULE -DKBUILD_MODNAME='"m"' -c -o fs/x.o fs/x.c ; ./o $$x
+
+source_fs/x.o := fs/x.c
+
+deps_fs/x.o := \
+    $(wildcard include/config/MMU) \
+  include/linux/a.h \
+  fs/../lib/b.h \
+
+fs/x.o: $(deps_fs/x.o)
+
+$(deps_fs/x.o):
+"""
+LOG = b"""[    0.000000] Linux version 6.1.0 (a@b) (gcc) #1 SMP
+[    1.234567] ------------[ cut here ]------------
+[    1.234568] WARNING: CPU: 0 PID: 1 at kernel/livepatch/core.c:1 f+0x1/0x2
+[    1.234569] Call Trace:
+[    1.234570]  <TASK> ? g+0x2/0x3
+[    1.234571] ---[ end trace 0000000000000000 ]---
+[    2.000000] BUG: unable to handle page fault for address: 0000
+[    3.000000] rcu: INFO: rcu_sched self-detected stall on CPU
+[    4.000000] Kernel panic - not syncing: Fatal exception
+"""
+PROBES = b"""ffffffffc0579030  k  livepatch_cmdline_proc_show+0x0  livepatch_sample [FTRACE]
+ffffffffc0579060  k  gone+0x0  livepatch_sample [GONE]
+  f0                                                        2               0
+  f1                                                       40               2
+"""
+INCLUDES = rb"""fs/a.c:#include <linux/fs.h>
+fs/a.c:#include "b.h"
+fs/b.h:#  include /* a comment */ "../include/linux/fs.h"
+include/trace/x.h:#define TRACE_INCLUDE_FILE x
+include/trace/y.h:#include TRACE_INCLUDE(TRACE_INCLUDE_FILE)
+fs/c.c:#include MACRO
+kernel/bpf/Makefile:$(obj)/relo_core.o: $(srctree)/tools/lib/bpf/relo_core.c FORCE
+fs/Makefile:ccflags-y += -include $(src)/b.h
+"""
+C_TEXT = rb"""#include <x.h>
+#define M(a, b) do { \
+	f(a, b); \
+} while (0)
+/* a comment
+   of two lines */
+#if A
+int f(int x) { return g("text", 'c',
+	x); }
+#else
+int f(void);
+#endif
+"""
+
+
+def use_saved_command(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    command.dependencies(text)
+    with contextlib.suppress(ValueError):  # which is how it says so
+        made = command.parse("fs/x.o", text)
+        _ = made.modname, made.text, made.reads, made.redirected("/tmp/a.o", "/tmp/a.d")
+
+
+def use_log(data: bytes) -> None:
+    complaints.find(data.decode("utf-8", "replace"))
+
+
+def use_probes(data: bytes) -> None:
+    hits.armed_functions(data.decode("utf-8", "replace"), "livepatch_sample")
+    hits.profile(data.decode("utf-8", "replace"))
+
+
+def use_include_lines(data: bytes) -> None:
+    lines = data.decode(errors="surrogateescape")
+    includes.users(Path("/nonexistent"), includes.of_c_files(lines) + lines, ["include/linux/fs.h", "fs/b.h"])
+    includes.of_text("fs/x.c", data)
+
+
+def use_listing(data: bytes) -> None:
+    found = kallsyms.parse(data, "bad")
+    for symbol in found.symbols[:50]:
+        found.sympos(symbol)
+        found.size(symbol)
+        found.containing(symbol.address)
+
+
+def use_config(data: bytes) -> None:
+    _ = config.parse(data, "bad").compiler
+    configuration.check_same("6.1", CONFIG, data)
+
+
+def use_generated(data: bytes) -> None:
+    _numbers(data)
+
+
+SUBJECTS = (
+    Subject("object", objects, use_object, elf_fields, expected=frozenset({None, "no-code-change"})),
+    Subject("module", live_patches, use_module, elf_fields),
+    Subject("packed module", packed_modules, use_packed),
+    Subject("vmlinux", linked, use_vmlinux, elf_fields),
+    Subject("boot image", boot_images, lambda data: bzimage.decompress(data, "bad"), boot_image_fields),
+    Subject("btf", btf, use_btf, words),
+    Subject("symvers", lambda: [SYMVERS], lambda d: symvers.parse(d, "bad"), is_text=True, separator="\t"),
+    Subject("config", lambda: [CONFIG], use_config, is_text=True, separator="="),
+    Subject("kallsyms", lambda: [LISTING], use_listing, is_text=True),
+    Subject("patch", lambda: [PATCH], lambda data: diff.parse("bad.patch", data), is_text=True),
+    Subject("saved command", lambda: [SAVED], use_saved_command, is_text=True),
+    Subject("kernel log", lambda: [LOG], use_log, is_text=True),
+    Subject("probes", lambda: [PROBES], use_probes, is_text=True),
+    Subject("include lines", lambda: [INCLUDES], use_include_lines, is_text=True),
+    Subject("C text", lambda: [C_TEXT], lambda data: renumber(C_TEXT, data), is_text=True),
+    Subject("assembly", lambda: [b'\t.ascii "->NAME $5 sizeof(x)"\n'], use_generated, is_text=True),
+)
