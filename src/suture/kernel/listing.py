@@ -12,21 +12,17 @@ Symbols stand in the order in which the kernel counts ``sympos``: by address in 
 
 from __future__ import annotations
 
-import lzma
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-import zstandard
-
 from suture.elf import reader
 from suture.elf.object import STB_LOCAL, STB_WEAK, STT_FILE, STT_FUNC, STT_OBJECT, STT_SECTION
 from suture.errors import KALLSYMS_MALFORMED, OBJECT_NOT_LISTED, Refusal
 from suture.host import files
-from suture.kernel import elf64, kallsyms, modules
+from suture.kernel import elf64, kallsyms, unpack
 from suture.model import VMLINUX
 
 ET_REL = 1
@@ -119,13 +115,10 @@ def read(path: Path, objname: str) -> Listing:
 
 
 def _unpacked(data: bytes, where: str) -> bytes:
-    for magic, unpack in modules.COMPRESSIONS:
-        if data.startswith(magic):
-            try:
-                return unpack(data)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-                raise Refusal(KALLSYMS_MALFORMED, where, f"it cannot be decompressed ({error})") from error
-    return data
+    try:
+        return unpack.unpacked(data)
+    except unpack.ERRORS as error:
+        raise Refusal(KALLSYMS_MALFORMED, where, f"it cannot be decompressed ({error})") from error
 
 
 def _from_lines(data: bytes, where: str) -> Listing:

@@ -50,13 +50,10 @@ def read(path: Path) -> bytes:
     :raises Refusal: ``file-unreadable``, ``module-malformed``
     """
     data = files.read_bytes(path)
-    for magic, name in COMPRESSIONS:
-        if data.startswith(magic):
-            try:
-                data = unpack.STREAMS[name](data, unpack.limit(len(data)))
-            except unpack.ERRORS as error:
-                raise Refusal(MODULE_MALFORMED, str(path), f"it cannot be decompressed ({error})") from error
-            break
+    try:
+        data = unpack.unpacked(data)
+    except unpack.ERRORS as error:
+        raise Refusal(MODULE_MALFORMED, str(path), f"it cannot be decompressed ({error})") from error
     if not data.startswith(b"\x7fELF"):
         raise Refusal(MODULE_MALFORMED, str(path), "it is not an ELF file")
     return data
@@ -138,7 +135,3 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _lines(path: Path) -> list[str]:
     return files.read_bytes(path).decode("utf-8", "replace").split()
-
-
-COMPRESSIONS = ((b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"))
-"""The first bytes of a packed module, and how it is packed."""

@@ -90,3 +90,17 @@ STREAMS: Mapping[str, Callable[[bytes, int], bytes]] = {
 
 :raises one of `ERRORS`: it is damaged, cut off or larger
 """
+
+FILES = ((b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"))
+"""The first bytes of a packed file, and how it is packed (``scripts/Makefile.modinst``)."""
+
+
+def unpacked(data: bytes) -> bytes:
+    """The contents of a file that may be packed.
+
+    :raises one of `ERRORS`: it is damaged, cut off, or too large
+    """
+    for magic, name in FILES:
+        if data.startswith(magic):
+            return STREAMS[name](data, limit(len(data)))
+    return data
