@@ -22,7 +22,7 @@ from suture.elf import reader
 from suture.elf.object import STB_LOCAL, STB_WEAK, STT_FILE, STT_FUNC, STT_OBJECT, STT_SECTION
 from suture.errors import KALLSYMS_MALFORMED, OBJECT_NOT_LISTED, Refusal
 from suture.host import files
-from suture.kernel import elf64, kallsyms, unpack
+from suture.kernel import elf64, kallsyms, modules, unpack
 from suture.model import VMLINUX
 
 ET_REL = 1
