@@ -8,12 +8,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from suture.errors import Refusal
 from suture.host.files import check_output, scratch_directory, signals_held, temporary_directory
+
+
+@pytest.fixture(autouse=True)
+def sigint_is_pythons() -> Iterator[None]:
+    """A shell that starts something in the background lets it ignore SIGINT (POSIX, 2.11)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_waits_for_the_end_of_the_block() -> None:
