@@ -51,11 +51,13 @@ def traced(guest: Guest, command: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def live_patches(target: Target, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
+def live_patches(
+    each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> list[Built]:
     directory = tmp_path_factory.mktemp("keys")
     return [
-        made("keys_vmlinux", target, workspace, directory, *VMLINUX),
-        made("keys_module", target, workspace, directory, MODULE),
+        made("keys_vmlinux", each_target, each_workspace, directory, *VMLINUX),
+        made("keys_module", each_target, each_workspace, directory, MODULE),
     ]
 
 
@@ -63,9 +65,9 @@ def start(guest: Guest) -> list[str]:
     return traced(guest, "ip link set wlan0 up; ip link set wlan0 down")
 
 
-def test_keys_and_tracepoints_take_effect_in_patched_code(target: Target, live_patches: list[Built]) -> None:
+def test_keys_and_tracepoints_take_effect_in_patched_code(each_target: Target, live_patches: list[Built]) -> None:
     vmlinux, module = live_patches
-    with Machine.boot(target, modules=["mac80211_hwsim"]) as machine:
+    with Machine.boot(each_target, modules=["mac80211_hwsim"]) as machine:
         guest = Guest(machine)
         guest.load(vmlinux)
         for value, text in ((1, "yes"), (0, "no"), (1, "yes")):

@@ -70,6 +70,9 @@ from suture.errors import (
 )
 from suture.model import VMLINUX, ExternalSymbol
 
+TRAMPOLINE, KEY = "__SCT__", "__SCK__"
+"""A static call's names (include/linux/static_call_types.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Linked:
@@ -342,6 +345,17 @@ class _Selection:
         out, base = self._copy_piece(target.section, start, end, special)
         return self._out.section_symbol(out), base + target.offset - start
 
+    def _keep_key(self, name: str) -> None:
+        """Let objtool find a static call's key, by which the kernel knows the call, among the object's symbols.
+
+        It looks for the name (tools/objtool/check.c: create_static_call_sections()); in what the compiler makes,
+        __ADDRESSABLE() keeps it (include/linux/static_call_types.h: __static_call()).
+        """
+        known = any(symbol.is_undefined and symbol.name == name for symbol in self._view.obj.symbols)
+        if known and name not in self._undefined and isinstance(self._resolver.undefined(name), Linked):
+            self._outside[name] = Linked(name)
+            self._undefined[name] = self._out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+
     def _reach(self, copy: _Copy, reference: Reference, outside: Outside) -> int:
         name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
         if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX:
@@ -349,6 +363,8 @@ class _Selection:
         self._outside[name] = outside
         if name not in self._undefined:
             self._undefined[name] = self._out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+            if name.startswith(TRAMPOLINE):
+                self._keep_key(f"{KEY}{name.removeprefix(TRAMPOLINE)}")
         return self._undefined[name]
 
     def _is_out_of_reach(self, entry: Entry) -> bool:

@@ -28,6 +28,7 @@ from tests.unit.objects import (
     relocation_lines,
     section_lines,
     select_with,
+    symbol_lines,
     tool,
 )
 
@@ -342,3 +343,15 @@ def test_entries_without_early_references_are_carried_for_modules() -> None:
         text = source(kind, "one")
         out = select_with(changes(text, change(text, "one")), InModule(), "mod")
         assert entries_of(out, kind) == 1
+
+
+def test_the_key_of_a_static_call_stays_where_objtool_looks_for_it() -> None:
+    call = """
+extern int __SCT__tp_func_wake(int);
+extern struct key { int x; } __SCK__tp_func_wake;
+static void *keep __attribute__((used, section(".discard.addressable"))) = &__SCK__tp_func_wake;
+int work(int x) { return __SCT__tp_func_wake(x) + 1; }
+"""
+    names = symbol_lines(output(call, call.replace("+ 1", "+ 2")).obj)
+    assert names["__SCT__tp_func_wake"][5] == "UND"
+    assert names["__SCK__tp_func_wake"][5] == "UND"
