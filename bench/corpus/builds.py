@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from bench.corpus import pick
-from bench.corpus.record import Record, of_build
+from bench.corpus.record import Record, of_build, variable_to_name
 from suture.errors import Refusal
 from suture.workspace import objects
 from suture.workspace.compile import BATCH
@@ -51,19 +51,28 @@ def _build(workspace: Workspace, newer: Path, file: str, out: Path, limit: float
     module.unlink(missing_ok=True)
     options = ["--kernel", workspace.target.release, "-o", str(module), "--name", module_name(file), "--json"]
     started = time.monotonic()
+    named: list[str] = []
+    while True:
+        flags = [word for name in named for word in ("--patch-data", name)]
+        status, answer, errors = _run([str(patch), *options, *flags], limit)
+        name = variable_to_name(answer)
+        if name is None or name in named:
+            return of_build(file, status, answer, errors, round(time.monotonic() - started, 2), tuple(named))
+        named.append(name)
+
+
+def _run(words: Sequence[str], limit: float) -> tuple[int | None, str, str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "suture", "build", str(patch), *options],
+        [sys.executable, "-m", "suture", "build", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
         answer, errors = process.communicate(timeout=limit)
-        status: int | None = process.returncode
     except subprocess.TimeoutExpired:
-        answer, errors = _end(process)
-        status = None
-    return of_build(file, status, answer, errors, round(time.monotonic() - started, 2))
+        return None, *_end(process)
+    return process.returncode, answer, errors
 
 
 def module_name(file: str) -> str:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Outcome(StrEnum):
@@ -38,6 +40,7 @@ class Record:
     :ivar seconds: that the build took, wall clock.
     :ivar functions: ``object:function`` that the live patch replaces.
     :ivar in_force: the objects that were there when it was loaded.
+    :ivar patch_data: variables that the refusal said to name with ``--patch-data``, as an author would.
     """
 
     file: str
@@ -47,23 +50,24 @@ class Record:
     seconds: float = 0.0
     functions: tuple[str, ...] = ()
     in_force: tuple[str, ...] = ()
+    patch_data: tuple[str, ...] = ()
 
     @property
     def objects(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(function.partition(":")[0] for function in self.functions))
 
 
-def of_build(file: str, status: int | None, answer: str, errors: str, seconds: float) -> Record:
+def of_build(
+    file: str, status: int | None, answer: str, errors: str, seconds: float, named: tuple[str, ...] = ()
+) -> Record:
     """:param status: of ``suture build --json``; None where it had to be ended.
     :param answer: what it wrote on stdout.
+    :param named: the variables that it was given with ``--patch-data``.
     """
-    try:
-        document = json.loads(answer)
-    except ValueError:
-        document = {}
+    document = _document(answer)
     if status == 0 and "objects" in document:
         functions = tuple(f"{one['name']}:{f['old_name']}" for one in document["objects"] for f in one["functions"])
-        return Record(file, Outcome.BUILT, seconds=seconds, functions=functions)
+        return Record(file, Outcome.BUILT, seconds=seconds, functions=functions, patch_data=named)
     if status is None:
         return Record(file, Outcome.WRONG, TIMED_OUT, errors, seconds)
     error = document.get("error")
@@ -75,6 +79,21 @@ def of_build(file: str, status: int | None, answer: str, errors: str, seconds: f
     return Record(file, APART.get(code, refused), code, message, seconds)
 
 
+def variable_to_name(answer: str) -> str | None:
+    """The variable that a refusal says the author can name with ``--patch-data``."""
+    error = _document(answer).get("error")
+    found = re.search(r"--patch-data (\S+)", error["remedy"]) if error and error["code"] == "data-changed" else None
+    return found[1] if found else None
+
+
+def _document(answer: str) -> dict[str, Any]:
+    try:
+        document = json.loads(answer)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def load(path: Path) -> dict[str, Record]:
     """The last word on each file.  A line that is cut short (we were killed) is none."""
     records: dict[str, Record] = {}
@@ -83,7 +102,7 @@ def load(path: Path) -> dict[str, Record]:
             fields = json.loads(line)
         except ValueError:
             continue
-        tuples = {name: tuple(fields[name]) for name in ("functions", "in_force")}
+        tuples = {name: tuple(fields.get(name, ())) for name in ("functions", "in_force", "patch_data")}
         records[fields["file"]] = Record(**fields | tuples | {"outcome": Outcome(fields["outcome"])})
     return records
 
@@ -107,6 +126,9 @@ def table(records: Iterable[Record]) -> str:
         lines.append(f"{counted[outcome]:5} {outcome.value}")
         if outcome in (Outcome.REFUSED, Outcome.WRONG):
             lines += _by_code([record for record in known if record.outcome is outcome])
+    named = sum(record.outcome is Outcome.LOADED and bool(record.patch_data) for record in known)
+    if named:
+        lines.append(f"{named:5} of the loaded name a variable with --patch-data, as the refusal said")
     lines += [f"{eligible:5} compile and change code; {share} of them were built and loaded", *_times(known)]
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.corpus import pick
 from bench.corpus.builds import module_name
-from bench.corpus.record import TIMED_OUT, Outcome, Record, append, load, of_build, table
+from bench.corpus.record import TIMED_OUT, Outcome, Record, append, load, of_build, table, variable_to_name
 from suture.errors import DATA_CHANGED, INTERNAL_ERROR, NO_CODE_CHANGE, PATCH_DOES_NOT_COMPILE, Kind, Refusal
 from suture.link.kbuild import check_name
 
@@ -82,3 +82,13 @@ def test_a_module_has_a_name_that_the_kernel_takes_however_deep_the_file_is() ->
     deep = "drivers/gpu/drm/amd/display/dc/dml2_0/dml21/src/dml2_core/dml2_core-utils.c"
     assert check_name(module_name(deep)) == module_name(deep)
     assert module_name(deep) != module_name(deep.replace("utils", "shared"))
+
+
+def test_a_variable_that_can_be_named_is_named_as_an_author_would() -> None:
+    remedy = DATA_CHANGED.remedy
+    said = "If it is to change in memory, say so: --patch-data table (docs/data.md)."
+    for text, wanted in ((said, "table"), (remedy, None)):
+        answer = json.dumps({"error": {"code": "data-changed", "remedy": text}})
+        assert variable_to_name(answer) == wanted
+    assert variable_to_name("{}") is None
+    assert variable_to_name("") is None
