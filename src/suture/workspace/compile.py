@@ -12,6 +12,7 @@ Every object is kept by what it was made from; a second build of the same patch 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,11 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     pairs = _compile(workspace, selection.direct, changes, keep_equal=True)
     check_generated(workspace, changes)
     paths = frozenset(change.path for change in changes)
+    started, done = time.monotonic(), 0
     for batch in _batches(selection.users):
+        if done == BATCH:  # the first of several tells what they cost on this machine
+            note(_remaining(done, len(selection.users), time.monotonic() - started))
+        done += len(batch)
         before = originals(workspace, batch)
         readers = [
             one
@@ -77,6 +82,11 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     if not pairs:
         raise Refusal(NO_CODE_CHANGE, ", ".join(sorted(paths)), "every object that reads it stays as it is")
     return tuple(sorted(pairs, key=lambda pair: pair.source))
+
+
+def _remaining(done: int, total: int, seconds: float) -> str:
+    left = seconds / done * (total - done)
+    return f"{done} of {total} objects took {seconds:.0f} s; the others take about {max(1, round(left / 60))} min"
 
 
 def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[ObjectPair, ...]:
