@@ -10,7 +10,7 @@ import pytest
 from suture.diff.locals import base, is_numbered, is_private
 from suture.elf import writer
 from suture.errors import Refusal
-from tests.unit.objects import Anything, changed_names, changes, compile_c, output, select_with, tool
+from tests.unit.objects import Anything, changed_names, changes, compile_c, output, select_with, symbol_lines, tool
 
 TWO = r"""
 extern int outside(int);
@@ -209,3 +209,20 @@ def test_which_variables_are_private(name: str, section: str, writable: bool, pr
 def test_names_without_what_the_compiler_added(name: str, written: str) -> None:
     assert base(name) == written
     assert is_numbered(name) == (name != written)
+
+
+STATE = {
+    "___done": "DO_ONCE: what it was done for is done (include/linux/once.h)",
+    "___once_key": "its static key, which the kernel has switched off by then",
+    "__print_once": "a printk_once() written by hand (until 5.14)",
+    "count": "any other",
+}
+
+
+@pytest.mark.parametrize("name", STATE)
+def test_state_that_must_not_begin_anew_is_shared(name: str) -> None:
+    text = f"extern int outside(int);\nint work(int x) {{ static int {name}; return outside({name} += x); }}\n"
+    out = output(text, text.replace("+= x", "-= x"))
+    symbols = symbol_lines(out.obj)
+    assert [symbol for symbol in symbols if symbol.startswith(f"{name}.")] == []
+    assert any(symbol.startswith(f"kernel_{name}.") and columns[5] == "UND" for symbol, columns in symbols.items())
