@@ -36,6 +36,8 @@ from suture.diff.special import (
     replaced,
     replacement,
 )
+from suture.diff.tail_calls import refuse_jump
+from suture.diff.users import whole
 from suture.diff.view import (
     Reference,
     ToAbsolute,
@@ -76,9 +78,13 @@ TRAMPOLINE, KEY = "__SCT__", "__SCK__"
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A symbol that a module may link against: exported by the core kernel, or provided by the live patch itself."""
+    """A symbol that a module may link against: exported by the core kernel, or provided by the live patch itself.
+
+    :ivar is_new: the latter.
+    """
 
     name: str
+    is_new: bool = False
 
 
 Outside = Linked | ExternalSymbol
@@ -299,15 +305,24 @@ class _Selection:
             case ToAbsolute(value):
                 return self._out.add_symbol(Symbol("", 0, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS)), value
             case ToUndefined(name, offset):
-                return self._reach(copy, reference, self._resolver.undefined(name)), offset
+                outside = self._resolver.undefined(name)
+                if isinstance(outside, Linked) and outside.is_new:
+                    self._refuse_jump(copy, reference, name)
+                return self._reach(copy, reference, outside), offset
             case ToUnit(unit, offset):
                 symbol = self._unit(copy, unit, offset, reference, is_place)
+                if unit in self._copied and whole(self._view, unit) not in self._replaced:
+                    self._refuse_jump(copy, reference, unit.name)
                 # As the assembler does.  A jump to a function by its name is a tail call to objtool, and not one to the
                 # .cold part or back from it (tools/objtool/check.c: add_jump_destinations()).
                 if unit.is_function and self._copied.get(unit) == symbol and (offset or is_cold(unit.name)):
                     symbol, place = self._out.without_name(symbol)
                     return symbol, place + offset
                 return symbol, offset
+
+    def _refuse_jump(self, copy: _Copy, reference: Reference, target: str) -> None:
+        source = self._view.unit_at(copy.section, copy.start)
+        refuse_jump(self._view, source, reference, target, self._replaced)
 
     def _unit(self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool) -> int:
         original = self._original_of.get(unit)

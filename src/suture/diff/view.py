@@ -122,7 +122,7 @@ class Reference:
 
     :ivar offset: of the field, from the start of the range that was asked for.
     :ivar bias: what the addend lacks to be the target's offset (see `target_bias`).
-    :ivar is_branch: a call or jump; otherwise the target's address is taken.
+    :ivar is_branch: a call or jump; otherwise the target's address is taken.  `is_call`: a call.
     """
 
     offset: int
@@ -130,6 +130,7 @@ class Reference:
     target: Target
     bias: int
     is_branch: bool
+    is_call: bool
 
 
 class View:
@@ -245,9 +246,10 @@ class View:
     def _reference(self, relocation: Relocation, start: int, code: Code | None) -> Reference:
         local = Relocation(relocation.offset - start, relocation.type, relocation.symbol, relocation.addend)
         bias = target_bias(local, code)
-        branch = code is not None and code.field(local.offset).is_branch
+        field = code.field(local.offset) if code is not None else None
+        branch, call = (field.is_branch, field.is_call) if field is not None else (False, False)
         target = self._target(self.obj.symbols[relocation.symbol], relocation.addend + bias)
-        return Reference(local.offset, relocation.type, target, bias, branch)
+        return Reference(local.offset, relocation.type, target, bias, branch, call)
 
     def _target(self, symbol: Symbol, offset: int) -> Target:
         if symbol.is_undefined:

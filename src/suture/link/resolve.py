@@ -84,7 +84,9 @@ class KernelResolver:
         """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``module-dependency-new``"""
         if name in self._published:
             return self._once_static(name, self._published[name])
-        if name in self._provided or self._is_linkable(name):
+        if name in self._provided:
+            return Linked(name, is_new=True)
+        if self._is_linkable(name):
             return Linked(name)
         own = self._addresses.shipped
         export = self._symvers.get(name)

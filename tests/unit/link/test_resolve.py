@@ -91,7 +91,7 @@ def test_what_the_core_kernel_exports_is_linked() -> None:
 
 
 def test_what_the_live_patch_brings_is_linked() -> None:
-    assert in_core("brand_new", provided=["brand_new"]) == Linked("brand_new")
+    assert in_core("brand_new", provided=["brand_new"]) == Linked("brand_new", is_new=True)
 
 
 def test_what_is_not_exported_or_in_a_namespace_is_looked_up() -> None:

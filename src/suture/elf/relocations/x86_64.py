@@ -48,12 +48,13 @@ class Field:
     """The instruction around a relocated field, offsets as those of the code that was decoded.
 
     :ivar end: where the instruction ends: a PC-relative field counts from there.
-    :ivar is_branch: a call or jump whose target the field is.
+    :ivar is_branch: a call or jump whose target the field is; `is_call`: a call.
     """
 
     start: int
     end: int
     is_branch: bool
+    is_call: bool
 
 
 class Code:
@@ -74,7 +75,7 @@ class Code:
         instruction = self._instructions[bisect_right(self._starts, offset) - 1]
         flow = instruction.flow_control
         branch = flow in (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
-        return Field(instruction.ip, instruction.next_ip, branch)
+        return Field(instruction.ip, instruction.next_ip, branch, flow == FlowControl.CALL)
 
 
 def target_bias(relocation: Relocation, code: Code | None) -> int:
