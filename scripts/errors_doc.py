@@ -19,7 +19,7 @@ ROOMS = ("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "lab", 
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 
 EXAMPLES: dict[str, str] = json.loads((TOP / "scripts" / "error_examples.json").read_text())
-"""Code -> the first line that the program prints for such a case (tests/unit/diff/test_examples.py)."""
+"""Code -> the first line that the program printed for such a case, in its tests or for a real patch."""
 
 CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = Kind\($", re.MULTILINE)
 

@@ -58,6 +58,13 @@ def test_the_page_names_every_code(name: str) -> None:
     assert f"### `{KINDS[name].code}`" in errors_doc.page()
 
 
+def test_examples_are_of_refusals_that_there_are() -> None:
+    codes = {kind.code for kind in KINDS.values()}
+    for code, line in errors_doc.EXAMPLES.items():
+        assert code in codes
+        assert re.fullmatch(rf"error\[{code}\]: [^:]+: .+", line)
+
+
 def test_a_refusal_reads_as_designed() -> None:
     refusal = errors.Refusal(
         errors.DISK_FULL, "/var/cache", "no room", why="Why.", remedy="Do this.", evidence=["one", "two"]
