@@ -39,6 +39,11 @@ class Wire(StrEnum):
     SERIAL = "ttyS1"  # the 8250 driver is built in: nothing has to be loaded for it
 
 
+ACCEL = {Accelerator.KVM: "kvm", Accelerator.TCG: "tcg,thread=single"}
+"""Emulated, the processors take turns in one thread.  In a thread each, one can still run an int3 that the other has
+just replaced (arch/x86/kernel/alternative.c: text_poke_bp_batch()), and the kernel panics.  Since 6.3 each transition
+patches every cond_resched() (kernel/livepatch/transition.c: klp_cond_resched_enable()): a 6.12 guest died after 20."""
+
 CPU = {Accelerator.KVM: "host", Accelerator.TCG: "max"}
 """All that the accelerator can do, so that the guest patches in the same alternatives as a real processor."""
 
@@ -90,7 +95,7 @@ class Qemu:
                 *_only_while_we_live(),
                 _program(PROGRAM),
                 *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-                *("-accel", accelerator.value, "-cpu", CPU[accelerator]),
+                *("-accel", ACCEL[accelerator], "-cpu", CPU[accelerator]),
                 *("-smp", str(PROCESSORS), "-m", f"{memory}M"),
                 *("-kernel", str(vmlinuz), "-initrd", f"/dev/fd/{ramdisk}"),
                 # The kernel hands a parameter that it does not know to init as an environment variable.
