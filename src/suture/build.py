@@ -213,7 +213,7 @@ def _cut_all(
             with_keys = file.source in of_source and not file.changes.carried
             reading_keys = partial(_side_reading_keys, of_source[file.source], kernel, workspace) if with_keys else None
             count = sum(len(other.data) for other in cuts)
-            cuts.append(_with_data(_cut(file, resolver, reading_keys), file, resolver, own, count))
+            cuts.append(_with_data(_cut(file, resolver, reading_keys), file, resolver, count))
     if not any(cut.functions or cut.data for cut in cuts):
         raise _nothing_left({pair.source: found.left_out for pair, found in changes.items() if found.left_out}, pairs)
     left_out = tuple(
@@ -312,7 +312,7 @@ def _cut(file: File, resolver: KernelResolver, reading_keys: Callable[[], Side] 
     return _Cut(file.source, output, functions)
 
 
-def _with_data(cut: _Cut, file: File, resolver: KernelResolver, provided: frozenset[str], count: int) -> _Cut:
+def _with_data(cut: _Cut, file: File, resolver: KernelResolver, count: int) -> _Cut:
     """Prove the variables that are to change in memory, and make their old and new contents.
 
     :param count: of such variables in other files.
@@ -322,7 +322,7 @@ def _with_data(cut: _Cut, file: File, resolver: KernelResolver, provided: frozen
     addresses = file.addresses
     shipped = addresses.shipped
     places = [addresses.prove_data(before) for before, _ in file.changes.data]
-    made = contents(file.changes, shipped.objname, resolver, provided, count)
+    made = contents(file.changes, shipped.objname, resolver, count)
     data = []
     for (before, _), address, symbol in zip(file.changes.data, places, made.symbols, strict=True):
         name = addresses.name_at(before, address)

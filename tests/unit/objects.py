@@ -7,9 +7,11 @@ import hashlib
 import re
 import subprocess
 import tempfile
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+from bench.generate import SIZES as SIZES  # as a target would say them
 from suture.diff.compare import Changes, compare
 from suture.diff.same import Side
 from suture.diff.select import Linked, OutputObject, Outside, Resolver, select
@@ -27,16 +29,6 @@ KERNEL = (
 """What matters of the options that arch/x86/Makefile and the top Makefile give."""
 
 SECTIONS = ("-ffunction-sections", "-fdata-sections")
-
-SIZES = {
-    ".altinstructions": 12,
-    "__bug_table": 12,
-    "__ex_table": 12,
-    "__jump_table": 16,
-    ".static_call_sites": 8,
-    ".parainstructions": 16,
-}
-"""Entry sizes of Linux 6.1, as a target would say them."""
 
 
 @cache
@@ -84,9 +76,12 @@ class Anything:
     """A resolver that finds everything outside, and remembers what it was asked for.
 
     What the kernel defines in the same file keeps its name, as `Linked`.
+
+    :param provided: names that are new in the live patch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, provided: Collection[str] = ()) -> None:
+        self._provided = provided
         self.defined_asked: list[str] = []
         self.undefined_asked: list[str] = []
 
@@ -96,7 +91,7 @@ class Anything:
 
     def undefined(self, name: str) -> Outside:
         self.undefined_asked.append(name)
-        return Linked(name)
+        return Linked(name, is_new=name in self._provided)
 
 
 def output(original: str, patched: str, *options: str) -> OutputObject:

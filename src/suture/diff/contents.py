@@ -10,7 +10,6 @@ compared nor written.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from suture.diff.compare import Changes
@@ -50,26 +49,24 @@ class Contents:
     symbols: tuple[str, ...]
 
 
-def contents(changes: Changes, objname: str, resolver: Resolver, provided: Collection[str], first: int) -> Contents:
+def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> Contents:
     """Make the object.
 
     :param objname: the object of the kernel that the variables are in.
-    :param provided: names of new global symbols in any file of the live patch.
     :param first: number of the first symbol; they must be unique in the module.
     :raises Refusal: ``data-unpatchable``, and what `resolver` raises
     """
-    maker = _Maker(changes, objname, resolver, provided)
+    maker = _Maker(changes, objname, resolver)
     symbols = tuple(maker.add(number, *pair) for number, pair in enumerate(changes.data, start=first))
     return Contents(maker.out.finish(f"{changes.patched.view.obj.name} (data)"), symbols)
 
 
 class _Maker:
-    def __init__(self, changes: Changes, objname: str, resolver: Resolver, provided: Collection[str]) -> None:
+    def __init__(self, changes: Changes, objname: str, resolver: Resolver) -> None:
         self.out = Builder()
         self._changes = changes
         self._objname = objname
         self._resolver = resolver
-        self._provided = provided
         self._undefined: dict[str, int] = {}
 
     def add(self, number: int, before: Unit, after: Unit) -> str:
@@ -130,10 +127,11 @@ class _Maker:
             case ToUnit(unit, offset):
                 return self._resolver.defined(self._changes.correlation.original.get(unit, unit)), offset
             case ToUndefined(name, offset):
-                if name in self._provided:
+                outside = self._resolver.undefined(name)
+                if isinstance(outside, Linked) and outside.is_new:
                     found = f"would point to {name}, which is new and goes when the live patch is unloaded"
                     raise Refusal(DATA_UNPATCHABLE, where, found)
-                return self._resolver.undefined(name), offset
+                return outside, offset
             case ToAbsolute(value):
                 return value, 0
         raise Refusal(SYMBOL_UNSUPPORTED, where, "points to something that has no name in the running kernel")

@@ -11,12 +11,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
-from iced_x86 import Decoder, FlowControl, Instruction
+from iced_x86 import Decoder, Instruction
 
 from suture.elf.object import STT_FUNC, ObjectFile, Relocation, Symbol
-from suture.elf.relocations.x86_64 import PC8, PC32
-
-_BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
+from suture.elf.relocations.x86_64 import BRANCHES, PC8, PC32
 
 
 def relocated(obj: ObjectFile) -> Mapping[int, tuple[Relocation, ...]]:
@@ -61,7 +59,7 @@ def _between(obj: ObjectFile, section: int, functions: Sequence[tuple[int, Symbo
 
 def _field_size(instruction: Instruction) -> int:
     """Bytes of the distance at the end of a direct call or jump; 0 for all other instructions."""
-    if instruction.flow_control not in _BRANCHES:
+    if instruction.flow_control not in BRANCHES:
         return 0
     if instruction.is_jcc_near or instruction.is_jmp_near or instruction.is_call_near:
         return 4

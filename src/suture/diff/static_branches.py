@@ -12,20 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic
+from iced_x86 import Code, Decoder, Instruction, Mnemonic
 
 from suture.diff.compare import Changes
 from suture.diff.correlate import Correlation
 from suture.diff.same import Side, masked
 from suture.diff.special import JUMP_TABLE, Entry
 from suture.diff.view import Reference, Target, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
-from suture.elf.relocations.x86_64 import TYPES
+from suture.elf.relocations.x86_64 import TYPES, is_direct_branch
 from suture.errors import MODULE_STATIC_KEY, Refusal
 
 FLAGS = 3
 """Bits of ``jump_entry.key`` that are no address: 1 for `branch`, 2 for objtool (``include/linux/jump_label.h``)."""
-
-_BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
 
 
 def with_keys_read(changes: Changes, reading: Side) -> Changes:
@@ -117,7 +115,7 @@ class _Twins:
             return self._is_branch_on_key(unit, pair.entry, pair.right, pair.jump, theirs, right)
         if len(mine) != len(theirs) or not all(map(self._same_reference, mine, theirs)):
             return False
-        if not mine and _is_direct_branch(pair.left) and _is_direct_branch(pair.right):
+        if not mine and is_direct_branch(pair.left) and is_direct_branch(pair.right):
             target = self._in_right(unit, pair.left.near_branch_target)
             return pair.left.mnemonic == pair.right.mnemonic and target == (
                 self.twin[unit].section,
@@ -214,9 +212,3 @@ def _within(instruction: Instruction, references: Mapping[int, Reference]) -> It
     for offset in range(instruction.ip, instruction.next_ip):
         if offset in references:
             yield references[offset]
-
-
-def _is_direct_branch(instruction: Instruction) -> bool:
-    return instruction.flow_control in _BRANCHES and (
-        instruction.is_jcc_short_or_near or instruction.is_jmp_short_or_near or instruction.is_call_near
-    )

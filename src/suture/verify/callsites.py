@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from iced_x86 import Code, Decoder, Instruction
 
 from suture.diff.special import SECTIONS
-from suture.verify.lockstep import is_direct_branch
+from suture.elf.relocations.x86_64 import is_direct_branch
 from suture.verify.shipped import Region, Shipped
 
 NO_POINTERS = (".BTF", ".notes", ".orc_", "__kcrctab", "__ksymtab_strings", ".modinfo", "__versions", ".exit.data")

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iced_x86 import Decoder, FlowControl, Formatter, FormatterSyntax, Instruction
+from iced_x86 import Decoder, Formatter, FormatterSyntax, Instruction
 
-BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
+from suture.elf.relocations.x86_64 import is_direct_branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,6 @@ def _same(
         if len(right) >= start + size:
             right[start : start + size] = bytes(size)
     return left == right
-
-
-def is_direct_branch(instruction: Instruction) -> bool:
-    return instruction.flow_control in BRANCHES and instruction.is_jcc_short_or_near | (
-        instruction.is_jmp_short_or_near | instruction.is_call_near
-    )
 
 
 def _text(instruction: Instruction, code: bytes, address: int) -> str:

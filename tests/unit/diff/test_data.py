@@ -95,8 +95,8 @@ UNFIT = {
 def made(old: str, new: str, *names: str, provided: tuple[str, ...] = ()) -> tuple[Contents, Anything]:
     assert BASE.count(old) == 1, old
     before, after = side(compile_c(BASE)), side(compile_c(BASE.replace(old, new)))
-    resolver = Anything()
-    return contents(compare(before, after, names), "vmlinux", resolver, provided, 0), resolver
+    resolver = Anything(provided)
+    return contents(compare(before, after, names), "vmlinux", resolver, 0), resolver
 
 
 def refusal(old: str, new: str, *names: str) -> Refusal:

@@ -25,6 +25,9 @@ class RelocationType:
     signed: bool
 
 
+BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
+"""Calls and jumps whose target stands in the instruction."""
+
 ADDRESS64, PC32, PC8 = 1, 2, 15
 
 TYPES: Mapping[int, RelocationType] = {
@@ -74,8 +77,14 @@ class Code:
             self._starts = [instruction.ip for instruction in self._instructions]
         instruction = self._instructions[bisect_right(self._starts, offset) - 1]
         flow = instruction.flow_control
-        branch = flow in (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
-        return Field(instruction.ip, instruction.next_ip, branch, flow == FlowControl.CALL)
+        return Field(instruction.ip, instruction.next_ip, flow in BRANCHES, flow == FlowControl.CALL)
+
+
+def is_direct_branch(instruction: Instruction) -> bool:
+    """A call or jump, short or near, whose target stands in it as a distance."""
+    return instruction.flow_control in BRANCHES and (
+        instruction.is_jcc_short_or_near or instruction.is_jmp_short_or_near or instruction.is_call_near
+    )
 
 
 def target_bias(relocation: Relocation, code: Code | None) -> int:
