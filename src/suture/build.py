@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from suture.diff.compare import Changes, compare
@@ -24,7 +24,7 @@ from suture.diff.data import names
 from suture.diff.leave import LeftOut, Part, told
 from suture.diff.same import Side
 from suture.diff.select import OutputObject, select
-from suture.diff.special import STRUCTS, Entries
+from suture.diff.special import Entries
 from suture.diff.static_branches import with_keys_read
 from suture.diff.view import View
 from suture.elf import reader, writer
@@ -32,7 +32,6 @@ from suture.elf.object import ObjectFile
 from suture.errors import (
     DATA_NEEDS_REPLACE,
     DATA_NOT_CHANGED,
-    FUNCTION_NOT_IN_KERNEL,
     INIT_FUNCTION_CHANGED,
     MODULE_STATIC_KEY,
     NO_CODE_CHANGE,
@@ -42,18 +41,17 @@ from suture.errors import (
 from suture.formats import diff
 from suture.host.files import check_output, write_atomic
 from suture.host.progress import note, step
-from suture.kernel import config, image, kallsyms, modules, symvers
+from suture.kernel import config
 from suture.kernel.imports import importers
 from suture.kernel.release import Target
-from suture.kernel.types import struct_sizes
 from suture.link import glue, kbuild, klp
 from suture.link.glue import Variable
 from suture.link.inspect import inspect
 from suture.link.resolve import KernelResolver, Published, sympos
-from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
+from suture.model import LivePatch, PatchedFunction, PatchedObject
 from suture.verify.addresses import Addresses
 from suture.verify.callers import DEFAULT_BOUNDS, Because, Bounds, File, Surroundings, widen
-from suture.verify.shipped import Shipped, ShippedImage, lay_out
+from suture.verify.kernel import Kernel
 from suture.workspace.compile import ObjectPair, object_pairs
 from suture.workspace.mentions import mentioning
 from suture.workspace.prepare import Workspace, prepare
@@ -77,55 +75,6 @@ class Built:
     left_out: tuple[LeftOut, ...] = ()
     because: tuple[Because, ...] = ()
     data: tuple[Variable, ...] = ()
-
-
-class Kernel:
-    """The target, read: what is asked of it more than once in a build."""
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self._modules: dict[str, Shipped] = {}
-        self._needed: dict[str, frozenset[str]] = {}
-
-    def read(self) -> None:
-        """Read now what every build needs."""
-        _ = self.vmlinux, self.symvers
-
-    @cached_property
-    def vmlinux(self) -> ShippedImage:
-        return ShippedImage(image.read(self.target.vmlinux), kallsyms.read(self.target.kallsyms))
-
-    @cached_property
-    def symvers(self) -> symvers.Symvers:
-        return symvers.read(self.target.symvers)
-
-    @cached_property
-    def entry_sizes(self) -> dict[str, int]:
-        """Section name -> size of an entry in bytes."""
-        btf = self.vmlinux.image.section(".BTF")
-        sizes = struct_sizes(btf, set(STRUCTS.values()), self.target.release) if btf else {}
-        return {section: sizes[name] for section, name in STRUCTS.items() if name in sizes}
-
-    def shipped(self, objname: str) -> Shipped:
-        """The core kernel or a module, as shipped.
-
-        :raises Refusal: ``function-not-in-kernel``
-        """
-        return self.vmlinux if objname == VMLINUX else self.module(objname)
-
-    def needed(self, objname: str) -> frozenset[str]:
-        """The modules that are always loaded before a module."""
-        if objname not in self._needed:
-            self._needed[objname] = frozenset(modules.dependencies(self.target, objname))
-        return self._needed[objname]
-
-    def module(self, objname: str) -> Shipped:
-        if objname not in self._modules:
-            path = modules.index(self.target).get(objname)
-            if path is None:
-                raise Refusal(FUNCTION_NOT_IN_KERNEL, objname, f"{self.target.release} has no module of that name")
-            self._modules[objname] = lay_out(reader.read(modules.read(path), objname), objname)
-        return self._modules[objname]
 
 
 def build(

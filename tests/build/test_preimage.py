@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Kernel
 from suture.diff.locals import is_cold
 from suture.diff.same import ONCE_ONLY
 from suture.diff.view import Unit, View
@@ -19,6 +18,7 @@ from suture.errors import Refusal
 from suture.kernel.release import Target
 from suture.model import VMLINUX
 from suture.verify.addresses import Addresses
+from suture.verify.kernel import Kernel
 from suture.workspace import objects
 from suture.workspace.original import originals
 from suture.workspace.prepare import Workspace

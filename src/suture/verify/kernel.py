@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The target as a build asks it: each part is read when it is first wanted, and once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from suture.diff.special import STRUCTS
+from suture.elf import reader
+from suture.errors import FUNCTION_NOT_IN_KERNEL, Refusal
+from suture.kernel import image, kallsyms, modules, symvers
+from suture.kernel.release import Target
+from suture.kernel.types import struct_sizes
+from suture.model import VMLINUX
+from suture.verify.shipped import Shipped, ShippedImage, lay_out
+
+
+class Kernel:
+    """The target, read: what is asked of it more than once in a build."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._modules: dict[str, Shipped] = {}
+        self._needed: dict[str, frozenset[str]] = {}
+
+    def read(self) -> None:
+        """Read now what every build needs."""
+        _ = self.vmlinux, self.symvers
+
+    @cached_property
+    def vmlinux(self) -> ShippedImage:
+        return ShippedImage(image.read(self.target.vmlinux), kallsyms.read(self.target.kallsyms))
+
+    @cached_property
+    def symvers(self) -> symvers.Symvers:
+        return symvers.read(self.target.symvers)
+
+    @cached_property
+    def entry_sizes(self) -> dict[str, int]:
+        """Section name -> size of an entry in bytes."""
+        btf = self.vmlinux.image.section(".BTF")
+        sizes = struct_sizes(btf, set(STRUCTS.values()), self.target.release) if btf else {}
+        return {section: sizes[name] for section, name in STRUCTS.items() if name in sizes}
+
+    def shipped(self, objname: str) -> Shipped:
+        """The core kernel or a module, as shipped.
+
+        :raises Refusal: ``function-not-in-kernel``
+        """
+        return self.vmlinux if objname == VMLINUX else self.module(objname)
+
+    def needed(self, objname: str) -> frozenset[str]:
+        """The modules that are always loaded before a module."""
+        if objname not in self._needed:
+            self._needed[objname] = frozenset(modules.dependencies(self.target, objname))
+        return self._needed[objname]
+
+    def module(self, objname: str) -> Shipped:
+        if objname not in self._modules:
+            path = modules.index(self.target).get(objname)
+            if path is None:
+                raise Refusal(FUNCTION_NOT_IN_KERNEL, objname, f"{self.target.release} has no module of that name")
+            self._modules[objname] = lay_out(reader.read(modules.read(path), objname), objname)
+        return self._modules[objname]
