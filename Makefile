@@ -51,8 +51,8 @@ docs: setup ## the pages that are made from the code: the man page and the list 
 	$(PYTHON) scripts/manpage.py
 	$(PYTHON) scripts/errors_doc.py
 
-lock: ## resolve all dependencies anew and write requirements.lock
-	scripts/lock
+lock: ## lock new dependencies in requirements.lock (UPGRADE=1 to take newer versions of all)
+	scripts/lock $(if $(UPGRADE),--upgrade)
 
 clean: ## remove what the other goals made here (the cache of kernels stays)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

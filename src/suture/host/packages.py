@@ -88,7 +88,7 @@ DEVELOPING = ("bzip2", "git", "lz4", "python3-dev", "python3-venv", "zstd")
 """What ``make`` and the tests use besides: a virtual environment, Python's headers (minilzo comes as source, and pip
 compiles it), and programs that make the tests' inputs."""
 
-BUILD_MODULES = frozenset({"debian", "iced_x86", "lz4", "unidiff", "vmlinux_to_elf", "zstandard"})
+BUILD_MODULES = frozenset({"debian", "iced_x86", "lz4", "msgspec", "tomli_w", "unidiff", "vmlinux_to_elf", "zstandard"})
 """What the extra ``build`` of ``pyproject.toml`` brings, by the names under which Python imports it."""
 
 
