@@ -1,147 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Patch source -> live patch module.
-
-1. The patch is read, and the files that it touches are compiled before and after it (`suture.workspace`).
-2. Each pair of objects is compared, and what changed is cut out (`suture.diff`).
-3. Every function that is to be replaced is proved to be the one in the shipped kernel (`suture.verify`).
-4. What was cut out is linked into a module for that kernel (`suture.link`), which is written when all is done.
-"""
+"""From source diffs, compiled before and after, to the parts of a live patch."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
+from suture.build.part import Cut
 from suture.diff.compare import Changes, compare
 from suture.diff.contents import contents
 from suture.diff.correlate import Correlation
 from suture.diff.data import names
 from suture.diff.leave import LeftOut, Part, told
 from suture.diff.same import Side
-from suture.diff.select import OutputObject, select
+from suture.diff.select import select
 from suture.diff.special import Entries
 from suture.diff.static_branches import with_keys_read
 from suture.diff.view import View
-from suture.elf import reader, writer
-from suture.elf.object import ObjectFile
+from suture.elf import reader
 from suture.errors import (
-    DATA_NEEDS_REPLACE,
     DATA_NOT_CHANGED,
     INIT_FUNCTION_CHANGED,
     MODULE_STATIC_KEY,
     NO_CODE_CHANGE,
-    NO_LIVEPATCH,
     Refusal,
 )
-from suture.formats import diff
-from suture.host.files import check_output, write_atomic
-from suture.host.progress import note, step
-from suture.kernel import config
+from suture.host.progress import note
 from suture.kernel.imports import importers
-from suture.kernel.release import Target
-from suture.link import glue, kbuild, klp
 from suture.link.glue import Variable
-from suture.link.inspect import inspect
 from suture.link.resolve import KernelResolver, Published, sympos
-from suture.model import LivePatch, PatchedFunction, PatchedObject
 from suture.verify.addresses import Addresses
-from suture.verify.callers import DEFAULT_BOUNDS, Because, Bounds, File, Surroundings, widen
+from suture.verify.callers import Because, Bounds, File, Surroundings, widen
 from suture.verify.kernel import Kernel
-from suture.workspace.compile import ObjectPair, object_pairs
+from suture.workspace.compile import ObjectPair
 from suture.workspace.mentions import mentioning
-from suture.workspace.prepare import Workspace, prepare
+from suture.workspace.prepare import Workspace
 from suture.workspace.static_branches import patched_object_reading_keys
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """A finished live patch module.
-
-    :ivar new: functions that the patch adds: (source file, name).
-    :ivar because: functions that are replaced because they call one that cannot be.
-    :ivar left_out: what of the patch it does without.
-    :ivar data: variables that change in memory while it is in force.
-    """
-
-    path: Path
-    target: Target
-    patch: LivePatch
-    new: tuple[tuple[str, str], ...]
-    left_out: tuple[LeftOut, ...] = ()
-    because: tuple[Because, ...] = ()
-    data: tuple[Variable, ...] = ()
-
-
-def build(
-    patches: Sequence[Path],
-    target: Target,
-    *,
-    output: Path | None = None,
-    name: str | None = None,
-    replace: bool = True,
-    strip: int | None = None,
-    bounds: Bounds = DEFAULT_BOUNDS,
-    patch_data: frozenset[str] = frozenset(),
-) -> Built:
-    """Build one live patch module from one or more patch files.
-
-    :param output: where to write it; ``<name>.ko`` in the working directory by default.
-    :param name: the module's name; ``livepatch_`` and the first patch file's name by default.
-    :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``).
-    :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
-    :param bounds: how far the callers of functions without a fentry call are replaced in their place.
-    :param patch_data: names of variables that are to change in memory while the live patch is in force.
-    :raises Refusal: many; each says what and why
-    """
-    if patch_data and not replace:
-        raise Refusal(DATA_NEEDS_REPLACE, "--patch-data", "the live patch is to stack on others (--no-replace)")
-    module_name = kbuild.check_name(_default_name(patches[0]) if name is None else name)
-    path = output or Path(f"{module_name}.ko")
-    check_output(path)
-    source = diff.read(patches, strip)
-    if not config.read(target.config).enabled("LIVEPATCH"):
-        raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
-    workspace = prepare(target)
-    kernel = Kernel(target)
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
-        pairs = object_pairs(workspace, source)
-    with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts, left_out, because = _cut_all(pairs, kernel, workspace, bounds, patch_data)
-    with step("Linking", f"{module_name}.ko"):
-        patch, objects = _assemble(module_name, replace, cuts)
-        variables = tuple(variable for cut in cuts for variable in cut.data)
-        patch = glue.with_data(patch, variables)
-        module = kbuild.link(workspace, module_name, glue.source(patch, target.release, variables), objects)
-        klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
-        finished = klp.finish(module)
-        write_atomic(path, writer.write(finished))
-    new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    return Built(path, target, inspect(finished).patch, new, left_out, because, variables)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """An output object, and what it replaces as the core is to be told: old name and sympos, in its order.
-
-    :ivar contents: the object with the contents of `data`, where there is any.
-    """
-
-    source: str
-    output: OutputObject
-    functions: tuple[tuple[str, int], ...]
-    data: tuple[Variable, ...] = ()
-    contents: ObjectFile | None = None
-
-
-def _cut_all(
+def cut_all(
     pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace, bounds: Bounds, patch_data: frozenset[str]
-) -> tuple[list[_Cut], tuple[LeftOut, ...], tuple[Because, ...]]:
+) -> tuple[list[Cut], tuple[LeftOut, ...], tuple[Because, ...]]:
     changes = {pair: found for pair in pairs if (found := _compare(pair, kernel, patch_data)) is not None}
     _refuse_unused(pairs, changes.values(), patch_data)
     files = [
@@ -152,7 +52,7 @@ def _cut_all(
     provided = _provided(files)
     wide, because = widen(files, _surroundings(kernel, workspace), bounds)
     published = _published((file.changes, file.addresses) for file in wide)
-    cuts: list[_Cut] = []
+    cuts: list[Cut] = []
     for file in wide:
         if file.changes.need_code or file.changes.data:
             own = provided | _carried(wide, file)
@@ -248,7 +148,7 @@ def _published(files: Iterable[tuple[Changes, Addresses]]) -> dict[str, Publishe
     }
 
 
-def _cut(file: File, resolver: KernelResolver, reading_keys: Callable[[], Side] | None) -> _Cut:
+def _cut(file: File, resolver: KernelResolver, reading_keys: Callable[[], Side] | None) -> Cut:
     """:param reading_keys: compiles the patched side anew; None where no other code may come of it than is proved."""
     changes = file.changes
     functions = _prove(changes, file.addresses)
@@ -258,10 +158,10 @@ def _cut(file: File, resolver: KernelResolver, reading_keys: Callable[[], Side] 
         if refusal.kind is not MODULE_STATIC_KEY or reading_keys is None:
             raise
         output = select(with_keys_read(changes, reading_keys()), file.objname, resolver)
-    return _Cut(file.source, output, functions)
+    return Cut(file.source, output, functions)
 
 
-def _with_data(cut: _Cut, file: File, resolver: KernelResolver, count: int) -> _Cut:
+def _with_data(cut: Cut, file: File, resolver: KernelResolver, count: int) -> Cut:
     """Prove the variables that are to change in memory, and make their old and new contents.
 
     :param count: of such variables in other files.
@@ -299,28 +199,3 @@ def _prove(changes: Changes, addresses: Addresses) -> tuple[tuple[str, int], ...
         old_name = addresses.name_at(original, address)
         found.append((old_name, sympos(addresses.shipped, old_name, address)))
     return tuple(found)
-
-
-def _assemble(name: str, replace: bool, cuts: Sequence[_Cut]) -> tuple[LivePatch, dict[str, ObjectFile]]:
-    """The model that the glue is written from, and the objects to link, by file name."""
-    functions: dict[str, list[PatchedFunction]] = {}
-    objects: dict[str, ObjectFile] = {}
-    count = 0
-    for number, cut in enumerate(cuts):
-        part, entries = klp.with_entries(cut.output, count)
-        if len(part.sections) > 1:
-            objects[f"part_{number}"] = part
-        if cut.contents is not None:
-            objects[f"data_{number}"] = cut.contents
-        count += len(entries)
-        for (old_name, position), entry in zip(cut.functions, entries, strict=True):
-            function = PatchedFunction(old_name, position, entry.name, cut.source)
-            functions.setdefault(cut.output.objname, []).append(function)
-    patched = tuple(PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items()))
-    return LivePatch(name, patched, replace), objects
-
-
-def _default_name(patch: Path) -> str:
-    """``livepatch_`` and the patch file's name, cut to what the kernel takes: git's names alone can be longer."""
-    plain = re.sub(r"\W+", "_", patch.stem, flags=re.ASCII).strip("_") or "patch"
-    return f"livepatch_{plain}"[: kbuild.NAME_LENGTH]

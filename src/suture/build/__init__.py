@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Patch source -> live patch module.
+
+1. The patch is read, and the files that it touches are compiled before and after it (`suture.workspace`).
+2. Each pair of objects is compared, and what changed is cut out (`suture.diff`).
+3. Every function that is to be replaced is proved to be the one in the shipped kernel (`suture.verify`).
+4. What was cut out is linked into a module for that kernel (`suture.link`), which is written when all is done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.build.assemble import assemble
+from suture.build.diffs import cut_all
+from suture.diff.leave import LeftOut
+from suture.elf import writer
+from suture.errors import DATA_NEEDS_REPLACE, NO_LIVEPATCH, Refusal
+from suture.formats import diff
+from suture.host.files import check_output, write_atomic
+from suture.host.progress import step
+from suture.kernel import config
+from suture.kernel.release import Target
+from suture.link import glue, kbuild, klp
+from suture.link.glue import Variable
+from suture.link.inspect import inspect
+from suture.model import LivePatch
+from suture.verify.callers import DEFAULT_BOUNDS, Because, Bounds
+from suture.verify.kernel import Kernel
+from suture.workspace.compile import object_pairs
+from suture.workspace.prepare import prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished live patch module.
+
+    :ivar new: functions that the patch adds: (source file, name).
+    :ivar because: functions that are replaced because they call one that cannot be.
+    :ivar left_out: what of the patch it does without.
+    :ivar data: variables that change in memory while it is in force.
+    """
+
+    path: Path
+    target: Target
+    patch: LivePatch
+    new: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...] = ()
+    because: tuple[Because, ...] = ()
+    data: tuple[Variable, ...] = ()
+
+
+def build(
+    patches: Sequence[Path],
+    target: Target,
+    *,
+    output: Path | None = None,
+    name: str | None = None,
+    replace: bool = True,
+    strip: int | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    patch_data: frozenset[str] = frozenset(),
+) -> Built:
+    """Build one live patch module from one or more patch files.
+
+    :param output: where to write it; ``<name>.ko`` in the working directory by default.
+    :param name: the module's name; ``livepatch_`` and the first patch file's name by default.
+    :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``).
+    :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
+    :param bounds: how far the callers of functions without a fentry call are replaced in their place.
+    :param patch_data: names of variables that are to change in memory while the live patch is in force.
+    :raises Refusal: many; each says what and why
+    """
+    if patch_data and not replace:
+        raise Refusal(DATA_NEEDS_REPLACE, "--patch-data", "the live patch is to stack on others (--no-replace)")
+    module_name = kbuild.check_name(_default_name(patches[0]) if name is None else name)
+    path = output or Path(f"{module_name}.ko")
+    check_output(path)
+    source = diff.read(patches, strip)
+    if not config.read(target.config).enabled("LIVEPATCH"):
+        raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
+    workspace = prepare(target)
+    kernel = Kernel(target)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
+        pairs = object_pairs(workspace, source)
+    with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
+        cuts, left_out, because = cut_all(pairs, kernel, workspace, bounds, patch_data)
+    with step("Linking", f"{module_name}.ko"):
+        patch, objects = assemble(module_name, replace, cuts)
+        variables = tuple(variable for cut in cuts for variable in cut.data)
+        patch = glue.with_data(patch, variables)
+        module = kbuild.link(workspace, module_name, glue.source(patch, target.release, variables), objects)
+        klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
+        finished = klp.finish(module)
+        write_atomic(path, writer.write(finished))
+    new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
+    return Built(path, target, inspect(finished).patch, new, left_out, because, variables)
+
+
+def _default_name(patch: Path) -> str:
+    """``livepatch_`` and the patch file's name, cut to what the kernel takes: git's names alone can be longer."""
+    plain = re.sub(r"\W+", "_", patch.stem, flags=re.ASCII).strip("_") or "patch"
+    return f"livepatch_{plain}"[: kbuild.NAME_LENGTH]

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From the parts of a live patch to its model and the objects to link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from suture.build.part import Cut
+from suture.elf.object import ObjectFile
+from suture.link import klp
+from suture.model import LivePatch, PatchedFunction, PatchedObject
+
+
+def assemble(name: str, replace: bool, cuts: Sequence[Cut]) -> tuple[LivePatch, dict[str, ObjectFile]]:
+    """The model that the glue is written from, and the objects to link, by file name."""
+    functions: dict[str, list[PatchedFunction]] = {}
+    objects: dict[str, ObjectFile] = {}
+    count = 0
+    for number, cut in enumerate(cuts):
+        part, entries = klp.with_entries(cut.output, count)
+        if len(part.sections) > 1:
+            objects[f"part_{number}"] = part
+        if cut.contents is not None:
+            objects[f"data_{number}"] = cut.contents
+        count += len(entries)
+        for (old_name, position), entry in zip(cut.functions, entries, strict=True):
+            function = PatchedFunction(old_name, position, entry.name, cut.source)
+            functions.setdefault(cut.output.objname, []).append(function)
+    patched = tuple(PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items()))
+    return LivePatch(name, patched, replace), objects
