@@ -34,3 +34,8 @@ def _file_diff(tree: Path, path: str, edits: list[Edit]) -> str:
         after = after.replace(edit.old, edit.new)
     lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
     return "".join(lines)
+
+
+def appended(path: str, text: str, after: str = "\nfs_initcall(") -> Edit:
+    """`text` before the line of a file that begins with `after`."""
+    return Edit(path, after, f"\n{text}{after}")

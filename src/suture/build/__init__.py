@@ -26,6 +26,7 @@ from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import Target
 from suture.link import glue, kbuild, klp
+from suture.link.callbacks import Hooked, with_callbacks
 from suture.link.glue import Variable
 from suture.link.inspect import inspect
 from suture.model import LivePatch
@@ -43,6 +44,7 @@ class Built:
     :ivar because: functions that are replaced because they call one that cannot be.
     :ivar left_out: what of the patch it does without.
     :ivar data: variables that change in memory while it is in force.
+    :ivar calls: functions that the patch wants to be called.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Built:
     left_out: tuple[LeftOut, ...] = ()
     because: tuple[Because, ...] = ()
     data: tuple[Variable, ...] = ()
+    calls: tuple[Hooked, ...] = ()
 
 
 def build(
@@ -91,15 +94,15 @@ def build(
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
         cuts, left_out, because = cut_all(pairs, kernel, workspace, bounds, patch_data)
     with step("Linking", f"{module_name}.ko"):
-        patch, objects = assemble(module_name, replace, cuts)
+        patch, objects, hooked = assemble(module_name, replace, cuts)
         variables = tuple(variable for cut in cuts for variable in cut.data)
-        patch = glue.with_data(patch, variables)
-        module = kbuild.link(workspace, module_name, glue.source(patch, target.release, variables), objects)
+        patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
+        module = kbuild.link(workspace, module_name, glue.source(patch, target.release, variables, hooked), objects)
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         finished = klp.finish(module)
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    return Built(path, target, inspect(finished).patch, new, left_out, because, variables)
+    return Built(path, target, inspect(finished).patch, new, left_out, because, variables, hooked)
 
 
 def _default_name(patch: Path) -> str:

@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from suture.build.part import Cut
 from suture.elf.object import ObjectFile
 from suture.link import klp
+from suture.link.callbacks import Hooked
 from suture.model import LivePatch, PatchedFunction, PatchedObject
 
 
-def assemble(name: str, replace: bool, cuts: Sequence[Cut]) -> tuple[LivePatch, dict[str, ObjectFile]]:
-    """The model that the glue is written from, and the objects to link, by file name."""
+def assemble(
+    name: str, replace: bool, cuts: Sequence[Cut]
+) -> tuple[LivePatch, dict[str, ObjectFile], tuple[Hooked, ...]]:
+    """The model that the glue is written from, the objects to link, by file name, and what the patch wants called."""
     functions: dict[str, list[PatchedFunction]] = {}
     objects: dict[str, ObjectFile] = {}
+    hooked: list[Hooked] = []
     count = 0
     for number, cut in enumerate(cuts):
         part, entries = klp.with_entries(cut.output, count)
+        part, calls = klp.with_calls(cut.output, part, len(hooked))
         if len(part.sections) > 1:
             objects[f"part_{number}"] = part
         if cut.contents is not None:
@@ -26,5 +31,8 @@ def assemble(name: str, replace: bool, cuts: Sequence[Cut]) -> tuple[LivePatch, 
         for (old_name, position), entry in zip(cut.functions, entries, strict=True):
             function = PatchedFunction(old_name, position, entry.name, cut.source)
             functions.setdefault(cut.output.objname, []).append(function)
+        for call, entry in zip(cut.output.calls, calls, strict=True):
+            own_name = part.symbols[entry.symbol].name
+            hooked.append(Hooked(cut.output.objname, cut.source, call.stage, own_name, entry.name))
     patched = tuple(PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items()))
-    return LivePatch(name, patched, replace), objects
+    return LivePatch(name, patched, replace), objects, tuple(hooked)

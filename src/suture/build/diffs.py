@@ -63,7 +63,7 @@ def cut_all(
             reading_keys = partial(_side_reading_keys, of_source[file.source], kernel, workspace) if with_keys else None
             count = sum(len(other.data) for other in cuts)
             cuts.append(_with_data(_cut(file, resolver, reading_keys), file, resolver, count))
-    if not any(cut.functions or cut.data for cut in cuts):
+    if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
         raise _nothing_left({pair.source: found.left_out for pair, found in changes.items() if found.left_out}, pairs)
     left_out = tuple(
         told(part, pair.source, pair.objname) for pair, found in changes.items() for part in found.left_out

@@ -104,6 +104,16 @@ def document(built: Built) -> dict[str, object]:
         "left_out": built.left_out,
         "because": built.because,
         "data": built.data,
+        "calls": [
+            {
+                "object": one.objname,
+                "source": one.source,
+                "function": one.function,
+                "section": one.stage.section,
+                "callback": one.stage.kind,
+            }
+            for one in built.calls
+        ],
     }
 
 
@@ -119,6 +129,7 @@ def for_people(built: Built) -> str:
                 lines[-1] += f"; it calls {called}(), which has no fentry call"
     lines += [f"  adds     {source}: {function}()" for source, function in built.new]
     lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in built.left_out]
+    lines += [f"  calls    {one.source}: {one.function}(), {one.stage.when}" for one in built.calls]
     for variable in built.data:
         what = f"{variable.name} ({variable.size} bytes)"
         lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")

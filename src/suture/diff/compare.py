@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from suture.diff.correlate import Correlation, correlate
-from suture.diff.data import changed_data, same_references
-from suture.diff.leave import Part, once_only
+from suture.diff.data import changed_data, ignored_data, same_references
+from suture.diff.hooks import NO_HOOKS, Hooks, read_hooks
+from suture.diff.leave import BY_AUTHOR, Part, once_only
 from suture.diff.locals import DATA, is_cold, parent
 from suture.diff.same import Comparison, Side, is_once_only
 from suture.diff.sections import changed_sections
@@ -31,6 +32,7 @@ class Changes:
         the functions that call them are replaced for (`suture.verify.callers`).
     :ivar data: variables (original and patched) whose contents are to be changed in memory.
     :ivar kept: patched variable of `data` -> offsets in it at which it refers to what the original refers to.
+    :ivar hooks: what the patch says about itself.
     """
 
     original: Side
@@ -43,11 +45,12 @@ class Changes:
     carried: tuple[tuple[Unit, Unit], ...] = ()
     data: tuple[tuple[Unit, Unit], ...] = ()
     kept: Mapping[Unit, frozenset[int]] = field(default_factory=dict)
+    hooks: Hooks = NO_HOOKS
 
     @property
     def need_code(self) -> bool:
         """The live patch has to hold something of this object."""
-        return bool(self.changed or self.provided or self.carried)
+        return bool(self.changed or self.provided or self.carried or self.hooks.calls)
 
 
 def compare(original: Side, patched: Side, patch_data: Collection[str] = ()) -> Changes:
@@ -55,22 +58,34 @@ def compare(original: Side, patched: Side, patch_data: Collection[str] = ()) -> 
 
     :param patch_data: names of variables that are to be changed in memory.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``section-changed``,
-        ``tracepoint-changed``, ``ambiguous-local``; ``no-code-change`` where nothing changed
+        ``tracepoint-changed``, ``ambiguous-local``, and those of `read_hooks`; ``no-code-change`` where nothing changed
     """
+    hooks = read_hooks(patched.view)
     correlation = _without_freed(original.view, patched.view, correlate(original.view, patched.view))
     comparison = Comparison(original, patched, correlation)
     differing = _changed_functions(comparison, original.view, patched.view, correlation)
+    ignored = [pair for pair in differing if _is_ignored(hooks, patched.view, pair[1])]
+    differing = tuple(pair for pair in differing if pair not in ignored)
     changed = tuple(pair for pair in differing if not is_once_only(patched.view.section(pair[1])))
-    data = changed_data(comparison, patch_data)
-    left_out = (*_init_and_exit(patched.view, differing), *changed_sections(comparison))
+    data = changed_data(comparison, patch_data, hooks.ignored_sections)
+    left_out = (
+        *hooks.left_out,
+        *(
+            Part(f"the changed function {after.name}()", patched.view.section(after).name, BY_AUTHOR)
+            for _, after in ignored
+        ),
+        *ignored_data(comparison, hooks.ignored_sections),
+        *_init_and_exit(patched.view, differing),
+        *changed_sections(comparison, hooks.ignored_sections),
+    )
     provided = tuple(unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation))
     published = tuple(
         (before, after) for after, before in correlation.original.items() if before.is_local and not after.is_local
     )
-    if not (changed or provided or published or left_out or data):
+    if not (changed or provided or published or left_out or data or hooks.calls):
         raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
     kept = {after: same_references(comparison, before, after) for before, after in data}
-    return Changes(original, patched, correlation, changed, provided, published, left_out, data=data, kept=kept)
+    return Changes(original, patched, correlation, changed, provided, published, left_out, (), data, kept, hooks)
 
 
 def _without_freed(original: View, patched: View, correlation: Correlation) -> Correlation:
@@ -82,6 +97,10 @@ def _without_freed(original: View, patched: View, correlation: Correlation) -> C
             if is_once_only(patched.section(after)) or not is_once_only(original.section(before))
         }
     )
+
+
+def _is_ignored(hooks: Hooks, view: View, unit: Unit) -> bool:
+    return unit in hooks.ignored_functions or view.section(unit).name in hooks.ignored_sections
 
 
 def _init_and_exit(patched: View, differing: Iterable[tuple[Unit, Unit]]) -> Iterator[Part]:

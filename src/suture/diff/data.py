@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from suture.diff.leave import BY_AUTHOR, Part
 from suture.diff.locals import base
 from suture.diff.same import Comparison, is_once_only
 from suture.diff.sections import row
@@ -26,14 +27,19 @@ WRITABLE = (".data..read_mostly", ".data..cacheline_aligned", ".data", ".bss")
 """Ordinary variables."""
 
 
-def changed_data(comparison: Comparison, wanted: Collection[str]) -> tuple[tuple[Unit, Unit], ...]:
+def changed_data(
+    comparison: Comparison, wanted: Collection[str], ignored: Collection[str] = ()
+) -> tuple[tuple[Unit, Unit], ...]:
     """Find the changed variables that are to be changed in memory, original and patched; refuse all others.
 
     :param wanted: their names, as the author wrote them.
+    :param ignored: names of sections that the patch wants to be left out.
     :raises Refusal: ``data-changed``, ``data-unpatchable``
     """
     found = []
     for before, after in _changed(comparison):
+        if comparison.patched.view.section(after).name in ignored:
+            continue
         reason = next(_reasons(comparison, before, after), None)
         if not names(after) & set(wanted):
             raise _not_wanted(comparison, before, after, reason)
@@ -42,6 +48,19 @@ def changed_data(comparison: Comparison, wanted: Collection[str]) -> tuple[tuple
             raise Refusal(DATA_UNPATCHABLE, where, reason)
         found.append((before, after))
     return tuple(found)
+
+
+def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[Part, ...]:
+    """The changed variables that the patch wants to be left out.
+
+    :param ignored: names of their sections.
+    """
+    view = comparison.patched.view
+    found = (after for _, after in (_changed(comparison) if ignored else ()))
+    sections = ((after, view.section(after).name) for after in found)
+    return tuple(
+        Part(f"the changed variable {base(after.name)}", name, BY_AUTHOR) for after, name in sections if name in ignored
+    )
 
 
 def names(unit: Unit) -> set[str]:

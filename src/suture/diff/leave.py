@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suture.errors import DATA_CHANGED, EXIT_FUNCTION_CHANGED, INIT_FUNCTION_CHANGED, Kind
+from suture.errors import DATA_CHANGED, EXIT_FUNCTION_CHANGED, INIT_FUNCTION_CHANGED, NO_CODE_CHANGE, Kind
 from suture.model import VMLINUX
 
 
@@ -86,6 +86,10 @@ EXIT_DATA = Reason(
     "what is built into the kernel is never unloaded, so nothing reads it",
     "only code that runs when the module is unloaded reads it, and that is the module's own",
 )
+
+
+# kpatch: KPATCH_IGNORE_FUNCTION(), KPATCH_IGNORE_SECTION()
+BY_AUTHOR = Reason(NO_CODE_CHANGE, *2 * ("the patch itself says to leave it out",))
 
 
 def once_only(section: str, *, code: bool) -> Reason:

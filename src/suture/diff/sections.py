@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from suture.diff.leave import EXIT_DATA, INIT_DATA, Part, Reason
+from suture.diff.hooks import OF_PATCHES
+from suture.diff.leave import BY_AUTHOR, EXIT_DATA, INIT_DATA, Part, Reason
 from suture.diff.locals import DATA, IN_SECTION, base
 from suture.diff.same import Comparison
 from suture.diff.special import CARRIED_ALONG, SECTIONS
@@ -28,7 +29,10 @@ from suture.errors import (
     Refusal,
 )
 
-IGNORED = (".discard", ".comment", ".note", ".debug", ".symtab", ".strtab", ".shstrtab", ".rela", ".eh_frame", ".BTF")
+IGNORED = (
+    *(".discard", ".comment", ".note", ".debug", ".symtab", ".strtab", ".shstrtab", ".rela", ".eh_frame", ".BTF"),
+    *OF_PATCHES,
+)
 """Not part of the running kernel, or made anew for the live patch module.  ``.BTF_ids`` has a row of its own."""
 
 Verdict = Reason | Kind
@@ -187,8 +191,10 @@ def row(section: str) -> Row | None:
     return max(fitting, key=lambda row: len(row.prefix), default=None)
 
 
-def changed_sections(comparison: Comparison) -> tuple[Part, ...]:
+def changed_sections(comparison: Comparison, ignored: Collection[str] = ()) -> tuple[Part, ...]:
     """The entries that the patch adds, removes or changes, and the live patch goes without.
+
+    :param ignored: names of sections that the patch wants to be left out.
 
     :raises Refusal: ``section-changed``, ``tracepoint-changed``, ``data-changed``
     """
@@ -200,7 +206,7 @@ def changed_sections(comparison: Comparison) -> tuple[Part, ...]:
             continue
         known = row(section)
         for how, entry in _differences(comparison, section, mine, theirs):
-            verdict = known.verdict(how) if known else SECTION_CHANGED
+            verdict = BY_AUTHOR if section in ignored else known.verdict(how) if known else SECTION_CHANGED
             what = f"the {how} {known.noun if known else 'entry'}{f' {entry}' if entry else ''}"
             if isinstance(verdict, Kind):
                 name = comparison.patched.view.obj.name

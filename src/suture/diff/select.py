@@ -20,6 +20,7 @@ from suture.diff.carry import output_section
 from suture.diff.compare import Changes, cold_part
 from suture.diff.data import holds_labels
 from suture.diff.hints import HINTS
+from suture.diff.hooks import Stage
 from suture.diff.locals import is_cold
 from suture.diff.output import Builder
 from suture.diff.padding import lead
@@ -111,6 +112,17 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A function that the patch wants to be called.
+
+    :ivar symbol: index of its symbol in the output object.
+    """
+
+    stage: Stage
+    symbol: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutputObject:
     """Only what changed, ready to link.
 
@@ -118,6 +130,7 @@ class OutputObject:
     :ivar replaced: the functions that it replaces.
     :ivar new: names of functions that are new or became functions of their own.
     :ivar outside: name of an undefined symbol in `obj` -> what it stands for.
+    :ivar calls: what is to be called, in the order of `suture.diff.hooks.TABLE`.
     """
 
     objname: str
@@ -125,6 +138,7 @@ class OutputObject:
     replaced: tuple[Replacement, ...]
     new: tuple[str, ...]
     outside: dict[str, Outside]
+    calls: tuple[Call, ...] = ()
 
 
 def select(changes: Changes, objname: str, resolver: Resolver) -> OutputObject:
@@ -176,6 +190,9 @@ class _Selection:
         for unit in self._changes.provided:
             if unit not in self._copied:
                 self._copy_function(unit) if unit.is_function else self._copy_unit(unit, STT_OBJECT)
+        for hook in self._changes.hooks.calls:
+            if hook.function not in self._copied:
+                self._copy_function(hook.function)
         while self._todo:
             copy = self._todo.popleft()
             self._make_references(copy)
@@ -189,6 +206,7 @@ class _Selection:
             replaced=tuple(Replacement(before, self._copied[after]) for after, before in self._replaced.items()),
             new=tuple(u.name for u in self._copied if u.is_function and u not in self._original_of),
             outside=self._outside,
+            calls=tuple(Call(hook.stage, self._copied[hook.function]) for hook in self._changes.hooks.calls),
         )
 
     # --- copying

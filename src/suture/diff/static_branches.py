@@ -41,6 +41,10 @@ def with_keys_read(changes: Changes, reading: Side) -> Changes:
         changed=tuple((before, twin[after]) for before, after in changes.changed),
         provided=tuple(twin[unit] for unit in changes.provided),
         published=tuple((before, twin[after]) for before, after in changes.published),
+        hooks=replace(
+            changes.hooks,
+            calls=tuple(replace(hook, function=twin[hook.function]) for hook in changes.hooks.calls),
+        ),
     )
 
 

@@ -108,5 +108,26 @@ TAIL_CALL_UNSEEN = Kind(
     "The kernel looks for replaced functions on the stacks of all tasks before it lets a live patch go. A new function "
     "that is jumped to leaves no trace of its caller there, so a task asleep in it would not be seen.",
     "Put barrier() after the call, so that the compiler makes a call of it, or let the new function be inlined "
-    "(__always_inline).",
+    "(__always_inline; for a system call, KPATCH_SYSCALL_DEFINEx of kpatch-syscall.h does it).",
+)
+CALLBACK_DUPLICATE = Kind(
+    "callback-duplicate",
+    "kpatch takes one callback of each kind for an object, and the order of two in one file would be anyone's guess.",
+    "Call both from one function, and name that one.",
+)
+CALLBACK_UNUSABLE = Kind(
+    "callback-unusable",
+    "A callback is called long after boot, by its address in the live patch.",
+    "Name a function of the same file, without __init or __exit, by the macros that docs/formats.md lists.",
+)
+IGNORED_NOT_FOUND = Kind(
+    "ignored-not-found",
+    "What the patch wants to be looked away from has to be there, or a slip of the pen would change what is built.",
+    "Name a section of the patched object ('objdump -h'); each function and variable has one of its own.",
+)
+REVERSAL_VETO = Kind(
+    "reversal-veto",
+    "Ksplice let such a function refuse that the patch be taken out. The kernel's core calls what is to run before "
+    "that, and does not ask whether it may (include/linux/livepatch.h: struct klp_callbacks.pre_unpatch).",
+    "If it always returns 0, make it void and name it with ksplice_reverse(); else take the condition out.",
 )

@@ -25,3 +25,8 @@ PATCH_HAS_CRLF = Kind(
     "The patch has DOS line ends, which mail programs and editors add; the kernel's source has none.",
     "Convert it ('sed -i s/\\\\r$// FILE') or save the mail's original text.",
 )
+PATCH_HEADER_UNKNOWN = Kind(
+    "patch-header-unknown",
+    "Suture brings its own kpatch and Ksplice headers, which stand for theirs, and has none of that name.",
+    "Include one that there is (docs/formats.md), or add the header to the patch.",
+)

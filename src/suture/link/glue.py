@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from string import Template
 
 from suture import __version__
-from suture.model import VMLINUX, Callback, CallbackKind, LivePatch, PatchedFunction, PatchedObject
-
-CALLBACKS = tuple(
-    Callback(kind, f"livepatch_{kind.value}")
-    for kind in (CallbackKind.PRE_PATCH, CallbackKind.POST_PATCH, CallbackKind.POST_UNPATCH)
-)
-"""What templates/data.c defines."""
+from suture.link import callbacks
+from suture.link.callbacks import Hooked
+from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +31,11 @@ class Variable:
     contents: str
 
 
-def with_data(patch: LivePatch, variables: Sequence[Variable]) -> LivePatch:
-    """Give every object the callbacks that change variables, the core kernel first, which is always there.
-
-    They are called for all objects: which of them have been patched before is known at run time only.
-    """
-    if not variables:
-        return patch
-    objects = {patched.name: replace(patched, callbacks=CALLBACKS) for patched in patch.objects}
-    for name in (VMLINUX, *(variable.objname for variable in variables)):
-        objects.setdefault(name, PatchedObject(name, (), CALLBACKS))
-    ordered = sorted(objects.values(), key=lambda patched: (patched.name != VMLINUX, patched.name))
-    return replace(patch, objects=tuple(ordered))
-
-
-def source(patch: LivePatch, release: str, variables: Sequence[Variable] = ()) -> str:
+def source(patch: LivePatch, release: str, variables: Sequence[Variable] = (), hooked: Sequence[Hooked] = ()) -> str:
     """The source of the module's own file.
 
     Functions are named by `PatchedFunction.new_name`, which must be global symbols of the objects linked with it, as
-    must `Variable.contents`.  With variables, `patch` is to be one that `with_data` has made.
+    must `Variable.contents` and `Hooked.symbol`.  With either, `patch` is to be one that `with_callbacks` has made.
     """
     functions = [function for patched in patch.objects for function in patched.functions]
     return _template("livepatch").substitute(
@@ -64,6 +46,8 @@ def source(patch: LivePatch, release: str, variables: Sequence[Variable] = ()) -
         states="livepatch_states" if variables else "NULL",
         declarations="\n".join(f"extern void {function.new_name}(void);" for function in functions),
         data=_data(variables) if variables else "",
+        callback_declarations=callbacks.declarations(hooked),
+        callbacks=callbacks.definitions(patch, hooked, bool(variables)),
         function_tables="\n\n".join(_table(number, patched) for number, patched in enumerate(patch.objects)),
         objects="\n".join(_object(number, patched) for number, patched in enumerate(patch.objects)),
     )
@@ -105,7 +89,5 @@ def _function(function: PatchedFunction) -> str:
 def _object(number: int, patched: PatchedObject) -> str:
     # struct klp_object: a name of NULL is the core kernel.
     name = "NULL" if patched.name == VMLINUX else f'"{patched.name}"'
-    callbacks = "".join(
-        f"\t\t.callbacks.{callback.kind.value} = {callback.function},\n" for callback in patched.callbacks
-    )
-    return f"\t{{\n\t\t.name = {name},\n\t\t.funcs = livepatch_functions_{number},\n{callbacks}\t}},"
+    called = "".join(f"\t\t.callbacks.{callback.kind.value} = {callback.function},\n" for callback in patched.callbacks)
+    return f"\t{{\n\t\t.name = {name},\n\t\t.funcs = livepatch_functions_{number},\n{called}\t}},"

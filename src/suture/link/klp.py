@@ -17,7 +17,6 @@ from suture.diff.select import OutputObject
 from suture.elf.object import (
     SHN_LIVEPATCH,
     STB_GLOBAL,
-    STB_LOCAL,
     STT_FUNC,
     LivepatchRelocations,
     ObjectFile,
@@ -53,10 +52,24 @@ def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[En
 def with_names(output: OutputObject, names: Sequence[str]) -> tuple[ObjectFile, tuple[Entry, ...]]:
     """The same with names of the caller's choice, one for each of `output.replaced`; they begin with `ENTRY`."""
     entries = tuple(Entry(name, made.symbol) for name, made in zip(names, output.replaced, strict=True))
+    return _with(output.obj, entries), entries
+
+
+def _with(obj: ObjectFile, entries: Sequence[Entry]) -> ObjectFile:
     added = tuple(
-        replace(output.obj.symbols[entry.symbol], name=entry.name, bind=STB_GLOBAL, type=STT_FUNC) for entry in entries
+        replace(obj.symbols[entry.symbol], name=entry.name, bind=STB_GLOBAL, type=STT_FUNC) for entry in entries
     )
-    return replace(output.obj, symbols=(*output.obj.symbols, *added)), entries
+    return replace(obj, symbols=(*obj.symbols, *added))
+
+
+def with_calls(output: OutputObject, obj: ObjectFile, first: int) -> tuple[ObjectFile, tuple[Entry, ...]]:
+    """Give each function that the patch wants to be called a global name too.
+
+    :param obj: `output.obj`, with other names added.
+    :param first: number of the first name.
+    """
+    entries = tuple(Entry(f"{ENTRY}call_{number}", call.symbol) for number, call in enumerate(output.calls, first))
+    return _with(obj, entries), entries
 
 
 def finish(module: ObjectFile) -> ObjectFile:
@@ -139,7 +152,7 @@ def _own_names(module: ObjectFile) -> Mapping[int, int]:
     functions = {
         (symbol.shndx, symbol.value): index
         for index, symbol in module.symbols_of_type(STT_FUNC)
-        if symbol.bind == STB_LOCAL
+        if not symbol.name.startswith(ENTRY)
     }
     return {
         index: functions[symbol.shndx, symbol.value]

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from suture.errors import ASSEMBLY_FILE, NO_CODE_CHANGE, SHARED_OBJECT, Refusal
+from suture.formats import headers
 from suture.formats.diff import PatchSource
 from suture.host.progress import note
 from suture.model import VMLINUX
@@ -55,16 +56,17 @@ class ObjectPair:
 def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, ...]:
     """Compile what `patch` touches, sorted by source.
 
-    :raises Refusal: ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
-        ``source-renamed``, ``assembly-file``, ``build-system-changed``, ``no-code-change``, ``file-not-built``,
-        ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``,
-        ``patch-does-not-compile``, ``disk-full``
+    :raises Refusal: ``patch-header-unknown``, ``patch-does-not-apply``, ``patch-already-applied``,
+        ``patch-path-escapes``, ``source-removed``, ``source-renamed``, ``assembly-file``, ``build-system-changed``,
+        ``no-code-change``, ``file-not-built``, ``shared-object``, ``generated-header-changed``,
+        ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
+    changed = changes + _of_camps(changes)
     selection = select(workspace, changes)
     if selection.users:
         note(f"{len(selection.users)} object(s) may include the changed files; each is compiled before and after")
-    pairs = _compile(workspace, selection.direct, changes, keep_equal=True)
+    pairs = _compile(workspace, selection.direct, changed, keep_equal=True)
     check_generated(workspace, changes)
     paths = frozenset(change.path for change in changes)
     started, done = time.monotonic(), 0
@@ -78,10 +80,16 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
             for one, first in zip(batch, before, strict=True)
             if paths & first.compilation.reads or one.name in selection.users_of_added
         ]
-        pairs += _compile(workspace, readers, changes, keep_equal=False)
+        pairs += _compile(workspace, readers, changed, keep_equal=False)
     if not pairs:
         raise Refusal(NO_CODE_CHANGE, ", ".join(sorted(paths)), "every object that reads it stays as it is")
     return tuple(sorted(pairs, key=lambda pair: pair.source))
+
+
+def _of_camps(changes: Sequence[Changed]) -> tuple[Changed, ...]:
+    """The headers of kpatch and Ksplice, as added files, if the patch includes any."""
+    found = headers.wanted({change.path: change.new for change in changes})
+    return tuple(Changed(path, None, text) for path, text in found.items())
 
 
 def _remaining(done: int, total: int, seconds: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from suture.link import glue
+from suture.link.callbacks import with_callbacks
 from suture.link.glue import Variable
 from suture.model import VMLINUX, LivePatch
 
@@ -104,7 +105,7 @@ VARIABLES = (
 
 def run(tmp_path: Path, steps: str) -> str:
     """What the program prints when `steps` are done."""
-    text = glue.source(glue.with_data(PATCH, VARIABLES), "toy", VARIABLES)
+    text = glue.source(with_callbacks(PATCH, (), {v.objname for v in VARIABLES}), "toy", VARIABLES)
     text = re.sub(r"^#include .*$", "", text, flags=re.MULTILINE)
     source = tmp_path / "toy.c"
     source.write_text(SHIM + text + MAIN.replace("STEPS", steps))
