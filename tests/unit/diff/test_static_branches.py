@@ -95,6 +95,15 @@ def test_keys_of_the_module_are_read_where_the_kernel_would_have_rewritten_the_c
     assert any(line.endswith("R_X86_64_PC32 mod:.klp.sym.mod.away,0 + b") for line in relocations(out, "likely"))
 
 
+def test_what_the_patch_wants_called_is_called_there_too() -> None:
+    called = PATCHED + (
+        "static void ready(void) { two(3); }\n"
+        'static void *const hook __attribute__((section(".kpatch.hooks.load"), used)) = ready;\n'
+    )
+    out = cut(called, called)
+    assert [out.obj.symbols[call.symbol].name for call in out.calls] == ["ready"]
+
+
 def relocations(out: OutputObject, function: str) -> list[str]:
     return relocation_lines(out.obj, f".text.{function}")
 
