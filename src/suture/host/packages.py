@@ -81,6 +81,9 @@ PACKAGES: tuple[Package, ...] = (
     Package("lzop", Purpose.BUILDING, "unpacking images", program="lzop"),
     Package("qemu-system-x86", Purpose.TESTING, "the lab's virtual machine", program="qemu-system-x86_64"),
     Package("busybox-static", Purpose.TESTING, "the lab's guest", program="busybox"),
+    Package("mmdebstrap", Purpose.TESTING, "the lab's guest with systemd", program="mmdebstrap"),
+    Package("e2fsprogs", Purpose.TESTING, "the disks of that guest", program="mke2fs"),
+    Package("fakeroot", Purpose.TESTING, "making them as a user", program="fakeroot"),
     Package("util-linux", Purpose.TESTING, "ending the virtual machine with us", program="setpriv"),
 )
 

@@ -113,13 +113,15 @@ def dependencies(target: Target, name: str) -> tuple[str, ...]:
 def asked_for(target: Target, name: str) -> tuple[str, ...]:
     """The modules that one asks to be loaded before it although it uses none of their symbols (``MODULE_SOFTDEP``).
 
-    ``libcrc32c`` asks for ``crc32c``, the name of an algorithm; the module that has it everywhere is
-    ``crc32c_generic`` (``crypto/Makefile``).  What the target has not got is left out.
+    ``libcrc32c`` asks for ``crc32c``, the name of an algorithm, and ext4 for ``crypto-crc32c``, as the kernel itself
+    would (``include/linux/crypto.h: MODULE_ALIAS_CRYPTO``); the module that has it everywhere is ``crc32c_generic``
+    (``crypto/Makefile``).  What the target has not got is left out.
     """
     available = index(target)
     lists = [value for tag, value in modinfo(read(available[name]), name) if tag == "softdep"]
     before = [word for words in lists for word in words.partition("post:")[0].replace("pre:", " ").split()]
-    candidates = [(module_name(word), f"{module_name(word)}_generic") for word in before]
+    plain = [module_name(word).removeprefix("crypto_") for word in before]
+    candidates = [(name, f"{name}_generic") for name in plain]
     return tuple(found for names in candidates if (found := next((n for n in names if n in available), None)))
 
 

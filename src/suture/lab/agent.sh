@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The guest's init, and the agent at its end of the line; suture/lab/channel.py is the other end and says what is
-# spoken. $wire comes from the kernel's command line. The first serial port is the kernel's alone, so that the kernel
-# log is never mixed with output.
+# spoken. In a guest with a system of its own it is a service instead. $wire comes from the kernel's command line. The
+# first serial port is the kernel's alone, so that the kernel log is never mixed with output.
 
-/bin/busybox --install -s /bin
-export PATH=/bin HOME=/tmp
+if [ $$ = 1 ]; then
+	/bin/busybox --install -s /bin
+	export PATH=/bin HOME=/tmp
 
-mount -t devtmpfs dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t debugfs debug /sys/kernel/debug
-mount -t tracefs trace /sys/kernel/tracing
+	mount -t devtmpfs dev /dev
+	mount -t proc proc /proc
+	mount -t sysfs sys /sys
+	mount -t debugfs debug /sys/kernel/debug
+	mount -t tracefs trace /sys/kernel/tracing
+fi
 
 case $wire in
 ttyS*)
@@ -25,8 +27,10 @@ ttyS*)
 	;;
 esac
 exec 3<>"/dev/$wire"
-mount -t tmpfs run /run # of its own, so that a full /tmp does not stop the agent
-cd /tmp
+if [ $$ = 1 ]; then
+	mount -t tmpfs run /run # of its own, so that a full /tmp does not stop the agent
+	cd /tmp
+fi
 
 # $1 bytes of the line into the file $2. All of them are taken from the line whatever becomes of the file.
 receive() {
@@ -56,7 +60,7 @@ while read -r verb size name <&3; do
 		echo "done $? 0" >&3
 		;;
 	off)
-		poweroff -f
+		if [ $$ = 1 ]; then poweroff -f; else systemctl --no-block poweroff; fi
 		;;
 	esac
 done

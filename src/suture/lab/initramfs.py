@@ -24,7 +24,7 @@ from suture.host import files
 BUSYBOX = Path("/bin/busybox")
 """Where Debian's busybox-static puts it."""
 
-DIRECTORIES = ("bin", "dev", "modules", "proc", "run", "sys", "tmp")
+DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "run", "sys", "tmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,10 @@ class Entry:
     device: tuple[int, int] = (0, 0)
 
 
-def build(additions: Mapping[str, bytes], *, busybox: Path = BUSYBOX) -> bytes:
-    """The archive: busybox and the agent, and `additions` (absolute path in the guest to content, mode 0755).
+def build(additions: Mapping[str, bytes], *, init: str = "agent.sh", busybox: Path = BUSYBOX) -> bytes:
+    """The archive: busybox, init, and `additions` (absolute path in the guest to content, mode 0755).
 
+    :param init: the script beside this module that the guest runs first.
     :raises Refusal: ``tool-missing`` (no busybox, or one that needs libraries), ``file-unreadable``
     """
     entries = [
@@ -48,15 +49,15 @@ def build(additions: Mapping[str, bytes], *, busybox: Path = BUSYBOX) -> bytes:
         Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
         Entry("bin/busybox", stat.S_IFREG | 0o755, static_busybox(busybox)),
         Entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox"),
-        Entry("init", stat.S_IFREG | 0o755, agent()),
+        Entry("init", stat.S_IFREG | 0o755, script(init)),
         *_with_parents(additions, set(DIRECTORIES)),
     ]
     return archive(entries)
 
 
-def agent() -> bytes:
-    """The script that the guest runs as init; the other end of `suture.lab.channel`."""
-    return resources.files("suture.lab").joinpath("agent.sh").read_bytes()
+def script(name: str) -> bytes:
+    """A file of the guest's that lies beside this module, such as ``agent.sh``."""
+    return resources.files("suture.lab").joinpath(name).read_bytes()
 
 
 def static_busybox(path: Path) -> bytes:

@@ -85,9 +85,32 @@ class Machine:
         wire = _wire(target)
         needed = [*modules, *(WIRE_MODULES if wire is qemu.Wire.VIRTIO else ())]
         image = initramfs.build({**module_tree.build(target, needed), **(files or {})})
+        return cls.start(
+            target, image, wire, memory=memory, cmdline_extra=cmdline_extra, deadline=deadline, accelerator=accelerator
+        )
+
+    @classmethod
+    def start(
+        cls,
+        target: Target,
+        image: bytes,
+        wire: qemu.Wire,
+        *,
+        disks: Sequence[qemu.Disk] = (),
+        memory: int = MEMORY,
+        cmdline_extra: str = "",
+        deadline: float = BOOT_DEADLINE,
+        accelerator: qemu.Accelerator | None = None,
+    ) -> Machine:
+        """Boot `target` with the initramfs `image`, which ends in the agent, and wait until it takes commands.
+
+        :raises Refusal: ``lab-boot-failed``, ``tool-missing``
+        """
         chosen = accelerator or accel.choose(target.vmlinuz)
         with progress.step("Booting", f"{target.release} ({chosen.value})"):
-            process = qemu.Qemu(chosen, target.vmlinuz, image, wire, memory=memory, cmdline=cmdline_extra.split())
+            process = qemu.Qemu(
+                chosen, target.vmlinuz, image, wire, memory=memory, cmdline=cmdline_extra.split(), disks=disks
+            )
             try:
                 machine = cls(process, chosen, target.release)
                 with machine._guarded(f"booting for {deadline:g} s", LAB_BOOT_FAILED, LAB_BOOT_FAILED):

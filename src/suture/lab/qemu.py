@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,6 +53,22 @@ WIRE_DEVICE = {
     Wire.SERIAL: ("-serial", "chardev:agent"),
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """An image in raw form as a virtio disk.  `writable`: what the guest writes is kept in the image."""
+
+    image: Path
+    writable: bool = False
+
+    @property
+    def option(self) -> str:
+        """The value of ``-drive``, in which a comma is doubled."""
+        path = str(self.image).replace(",", ",,")
+        # The host's page cache outlives QEMU, so what the guest has flushed is there for the next boot in any case.
+        return f"file={path},format=raw,if=virtio,cache=unsafe,read-only={'off' if self.writable else 'on'}"
+
+
 CMDLINE = (
     "console=ttyS0,115200",
     "ignore_loglevel",  # the console file is the kernel log, whatever a script does to the log level
@@ -78,10 +95,12 @@ class Qemu:
         *,
         memory: int,
         cmdline: Sequence[str] = (),
+        disks: Sequence[Disk] = (),
     ) -> None:
         """Start the machine.
 
         :param memory: of the guest, in MiB.
+        :param disks: ``/dev/vda`` and on.
         :raises Refusal: ``tool-missing``
         """
         self._console = os.memfd_create("console")
@@ -103,6 +122,7 @@ class Qemu:
                 *("-chardev", f"file,id=console,path=/dev/fd/{self._console}", "-serial", "chardev:console"),
                 *("-chardev", f"socket,id=agent,fd={guest_end.fileno()}"),
                 *WIRE_DEVICE[wire],
+                *(word for disk in disks for word in ("-drive", disk.option)),
             ]
             self._process = subprocess.Popen(
                 command,

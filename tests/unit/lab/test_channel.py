@@ -70,6 +70,6 @@ def test_an_answer_that_makes_no_sense_is_the_end_of_the_line(
 
 
 def test_the_agents_script_names_every_verb_that_is_sent() -> None:
-    script = initramfs.agent().decode()
+    script = initramfs.script("agent.sh").decode()
     assert all(f"\t{verb})" in script for verb in ("run", "put", "append", "off"))
     subprocess.run([initramfs.BUSYBOX, "sh", "-n"], input=script.encode(), check=True)

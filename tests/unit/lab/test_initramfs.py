@@ -75,4 +75,4 @@ def test_a_busybox_that_is_not_static_is_refused(content: bytes, tmp_path: Path)
 
 
 def test_the_agent_is_a_shell_script_that_busybox_can_parse() -> None:
-    subprocess.run([initramfs.BUSYBOX, "sh", "-n"], input=initramfs.agent(), check=True)
+    subprocess.run([initramfs.BUSYBOX, "sh", "-n"], input=initramfs.script("agent.sh"), check=True)

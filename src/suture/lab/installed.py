@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Suture as ``pip install suture`` lays it out, as a small file system image that the lab mounts at ``/usr/local``.
+
+The files are those of the Python that runs this: Suture itself, and what the base install depends on, no more, so that
+a guest shows what is missing there.
+"""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import suture
+from suture.host import files, paths, run
+from suture.lab.debian import as_root_would, ext4_command
+
+PROGRAM = """#!/usr/bin/python3
+import sys
+from suture.__main__ import run
+sys.exit(run())
+"""
+
+PACKAGES = Path(f"lib/python{sys.version_info.major}.{sys.version_info.minor}/dist-packages")
+"""Where Debian's Python looks below ``/usr/local``.  The guest's is of this version: both are this host's release."""
+
+KEPT = 4
+"""How many images of earlier sources stay in the cache."""
+
+SIZE = "128M"
+
+
+def image() -> Path:
+    """The image for the sources as they are now, from the cache or made; never to be written to.
+
+    :raises Refusal: ``command-failed``, ``tool-missing``, ``disk-full``
+    """
+    sources = Path(suture.__file__).parent
+    final = paths.cache() / "lab" / f"installed-{_digest(sources)}.ext4"
+    with files.locked(final.parent / "installed.lock"):
+        if not final.exists():
+            with tempfile.TemporaryDirectory(prefix="suture-") as work:
+                tree, made = Path(work, "local"), final.with_name(f"{files.TEMPORARY}{final.name}")
+                _lay_out(sources, tree)
+                run.check(as_root_would(ext4_command(tree, made, SIZE)))
+                os.rename(made, final)
+            older = sorted(final.parent.glob("installed-*.ext4"), key=lambda path: path.stat().st_mtime)
+            for path in older[:-KEPT]:
+                path.unlink()
+    return final
+
+
+def _lay_out(sources: Path, tree: Path) -> None:
+    packages = tree / PACKAGES
+    shutil.copytree(sources, packages / "suture", ignore=shutil.ignore_patterns("__pycache__"))
+    for distribution in _needed("suture"):
+        for file in distribution.files or ():
+            if ".." not in file.parts and not file.match("*.dist-info/*"):
+                to = packages / file
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file.locate(), to)  # with its time, by which Python knows its compiled form
+    compileall.compile_dir(packages, quiet=2)
+    program = tree / "bin" / "suture"
+    program.parent.mkdir()
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+
+
+def _needed(name: str) -> Iterator[importlib.metadata.Distribution]:
+    """All that a base install of `name` brings, without itself, as far as it is installed here."""
+    seen = {name}
+    todo = [name]
+    while todo:
+        for requirement in importlib.metadata.distribution(todo.pop()).requires or ():
+            needed = re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
+            if "extra ==" in requirement or needed in seen:
+                continue
+            seen.add(needed)
+            try:
+                yield importlib.metadata.distribution(needed)
+            except importlib.metadata.PackageNotFoundError:
+                continue  # for another Python or another system
+            todo.append(needed)
+
+
+def _digest(sources: Path) -> str:
+    """Of all that is laid out."""
+    digest = hashlib.sha256(sys.version.encode())
+    for distribution in _needed("suture"):
+        digest.update(f"{distribution.name} {distribution.version}\n".encode())
+    for path in sorted(path for path in sources.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        digest.update(f"{path.relative_to(sources)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest with a system of its own: a small real Debian with systemd on a disk that lives through reboots.
+
+>>> with System.make(target) as system:                                                   # doctest: +SKIP
+...     with system.boot() as machine:
+...         machine.run("suture install /root/fix.ko")
+...         machine.power_off()
+...     with system.boot(cmdline_extra="suture.disable=1") as machine:
+...         machine.run("suture status")
+
+A machine that is left without `Machine.power_off` has lost its power: what it had not written to its disk is gone.
+Suture is in it as the base install lays it out (`suture.lab.installed`), on a disk of its own at ``/usr/local``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.host import run
+from suture.kernel.release import Target
+from suture.lab import debian, initramfs, installed, module_tree, qemu
+from suture.lab.machine import WIRE_MODULES, Machine
+
+MEMORY = 512
+"""MiB."""
+
+BOOT_DEADLINE = 300.0
+"""Seconds.  An emulated processor that others work beside takes a minute."""
+
+DISK_MODULES = ("virtio_blk", "ext4")
+
+CMDLINE = ("systemd.show_status=no", "systemd.log_level=notice", "net.ifnames=0")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A target with a disk.
+
+    :ivar disk: the image of the guest's root file system, ext4 with no partitions.
+    """
+
+    target: Target
+    disk: Path
+
+    @classmethod
+    @contextmanager
+    def make(cls, target: Target) -> Iterator[System]:
+        """A new system, for the time of the block.
+
+        :raises Refusal: as `suture.lab.debian.image` and `suture.lab.installed.image`
+        """
+        base = debian.image()
+        with tempfile.TemporaryDirectory(prefix="suture-") as work:
+            disk = Path(work, "root.ext4")
+            run.check(["cp", "--sparse=always", "--reflink=auto", base, disk])
+            yield cls(target, disk)
+
+    def boot(
+        self,
+        *,
+        modules: Sequence[str] = (),
+        files: Mapping[str, bytes] | None = None,
+        memory: int = MEMORY,
+        cmdline_extra: str = "",
+        deadline: float = BOOT_DEADLINE,
+        accelerator: qemu.Accelerator | None = None,
+    ) -> Machine:
+        """Boot it and wait until it has come up and takes commands; the parameters are those of `Machine.boot`.
+
+        :param files: written to the disk, where they stay, all of them executable.
+        :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``, ``file-unreadable``
+        """
+        image = initramfs.build(
+            {
+                **module_tree.build(self.target, [*modules, *WIRE_MODULES, *DISK_MODULES]),
+                **{f"/lab/{name}": initramfs.script(name) for name in ("agent.sh", "suture-lab.service")},
+                **{f"/lab/files{path}": content for path, content in (files or {}).items()},
+            },
+            init="switch.sh",
+        )
+        return Machine.start(
+            self.target,
+            image,
+            qemu.Wire.VIRTIO,
+            disks=[qemu.Disk(self.disk, writable=True), qemu.Disk(installed.image())],
+            memory=memory,
+            cmdline_extra=" ".join([*CMDLINE, cmdline_extra]),
+            deadline=deadline,
+            accelerator=accelerator,
+        )
