@@ -47,9 +47,10 @@ coverage: setup ## which lines the unit tests never reach
 bench: setup ## how long a build takes, step by step, on this machine
 	@$(PYTHON) -m bench
 
-docs: setup ## the pages that are made from the code: the man page and the list of errors
+docs: setup ## what is made from the code: the man page, the list of errors, the schema of livepatch.toml
 	$(PYTHON) scripts/manpage.py
 	$(PYTHON) scripts/errors_doc.py
+	$(PYTHON) scripts/schema.py
 
 lock: ## lock new dependencies in requirements.lock (UPGRADE=1 to take newer versions of all)
 	scripts/lock $(if $(UPGRADE),--upgrade)

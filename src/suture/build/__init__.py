@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +16,13 @@ from pathlib import Path
 
 from suture.build.assemble import assemble
 from suture.build.diffs import cut_all
+from suture.build.inputs import Inputs, gathered
 from suture.diff.leave import LeftOut
 from suture.elf import writer
-from suture.errors import DATA_NEEDS_REPLACE, NO_LIVEPATCH, Refusal
-from suture.formats import diff
-from suture.host.files import check_output, write_atomic
+from suture.errors import DATA_NEEDS_REPLACE, MODEL_DIFFERS, NO_LIVEPATCH, Refusal
+from suture.formats import diff, written
+from suture.formats.recognise import DIFFS, Format, Input
+from suture.host.files import check_output, read_bytes, write_atomic
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import Target
@@ -45,6 +46,7 @@ class Built:
     :ivar left_out: what of the patch it does without.
     :ivar data: variables that change in memory while it is in force.
     :ivar calls: functions that the patch wants to be called.
+    :ivar inputs: what it was made from.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Built:
     because: tuple[Because, ...] = ()
     data: tuple[Variable, ...] = ()
     calls: tuple[Hooked, ...] = ()
+    inputs: tuple[Input, ...] = ()
 
 
 def build(
@@ -62,28 +65,38 @@ def build(
     target: Target,
     *,
     output: Path | None = None,
+    directory: Path = Path(),
     name: str | None = None,
-    replace: bool = True,
+    replace: bool | None = None,
+    format: Format | None = None,
     strip: int | None = None,
     bounds: Bounds = DEFAULT_BOUNDS,
     patch_data: frozenset[str] = frozenset(),
 ) -> Built:
-    """Build one live patch module from one or more patch files.
+    """Build one live patch module from one or more inputs.
 
-    :param output: where to write it; ``<name>.ko`` in the working directory by default.
-    :param name: the module's name; ``livepatch_`` and the first patch file's name by default.
-    :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``).
+    :param output: where to write it; ``<name>.ko`` in `directory` by default.
+    :param name: the module's name; by default as a written live patch says, else ``livepatch_`` and the first input's
+        name.
+    :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``); None for what a
+        written live patch says, else true.
+    :param format: what the inputs are; None to find out.
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
     :param bounds: how far the callers of functions without a fentry call are replaced in their place.
     :param patch_data: names of variables that are to change in memory while the live patch is in force.
     :raises Refusal: many; each says what and why
     """
-    if patch_data and not replace:
+    with gathered(patches, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
+        return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds)
+
+
+def _build(inputs: Inputs, target: Target, path: Path, bounds: Bounds) -> Built:
+    if inputs.patch_data and not inputs.replace:
         raise Refusal(DATA_NEEDS_REPLACE, "--patch-data", "the live patch is to stack on others (--no-replace)")
-    module_name = kbuild.check_name(_default_name(patches[0]) if name is None else name)
-    path = output or Path(f"{module_name}.ko")
     check_output(path)
-    source = diff.read(patches, strip)
+    source = diff.PatchSource(
+        tuple(diff.parse(str(one.path), read_bytes(one.path), one.strip) for one in inputs.of(DIFFS))
+    )
     if not config.read(target.config).enabled("LIVEPATCH"):
         raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
     workspace = prepare(target)
@@ -92,20 +105,26 @@ def build(
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
         pairs = object_pairs(workspace, source)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts, left_out, because = cut_all(pairs, kernel, workspace, bounds, patch_data)
-    with step("Linking", f"{module_name}.ko"):
-        patch, objects, hooked = assemble(module_name, replace, cuts)
+        cuts, left_out, because = cut_all(pairs, kernel, workspace, bounds, inputs.patch_data)
+    with step("Linking", f"{inputs.name}.ko"):
+        patch, objects, hooked = assemble(inputs.name, inputs.replace, cuts)
         variables = tuple(variable for cut in cuts for variable in cut.data)
         patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
-        module = kbuild.link(workspace, module_name, glue.source(patch, target.release, variables, hooked), objects)
+        module = kbuild.link(workspace, inputs.name, glue.source(patch, target.release, variables, hooked), objects)
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         finished = klp.finish(module)
+        made = inspect(finished).patch
+        _refuse_unexpected(inputs, made, target)
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    return Built(path, target, inspect(finished).patch, new, left_out, because, variables, hooked)
+    return Built(path, target, made, new, left_out, because, variables, hooked, inputs.given)
 
 
-def _default_name(patch: Path) -> str:
-    """``livepatch_`` and the patch file's name, cut to what the kernel takes: git's names alone can be longer."""
-    plain = re.sub(r"\W+", "_", patch.stem, flags=re.ASCII).strip("_") or "patch"
-    return f"livepatch_{plain}"[: kbuild.NAME_LENGTH]
+def _refuse_unexpected(inputs: Inputs, made: LivePatch, target: Target) -> None:
+    """:raises Refusal: ``model-differs``"""
+    if not inputs.expected:
+        return
+    differences = written.differences(inputs.expected, made)
+    if differences:
+        found = f"on {target.release} it would not replace what is written down"
+        raise Refusal(MODEL_DIFFERS, inputs.name, found, evidence=differences)

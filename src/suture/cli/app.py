@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from suture import __version__
-from suture.cli import build, demo, diff, doctor, failures, inspect, kernel, output, test
+from suture.cli import build, convert, demo, diff, doctor, failures, inspect, kernel, output, test
 from suture.cli.progress import for_stderr
 from suture.errors import Refusal
 from suture.host.progress import reporter
@@ -80,6 +80,7 @@ def _add(name: str, function: Callable[..., None], examples: Sequence[tuple[str,
 
 app.add_typer(kernel.app)
 _add("build", build.build, build.EXAMPLES)
+_add("convert", convert.convert, convert.EXAMPLES)
 _add("diff", diff.diff, diff.EXAMPLES)
 _add("inspect", inspect.inspect, inspect.EXAMPLES)
 _add("test", test.test, test.EXAMPLES)

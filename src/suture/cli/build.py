@@ -9,30 +9,42 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.output import Json, emit
-from suture.cli.target import Kernel, KernelDir, chosen
+from suture.cli.target import KernelDir, Kernels, chosen_several
+from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
     from suture.build import Built
+    from suture.formats.recognise import Input
+    from suture.kernel.release import Target
 
 EXAMPLES = (
     ("suture build fix.patch", "for the running kernel"),
     ("suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko", "for another, under a name of your choice"),
     ("suture build quirks.patch --patch-data quirk_table", "a table changes in memory while the patch is in force"),
     ("suture build first.patch second.patch --name both", "two fixes as one cumulative live patch"),
+    ("suture build fix.livepatch --kernel 6.1.0-50-amd64 --kernel 6.1.0-56-amd64", "a written one, for two kernels"),
 )
 
 
 def build(
-    patches: Annotated[
+    inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="PATCH...", readable=False, help="Unified diffs against the target's source, in order."),
+        typer.Argument(
+            metavar="INPUT...",
+            readable=False,
+            help="Unified diffs against the target's source, in order, or what 'suture convert' wrote.",
+        ),
     ],
-    kernel: Kernel = None,
+    kernel: Kernels = None,
     kernel_dir: KernelDir = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="OUT.ko", readable=False, help="Where to write it; by default NAME.ko here."
+            "--output",
+            "-o",
+            metavar="OUT.ko",
+            readable=False,
+            help="Where to write it; by default NAME.ko here. For several kernels, a directory.",
         ),
     ] = None,
     name: Annotated[
@@ -40,11 +52,15 @@ def build(
         typer.Option("--name", help="The module's name; by default livepatch_ and the first patch file's name."),
     ] = None,
     replace: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--replace/--no-replace", help="Replace all live patches loaded before it, or stack on top of them."
+            "--replace/--no-replace",
+            help="Replace all live patches loaded before it (the default), or stack on top of them.",
         ),
-    ] = True,
+    ] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="What the inputs are; by default found out from their contents.")
+    ] = None,
     strip_level: Annotated[
         int | None,
         typer.Option("--strip-level", min=0, help="As patch -p; by default found out."),
@@ -79,17 +95,27 @@ def build(
     from suture.build import build as build_module
     from suture.verify.callers import Bounds
 
-    built = build_module(
-        patches,
-        chosen(kernel, kernel_dir),
-        output=output,
-        name=name,
-        replace=replace,
-        strip=strip_level,
-        bounds=Bounds(caller_depth, caller_limit),
-        patch_data=frozenset(patch_data or ()),
-    )
-    emit(document(built), lambda: for_people(built))
+    def make(target: Target, file: Path | None, directory: Path) -> Built:
+        return build_module(
+            inputs,
+            target,
+            output=file,
+            directory=directory,
+            name=name,
+            replace=replace,
+            format=format,
+            strip=strip_level,
+            bounds=Bounds(caller_depth, caller_limit),
+            patch_data=frozenset(patch_data or ()),
+        )
+
+    targets = chosen_several(kernel, kernel_dir)
+    if len(targets) == 1:
+        built = make(targets[0], output, Path())
+        emit(document(built), lambda: for_people(built))
+        return
+    several = [make(target, None, (output or Path()) / target.release) for target in targets]
+    emit({"modules": [document(one) for one in several]}, lambda: "\n".join(for_people(one) for one in several))
 
 
 def document(built: Built) -> dict[str, object]:
@@ -98,6 +124,7 @@ def document(built: Built) -> dict[str, object]:
         "module": str(built.path),
         "name": built.patch.name,
         "release": built.target.release,
+        "inputs": built.inputs,
         "replace": built.patch.replace,
         "objects": built.patch.objects,
         "new": [{"source": source, "function": function} for source, function in built.new],
@@ -119,6 +146,7 @@ def document(built: Built) -> dict[str, object]:
 
 def for_people(built: Built) -> str:
     lines = [f"{built.path} is a live patch for {built.target.release}."]
+    lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in built.inputs if _is_worth_saying(one)]
     calls = {(one.objname, one.function): one.calls for one in built.because}
     for patched in built.patch.objects:
         for function in patched.functions:
@@ -134,3 +162,8 @@ def for_people(built: Built) -> str:
         what = f"{variable.name} ({variable.size} bytes)"
         lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")
     return "\n".join(lines)
+
+
+def _is_worth_saying(one: Input) -> bool:
+    """A plain diff is what most inputs are, and nothing in it had to be interpreted."""
+    return one.format is not Format.DIFF

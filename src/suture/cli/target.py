@@ -16,6 +16,14 @@ Kernel = Annotated[
     str | None,
     typer.Option("--kernel", metavar="RELEASE", help="The target, as uname -r says it; by default the running kernel."),
 ]
+Kernels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kernel",
+        metavar="RELEASE",
+        help="The target, as uname -r says it; by default the running kernel. Can be given again, for several.",
+    ),
+]
 KernelDir = Annotated[
     Path | None,
     typer.Option(
@@ -38,3 +46,11 @@ def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
     from suture.kernel import archive
 
     return archive.find(kernel or os.uname().release)
+
+
+def chosen_several(kernels: list[str] | None, kernel_dir: Path | None) -> list[Target]:
+    """The targets that the options name, each once.
+
+    :raises Refusal: as `chosen`
+    """
+    return [chosen(kernel, kernel_dir) for kernel in dict.fromkeys(kernels)] if kernels else [chosen(None, kernel_dir)]

@@ -30,3 +30,41 @@ PATCH_HEADER_UNKNOWN = Kind(
     "Suture brings its own kpatch and Ksplice headers, which stand for theirs, and has none of that name.",
     "Include one that there is (docs/formats.md), or add the header to the patch.",
 )
+FORMAT_UNKNOWN = Kind(
+    "format-unknown",
+    "Suture tells what an input is from what it uses, and this one uses nothing that any of the formats has.",
+    "Say what it is with --format; docs/formats.md shows what each format looks like.",
+)
+FORMAT_AMBIGUOUS = Kind(
+    "format-ambiguous",
+    "The input uses what belongs to different formats, and each gives it another meaning.",
+    "Split it, or say which one is meant with --format.",
+)
+WRITTEN_FORM_INVALID = Kind(
+    "written-form-invalid",
+    "A live patch in its written form is read strictly: what is not understood would otherwise be left out in silence.",
+    "docs/formats.md lists every field of livepatch.toml; 'suture convert' writes one that is right.",
+)
+WRITTEN_FORM_NEWER = Kind(
+    "written-form-newer",
+    "A newer Suture wrote it, and may have said something in it that this one does not know.",
+    "Install a newer Suture, or convert the input again with this one.",
+)
+SOURCE_ESCAPES = Kind(
+    "source-escapes",
+    "What a written live patch is built from is inside its own directory: regular files, with no symbolic link on the "
+    "way.",
+    "Put the file into the directory, and name it by its path in there.",
+)
+MODEL_DIFFERS = Kind(
+    "model-differs",
+    "livepatch.toml says what the live patch is to replace, so that a reviewer can rely on it, and on this kernel it "
+    "would replace something else.",
+    "Look at why: another source version, or another compiler's inlining.  If it is meant, convert the input anew for "
+    "this kernel, or take the [[object]] tables out.",
+)
+OUTPUT_EXISTS = Kind(
+    "output-exists",
+    "A live patch that was written down may have been reviewed; it is not replaced in passing.",
+    "Choose another name, or move the old one away.",
+)

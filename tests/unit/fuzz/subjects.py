@@ -23,7 +23,7 @@ from suture.diff.special import Entries
 from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.errors import Refusal
-from suture.formats import diff
+from suture.formats import diff, written
 from suture.kernel import bzimage, config, image, kallsyms, modules, symtab, symvers
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints, hits
@@ -423,6 +423,17 @@ fs/x.o: $(deps_fs/x.o)
 
 $(deps_fs/x.o):
 """
+MANIFEST = b"""suture = 1
+name = "fix"
+replace = false
+patch_data = ["table"]
+source = [{ format = "diff", path = "a.patch", strip_level = 1 }]
+
+[[object]]
+name = "vmlinux"
+callback = ["pre_patch"]
+function = [{ old_name = "f", sympos = 2 }]
+"""
 LOG = b"""[    0.000000] Linux version 6.1.0 (a@b) (gcc) #1 SMP
 [    1.234567] ------------[ cut here ]------------
 [    1.234568] WARNING: CPU: 0 PID: 1 at kernel/livepatch/core.c:1 f+0x1/0x2
@@ -468,6 +479,10 @@ def use_saved_command(data: bytes) -> None:
     with contextlib.suppress(ValueError):  # which is how it says so
         made = command.parse("fs/x.o", text)
         _ = made.modname, made.text, made.reads, made.redirected("/tmp/a.o", "/tmp/a.d")
+
+
+def use_manifest(data: bytes) -> None:
+    written.parse("livepatch.toml", data, Path("/nonexistent"))
 
 
 def use_log(data: bytes) -> None:
@@ -516,6 +531,7 @@ SUBJECTS = (
     Subject("config", lambda: [CONFIG], use_config, is_text=True, separator="="),
     Subject("kallsyms", lambda: [LISTING], use_listing, is_text=True),
     Subject("patch", lambda: [PATCH], lambda data: diff.parse("bad.patch", data), is_text=True),
+    Subject("manifest", lambda: [MANIFEST], use_manifest, is_text=True, expected=frozenset({"written-form-invalid"})),
     Subject("saved command", lambda: [SAVED], use_saved_command, is_text=True),
     Subject("kernel log", lambda: [LOG], use_log, is_text=True),
     Subject("probes", lambda: [PROBES], use_probes, is_text=True),

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture convert``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.output import Json, emit
+from suture.cli.target import KernelDir, chosen
+from suture.formats.recognise import Format
+
+if TYPE_CHECKING:
+    from suture.build.convert import Converted
+
+EXAMPLES = (
+    ("suture convert fix.patch -o fix.livepatch", "a directory to check in and to review"),
+    ("suture convert kgr_fix.c -o fix.livepatch --kernel 6.1.0-50-amd64", "and write down what it replaces there"),
+    ("suture convert one.patch two.patch -o both.livepatch.tar.xz", "two inputs as one archive"),
+)
+
+
+def convert(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", readable=False, help="Whatever 'suture build' takes.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", readable=False, help="A new directory, or a .tar, .tar.gz or .tar.xz file."
+        ),
+    ],
+    kernel: Annotated[
+        str | None,
+        typer.Option("--kernel", metavar="RELEASE", help="Build for this kernel, and write down what is replaced."),
+    ] = None,
+    kernel_dir: KernelDir = None,
+    name: Annotated[str | None, typer.Option("--name", help="The module's name.")] = None,
+    replace: Annotated[
+        bool | None, typer.Option("--replace/--no-replace", help="Replace all live patches loaded before it, or stack.")
+    ] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="What the inputs are; by default found out from their contents.")
+    ] = None,
+    strip_level: Annotated[
+        int | None, typer.Option("--strip-level", min=0, help="As patch -p; by default found out.")
+    ] = None,
+    patch_data: Annotated[
+        list[str] | None, typer.Option("--patch-data", metavar="NAME", help="As for 'suture build'.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a live patch down in Suture's own form: livepatch.toml and the sources that it names.
+
+    It can be checked in, reviewed, and built for several kernels. The sources are taken along unchanged. With a
+    kernel, the live patch is built once and what it replaces is written down too: a later build that would replace
+    anything else is refused.
+    """
+    from suture.build.convert import convert as write_down
+
+    target = chosen(kernel, kernel_dir) if kernel is not None or kernel_dir is not None else None
+    converted = write_down(
+        inputs,
+        output,
+        target=target,
+        name=name,
+        replace=replace,
+        format=format,
+        strip=strip_level,
+        patch_data=frozenset(patch_data or ()),
+    )
+    emit(_document(converted), lambda: _for_people(converted))
+
+
+def _document(converted: Converted) -> dict[str, object]:
+    from msgspec import to_builtins
+
+    return {
+        "output": str(converted.path),
+        "manifest": to_builtins(converted.manifest),
+        "inputs": converted.inputs,
+        "files": converted.files,
+    }
+
+
+def _for_people(converted: Converted) -> str:
+    lines = [f"{converted.path} is the live patch {converted.manifest.name}."]
+    lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in converted.inputs]
+    lines += [
+        f"  replaces {patched.name}: {function.old_name}()"
+        for patched in converted.manifest.object
+        for function in patched.function
+    ]
+    return "\n".join(lines)

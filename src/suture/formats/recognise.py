@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an author's input is, told from its content.
+
+Each way of writing live patches names something that the others do not have; `_MARKS` says what.  A recognised input
+comes with the line that gave it away, so that an author can see why it was taken for what it is.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from suture.errors import FORMAT_AMBIGUOUS, FORMAT_UNKNOWN, NOT_A_PATCH, Refusal
+from suture.host.files import read_bytes
+
+MANIFEST = "livepatch.toml"
+"""The file that makes a directory or an archive the written form (`suture.formats.written`)."""
+
+ELF_MAGIC = b"\x7fELF"
+
+
+class Format(StrEnum):
+    """The ways to write a live patch, as ``--format`` takes them."""
+
+    DIFF = "diff"
+    KPATCH = "kpatch"
+    KSPLICE = "ksplice"
+    KGRAFT = "kgraft"
+    LIVEPATCH = "livepatch"
+    KPATCH_OBJECT = "kpatch-object"
+    SUTURE = "suture"
+
+
+DIFFS = frozenset({Format.DIFF, Format.KPATCH, Format.KSPLICE})
+"""Source diffs: the target's own files are compiled before and after."""
+
+MODULES = frozenset({Format.KGRAFT, Format.LIVEPATCH})
+"""C modules that name old and new functions."""
+
+_MARKS = (
+    (Format.KPATCH, re.compile(r'^\+\s*#\s*include\s*["<]kpatch-[\w-]+\.h[">]|^\+\s*_*KPATCH_[A-Z_]+\w*\s*\(')),
+    (Format.KSPLICE, re.compile(r'^\+\s*#\s*include\s*["<]ksplice-patch\.h[">]|^\+\s*ksplice_[a-z_]+\s*\(')),
+    (Format.KGRAFT, re.compile(r"^\s*#\s*include\s*<linux/kgraft\.h>|^[^/*]*\bstruct\s+kgr_patch\b")),
+    (Format.LIVEPATCH, re.compile(r"^\s*#\s*include\s*<linux/livepatch\.h>|^[^/*]*\bstruct\s+klp_(?:patch|func)\b")),
+)
+"""What gives a format away: lines that a diff adds, or lines of C."""
+
+_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
+_C_SUFFIXES = (".c", ".h")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input and what it is.
+
+    :ivar why: what showed it: ``fix.patch:12: +#include "kpatch-macros.h"``.
+    :ivar strip: leading path components to drop from a diff's file names, or None to find out.
+    """
+
+    path: Path
+    format: Format
+    why: str
+    strip: int | None = None
+
+
+def recognise(path: Path, wanted: Format | None = None, strip: int | None = None) -> Input:
+    """What `path` is.
+
+    :param wanted: what the author says it is.
+    :raises Refusal: ``format-unknown``, ``format-ambiguous``, ``not-a-patch``, ``file-unreadable``
+    """
+    if wanted is not None:
+        return Input(path, wanted, "--format says so", strip)
+    found, why = _of_directory(path) if path.is_dir() else _of_file(path)
+    return Input(path, found, why, strip)
+
+
+def _of_directory(directory: Path) -> tuple[Format, str]:
+    if (directory / MANIFEST).is_file():
+        return Format.SUTURE, f"{directory / MANIFEST} is there"
+    sources = sorted(path for path in directory.rglob("*") if path.suffix in _C_SUFFIXES and path.is_file())
+    marks = [mark for path in sources for mark in _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))]
+    if not marks:
+        found = f"holds no {MANIFEST} and no C file that uses linux/kgraft.h or linux/livepatch.h"
+        raise Refusal(FORMAT_UNKNOWN, str(directory), found)
+    # SUSE's livepatch packages use the kernel's API in most files and kGraft's in none, or the other way round.
+    return _only_one(directory, marks)
+
+
+def _of_file(path: Path) -> tuple[Format, str]:
+    data = read_bytes(path)
+    if path.name.endswith(".toml"):
+        return Format.SUTURE, f"its name ends with {MANIFEST}" if path.name == MANIFEST else "it is a .toml file"
+    if data.startswith(ELF_MAGIC):
+        return Format.KPATCH_OBJECT, "it is an ELF file"
+    if not _is_text(data):
+        if tarfile.is_tarfile(path):
+            return Format.SUTURE, "it is an archive"
+        raise Refusal(NOT_A_PATCH, str(path), "is a binary file")
+    text = data.decode("utf-8", errors="replace")
+    if _HUNK.search(text):
+        marks = list(_marks(path, text, (Format.KPATCH, Format.KSPLICE)))
+        return _only_one(path, marks) if marks else (Format.DIFF, "it holds hunks of a unified diff")
+    marks = list(_marks(path, text, (Format.KGRAFT, Format.LIVEPATCH)))
+    if marks:
+        return _only_one(path, marks)
+    if path.suffix in _C_SUFFIXES:
+        raise Refusal(FORMAT_UNKNOWN, str(path), "is C that uses neither linux/kgraft.h nor linux/livepatch.h")
+    raise Refusal(NOT_A_PATCH, str(path), "is empty" if not text.strip() else "holds no hunk of a unified diff")
+
+
+def _marks(path: Path, text: str, formats: Sequence[Format]) -> Iterator[tuple[Format, str]]:
+    """The first mark of each of `formats`, and where it stands."""
+    lines = text.split("\n")
+    for format, pattern in _MARKS:
+        if format in formats:
+            first = next(((number, line) for number, line in enumerate(lines, 1) if pattern.search(line)), None)
+            if first is not None:
+                yield format, f"{path}:{first[0]}: {first[1].strip()}"
+
+
+def _only_one(path: Path, marks: Sequence[tuple[Format, str]]) -> tuple[Format, str]:
+    formats = {format for format, _ in marks}
+    if Format.KGRAFT in formats:  # a module that also runs on kernels with livepatch chooses by the preprocessor
+        formats.discard(Format.LIVEPATCH)
+    if len(formats) > 1:
+        raise Refusal(
+            FORMAT_AMBIGUOUS, str(path), f"could be {' or '.join(sorted(formats))}", evidence=[w for _, w in marks]
+        )
+    return next((format, why) for format, why in marks if format in formats)
+
+
+def _is_text(data: bytes) -> bool:
+    return b"\0" not in data
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path).decode("utf-8", errors="replace")

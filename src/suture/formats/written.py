@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The written form of a live patch: ``livepatch.toml`` and the sources that it names.
+
+It is a directory (by convention ``NAME.livepatch``), the same as one tar file, or the ``.toml`` file beside its
+sources.  `Manifest` is the schema: a field that is not in it is an error, and `schema` gives it as JSON schema.
+
+::
+
+    suture = 1                    # version of the written form
+    name = "livepatch_fix"
+
+    [[source]]
+    format = "kpatch"             # as --format takes it
+    path = "sources/fix.patch"
+
+    [[object]]                    # optional: what it is to replace; a build that replaces anything else is refused
+    name = "vmlinux"
+    function = [{ old_name = "meminfo_proc_show" }]
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import tomli_w
+from msgspec import Meta, Struct
+
+from suture.errors import SOURCE_ESCAPES, WRITTEN_FORM_INVALID, WRITTEN_FORM_NEWER, Refusal
+from suture.formats.recognise import MANIFEST, Format
+from suture.host.files import read_bytes, temporary_directory, write_atomic
+from suture.model import CallbackKind, LivePatch, PatchedObject
+
+VERSION = 1
+"""Of the written form.  A new field that old versions may not ignore raises it; what older ones say stays readable."""
+
+LARGEST_ARCHIVE = 64 << 20
+"""Bytes that an archive may hold unpacked; patch sources are text."""
+
+
+class Function(Struct, frozen=True, forbid_unknown_fields=True):
+    """``struct klp_func``: `sympos` only where the author settles it; it differs between kernels."""
+
+    old_name: str
+    sympos: Annotated[int, Meta(ge=0)] | None = None
+
+
+class Object(Struct, frozen=True, forbid_unknown_fields=True):
+    """``struct klp_object``: `name` is ``vmlinux`` or a module's."""
+
+    name: str
+    function: tuple[Function, ...] = ()
+    callback: tuple[CallbackKind, ...] = ()
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
+    """One input, by its path from the directory of the manifest."""
+
+    format: Format
+    path: str
+    strip_level: Annotated[int, Meta(ge=0)] | None = None
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """``livepatch.toml``."""
+
+    suture: int
+    name: Annotated[str, Meta(min_length=1)]
+    source: Annotated[tuple[Source, ...], Meta(min_length=1)]
+    description: str = ""
+    replace: bool = True
+    patch_data: tuple[str, ...] = ()
+    object: tuple[Object, ...] = ()
+
+
+def schema() -> dict[str, Any]:
+    """The manifest's JSON schema."""
+    return msgspec.json.schema(Manifest)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Path, Manifest]]:
+    """The directory of a written live patch, and its manifest; an archive is unpacked for the time of the block.
+
+    :param path: directory, archive, or ``.toml`` file.
+    :raises Refusal: ``written-form-invalid``, ``written-form-newer``, ``source-escapes``, ``file-unreadable``
+    """
+    if path.is_dir():
+        yield path, read(path / MANIFEST)
+    elif path.suffix == ".toml":
+        yield path.parent, read(path)
+    else:
+        with temporary_directory() as directory:
+            _unpack(path, directory)
+            yield directory, parse(f"{path}: {MANIFEST}", read_bytes(directory / MANIFEST), directory)
+
+
+def read(manifest: Path) -> Manifest:
+    """Read a manifest; the sources that it names are there."""
+    return parse(str(manifest), read_bytes(manifest), manifest.parent)
+
+
+def parse(name: str, data: bytes, directory: Path) -> Manifest:
+    """:param name: for messages.
+    :param directory: where the sources are.
+    """
+    try:
+        text = data.decode()
+        plain = msgspec.toml.decode(text)
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and brackets as deep
+        raise Refusal(WRITTEN_FORM_INVALID, name, f"is no TOML: {error}") from error
+    version = plain.get("suture")
+    if isinstance(version, int) and version > VERSION:
+        raise Refusal(
+            WRITTEN_FORM_NEWER, name, f"is version {version} of the written form; this Suture reads {VERSION}"
+        )
+    try:
+        manifest = msgspec.convert(plain, Manifest)
+    except msgspec.ValidationError as error:
+        raise Refusal(WRITTEN_FORM_INVALID, name, str(error)) from error
+    if manifest.suture < 1:
+        raise Refusal(WRITTEN_FORM_INVALID, name, f"there is no version {manifest.suture} of the written form")
+    for source in manifest.source:
+        if source.format is Format.SUTURE:
+            raise Refusal(WRITTEN_FORM_INVALID, name, f"{source.path} is a written live patch itself")
+        _check_inside(name, directory, source.path)
+    return manifest
+
+
+def _check_inside(name: str, directory: Path, path: str) -> None:
+    parts = Path(path).parts
+    if Path(path).is_absolute() or ".." in parts or not parts:
+        raise Refusal(SOURCE_ESCAPES, name, f"names {path!r} as a source")
+    place = directory
+    for part in parts:
+        place = place / part
+        if place.is_symlink():
+            raise Refusal(SOURCE_ESCAPES, name, f"{path} is reached by a symbolic link")
+    if not place.exists():
+        raise Refusal(WRITTEN_FORM_INVALID, name, f"the source {path} is not there")
+    if place.is_dir():
+        for below in place.rglob("*"):
+            if below.is_symlink() or not (below.is_file() or below.is_dir()):
+                raise Refusal(SOURCE_ESCAPES, name, f"{below.relative_to(directory)} is neither file nor directory")
+
+
+def _unpack(archive: Path, directory: Path) -> None:
+    try:
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            size = sum(member.size for member in members)
+            if size > LARGEST_ARCHIVE:
+                found = f"holds {size >> 20} MiB; patch sources take at most {LARGEST_ARCHIVE >> 20}"
+                raise Refusal(WRITTEN_FORM_INVALID, str(archive), found)
+            odd = next((member for member in members if not (member.isfile() or member.isdir())), None)
+            if odd is not None:
+                raise Refusal(SOURCE_ESCAPES, str(archive), f"{odd.name} is neither file nor directory")
+            tar.extractall(directory, members, filter="data")
+    except tarfile.FilterError as error:
+        raise Refusal(SOURCE_ESCAPES, str(archive), str(error)) from error
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise Refusal(WRITTEN_FORM_INVALID, str(archive), f"is no archive that can be unpacked: {error}") from error
+    if not (directory / MANIFEST).is_file():
+        raise Refusal(WRITTEN_FORM_INVALID, str(archive), f"holds no {MANIFEST} at its top")
+
+
+def dumped(manifest: Manifest) -> bytes:
+    """`manifest` as TOML; fields that are as they would be without being said are left out."""
+    return tomli_w.dumps(_said(manifest)).encode()
+
+
+def _said(value: Struct) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for field in msgspec.structs.fields(value):
+        content = getattr(value, field.name)
+        if content != field.default:
+            plain[field.name] = _plain(content)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return _said(value) if isinstance(value, Struct) else msgspec.to_builtins(value)
+
+
+def write(directory: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Write the manifest and its sources into an empty directory.
+
+    :param files: path from the directory -> content.
+    """
+    for path, content in files.items():
+        write_atomic(directory / path, content)
+    write_atomic(directory / MANIFEST, dumped(manifest))
+
+
+def objects(patch: LivePatch) -> tuple[Object, ...]:
+    """What a built live patch replaces, as a manifest says it."""
+    return tuple(
+        Object(
+            patched.name,
+            tuple(Function(function.old_name) for function in patched.functions),
+            tuple(callback.kind for callback in patched.callbacks),
+        )
+        for patched in patch.objects
+    )
+
+
+def differences(expected: Sequence[Object], patch: LivePatch) -> list[str]:
+    """What a built live patch replaces beyond what is expected (``+``), or not (``-``), a line each."""
+    built = {f"{one.name}: {what}" for one in patch.objects for what in _built(one)}
+    wanted = {f"{one.name}: {what}" for one in expected for what in _wanted(one, patch)}
+    return [*(f"- {line}" for line in sorted(wanted - built)), *(f"+ {line}" for line in sorted(built - wanted))]
+
+
+def _built(patched: PatchedObject) -> Iterator[str]:
+    yield from (_function(function.old_name, function.sympos) for function in patched.functions)
+    yield from (_callback(callback.kind) for callback in patched.callbacks)
+
+
+def _wanted(expected: Object, patch: LivePatch) -> Iterator[str]:
+    """A function without `sympos` is the built one of that name, whatever its position."""
+    built = {
+        (patched.name, function.old_name): function.sympos
+        for patched in patch.objects
+        for function in patched.functions
+    }
+    for function in expected.function:
+        yield _function(function.old_name, built.get((expected.name, function.old_name), 0), function.sympos)
+    yield from (_callback(kind) for kind in expected.callback)
+
+
+def _function(name: str, built: int, said: int | None = None) -> str:
+    sympos = built if said is None else said
+    return f"{name}()" + (f" (sympos {sympos})" if sympos else "")
+
+
+def _callback(kind: CallbackKind) -> str:
+    return f"{kind.value} callback"
