@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from suture.build import Built, build
 from suture.host import run
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace import kbuild
 from suture.workspace.prepare import Workspace
+from tests.lab.guest import Guest
+from tests.patches import Edit, diff
 
 BuildModule = Callable[[str, str], bytes]
 """From a module's name and its C source to the module."""
@@ -38,3 +41,32 @@ def machine(target: Target) -> Iterator[Machine]:
     """A guest for tests that leave it as they found it."""
     with Machine.boot(target, modules=["loop", "ext4", "xfs"], files={"/lab/given": bytes(range(256))}) as booted:
         yield booted
+
+
+MakeEach = Callable[..., Built]
+"""``(name, *groups, data=frozenset())``: a live patch of one patch file for each group of edits."""
+
+
+@pytest.fixture(scope="session")
+def make_each(each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> MakeEach:
+    """Build for a kernel of each series; what has been built before is given again."""
+    directory = tmp_path_factory.mktemp("made")
+    done: dict[str, Built] = {}
+
+    def made(name: str, *groups: tuple[Edit, ...], data: frozenset[str] = frozenset()) -> Built:
+        if name not in done:
+            patches = [directory / f"{name}-{number}.patch" for number, _ in enumerate(groups)]
+            for path, edits in zip(patches, groups, strict=True):
+                path.write_text(diff(each_workspace.tree, *edits))
+            done[name] = build(patches, each_target, output=directory / f"{name}.ko", name=name, patch_data=data)
+        return done[name]
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def each_guest(each_target: Target) -> Iterator[Guest]:
+    """A kernel of each series, for tests that leave it as they found it."""
+    with Machine.boot(each_target, modules=["null_blk"]) as machine:
+        yield Guest(machine)
+        assert machine.complaints() == ()

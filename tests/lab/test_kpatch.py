@@ -4,19 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import pytest
-
-from suture.build import Built, build
-from suture.kernel.release import Target
-from suture.lab.machine import Machine
-from suture.workspace.prepare import Workspace
+from tests.lab.conftest import MakeEach
 from tests.lab.guest import Guest
-from tests.patches import Edit, appended, diff
-
-Build = Callable[..., Built]
+from tests.patches import Edit, appended
 
 VERSION, UPTIME, LOADAVG, CMDLINE = (f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline"))
 SOFTIRQS, DEVICES, TASK_MMU, SYS = "fs/proc/softirqs.c", "fs/proc/devices.c", "fs/proc/task_mmu.c", "kernel/sys.c"
@@ -202,54 +193,33 @@ FEATURES = "mkdir -p /tmp/c; mount -t configfs none /tmp/c 2>/dev/null; cut -d, 
 DEPTH = "cat /sys/module/null_blk/parameters/hw_queue_depth"
 
 
-@pytest.fixture(scope="module")
-def make(each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """A live patch of one patch file for each group of edits."""
-    directory = tmp_path_factory.mktemp("kpatch")
-
-    def made(name: str, *groups: tuple[Edit, ...], data: frozenset[str] = frozenset()) -> Built:
-        patches: list[Path] = [directory / f"{name}-{number}.patch" for number, _ in enumerate(groups)]
-        for path, edits in zip(patches, groups, strict=True):
-            path.write_text(diff(each_workspace.tree, *edits))
-        return build(patches, each_target, output=directory / f"{name}.ko", name=name, patch_data=data)
-
-    return made
-
-
-@pytest.fixture(scope="module")
-def guest(each_target: Target) -> Iterator[Guest]:
-    with Machine.boot(each_target, modules=["null_blk"]) as machine:
-        yield Guest(machine)
-        assert machine.complaints() == ()
-
-
 def said(guest: Guest, since: int = 0) -> list[str]:
     """What callbacks wrote to the kernel's log."""
     return re.findall(r"kpatch: (.*)$", guest.machine.kernel_log()[since:], re.MULTILINE)
 
 
-def test_seven_patches_in_force_together_and_taken_out_again(make: Build, guest: Guest) -> None:
-    built = make("many", *MANY)
-    before = seen(guest)
-    devices = guest.sh("cat /proc/devices")
-    started = len(guest.machine.kernel_log())
-    guest.load(built)
-    assert said(guest, started) == ["pre core -1", "post"]
-    assert guest.sh(PANIC) == "42\n7\n"
-    assert guest.sh("cut -d' ' -f1 /proc/loadavg /proc/uptime /proc/version") == "load\nup\nSutured\n"
-    assert [guest.sh("head -n 1 /proc/softirqs").split()[:3] for _ in range(2)] == [
+def test_seven_patches_in_force_together_and_taken_out_again(make_each: MakeEach, each_guest: Guest) -> None:
+    built = make_each("many", *MANY)
+    before = seen(each_guest)
+    devices = each_guest.sh("cat /proc/devices")
+    started = len(each_guest.machine.kernel_log())
+    each_guest.load(built)
+    assert said(each_guest, started) == ["pre core -1", "post"]
+    assert each_guest.sh(PANIC) == "42\n7\n"
+    assert each_guest.sh("cut -d' ' -f1 /proc/loadavg /proc/uptime /proc/version") == "load\nup\nSutured\n"
+    assert [each_guest.sh("head -n 1 /proc/softirqs").split()[:3] for _ in range(2)] == [
         ["shown", "41", "1"],
         ["shown", "42", "2"],
     ]
-    assert guest.sh("uname -s; umask 0; umask") == "Sinux\n0007\n"
-    assert guest.sh("cat /proc/cmdline").startswith("sutured ")
-    assert "cmdline_proc_show" in said(guest, started)
-    assert guest.sh("cat /proc/devices") == devices.replace("Character", "Sutured")
-    a_module_before_and_after(guest, started)
-    ended = len(guest.machine.kernel_log())
-    guest.unload(built)
-    assert set(said(guest, ended)) == {"pre un", "post un", "shown 42"}
-    assert seen(guest) == before
+    assert each_guest.sh("uname -s; umask 0; umask") == "Sinux\n0007\n"
+    assert each_guest.sh("cat /proc/cmdline").startswith("sutured ")
+    assert "cmdline_proc_show" in said(each_guest, started)
+    assert each_guest.sh("cat /proc/devices") == devices.replace("Character", "Sutured")
+    a_module_before_and_after(each_guest, started)
+    ended = len(each_guest.machine.kernel_log())
+    each_guest.unload(built)
+    assert set(said(each_guest, ended)) == {"pre un", "post un", "shown 42"}
+    assert seen(each_guest) == before
 
 
 def seen(guest: Guest) -> str:
@@ -268,8 +238,8 @@ def a_module_before_and_after(guest: Guest, started: int) -> None:
         guest.sh("rmmod null_blk")
 
 
-def test_what_is_done_for_the_patch_is_told(make: Build) -> None:
-    built = make("many", *MANY)
+def test_what_is_done_for_the_patch_is_told(make_each: MakeEach) -> None:
+    built = make_each("many", *MANY)
     left_out = {part.what for part in built.left_out}
     assert {
         "cmdline_proc_show() in .kpatch.force",
@@ -280,28 +250,28 @@ def test_what_is_done_for_the_patch_is_told(make: Build) -> None:
     assert {("vmlinux", "version_pre"), ("vmlinux", "on_load"), ("null_blk", "null_blk_post_un")} <= called
 
 
-def test_one_that_refuses_leaves_everything_as_it_was(make: Build, guest: Guest) -> None:
-    built = make("refusing", REFUSING, data=frozenset({"mnemonics"}))
-    guest.machine.put("/tmp/refusing.ko", built.path.read_bytes())
+def test_one_that_refuses_leaves_everything_as_it_was(make_each: MakeEach, each_guest: Guest) -> None:
+    built = make_each("refusing", REFUSING, data=frozenset({"mnemonics"}))
+    each_guest.machine.put("/tmp/refusing.ko", built.path.read_bytes())
     for timeout, expected in ((222, ["first", "second", "first undone"]), (111, ["first"])):
-        guest.sh(f"echo {timeout} >/proc/sys/kernel/panic")
-        started = len(guest.machine.kernel_log())
-        assert guest.machine.run("insmod /tmp/refusing.ko").status != 0
-        assert said(guest, started) == 2 * expected, "busybox tries finit_module(), then init_module()"
-        assert guest.sh(f"{MNEMONIC}; ls /sys/kernel/livepatch") == "rd\n"
-    guest.sh("echo -1 >/proc/sys/kernel/panic")
-    started = len(guest.machine.kernel_log())
-    guest.load(built)
-    assert guest.sh(f"{MNEMONIC}; cut -d' ' -f1 /proc/uptime") == "RD\nup\n"
-    guest.unload(built)
-    assert said(guest, started) == ["first", "second", "second undone", "first undone"]
-    assert guest.sh(MNEMONIC) == "rd\n"
+        each_guest.sh(f"echo {timeout} >/proc/sys/kernel/panic")
+        started = len(each_guest.machine.kernel_log())
+        assert each_guest.machine.run("insmod /tmp/refusing.ko").status != 0
+        assert said(each_guest, started) == 2 * expected, "busybox tries finit_module(), then init_module()"
+        assert each_guest.sh(f"{MNEMONIC}; ls /sys/kernel/livepatch") == "rd\n"
+    each_guest.sh("echo -1 >/proc/sys/kernel/panic")
+    started = len(each_guest.machine.kernel_log())
+    each_guest.load(built)
+    assert each_guest.sh(f"{MNEMONIC}; cut -d' ' -f1 /proc/uptime") == "RD\nup\n"
+    each_guest.unload(built)
+    assert said(each_guest, started) == ["first", "second", "second undone", "first undone"]
+    assert each_guest.sh(MNEMONIC) == "rd\n"
 
 
-def test_callbacks_alone_are_a_live_patch(make: Build, guest: Guest) -> None:
-    alone = make("alone", DATA_CHANGED_AND_PUT_BACK[1:])
+def test_callbacks_alone_are_a_live_patch(make_each: MakeEach, each_guest: Guest) -> None:
+    alone = make_each("alone", DATA_CHANGED_AND_PUT_BACK[1:])
     assert [patched.functions for patched in alone.patch.objects] == [()]
-    guest.load(alone)
-    assert guest.sh(PANIC) == "42\n0\n"
-    guest.unload(alone)
-    assert guest.sh(PANIC) == "-1\n0\n"
+    each_guest.load(alone)
+    assert each_guest.sh(PANIC) == "42\n0\n"
+    each_guest.unload(alone)
+    assert each_guest.sh(PANIC) == "-1\n0\n"

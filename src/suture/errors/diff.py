@@ -129,5 +129,5 @@ REVERSAL_VETO = Kind(
     "reversal-veto",
     "Ksplice let such a function refuse that the patch be taken out. The kernel's core calls what is to run before "
     "that, and does not ask whether it may (include/linux/livepatch.h: struct klp_callbacks.pre_unpatch).",
-    "If it always returns 0, make it void and name it with ksplice_reverse(); else take the condition out.",
+    "If it always returns 0, let it do so at its end, where that can be seen; else take the condition out.",
 )
