@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ from suture.formats.diff import PatchSource, parse
 from suture.host.progress import Silent, reporter
 from suture.host.run import Finished
 from suture.workspace import kbuild, objects
+from suture.workspace.announced import announced
 from suture.workspace.compile import ObjectPair, object_pairs
+from suture.workspace.graph import originals_preprocessed
 from suture.workspace.original import originals
 from suture.workspace.prepare import Workspace
 
@@ -162,6 +165,30 @@ def test_a_header_compiles_all_that_include_it(workspace: Workspace, steps: Step
     assert {"fs/proc/generic.c", "fs/proc/inode.c", "fs/proc/root.c"} <= made.keys()
     assert all(pair.original != pair.patched for pair in made.values())
     assert any("may include the changed files" in note for note in steps.notes)
+
+
+def test_kbuild_tells_the_commands_that_it_would_run(workspace: Workspace) -> None:
+    # a module's part, below two makefiles, in assembly, with a source elsewhere
+    sources = ["fs/xfs/libxfs/xfs_alloc", "arch/x86/lib/misc", "arch/x86/lib/memcpy_64", "virt/kvm/kvm_main"]
+    every = objects.everything(workspace).listed
+    listed = [every[f"{source}.o"] for source in sources]
+    told = announced(workspace, listed)
+    compiled = {one: stored.compilation for one, stored in zip(listed, originals(workspace, listed), strict=True)}
+    assert {one: found.steps for one, found in told.items()} == {one: made.steps for one, made in compiled.items()}
+    read = {one: found.compilation.reads for one, found in originals_preprocessed(workspace, listed).items()}
+    assert read == {one: made.reads for one, made in compiled.items()}
+
+
+def test_an_inline_function_in_a_header_compiles_its_callers_alone(workspace: Workspace, steps: Steps) -> None:
+    header, name = "fs/proc/internal.h", "pde_has_proc_lseek"
+    never = replacing("return pde->flags & PROC_ENTRY_proc_lseek;", "return pde->flags & PROC_ENTRY_proc_lseek & 0;")
+    callers = {path.name for path in (workspace.tree / "fs/proc").glob("*.c") if name in path.read_text()}
+    assert {os.path.basename(source) for source in pairs(workspace, {header: never})} == callers
+    assert any(note.endswith(f" {len(callers)} come out differently") for note in steps.notes)
+    steps.begun.clear()
+    added = replacing("extern ssize_t", "static inline int suture_test(int x)\n{\n\treturn x;\n}\nextern ssize_t")
+    assert refused(workspace, {header: added}).code == "no-code-change"
+    assert not [step for step in steps.begun if step.startswith("Compiling")]
 
 
 def test_a_new_header_is_found_by_the_file_that_includes_it(workspace: Workspace) -> None:

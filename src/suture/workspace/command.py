@@ -65,6 +65,11 @@ class Compilation:
         """The same commands, with what they write put elsewhere."""
         return tuple(tuple(self._redirect(word, output, dependency_file) for word in step) for step in self.steps)
 
+    def preprocessing(self, output: str, dependency_file: str) -> tuple[str, ...]:
+        """The compiler's command with the preprocessor alone, and what it writes put elsewhere."""
+        compiler = (self._redirect(word, output, dependency_file) for word in self.steps[0])
+        return tuple("-E" if word == "-c" else word for word in compiler)
+
     def _redirect(self, word: str, output: str, dependency_file: str) -> str:
         if word == self.object:
             return output
@@ -90,12 +95,27 @@ def parse(name: str, text: str) -> Compilation:
     words = listed[1].replace("\\\n", " ").split()
     # $(wildcard include/config/X) is how fixdep watches an option, no file that the compiler read.
     read = [word for word in words if not word.startswith("$(wildcard") and not word.endswith(")")]
-    return Compilation(name, source[1], _steps(saved[1]), (source[1], *read))
+    # make's quoting: $$, $(pound)
+    return Compilation(
+        name, source[1], _steps(saved[1].replace("$(pound)", "#").replace("$$", "$")), (source[1], *read)
+    )
+
+
+def announced(name: str, text: str) -> Compilation:
+    """Read what `suture.workspace.kbuild.announcing` has kbuild write of an object: its source, then its command.
+
+    :raises ValueError: the text is not of this form
+    """
+    source, _, line = text.partition("\n")
+    steps = _steps(line)
+    if not source or not steps:
+        raise ValueError(f"no command for {name}")
+    return Compilation(name, source, steps, (source,))
 
 
 def _steps(line: str) -> tuple[tuple[str, ...], ...]:
-    """Undo make's quoting (``$$``, ``$(pound)``), then the shell's."""
-    lexer = shlex.shlex(line.replace("$(pound)", "#").replace("$$", "$"), posix=True, punctuation_chars=";")
+    """Undo the shell's quoting."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";")
     lexer.whitespace_split = True
     lexer.commenters = ""
     steps: list[list[str]] = [[]]

@@ -3,8 +3,9 @@
 
 1. The patch is applied to copies; what it changes is sorted into code, headers, and what has no say in the code.
 2. kbuild is asked which objects the target builds from the changed files.
-3. The originals come from kbuild, in the pristine tree, together with the exact command of each.
-4. The patched ones come from the same commands, run in a shadow of the tree that holds the patched files.
+3. Of those that only include them, the ones whose preprocessed text changes are looked out.
+4. The originals come from kbuild, in the pristine tree, together with the exact command of each.
+5. The patched ones come from the same commands, run in a shadow of the tree that holds the patched files.
 
 Every object is kept by what it was made from; a second build of the same patch compiles nothing.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suture.errors import ASSEMBLY_FILE, NO_CODE_CHANGE, SHARED_OBJECT, Refusal
@@ -22,6 +23,7 @@ from suture.formats.diff import PatchSource
 from suture.host.progress import note
 from suture.model import VMLINUX
 from suture.workspace import overlay
+from suture.workspace.affected import BATCH, about, affected, batches, remaining
 from suture.workspace.command import Compilation
 from suture.workspace.generated import check_generated
 from suture.workspace.kbuild import Listed
@@ -29,10 +31,8 @@ from suture.workspace.original import originals
 from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace
-from suture.workspace.selection import select, sort
+from suture.workspace.selection import Selection, select, sort
 from suture.workspace.store import Stored
-
-BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +64,14 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
     changed = changes + _of_camps(changes)
     selection = select(workspace, changes)
-    if selection.users:
-        note(f"{len(selection.users)} object(s) may include the changed files; each is compiled before and after")
     pairs = _compile(workspace, selection.direct, changed, keep_equal=True)
     check_generated(workspace, changes)
-    paths = frozenset(change.path for change in changes)
-    started, done = time.monotonic(), 0
-    for batch in _batches(selection.users):
-        if done == BATCH:  # the first of several tells what they cost on this machine
-            note(_remaining(done, len(selection.users), time.monotonic() - started))
-        done += len(batch)
-        before = originals(workspace, batch)
-        readers = [
-            one
-            for one, first in zip(batch, before, strict=True)
-            if paths & first.compilation.reads or one.name in selection.users_of_added
-        ]
-        pairs += _compile(workspace, readers, changed, keep_equal=False)
+    if selection.users:
+        pairs += _users(workspace, selection, changed)
     if not pairs:
-        raise Refusal(NO_CODE_CHANGE, ", ".join(sorted(paths)), "every object that reads it stays as it is")
+        raise Refusal(
+            NO_CODE_CHANGE, ", ".join(change.path for change in changes), "every object that reads it stays as it is"
+        )
     return tuple(sorted(pairs, key=lambda pair: pair.source))
 
 
@@ -92,9 +81,19 @@ def _of_camps(changes: Sequence[Changed]) -> tuple[Changed, ...]:
     return tuple(Changed(path, None, text) for path, text in found.items())
 
 
-def _remaining(done: int, total: int, seconds: float) -> str:
-    left = seconds / done * (total - done)
-    return f"{done} of {total} objects took {seconds:.0f} s; the others take about {max(1, round(left / 60))} min"
+def _users(workspace: Workspace, selection: Selection, changes: tuple[Changed, ...]) -> list[ObjectPair]:
+    found = affected(workspace, selection, changes)
+    total, done = len(found.objects), 0
+    if total > BATCH:
+        note(f"{total} objects are compiled before and after, which takes {about(found.seconds)}")
+    pairs: list[ObjectPair] = []
+    started = time.monotonic()
+    for batch in batches(found.objects):
+        if done == BATCH:
+            note(remaining(done, total, time.monotonic() - started))
+        pairs += _compile(workspace, batch, changes, keep_equal=False)
+        done += len(batch)
+    return pairs
 
 
 def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[ObjectPair, ...]:
@@ -104,12 +103,6 @@ def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[Ob
     """
     found = originals(workspace, objects)
     return tuple(_pair(one, one, ()) for one in found if ":" not in (one.compilation.modname or ""))
-
-
-def _batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
-    """So many at a time that kbuild's start does not matter, and so few that memory does not."""
-    for start in range(0, len(objects), BATCH):
-        yield objects[start : start + BATCH]
 
 
 def _compile(

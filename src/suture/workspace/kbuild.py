@@ -35,6 +35,19 @@ A delaying kbuild still runs it over an object that is a module by itself, and n
 cut out gets it at its link.
 """
 
+ANNOUNCE = (
+    "if_changed_rule="
+    "$(if $(and $(filter cc_o_c as_o_S,$(1)),$(filter $@ ./$@,$(MAKECMDGOALS))),"
+    "$(file >$(SUTURE_COMMANDS)/$(subst /,!,$@),$<)$(file >>$(SUTURE_COMMANDS)/$(subst /,!,$@),$(cmd_$(1)))@:,"
+    "$(rule_$(1)))"
+)
+"""An object that is asked for is not compiled; its source and its command are written down instead.
+
+scripts/Kbuild.include: ``if_changed_rule`` is what compiles C and assembly; the command that it would run is
+``cmd_cc_o_c`` or ``cmd_as_o_S``, with all that the object's own variables and target-specific ones add.  What the
+object needs first (generated headers and sources, and what those need) is made as ever.
+"""
+
 _CAPTURE = """\
 .PHONY: suture-environment
 suture-environment:
@@ -104,12 +117,14 @@ def objects_command(lock: Path, wrapper: Path) -> list[str]:
     return [*_locked_make(lock), "-f", str(wrapper)]
 
 
-def objects_makefile(objects: Sequence[Listed]) -> str:
+def objects_makefile(objects: Sequence[Listed], overrides: Sequence[str] = ()) -> str:
     """A makefile that lets each directory's makefile build the objects that it lists.
 
     A directory can be below two that the same makefile names (``arch/x86/`` and ``arch/x86/lib/``); kbuild's single
     targets then go to both, each would compile the file with flags of its own, and two at once would spoil the object.
     So the way down is set: always to the deepest directory on the way.
+
+    :param overrides: more variables that take the place of kbuild's own, such as `ANNOUNCE`.
     """
     directories = sorted({one.directory for one in objects})
     way = "$(lastword $(sort $(foreach d,$(subdir-ym),$(if $(filter $(d)/%,{}/),$(d)))))"
@@ -117,8 +132,9 @@ def objects_makefile(objects: Sequence[Listed]) -> str:
     rules = [f".PHONY: all {' '.join(targets)}", f"all: {' '.join(targets)}"]
     for target, directory in zip(targets, directories, strict=True):
         goals = " ".join(f"./{one.name}" for one in objects if one.directory == directory)
-        overrides = (f"'{one}'".replace("$", "$$") for one in (f"single-subdirs={way.format(directory)}", OBJTOOL))
-        rules += [f"{target}:", f"\t+@$(MAKE) {' '.join((*_DESCEND, *overrides))} {goals}"]
+        variables = (f"single-subdirs={way.format(directory)}", OBJTOOL, *overrides)
+        quoted = (f"'{one}'".replace("$", "$$") for one in variables)
+        rules += [f"{target}:", f"\t+@$(MAKE) {' '.join((*_DESCEND, *quoted))} {goals}"]
     return "\n".join(rules) + "\n"
 
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from suture.errors import DISK_FULL, ORIGINAL_DOES_NOT_COMPILE, Refusal
 from suture.host.files import locked, write_atomic
 from suture.host.progress import step
-from suture.host.run import EVIDENCE_LINES, run, says_disk_full
+from suture.host.run import EVIDENCE_LINES, Finished, run, says_disk_full
 from suture.workspace import command, kbuild, store
 from suture.workspace.kbuild import Listed
 from suture.workspace.prepare import Workspace
@@ -44,29 +44,44 @@ def _summary(objects: Sequence[Listed]) -> str:
     return os.path.normpath(objects[0].name) if len(objects) == 1 else f"{len(objects)} objects"
 
 
-def _make(workspace: Workspace, objects: Sequence[Listed]) -> None:
-    """Run kbuild.  The caller holds the lock: nobody else does meanwhile."""
+def run_kbuild(
+    workspace: Workspace,
+    objects: Sequence[Listed],
+    *options: str,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Ask kbuild for objects, whatever lies there.  The caller holds the lock: nobody else does meanwhile.
+
+    :param options: of make.
+    :param overrides: variables of kbuild's that are to be others.
+    :param environment: added to kbuild's.
+    """
     tree, unfinished = workspace.tree, workspace.directory / "unfinished"
-    names = [one.name for one in objects]
     if unfinished.exists():
         _remove_products(workspace)
-    for name in names:  # so that kbuild compiles them, whatever lies there
-        (tree / name).unlink(missing_ok=True)
-        command.saved_in(tree, name).unlink(missing_ok=True)
+    for one in objects:
+        (tree / one.name).unlink(missing_ok=True)
+        command.saved_in(tree, one.name).unlink(missing_ok=True)
     write_atomic(unfinished, b"")
     wrapper = workspace.directory / "objects.mk"
-    write_atomic(wrapper, kbuild.objects_makefile(objects).encode())
+    write_atomic(wrapper, kbuild.objects_makefile(objects, overrides).encode())
     try:
-        finished = run(
-            kbuild.objects_command(workspace.directory / "tree.lock", wrapper),
+        return run(
+            [*kbuild.objects_command(workspace.directory / "tree.lock", wrapper), *options],
             cwd=tree,
-            env=kbuild.build_environment(workspace.environment),
+            env=kbuild.build_environment(workspace.environment) | dict(environment or {}),
         )
     finally:
         # make has ended, and has removed what it had half made; only where we were killed the mark stays.
         unfinished.unlink(missing_ok=True)
+
+
+def _make(workspace: Workspace, objects: Sequence[Listed]) -> None:
+    finished = run_kbuild(workspace, objects)
     if finished.status != 0:
-        failed = next((name for name in names if not command.saved_in(tree, name).exists()), names[0])
+        names = [one.name for one in objects]
+        failed = next((name for name in names if not command.saved_in(workspace.tree, name).exists()), names[0])
         output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
         raise Refusal(
             DISK_FULL if says_disk_full(output) else ORIGINAL_DOES_NOT_COMPILE,

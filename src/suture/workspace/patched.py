@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from suture.errors import DISK_FULL, PATCH_DOES_NOT_COMPILE, Refusal
 from suture.host.files import temporary_directory
@@ -22,27 +23,40 @@ from suture.workspace.store import Stored
 ESCAPES = 20
 """How often a compilation is repeated for headers outside the shadow; each time mends all that were found."""
 
+Environment = Mapping[str, str]
+
+
+class Made(Protocol):
+    """What comes of a compilation; its dependencies are what was read for it."""
+
+    @property
+    def compilation(self) -> Compilation: ...
+
+
+M = TypeVar("M", bound=Made)
+
 
 def patched_objects(workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]) -> dict[str, Stored]:
     """The patched object for each of `originals`, by the object's name.
 
     :raises Refusal: ``patch-does-not-compile``, ``disk-full``
     """
-    contents = {change.path: _renumbered(change) for change in changes}
-    keys = {first.compilation.object: _key(workspace, first.compilation, contents) for first in originals}
+    contents = with_original_lines(changes)
+    keys = {
+        first.compilation.object: patched_key("patched", workspace, first.compilation, contents) for first in originals
+    }
     done = {name: stored for name, key in keys.items() if (stored := store.load(_objects(workspace), key))}
     todo = [first.compilation for first in originals if first.compilation.object not in done]
     if todo:
         what = todo[0].object if len(todo) == 1 else f"{len(todo)} objects"
         with step("Compiling the patched side", what), shadow(workspace.tree, contents) as tree:
             try:
-                made = _compile_all(workspace, tree, todo)
+                for stored in rounds(workspace, tree, todo, _compile):
+                    advance(len(done) + 1, len(keys))
+                    done[stored.compilation.object] = stored
+                    store.save(_objects(workspace), keys[stored.compilation.object], stored)
             except Refusal as refusal:
                 raise _with_true_lines(workspace, changes, todo, refusal) from refusal
-        for stored in made:
-            name = stored.compilation.object
-            store.save(_objects(workspace), keys[name], stored)
-            done[name] = stored
     return done
 
 
@@ -56,71 +70,83 @@ def _with_true_lines(
     plain = {change.path: change.new for change in changes}
     with shadow(workspace.tree, plain) as tree:
         try:
-            _compile_all(workspace, tree, failed)
+            list(rounds(workspace, tree, failed, _compile))
         except Refusal as better:
             return better
     return refusal
 
 
-def _renumbered(change: Changed) -> bytes:
-    return change.new if change.old is None else renumber(change.old, change.new)
+def with_original_lines(changes: Sequence[Changed]) -> dict[str, bytes]:
+    """The patched files by their paths, so that the lines which stay have the numbers that they had."""
+    return {change.path: change.new if change.old is None else renumber(change.old, change.new) for change in changes}
 
 
 def _objects(workspace: Workspace) -> Path:
     return workspace.directory / "objects"
 
 
-def _key(workspace: Workspace, compilation: Compilation, contents: Mapping[str, bytes]) -> str:
-    """Of the changed files, an object depends on its source and on all that may be included.
+def patched_key(what: str, workspace: Workspace, compilation: Compilation, contents: Mapping[str, bytes]) -> str:
+    """Names `what` comes of an object in the shadow with `contents`.
+
+    Of the changed files, an object depends on its source and on all that may be included.
 
     Another file's own source is none of its business, so that a change there does not compile this one again.
     """
     relevant = {path for path in contents if not path.endswith(".c") or path in compilation.reads}
-    parts: list[str | bytes] = ["patched", workspace.name, compilation.text]
+    parts: list[str | bytes] = [what, workspace.name, compilation.text]
     for path in sorted(relevant):
         parts += [path, contents[path]]
     return store.key(parts)
 
 
-def _compile_all(workspace: Workspace, tree: Shadow, todo: Sequence[Compilation]) -> list[Stored]:
-    """Compile side by side; only between two rounds is the shadow changed."""
-    finished: list[Stored] = []
+def rounds(
+    workspace: Workspace, tree: Shadow, todo: Sequence[Compilation], make: Callable[[Path, Environment, Compilation], M]
+) -> Iterator[M]:
+    """`make` each in the shadow, side by side; what has read a file from outside it is made once more.
+
+    Only between two rounds is the shadow changed.
+
+    :raises Refusal: ``patch-does-not-compile``, and what `make` raises
+    """
     environment = kbuild.build_environment(workspace.environment)
     for _ in range(ESCAPES):
         again: list[Compilation] = []
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            try:
-                results = pool.map(lambda one: _compile(tree, environment, one), todo)
-                for number, stored in enumerate(results, 1):
-                    advance(number, len(todo))
-                    escaped = tree.escaped(stored.compilation.dependencies)
-                    if escaped:
-                        again.append(stored.compilation)
-                        for dependency in escaped:
-                            tree.materialise_towards(dependency)
-                    else:
-                        finished.append(stored)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        for made in side_by_side(todo, lambda one: make(tree.root, environment, one)):
+            escaped = tree.escaped(made.compilation.dependencies)
+            if escaped:
+                again.append(made.compilation)
+                for dependency in escaped:
+                    tree.materialise_towards(dependency)
+            else:
+                yield made
         if not again:
-            return finished
+            return
         todo = again
     raise Refusal(PATCH_DOES_NOT_COMPILE, todo[0].source, "reads an unpatched copy of a patched header")
 
 
-def _compile(tree: Shadow, environment: Mapping[str, str], compilation: Compilation) -> Stored:
+def side_by_side(todo: Sequence[Compilation], make: Callable[[Compilation], M]) -> Iterator[M]:
+    """As many at a time as there are processors, in that order.  An exception lets none begin that has not yet."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            yield from pool.map(make, todo)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _compile(root: Path, environment: Environment, compilation: Compilation) -> Stored:
     with temporary_directory() as scratch:
         output, listed = Path(scratch, "patched.o"), Path(scratch, "dependencies")
         for words in compilation.redirected(str(output), str(listed)):
-            finished = run(words, cwd=tree.root, env=environment)
+            finished = run(words, cwd=root, env=environment)
             if finished.status != 0:
                 lines = finished.stderr.strip().splitlines()
                 raise Refusal(
                     DISK_FULL if says_disk_full(lines) else PATCH_DOES_NOT_COMPILE,
                     compilation.source,
                     f"{Path(words[0]).name} ended with status {finished.status}",
-                    evidence=[line.replace(f"{tree.root}/", "") for line in lines[:EVIDENCE_LINES]],
+                    evidence=[line.replace(f"{root}/", "") for line in lines[:EVIDENCE_LINES]],
                 )
         read = command.dependencies(listed.read_text(errors="surrogateescape"))
         made = Compilation(compilation.object, compilation.source, compilation.steps, read)

@@ -43,9 +43,14 @@ def load(directory: Path, name: str) -> Stored | None:
     if body is None:
         return None
     header, _, content = body.partition(b"\n")
+    return Stored(compilation(header), content)
+
+
+def compilation(header: bytes) -> Compilation:
+    """Read back what `dataclasses.asdict` and JSON made of it."""
     fields = json.loads(header)
     steps = tuple(tuple(step) for step in fields["steps"])
-    return Stored(Compilation(fields["object"], fields["source"], steps, tuple(fields["dependencies"])), content)
+    return Compilation(fields["object"], fields["source"], steps, tuple(fields["dependencies"]))
 
 
 def load_bytes(directory: Path, name: str) -> bytes | None:

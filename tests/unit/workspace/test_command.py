@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from suture.workspace.command import dependencies, parse
+from suture.workspace.command import announced, dependencies, parse
 
 SAVED = (
     "{prefix}cmd_fs/x.o := gcc-12 -Wp,-MMD,fs/.x.o.d -I./include -DKBUILD_MODFILE='\"fs/m\"' -DA='$$b' "
@@ -62,3 +62,19 @@ def test_dependencies_as_gcc_writes_them() -> None:
         "fs/with space.h",
         "last.h",
     )
+
+
+def test_what_kbuild_announces_is_what_a_shell_would_run() -> None:
+    text = "fs/x.c\ngcc -Wp,-MMD,fs/.x.o.d -DNAME='\"x\"' -c -o fs/x.o fs/x.c ; ./objtool --x fs/x.o\n"
+    found = announced("fs/x.o", text)
+    assert found.source == "fs/x.c"
+    assert found.steps[1] == ("./objtool", "--x", "fs/x.o")
+    assert found.preprocessing("/t/x.i", "/t/d") == (
+        *("gcc", "-Wp,-MMD,/t/d", '-DNAME="x"', "-E", "-o", "/t/x.i", "fs/x.c"),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "fs/x.c", "\ngcc -c x.c\n"])
+def test_an_incomplete_announcement_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="no command"):
+        announced("fs/x.o", text)

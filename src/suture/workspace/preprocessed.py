@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What of a preprocessed file has a say in its object.
+
+Two preprocessed files of the same `essence`, compiled with the same options, have the same functions:
+
+- What stands in the text is all that the compiler proper sees; ``__LINE__``, ``__FILE__`` and ``__COUNTER__`` are
+  numbers in it by then.  Where a token stands is told by line markers, and goes into debugging information (which is
+  not made, ``-g0``), into messages, into ``__builtin_LINE()``, and into what the sanitizers say
+  (``struct source_location`` in ``lib/ubsan.h``); where one of these is in play, markers and empty lines count.
+- A static inline function that nothing mentions leaves nothing behind (GCC manual, "An Inline Function is As Fast As a
+  Macro"), unless an attribute says otherwise.  So those that no function or variable leads to are left out.  What
+  counts as a mention is the name, anywhere, in a string (assembly) as well: too much rather than too little.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+_LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+_BEGINS = re.compile(rb"static\b[^;={]*?\b(?:inline|__inline|__inline__)\b")
+_NESTED = rb"\((?:[^()]++|\((?:[^()]++|\((?:[^()]++|\([^()]*+\))*+\))*+\))*+\)"
+_ATTRIBUTE = re.compile(rb"\b__attribute(?:__)?\s*" + _NESTED)
+_DECLARES = re.compile(rb"[\w\s*]*?\b([A-Za-z_]\w*)\s*" + _NESTED + rb"\s*")
+_KEPT = re.compile(
+    rb"\b(?:__)?(?:used|retain|constructor|destructor|alias|ifunc|externally_visible)(?:__)?\b|^#|\b_Pragma\b",
+    re.MULTILINE,
+)
+_HINTS = (b"used", b"retain", b"structor", b"alias", b"ifunc", b"visible", b"#", b"_Pragma")
+"""What makes the compiler keep a function that nobody mentions, or a variable in it, and what reaches beyond its end.
+`_HINTS`: without one of these it is not there; looking for them first takes a tenth of the time."""
+
+_UNUSED = b"__attribute__((__unused__))"
+"""Silences a warning (``include/linux/compiler_types.h``: ``inline`` has it).  It hides that nothing is `_KEPT`."""
+
+_INLINE = re.compile(rb"^.*inline.*$", re.MULTILINE)
+_BRACE = re.compile(rb"[{}]")
+_POSITIONS = re.compile(rb"\b__builtin_(?:LINE|COLUMN)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Essence:
+    """:ivar digest: is the same for texts that come to the same functions.
+    :ivar inlines: names of static inline functions that may leave something behind; None where that is not known.
+    """
+
+    digest: bytes
+    inlines: frozenset[bytes] | None
+
+
+def essence(text: bytes, options: Iterable[str]) -> Essence:
+    """Of a preprocessed file, C or assembly.
+
+    :param options: what the compiler is called with.
+    """
+    if _POSITIONS.search(text) or any(option.startswith("-fsanitize") for option in options):
+        return Essence(hashlib.sha256(text).digest(), None)
+    text = text.replace(_UNUSED, b"")
+    lines = [line for each in text.split(b"\n") if (line := each.strip()) and not line.startswith(b"# ")]
+    parts = _without_unmentioned(lines)
+    named = {part.name for part in parts if part.name}
+    # Those that are no part of their own: whatever word stands where one is declared.
+    others = (_WORD.findall(line) for part in parts if not part.name for line in _INLINE.findall(part.text))
+    digest = hashlib.sha256(b"\n".join(part.text for part in parts)).digest()
+    return Essence(digest, frozenset(named.union(*others)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Lines that stand together; `name` where they are a function that goes if nobody mentions it."""
+
+    name: bytes
+    text: bytes
+
+
+def _without_unmentioned(lines: Sequence[bytes]) -> list[_Part]:
+    parts = list(_parts(lines))
+    bodies: dict[bytes, list[bytes]] = {}
+    for part in parts:
+        if part.name:
+            bodies.setdefault(part.name, []).append(part.text)
+    mentioned: set[bytes] = set()
+    waiting = [part.text for part in parts if not part.name]
+    while waiting:
+        new = bodies.keys() & set(_WORD.findall(waiting.pop())) - mentioned
+        mentioned |= new
+        waiting += [text for name in new for text in bodies[name]]
+    return [part for part in parts if part.text and (not part.name or part.name in mentioned)]
+
+
+def _parts(lines: Sequence[bytes]) -> Iterator[_Part]:
+    """Split at functions that begin and end with a line, as those in headers do; all else stays together."""
+    start = index = depth = 0
+    after = b";"  # how the line before ended
+    while index < len(lines):
+        line = lines[index]
+        if depth == 0 and line.startswith(b"static") and after in (b";", b"}") and _BEGINS.match(line):
+            end = _end(lines, index)
+            text = b"\n".join(lines[index:end])
+            if name := _goes_unmentioned(text):
+                yield _Part(b"", b"\n".join(lines[start:index]))
+                yield _Part(name, text)
+                start = index = end
+                after = b"}"
+                continue
+        if b"{" in line or b"}" in line:
+            depth += _opened(line)
+        after = b"" if line.startswith(b"#") else line[-1:]
+        index += 1
+    yield _Part(b"", b"\n".join(lines[start:]))
+
+
+def _end(lines: Sequence[bytes], start: int) -> int:
+    """The index behind the line in which the first braces that are opened close again."""
+    depth = 0
+    for index in range(start, len(lines)):
+        line = lines[index]
+        closes = b"}" in line
+        if closes or b"{" in line:
+            depth += _opened(line)
+        if depth <= 0 and (closes or line.endswith(b";")):
+            return index + 1
+    return len(lines)
+
+
+def _opened(line: bytes) -> int:
+    """How many more braces a line opens than it closes."""
+    if b'"' in line or b"'" in line:
+        line = _LITERAL.sub(b"", line)
+    return line.count(b"{") - line.count(b"}")
+
+
+def _is_kept(text: bytes) -> bool:
+    return any(hint in text for hint in _HINTS) and _KEPT.search(text) is not None
+
+
+def _goes_unmentioned(text: bytes) -> bytes:
+    """The name, if `text` is one function and nothing else, and the compiler drops it where nobody mentions it."""
+    head, brace, _ = text.partition(b"{")
+    if not brace or not text.endswith(b"}") or _is_kept(text):
+        return b""
+    depth = 0
+    body = _LITERAL.sub(b"", text) if b'"' in text or b"'" in text else text
+    for match in _BRACE.finditer(body):
+        depth += 1 if match[0] == b"{" else -1
+        if depth == 0 and match.end() != len(body):
+            return b""
+    declared = _DECLARES.fullmatch(_ATTRIBUTE.sub(b"", head))
+    return declared[1] if declared and depth == 0 else b""
