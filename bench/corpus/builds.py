@@ -14,7 +14,7 @@ from bench.corpus import pick
 from bench.corpus.record import Record, of_build, variable_to_name
 from suture.errors import Refusal
 from suture.workspace import objects
-from suture.workspace.compile import BATCH
+from suture.workspace.affected import BATCH
 from suture.workspace.original import originals
 from suture.workspace.prepare import Workspace
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from suture.errors import ASSEMBLY_FILE, BUILD_SYSTEM_CHANGED, FILE_NOT_BUILT, NO_CODE_CHANGE, Refusal
 from suture.host.progress import note
 from suture.workspace import includes, objects
+from suture.workspace.comments import only_comments_differ
 from suture.workspace.kbuild import Listed
 from suture.workspace.objects import Objects
 from suture.workspace.overlay import Changed
@@ -54,6 +55,9 @@ def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
             note(f"{change.path} is left out: {reason}")
             continue
         _refuse_build_system(change.path)
+        if change.path.endswith(".h") and change.old is not None and only_comments_differ(change.old, change.new):
+            note(f"{change.path} is left out: only comments change, so every object that reads it stays as it is")
+            continue
         code.append(change)
     if not code:
         found = ", ".join(change.path for change in changes) or "the files end up as they were"

@@ -94,5 +94,5 @@ def test_positions_count_where_a_sanitizer_writes_them_down(tmp_path: Path) -> N
 
 def test_inline_functions_that_leave_something_behind_are_named(tmp_path: Path) -> None:
     text = inline("e", "x") + inline("f", "e(x)") + inline("h", "x") + USER
-    assert essence(preprocessed(text, tmp_path), ()).inlines == {b"e", b"f"}
+    assert essence(preprocessed(text, tmp_path), ()).inlines == frozenset({b"e", b"f"})
     assert essence(preprocessed(text, tmp_path), ("-fsanitize=kernel-address",)).inlines is None

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether two versions of a file differ in comments and white space alone, so that no object can tell them apart.
+
+The code has to be the same line by line, with the same line numbers (which ``__LINE__`` gives away) once
+`suture.workspace.lines` has renumbered the new version.  Whatever is in doubt is a difference.
+"""
+
+from __future__ import annotations
+
+import re
+
+from suture.workspace.lines import renumber
+
+_TOKEN = re.compile(
+    rb"""(?P<comment>//[^\n]*|/\*.*?\*/)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""",
+    re.DOTALL,
+)
+_SPLICED = re.compile(rb"\\[ \t]*$")
+_DOUBTFUL = re.compile(rb"""/\\[ \t]*\n|\*\\[ \t]*\n/|//[^\n]*\\[ \t]*\n|<[^>\n]*/[/*]|\bR"|\0|\?\?/""")
+"""Comments that begin, end or go on at a line that is joined with the next (C11, 5.1.1.2), header names that look like
+them, raw strings, and what else the few rules here do not know."""
+
+_LINE = re.compile(rb"#line (\d+)$")
+
+
+def only_comments_differ(old: bytes, new: bytes) -> bool:
+    if _DOUBTFUL.search(old) or _DOUBTFUL.search(new):
+        return False
+    return _code(old) == _code(renumber(old, new))
+
+
+def _code(text: bytes) -> list[tuple[int, bytes]]:
+    """The lines that hold code, joined where they are spliced, without comments, and the number of each."""
+    found = []
+    number, first, joined = 1, 1, b""
+    # A comment is one space, also where it spans lines (5.1.1.2, phase 3); \0 stands for a line end within it.
+    for line in _TOKEN.sub(_space, text).split(b"\n"):
+        if not joined:
+            first = number
+        number += 1 + line.count(b"\0")
+        joined += line.replace(b"\0", b"")
+        if _SPLICED.search(line):
+            joined += b"\n"
+            continue
+        if directive := _LINE.match(joined):
+            number = int(directive[1])
+        elif code := joined.strip():
+            found.append((first, code))
+        joined = b""
+    return [*found, (0, joined)]
+
+
+def _space(match: re.Match[bytes]) -> bytes:
+    comment = match["comment"]
+    return match[0] if comment is None else b" " + b"\0" * comment.count(b"\n")
