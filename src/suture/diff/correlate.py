@@ -99,8 +99,8 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     after = _numbered_variables(patched)
     if not after:
         return
-    users_before = _users(original, {before: after for after, before in pairs.items()}, before)
-    users_after = _users(patched, {after: after for after in pairs}, after)
+    users_before = _users(original, {before: after for after, before in pairs.items()})
+    users_after = _users(patched, {after: after for after in pairs})
     found: dict[Unit, Unit] = {}
     for name, units in after.items():
         candidates, others = _by_user(before.get(name, []), users_before), _by_user(units, users_after)
@@ -181,27 +181,26 @@ def _numbered_variables(view: View) -> dict[str, list[Unit]]:
     return groups
 
 
-def _users(view: View, known: Mapping[Unit, Unit], wanted: Mapping[str, Sequence[Unit]]) -> dict[Unit, set[Unit]]:
-    """Which of the units that are paired already use each of `wanted`, themselves or through data that is not paired.
+def _users(view: View, known: Mapping[Unit, Unit]) -> Mapping[Unit, set[Unit]]:
+    """Which of the units that are paired already use a unit, themselves or through data that is not paired.
 
     :param known: unit of this object -> how to call it in the answer.
     """
-    referrers: dict[Unit, set[Unit]] = defaultdict(set)
+    referred: dict[Unit, set[Unit]] = defaultdict(set)
     for unit in view.units:
         if view.section(unit).is_allocated:
-            for reference in view.references(unit):
-                if isinstance(reference.target, ToUnit):
-                    referrers[reference.target.unit].add(_whole(view, unit))
+            targets = (reference.target for reference in view.references(unit))
+            referred[_whole(view, unit)].update(target.unit for target in targets if isinstance(target, ToUnit))
     users: dict[Unit, set[Unit]] = defaultdict(set)
-    for unit in (unit for units in wanted.values() for unit in units):
-        seen, todo = {unit}, [unit]
+    for user, name in known.items():
+        # From each user onwards, so that a chain of data is walked once for those that use it, not for each link.
+        seen, todo = {user}, [user]
         while todo:
-            for user in referrers.get(todo.pop(), set()) - seen:
-                seen.add(user)
-                if user in known:
-                    users[unit].add(known[user])
-                elif not user.is_function:
-                    todo.append(user)
+            for unit in referred.get(todo.pop(), set()) - seen:
+                seen.add(unit)
+                users[unit].add(name)
+                if unit not in known and not unit.is_function:
+                    todo.append(unit)
     return users
 
 

@@ -3,14 +3,29 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 import re
 
 import pytest
 
+from suture.diff.correlate import correlate
 from suture.diff.locals import base, is_numbered, is_private
+from suture.diff.view import View
 from suture.elf import writer
 from suture.errors import Refusal
-from tests.unit.objects import Anything, changed_names, changes, compile_c, output, select_with, symbol_lines, tool
+from tests.unit.objects import (
+    Anything,
+    assemble,
+    changed_names,
+    changes,
+    compile_c,
+    output,
+    read,
+    select_with,
+    symbol_lines,
+    tool,
+)
 
 TWO = r"""
 extern int outside(int);
@@ -226,3 +241,30 @@ def test_state_that_must_not_begin_anew_is_shared(name: str) -> None:
     symbols = symbol_lines(out.obj)
     assert [symbol for symbol in symbols if symbol.startswith(f"{name}.")] == []
     assert any(symbol.startswith(f"kernel_{name}.") and columns[5] == "UND" for symbol, columns in symbols.items())
+
+
+def chain(count: int) -> str:
+    """A function that uses the first of static locals, each of which points to the next."""
+    links = "".join(
+        f".type link{n}.{n}, @object\n.size link{n}.{n}, 8\nlink{n}.{n}: .quad link{n + 1}.{n + 1}\n"
+        for n in range(count)
+    )
+    return (
+        '.section .text.work,"ax",@progbits\n.type work, @function\n.size work, 8\nwork: mov link0.0, %rax\n'
+        f".data\n{links}link{count}.{count}: .quad 0\n"
+    )
+
+
+def calls(count: int) -> int:
+    data = assemble(chain(count))
+    views = [View(read(data)) for _ in range(2)]
+    profile = cProfile.Profile()
+    found = profile.runcall(correlate, *views)
+    names = {unit.name for unit in found.original}
+    assert {"work", "link0.0", f"link{count - 1}.{count - 1}"} <= names
+    return int(vars(pstats.Stats(profile))["total_calls"])
+
+
+def test_a_long_chain_of_data_does_not_cost_more_for_every_link() -> None:
+    few, many = calls(50), calls(400)
+    assert many / 400 <= 1.5 * few / 50
