@@ -1,0 +1,85 @@
+	.text
+	.file	"a.c"
+	.section	.text.entry,"ax",@progbits
+	.globl	entry
+	.p2align	4, 0x90
+	.type	entry,@function
+entry:
+	callq	__fentry__
+	pushq	%rax
+	addl	%edi, counter.llvm.18324628785452668989(%rip)
+	callq	helper.llvm.18324628785452668989
+	addl	counter.llvm.18324628785452668989(%rip), %eax
+	popq	%rcx
+	retq
+.Lfunc_end0:
+	.size	entry, .Lfunc_end0-entry
+
+	.section	.text.helper.llvm.18324628785452668989,"ax",@progbits
+	.hidden	helper.llvm.18324628785452668989
+	.globl	helper.llvm.18324628785452668989
+	.p2align	4, 0x90
+	.type	helper.llvm.18324628785452668989,@function
+helper.llvm.18324628785452668989:
+	callq	__fentry__
+	pushq	%rbx
+	movl	%edi, %ebx
+	movq	$.L.str.1, %rdi
+	movl	%ebx, %esi
+	callq	outside
+	andl	$3, %ebx
+	addl	table(,%rbx,4), %eax
+	popq	%rbx
+	retq
+.Lfunc_end1:
+	.size	helper.llvm.18324628785452668989, .Lfunc_end1-helper.llvm.18324628785452668989
+
+	.section	.text.other,"ax",@progbits
+	.globl	other
+	.p2align	4, 0x90
+	.type	other,@function
+other:
+	callq	__fentry__
+	pushq	%rbx
+	movl	%edi, %ebx
+	movl	counter.llvm.18324628785452668989(%rip), %esi
+	movq	$.L.str, %rdi
+	callq	outside
+	addl	%ebx, %eax
+	popq	%rbx
+	retq
+.Lfunc_end2:
+	.size	other, .Lfunc_end2-other
+
+	.hidden	counter.llvm.18324628785452668989
+	.type	counter.llvm.18324628785452668989,@object
+	.section	.data.counter.llvm.18324628785452668989,"aw",@progbits
+	.globl	counter.llvm.18324628785452668989
+	.p2align	2
+counter.llvm.18324628785452668989:
+	.long	5
+	.size	counter.llvm.18324628785452668989, 4
+
+	.type	.L.str,@object
+	.section	.rodata.str1.1,"aMS",@progbits,1
+.L.str:
+	.asciz	"other"
+	.size	.L.str, 6
+
+	.type	.L.str.1,@object
+.L.str.1:
+	.asciz	"helper"
+	.size	.L.str.1, 7
+
+	.type	table,@object
+	.section	.rodata.cst16,"aM",@progbits,16
+	.p2align	4
+table:
+	.long	1
+	.long	2
+	.long	3
+	.long	5
+	.size	table, 16
+
+	.ident	"Debian clang version 14.0.6"
+	.section	".note.GNU-stack","",@progbits
