@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import lzma
 from pathlib import Path
 
 from suture.build import Built, build
@@ -23,21 +24,33 @@ OUT_OF_RANGE = Edit(
 )
 """As 6.1.y has it: load_block_bitmap() is inline, so in udf_new_block() and udf_prealloc_blocks(), which are too."""
 
+NO_ROOM = Edit(
+    BALLOC,
+    "\tstruct udf_part_map *map = &UDF_SB(sb)->s_partmaps[partition];\n\tudf_pblk_t block;\n\n",
+    "\tstruct udf_part_map *map = &UDF_SB(sb)->s_partmaps[partition];\n\tudf_pblk_t block;\n\n"
+    "\tif (sb->s_flags & SB_SYNCHRONOUS) {\n\t\t*err = -EDQUOT;\n\t\treturn 0;\n\t}\n",
+)
+"""So that it shows: a file system mounted with ``-o sync`` has no new blocks."""
+
+IMAGE = Path(__file__).with_name("udf.img.xz")
+"""``truncate -s 1M udf.img; mkudffs --label=suture udf.img; xz -9e udf.img`` (udftools 2.3)."""
+
 OTHER_WORDS = Edit(UEVENT, '"unknown uevent action string"', '"sutured uevent action string"')
 """lib/Makefile takes the fentry calls out of this file; store_uevent() and two uevent_store() call it."""
 
 
-def _built(directory: Path, target: Target, workspace: Workspace, name: str, edit: Edit) -> Built:
+def _built(directory: Path, target: Target, workspace: Workspace, name: str, *edits: Edit) -> Built:
     patch = directory / f"{name}.patch"
-    patch.write_text(diff(workspace.tree, edit))
+    patch.write_text(diff(workspace.tree, *edits))
     return build([patch], target, output=directory / f"{name}.ko", name=name)
 
 
 def test_callers_in_other_files_run_the_new_code(target: Target, workspace: Workspace, tmp_path: Path) -> None:
-    udf = _built(tmp_path, target, workspace, "balloc", OUT_OF_RANGE)
+    udf = _built(tmp_path, target, workspace, "balloc", OUT_OF_RANGE, NO_ROOM)
     words = _built(tmp_path, target, workspace, "words", OTHER_WORDS)
     assert {(one.source, one.calls) for one in udf.because} >= {
-        ("fs/udf/inode.c", "udf_prealloc_blocks"),
+        ("fs/udf/balloc.c", "load_block_bitmap"),
+        ("fs/udf/inode.c", "udf_new_block"),
         ("fs/udf/namei.c", "udf_new_block"),
         ("fs/udf/ialloc.c", "udf_new_block"),
     }
@@ -47,12 +60,21 @@ def test_callers_in_other_files_run_the_new_code(target: Target, workspace: Work
         ("drivers/base/bus.c", "bus_uevent_store"),
         ("drivers/base/core.c", "uevent_store"),
     }
-    with Machine.boot(target, modules=["udf"]) as machine:
+    image = {"/lab/udf.img": lzma.decompress(IMAGE.read_bytes())}
+    with Machine.boot(target, modules=["udf", "loop"], files=image) as machine:
         guest = Guest(machine)
-        guest.sh("modprobe udf")
+        guest.sh("modprobe loop; modprobe udf; mkdir -p /mnt; mount -t udf -o loop,sync /lab/udf.img /mnt")
+        guest.sh("mkdir /mnt/before")
         guest.load(udf)
         assert guest.sh("cat /sys/kernel/livepatch/balloc/udf/patched").strip() == "1"
+        refused = machine.run("mkdir /mnt/during")
+        assert refused.status != 0
+        assert "quota exceeded" in refused.text
+        guest.sh("mount -o remount,async /mnt && mkdir /mnt/async && mount -o remount,sync /mnt")
         guest.unload(udf)
+        guest.sh("mkdir /mnt/after")
+        assert guest.sh("ls /mnt").split() == ["after", "async", "before"]
+        guest.sh("umount /mnt")
 
         nonsense = "echo nonsense >/sys/module/kernel/uevent; echo nonsense >/sys/class/mem/null/uevent; true"
         guest.sh(nonsense)
