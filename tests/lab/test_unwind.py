@@ -19,11 +19,30 @@ from tests.patches import Edit, diff
 
 BASE, MEMINFO, SCHED = "fs/proc/base.c", "fs/proc/meminfo.c", "kernel/sched/core.c"
 
+HELPERS = Edit(
+    BASE,
+    "static ssize_t comm_write(struct file *file, const char __user *buf,",
+    # The kernel's own __cold says nothing where functions are to be aligned (include/linux/compiler_types.h).
+    "static noinline __attribute__((cold)) void suture_cold(void)\n{\n"
+    '\tpr_info("suture: in the cold\\n");\n}\n\n'
+    "static noinline int suture_wait(struct file *file)\n{\n\twhile (!fatal_signal_pending(current))\n"
+    "\t\tschedule_timeout_killable(HZ / 10);\n\treturn file->f_flags ? -EINTR : 0;\n}\n\n"
+    "static ssize_t comm_write(struct file *file, const char __user *buf,",
+)
+OPEN = Edit(
+    BASE,
+    "\treturn single_open(filp, comm_show, inode);",
+    "\tif (filp->f_flags & O_APPEND)\n\t\treturn suture_wait(filp);\n\treturn single_open(filp, comm_show, inode);",
+)
+"""Opening it to append makes a new function sleep that is jumped to."""
+
 COMM = Edit(
     BASE,
     "\tif (same_thread_group(current, p)) {\n\t\tset_task_comm(p, buffer);",
     '\tif (!strncmp(buffer, "sleep", 5))\n'
     "\t\twhile (!fatal_signal_pending(current))\n\t\t\tschedule_timeout_killable(HZ / 10);\n"
+    '\tif (!strncmp(buffer, "cold", 4)) {\n\t\tsuture_cold();\n'
+    "\t\twhile (!fatal_signal_pending(current))\n\t\t\tschedule_timeout_killable(HZ / 10);\n\t}\n"
     '\tif (!strncmp(buffer, "warn", 4)) {\n\t\tWARN_ON(count != 5);\n'
     '\t\tif (WARN_ONCE(count == 5, "suture: warned of %zu", count))\n\t\t\tcount = 5;\n\t}\n'
     '\tif (!strncmp(buffer, "fault", 5)) {\n\t\tint value;\n\n'
@@ -57,7 +76,7 @@ def patch(each_target: Target, each_workspace: Workspace, tmp_path_factory: pyte
 
 @pytest.fixture(scope="module")
 def built(patch: Patch) -> Built:
-    return patch("unwind", COMM, SCHEDSTATS)
+    return patch("unwind", HELPERS, OPEN, COMM, SCHEDSTATS)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +128,28 @@ def test_a_task_asleep_in_patched_code_has_a_reliable_stack(guest: Guest, built:
     guest.settle(built)
 
 
+@pytest.mark.parametrize(
+    ("write", "function", "hidden"),
+    [("echo cold >", "comm_write", "comm_write.cold"), ("echo >>", "comm_open", "suture_wait")],
+)
+def test_a_task_asleep_where_no_call_led_is_waited_for(
+    guest: Guest, built: Built, write: str, function: str, hidden: str
+) -> None:
+    """In the ``.cold`` part, or in a new function that was jumped to: freed under it, the task would not get far."""
+    guest.sh(f"sh -c '{write}/proc/$$/comm' >/dev/null 2>&1 & echo $! >/tmp/sleeper; sleep 1")
+    stack = guest.sh("cat /proc/$(cat /tmp/sleeper)/stack")
+    ((place, end),) = re.findall(rf"\b{function}\+(0x\w+)/(0x\w+) \[unwind\]", stack)
+    start, _ = _symbol(built.path, function)
+    first, length = _symbol(built.path, f".L{hidden}")
+    assert first <= start + int(place, 16) < first + length
+    assert first + length <= start + int(end, 16)
+    guest.sh("echo 0 >/sys/kernel/livepatch/unwind/enabled; sleep 2")
+    assert guest.sh("cat /sys/kernel/livepatch/unwind/transition").strip() == "1"
+    assert guest.sh("cat /proc/$(cat /tmp/sleeper)/patch_state").strip() == "1"
+    guest.sh("echo 1 >/sys/kernel/livepatch/unwind/enabled; kill -9 $(cat /tmp/sleeper)")
+    guest.settle(built)
+
+
 def test_a_static_branch_in_patched_code_follows_its_key(guest: Guest) -> None:
     switch = "/proc/sys/kernel/sched_schedstats"
     assert guest.sh(f"cat {switch}; echo 1 >{switch}; cat {switch}; echo 0 >{switch}; cat {switch}").split() == [
@@ -140,6 +181,13 @@ def test_a_fault_in_patched_code_recovers(guest: Guest) -> None:
     assert "Bad address" in result.text
     assert "suture: recovered" in guest.sh("dmesg")
     assert {complaint.what for complaint in guest.machine.complaints()} == {"WARNING"}
+
+
+def _symbol(module: Path, function: str) -> tuple[int, int]:
+    """A function's start in its section, and its size."""
+    table = _output("readelf", "-sW", module)
+    found = re.findall(r": ([0-9a-f]+) +(\d+|0x[0-9a-f]+) FUNC +\w+ +\w+ +\d+ (\S+)$", table, re.MULTILINE)
+    return next((int(start, 16), int(size, 0)) for start, size, name in found if name == function)
 
 
 def _output(*words: str | Path) -> str:

@@ -26,7 +26,7 @@ from suture.host.files import check_output, read_bytes, write_atomic
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import Target
-from suture.link import glue, kbuild, klp
+from suture.link import cover, glue, kbuild, klp
 from suture.link.callbacks import Hooked, with_callbacks
 from suture.link.glue import Variable
 from suture.link.inspect import inspect
@@ -110,9 +110,10 @@ def _build(inputs: Inputs, target: Target, path: Path, bounds: Bounds) -> Built:
         patch, objects, hooked = assemble(inputs.name, inputs.replace, cuts)
         variables = tuple(variable for cut in cuts for variable in cut.data)
         patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
-        module = kbuild.link(workspace, inputs.name, glue.source(patch, target.release, variables, hooked), objects)
+        source_of_glue = glue.source(patch, target.release, variables, hooked)
+        module = kbuild.link(workspace, inputs.name, source_of_glue, cover.apart(objects))
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
-        finished = klp.finish(module)
+        finished = klp.finish(cover.cover(module, patch))
         made = inspect(finished).patch
         _refuse_unexpected(inputs, made, target)
         write_atomic(path, writer.write(finished))

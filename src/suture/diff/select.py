@@ -37,8 +37,6 @@ from suture.diff.special import (
     replaced,
     replacement,
 )
-from suture.diff.tail_calls import refuse_jump
-from suture.diff.users import whole
 from suture.diff.view import (
     Reference,
     ToAbsolute,
@@ -204,10 +202,15 @@ class _Selection:
             objname=self._objname,
             obj=self._out.finish(self._view.obj.name),
             replaced=tuple(Replacement(before, self._copied[after]) for after, before in self._replaced.items()),
-            new=tuple(u.name for u in self._copied if u.is_function and u not in self._original_of),
+            new=tuple(
+                u.name for u in self._copied if u.is_function and not is_cold(u.name) and u not in self._original_of
+            ),
             outside=self._outside,
             calls=tuple(Call(hook.stage, self._copied[hook.function]) for hook in self._changes.hooks.calls),
         )
+
+    def _is_new(self, unit: Unit) -> bool:
+        return unit.is_function and not is_cold(unit.name) and unit not in self._original_of
 
     # --- copying
 
@@ -323,24 +326,15 @@ class _Selection:
             case ToAbsolute(value):
                 return self._out.add_symbol(Symbol("", 0, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS)), value
             case ToUndefined(name, offset):
-                outside = self._resolver.undefined(name)
-                if isinstance(outside, Linked) and outside.is_new:
-                    self._refuse_jump(copy, reference, name)
-                return self._reach(copy, reference, outside), offset
+                return self._reach(copy, reference, self._resolver.undefined(name)), offset
             case ToUnit(unit, offset):
                 symbol = self._unit(copy, unit, offset, reference, is_place)
-                if unit in self._copied and whole(self._view, unit) not in self._replaced:
-                    self._refuse_jump(copy, reference, unit.name)
                 # As the assembler does.  A jump to a function by its name is a tail call to objtool, and not one to the
                 # .cold part or back from it (tools/objtool/check.c: add_jump_destinations()).
                 if unit.is_function and self._copied.get(unit) == symbol and (offset or is_cold(unit.name)):
                     symbol, place = self._out.without_name(symbol)
                     return symbol, place + offset
                 return symbol, offset
-
-    def _refuse_jump(self, copy: _Copy, reference: Reference, target: str) -> None:
-        source = self._view.unit_at(copy.section, copy.start)
-        refuse_jump(self._view, source, reference, target, self._replaced)
 
     def _unit(self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool) -> int:
         original = self._original_of.get(unit)

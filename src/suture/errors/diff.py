@@ -103,13 +103,6 @@ ENTRY_SIZE_UNKNOWN = Kind(
     "objects have debug information that would say it.",
     "Give it with --entry-size; 'pahole -s' of a kernel with debug information lists the sizes of structs.",
 )
-TAIL_CALL_UNSEEN = Kind(
-    "tail-call-unseen",
-    "The kernel looks for replaced functions on the stacks of all tasks before it lets a live patch go. A new function "
-    "that is jumped to leaves no trace of its caller there, so a task asleep in it would not be seen.",
-    "Put barrier() after the call, so that the compiler makes a call of it, or let the new function be inlined "
-    "(__always_inline; for a system call, KPATCH_SYSCALL_DEFINEx of kpatch-syscall.h does it).",
-)
 CALLBACK_DUPLICATE = Kind(
     "callback-duplicate",
     "kpatch takes one callback of each kind for an object, and the order of two in one file would be anyone's guess.",

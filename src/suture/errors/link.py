@@ -21,3 +21,11 @@ UNWIND_DATA_DOUBTFUL = Kind(
     "patch needs that data to be right: by it the kernel sees which code a task still runs.",
     "Change another function instead, such as a caller, or the same one in another way.",
 )
+TAIL_CALL_UNSEEN = Kind(
+    "tail-call-unseen",
+    "The kernel looks for replaced functions on the stacks of all tasks before it lets a live patch go. A new function "
+    "that is not entered by a call leaves no trace of its caller there. So it is laid behind a replaced function, and "
+    "seen with that one; this one cannot be.",
+    "Put barrier() after the call, so that the compiler makes a call of it, or let the new function be inlined "
+    "(__always_inline; for a system call, KPATCH_SYSCALL_DEFINEx of kpatch-syscall.h does it).",
+)

@@ -7,7 +7,7 @@ from suture.diff.select import Linked, OutputObject, Outside
 from suture.diff.view import Unit
 from suture.elf import writer
 from suture.elf.object import ObjectFile
-from suture.link import klp
+from suture.link import cover, klp
 from suture.model import ExternalSymbol
 from tests.unit.objects import changes, compile_c, link, read, select_with
 
@@ -86,12 +86,12 @@ def cut(original: str, patched: str, resolver: Kernel, objname: str = "vmlinux")
 
 def linked(*outputs: OutputObject) -> ObjectFile:
     """What kbuild makes of glue and output objects, by ld -r alone."""
-    objects, tables, count = [], [], 0
-    for output in outputs:
-        obj, entries = klp.with_entries(output, count)
-        count += len(entries)
-        objects.append(writer.write(obj))
+    parts: dict[str, ObjectFile] = {}
+    tables: list[str] = []
+    for number, output in enumerate(outputs):
+        parts[f"part_{number}"], entries = klp.with_entries(output, len(tables))
         tables += [entry.name for entry in entries]
+    objects = [writer.write(obj) for obj in cover.apart(parts).values()]
     declared = "".join(f"extern void {name}(void);\n" for name in tables)
     table = "".join(f'{{ "old_{number}", {name}, 0 }}, ' for number, name in enumerate(tables))
     text = f"{declared}static struct klp_func funcs[] = {{ {table} {{ }} }};\n"
