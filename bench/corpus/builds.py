@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from bench.corpus import pick
-from bench.corpus.record import Record, of_build, variable_to_name
+from bench.corpus.kept import KEPT
+from bench.corpus.record import KEEP_DATA, PATCH_DATA, Record, of_build, option_to_add
 from suture.errors import Refusal
 from suture.workspace import objects
 from suture.workspace.affected import BATCH
@@ -51,14 +52,19 @@ def _build(workspace: Workspace, newer: Path, file: str, out: Path, limit: float
     module.unlink(missing_ok=True)
     options = ["--kernel", workspace.target.release, "-o", str(module), "--name", module_name(file), "--json"]
     started = time.monotonic()
-    named: list[str] = []
+    named: list[tuple[str, str]] = []
     while True:
-        flags = [word for name in named for word in ("--patch-data", name)]
+        flags = [word for option in named for word in option]
         status, answer, errors = _run([str(patch), *options, *flags], limit)
-        name = variable_to_name(answer)
-        if name is None or name in named:
-            return of_build(file, status, answer, errors, round(time.monotonic() - started, 2), tuple(named))
-        named.append(name)
+        option = option_to_add(answer, KEPT.get(file, {}))
+        if option is None or option in named:
+            seconds = round(time.monotonic() - started, 2)
+            return of_build(file, status, answer, errors, seconds, _named(named, PATCH_DATA), _named(named, KEEP_DATA))
+        named.append(option)
+
+
+def _named(options: Sequence[tuple[str, str]], wanted: str) -> tuple[str, ...]:
+    return tuple(name for option, name in options if option == wanted)
 
 
 def _run(words: Sequence[str], limit: float) -> tuple[int | None, str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +32,8 @@ FAULTS = frozenset({"internal-error", "interrupted", "module-link-failed", "orig
 
 TIMED_OUT = "timed-out"
 
+PATCH_DATA, KEEP_DATA = "--patch-data", "--keep-data"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -41,6 +43,7 @@ class Record:
     :ivar functions: ``object:function`` that the live patch replaces.
     :ivar in_force: the objects that were there when it was loaded.
     :ivar patch_data: variables that the refusal said to name with ``--patch-data``, as an author would.
+    :ivar keep_data: variables that it was told to leave as they are (`bench.corpus.kept`).
     """
 
     file: str
@@ -51,6 +54,7 @@ class Record:
     functions: tuple[str, ...] = ()
     in_force: tuple[str, ...] = ()
     patch_data: tuple[str, ...] = ()
+    keep_data: tuple[str, ...] = ()
 
     @property
     def objects(self) -> tuple[str, ...]:
@@ -58,16 +62,24 @@ class Record:
 
 
 def of_build(
-    file: str, status: int | None, answer: str, errors: str, seconds: float, named: tuple[str, ...] = ()
+    file: str,
+    status: int | None,
+    answer: str,
+    errors: str,
+    seconds: float,
+    patch_data: tuple[str, ...] = (),
+    keep_data: tuple[str, ...] = (),
 ) -> Record:
     """:param status: of ``suture build --json``; None where it had to be ended.
     :param answer: what it wrote on stdout.
-    :param named: the variables that it was given with ``--patch-data``.
+    :param patch_data: the variables that it was given with ``--patch-data``; `keep_data` those with ``--keep-data``.
     """
     document = _document(answer)
     if status == 0 and "objects" in document:
         functions = tuple(f"{one['name']}:{f['old_name']}" for one in document["objects"] for f in one["functions"])
-        return Record(file, Outcome.BUILT, seconds=seconds, functions=functions, patch_data=named)
+        return Record(
+            file, Outcome.BUILT, seconds=seconds, functions=functions, patch_data=patch_data, keep_data=keep_data
+        )
     if status is None:
         return Record(file, Outcome.WRONG, TIMED_OUT, errors, seconds)
     error = document.get("error")
@@ -79,11 +91,17 @@ def of_build(
     return Record(file, APART.get(code, refused), code, message, seconds)
 
 
-def variable_to_name(answer: str) -> str | None:
-    """The variable that a refusal says the author can name with ``--patch-data``."""
+def option_to_add(answer: str, keep: Container[str]) -> tuple[str, str] | None:
+    """The option, and the variable to name with it, that a refusal says the author can add.
+
+    :param keep: the variables that an author would leave as they are.
+    """
     error = _document(answer).get("error")
-    found = re.search(r"--patch-data (\S+)", error["remedy"]) if error and error["code"] == "data-changed" else None
-    return found[1] if found else None
+    offered = re.findall(r"(--patch-data|--keep-data) (\S+)", error["remedy"]) if error else []
+    for option, name in offered if error and error["code"] == "data-changed" else ():
+        if (option == KEEP_DATA) == (name in keep):
+            return option, name
+    return None
 
 
 def _document(answer: str) -> dict[str, Any]:
@@ -102,7 +120,7 @@ def load(path: Path) -> dict[str, Record]:
             fields = json.loads(line)
         except ValueError:
             continue
-        tuples = {name: tuple(fields.get(name, ())) for name in ("functions", "in_force", "patch_data")}
+        tuples = {name: tuple(fields.get(name, ())) for name in ("functions", "in_force", "patch_data", "keep_data")}
         records[fields["file"]] = Record(**fields | tuples | {"outcome": Outcome(fields["outcome"])})
     return records
 
@@ -129,6 +147,9 @@ def table(records: Iterable[Record]) -> str:
     named = sum(record.outcome is Outcome.LOADED and bool(record.patch_data) for record in known)
     if named:
         lines.append(f"{named:5} of the loaded name a variable with --patch-data, as the refusal said")
+    kept = sum(record.outcome is Outcome.LOADED and bool(record.keep_data) for record in known)
+    if kept:
+        lines.append(f"{kept:5} of the loaded leave a variable as it is with --keep-data, as reading the fix decided")
     lines += [f"{eligible:5} compile and change code; {share} of them were built and loaded", *_times(known)]
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from tests.command import Place
 from tests.patches import Edit, diff
 
 MEMINFO, LOOP, NMI = "fs/proc/meminfo.c", "drivers/block/loop.c", "arch/x86/kernel/nmi.c"
+PKTGEN = "net/core/pktgen.c"
 FIRST = Edit(MEMINFO, '"MemTotal:       "', '"SutTotal:       "')
 LAST = Edit(MEMINFO, "\tarch_report_meminfo(m);\n", '\tarch_report_meminfo(m);\n\tseq_puts(m, "Suture\\n");\n')
 SHOW = "static int meminfo_proc_show("
@@ -162,6 +163,12 @@ OUT_OF_REACH = {
         "caller-uncertain",
         f"{NMI}: exc_nmi()",
         r"is called by asm_exc_nmi.* in vmlinux",
+    ),
+    "the main function of kernel threads": (
+        Edit(PKTGEN, 'pr_debug("starting pktgen/', 'pr_info("starting pktgen/'),
+        "thread-function-replaced",
+        f"{PKTGEN}: pktgen_thread_worker()",
+        r"asks in a loop whether its thread is to stop",
     ),
     "code that does not compile": (
         Edit(MEMINFO, "\tsi_meminfo(&i);", "\tsi_meminfo(&no_such_variable);"),

@@ -23,6 +23,7 @@ TASK_MMU, DUMMY, VERSION = "fs/proc/task_mmu.c", "drivers/net/dummy.c", "fs/proc
 
 READABLE = "[ilog2(VM_READ)]\t= "
 NO_CARRIER = Edit(DUMMY, "\t.ndo_change_carrier\t= dummy_change_carrier,\n", "")
+NO_VALIDATE = Edit(DUMMY, "\t.validate\t= dummy_validate,\n", "")
 BANNER = "seq_printf(m, linux_proc_banner,"
 NEW_VERSION = Edit(VERSION, BANNER, f'seq_puts(m, "Sutured ");\n\t{BANNER}')
 
@@ -50,6 +51,7 @@ MODULE_LICENSE("GPL");
 
 FLAGS = "grep -m 1 VmFlags /proc/self/smaps | cut -d' ' -f2"
 CARRIER = "echo 1 >/sys/class/net/dummy0/carrier"
+MULTICAST = "ip link add wrong0 address 01:00:5e:00:00:01 type dummy"
 DUMMY_UP = "modprobe dummy && ip link set dummy0 up"
 
 
@@ -106,6 +108,18 @@ def test_an_operation_structure_of_a_module_before_and_after_it_is_loaded(make: 
     assert "not supported" in guest.machine.run(CARRIER).text, "the module was there before"
     guest.unload(built)
     guest.sh(f"{CARRIER}; rmmod dummy")
+
+
+def test_one_word_of_a_structure_that_the_kernel_writes_to(make: Build, guest: Guest) -> None:
+    """Registered, it is a link in a list, and its maxtype and newlink are what they were."""
+    built = make("member", NO_VALIDATE, data=frozenset({"dummy_link_ops"}))
+    guest.sh("modprobe dummy")
+    assert guest.machine.run(MULTICAST).status != 0
+    guest.load(built)
+    guest.sh(f"{MULTICAST} && ip link del wrong0")
+    guest.unload(built)
+    assert guest.machine.run(MULTICAST).status != 0
+    guest.sh("ip link add right0 type dummy && rmmod dummy")
 
 
 def test_a_value_that_someone_changed_is_refused_and_left(

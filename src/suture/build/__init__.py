@@ -17,6 +17,7 @@ from pathlib import Path
 from suture.build.assemble import assemble
 from suture.build.diffs import cut_all
 from suture.build.inputs import Inputs, gathered
+from suture.diff.data import Asked
 from suture.diff.leave import LeftOut
 from suture.elf import writer
 from suture.errors import DATA_NEEDS_REPLACE, MODEL_DIFFERS, NO_LIVEPATCH, Refusal
@@ -72,6 +73,8 @@ def build(
     strip: int | None = None,
     bounds: Bounds = DEFAULT_BOUNDS,
     patch_data: frozenset[str] = frozenset(),
+    keep_data: frozenset[str] = frozenset(),
+    replace_threads: frozenset[str] = frozenset(),
 ) -> Built:
     """Build one live patch module from one or more inputs.
 
@@ -84,13 +87,18 @@ def build(
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
     :param bounds: how far the callers of functions without a fentry call are replaced in their place.
     :param patch_data: names of variables that are to change in memory while the live patch is in force.
+    :param keep_data: names of variables that may stay as they are, though the patch changes their initial value.
+    :param replace_threads: main functions of kernel threads that may be replaced (`suture.verify.threads`).
     :raises Refusal: many; each says what and why
     """
     with gathered(patches, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
-        return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds)
+        asked = Asked(inputs.patch_data, keep_data)
+        return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds, asked, replace_threads)
 
 
-def _build(inputs: Inputs, target: Target, path: Path, bounds: Bounds) -> Built:
+def _build(
+    inputs: Inputs, target: Target, path: Path, bounds: Bounds, asked: Asked, replace_threads: frozenset[str]
+) -> Built:
     if inputs.patch_data and not inputs.replace:
         raise Refusal(DATA_NEEDS_REPLACE, "--patch-data", "the live patch is to stack on others (--no-replace)")
     check_output(path)
@@ -105,7 +113,7 @@ def _build(inputs: Inputs, target: Target, path: Path, bounds: Bounds) -> Built:
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
         pairs = object_pairs(workspace, source)
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts, left_out, because = cut_all(pairs, kernel, workspace, bounds, inputs.patch_data)
+        cuts, left_out, because = cut_all(pairs, kernel, workspace, bounds, asked, replace_threads)
     with step("Linking", f"{inputs.name}.ko"):
         patch, objects, hooked = assemble(inputs.name, inputs.replace, cuts)
         variables = tuple(variable for cut in cuts for variable in cut.data)

@@ -11,7 +11,7 @@ from suture.build.part import Cut
 from suture.diff.compare import Changes, compare
 from suture.diff.contents import contents
 from suture.diff.correlate import Correlation
-from suture.diff.data import names
+from suture.diff.data import Asked, names
 from suture.diff.leave import LeftOut, Part, told
 from suture.diff.same import Side
 from suture.diff.select import select
@@ -33,6 +33,7 @@ from suture.link.resolve import KernelResolver, Published, sympos
 from suture.verify.addresses import Addresses
 from suture.verify.callers import Because, Bounds, File, Surroundings, widen
 from suture.verify.kernel import Kernel
+from suture.verify.threads import refuse_threads, refuse_unused
 from suture.workspace.compile import ObjectPair
 from suture.workspace.mentions import mentioning
 from suture.workspace.prepare import Workspace
@@ -40,10 +41,15 @@ from suture.workspace.static_branches import patched_object_reading_keys
 
 
 def cut_all(
-    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace, bounds: Bounds, patch_data: frozenset[str]
+    pairs: Sequence[ObjectPair],
+    kernel: Kernel,
+    workspace: Workspace,
+    bounds: Bounds,
+    asked: Asked,
+    replace_threads: frozenset[str],
 ) -> tuple[list[Cut], tuple[LeftOut, ...], tuple[Because, ...]]:
-    changes = {pair: found for pair in pairs if (found := _compare(pair, kernel, patch_data)) is not None}
-    _refuse_unused(pairs, changes.values(), patch_data)
+    changes = {pair: found for pair in pairs if (found := _compare(pair, kernel, asked)) is not None}
+    _refuse_unused(pairs, changes.values(), asked)
     files = [
         File(pair.source, pair.objname, found, Addresses(found.original.view, kernel.shipped(pair.objname)))
         for pair, found in changes.items()
@@ -51,6 +57,9 @@ def cut_all(
     of_source = {pair.source: pair for pair in changes}
     provided = _provided(files)
     wide, because = widen(files, _surroundings(kernel, workspace), bounds)
+    refuse_unused((file.changes for file in wide), replace_threads)
+    for file in wide:
+        refuse_threads(file.changes, replace_threads)
     published = _published((file.changes, file.addresses) for file in wide)
     cuts: list[Cut] = []
     for file in wide:
@@ -119,18 +128,20 @@ def _nothing_left(left_out: Mapping[str, Sequence[Part]], pairs: Sequence[Object
     return Refusal(first.reason.kind, source, first.found, evidence=evidence)
 
 
-def _refuse_unused(pairs: Sequence[ObjectPair], changes: Iterable[Changes], patch_data: frozenset[str]) -> None:
+def _refuse_unused(pairs: Sequence[ObjectPair], changes: Collection[Changes], asked: Asked) -> None:
     """:raises Refusal: ``data-not-changed``"""
-    used = {name for found in changes for _, after in found.data for name in names(after)}
-    for name in sorted(patch_data - used):
-        files = ", ".join(pair.source for pair in pairs)
-        raise Refusal(DATA_NOT_CHANGED, f"--patch-data {name}", f"the patch changes no such variable in {files}")
+    patched = {name for found in changes for _, after in found.data for name in names(after)}
+    kept = {name for found in changes for after in found.stay for name in names(after)}
+    for option, wanted, used in (("--patch-data", asked.patch, patched), ("--keep-data", asked.keep, kept)):
+        for name in sorted(set(wanted) - used):
+            files = ", ".join(pair.source for pair in pairs)
+            raise Refusal(DATA_NOT_CHANGED, f"{option} {name}", f"the patch changes no such variable in {files}")
 
 
-def _compare(pair: ObjectPair, kernel: Kernel, patch_data: frozenset[str]) -> Changes | None:
+def _compare(pair: ObjectPair, kernel: Kernel, asked: Asked) -> Changes | None:
     """What the patch changed in one source file; None, with a note, where that is nothing."""
     try:
-        return compare(_side(pair.original, pair, kernel), _side(pair.patched, pair, kernel), patch_data)
+        return compare(_side(pair.original, pair, kernel), _side(pair.patched, pair, kernel), asked)
     except Refusal as refusal:
         if refusal.kind is not NO_CODE_CHANGE:
             raise

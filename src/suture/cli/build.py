@@ -84,6 +84,24 @@ def build(
             help="Change this variable in memory too, for as long as the patch is in force; can be given again.",
         ),
     ] = None,
+    keep_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep-data",
+            metavar="NAME",
+            help="Leave this variable as it is in memory, though the patch changes its initial value; can be given "
+            "again.",
+        ),
+    ] = None,
+    replace_thread: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--replace-thread",
+            metavar="NAME",
+            help="Replace this main function of a kernel thread: none runs when the patch comes or goes; can be "
+            "given again.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Turn source diffs into a live patch module.
@@ -107,6 +125,8 @@ def build(
             strip=strip_level,
             bounds=Bounds(caller_depth, caller_limit),
             patch_data=frozenset(patch_data or ()),
+            keep_data=frozenset(keep_data or ()),
+            replace_threads=frozenset(replace_thread or ()),
         )
 
     targets = chosen_several(kernel, kernel_dir)

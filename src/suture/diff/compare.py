@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from suture.diff.correlate import Correlation, correlate
-from suture.diff.data import changed_data, ignored_data, same_references
+from suture.diff.data import (
+    NOTHING,
+    Asked,
+    changed_data,
+    differing_words,
+    ignored_data,
+    is_writable,
+    same_references,
+)
 from suture.diff.hooks import NO_HOOKS, Hooks, read_hooks
+from suture.diff.keep import kept, used_by_new_code
 from suture.diff.leave import BY_AUTHOR, Part, once_only
 from suture.diff.locals import DATA, is_cold, parent
 from suture.diff.same import Comparison, Side, is_once_only
@@ -33,6 +42,8 @@ class Changes:
     :ivar data: variables (original and patched) whose contents are to be changed in memory.
     :ivar kept: patched variable of `data` -> offsets in it at which it refers to what the original refers to.
     :ivar hooks: what the patch says about itself.
+    :ivar words: patched variable of `data` that stays writable -> offsets of the machine words that are to change.
+    :ivar stay: patched variables of another initial value that stay as they are in memory.
     """
 
     original: Side
@@ -46,6 +57,8 @@ class Changes:
     data: tuple[tuple[Unit, Unit], ...] = ()
     kept: Mapping[Unit, frozenset[int]] = field(default_factory=dict)
     hooks: Hooks = NO_HOOKS
+    words: Mapping[Unit, frozenset[int]] = field(default_factory=dict)
+    stay: tuple[Unit, ...] = ()
 
     @property
     def need_code(self) -> bool:
@@ -53,11 +66,11 @@ class Changes:
         return bool(self.changed or self.provided or self.carried or self.hooks.calls)
 
 
-def compare(original: Side, patched: Side, patch_data: Collection[str] = ()) -> Changes:
+def compare(original: Side, patched: Side, asked: Asked = NOTHING) -> Changes:
     """Find what changed between two objects.
 
-    :param patch_data: names of variables that are to be changed in memory.
-    :raises Refusal: ``data-changed``, ``data-unpatchable``, ``section-changed``,
+    :param asked: which variables are to be changed in memory, or may stay as they are.
+    :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``, ``section-changed``,
         ``tracepoint-changed``, ``ambiguous-local``, and those of `read_hooks`; ``no-code-change`` where nothing changed
     """
     hooks = read_hooks(patched.view)
@@ -67,7 +80,9 @@ def compare(original: Side, patched: Side, patch_data: Collection[str] = ()) -> 
     ignored = [pair for pair in differing if _is_ignored(hooks, patched.view, pair[1])]
     differing = tuple(pair for pair in differing if pair not in ignored)
     changed = tuple(pair for pair in differing if not is_once_only(patched.view.section(pair[1])))
-    data = changed_data(comparison, patch_data, hooks.ignored_sections)
+    provided = tuple(unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation))
+    used = used_by_new_code(patched.view, correlation, [*(after for _, after in changed), *provided])
+    data, stay = changed_data(comparison, asked, used, hooks.ignored_sections)
     left_out = (
         *hooks.left_out,
         *(
@@ -77,15 +92,33 @@ def compare(original: Side, patched: Side, patch_data: Collection[str] = ()) -> 
         *ignored_data(comparison, hooks.ignored_sections),
         *_init_and_exit(patched.view, differing),
         *changed_sections(comparison, hooks.ignored_sections),
+        *(kept(patched.view, unit) for unit in stay),
     )
-    provided = tuple(unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation))
     published = tuple(
         (before, after) for after, before in correlation.original.items() if before.is_local and not after.is_local
     )
     if not (changed or provided or published or left_out or data or hooks.calls):
         raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
-    kept = {after: same_references(comparison, before, after) for before, after in data}
-    return Changes(original, patched, correlation, changed, provided, published, left_out, (), data, kept, hooks)
+    words = {
+        after: differing_words(comparison, before, after)
+        for before, after in data
+        if is_writable(original.view, before)
+    }
+    same = {after: same_references(comparison, before, after) for before, after in data}
+    return Changes(
+        original,
+        patched,
+        correlation,
+        changed,
+        provided,
+        published,
+        left_out,
+        data=data,
+        kept=same,
+        hooks=hooks,
+        words=words,
+        stay=stay,
+    )
 
 
 def _without_freed(original: View, patched: View, correlation: Correlation) -> Correlation:

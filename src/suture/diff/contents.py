@@ -4,8 +4,8 @@
 For each variable there is a global symbol for a ``struct livepatch_contents`` (link/templates/data.c): four pointers,
 to the variable and to three read-only copies of its size.  ``old_value`` holds what the original object has and
 ``new_value`` what the patched one has, with references resolved as those of code are; a byte of ``mask`` is 0 where a
-pointer leads, before and after, to something without a name in the running kernel, such as a string: it is neither
-compared nor written.
+pointer leads, before and after, to something without a name in the running kernel, such as a string, and in the words
+of a writable structure that the patch does not change: it is neither compared nor written.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Maker:
                 if reference.offset not in kept:
                     raise
                 left_alone.append(reference)
-        mask = masked(b"\xff" * before.size, left_alone)
+        mask = masked(self._words(before, after), left_alone)
         references = list(old.references(before))
         copies = [
             self._copy(f"{name}_old", old.data(before), references, known),
@@ -100,6 +100,13 @@ class _Maker:
             self.out.add_relocation(head, Relocation(position * WORD, ADDRESS64, symbol, 0))
         self.out.add_symbol(Symbol(name, 0, 4 * WORD, STT_OBJECT, STB_GLOBAL, head))
         return name
+
+    def _words(self, before: Unit, after: Unit) -> bytes:
+        """0xff for each byte that is to hold its old value, and to get the new one."""
+        words = self._changes.words.get(after)
+        if words is None:
+            return b"\xff" * before.size
+        return bytes(0xFF if at - at % WORD in words else 0 for at in range(before.size))
 
     def _copy(
         self, name: str, data: bytes, references: list[Reference], known: dict[int, tuple[Outside | int, int]]

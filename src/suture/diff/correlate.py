@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from suture.diff.locals import DATA, base, is_cold, is_numbered, parent
@@ -18,6 +18,8 @@ from suture.diff.namesakes import pair_namesakes
 from suture.diff.view import ToUnit, Unit, View
 from suture.elf.object import SHF_WRITE
 from suture.errors import AMBIGUOUS_LOCAL, FUNCTIONS_MERGED, Refusal
+
+TYPE_ID = "__BTF_ID__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ def correlate(original: View, patched: View) -> Correlation:
     pairs: dict[Unit, Unit] = {}
     _by_written_name(original, patched, pairs)
     _functions_by_base(original, patched, pairs)
+    _type_ids_by_place(original, patched, pairs)
     pair_namesakes(original, patched, pairs)
     _variables_by_users(original, patched, pairs)
     return Correlation(pairs)
@@ -81,6 +84,22 @@ def _functions_by_base(original: View, patched: View, pairs: dict[Unit, Unit]) -
         others = left.get(name, [])
         if len(units) == len(others) == 1:
             pairs[units[0]] = others[0]
+
+
+def _type_ids_by_place(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
+    """Entries of ``.BTF_ids`` are named after the line that they stand in (include/linux/btf_ids.h: __ID())."""
+    before, after = (sorted(_type_ids(view), key=lambda unit: unit.start) for view in (original, patched))
+    if [_type(unit) for unit in before] == [_type(unit) for unit in after]:
+        pairs.update(zip(after, before, strict=True))
+
+
+def _type_ids(view: View) -> Iterator[Unit]:
+    return (unit for unit in view.units if view.section(unit).name == ".BTF_ids" and unit.name.startswith(TYPE_ID))
+
+
+def _type(unit: Unit) -> str:
+    """``__BTF_ID__struct__sock__21987``: counter and line at its end."""
+    return re.sub(r"__[0-9]+$", "", unit.name)
 
 
 def _grouped(units: Iterable[Unit]) -> dict[tuple[str, bool], list[Unit]]:

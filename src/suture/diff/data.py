@@ -9,16 +9,18 @@ kernel has booted, and for a single number that is static and that no code write
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
+from suture.diff.keep import WORD, reasons_not_to_keep
 from suture.diff.leave import BY_AUTHOR, Part
 from suture.diff.locals import base
-from suture.diff.same import Comparison, is_once_only
+from suture.diff.same import Comparison, is_once_only, masked
 from suture.diff.sections import row
 from suture.diff.stores import Use, uses
 from suture.diff.view import Reference, ToAbsolute, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.elf.object import SHF_WRITE
-from suture.elf.relocations.x86_64 import TYPES
-from suture.errors import DATA_CHANGED, DATA_UNPATCHABLE, Refusal
+from suture.elf.relocations.x86_64 import ADDRESS64, TYPES
+from suture.errors import DATA_CHANGED, DATA_UNKEEPABLE, DATA_UNPATCHABLE, Refusal
 
 READ_ONLY_LATER = (".data..ro_after_init", ".data.rel.ro")
 """Mapped read-only after init, though the object has them writable (include/linux/cache.h)."""
@@ -27,27 +29,50 @@ WRITABLE = (".data..read_mostly", ".data..cacheline_aligned", ".data", ".bss")
 """Ordinary variables."""
 
 
-def changed_data(
-    comparison: Comparison, wanted: Collection[str], ignored: Collection[str] = ()
-) -> tuple[tuple[Unit, Unit], ...]:
-    """Find the changed variables that are to be changed in memory, original and patched; refuse all others.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the author asks for, by the names of variables.
 
-    :param wanted: their names, as the author wrote them.
-    :param ignored: names of sections that the patch wants to be left out.
-    :raises Refusal: ``data-changed``, ``data-unpatchable``
+    :ivar patch: they are to change in memory; `keep`: they may stay as they are.
     """
-    found = []
+
+    patch: Collection[str] = ()
+    keep: Collection[str] = ()
+
+
+NOTHING = Asked()
+
+
+def changed_data(
+    comparison: Comparison, asked: Asked, used: Collection[Unit], ignored: Collection[str] = ()
+) -> tuple[tuple[tuple[Unit, Unit], ...], tuple[Unit, ...]]:
+    """Find the changed variables that are to be changed in memory, original and patched; refuse what was not asked for.
+
+    :param used: what new code of the live patch refers to.
+    :param ignored: names of sections that the patch wants to be left out.
+    :return: those variables, and the patched ones that stay as they are.
+    :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``
+    """
+    found, stay = [], []
+    view = comparison.patched.view
     for before, after in _changed(comparison):
-        if comparison.patched.view.section(after).name in ignored:
+        if view.section(after).name in ignored:
             continue
-        reason = next(_reasons(comparison, before, after), None)
-        if not names(after) & set(wanted):
-            raise _not_wanted(comparison, before, after, reason)
-        if reason is not None:
-            where = f"{comparison.patched.view.obj.name}: {base(after.name)}"
-            raise Refusal(DATA_UNPATCHABLE, where, reason)
-        found.append((before, after))
-    return tuple(found)
+        where = f"{view.obj.name}: {base(after.name)}"
+        words = differing_words(comparison, before, after) if before.size == after.size else ()
+        unpatchable = next(_reasons(comparison, before, after), None)
+        unkeepable = next(reasons_not_to_keep(comparison, before, after, words, used), None)
+        if names(after) & set(asked.patch):
+            if unpatchable is not None:
+                raise Refusal(DATA_UNPATCHABLE, where, unpatchable)
+            found.append((before, after))
+        elif names(after) & set(asked.keep):
+            if unkeepable is not None:
+                raise Refusal(DATA_UNKEEPABLE, where, unkeepable)
+            stay.append(after)
+        else:
+            raise _not_asked(comparison, before, after, unpatchable, unkeepable)
+    return tuple(found), tuple(stay)
 
 
 def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[Part, ...]:
@@ -92,6 +117,17 @@ def same_references(comparison: Comparison, before: Unit, after: Unit) -> frozen
     )
 
 
+def differing_words(comparison: Comparison, before: Unit, after: Unit) -> frozenset[int]:
+    """Offsets of the machine words, counted from the start of a variable of unchanged size, that differ."""
+    mine, theirs = comparison.original.view, comparison.patched.view
+    left, right = list(mine.references(before)), list(theirs.references(after))
+    same = same_references(comparison, before, after)
+    fields = {reference.offset for reference in (*left, *right)} - same
+    plain = masked(mine.data(before), left), masked(theirs.data(after), right)
+    bytes_ = (at for at, (old, new) in enumerate(zip(*plain, strict=True)) if old != new)
+    return frozenset(at - at % WORD for at in (*fields, *bytes_))
+
+
 def _changed(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
     original, view = comparison.original.view, comparison.patched.view
     for after, before in comparison.correlation.original.items():
@@ -105,20 +141,29 @@ def _changed(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
             yield before, after
 
 
-def _not_wanted(comparison: Comparison, before: Unit, after: Unit, reason: str | None) -> Refusal:
+def _not_asked(
+    comparison: Comparison, before: Unit, after: Unit, unpatchable: str | None, unkeepable: str | None
+) -> Refusal:
     view, name = comparison.patched.view, base(after.name)
     size = f"{before.size} bytes" if before.size == after.size else f"{before.size} to {after.size} bytes"
     found = f"the patch changes the initial value of {name} ({view.section(after).name}, {size})"
-    if reason is None:
-        way_out = f"If it is to change in memory while the live patch is in force, say so: --patch-data {name}"
-        return Refusal(DATA_CHANGED, view.obj.name, found, remedy=f"{way_out} (docs/data.md).")
-    return Refusal(DATA_CHANGED, view.obj.name, found, evidence=[f"--patch-data cannot change it: it {reason}"])
+    evidence, ways_out = [], []
+    if unpatchable is None:
+        ways_out.append(f"If it is to change in memory while the live patch is in force, say so: --patch-data {name}")
+    else:
+        evidence.append(f"--patch-data cannot change it: it {unpatchable}")
+    if unkeepable is None:
+        ways_out.append(f"If what the running kernel holds is right as it is, say so: --keep-data {name}")
+    else:
+        evidence.append(f"--keep-data cannot leave it as it is: it {unkeepable}")
+    remedy = "\n".join([*ways_out, "See docs/data.md."]) if ways_out else None
+    return Refusal(DATA_CHANGED, view.obj.name, found, remedy=remedy, evidence=evidence)
 
 
 def _reasons(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
     """Why a variable cannot be changed in memory; each completes "it ..."."""
     yield from _wrong_place(comparison, before, after)
-    yield from _unknown_value(comparison.original.view, before)
+    yield from _unknown_value(comparison, before, after)
     yield from _unreachable_pointers(comparison, before, after)
 
 
@@ -138,24 +183,53 @@ def _wrong_place(comparison: Comparison, before: Unit, after: Unit) -> Iterator[
         yield f"is in {old.name}, which the kernel reads for a purpose of its own"
 
 
-def _unknown_value(view: View, unit: Unit) -> Iterator[str]:
-    """What else may have written it."""
-    section = view.section(unit)
-    if not section.flags & SHF_WRITE:
+def _unknown_value(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
+    """What else may have written it, or may yet: of a variable that stays writable, the words that are to change."""
+    view = comparison.original.view
+    if not view.section(before).flags & SHF_WRITE or before.size != after.size:
         return
-    found = uses(view, unit)
+    writable = is_writable(view, before)
+    words = differing_words(comparison, before, after)
+    found = uses(view, before, {at + n for at in words for n in range(WORD)} if writable else None)
     for user in found[Use.STORE]:
         yield f"is written by {user}"
     if found[Use.SPECIAL]:
         yield f"is the kernel's to write ({found[Use.SPECIAL][0]})"
-    if not is_writable(view, unit):
+    if not writable:
         return
-    if unit.size not in (1, 2, 4, 8) or unit.start % unit.size:
-        yield "is writable and no single number, so parts of it may have been written through pointers"
     for user in found[Use.ADDRESS]:
-        yield f"may be written through a pointer: {user} takes its address"
-    if not unit.is_local:
+        # What is registered is written through the pointer that was handed over: list heads, counts, states.  No
+        # subsystem writes a function into a structure of its caller's, or gives it another constant to read.
+        numbers = [at for at in sorted(words) if not _stays_pointer(comparison, before, after, at)]
+        if before.size <= WORD:
+            yield f"may be written through a pointer: {user} takes its address"
+        elif numbers:
+            place = f"holds a number at +{numbers[0]:#x}"
+            yield f"{place}, which may be written through a pointer: {user} takes its address"
+    if not before.is_local:
         yield "is global and writable, so code in other files may have written it"
+
+
+def _stays_pointer(comparison: Comparison, before: Unit, after: Unit, at: int) -> bool:
+    """A machine word is a pointer to a function or a constant, or NULL, both before the patch and after it."""
+    return _is_constant_pointer(comparison.original.view, before, at) and _is_constant_pointer(
+        comparison.patched.view, after, at
+    )
+
+
+def _is_constant_pointer(view: View, unit: Unit, at: int) -> bool:
+    references = [one for one in view.references(unit) if at - WORD < one.offset < at + WORD]
+    if not references:
+        return not any(view.data(unit)[at : at + WORD])
+    (first, *rest) = references
+    if rest or (first.offset, first.type) != (at, ADDRESS64):
+        return False
+    match first.target:
+        case ToUnit(target, _):
+            return target.is_function or not view.section(target).flags & SHF_WRITE
+        case ToUndefined() | ToLiteral() | ToAnonymous():
+            return True
+    return False
 
 
 def _unreachable_pointers(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:

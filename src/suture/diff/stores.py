@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum, auto
 
-from iced_x86 import Decoder, Instruction, InstructionInfoFactory, OpAccess, Register
+from iced_x86 import Decoder, Instruction, InstructionInfoFactory, MemorySizeExt, OpAccess, Register
 
 from suture.diff.special import SECTIONS
 from suture.diff.view import ToUnit, Unit, View
@@ -26,8 +26,11 @@ class Use(Enum):
     """An entry of a section that the kernel walks names it: a static key, for one."""
 
 
-def uses(view: View, unit: Unit) -> Mapping[Use, list[str]]:
-    """Who uses a variable how: names of functions and variables of the same object, or of sections."""
+def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mapping[Use, list[str]]:
+    """Who uses a variable how: names of functions and variables of the same object, or of sections.
+
+    :param within: offsets of the bytes that matter; what is seen to read or write others alone is left out.
+    """
     found: dict[Use, list[str]] = {use: [] for use in Use}
     special = {known.name for known in SECTIONS}
     for index in view.obj.relocations:
@@ -41,7 +44,10 @@ def uses(view: View, unit: Unit) -> Mapping[Use, list[str]]:
                 if section.name in special:
                     use, user = Use.SPECIAL, section.name
                 elif section.is_code:
-                    use = code_use(section.data[start:end], reference.offset)
+                    use, size = code_use(section.data[start:end], reference.offset)
+                    first = reference.target.offset
+                    if within is not None and size and not any(at in within for at in range(first, first + size)):
+                        continue
                 else:
                     use = Use.ADDRESS
                 if user not in found[use]:
@@ -49,13 +55,24 @@ def uses(view: View, unit: Unit) -> Mapping[Use, list[str]]:
     return found
 
 
-def code_use(code: bytes, field: int) -> Use:
-    """What the instruction with a relocated field at offset `field` does with what the field refers to."""
+def code_use(code: bytes, field: int) -> tuple[Use, int]:
+    """What the instruction with a relocated field at offset `field` does with what the field refers to.
+
+    :return: the same, and to how many bytes from there; 0 where that may be others.
+    """
     decoder = Decoder(64, code)
     for instruction in decoder:
         if field < instruction.next_ip:
-            return instruction_use(decoder, instruction, field)
-    return Use.ADDRESS
+            use = instruction_use(decoder, instruction, field)
+            return use, 0 if use is Use.ADDRESS else _width(instruction)
+    return Use.ADDRESS, 0
+
+
+def _width(instruction: Instruction) -> int:
+    """How many bytes an instruction accesses at the one place that stands in it."""
+    if instruction.memory_index != Register.NONE or instruction.memory_base not in (Register.NONE, Register.RIP):
+        return 0
+    return int(MemorySizeExt.size(instruction.memory_size))
 
 
 def instruction_use(decoder: Decoder, instruction: Instruction, field: int) -> Use:

@@ -47,9 +47,17 @@ DATA_UNPATCHABLE = Kind(
     "and that what it then points to stays.",
     "Leave the initial value as it is, and take the new value where the code reads it.",
 )
+DATA_UNKEEPABLE = Kind(
+    "data-unkeepable",
+    "What --keep-data names stays as it is in the running kernel, and changed code would find there what it was not "
+    "made for.",
+    "Take the new value where the code reads it, or give the changed variable a new name in the patch: the code that "
+    "uses it then brings it along.",
+)
 DATA_NOT_CHANGED = Kind(
     "data-not-changed",
-    "Each --patch-data is to name a variable whose initial value the patch changes.",
+    "Each --patch-data and each --keep-data is to name a variable whose initial value the patch changes, and none is "
+    "to be named by both.",
     "Check the name; a static variable of a function goes by its plain name.",
 )
 SECTION_CHANGED = Kind(

@@ -44,3 +44,15 @@ CALLERS_TOO_MANY = Kind(
     "more than the bounds allow.",
     "Raise --caller-depth or --caller-limit, or make the change in a function that has a fentry call.",
 )
+THREAD_FUNCTION_REPLACED = Kind(
+    "thread-function-replaced",
+    "A task moves to the new code when no function that is replaced is on its stack, and a kernel thread is in its "
+    "main function for as long as it lives: the transition would not end, nor would the one back.",
+    "Make the change in a function that it calls. If no such thread runs while the live patch is loaded or taken out, "
+    "say so with --replace-thread.",
+)
+THREAD_NOT_REPLACED = Kind(
+    "thread-not-replaced",
+    "Each --replace-thread is to name a function that the live patch replaces.",
+    "Check the name.",
+)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.corpus import pick
 from bench.corpus.builds import module_name
-from bench.corpus.record import TIMED_OUT, Outcome, Record, append, load, of_build, table, variable_to_name
+from bench.corpus.record import TIMED_OUT, Outcome, Record, append, load, of_build, option_to_add, table
 from suture.errors import DATA_CHANGED, INTERNAL_ERROR, NO_CODE_CHANGE, PATCH_DOES_NOT_COMPILE, Kind, Refusal
 from suture.link.kbuild import check_name
 
@@ -85,10 +85,17 @@ def test_a_module_has_a_name_that_the_kernel_takes_however_deep_the_file_is() ->
 
 
 def test_a_variable_that_can_be_named_is_named_as_an_author_would() -> None:
-    remedy = DATA_CHANGED.remedy
-    said = "If it is to change in memory, say so: --patch-data table (docs/data.md)."
-    for text, wanted in ((said, "table"), (remedy, None)):
+    change = "If it is to change in memory, say so: --patch-data table"
+    keep = "If what the running kernel holds is right as it is, say so: --keep-data table"
+    for text, kept, wanted in (
+        (change, (), ("--patch-data", "table")),
+        (keep, (), None),
+        (keep, ("table",), ("--keep-data", "table")),
+        (f"{change}\n{keep}", (), ("--patch-data", "table")),
+        (f"{change}\n{keep}", ("table",), ("--keep-data", "table")),
+        (DATA_CHANGED.remedy, ("table",), None),
+    ):
         answer = json.dumps({"error": {"code": "data-changed", "remedy": text}})
-        assert variable_to_name(answer) == wanted
-    assert variable_to_name("{}") is None
-    assert variable_to_name("") is None
+        assert option_to_add(answer, kept) == wanted
+    assert option_to_add("{}", ("table",)) is None
+    assert option_to_add("", ("table",)) is None

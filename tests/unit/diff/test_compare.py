@@ -217,3 +217,22 @@ def test_comparison_is_the_same_both_ways() -> None:
     patched = BASE.replace("* 3", "* 5")
     forth = changed_names(changes(BASE, patched))
     assert forth == changed_names(changes(patched, BASE))
+
+
+def test_a_type_id_is_known_by_its_place_not_by_the_line_in_its_name() -> None:
+    """include/linux/btf_ids.h names an entry after its line, which any change above it moves."""
+
+    def source(line: int, value: int) -> str:
+        names = [f"__BTF_ID__struct__{name}__{line + n}" for n, name in enumerate(("sock", "sock", "skb"))]
+        entries = "".join(f".type {one}, @object\n.size {one}, 4\n{one}: .zero 4\n" for one in names)
+        listed = "".join(f'"{line}\\n"' for line in entries.splitlines())
+        return f"""
+asm(".pushsection .BTF_ids,\\"a\\"\\n" "ids:\\n" {listed} ".popsection\\n");
+extern unsigned ids[];
+const struct proto {{ unsigned *id; }} proto = {{ &ids[1] }};
+int work(int x) {{ return x + {value}; }}
+"""
+
+    found = changes(source(1021, 5), source(3022, 6))
+    assert changed_names(found) == {"work"}
+    assert refusal(source(1021, 5), source(3022, 6).replace("&ids[1]", "&ids[2]")).code == "data-changed"

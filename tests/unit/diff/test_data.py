@@ -9,6 +9,7 @@ import pytest
 
 from suture.diff.compare import compare
 from suture.diff.contents import Contents, contents
+from suture.diff.data import Asked
 from suture.diff.stores import Use, uses
 from suture.elf import writer
 from suture.errors import Refusal
@@ -38,6 +39,10 @@ int shared = 5;
 int handed_out = 5, in_table = 5;
 int *const holder = &in_table;
 int array[3] = { 5, 6 };
+struct driver { long list[2]; struct ops ops; long count; };
+static struct driver driver = { { 0 }, { &helper, "name", 5 }, 7 };
+static int counts[4] = { 11, 12, 13, 14 };
+static int (*hook)(int) = helper;
 int zero;
 in(".init.text") int setup(void) { set_at_boot = outside(1); return gone; }
 int user(int x)
@@ -46,6 +51,10 @@ int user(int x)
     counted++;
     consume(&handed_out);
     consume(local);
+    consume(&driver);
+    consume(&hook);
+    driver.count += counts[1];
+    counts[0]++;
     return quiet + zero + each + local[x] + limits[x] + table.run(x) + later.mode + set_at_boot + array[x];
 }
 """
@@ -57,6 +66,8 @@ FITTING = {
     "later": ("{ outside, 0, 4 }", "{ elsewhere, 0, 4 }"),
     "quiet": ("quiet = 5", "quiet = 50"),
     "local": ("{ 7, 8, 9 }", "{ 7, 8, 90 }"),
+    "driver": ("{ { 0 }, { &helper,", "{ { 0 }, { &second,"),
+    "counts": ("{ 11, 12, 13, 14 }", "{ 11, 12, 130, 14 }"),
 }
 
 UNFIT = {
@@ -86,7 +97,22 @@ UNFIT = {
     "address taken": ("handed_out", "handed_out = 5", "handed_out = 50", "user() takes its address"),
     "address in data": ("in_table", "in_table = 5", "in_table = 50", "holder takes its address"),
     "global": ("shared", "shared = 5", "shared = 50", "is global and writable"),
-    "aggregate": ("array", "{ 5, 6 }", "{ 5, 60 }", "is writable and no single number"),
+    "global structure": ("array", "{ 5, 6 }", "{ 5, 60 }", "is global and writable"),
+    "a pointer by itself": ("hook", "hook)(int) = helper", "hook)(int) = second", "user() takes its address"),
+    "a written word": ("counts", "{ 11, 12,", "{ 11, 120,", "is written by user()"),
+    "a number beside others": (
+        "driver",
+        ', "name", 5 }',
+        ', "name", 50 }',
+        "holds a number at +0x20, which may be written through a pointer: user() takes its address",
+    ),
+    "a written member": ("driver", "5 }, 7 }", "5 }, 8 }", "is written by user()"),
+    "a new function in a structure": (
+        "driver",
+        "static struct driver driver = { { 0 }, { &helper,",
+        "static int added(int x) { return outside(x) * 7; }\nstatic struct driver driver = { { 0 }, { added,",
+        "would point to added() at +0x10, which is new",
+    ),
     "per-CPU": ("each", "each = 5", "each = 50", "is per-CPU"),
     "moves": ("array", "int array[3] = { 5, 6 }", "const int array[3] = { 5, 6 }", "moves from .data.array to"),
 }
@@ -96,7 +122,7 @@ def made(old: str, new: str, *names: str, provided: tuple[str, ...] = ()) -> tup
     assert BASE.count(old) == 1, old
     before, after = side(compile_c(BASE)), side(compile_c(BASE.replace(old, new)))
     resolver = Anything(provided)
-    return contents(compare(before, after, names), "vmlinux", resolver, 0), resolver
+    return contents(compare(before, after, Asked(names)), "vmlinux", resolver, 0), resolver
 
 
 def refusal(old: str, new: str, *names: str) -> Refusal:
@@ -129,7 +155,7 @@ def test_a_special_section_is_not_plain_data() -> None:
 
 
 def test_another_changed_variable_is_still_refused() -> None:
-    old, new = "{ 5, 6 };\nint zero;", "{ 5, 60 };\nint zero;"
+    old, new = "array[3] = { 5, 6 }", "array[3] = { 5, 60 }"
     assert refusal(old, new, "limits").code == "data-changed"
 
 
@@ -157,6 +183,13 @@ def test_pointers_are_the_kernels_own_and_an_unchanged_string_is_left_alone() ->
     mask = next(section for section in got.obj.sections if section.name.endswith("_mask"))
     assert mask.data == b"\xff" * 8 + bytes(8) + b"\xff" * 8
     assert "its name" not in writer.write(got.obj).decode("latin-1")
+
+
+def test_of_a_writable_structure_only_the_words_that_differ_count() -> None:
+    got, _ = made(*FITTING["driver"], "driver")
+    mask = next(section for section in got.obj.sections if section.name.endswith("_mask"))
+    assert mask.data == bytes(16) + b"\xff" * 8 + bytes(24)
+    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == ["10 R_X86_64_64 kernel_second + 0"]
 
 
 def test_an_offset_into_another_variable_is_kept() -> None:

@@ -1,8 +1,8 @@
 /*
  * Variables that change in memory while the live patch is in force.
  *
- * - pre_patch: before any task runs new code, each variable of the object has to hold what it held when the kernel was
- *   built, or already the new value, or what the live patch that is being replaced has put there.  If one holds
+ * - pre_patch: before any task runs new code, each variable of the object (of a writable structure, each word that is to
+ *   change) has to hold what it held when the kernel was built, or already the new value, or what the live patch that is being replaced has put there.  If one holds
  *   anything else, none is touched and the core refuses the live patch (or the module that is being loaded).
  * - post_patch: every task runs the new code, and what was replaced is gone.  From now on it is the original value that
  *   is to be put back.
@@ -160,24 +160,34 @@ static void livepatch_unmap(u8 *mapped)
 	vunmap((void *)((unsigned long)mapped & PAGE_MASK));
 }
 
+/* Part of it is to be written, and part of it left to whoever else writes there. */
+static bool livepatch_is_mixed(const u8 *mask, unsigned long width)
+{
+	unsigned long at;
+
+	for (at = 1; at < width; at++)
+		if (mask[at] != mask[0])
+			return true;
+	return false;
+}
+
 /*
  * In the widest aligned pieces, so that whoever reads a pointer or a number meanwhile finds the old or the new one, and
- * never half of each.
+ * never half of each.  What is not to be changed is not written either.
  */
 static void livepatch_write(u8 *to, const u8 *value, const u8 *mask, unsigned long size)
 {
 	unsigned long at, width;
 
 	for (at = 0; at < size; at += width) {
-		u64 now = 0, then = 0, kept = 0;
+		u64 now = 0, then = 0;
 
-		for (width = 8; width > size - at || (unsigned long)(to + at) % width; width /= 2)
+		for (width = 8; width > size - at || (unsigned long)(to + at) % width ||
+		     livepatch_is_mixed(mask + at, width); width /= 2)
 			;
 		memcpy(&now, to + at, width);
 		memcpy(&then, value + at, width);
-		memcpy(&kept, mask + at, width);
-		then = (now & ~kept) | (then & kept);
-		if (then == now)
+		if (!mask[at] || then == now)
 			continue;
 		switch (width) {
 		case 8:

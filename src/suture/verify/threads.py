@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Main functions of kernel threads, which a live patch had better not replace.
+
+A task moves to the new code when none of the functions that are replaced is on its stack
+(kernel/livepatch/transition.c: klp_check_stack()).  A kernel thread is in its main function for as long as it lives,
+so the transition to a new one ends only when there is no such thread any more, and so does the way back.
+
+What tells such a function is its own code, before the patch or after it, and that its address is used:
+
+- it asks in a loop whether its thread is to stop; or
+- it is handed to what makes threads, and sleeps in a loop by itself, or never returns.
+
+One that is handed to what makes threads and does none of this ends some time; a note says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from iced_x86 import Decoder, FlowControl
+
+from suture.diff.compare import Changes, cold_part
+from suture.diff.locals import base
+from suture.diff.special import SECTIONS
+from suture.diff.users import HARMLESS
+from suture.diff.view import Reference, ToUndefined, ToUnit, Unit, View
+from suture.elf.relocations.x86_64 import is_direct_branch
+from suture.errors import THREAD_FUNCTION_REPLACED, THREAD_NOT_REPLACED, Refusal
+from suture.host.progress import note
+
+MAKERS = frozenset(
+    {"kthread_create_on_node", "kthread_create_on_cpu", "kernel_thread", "user_mode_thread", "create_io_thread"}
+)
+"""Start a thread in a function that they are given (include/linux/kthread.h, include/linux/sched/task.h); what else
+there is calls one of these, as ``kthread_run()``."""
+
+ASKS = frozenset(
+    {"kthread_should_stop", "kthread_should_park", "kthread_should_stop_or_park", "kthread_freezable_should_stop"}
+)
+"""Say whether the thread that asks is to stop (kernel/kthread.c); for threads alone."""
+
+SLEEPS = frozenset({"schedule"})
+"""What waits for one event calls prepare_to_wait_event() too, in a loop of its own (include/linux/wait.h)."""
+WAITS = frozenset({"prepare_to_wait_event", "prepare_to_wait", "prepare_to_wait_exclusive", "prepare_to_swait_event"})
+
+ENDS = frozenset({"do_exit", "kthread_exit", "kthread_complete_and_exit", "__module_put_and_kthread_exit"})
+"""End the thread from within (include/linux/kthread.h)."""
+
+
+def refuse_threads(changes: Changes, may_stop: Collection[str]) -> None:
+    """Refuse to replace functions that a thread stays in.
+
+    :param may_stop: names of those whose threads, as the author says, do not run while the transition is to end.
+    :raises Refusal: ``thread-function-replaced``
+    """
+    for before, after in changes.changed:
+        if base(after.name) in may_stop:
+            continue
+        sides = (changes.original.view, before), (changes.patched.view, after)
+        where = f"{changes.patched.view.obj.name}: {after.name}()"
+        for view, function in sides:
+            if (why := stays(view, function)) is not None:
+                raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
+        if any(_is_handed_over(view, function) for view, function in sides):
+            note(f"{where} is the main function of a kernel thread: the transition waits for such a thread to end")
+
+
+def refuse_unused(changes: Iterable[Changes], may_stop: Collection[str]) -> None:
+    """:raises Refusal: ``thread-not-replaced``"""
+    replaced = {base(after.name) for found in changes for _, after in found.changed}
+    for name in sorted(set(may_stop) - replaced):
+        raise Refusal(THREAD_NOT_REPLACED, f"--replace-thread {name}", "the patch replaces no such function")
+
+
+def stays(view: View, function: Unit) -> str | None:
+    """Why a kernel thread does not leave a function, as far as its code tells."""
+    if not any(symbol.name in ASKS | MAKERS for symbol in view.obj.symbols):
+        return None
+    code = _Code.of(view, function)
+    if code.loops(ASKS) and (_users(view, function) or not (function.is_local or _is_called(view, function))):
+        return "is the main function of a kernel thread: it asks in a loop whether its thread is to stop"
+    if not _is_handed_over(view, function):
+        return None
+    if code.loops(SLEEPS) and not code.calls & WAITS:
+        return "is the main function of a kernel thread, and sleeps in a loop"
+    if not code.leaves and not code.calls & ENDS:
+        return "is the main function of a kernel thread, and never returns"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """What a function with its ``.cold`` part does.
+
+    :ivar calls: names of what it calls.
+    :ivar looped: those of them that stand between a jump back and where it leads, and all of the ``.cold`` part.
+    :ivar leaves: it has a return, or a jump out of it.
+    """
+
+    calls: frozenset[str]
+    looped: frozenset[str]
+    leaves: bool
+
+    def loops(self, names: frozenset[str]) -> bool:
+        return bool(self.looped & names)
+
+    @classmethod
+    def of(cls, view: View, function: Unit) -> _Code:
+        cold = cold_part(view, function)
+        parts = [function] if cold is None else [function, cold]
+        loops = list(_loops(view, function))
+        calls, looped, leaves = set(), set(), False
+        for part in parts:
+            leaves = leaves or _returns(view, part)
+            for reference in view.references(part):
+                name = _name(reference)
+                if reference.is_call and name is not None:
+                    calls.add(name)
+                    if part != function or any(start <= reference.offset < end for start, end in loops):
+                        looped.add(name)
+                elif reference.is_branch and not (
+                    isinstance(reference.target, ToUnit) and reference.target.unit in parts
+                ):
+                    leaves = True
+        return cls(frozenset(calls), frozenset(looped), leaves)
+
+
+def _loops(view: View, function: Unit) -> Iterator[tuple[int, int]]:
+    """From where a jump back leads to its end: whatever goes round stands, on its way, in such a range."""
+    for instruction in Decoder(64, view.data(function)):
+        if (
+            instruction.flow_control in (FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
+            and is_direct_branch(instruction)
+            and instruction.near_branch_target <= instruction.ip
+        ):
+            yield instruction.near_branch_target, instruction.next_ip
+
+
+def _returns(view: View, part: Unit) -> bool:
+    return any(
+        instruction.flow_control in (FlowControl.RETURN, FlowControl.INDIRECT_BRANCH)
+        for instruction in Decoder(64, view.data(part))
+    )
+
+
+def _is_handed_over(view: View, function: Unit) -> bool:
+    """A function that makes threads uses its address."""
+    return any(
+        user is not None and any(r.is_branch and _name(r) in MAKERS for r in view.references(user))
+        for user in _users(view, function)
+    )
+
+
+def _users(view: View, function: Unit) -> list[Unit | None]:
+    """What uses its address: functions, or None for data."""
+    special = {section.name for section in SECTIONS}
+    found: list[Unit | None] = []
+    for index, section in enumerate(view.obj.sections):
+        if not section.is_allocated or section.name in special or section.name.startswith(HARMLESS):
+            continue
+        if not section.is_code:
+            if any(_is_address(r, function) for r in view.references_in(index, 0, section.size)):
+                found.append(None)
+            continue
+        for unit in view.units_in(index):
+            if any(_is_address(reference, function) for reference in view.references(unit)):
+                found.append(unit)
+    return found
+
+
+def _is_called(view: View, function: Unit) -> bool:
+    return any(
+        reference.is_branch and reference.target == ToUnit(function, 0)
+        for unit in view.units
+        if unit.is_function and unit != function and view.section(unit).is_code
+        for reference in view.references(unit)
+    )
+
+
+def _is_address(reference: Reference, function: Unit) -> bool:
+    return not reference.is_branch and reference.target == ToUnit(function, 0)
+
+
+def _name(reference: Reference) -> str | None:
+    match reference.target:
+        case ToUndefined(name, _):
+            return name
+        case ToUnit(unit, 0):
+            return unit.name
+    return None
