@@ -7,11 +7,14 @@ The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 VMLINUX = "vmlinux"
 """The kernel's name for the core kernel where an object is asked for (``kernel/livepatch/core.c``)."""
+
+_LIVEPATCH_SYMBOL = re.compile(r"^\.klp\.sym\.([^.]+)\.(.+),(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,12 @@ class ExternalSymbol:
     objname: str
     name: str
     sympos: int
+
+    @classmethod
+    def parse(cls, symbol: str) -> ExternalSymbol | None:
+        """The symbol that a livepatch symbol's name stands for; None for any other name."""
+        parts = _LIVEPATCH_SYMBOL.match(symbol)
+        return cls(parts[1], parts[2], int(parts[3])) if parts else None
 
     def __str__(self) -> str:
         return f".klp.sym.{self.objname}.{self.name},{self.sympos}"

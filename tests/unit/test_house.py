@@ -19,7 +19,18 @@ from suture.host.packages import BUILD_MODULES, install_line, names
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-RUNTIME_ROOMS = ("cli", "core", "doctor", "elf/reader.py", "elf/object.py", "host", "errors", "model.py")
+RUNTIME_ROOMS = (
+    "cli",
+    "core",
+    "doctor",
+    "elf/reader.py",
+    "elf/object.py",
+    "elf/relocations/x86_64_types.py",
+    "host",
+    "link/inspect.py",
+    "errors",
+    "model.py",
+)
 
 
 def imported(paths: Iterator[Path], *, at_start_only: bool) -> set[str]:
@@ -68,6 +79,21 @@ def test_the_runtime_needs_the_base_install_alone(room: str) -> None:
     place = TOP / "src" / "suture" / room
     files = iter([place]) if place.suffix else place.rglob("*.py")
     assert imported(files, at_start_only=True) <= modules_of(PROJECT["dependencies"])
+
+
+def test_loading_live_patches_imports_nothing_of_the_build_side() -> None:
+    rooms = [path.parent.name for path in (TOP / "src" / "suture").glob("*/__init__.py")]
+    program = (
+        "import sys, importlib, pkgutil, suture.core, suture.link.inspect\n"
+        "for found in pkgutil.iter_modules(suture.core.__path__, 'suture.core.'): importlib.import_module(found.name)\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    ours = {room for room in rooms if f"suture.{room}" in loaded}
+    assert ours == {"core", "elf", "errors", "host", "link"}
+    assert {name for name in loaded if name.startswith("suture.link.")} == {"suture.link.inspect"}
+    assert not {name.partition(".")[0] for name in loaded} & modules_of(PROJECT["optional-dependencies"]["build"])
 
 
 def test_the_build_extra_is_known_by_its_modules() -> None:

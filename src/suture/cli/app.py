@@ -18,7 +18,8 @@ import typer
 from typer.core import TyperGroup
 
 from suture import __version__
-from suture.cli import build, convert, demo, diff, doctor, failures, inspect, kernel, output, test
+from suture.cli import build, convert, demo, diff, doctor, failures, inspect, kernel, load, output, test, unload
+from suture.cli import list as list_command
 from suture.cli.progress import for_stderr
 from suture.errors import Refusal
 from suture.host.progress import reporter
@@ -84,6 +85,9 @@ _add("convert", convert.convert, convert.EXAMPLES)
 _add("diff", diff.diff, diff.EXAMPLES)
 _add("inspect", inspect.inspect, inspect.EXAMPLES)
 _add("test", test.test, test.EXAMPLES)
+_add("load", load.load, load.EXAMPLES)
+_add("unload", unload.unload, unload.EXAMPLES)
+_add("list", list_command.list_patches, list_command.EXAMPLES)
 _add("demo", demo.demo, demo.EXAMPLES)
 _add("doctor", doctor.doctor, doctor.EXAMPLES)
 

@@ -36,7 +36,7 @@ from suture.elf.object import (
     Section,
     Symbol,
 )
-from suture.elf.relocations.x86_64 import TYPES
+from suture.elf.relocations.x86_64_types import TYPES
 from suture.errors import OBJECT_MALFORMED, OBJECT_UNSUPPORTED, Refusal
 
 ET_REL = 1

@@ -20,7 +20,6 @@ from suture.elf import reader
 from suture.elf.object import SHF_STRINGS, SHF_WRITE, SHN_LIVEPATCH, STT_FUNC, STT_OBJECT, ObjectFile, Symbol
 from suture.errors import NOT_A_LIVE_PATCH, Refusal
 from suture.host.files import read_bytes
-from suture.link.klp import external_symbol
 from suture.model import VMLINUX, Callback, CallbackKind, ExternalSymbol, LivePatch, PatchedFunction, PatchedObject
 
 Place = tuple[int, int]
@@ -253,7 +252,7 @@ def _references(module: ObjectFile) -> Iterator[LivepatchReference]:
         objname = group.name.removeprefix(".klp.rela.").split(".", 1)[0]
         for relocation in group.relocations:
             symbol = module.symbols[relocation.symbol]
-            external = external_symbol(symbol)
+            external = ExternalSymbol.parse(symbol.name) if symbol.shndx == SHN_LIVEPATCH else None
             if external is None:
                 raise Refusal(
                     NOT_A_LIVE_PATCH,

@@ -30,7 +30,6 @@ ENTRY = "livepatch_function_"
 """Begins the global names under which the glue finds new code; the functions keep their own names besides."""
 
 _PENDING = re.compile(r"^(?P<patched>[^:]+):(?P<symbol>\.klp\.sym\.(?P<objname>[^.]+)\..+,\d+)$")
-_LIVEPATCH_SYMBOL = re.compile(r"^\.klp\.sym\.([^.]+)\.(.+),(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +102,10 @@ def finish(module: ObjectFile) -> ObjectFile:
     )
 
 
-def external_symbol(symbol: Symbol) -> ExternalSymbol | None:
-    """What a livepatch symbol stands for."""
-    match = _LIVEPATCH_SYMBOL.match(symbol.name) if symbol.shndx == SHN_LIVEPATCH else None
-    return ExternalSymbol(match[1], match[2], int(match[3])) if match else None
-
-
 def pending_name(name: str) -> ExternalSymbol | None:
     """What an undefined symbol of that name will stand for when the module is finished."""
     match = _PENDING.match(name)
-    parts = _LIVEPATCH_SYMBOL.match(match["symbol"]) if match else None
-    return ExternalSymbol(parts[1], parts[2], int(parts[3])) if parts else None
+    return ExternalSymbol.parse(match["symbol"]) if match else None
 
 
 def refuse_unresolved(module: ObjectFile, known: frozenset[str]) -> None:

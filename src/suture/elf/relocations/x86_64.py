@@ -1,49 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""x86-64 relocation types, as the kernel's module loader and its image use them.
-
-Reference: System V psABI for x86-64, table 4.9; ``arch/x86/kernel/module.c: __write_relocate_add()``.
-"""
+"""Relocated fields in x86-64 code: the instruction around them, and what they refer to."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from iced_x86 import Decoder, FlowControl, Instruction
 
 from suture.elf.object import Relocation
-
-
-@dataclass(frozen=True, slots=True)
-class RelocationType:
-    """How a field is made from S (the symbol's value), A (the addend) and P (the place)."""
-
-    name: str
-    size: int
-    pc_relative: bool
-    signed: bool
-
+from suture.elf.relocations.x86_64_types import ADDRESS64 as ADDRESS64
+from suture.elf.relocations.x86_64_types import PC8 as PC8
+from suture.elf.relocations.x86_64_types import PC32 as PC32
+from suture.elf.relocations.x86_64_types import TYPES as TYPES
 
 BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
 """Calls and jumps whose target stands in the instruction."""
-
-ADDRESS64, PC32, PC8 = 1, 2, 15
-
-TYPES: Mapping[int, RelocationType] = {
-    0: RelocationType("R_X86_64_NONE", 0, False, False),
-    1: RelocationType("R_X86_64_64", 8, False, False),
-    2: RelocationType("R_X86_64_PC32", 4, True, True),
-    # 3: R_X86_64_GOT32: the kernel has no GOT
-    4: RelocationType("R_X86_64_PLT32", 4, True, True),  # the kernel has no PLT: the same as PC32
-    # 5-9: R_X86_64_COPY, GLOB_DAT, JUMP_SLOT, RELATIVE, GOTPCREL: dynamic linking
-    10: RelocationType("R_X86_64_32", 4, False, False),
-    11: RelocationType("R_X86_64_32S", 4, False, True),
-    # 12-14: 16 and 8 bits: not in kernel objects
-    15: RelocationType("R_X86_64_PC8", 1, True, True),  # only made by suture.diff.neighbours: cannot be moved
-    # 16-23: thread-local storage: not in kernel objects
-    24: RelocationType("R_X86_64_PC64", 8, True, True),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture unload``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
+from suture.cli.output import Json, emit, printable
+
+EXAMPLES = (
+    ("suture unload livepatch_fix", "go back to the kernel's own code, and unload the module"),
+    ("suture unload livepatch_fix --timeout 300", "give tasks that sleep in the new code five minutes to leave it"),
+)
+
+
+def unload(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A live patch, as 'suture list' shows it.")],
+    timeout: Timeout = 60.0,
+    no_revert: NoRevert = False,
+    wait: Wait = 0.0,
+    no_journal: NoJournal = False,
+    json: Json = False,
+) -> None:
+    """Take a live patch out of force, wait until no task runs it, and unload its module.
+
+    If tasks do not leave the new code within --timeout, each is named with its stack, and the live patch is put into
+    force again.
+    """
+    from suture.core.unload import unload as unload_patch
+
+    done = unload_patch(name, options(timeout, not no_revert, wait, not no_journal))
+    emit(done, printable(f"{done.name} is gone: all tasks run the kernel's own code after {done.seconds:.1f} s."))

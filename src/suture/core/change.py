@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What all changes of the running kernel share: how they are asked for, written down, and cleaned up after."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from suture.core import modules, syscalls
+from suture.core.journal import Journal, Record
+from suture.core.tasks import Task
+from suture.errors import Refusal
+from suture.host import files
+
+TIMEOUT = 60.0
+"""Seconds.  After 15, and every 15 again, the core itself sends a fake signal to tasks that sleep interruptibly and
+wakes kernel threads (``kernel/livepatch/transition.c: SIGNALS_TIMEOUT``)."""
+
+RELEASE_DEADLINE = 10.0
+"""Seconds for the core to let go of a module: a worker does it, after the directory is gone
+(``kernel/livepatch/core.c: klp_free_patch_finish()``)."""
+
+POLL = 0.05
+TASKS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """:ivar timeout: seconds for the transition, and for its reversal again.
+    :ivar revert: reverse a transition that does not end in time; else leave it under way.
+    :ivar ignore_probes: load although kprobes in replaced functions will no longer be reached.
+    :ivar wait: seconds to wait for another process that changes live patches.
+    :ivar journal: None to write nothing down.
+    """
+
+    timeout: float = TIMEOUT
+    revert: bool = True
+    ignore_probes: bool = False
+    wait: float = 0
+    journal: Journal | None = field(default_factory=Journal)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the journal will say came of a change.
+
+    :ivar result: one word.
+    :ivar recorded: whether it could be written, once it was.
+    """
+
+    result: str = "failed"
+    details: dict[str, object] = field(default_factory=dict)
+    recorded: bool = False
+
+
+@contextmanager
+def recorded(journal: Journal | None, operation: str, name: str, details: dict[str, object]) -> Iterator[Outcome]:
+    """Write the intent before the block and the outcome after it, whatever comes of it.
+
+    :raises Refusal: ``journal-unwritable``; the block has not begun then
+    """
+    outcome = Outcome()
+    intent: Record | None = None
+    try:
+        with files.signals_held():
+            intent = journal.begin(operation, name, details) if journal is not None else None
+        yield outcome
+    except Refusal as refusal:
+        outcome.result = refusal.code
+        outcome.details |= {"found": refusal.found, "evidence": list(refusal.evidence)}
+        raise
+    finally:
+        if journal is not None and intent is not None:
+            with files.signals_held():
+                outcome.recorded = journal.end(intent, outcome.result, outcome.details)
+
+
+def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
+    """Unload a module, as soon as nobody holds it; whether it is gone."""
+    until = time.monotonic() + deadline
+    while modules.read(name) is not None:
+        try:
+            syscalls.delete_module(name)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                break
+            if error.errno not in (errno.EWOULDBLOCK, errno.EBUSY) or time.monotonic() > until:
+                return False
+            time.sleep(POLL)
+    return True
+
+
+def wait_until_gone(path: Path, deadline: float = RELEASE_DEADLINE) -> bool:
+    """Whether a directory of the kernel's has gone within `deadline` seconds."""
+    until = time.monotonic() + deadline
+    while path.exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def evidence(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """Who holds up a transition, for a refusal: each task with its stack, the frames that hold it up marked."""
+    if not tasks:
+        return ("no task that /proc shows: an idle task of a processor, or one that is being forked",)
+    lines: list[str] = []
+    for task in tasks[:TASKS_SHOWN]:
+        lines.append(f"{task.line()}; {task.cpu_seconds:g} s of processor time")
+        lines += [f"  {'>' if frame in task.holding else ' '} {frame}" for frame in task.stack]
+    if len(tasks) > TASKS_SHOWN:
+        lines.append(f"and {len(tasks) - TASKS_SHOWN} more: 'suture status' shows them")
+    return tuple(lines)

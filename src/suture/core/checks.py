@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is looked at before a live patch is loaded: everything that can be known, so that a refusal changes nothing.
+
+The kernel checks most of it again, and says less about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.core import kallsyms, modules, notes, running, sysfs
+from suture.core.running import ROOT, text
+from suture.elf import reader
+from suture.elf.object import ObjectFile
+from suture.errors import (
+    ALREADY_LOADED,
+    DEPENDENCY_NOT_LOADED,
+    FTRACE_DISABLED,
+    FUNCTION_PROBED,
+    FUNCTION_REDIRECTED,
+    LIVEPATCH_UNSUPPORTED,
+    MEMORY_SHORT,
+    MODULE_NAME_TAKEN,
+    MODULES_DISABLED,
+    NOT_PRIVILEGED,
+    SIGNATURE_REQUIRED,
+    SYMBOL_NOT_FOUND,
+    TRANSITION_UNDER_WAY,
+    WRONG_RELEASE,
+    Refusal,
+)
+from suture.link.inspect import Inspection, inspect
+from suture.model import VMLINUX
+
+SIGNED = b"~Module signature appended~\n"
+"""``include/linux/module_signature.h: MODULE_SIG_STRING``, the last bytes of a signed module."""
+
+MEMORY_FACTOR = 4
+"""Copies of a module that there are while it is loaded: the file, the kernel's copy, its final place, and room."""
+
+_ENABLED_FUNCTION = re.compile(r"(\S+)(?: \[\w+\])? \(\d+\)..(..)")  # kernel/trace/ftrace.c: t_show()
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A live patch module that is to be loaded.
+
+    :ivar data: what the kernel is given, byte for byte.
+    :ivar build_id: hexadecimal, or "".
+    """
+
+    where: str
+    data: bytes
+    inspection: Inspection
+    build_id: str
+
+    @property
+    def name(self) -> str:
+        return self.inspection.patch.name
+
+    @property
+    def is_signed(self) -> bool:
+        return self.data.endswith(SIGNED)
+
+
+def read(data: bytes, where: str) -> Module:
+    """:raises Refusal: ``object-malformed``, ``object-unsupported``, ``not-a-live-patch``"""
+    obj = reader.read(data, where)
+    return Module(where, data, inspect(obj), _build_id(obj))
+
+
+def may_change(doing: str, root: Path = ROOT) -> None:
+    """What every change needs.
+
+    :raises Refusal: ``not-privileged``, ``modules-disabled``, ``livepatch-unsupported``
+    """
+    if not running.has_livepatch(root):
+        raise Refusal(LIVEPATCH_UNSUPPORTED, running.release(root), "has no /sys/kernel/livepatch")
+    if not running.may_load(root):
+        raise Refusal(NOT_PRIVILEGED, doing, "this process has no CAP_SYS_MODULE")
+    if running.modules_disabled(root):
+        raise Refusal(MODULES_DISABLED, doing, "kernel.modules_disabled is 1")
+
+
+def may_load(module: Module, *, ignore_probes: bool = False, root: Path = ROOT) -> None:
+    """Everything that stands in the way of loading `module` now.
+
+    :param ignore_probes: load although kprobes in replaced functions will no longer be reached.
+    :raises Refusal: each of the kinds that this module imports
+    """
+    may_change(f"loading {module.name}", root)
+    _release(module, root)
+    _signature(module, root)
+    if running.ftrace_disabled(root):
+        raise Refusal(FTRACE_DISABLED, module.name, "kernel.ftrace_enabled is 0")
+    _not_loaded(module, root)
+    moving = sysfs.in_transition(root)
+    if moving is not None:
+        raise Refusal(TRANSITION_UNDER_WAY, module.name, f"tasks are still moving {_direction(moving)}")
+    _dependencies(module, root)
+    _symbols(module, root)
+    _redirections(module, root)
+    if not ignore_probes:
+        _probes(module, root)
+    _memory(module, root)
+
+
+def _release(module: Module, root: Path) -> None:
+    running_now, built_for = running.release(root), module.inspection.release
+    if built_for != running_now:
+        found = f"it is for {built_for or 'no kernel that it names'}, and {running_now} is running"
+        raise Refusal(WRONG_RELEASE, module.where, found)
+
+
+def _signature(module: Module, root: Path) -> None:
+    """``kernel/module/signing.c: module_sig_check()``.  Whether the key is trusted, only the kernel knows."""
+    if module.is_signed:
+        return
+    if running.signatures_enforced(root):
+        raise Refusal(SIGNATURE_REQUIRED, module.where, "it has no signature, and module.sig_enforce is in force")
+    if running.lockdown(root) != "none":
+        found = f"it has no signature, and the kernel is locked down ({running.lockdown(root)})"
+        raise Refusal(SIGNATURE_REQUIRED, module.where, found)
+
+
+def _not_loaded(module: Module, root: Path) -> None:
+    in_force = {patch.name for patch in sysfs.patches(root)}
+    for loaded in modules.livepatches(root):
+        if loaded.name in in_force and loaded.build_id and loaded.build_id == module.build_id:
+            raise Refusal(ALREADY_LOADED, module.name, f"is loaded as {loaded.name} with the same build ID")
+    taken = modules.read(module.name, root)
+    if taken is None:
+        return
+    if taken.name in in_force:
+        found = f"a live patch of this name is in force, with build ID {taken.build_id or '(none)'}"
+        raise Refusal(MODULE_NAME_TAKEN, module.name, found)
+    if taken in modules.left_over(root):
+        found = "a live patch of this name is out of force and still in memory"
+        raise Refusal(MODULE_NAME_TAKEN, module.name, found, remedy="Unload what was left over: 'suture recover'.")
+    raise Refusal(MODULE_NAME_TAKEN, module.name, "a module of this name is loaded, which is no live patch")
+
+
+def _direction(patch: sysfs.LoadedPatch) -> str:
+    return f"to {patch.name}" if patch.enabled else f"back from {patch.name}"
+
+
+def _dependencies(module: Module, root: Path) -> None:
+    depends = next((value for key, value in module.inspection.modinfo if key == "depends"), "")
+    for name in filter(None, depends.split(",")):
+        if modules.read(name, root) is None:
+            raise Refusal(DEPENDENCY_NOT_LOADED, module.name, f"needs the module {name}")
+
+
+def _symbols(module: Module, root: Path) -> None:
+    """Functions and livepatch symbols of all objects that are here; those of others are looked up when they come."""
+    patch = module.inspection.patch
+    wanted = [(item.name, function.old_name, function.sympos) for item in patch.objects for function in item.functions]
+    wanted += [
+        (reference.symbol.objname, reference.symbol.name, reference.symbol.sympos)
+        for reference in module.inspection.references
+    ]
+    here = {name for name, _, _ in wanted if name == VMLINUX or modules.read(name, root) is not None}
+    counted = kallsyms.count({(objname, name) for objname, name, _ in wanted if objname in here}, root)
+    if counted is None:
+        return  # /proc/kallsyms is not for us; the kernel looks itself
+    for objname, name, sympos in wanted:
+        if objname in here:
+            _check_position(module, objname, name, sympos, counted[objname, name])
+
+
+def _check_position(module: Module, objname: str, name: str, sympos: int, count: int) -> None:
+    """``kernel/livepatch/core.c: klp_find_object_symbol()``"""
+    if count == 0:
+        raise Refusal(SYMBOL_NOT_FOUND, module.where, f"{objname} has no {name}")
+    if sympos > count:
+        raise Refusal(SYMBOL_NOT_FOUND, module.where, f"{objname} has {count} of {name}, and number {sympos} is meant")
+    if sympos == 0 and count > 1:
+        found = f"{objname} has {count} of {name}, and the live patch does not say which"
+        raise Refusal(SYMBOL_NOT_FOUND, module.where, found)
+
+
+def _redirections(module: Module, root: Path) -> None:
+    """Functions that somebody redirects (flag ``I``) and no live patch replaces.
+
+    The file is there where tracefs is mounted and we may read it.
+    """
+    ours = {name for patch in sysfs.patches(root) for _, name in patch.functions}
+    wanted = _old_names(module) - ours
+    for line in text(root / "sys/kernel/tracing/enabled_functions").splitlines():
+        match = _ENABLED_FUNCTION.match(line)
+        if match and match[1] in wanted and match[2] == " I":
+            who = line.partition("tramp: ")[2].strip()
+            found = f"{match[1]} is redirected already" + (f" by {who}" if who else "")
+            raise Refusal(FUNCTION_REDIRECTED, module.name, found)
+
+
+def _probes(module: Module, root: Path) -> None:
+    """``kernel/kprobes.c: report_probe()``: ``ADDRESS k|r FUNCTION+OFFSET  [MODULE] [FLAGS]``"""
+    wanted = _old_names(module)
+    for line in text(root / "sys/kernel/debug/kprobes/list").splitlines():
+        words = line.split()
+        if len(words) > 2 and words[2].partition("+")[0] in wanted and "[GONE]" not in line:
+            kind = "kretprobe" if words[1] == "r" else "kprobe"
+            who = "; ".join(_events(words[2].partition("+")[0], root))
+            found = f"a {kind} is set at {words[2]}" + (f" ({who})" if who else "")
+            raise Refusal(FUNCTION_PROBED, module.name, found)
+
+
+def _events(function: str, root: Path) -> Iterator[str]:
+    """The probe events on a function: ``p:GROUP/EVENT PLACE ...`` (``Documentation/trace/kprobetrace.rst``)."""
+    for line in text(root / "sys/kernel/tracing/kprobe_events").splitlines():
+        words = line.split()
+        if len(words) > 1 and words[1].rpartition(":")[2].partition("+")[0] == function:
+            yield f"event {words[0].partition(':')[2]}"
+
+
+def _old_names(module: Module) -> set[str]:
+    return {function.old_name for item in module.inspection.patch.objects for function in item.functions}
+
+
+def _memory(module: Module, root: Path) -> None:
+    needed, available = MEMORY_FACTOR * len(module.data), running.available_memory(root)
+    if available is not None and available < needed:
+        raise Refusal(MEMORY_SHORT, module.name, f"needs {needed >> 10} KiB, and {available >> 10} KiB are available")
+
+
+def _build_id(obj: ObjectFile) -> str:
+    index = obj.section_named(notes.SECTION)
+    return notes.build_id(obj.sections[index].data) if index else ""

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Load a live patch, and end in one of two states: all tasks run it, or the kernel is as it was.
+
+1. Look whether anything stands in the way (`suture.core.checks`); nothing has been changed then.
+2. Write the intent into the journal.
+3. Give the module to the kernel from a sealed memory file.  Its init function puts the patch into transition.
+4. Wait for all tasks to move.  If they do not in time, or a signal comes: reverse the transition, wait for its end,
+   and unload the module.
+5. Unload the modules of patches that this one replaced.
+6. Write the outcome.
+
+Killed between two steps, the kernel goes on by itself: a transition ends without us.  What remains to be done then is
+found in sysfs and the journal (`suture.core.recover`).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+
+from suture.core import change, checks, kmsg, lock, syscalls, sysfs, transition, unload
+from suture.core.change import Options
+from suture.core.checks import Module
+from suture.core.running import ROOT
+from suture.errors import (
+    CHANGE_INTERRUPTED,
+    KERNEL_REFUSED,
+    SIGNATURE_REQUIRED,
+    TRANSITION_STUCK,
+    TRANSITION_TIMED_OUT,
+    Refusal,
+)
+from suture.host import files, progress
+
+SIGNATURE_ERRORS = (errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG)
+"""``kernel/module/signing.c: module_sig_check()``"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A live patch that all tasks run.
+
+    :ivar seconds: that the transition took.
+    :ivar replaced: the live patches whose place it took and that were unloaded.
+    :ivar kept: of those, the ones whose modules are still in memory.
+    :ivar kernel: what the kernel said.
+    :ivar recorded: whether the outcome is in the journal.
+    """
+
+    name: str
+    sha256: str
+    build_id: str
+    seconds: float
+    replaced: tuple[str, ...]
+    kept: tuple[str, ...]
+    kernel: tuple[str, ...]
+    recorded: bool
+
+
+def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
+    """Load the live patch module `data`.
+
+    :param where: the file it came from, for messages and the journal.
+    :raises Refusal: what `suture.core.checks` refuses, ``another-at-work``, ``journal-unwritable``,
+        ``kernel-refused``, ``transition-timed-out``, ``transition-stuck``, ``change-interrupted``
+    """
+    chosen = options or Options()
+    module = checks.read(data, where)
+    checks.may_change(f"loading {module.name}")
+    with lock.held(f"load {module.name}", wait=chosen.wait):
+        with progress.step("Checking", module.name):
+            checks.may_load(module, ignore_probes=chosen.ignore_probes)
+        before = [patch.name for patch in sysfs.patches()]
+        sha256 = hashlib.sha256(data).hexdigest()
+        with change.recorded(chosen.journal, "load", module.name, _details(module, sha256, before)) as outcome:
+            with kmsg.Listener() as log:
+                seconds = _into_force(module, chosen, before, log)
+                replaced, kept = _obsolete(before)
+                said = log.said(module.name)
+            outcome.result = "loaded"
+            outcome.details |= {"seconds": round(seconds, 3), "replaced": replaced, "kept": kept, "kernel": said}
+        return Loaded(
+            module.name, sha256, module.build_id, seconds, tuple(replaced), tuple(kept), said, outcome.recorded
+        )
+
+
+def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object]:
+    objects = module.inspection.patch.objects
+    return {
+        "file": os.path.abspath(module.where),
+        "sha256": sha256,
+        "build_id": module.build_id,
+        "release": module.inspection.release,
+        "replace": module.inspection.patch.replace,
+        "functions": [f"{item.name}:{function.old_name}" for item in objects for function in item.functions],
+        "before": before,
+    }
+
+
+def _into_force(module: Module, options: Options, before: Collection[str], log: kmsg.Listener) -> float:
+    """Insert the module and wait for the end of the transition; undo it where there is none.
+
+    :return: seconds
+    """
+    name = module.name
+    try:
+        with files.signals_held():
+            _insert(module, log)
+        with progress.step("Waiting for all tasks to run the new code", name):
+            waited = transition.into_force(name, options.timeout)
+    except KeyboardInterrupt:
+        with files.signals_held():
+            raise _interrupted(name, options, before) from None
+    patch = sysfs.read(name)
+    if waited.ended and patch is not None and patch.enabled:
+        return waited.seconds
+    if patch is None:
+        unload.drop(name)
+        raise Refusal(KERNEL_REFUSED, name, "the patch went out of force again by itself", evidence=log.said(name))
+    blocking = transition.behind(patch)
+    evidence = change.evidence(blocking)
+    found = f"{len(blocking)} tasks did not move to it within {options.timeout:g} s"
+    if not options.revert:
+        raise Refusal(TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence)
+    with files.signals_held():
+        state = _undo(name, options, before)
+    raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; {state}", evidence=evidence)
+
+
+def _insert(module: Module, log: kmsg.Listener) -> None:
+    """:raises Refusal: ``kernel-refused``, ``signature-required``"""
+    descriptor = syscalls.sealed(module.data)
+    try:
+        syscalls.finit_module(descriptor)
+    except OSError as error:
+        number = error.errno or 0
+        kind = SIGNATURE_REQUIRED if number in SIGNATURE_ERRORS else KERNEL_REFUSED
+        found = f"finit_module: {errno.errorcode.get(number, number)} ({error.strerror})"
+        raise Refusal(kind, module.where, found, evidence=log.said(module.name)) from error
+    finally:
+        os.close(descriptor)
+
+
+def _interrupted(name: str, options: Options, before: Collection[str]) -> Refusal:
+    patch = sysfs.read(name)
+    if patch is not None and patch.enabled and not patch.transition:
+        replaced, _ = _obsolete(before)
+        instead = f", in place of {', '.join(replaced)}" if replaced else ""
+        return Refusal(CHANGE_INTERRUPTED, name, f"all tasks ran it already: it is in force{instead}")
+    return Refusal(CHANGE_INTERRUPTED, name, _undo(name, options, before))
+
+
+def _undo(name: str, options: Options, before: Collection[str]) -> str:
+    """Reverse the transition and unload the module.
+
+    :return: how things are now, for a message
+    :raises Refusal: ``transition-stuck``
+    """
+    with progress.step("Turning back", name):
+        patch = sysfs.read(name)
+        if patch is not None and patch.enabled:
+            with suppress(OSError):  # it has gone, or is on its way out already
+                sysfs.set_enabled(name, False)
+        if set(before) - {loaded.name for loaded in sysfs.patches()}:
+            return _keep(name, options, before)
+        waited = transition.out_of_force(name, options.timeout)
+    patch = sysfs.read(name)
+    if patch is not None and not waited.ended:
+        found = f"tasks do not move back either within {options.timeout:g} s"
+        raise Refusal(TRANSITION_STUCK, name, found, evidence=change.evidence(transition.behind(patch)))
+    unload.drop(name)
+    return "it was taken back, and the kernel is as it was"
+
+
+def _keep(name: str, options: Options, before: Collection[str]) -> str:
+    """The transition ended between our look and our reversal, and what it replaced is gone: only forward is safe."""
+    try:
+        sysfs.set_enabled(name, True)
+        ended = transition.into_force(name, options.timeout).ended and sysfs.read(name) is not None
+    except OSError:
+        ended = False
+    replaced, _ = _obsolete(before)
+    if not ended:
+        unload.drop(name)
+        found = f"it is out of force, and so is what it had replaced: {', '.join(replaced)}"
+        raise Refusal(TRANSITION_STUCK, name, found, remedy="Load the live patch again.")
+    return f"then they did: it is in force, in place of {', '.join(replaced)}"
+
+
+def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:
+    """Unload the patches of `before` that are no longer in force: which those were, and which are still in memory."""
+    replaced, kept = [], []
+    for name in before:
+        directory = ROOT / sysfs.DIRECTORY / name
+        patch = sysfs.read(name)
+        if patch is not None and patch.enabled:
+            continue
+        replaced.append(name)
+        with files.signals_held():
+            if not (change.wait_until_gone(directory) and change.drop_module(name)):
+                kept.append(name)
+    return replaced, kept

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The build ID in an ELF note: the linker's hash of a module's contents, which the running kernel shows as well."""
+
+from __future__ import annotations
+
+import struct
+
+SECTION = ".note.gnu.build-id"
+NT_GNU_BUILD_ID = 3
+_HEADER = struct.Struct("<III")  # Elf64_Nhdr: n_namesz, n_descsz, n_type
+
+
+def build_id(note: bytes) -> str:
+    """Hexadecimal; "" where `note` is no build ID.
+
+    :param note: the contents of ``.note.gnu.build-id``, one note (gABI, "Note Section").
+    """
+    if len(note) < _HEADER.size:
+        return ""
+    name_size, size, kind = _HEADER.unpack_from(note)
+    start = _HEADER.size + (name_size + 3 & ~3)
+    return note[start : start + size].hex() if kind == NT_GNU_BUILD_ID and len(note) >= start + size else ""

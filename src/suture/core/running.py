@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the running kernel says of itself, where that decides whether it takes a live patch.
+
+Every function takes `root`, the directory that holds ``/proc`` and ``/sys``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path("/")
+
+CAP_SYS_MODULE = 16
+"""``include/uapi/linux/capability.h``"""
+
+
+def text(path: Path) -> str:
+    """A file of the kernel's, or "" where this kernel does not have it or does not show it to us."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def release(root: Path = ROOT) -> str:
+    """``uname -r``, from where a test can say otherwise."""
+    return text(root / "proc/sys/kernel/osrelease")
+
+
+def boot_id(root: Path = ROOT) -> str:
+    """Another one for each boot."""
+    return text(root / "proc/sys/kernel/random/boot_id")
+
+
+def has_livepatch(root: Path = ROOT) -> bool:
+    """``CONFIG_LIVEPATCH``: the directory is there from boot on (``kernel/livepatch/core.c: klp_init()``)."""
+    return (root / "sys/kernel/livepatch").is_dir()
+
+
+def may_load(root: Path = ROOT) -> bool:
+    """Whether this process has ``CAP_SYS_MODULE``."""
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", text(root / "proc/self/status"), re.MULTILINE)
+    return bool(match and int(match[1], 16) >> CAP_SYS_MODULE & 1)
+
+
+def modules_disabled(root: Path = ROOT) -> bool:
+    """``Documentation/admin-guide/sysctl/kernel.rst: modules_disabled``; it holds until the next boot."""
+    return text(root / "proc/sys/kernel/modules_disabled") == "1"
+
+
+def ftrace_disabled(root: Path = ROOT) -> bool:
+    """``kernel.ftrace_enabled=0``: no function can be redirected (``kernel/trace/ftrace.c: ftrace_startup()``)."""
+    return text(root / "proc/sys/kernel/ftrace_enabled") == "0"
+
+
+def lockdown(root: Path = ROOT) -> str:
+    """``kernel_lockdown(7)``: the mode in force stands in brackets; ``none`` where there is no lockdown."""
+    match = re.search(r"\[(\w+)\]", text(root / "sys/kernel/security/lockdown"))
+    return match[1] if match else "none"
+
+
+def signatures_enforced(root: Path = ROOT) -> bool:
+    """``Documentation/admin-guide/module-signing.rst``; the parameter is there with ``CONFIG_MODULE_SIG``."""
+    return text(root / "sys/module/module/parameters/sig_enforce") == "Y"
+
+
+def available_memory(root: Path = ROOT) -> int | None:
+    """``MemAvailable`` in bytes."""
+    match = re.search(r"^MemAvailable:\s*(\d+) kB$", text(root / "proc/meminfo"), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The two system calls that put a module into the kernel and take it out, which Python does not have.
+
+A module is given as a sealed memory file: what was checked is what is loaded, whatever becomes of the file it came
+from (``fcntl(2)``, "File Sealing").
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import platform
+
+from suture.errors import OBJECT_UNSUPPORTED, Refusal
+
+NUMBERS = {"x86_64": (313, 176)}  # arch/x86/entry/syscalls/syscall_64.tbl: finit_module, delete_module
+
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def sealed(module: bytes) -> int:
+    """A descriptor of a memory file with this content, which nobody can change any more.  The caller closes it."""
+    descriptor = os.memfd_create("livepatch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(module)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def finit_module(descriptor: int) -> None:
+    """Load the module; returns when its init function has.  :raises OSError: as in ``finit_module(2)``"""
+    _call(0, descriptor, b"", 0)
+
+
+def delete_module(name: str) -> None:
+    """Unload a module that nobody holds.  :raises OSError: as in ``delete_module(2)``; ``EWOULDBLOCK`` if it is held"""
+    _call(1, name.encode(), os.O_NONBLOCK)
+
+
+def _call(which: int, *arguments: int | bytes) -> None:
+    machine = platform.machine()
+    if machine not in NUMBERS:
+        raise Refusal(OBJECT_UNSUPPORTED, "this host", f"Suture does not know the system calls of {machine}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    if libc.syscall(ctypes.c_long(NUMBERS[machine][which]), *values) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tasks that a transition waits for, and what each of them is in.
+
+``/proc/PID/task/TID/patch_state`` is -1 when there is no transition, else 0 for a task that runs the old code and 1 for
+one that runs the new (``Documentation/livepatch/livepatch.rst``, "Consistency model").  Idle tasks have no entry there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.core.running import ROOT, text
+from suture.model import VMLINUX
+
+STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "in uninterruptible sleep",
+    "T": "stopped",
+    "t": "being traced",
+    "I": "idle",
+    "Z": "dead",
+    "X": "dead",
+    "P": "parked",
+}
+"""``proc_pid_stat(5)``, field 3."""
+
+PF_KTHREAD = 0x00200000  # include/linux/sched.h
+USER_HZ = 100  # include/asm-generic/param.h: what /proc counts in, whatever CONFIG_HZ is
+
+_PREFIX = re.compile(r"^\[<[0-9a-fx]+>\] ")  # fs/proc/base.c: proc_pid_stack(), "[<0>] %pB"
+_FRAME = re.compile(r"([^\s+]+)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(\w+)\])?")  # %pB
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task that has not moved yet.
+
+    :ivar pid: of the process, `tid` of the thread in it.
+    :ivar state: a letter of `STATES`.
+    :ivar cpu_seconds: that it has run in all; a number that grows says that it does run.
+    :ivar stack: its kernel stack, innermost first; empty where it is running, or we may not look.
+    :ivar holding: the frames of the stack that the transition waits for.
+    """
+
+    pid: int
+    tid: int
+    name: str
+    state: str
+    kernel_thread: bool
+    cpu_seconds: float
+    stack: tuple[str, ...]
+    holding: tuple[str, ...]
+
+    @property
+    def doing(self) -> str:
+        return STATES.get(self.state, self.state)
+
+    def line(self) -> str:
+        """Who it is and where it is, for people."""
+        who = f"{self.name} ({'kernel thread' if self.kernel_thread else 'process'} {self.pid}"
+        who += f", thread {self.tid})" if self.tid != self.pid else ")"
+        return f"{who}, {self.doing}: {self._where()}"
+
+    def _where(self) -> str:
+        if self.holding:
+            return f"in {', '.join(dict.fromkeys(map(function, self.holding)))}()"
+        if self.state in ("T", "t"):
+            return "moves when it is let go on (SIGCONT)"
+        if self.state == "R":
+            return "moves at its next system call or interrupt from user space"
+        return "in none of the functions, and not looked at since" if self.stack else "its stack may not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How far a transition is: tasks that have moved, of all."""
+
+    moved: int
+    total: int
+
+
+def count(target: int, root: Path = ROOT) -> Count:
+    """:param target: the patch state that tasks move to, 0 or 1."""
+    states = [state for _, state in _states(root)]
+    return Count(sum(state == str(target) for state in states), len(states))
+
+
+def behind(target: int, functions: Collection[tuple[str, str]], root: Path = ROOT) -> tuple[Task, ...]:
+    """The tasks whose patch state is not `target`, with their stacks.
+
+    :param functions: (object, function) that no stack may hold; object is `VMLINUX` or a module.
+    """
+    found = (_task(directory, functions) for directory, state in _states(root) if state == str(1 - target))
+    return tuple(task for task in found if task is not None)
+
+
+def function(frame: str) -> str:
+    """The function's name in a line of a stack; the line itself where it has none."""
+    match = _FRAME.fullmatch(frame)
+    return match[1] if match else frame
+
+
+def is_in(frame: str, functions: Collection[tuple[str, str]]) -> bool:
+    """Whether a line of a stack is in one of (object, function)."""
+    match = _FRAME.fullmatch(frame)
+    return match is not None and (match[2] or VMLINUX, match[1]) in functions
+
+
+def _states(root: Path) -> Iterator[tuple[Path, str]]:
+    for directory in (root / "proc").glob("[0-9]*/task/[0-9]*"):
+        state = text(directory / "patch_state")
+        if state:  # else it has ended
+            yield directory, state
+
+
+def _task(directory: Path, functions: Collection[tuple[str, str]]) -> Task | None:
+    # proc_pid_stat(5): the name stands in parentheses and may hold some itself.
+    before, _, after = text(directory / "stat").rpartition(")")
+    fields = after.split()
+    if len(fields) < 13:
+        return None
+    ticks = int(fields[11]) + int(fields[12])
+    stack = tuple(_PREFIX.sub("", line) for line in text(directory / "stack").splitlines())
+    return Task(
+        pid=int(directory.parent.parent.name),
+        tid=int(directory.name),
+        name=before.partition("(")[2],
+        state=fields[0],
+        kernel_thread=bool(int(fields[6]) & PF_KTHREAD),
+        cpu_seconds=ticks / USER_HZ,
+        stack=stack,
+        holding=tuple(frame for frame in stack if is_in(frame, functions)),
+    )

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From old code to new and back: wait until all tasks have moved, and say which have not.
+
+The end of a transition into force is that the patch is no longer in transition; the end of one out of force is that
+its directory is gone (``kernel/livepatch/transition.c: klp_complete_transition()``, ``klp_free_patch_start()``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.core import sysfs, tasks
+from suture.core.running import ROOT
+from suture.core.sysfs import LoadedPatch
+from suture.host import progress
+
+POLL = 0.1
+"""Seconds.  The core itself looks again each second (``klp_transition_work_fn()``)."""
+
+COUNT_EVERY = 10
+"""Polls between two looks at all tasks, of which a host may have many thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """:ivar ended: within the time that was given.  :ivar seconds: that it took."""
+
+    ended: bool
+    seconds: float
+
+
+def into_force(name: str, timeout: float, root: Path = ROOT) -> Waited:
+    """Wait until all tasks run the patch.  One that went meanwhile has ended too: see whether it is there."""
+    return _wait(lambda patch: patch is None or not patch.transition, name, timeout, root)
+
+
+def out_of_force(name: str, timeout: float, root: Path = ROOT) -> Waited:
+    """Wait until no task runs the patch any more."""
+    return _wait(lambda patch: patch is None, name, timeout, root)
+
+
+def behind(patch: LoadedPatch, root: Path = ROOT) -> tuple[tasks.Task, ...]:
+    """The tasks that `patch`, which is in transition, waits for."""
+    return tasks.behind(int(patch.enabled), left_behind(patch, root), root)
+
+
+def left_behind(patch: LoadedPatch, root: Path = ROOT) -> frozenset[tuple[str, str]]:
+    """(object, function) that no task's stack may hold before it moves (``klp_check_stack_func()``).
+
+    On the way into force: the original functions, and those of patches before it that it takes over from.  On the way
+    out: the patch's own new functions.  A new function is known by its module; sysfs does not tell its name, which is
+    the old one's in most modules, so all names that are replaced are looked for in it.
+    """
+    replaced = {name for _, name in patch.functions}
+    if not patch.enabled:
+        return frozenset((patch.name, name) for name in replaced)
+    before = [other for other in sysfs.patches(root) if other.name != patch.name]
+    return patch.functions | {(other.name, name) for other in before for _, name in other.functions if name in replaced}
+
+
+def _wait(done: Callable[[LoadedPatch | None], bool], name: str, timeout: float, root: Path) -> Waited:
+    started = time.monotonic()
+    polls = 0
+    while True:
+        patch = sysfs.read(name, root)
+        seconds = time.monotonic() - started
+        if done(patch):
+            return Waited(True, seconds)
+        if seconds >= timeout:
+            return Waited(False, seconds)
+        if patch is not None and polls % COUNT_EVERY == 0:
+            counted = tasks.count(int(patch.enabled), root)
+            progress.advance(counted.moved, counted.total)
+        polls += 1
+        time.sleep(POLL)

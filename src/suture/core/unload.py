@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Take a live patch out of force and its module out of memory, or leave it in force as before: nothing in between.
+
+A patch that is on its way into force is turned round.  The module of one that is out of force already is unloaded.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from suture.core import change, checks, lock, modules, sysfs, transition
+from suture.core.change import Options, Outcome
+from suture.errors import (
+    CHANGE_INTERRUPTED,
+    MODULE_STAYS,
+    PATCH_NOT_LOADED,
+    TRANSITION_STUCK,
+    TRANSITION_TIMED_OUT,
+    TRANSITION_UNDER_WAY,
+    Refusal,
+)
+from suture.host import files, progress
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """A live patch that is gone.  :ivar seconds: that the transition took.  :ivar recorded: in the journal."""
+
+    name: str
+    seconds: float
+    recorded: bool
+
+
+def unload(name: str, options: Options | None = None) -> Unloaded:
+    """:raises Refusal: ``patch-not-loaded``, ``transition-under-way``, ``transition-timed-out``, ``transition-stuck``,
+    ``module-stays``, ``change-interrupted``, ``another-at-work``, ``journal-unwritable``, and what
+    `suture.core.checks.may_change` refuses
+    """
+    chosen = options or Options()
+    checks.may_change(f"unloading {name}")
+    with lock.held(f"unload {name}", wait=chosen.wait):
+        patch = sysfs.read(name)
+        module = modules.read(name)
+        if patch is None and module not in modules.left_over():
+            raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
+        moving = sysfs.in_transition()
+        if moving is not None and moving.name != name:
+            raise Refusal(TRANSITION_UNDER_WAY, name, f"tasks are still moving for {moving.name}")
+        details: dict[str, object] = {"build_id": module.build_id if module else ""}
+        with change.recorded(chosen.journal, "unload", name, details) as outcome:
+            seconds = _take_out(name, chosen, outcome) if patch is not None else 0.0
+            drop(name)
+            outcome.result = "unloaded"
+        return Unloaded(name, seconds, outcome.recorded)
+
+
+def drop(name: str) -> None:
+    """Unload a module that is out of force.  :raises Refusal: ``module-stays``"""
+    with files.signals_held(), progress.step("Unloading the module", name):
+        if not change.drop_module(name):
+            held = modules.read(name)
+            found = f"its module is still held ({held.references if held else 0} times)"
+            raise Refusal(MODULE_STAYS, name, found)
+
+
+def _take_out(name: str, options: Options, outcome: Outcome) -> float:
+    """Seconds that it took."""
+    try:
+        with files.signals_held():
+            _begin(name)
+        with progress.step("Waiting for all tasks to run the old code", name):
+            waited = transition.out_of_force(name, options.timeout)
+    except KeyboardInterrupt:
+        with files.signals_held():
+            if sysfs.read(name) is None:
+                drop(name)
+                raise Refusal(CHANGE_INTERRUPTED, name, "it was out of force already, and is gone") from None
+            _back(name, options, (), "was stopped by a signal")
+        raise Refusal(CHANGE_INTERRUPTED, name, "it is in force as before") from None
+    outcome.details["seconds"] = round(waited.seconds, 3)
+    patch = sysfs.read(name)
+    if waited.ended or patch is None:
+        return waited.seconds
+    blocking = transition.behind(patch)
+    evidence = change.evidence(blocking)
+    found = f"{len(blocking)} tasks did not leave it within {options.timeout:g} s"
+    if not options.revert:
+        raise Refusal(TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence)
+    _back(name, options, evidence, found)
+    raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; it is in force again", evidence=evidence)
+
+
+def _begin(name: str) -> None:
+    patch = sysfs.read(name)
+    if patch is not None and patch.enabled:
+        sysfs.set_enabled(name, False)
+
+
+def _back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> None:
+    """Into force again: the reverse of a transition that has not ended.
+
+    :raises Refusal: ``transition-stuck``
+    """
+    with progress.step("Turning back", name):
+        with suppress(OSError):  # it has gone in the meantime, or is on its way already
+            sysfs.set_enabled(name, True)
+        waited = transition.into_force(name, options.timeout)
+    patch = sysfs.read(name)
+    if patch is None:
+        drop(name)
+        raise Refusal(CHANGE_INTERRUPTED, name, f"{found}, and then it went out of force all the same; it is gone")
+    if not waited.ended:
+        stuck = change.evidence(transition.behind(patch))
+        raise Refusal(TRANSITION_STUCK, name, f"{found}, and the way back does not end", evidence=stuck or evidence)
