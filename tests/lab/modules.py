@@ -110,6 +110,13 @@ SOURCES = {
     "lp_many": live_patch(shows("many"), {"name_show": "new_code"}),
 }
 
+
+def with_other_build_id(module: bytes) -> bytes:
+    """The same module to all appearances, and another one (``.note.gnu.build-id`` is its only note of that name)."""
+    note = module.index(bytes.fromhex("04000000 14000000 03000000") + b"GNU\0") + 16
+    return module[:note] + bytes(20) + module[note + 20 :]
+
+
 OF_THE_KERNEL = (
     "samples/livepatch/livepatch-sample.c",
     "lib/livepatch/test_klp_atomic_replace.c",

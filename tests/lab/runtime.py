@@ -28,6 +28,7 @@ exec {PYTHON} -S %s "$@"
 SEVERAL = """
 import json, os, sys, tempfile
 from suture.cli.app import main
+os.setuid(int(os.environ.get("UID_THEN", "0")))
 results = []
 for words in sys.argv[1:]:
     # Files in place of the descriptors, so that nothing depends on how a command writes.

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Load, list, replace and unload, by ``suture`` as it runs on a host, in a guest of both series."""
+"""Load, watch, replace and remove, by ``suture`` as it runs on a host, in a guest of both series.
+
+What came of it is read from the kernel as well, without Suture.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
 from tests.lab import modules, runtime
 
-DEADLINE = 300
+DEADLINE = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,12 @@ class Done:
     def document(self) -> Any:
         return json.loads(self.out)
 
+    def is_refused(self, code: str, found: str) -> bool:
+        assert (self.status, self.out) == (1, ""), self
+        assert f"error[{code}]: " in self.err, self.err
+        assert found in self.err, self.err
+        return True
+
 
 class Host:
     """A guest with Suture and the modules of `tests.lab.modules` in ``/lp``."""
@@ -37,9 +46,9 @@ class Host:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
-    def suture(self, *lines: str) -> list[Done]:
+    def suture(self, *lines: str, uid: int = 0) -> list[Done]:
         """Command lines, one after the other in one process."""
-        result = self.machine.run(f"sutures {shlex.join(lines)}", deadline=DEADLINE)
+        result = self.machine.run(f"UID_THEN={uid} sutures {shlex.join(lines)}", deadline=DEADLINE)
         assert result.status == 0, result.text
         return [Done(*done) for done in json.loads(result.text.splitlines()[-1])]
 
@@ -49,7 +58,7 @@ class Host:
         return result.text
 
     def loaded(self) -> list[str]:
-        """What the kernel says, without Suture: modules with the taint of live patches, and the core's directories."""
+        """What the kernel says: modules with the taint of live patches, and the core's directories."""
         found = self.sh("cd /sys/module; grep -l K */taint 2>/dev/null | cut -d/ -f1; ls /sys/kernel/livepatch; true")
         return sorted(found.split())
 
@@ -64,6 +73,7 @@ def host(
     suture_files: dict[str, bytes], each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
     built = modules.build(each_workspace, tmp_path_factory.mktemp("modules"))
+    built["other/lp_one"] = modules.with_other_build_id(built["lp_one"])
     files = suture_files | {f"/lp/{name}.ko": module for name, module in built.items()}
     with Machine.boot(each_workspace.target, files=files, memory=1024) as machine:
         host = Host(machine)
@@ -73,38 +83,170 @@ def host(
 
 
 def test_load_list_stack_replace_and_unload(host: Host) -> None:
-    one, two, listed, every, after, gone, end = host.suture(
+    one, two, listed, every, after, gone, again, end, log = host.suture(
         "load /lp/lp_one.ko --json",
         "load /lp/lp_two.ko --json",
         "list --json",
         "load /lp/lp_all.ko --json",
-        "list",
+        "status --json",
         "unload lp_all",
-        "list --json",
+        "load /lp/lp_one.ko",
+        "unload lp_one --json",
+        "log --json",
     )
     assert (one.document["name"], one.document["replaced"], one.document["recorded"]) == ("lp_one", [], True)
     assert two.status == 0
     assert [patch["name"] for patch in listed.document["patches"]] == ["lp_one", "lp_two"]
     assert all(patch["enabled"] and not patch["transition"] for patch in listed.document["patches"])
     assert listed.document["patches"][0]["objects"][0]["functions"] == [{"name": "cmdline_proc_show", "sympos": 1}]
-    assert every.document["replaced"] == ["lp_one", "lp_two"]
-    assert every.document["kept"] == []
-    assert after.out.splitlines()[1].split() == ["lp_all", "in", "force", "vmlinux:cmdline_proc_show"]
+    assert (every.document["replaced"], every.document["kept"]) == (["lp_one", "lp_two"], [])
+    status = after.document
+    assert [(item["patch"]["name"], item["loading"]["file"]) for item in status["patches"]] == [
+        ("lp_all", "/lp/lp_all.ko")
+    ]
+    assert (status["verdict"], status["left_over"], status["interrupted"]) == ("ok", [], [])
+    assert ["lp_all"] in [taint["modules"] for taint in status["taints"] if taint["flag"] == "K"]
     assert gone.out.startswith("lp_all is gone")
-    assert end.document == {"patches": []}
+    assert (again.status, end.document["name"]) == (0, "lp_one")
+    records = [(record["operation"], record["patch"], record["result"]) for record in log.document["records"]]
+    steps = [("load", "lp_one"), ("load", "lp_two"), ("load", "lp_all"), ("unload", "lp_all")]
+    steps += [("load", "lp_one"), ("unload", "lp_one")]
+    assert records == [(*step, result) for step in steps for result in ("", f"{step[0]}ed")]
+    assert any("patching complete" in line for line in log.document["records"][1]["details"]["kernel"])
     assert host.loaded() == []
 
 
 def test_what_stands_in_the_way_is_refused_before_anything_is_changed(host: Host) -> None:
+    host.sh("sysctl -q kernel.ftrace_enabled=0")
     cases = {
-        "load /lp/lp_none.ko": ("symbol-not-found", "vmlinux has no no_such_function"),
-        "load /lp/lp_many.ko": ("symbol-not-found", "and the live patch does not say which"),
-        "load /lp/holder.ko": ("not-a-live-patch", "livepatch=Y"),
-        "load /lp/none": ("file-unreadable", "No such file"),
-        "unload lp_one": ("patch-not-loaded", "no live patch of this name"),
+        "load /lp/lp_one.ko": ("ftrace-disabled", "kernel.ftrace_enabled is 0"),
+        "load /lp/lp_one.ko --no-journal": ("ftrace-disabled", "kernel.ftrace_enabled is 0"),
     }
     for done, (code, found) in zip(host.suture(*cases), cases.values(), strict=True):
-        assert (done.status, done.out) == (1, "")
-        assert f"error[{code}]: " in done.err
-        assert found in done.err
+        assert done.is_refused(code, found)
+    host.sh(
+        "sysctl -q kernel.ftrace_enabled=1; echo 'p:mine/watch cmdline_proc_show' >/sys/kernel/tracing/kprobe_events"
+    )
+    host.sh("echo 1 >/sys/kernel/tracing/events/mine/watch/enable")
+    cases = {
+        "load /lp/lp_none.ko": ("kernel-lacks-symbol", "vmlinux has no no_such_function"),
+        "load /lp/lp_many.ko": ("kernel-lacks-symbol", "and the live patch does not say which"),
+        "load /lp/holder.ko": ("not-a-live-patch", "livepatch=Y"),
+        "load /lp/none": ("file-unreadable", "No such file"),
+        "load /lp/lp_one.ko": ("function-probed", "a kprobe is set at cmdline_proc_show+0x0 (event mine/watch)"),
+        "unload lp_one": ("patch-not-loaded", "no live patch of this name"),
+        "force lp_one --yes": ("patch-not-loaded", "no live patch of this name"),
+        "info lp_one": ("patch-not-loaded", "no live patch of this name"),
+    }
+    for done, (code, found) in zip(host.suture(*cases), cases.values(), strict=True):
+        assert done.is_refused(code, found)
+    host.sh("cd /sys/kernel/tracing; echo 0 >events/mine/watch/enable; echo >kprobe_events")
     assert host.loaded() == []
+
+
+def test_a_user_may_look_and_not_touch(host: Host) -> None:
+    loaded, status, listed, unload, log = host.suture(
+        "load /lp/lp_one.ko", "status", "list --json", "unload lp_one", "log", uid=1000
+    )
+    assert loaded.is_refused("not-privileged", "this process has no CAP_SYS_MODULE")
+    assert unload.is_refused("not-privileged", "this process has no CAP_SYS_MODULE")
+    assert (status.status, listed.document, log.status) == (0, {"patches": []}, 0)
+
+
+def test_what_is_loaded_already_is_refused(host: Host) -> None:
+    first, same, other, forced, gone = host.suture(
+        "load /lp/lp_one.ko", "load /lp/lp_one.ko", "load /lp/other/lp_one.ko", "force lp_one --yes", "unload lp_one"
+    )
+    assert (first.status, gone.status) == (0, 0)
+    assert same.is_refused("already-loaded", "is loaded as lp_one with the same build ID")
+    assert other.is_refused("module-name-taken", "a live patch of this name is in force")
+    assert forced.is_refused("not-in-transition", "it is in force")
+
+
+def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(host: Host) -> None:
+    host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
+    thread, sleeper, left, status, other, asked, back, listed = host.suture(
+        "load /lp/lp_thread.ko --timeout 1",
+        "load /lp/lp_sleep.ko --timeout 1",
+        "load /lp/lp_sleep.ko --timeout 1 --no-revert",
+        "status --json",
+        "load /lp/lp_one.ko",
+        "force lp_sleep",
+        "unload lp_sleep",
+        "list --json",
+    )
+    assert thread.is_refused("transition-timed-out", "it was taken back, and the kernel is as it was")
+    assert "in holder_thread()" in thread.err
+    assert "> holder_thread+0x" in thread.err
+    assert sleeper.is_refused("transition-timed-out", "1 task did not move to it")
+    assert "head (process " in sleeper.err
+    assert "in uninterruptible sleep: in holder_sleep()" in sleeper.err
+    assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
+    (moving,) = status.document["patches"]
+    assert (status.document["verdict"], moving["patch"]["transition"]) == ("in-transition", True)
+    assert [(task["name"], task["state"]) for task in moving["behind"]] == [("head", "D")]
+    assert [frame.partition("+")[0] for frame in moving["behind"][0]["holding"]] == ["holder_sleep"]
+    assert other.is_refused("transition-under-way", "tasks are still moving to lp_sleep")
+    assert asked.is_refused("not-confirmed", "was not confirmed")
+    assert (back.status, listed.document) == (0, {"patches": []})
+    assert host.loaded() == []
+
+
+def test_a_task_that_leaves_in_time_and_busy_forking_and_stopped_ones_let_it_end(host: Host) -> None:
+    host.sh(
+        "(sleep 4; echo 0 >/sys/module/holder/parameters/holder_hold) >/dev/null 2>&1 & "
+        "for i in 1 2; do sh -c 'while :; do :; done' & echo $! >>/tmp/busy; done; "
+        "sh -c 'while :; do /bin/true & wait; done' & echo $! >>/tmp/busy; "
+        "sleep 1000 & kill -STOP $!; echo $! >>/tmp/busy"
+    )
+    loaded, gone = host.suture("load /lp/lp_sleep.ko --timeout 200 --json", "unload lp_sleep")
+    host.sh("kill -9 $(cat /tmp/busy); rmmod holder")
+    assert loaded.document["name"] == "lp_sleep"
+    assert gone.status == 0
+
+
+def test_two_at_once_and_a_signal(host: Host) -> None:
+    host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
+    host.sh(
+        "suture load /lp/lp_sleep.ko --timeout 300 >/tmp/first 2>&1 & echo $! >/tmp/pid; "
+        "until [ -e /sys/kernel/livepatch/lp_sleep ]; do sleep 0.1; done"
+    )
+    second, status = host.suture("load /lp/lp_one.ko", "status --json")
+    pid = int(host.sh("cat /tmp/pid"))
+    assert second.is_refused("another-at-work", f"process {pid}: load lp_sleep")
+    assert status.document["at_work"] == pid
+    assert status.document["interrupted"] == []
+    # Ctrl-C; what is begun in the background has it ignored, SIGTERM does the same.
+    host.sh(f"kill -TERM {pid}; while [ -e /proc/{pid} ]; do sleep 0.1; done")
+    said = host.sh("cat /tmp/first")
+    assert "error[change-interrupted]: lp_sleep: it was taken back, and the kernel is as it was" in said
+    assert host.loaded() == []
+    host.sh("echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5; rmmod holder")
+
+
+def test_a_torn_journal_is_read_and_written_on(host: Host) -> None:
+    host.sh("""printf '{"phase":"intent","id":"x' >>/var/lib/suture/journal""")
+    before, loaded, gone, after = host.suture(
+        "log --json -n 0", "load /lp/lp_one.ko", "unload lp_one", "log --json -n 0"
+    )
+    assert loaded.status == gone.status == 0
+    assert len(after.document["records"]) == len(before.document["records"]) + 4
+
+
+def test_live_patches_of_the_kernels_own_are_managed_alike(host: Host) -> None:
+    loads = host.suture(
+        *(f"load /lp/{name}.ko" for name in ("livepatch_sample", "test_klp_callbacks_demo", "test_klp_atomic_replace")),
+        "list --json",
+        *(f"unload {name}" for name in ("test_klp_atomic_replace", "test_klp_callbacks_demo", "livepatch_sample")),
+    )
+    # The sample and the selftest replace the same function: the selftest replaces all before it only when told to.
+    assert [done.status for done in loads] == [0] * len(loads), loads
+    assert len(loads[3].document["patches"]) == 3
+    assert host.loaded() == []
+
+
+def test_nothing_is_changed_where_modules_are_disabled(host: Host) -> None:
+    """The last: it holds until the next boot."""
+    host.sh("sysctl -q kernel.modules_disabled=1")
+    refused = host.suture("load /lp/lp_one.ko", "unload lp_one", "recover")
+    assert all(done.is_refused("modules-disabled", "kernel.modules_disabled is 1") for done in refused)

@@ -18,7 +18,25 @@ import typer
 from typer.core import TyperGroup
 
 from suture import __version__
-from suture.cli import build, convert, demo, diff, doctor, failures, inspect, kernel, load, output, test, unload
+from suture.cli import (
+    build,
+    convert,
+    demo,
+    diff,
+    doctor,
+    failures,
+    force,
+    info,
+    inspect,
+    kernel,
+    load,
+    log,
+    output,
+    recover,
+    status,
+    test,
+    unload,
+)
 from suture.cli import list as list_command
 from suture.cli.progress import for_stderr
 from suture.errors import Refusal
@@ -88,6 +106,11 @@ _add("test", test.test, test.EXAMPLES)
 _add("load", load.load, load.EXAMPLES)
 _add("unload", unload.unload, unload.EXAMPLES)
 _add("list", list_command.list_patches, list_command.EXAMPLES)
+_add("status", status.status, status.EXAMPLES)
+_add("info", info.info, info.EXAMPLES)
+_add("recover", recover.recover, recover.EXAMPLES)
+_add("force", force.force, force.EXAMPLES)
+_add("log", log.log, log.EXAMPLES)
 _add("demo", demo.demo, demo.EXAMPLES)
 _add("doctor", doctor.doctor, doctor.EXAMPLES)
 

@@ -104,6 +104,11 @@ def wait_until_gone(path: Path, deadline: float = RELEASE_DEADLINE) -> bool:
     return True
 
 
+def number(tasks: Sequence[Task]) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
+
+
 def evidence(tasks: Sequence[Task]) -> tuple[str, ...]:
     """Who holds up a transition, for a refusal: each task with its stack, the frames that hold it up marked."""
     if not tasks:

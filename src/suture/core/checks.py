@@ -21,13 +21,13 @@ from suture.errors import (
     FTRACE_DISABLED,
     FUNCTION_PROBED,
     FUNCTION_REDIRECTED,
+    KERNEL_LACKS_SYMBOL,
     LIVEPATCH_UNSUPPORTED,
     MEMORY_SHORT,
     MODULE_NAME_TAKEN,
     MODULES_DISABLED,
     NOT_PRIVILEGED,
     SIGNATURE_REQUIRED,
-    SYMBOL_NOT_FOUND,
     TRANSITION_UNDER_WAY,
     WRONG_RELEASE,
     Refusal,
@@ -174,12 +174,14 @@ def _symbols(module: Module, root: Path) -> None:
 def _check_position(module: Module, objname: str, name: str, sympos: int, count: int) -> None:
     """``kernel/livepatch/core.c: klp_find_object_symbol()``"""
     if count == 0:
-        raise Refusal(SYMBOL_NOT_FOUND, module.where, f"{objname} has no {name}")
+        raise Refusal(KERNEL_LACKS_SYMBOL, module.where, f"{objname} has no {name}")
     if sympos > count:
-        raise Refusal(SYMBOL_NOT_FOUND, module.where, f"{objname} has {count} of {name}, and number {sympos} is meant")
+        raise Refusal(
+            KERNEL_LACKS_SYMBOL, module.where, f"{objname} has {count} of {name}, and number {sympos} is meant"
+        )
     if sympos == 0 and count > 1:
         found = f"{objname} has {count} of {name}, and the live patch does not say which"
-        raise Refusal(SYMBOL_NOT_FOUND, module.where, found)
+        raise Refusal(KERNEL_LACKS_SYMBOL, module.where, found)
 
 
 def _redirections(module: Module, root: Path) -> None:

@@ -123,11 +123,11 @@ def _into_force(module: Module, options: Options, before: Collection[str], log: 
         raise Refusal(KERNEL_REFUSED, name, "the patch went out of force again by itself", evidence=log.said(name))
     blocking = transition.behind(patch)
     evidence = change.evidence(blocking)
-    found = f"{len(blocking)} tasks did not move to it within {options.timeout:g} s"
+    found = f"{change.number(blocking)} did not move to it within {options.timeout:g} s"
     if not options.revert:
         raise Refusal(TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence)
     with files.signals_held():
-        state = _undo(name, options, before)
+        state = undo(name, options, before)
     raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; {state}", evidence=evidence)
 
 
@@ -151,10 +151,10 @@ def _interrupted(name: str, options: Options, before: Collection[str]) -> Refusa
         replaced, _ = _obsolete(before)
         instead = f", in place of {', '.join(replaced)}" if replaced else ""
         return Refusal(CHANGE_INTERRUPTED, name, f"all tasks ran it already: it is in force{instead}")
-    return Refusal(CHANGE_INTERRUPTED, name, _undo(name, options, before))
+    return Refusal(CHANGE_INTERRUPTED, name, undo(name, options, before))
 
 
-def _undo(name: str, options: Options, before: Collection[str]) -> str:
+def undo(name: str, options: Options, before: Collection[str]) -> str:
     """Reverse the transition and unload the module.
 
     :return: how things are now, for a message

@@ -6,10 +6,13 @@ Every function takes `root`, the directory that holds ``/proc`` and ``/sys``.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 ROOT = Path("/")
+
+PIECE = 1 << 16
 
 CAP_SYS_MODULE = 16
 """``include/uapi/linux/capability.h``"""
@@ -18,9 +21,18 @@ CAP_SYS_MODULE = 16
 def text(path: Path) -> str:
     """A file of the kernel's, or "" where this kernel does not have it or does not show it to us."""
     try:
-        return path.read_text(errors="replace").strip()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
+    pieces = []
+    try:
+        while piece := os.read(descriptor, PIECE):
+            pieces.append(piece)
+    except OSError:
+        return ""  # such as ESRCH of a task that has ended
+    finally:
+        os.close(descriptor)
+    return b"".join(pieces).decode(errors="replace").strip()
 
 
 def release(root: Path = ROOT) -> str:

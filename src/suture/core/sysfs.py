@@ -79,13 +79,18 @@ def read(name: str, root: Path = ROOT) -> LoadedPatch | None:
         objects = tuple(_object(entry) for entry in sorted(directory.iterdir()) if entry.is_dir())
     except OSError:
         return None
-    enabled, transition = _flag(directory / "enabled"), _flag(directory / "transition")
-    if enabled is None or transition is None:
+    state = flags(name, root)
+    if state is None:
         return None
     order = text(directory / "stack_order")
-    return LoadedPatch(
-        name, enabled, transition, _flag(directory / "replace"), int(order) if order.isdigit() else None, objects
-    )
+    return LoadedPatch(name, *state, _flag(directory / "replace"), int(order) if order.isdigit() else None, objects)
+
+
+def flags(name: str, root: Path = ROOT) -> tuple[bool, bool] | None:
+    """A patch's `enabled` and `transition`; None where the kernel has none of that name."""
+    directory = root / DIRECTORY / name
+    enabled, transition = _flag(directory / "enabled"), _flag(directory / "transition")
+    return None if enabled is None or transition is None else (enabled, transition)
 
 
 def in_transition(root: Path = ROOT) -> LoadedPatch | None:

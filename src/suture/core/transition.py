@@ -34,12 +34,12 @@ class Waited:
 
 def into_force(name: str, timeout: float, root: Path = ROOT) -> Waited:
     """Wait until all tasks run the patch.  One that went meanwhile has ended too: see whether it is there."""
-    return _wait(lambda patch: patch is None or not patch.transition, name, timeout, root)
+    return _wait(lambda flags: flags is None or not flags[1], name, timeout, root)
 
 
 def out_of_force(name: str, timeout: float, root: Path = ROOT) -> Waited:
     """Wait until no task runs the patch any more."""
-    return _wait(lambda patch: patch is None, name, timeout, root)
+    return _wait(lambda flags: flags is None, name, timeout, root)
 
 
 def behind(patch: LoadedPatch, root: Path = ROOT) -> tuple[tasks.Task, ...]:
@@ -61,18 +61,18 @@ def left_behind(patch: LoadedPatch, root: Path = ROOT) -> frozenset[tuple[str, s
     return patch.functions | {(other.name, name) for other in before for _, name in other.functions if name in replaced}
 
 
-def _wait(done: Callable[[LoadedPatch | None], bool], name: str, timeout: float, root: Path) -> Waited:
+def _wait(done: Callable[[tuple[bool, bool] | None], bool], name: str, timeout: float, root: Path) -> Waited:
     started = time.monotonic()
     polls = 0
     while True:
-        patch = sysfs.read(name, root)
+        flags = sysfs.flags(name, root)
         seconds = time.monotonic() - started
-        if done(patch):
+        if done(flags):
             return Waited(True, seconds)
         if seconds >= timeout:
             return Waited(False, seconds)
-        if patch is not None and polls % COUNT_EVERY == 0:
-            counted = tasks.count(int(patch.enabled), root)
+        if flags is not None and polls % COUNT_EVERY == COUNT_EVERY - 1:
+            counted = tasks.count(int(flags[0]), root)
             progress.advance(counted.moved, counted.total)
         polls += 1
         time.sleep(POLL)

@@ -76,7 +76,7 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
             if sysfs.read(name) is None:
                 drop(name)
                 raise Refusal(CHANGE_INTERRUPTED, name, "it was out of force already, and is gone") from None
-            _back(name, options, (), "was stopped by a signal")
+            back(name, options, (), "was stopped by a signal")
         raise Refusal(CHANGE_INTERRUPTED, name, "it is in force as before") from None
     outcome.details["seconds"] = round(waited.seconds, 3)
     patch = sysfs.read(name)
@@ -84,10 +84,10 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
         return waited.seconds
     blocking = transition.behind(patch)
     evidence = change.evidence(blocking)
-    found = f"{len(blocking)} tasks did not leave it within {options.timeout:g} s"
+    found = f"{change.number(blocking)} did not leave it within {options.timeout:g} s"
     if not options.revert:
         raise Refusal(TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence)
-    _back(name, options, evidence, found)
+    back(name, options, evidence, found)
     raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; it is in force again", evidence=evidence)
 
 
@@ -97,7 +97,7 @@ def _begin(name: str) -> None:
         sysfs.set_enabled(name, False)
 
 
-def _back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> None:
+def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> None:
     """Into force again: the reverse of a transition that has not ended.
 
     :raises Refusal: ``transition-stuck``

@@ -28,7 +28,7 @@ MODULES_DISABLED = Kind(
 FTRACE_DISABLED = Kind(
     "ftrace-disabled",
     "kernel.ftrace_enabled is 0, and the livepatch core redirects functions with ftrace.",
-    "Set it back, then load the live patch: sysctl kernel.ftrace_enabled=1",
+    "Set it back with 'sysctl kernel.ftrace_enabled=1', then load the live patch.",
 )
 SIGNATURE_REQUIRED = Kind(
     "signature-required",
@@ -50,8 +50,8 @@ TRANSITION_UNDER_WAY = Kind(
     "The livepatch core moves tasks for one live patch at a time.",
     "See which tasks hold it up with 'suture status'; wait for its end, or take that patch out with 'suture unload'.",
 )
-SYMBOL_NOT_FOUND = Kind(
-    "symbol-not-found",
+KERNEL_LACKS_SYMBOL = Kind(
+    "kernel-lacks-symbol",
     "The running kernel does not have what the live patch replaces or refers to, so it is not for this kernel.",
     "Load the live patch that was built for the running kernel.",
 )

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture info``"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.list import state
+from suture.cli.output import Json, emit, printable, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from suture.core.status import PatchStatus
+
+EXAMPLES = (
+    ("suture info livepatch_fix", "what it replaces, since when, and who loaded it from where"),
+    ("suture info livepatch_fix --json | jq -r .loading.sha256", "the hash of the module that was loaded"),
+)
+
+
+def info(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A live patch, as 'suture list' shows it.")],
+    json: Json = False,
+) -> None:
+    """Say what one live patch of the running kernel replaces, and what is known of how it came there.
+
+    For a module file, see 'suture inspect'.
+    """
+    from suture.core.status import status
+    from suture.errors import PATCH_NOT_LOADED, Refusal
+
+    found = next((item for item in status().patches if item.patch.name == name), None)
+    if found is None:
+        raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
+    emit(found, lambda: for_people(found))
+
+
+def for_people(found: PatchStatus) -> RenderableType:
+    from rich.console import Group
+
+    patch, known = found.patch, found.loading
+    facts = [("state", state(patch))]
+    if patch.replace is not None:
+        facts.append(("replaces those before it", "yes" if patch.replace else "no"))
+    if patch.stack_order is not None:
+        facts.append(("place in the stack", str(patch.stack_order)))
+    facts += [("build ID", found.build_id or "none")]
+    if known is not None:
+        facts += [("loaded", f"{known.time} by {known.user}"), ("from", known.file), ("SHA-256", known.sha256)]
+    else:
+        facts.append(("loaded", "not by suture, as far as its journal says"))
+    width = max(len(name) for name, _ in facts)
+    rows = [
+        (item.name, function.name, str(function.sympos), {True: "yes", False: "not loaded", None: ""}[item.patched])
+        for item in patch.objects
+        for function in item.functions
+    ]
+    head = "\n".join(f"{name:{width}}  {value}" for name, value in facts)
+    return Group(f"{patch.name}\n\n{printable(head)}\n", table(("object", "function", "sympos", "patched"), rows))

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture status``"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.list import state
+from suture.cli.output import Json, console, emit, json_wanted, printable, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from suture.core.status import PatchStatus, Status
+
+EXAMPLES = (
+    ("suture status", "what is in force, what is under way, and what holds it up"),
+    ("suture status --watch", "the same, live"),
+    ("suture status --check", "for monitoring: 0 fine, 3 in transition, 4 left undone, 5 a transition does not end"),
+    ("suture status --prometheus /var/lib/prometheus/node-exporter/suture.prom", "for node_exporter"),
+)
+
+WATCH_EVERY = 1.0
+
+
+def status(
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="End with 0 where all is well, 3 while tasks move, 4 where a command was interrupted or modules are "
+            "left over, 5 where a transition does not end.",
+        ),
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")] = False,
+    prometheus: Annotated[
+        Path | None,
+        typer.Option("--prometheus", metavar="FILE.prom", readable=False, help="Write metrics there instead."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say what is true of the running kernel's live patches now, and what to do.
+
+    For a transition, each task that it waits for is shown with its stack and the replaced function that it is in.
+    Every user may look; stacks and some other things are shown to root only.
+    """
+    from suture.core import metrics
+    from suture.core.status import status as look
+    from suture.host.files import write_atomic
+
+    if watch:
+        _watch()
+        return
+    found = look()
+    if prometheus is not None:
+        write_atomic(prometheus, metrics.exposition(found).encode())
+    else:
+        emit(document(found), lambda: for_people(found))
+    if check:
+        raise typer.Exit(int(found.verdict))
+
+
+def document(found: Status) -> dict[str, object]:
+    return {
+        "release": found.release,
+        "supported": found.supported,
+        "verdict": found.verdict.name.lower().replace("_", "-"),
+        "patches": found.patches,
+        "at_work": found.at_work,
+        "left_over": found.left_over,
+        "interrupted": found.interrupted,
+        "last_change": found.last_change,
+        "taints": found.taints,
+        "newer_kernel": found.newer_kernel,
+    }
+
+
+def for_people(found: Status) -> RenderableType:
+    from rich.console import Group
+
+    if not found.supported:
+        return f"{found.release} has no live patching (CONFIG_LIVEPATCH)."
+    parts: list[RenderableType] = [f"{found.release}: {_summary(found)}"]
+    if found.patches:
+        rows = [_row(item) for item in found.patches]
+        parts += ["", table(("live patch", "state", "since", "by", "functions"), rows)]
+    for item in found.patches:
+        if item.patch.transition:
+            parts += ["", *_transition(item)]
+    if found.at_work is not None:
+        parts += ["", f"Process {found.at_work} is changing live patches."]
+    parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
+    parts += ["", *_host(found)] if found.taints or found.newer_kernel else []
+    return Group(*parts)
+
+
+def _summary(found: Status) -> str:
+    from suture.core.status import Verdict
+
+    number = sum(item.patch.enabled and not item.patch.transition for item in found.patches)
+    having = {0: "no live patch", 1: "1 live patch"}.get(number, f"{number} live patches") + " in force"
+    doing = {
+        Verdict.OK: "",
+        Verdict.IN_TRANSITION: "; tasks are moving",
+        Verdict.LEFT_UNDONE: "; something was left undone: 'suture recover'",
+        Verdict.STALLED: "; a transition does not end: stop the tasks below, or 'suture recover' to reverse it",
+    }
+    return f"{having}{doing[found.verdict]}"
+
+
+def _row(item: PatchStatus) -> tuple[str, ...]:
+    known = item.loading
+    since = known.time.partition(".")[0].replace("T", " ") if known else "not by suture"
+    return item.patch.name, state(item.patch), since, known.user if known else "", str(len(item.patch.functions))
+
+
+def _transition(item: PatchStatus) -> list[RenderableType]:
+    count = item.count
+    for_how_long = f" for {item.seconds:.0f} s" if item.seconds is not None else ""
+    moved = f": {count.moved} of {count.total} tasks have moved" if count and count.total else ""
+    lines: list[RenderableType] = [printable(f"{item.patch.name}: {state(item.patch)}{for_how_long}{moved}")]
+    for task in item.behind:
+        lines.append(printable(f"  {task.line()}; {task.cpu_seconds:g} s of processor time"))
+        lines += [printable(f"    {'>' if frame in task.holding else ' '} {frame}") for frame in task.stack]
+    return lines
+
+
+def _undone(found: Status) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    if found.left_over:
+        lines.append(printable(f"Out of force and still in memory: {', '.join(found.left_over)}"))
+    for record in found.interrupted:
+        who = f"by {record.user} at {record.time.partition('.')[0].replace('T', ' ')}"
+        lines.append(printable(f"Interrupted: {record.operation} of {record.patch} {who}"))
+    return lines
+
+
+def _host(found: Status) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    if found.taints:
+        flags = [taint.flag + (f" ({', '.join(taint.modules)})" if taint.modules else "") for taint in found.taints]
+        lines.append(printable(f"The kernel is tainted: {', '.join(flags)}"))
+    if found.newer_kernel:
+        lines.append(printable(f"{found.newer_kernel} is installed: a reboot into it may make live patches needless."))
+    return lines
+
+
+def _watch() -> None:
+    """Until a signal, or for ever: on a terminal in place, elsewhere one report after the other."""
+    from rich.live import Live
+
+    from suture.core.status import status as look
+
+    out = console(stderr=False)
+    try:
+        if not out.is_terminal or json_wanted.get():
+            while True:
+                found = look()
+                emit(document(found), for_people(found))
+                time.sleep(WATCH_EVERY)
+        with Live(for_people(look()), console=out, auto_refresh=False, screen=False) as live:
+            while True:
+                time.sleep(WATCH_EVERY)
+                live.update(for_people(look()), refresh=True)
+    except KeyboardInterrupt:
+        return  # that is how it ends

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The state of live patches for Prometheus, in the text format that node_exporter's textfile collector reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from suture.core.status import Status
+
+
+def exposition(status: Status) -> str:
+    """One line for each value, with the help and type that the format asks for."""
+    return "".join(f"{line}\n" for line in _lines(status))
+
+
+def _lines(status: Status) -> Iterator[str]:
+    yield from _family("suture_verdict", "As the exit status of 'suture status --check'.", [("", status.verdict)])
+    for name, about, attribute in (
+        ("suture_livepatch_enabled", "1 if tasks run the live patch or are moving to it.", "enabled"),
+        ("suture_livepatch_transition", "1 while tasks are moving to or from the live patch.", "transition"),
+    ):
+        values = [(_label(item.patch.name), int(getattr(item.patch, attribute))) for item in status.patches]
+        yield from _family(name, about, values)
+    behind = [(_label(item.patch.name), item.count.total - item.count.moved) for item in status.patches if item.count]
+    yield from _family("suture_livepatch_tasks_behind", "Tasks that a transition waits for.", behind)
+    yield from _family("suture_left_over_modules", "Modules of patches out of force.", [("", len(status.left_over))])
+    yield from _family("suture_interrupted_changes", "Commands without an end.", [("", len(status.interrupted))])
+    if status.last_change:
+        seconds = int(datetime.fromisoformat(status.last_change).timestamp())
+        yield from _family("suture_last_change_timestamp_seconds", "When patches were last changed.", [("", seconds)])
+
+
+def _family(name: str, about: str, values: list[tuple[str, int]]) -> Iterator[str]:
+    yield f"# HELP {name} {about}"
+    yield f"# TYPE {name} gauge"
+    for label, value in values:
+        yield f"{name}{label} {int(value)}"
+
+
+def _label(patch: str) -> str:
+    escaped = patch.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'{{patch="{escaped}"}}'

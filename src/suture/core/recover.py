@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Finish or undo what was interrupted, from what the kernel shows; the journal then gets the outcome it lacks.
+
+- A transition under way: wait for its end.  One that does not end in time is reversed.
+- Modules of live patches that are out of force, because they were replaced, taken out or never came into force: unload.
+
+What the core has put into force stays: an interrupted load whose transition ended is a load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suture.core import change, checks, load, lock, modules, running, sysfs, transition, unload
+from suture.core.change import Options
+from suture.core.journal import Record, unfinished
+from suture.errors import TRANSITION_UNDER_WAY, Refusal
+from suture.host import files, progress
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was done.
+
+    :ivar ended: the patch whose transition was waited for.
+    :ivar reversed: whether that had to be reversed.
+    :ivar unloaded: modules that were left over.
+    :ivar kept: those that something still holds.
+    :ivar closed: what had been interrupted: (operation, patch, what became of it).
+    """
+
+    ended: str | None
+    reversed: bool
+    unloaded: tuple[str, ...]
+    kept: tuple[str, ...]
+    closed: tuple[tuple[str, str, str], ...]
+
+
+def recover(options: Options | None = None) -> Recovered:
+    """:raises Refusal: ``transition-stuck``, ``another-at-work``, ``change-interrupted``, and what
+    `suture.core.checks.may_change` refuses
+    """
+    chosen = options or Options()
+    checks.may_change("recovering")
+    with lock.held("recover", wait=chosen.wait):
+        ended, turned = _transition(chosen)
+        unloaded, kept = _left_over()
+        return Recovered(ended, turned, unloaded, kept, _close(chosen))
+
+
+def _transition(options: Options) -> tuple[str | None, bool]:
+    """The patch that was in transition, and whether that was reversed."""
+    patch = sysfs.in_transition()
+    if patch is None:
+        return None, False
+    name = patch.name
+    where = "new" if patch.enabled else "old"
+    with progress.step(f"Waiting for all tasks to run the {where} code", name):
+        wait = transition.into_force if patch.enabled else transition.out_of_force
+        if wait(name, options.timeout).ended:
+            return name, False
+    if not options.revert:
+        raise Refusal(
+            TRANSITION_UNDER_WAY,
+            name,
+            f"it did not end within {options.timeout:g} s, and is left so (--no-revert)",
+            evidence=change.evidence(transition.behind(patch)),
+        )
+    with files.signals_held():
+        if patch.enabled:
+            load.undo(name, options, [other.name for other in sysfs.patches() if other.name != name])
+        else:
+            unload.back(name, options, (), f"tasks did not leave it within {options.timeout:g} s")
+    return name, True
+
+
+def _left_over() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    unloaded: list[str] = []
+    kept: list[str] = []
+    for module in modules.left_over():
+        with files.signals_held(), progress.step("Unloading the module", module.name):
+            (unloaded if change.drop_module(module.name) else kept).append(module.name)
+    return tuple(unloaded), tuple(kept)
+
+
+def _close(options: Options) -> tuple[tuple[str, str, str], ...]:
+    if options.journal is None:
+        return ()
+    closed = []
+    for record in unfinished(options.journal.records()):
+        became = _became(record)
+        if options.journal.end(record, became, {"recovered": True}):
+            closed.append((record.operation, record.patch, became))
+    return tuple(closed)
+
+
+def _became(record: Record) -> str:
+    """The kernel's state of a patch now, which is the outcome of what was begun with it."""
+    if record.boot != running.boot_id():
+        return "ended-by-reboot"
+    patch = sysfs.read(record.patch)
+    if patch is None:
+        return "unloaded" if record.operation == "unload" else "not-loaded"
+    return "loaded" if patch.enabled else "out-of-force"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is true now: the kernel's live patches, what the journal knows of each, and what was left undone.
+
+Everything that concerns the present comes from the kernel; the journal only says who and when, and what was begun.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from suture.core import host, lock, modules, running, sysfs, tasks, transition
+from suture.core.host import Taint
+from suture.core.journal import Journal, Phase, Record, unfinished
+from suture.core.sysfs import LoadedPatch
+
+STALLED_AFTER = 90.0
+"""Seconds after which a transition that nobody watches is reported as one that does not end: by then the core has sent
+its fake signals six times."""
+
+
+class Verdict(IntEnum):
+    """What ``suture status --check`` ends with.  The greatest that applies."""
+
+    OK = 0
+    IN_TRANSITION = 3
+    LEFT_UNDONE = 4  # modules left over, or a command that was interrupted: 'suture recover'
+    STALLED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What the journal says of how a live patch came into the kernel.  :ivar time: UTC, ISO 8601."""
+
+    time: str
+    user: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatchStatus:
+    """One live patch.
+
+    :ivar loading: None where it was not Suture that loaded it, or the journal may not be read.
+    :ivar seconds: since the transition began; None where there is none, or it is not known.
+    :ivar count: how far a transition is; None without one.
+    :ivar behind: the tasks it waits for.
+    """
+
+    patch: LoadedPatch
+    build_id: str
+    loading: Loading | None
+    seconds: float | None
+    count: tasks.Count | None
+    behind: tuple[tasks.Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole.
+
+    :ivar at_work: the process that is changing live patches now.
+    :ivar left_over: modules of live patches that are out of force.
+    :ivar interrupted: what was begun and never ended, oldest first.
+    :ivar last_change: time of the last outcome in the journal, or "".
+    """
+
+    release: str
+    supported: bool
+    patches: tuple[PatchStatus, ...]
+    at_work: int | None
+    left_over: tuple[str, ...]
+    interrupted: tuple[Record, ...]
+    last_change: str
+    taints: tuple[Taint, ...]
+    newer_kernel: str | None
+
+    @property
+    def verdict(self) -> Verdict:
+        moving = [status for status in self.patches if status.patch.transition]
+        if any(status.seconds is None or status.seconds > STALLED_AFTER for status in moving) and self.at_work is None:
+            return Verdict.STALLED
+        if self.at_work is None and (self.left_over or self.interrupted):
+            return Verdict.LEFT_UNDONE
+        return Verdict.IN_TRANSITION if moving else Verdict.OK
+
+
+def status(journal: Journal | None = None) -> Status:
+    """Look at the kernel and the journal.  Every user may; some see less."""
+    records = (journal or Journal()).records()
+    at_work = lock.holder()
+    open_ends = unfinished(records)
+    outcomes = [record for record in records if record.phase is Phase.OUTCOME]
+    return Status(
+        release=running.release(),
+        supported=running.has_livepatch(),
+        patches=tuple(_patch(patch, records) for patch in sysfs.patches()),
+        at_work=at_work,
+        left_over=tuple(module.name for module in modules.left_over()) if at_work is None else (),
+        interrupted=tuple(record for record in open_ends if at_work is None or record.pid != at_work),
+        last_change=outcomes[-1].time if outcomes else "",
+        taints=host.taints(),
+        newer_kernel=host.newer_kernel(),
+    )
+
+
+def _patch(patch: LoadedPatch, records: Sequence[Record]) -> PatchStatus:
+    module = modules.read(patch.name)
+    about = [record for record in records if record.patch == patch.name and record.boot == running.boot_id()]
+    begun = next((record for record in reversed(about) if record.phase is Phase.INTENT), None)
+    if not patch.transition:
+        return PatchStatus(patch, module.build_id if module else "", _loading(about), None, None, ())
+    return PatchStatus(
+        patch,
+        module.build_id if module else "",
+        _loading(about),
+        _since(begun.time) if begun else None,
+        tasks.count(int(patch.enabled)),
+        transition.behind(patch),
+    )
+
+
+def _loading(about: Sequence[Record]) -> Loading | None:
+    """The last load that was begun for a patch of the name."""
+    for record in reversed(about):
+        if record.operation == "load" and record.phase is Phase.INTENT:
+            file, sha256 = record.details.get("file"), record.details.get("sha256")
+            return Loading(record.time, record.user, str(file or ""), str(sha256 or ""))
+    return None
+
+
+def _since(when: str) -> float | None:
+    """Seconds since a record's time; None where the clock says otherwise."""
+    try:
+        seconds = time.time() - datetime.fromisoformat(when).astimezone(UTC).timestamp()
+    except ValueError:
+        return None
+    return seconds if seconds >= 0 else None
