@@ -54,15 +54,16 @@ def refuse_threads(changes: Changes, may_stop: Collection[str]) -> None:
     :param may_stop: names of those whose threads, as the author says, do not run while the transition is to end.
     :raises Refusal: ``thread-function-replaced``
     """
+    handed = _handed_over(changes.original.view), _handed_over(changes.patched.view)
     for before, after in changes.changed:
         if base(after.name) in may_stop:
             continue
-        sides = (changes.original.view, before), (changes.patched.view, after)
+        sides = (changes.original.view, handed[0], before), (changes.patched.view, handed[1], after)
         where = f"{changes.patched.view.obj.name}: {after.name}()"
-        for view, function in sides:
-            if (why := stays(view, function)) is not None:
+        for view, given, function in sides:
+            if (why := stays(view, function, given)) is not None:
                 raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
-        if any(_is_handed_over(view, function) for view, function in sides):
+        if any(function in given for _, given, function in sides):
             note(f"{where} is the main function of a kernel thread: the transition waits for such a thread to end")
 
 
@@ -73,14 +74,17 @@ def refuse_unused(changes: Iterable[Changes], may_stop: Collection[str]) -> None
         raise Refusal(THREAD_NOT_REPLACED, f"--replace-thread {name}", "the patch replaces no such function")
 
 
-def stays(view: View, function: Unit) -> str | None:
-    """Why a kernel thread does not leave a function, as far as its code tells."""
+def stays(view: View, function: Unit, handed_over: Collection[Unit]) -> str | None:
+    """Why a kernel thread does not leave a function, as far as its code tells.
+
+    :param handed_over: the functions of its object that are handed to what makes threads.
+    """
     if not any(symbol.name in ASKS | MAKERS for symbol in view.obj.symbols):
         return None
     code = _Code.of(view, function)
-    if code.loops(ASKS) and (_users(view, function) or not (function.is_local or _is_called(view, function))):
+    if code.loops(ASKS) and (_is_used(view, function) or not (function.is_local or _is_called(view, function))):
         return "is the main function of a kernel thread: it asks in a loop whether its thread is to stop"
-    if not _is_handed_over(view, function):
+    if function not in handed_over:
         return None
     if code.loops(SLEEPS) and not code.calls & WAITS:
         return "is the main function of a kernel thread, and sleeps in a loop"
@@ -144,29 +148,31 @@ def _returns(view: View, part: Unit) -> bool:
     )
 
 
-def _is_handed_over(view: View, function: Unit) -> bool:
-    """A function that makes threads uses its address."""
-    return any(
-        user is not None and any(r.is_branch and _name(r) in MAKERS for r in view.references(user))
-        for user in _users(view, function)
-    )
+def _handed_over(view: View) -> frozenset[Unit]:
+    """The functions whose address is used by a function that makes threads."""
+    if not any(symbol.name in MAKERS for symbol in view.obj.symbols):
+        return frozenset()
+    found: set[Unit] = set()
+    for unit in view.units:
+        if not unit.is_function or not view.section(unit).is_code:
+            continue
+        references = list(view.references(unit))
+        if any(reference.is_branch and _name(reference) in MAKERS for reference in references):
+            targets = (one.target for one in references if not one.is_branch)
+            found.update(one.unit for one in targets if isinstance(one, ToUnit) and one.offset == 0)
+    return frozenset(unit for unit in found if unit.is_function)
 
 
-def _users(view: View, function: Unit) -> list[Unit | None]:
-    """What uses its address: functions, or None for data."""
+def _is_used(view: View, function: Unit) -> bool:
+    """Something uses its address: code, or data."""
     special = {section.name for section in SECTIONS}
-    found: list[Unit | None] = []
     for index, section in enumerate(view.obj.sections):
         if not section.is_allocated or section.name in special or section.name.startswith(HARMLESS):
             continue
-        if not section.is_code:
-            if any(_is_address(r, function) for r in view.references_in(index, 0, section.size)):
-                found.append(None)
-            continue
-        for unit in view.units_in(index):
-            if any(_is_address(reference, function) for reference in view.references(unit)):
-                found.append(unit)
-    return found
+        places = [(unit.start, unit.end) for unit in view.units_in(index)] if section.is_code else [(0, section.size)]
+        if any(_is_address(one, function) for place in places for one in view.references_in(index, *place)):
+            return True
+    return False
 
 
 def _is_called(view: View, function: Unit) -> bool:

@@ -100,8 +100,8 @@ def test_what_a_thread_calls_may_be_replaced(notes: list[str]) -> None:
 def test_a_global_one_that_its_file_never_calls_is_for_other_files_to_hand_over() -> None:
     functions = f"int worker(void *p) {{ {LOOP} }}\nnoinline int near(void *p) {{ outside(7); {LOOP} }}\n"
     seen = view(f"{BASE}{functions}int f(void) {{ return near(0) + 1; }}")
-    assert stays(seen, seen.by_name["worker"][0]) is not None
-    assert stays(seen, seen.by_name["near"][0]) is None
+    assert stays(seen, seen.by_name["worker"][0], ()) is not None
+    assert stays(seen, seen.by_name["near"][0], ()) is None
 
 
 def test_a_name_that_is_not_replaced_is_refused() -> None:
