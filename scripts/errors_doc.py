@@ -15,7 +15,10 @@ from suture import errors
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "errors.md"
 
-ROOMS = ("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "lab", "verify", "link", "build", "core")
+ROOMS = (
+    *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule", "lab", "verify", "link", "build"),
+    "core",
+)
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 
 EXAMPLES: dict[str, str] = json.loads((TOP / "scripts" / "error_examples.json").read_text())

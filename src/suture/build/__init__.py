@@ -15,14 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.build.assemble import assemble
+from suture.build.cmodules import build_modules
 from suture.build.diffs import cut_all
 from suture.build.inputs import Inputs, gathered
 from suture.diff.data import Asked
 from suture.diff.leave import LeftOut
 from suture.elf import writer
-from suture.errors import DATA_NEEDS_REPLACE, MODEL_DIFFERS, NO_LIVEPATCH, Refusal
+from suture.errors import (
+    DATA_NEEDS_REPLACE,
+    MODEL_DIFFERS,
+    MODULE_STANDS_ALONE,
+    NO_LIVEPATCH,
+    NOT_A_LIVE_PATCH_SOURCE,
+    Refusal,
+)
 from suture.formats import diff, written
-from suture.formats.recognise import DIFFS, Format, Input
+from suture.formats.recognise import DIFFS, MODULES, Format, Input
 from suture.host.files import check_output, read_bytes, write_atomic
 from suture.host.progress import step
 from suture.kernel import config
@@ -34,6 +42,7 @@ from suture.link.inspect import inspect
 from suture.model import LivePatch
 from suture.verify.callers import DEFAULT_BOUNDS, Because, Bounds
 from suture.verify.kernel import Kernel
+from suture.verify.replaced import Checked
 from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import prepare
 
@@ -48,6 +57,7 @@ class Built:
     :ivar data: variables that change in memory while it is in force.
     :ivar calls: functions that the patch wants to be called.
     :ivar inputs: what it was made from.
+    :ivar checked: the functions that a C module replaces, which cannot be proved: what was found out about each.
     """
 
     path: Path
@@ -59,6 +69,7 @@ class Built:
     data: tuple[Variable, ...] = ()
     calls: tuple[Hooked, ...] = ()
     inputs: tuple[Input, ...] = ()
+    checked: tuple[Checked, ...] = ()
 
 
 def build(
@@ -92,6 +103,8 @@ def build(
     :raises Refusal: many; each says what and why
     """
     with gathered(patches, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
+        if inputs.of(MODULES):
+            return _module(inputs, target, output, directory, replace)
         asked = Asked(inputs.patch_data, keep_data)
         return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds, asked, replace_threads)
 
@@ -127,6 +140,22 @@ def _build(
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
     return Built(path, target, made, new, left_out, because, variables, hooked, inputs.given)
+
+
+def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path, replace: bool | None) -> Built:
+    """One author's module, which says itself what it is."""
+    if len(inputs.given) > 1:
+        others = ", ".join(str(one.path) for one in inputs.given)
+        raise Refusal(MODULE_STANDS_ALONE, others, "one of them is a C module")
+    if replace is not None or inputs.patch_data:
+        option = "--patch-data" if inputs.patch_data else "--replace" if replace else "--no-replace"
+        raise Refusal(MODULE_STANDS_ALONE, option, f"{inputs.given[0].path} is a C module")
+    name = inputs.name if inputs.is_named else None
+    (built,) = build_modules(inputs.given[0], target, output=output, directory=directory, name=name, several=False)
+    if built.patch is None:
+        raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(inputs.given[0].path), "it replaces nothing")
+    _refuse_unexpected(inputs, built.patch, target)
+    return Built(built.path, target, built.patch, (), inputs=inputs.given, checked=built.checked)
 
 
 def _refuse_unexpected(inputs: Inputs, made: LivePatch, target: Target) -> None:

@@ -20,6 +20,7 @@ class Inputs:
     """What a build is to make.
 
     :ivar name: the module's.
+    :ivar is_named: somebody chose the name.
     :ivar given: recognised, in order; none is a written live patch.
     :ivar expected: what it is to replace, where that was written down.
     """
@@ -29,6 +30,7 @@ class Inputs:
     given: tuple[Input, ...]
     patch_data: frozenset[str] = frozenset()
     expected: tuple[written.Object, ...] = ()
+    is_named: bool = True
 
     def of(self, formats: frozenset[Format]) -> tuple[Input, ...]:
         return tuple(one for one in self.given if one.format in formats)
@@ -72,6 +74,7 @@ def gathered(
             tuple(given),
             patch_data.union(*(manifest.patch_data for manifest in manifests)),
             whole.object if whole else (),
+            name is not None or whole is not None,
         )
 
 

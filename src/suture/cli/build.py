@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import modules
 from suture.cli.output import Json, emit
 from suture.cli.target import KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
@@ -22,6 +23,7 @@ EXAMPLES = (
     ("suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko", "for another, under a name of your choice"),
     ("suture build quirks.patch --patch-data quirk_table", "a table changes in memory while the patch is in force"),
     ("suture build first.patch second.patch --name both", "two fixes as one cumulative live patch"),
+    ("suture build kgr_fix.c", "a module that was written for kGraft, or for the kernel's livepatch, unchanged"),
     ("suture build fix.livepatch --kernel 6.1.0-50-amd64 --kernel 6.1.0-56-amd64", "a written one, for two kernels"),
 )
 
@@ -32,7 +34,8 @@ def build(
         typer.Argument(
             metavar="INPUT...",
             readable=False,
-            help="Unified diffs against the target's source, in order, or what 'suture convert' wrote.",
+            help="Unified diffs against the target's source, in order; what 'suture convert' wrote; a kGraft or "
+            "livepatch module, as a C file or a directory.",
         ),
     ],
     kernel: Kernels = None,
@@ -104,14 +107,28 @@ def build(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Turn source diffs into a live patch module.
+    """Turn source diffs, or a kGraft or livepatch module's source, into a live patch module.
 
-    Only the files that the diffs touch are compiled, before and after; what changed is cut out; every function that
-    is replaced is proved to be, byte for byte, the one in the shipped kernel. What cannot be a live patch is refused,
-    with the reason and the way out.
+    Of diffs, only the files that they touch are compiled, before and after; what changed is cut out; every function
+    that is replaced is proved to be, byte for byte, the one in the shipped kernel. Of a module, the functions that it
+    replaces are checked as far as can be without unpatched source. What cannot be a live patch is refused, with the
+    reason and the way out.
     """
     from suture.build import build as build_module
+    from suture.build.cmodules import build_modules
+    from suture.formats.recognise import MODULES, recognise
     from suture.verify.callers import Bounds
+
+    if len(inputs) == 1 and inputs[0].is_dir() and replace is None and not patch_data:
+        given = recognise(inputs[0], format, strip_level)
+        if given.format in MODULES:  # its Makefile may list several
+            made = [
+                one
+                for target in chosen_several(kernel, kernel_dir)
+                for one in build_modules(given, target, output=output, name=name)
+            ]
+            emit({"modules": [modules.document(one) for one in made]}, lambda: "\n".join(map(modules.for_people, made)))
+            return
 
     def make(target: Target, file: Path | None, directory: Path) -> Built:
         return build_module(
@@ -151,6 +168,7 @@ def document(built: Built) -> dict[str, object]:
         "left_out": built.left_out,
         "because": built.because,
         "data": built.data,
+        "checked": modules.checked(built.checked),
         "calls": [
             {
                 "object": one.objname,
@@ -170,11 +188,14 @@ def for_people(built: Built) -> str:
     calls = {(one.objname, one.function): one.calls for one in built.because}
     for patched in built.patch.objects:
         for function in patched.functions:
+            if built.checked:
+                continue
             position = f" (sympos {function.sympos})" if function.sympos else ""
             lines.append(f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one")
             called = calls.get((patched.name, function.old_name))
             if called is not None:
                 lines[-1] += f"; it calls {called}(), which has no fentry call"
+    lines += modules.lines(built.checked)
     lines += [f"  adds     {source}: {function}()" for source, function in built.new]
     lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in built.left_out]
     lines += [f"  calls    {one.source}: {one.function}(), {one.stage.when}" for one in built.calls]

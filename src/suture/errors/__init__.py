@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from suture.errors.build import *  # noqa: F403
 from suture.errors.cli import *  # noqa: F403
+from suture.errors.cmodule import *  # noqa: F403
 from suture.errors.core import *  # noqa: F403
 from suture.errors.diff import *  # noqa: F403
 from suture.errors.elf import *  # noqa: F403

@@ -52,8 +52,8 @@ WRITTEN_FORM_NEWER = Kind(
 )
 SOURCE_ESCAPES = Kind(
     "source-escapes",
-    "What a written live patch is built from is inside its own directory: regular files, with no symbolic link on the "
-    "way.",
+    "What a written live patch or an author's module is built from is inside its own directory: regular files, with no "
+    "symbolic link on the way; so what was reviewed is what is built.",
     "Put the file into the directory, and name it by its path in there.",
 )
 MODEL_DIFFERS = Kind(

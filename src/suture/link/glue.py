@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
@@ -11,7 +11,7 @@ from string import Template
 from suture import __version__
 from suture.link import callbacks
 from suture.link.callbacks import Hooked
-from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
+from suture.model import VMLINUX, CallbackKind, LivePatch, PatchedFunction, PatchedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +31,67 @@ class Variable:
     contents: str
 
 
-def source(patch: LivePatch, release: str, variables: Sequence[Variable] = (), hooked: Sequence[Hooked] = ()) -> str:
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """How an author's module, which has init and exit functions of its own, registers its live patch.
+
+    :ivar function: what its init calls, which the glue defines.
+    :ivar argument: the structure that it takes a pointer to.
+    :ivar wrappers: new functions that the glue defines: name -> C.
+    """
+
+    function: str
+    argument: str
+    wrappers: Mapping[str, str]
+
+
+def source(
+    patch: LivePatch,
+    release: str,
+    variables: Sequence[Variable] = (),
+    hooked: Sequence[Hooked] = (),
+    registration: Registration | None = None,
+) -> str:
     """The source of the module's own file.
 
     Functions are named by `PatchedFunction.new_name`, which must be global symbols of the objects linked with it, as
     must `Variable.contents` and `Hooked.symbol`.  With either, `patch` is to be one that `with_callbacks` has made.
+
+    :param registration: for an author's module, whose callbacks are global symbols of its objects; without it, the
+        module is nothing but the live patch.
     """
     functions = [function for patched in patch.objects for function in patched.functions]
+    declarations = [f"extern void {function.new_name}(void);" for function in functions]
+    if registration is not None:
+        declarations = _authors(patch, registration)
     return _template("livepatch").substitute(
         name=patch.name,
         version=__version__,
         release=release,
         replace=str(patch.replace).lower(),
         states="livepatch_states" if variables else "NULL",
-        declarations="\n".join(f"extern void {function.new_name}(void);" for function in functions),
+        declarations="\n".join(declarations),
         data=_data(variables) if variables else "",
         callback_declarations=callbacks.declarations(hooked),
         callbacks=callbacks.definitions(patch, hooked, bool(variables)),
         function_tables="\n\n".join(_table(number, patched) for number, patched in enumerate(patch.objects)),
         objects="\n".join(_object(number, patched) for number, patched in enumerate(patch.objects)),
+        registration=_template("own").substitute(name=patch.name, release=release)
+        if registration is None
+        else _template("authors").substitute(entry=registration.function, argument=registration.argument),
     )
+
+
+def _authors(patch: LivePatch, registration: Registration) -> list[str]:
+    """Declarations of an author's functions, each once, and the wrappers around some of them."""
+    lines = ["#include <linux/compat.h>", "#include <linux/syscalls.h>"] if registration.wrappers else []
+    names = dict.fromkeys(function.new_name for patched in patch.objects for function in patched.functions)
+    lines += [f"extern void {name}(void);" for name in names if name not in registration.wrappers]
+    for patched in patch.objects:
+        for callback in patched.callbacks:
+            returns = "int" if callback.kind is CallbackKind.PRE_PATCH else "void"  # struct klp_callbacks
+            lines.append(f"extern {returns} {callback.function}(struct klp_object *object);")
+    return [*lines, *registration.wrappers.values()]
 
 
 def _template(name: str) -> Template:

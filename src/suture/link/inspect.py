@@ -73,7 +73,7 @@ def inspect(module: ObjectFile) -> Inspection:
     info = _modinfo(module)
     if ("livepatch", "Y") not in info:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "its .modinfo does not say livepatch=Y")
-    tables = _Tables(module)
+    tables = Tables(module)
     patch = next(_patches(tables), None)
     if patch is None:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "it holds no struct klp_patch that Suture can find")
@@ -93,7 +93,7 @@ def _modinfo(module: ObjectFile) -> tuple[tuple[str, str], ...]:
     return tuple((key, value) for key, equals, value in (entry.partition("=") for entry in entries) if equals)
 
 
-class _Tables:
+class Tables:
     """What is looked up again and again in a module.
 
     :ivar pointers: every pointer in data: where it stands -> where it points.
@@ -145,7 +145,7 @@ def _pointers(module: ObjectFile) -> Mapping[Place, Place]:
     return found
 
 
-def _patches(tables: _Tables) -> Iterator[Place]:
+def _patches(tables: Tables) -> Iterator[Place]:
     this_module = tables.module.section_named(".gnu.linkonce.this_module")
     for (section, offset), target in tables.pointers.items():
         objects = tables.pointers.get((section, offset + 8))
@@ -153,32 +153,32 @@ def _patches(tables: _Tables) -> Iterator[Place]:
             yield section, offset
 
 
-def _objects(tables: _Tables, start: Place) -> Iterator[PatchedObject]:
+def _objects(tables: Tables, start: Place) -> Iterator[PatchedObject]:
     module, pointers = tables.module, tables.pointers
     listed: set[Place] = set()
     for place in _entries(tables, start, lambda entry: _is_object(tables, entry)):
         functions = pointers[place[0], place[1] + 8]
-        if functions in listed:
+        if functions in listed and _is_function(tables, functions):
             raise Refusal(NOT_A_LIVE_PATCH, module.name, "two of its objects have the same functions")
         listed.add(functions)
         name = pointers.get(place)
         yield PatchedObject(
-            VMLINUX if name is None else _text(module, name) or "",
+            VMLINUX if name is None else text(module, name) or "",
             tuple(_functions(tables, functions)),
             tuple(_callbacks(tables, place)),
         )
 
 
-def _functions(tables: _Tables, start: Place) -> Iterator[PatchedFunction]:
+def _functions(tables: Tables, start: Place) -> Iterator[PatchedFunction]:
     module, pointers = tables.module, tables.pointers
     for section, offset in _entries(tables, start, lambda entry: _is_function(tables, entry)):
-        old_name = _text(module, pointers[section, offset]) or ""
+        old_name = text(module, pointers[section, offset]) or ""
         new = tables.function_at(pointers[section, offset + 8])
         sympos = int.from_bytes(module.sections[section].data[offset + 16 : offset + 24], "little")
         yield PatchedFunction(old_name, sympos, new.name if new else "")
 
 
-def _callbacks(tables: _Tables, place: Place) -> Iterator[Callback]:
+def _callbacks(tables: Tables, place: Place) -> Iterator[Callback]:
     for number, kind in enumerate(CALLBACKS):
         target = tables.pointers.get((place[0], place[1] + 16 + 8 * number))
         symbol = tables.function_at(target) if target else None
@@ -186,7 +186,7 @@ def _callbacks(tables: _Tables, place: Place) -> Iterator[Callback]:
             yield Callback(kind, symbol.name)
 
 
-def _entries(tables: _Tables, start: Place, is_entry: Callable[[Place], bool]) -> Iterator[Place]:
+def _entries(tables: Tables, start: Place, is_entry: Callable[[Place], bool]) -> Iterator[Place]:
     """The entries of an array: its first, then every following one at the same distance, within its symbol."""
     if not is_entry(start):
         return
@@ -205,10 +205,10 @@ def _entries(tables: _Tables, start: Place, is_entry: Callable[[Place], bool]) -
         yield section, place
 
 
-def _is_object(tables: _Tables, place: Place) -> bool:
+def _is_object(tables: Tables, place: Place) -> bool:
     module, pointers = tables.module, tables.pointers
     name, functions = pointers.get(place), pointers.get((place[0], place[1] + 8))
-    if functions is None or (name is not None and _text(module, name) is None):
+    if functions is None or (name is not None and text(module, name) is None):
         return False
     if _is_function(tables, functions):
         return True
@@ -217,15 +217,14 @@ def _is_object(tables: _Tables, place: Place) -> bool:
     return writable and next(_callbacks(tables, place), None) is not None
 
 
-def _is_function(tables: _Tables, place: Place) -> bool:
+def _is_function(tables: Tables, place: Place) -> bool:
     module, pointers = tables.module, tables.pointers
     name, code = pointers.get(place), pointers.get((place[0], place[1] + 8))
-    return (
-        name is not None and code is not None and _text(module, name) is not None and module.sections[code[0]].is_code
-    )
+    return name is not None and code is not None and text(module, name) is not None and module.sections[code[0]].is_code
 
 
-def _text(module: ObjectFile, place: Place) -> str | None:
+def text(module: ObjectFile, place: Place) -> str | None:
+    """The string at a place in data; None where there is none."""
     section = module.sections[place[0]]
     if not section.flags & SHF_STRINGS and not section.name.startswith(".rodata"):
         return None

@@ -7,8 +7,10 @@ from functools import cached_property
 
 from suture.diff.special import STRUCTS
 from suture.elf import reader
+from suture.elf.object import ObjectFile
 from suture.errors import FUNCTION_NOT_IN_KERNEL, Refusal
 from suture.kernel import image, kallsyms, modules, symvers
+from suture.kernel.btf import Btf
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.model import VMLINUX
@@ -21,6 +23,7 @@ class Kernel:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._modules: dict[str, Shipped] = {}
+        self._types: dict[str, Btf | None] = {}
         self._needed: dict[str, frozenset[str]] = {}
 
     def read(self) -> None:
@@ -55,10 +58,30 @@ class Kernel:
             self._needed[objname] = frozenset(modules.dependencies(self.target, objname))
         return self._needed[objname]
 
+    @cached_property
+    def types(self) -> Btf | None:
+        """The core kernel's types; None where its image has none."""
+        data = self.vmlinux.image.section(".BTF")
+        return Btf(data, self.target.release) if data else None
+
+    def types_of(self, objname: str) -> Btf | None:
+        """The types of an object; None where they are not known."""
+        if objname == VMLINUX:
+            return self.types
+        if objname not in self._types:
+            obj = self._read_module(objname)
+            index = obj.section_named(".BTF")
+            data = obj.sections[index].data if index else b""
+            self._types[objname] = Btf(data, objname, self.types) if data and self.types else None
+        return self._types[objname]
+
     def module(self, objname: str) -> Shipped:
         if objname not in self._modules:
-            path = modules.index(self.target).get(objname)
-            if path is None:
-                raise Refusal(FUNCTION_NOT_IN_KERNEL, objname, f"{self.target.release} has no module of that name")
-            self._modules[objname] = lay_out(reader.read(modules.read(path), objname), objname)
+            self._modules[objname] = lay_out(self._read_module(objname), objname)
         return self._modules[objname]
+
+    def _read_module(self, objname: str) -> ObjectFile:
+        path = modules.index(self.target).get(objname)
+        if path is None:
+            raise Refusal(FUNCTION_NOT_IN_KERNEL, objname, f"{self.target.release} has no module of that name")
+        return reader.read(modules.read(path), objname)

@@ -52,6 +52,9 @@ class Shipped(Protocol):
     def names(self, address: int) -> Sequence[str]:
         """The symbols at an address."""
 
+    def all_names(self) -> Iterator[str]:
+        """The names of all symbols."""
+
     def is_discarded(self, address: int) -> bool:
         """The memory there is given back once the object has been initialised."""
 
@@ -88,6 +91,9 @@ class ShippedImage:
 
     def names(self, address: int) -> Sequence[str]:
         return [symbol.name for symbol in self.kallsyms.at(address)]
+
+    def all_names(self) -> Iterator[str]:
+        return (symbol.name for symbol in self.kallsyms.symbols)
 
     def is_discarded(self, address: int) -> bool:
         # free_initmem() (mm/init.c, arch/x86/mm/init.c) frees what lies between these two.
@@ -132,6 +138,9 @@ class ShippedModule:
 
     def names(self, address: int) -> Sequence[str]:
         return self.by_address.get(address, ())
+
+    def all_names(self) -> Iterator[str]:
+        return iter(self.by_name)
 
     def is_discarded(self, address: int) -> bool:
         return any(address in addresses for addresses in self.discarded)

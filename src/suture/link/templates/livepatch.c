@@ -26,18 +26,4 @@ static struct klp_patch livepatch = {
 	.replace = $replace,
 };
 
-static int __init livepatch_init(void)
-{
-	return klp_enable_patch(&livepatch);
-}
-
-/* The core does not let the module go before the patch is disabled and every task has left the new code. */
-static void __exit livepatch_exit(void)
-{
-}
-
-module_init(livepatch_init);
-module_exit(livepatch_exit);
-MODULE_LICENSE("GPL");
-MODULE_INFO(livepatch, "Y");
-MODULE_DESCRIPTION("Live patch $name for $release");
+$registration

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kGraft or livepatch module's source -> live patch module.
+
+1. The source is read, and its makefile or place holders with it (`suture.formats.cmodule`).
+2. It is compiled by the target's own kbuild, as any module (`suture.workspace.external`).
+3. What it replaces is read from its tables, and checked against the target as far as that goes
+   (`suture.verify.replaced`).
+4. For kGraft, the core's tables are written and linked with the author's objects (`suture.link.authors`).
+5. What it may not link against becomes livepatch symbols (`suture.link.references`).
+
+There is no unpatched source, so the replaced functions are not proved to be what the author took them for.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from suture.elf import reader, writer
+from suture.elf.object import ObjectFile, Symbol
+from suture.errors import (
+    FUNCTION_NOT_IN_KERNEL,
+    FUNCTION_REPLACED_TWICE,
+    MODULES_SEVERAL,
+    NAME_UNUSABLE,
+    NO_LIVEPATCH,
+    NOT_A_LIVE_PATCH_SOURCE,
+    SYSCALL_UNKNOWN,
+    Refusal,
+)
+from suture.formats import cmodule
+from suture.formats.cmodule import CModule, Dialect
+from suture.formats.recognise import Input
+from suture.host.files import check_output, write_atomic
+from suture.host.progress import step
+from suture.kernel import config
+from suture.kernel.btf import Btf
+from suture.kernel.release import Target
+from suture.link import authors, glue, kbuild, kgraft, klp, objtool, syscalls
+from suture.link.inspect import inspect
+from suture.link.kgraft import Replaced
+from suture.link.references import References, nearest, pending
+from suture.model import VMLINUX, Callback, CallbackKind, LivePatch, PatchedFunction, PatchedObject
+from suture.verify.kernel import Kernel
+from suture.verify.replaced import Checked, Replaceable
+from suture.verify.shipped import Shipped, lay_out
+from suture.verify.syscalls import Call, called, definition
+from suture.workspace.external import Compiled, External, compile_modules
+from suture.workspace.prepare import Workspace, prepare
+
+GLUE = "livepatch_glue.c"
+KGRAFT = ("kgr_patch_kernel", "kgr_patch")
+LIVEPATCH = (authors.OUR_ENABLE, "klp_patch")
+"""What an author's init calls, and the structure that it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltModule:
+    """A finished module.
+
+    :ivar patch: what it holds; None for a module that comes with live patches and is none itself.
+    :ivar checked: what was found out about each function that it replaces.
+    """
+
+    path: Path
+    target: Target
+    source: CModule
+    patch: LivePatch | None
+    checked: tuple[Checked, ...]
+
+
+def build_modules(
+    given: Input,
+    target: Target,
+    *,
+    output: Path | None = None,
+    directory: Path = Path(),
+    name: str | None = None,
+    several: bool = True,
+) -> tuple[BuiltModule, ...]:
+    """Build the module of a C file, or all that a directory's Makefile lists.
+
+    Of several, those that replace nothing are what the others patch or need, and are built as they are.
+
+    :param output: where to write it, by default ``<name>.ko`` in `directory`; for several, a directory.
+    :param name: the module's name, if not the author's.
+    :param several: whether there may be more than one.
+    :raises Refusal: many; each says what and why
+    """
+    options = config.read(target.config)
+    source = cmodule.read(given.path, options, target.release)
+    if not several and len(source.modules) > 1:
+        raise Refusal(MODULES_SEVERAL, source.where, f"it lists {len(source.modules)}")
+    modules = _named(source, name)
+    if all(module.dialect is Dialect.PLAIN for module in modules):
+        raise Refusal(NOT_A_LIVE_PATCH_SOURCE, source.where, modules[0].because)
+    paths = _outputs(modules, output, directory)
+    if not options.enabled("LIVEPATCH"):
+        raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
+    workspace = prepare(target)
+    kernel = Kernel(target)
+    with ThreadPoolExecutor(1) as pool, step("Compiling", ", ".join(module.name for module in modules)):
+        pool.submit(kernel.read)  # while the compiler runs; what is wrong with it shows when it is used
+        compiled = compile_modules(workspace, [_external(module) for module in modules])
+    around = _Around(kernel, workspace.tree, modules, compiled)
+    with step("Linking", ", ".join(module.name for module in modules)):
+        taken = [_take(around, *pair) for pair in zip(modules, compiled, strict=True)]
+        _link(workspace, taken)
+        made = [_finish(around, one) for one in taken]
+    for place, obj in zip(paths, made, strict=True):
+        write_atomic(place, writer.write(obj))
+    return tuple(
+        BuiltModule(place, target, one.module, None if one.is_plain else inspect(obj).patch, one.checked)
+        for place, one, obj in zip(paths, taken, made, strict=True)
+    )
+
+
+class _Around:
+    """What the modules of one source may refer to: the target, and each other."""
+
+    def __init__(self, kernel: Kernel, tree: Path, modules: Sequence[CModule], compiled: Sequence[Compiled]) -> None:
+        self.kernel = kernel
+        self.tree = tree
+        self._beside = {
+            module.name: one for module, one in zip(modules, compiled, strict=True) if module.dialect is Dialect.PLAIN
+        }
+        self._shipped: dict[str, Shipped] = {}
+        self.replaceable = Replaceable(self.shipped, self.types_of)
+
+    def shipped(self, objname: str) -> Shipped:
+        if objname not in self._beside:
+            return self.kernel.shipped(objname)
+        if objname not in self._shipped:
+            self._shipped[objname] = lay_out(reader.read(self._beside[objname].module, objname), objname)
+        return self._shipped[objname]
+
+    def has(self, objname: str, name: str) -> bool:
+        return bool(self.shipped(objname).addresses(name))
+
+    def types_of(self, objname: str) -> Btf | None:
+        if objname not in self._beside:
+            return self.kernel.types_of(objname)
+        return _types(self._beside[objname], objname)
+
+
+def _named(source: cmodule.ModuleSource, name: str | None) -> tuple[CModule, ...]:
+    if name is None:
+        for module in source.modules:
+            kbuild.check_name(module.name, source.where)
+        return source.modules
+    if len(source.modules) != 1:
+        raise Refusal(NAME_UNUSABLE, "--name", f"{source.where} holds {len(source.modules)} modules")
+    return (source.modules[0].renamed(kbuild.check_name(name)),)
+
+
+def _outputs(modules: Sequence[CModule], output: Path | None, directory: Path) -> list[Path]:
+    if len(modules) == 1 and output is not None and not output.is_dir():
+        paths = [output]
+    else:
+        paths = [(output or directory) / f"{module.name}.ko" for module in modules]
+    for path in paths:
+        check_output(path)
+    return paths
+
+
+def _external(module: CModule) -> External:
+    own = importlib.resources.files("suture.formats") / "include"
+    return External(module.name, module.files, module.parts, module.include, module.options, (Path(str(own)),))
+
+
+def _types(compiled: Compiled, where: str) -> Btf | None:
+    return Btf(compiled.btf, where) if compiled.btf else None
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A module on its way.
+
+    :ivar linked: as kbuild linked it, or, with `glue`, is still to link it.
+    :ivar objnames: the objects that it patches.
+    :ivar glue: the C to be linked with `objects`.
+    """
+
+    module: CModule
+    linked: ObjectFile
+    checked: tuple[Checked, ...] = ()
+    objnames: tuple[str, ...] = ()
+    glue: str = ""
+    objects: Mapping[str, ObjectFile] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        return self.module.dialect is Dialect.PLAIN
+
+
+def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
+    """Read what a module replaces, and check it against the target."""
+    objtool.refuse_doubts(module.name, compiled.said)
+    linked = reader.read(compiled.module, f"{module.name}.ko")
+    if module.dialect is Dialect.PLAIN:
+        return _Taken(module, linked)
+    types = _types(compiled, module.name)
+    if module.dialect is Dialect.KGRAFT:
+        objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
+        table = kgraft.table(objects)
+        for one in table.functions:
+            if not one.abort_if_missing and not around.has(one.objname, one.name):
+                found = f"{one.name} is not in {one.objname}, and KGR_PATCH() says that it may be missing"
+                remedy = "Name the module that it is in (KGR_PATCH_OBJ), or leave it out."
+                raise Refusal(FUNCTION_NOT_IN_KERNEL, module.line_of(one.name), found, remedy=remedy)
+        return _with_glue(around, module, types, linked, objects, table.functions, {}, table.replace_all, KGRAFT)
+    patch = authors.own_tables(linked, module.where)
+    if any(_is_old_call(around, *each) for each in _each(patch)):
+        objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
+        functions = [
+            Replaced(objname, one.old_name, one.sympos, authors.function(objects, one.new_name), True)
+            for objname, one in _each(patch)
+        ]
+        callbacks = {
+            (patched.name, callback.kind): authors.function(objects, callback.function)
+            for patched in patch.objects
+            for callback in patched.callbacks
+        }
+        objects = authors.without_tables(objects)
+        return _with_glue(around, module, types, linked, objects, functions, callbacks, patch.replace, LIVEPATCH)
+    checked = tuple(
+        _check(around, module, types, objname, one.old_name, one.sympos, one.new_name) for objname, one in _each(patch)
+    )
+    _refuse_twice(module, checked)
+    return _Taken(module, linked, checked, tuple(patched.name for patched in patch.objects))
+
+
+def _each(patch: LivePatch) -> Iterator[tuple[str, PatchedFunction]]:
+    return ((patched.name, function) for patched in patch.objects for function in patched.functions)
+
+
+def _is_old_call(around: _Around, objname: str, function: PatchedFunction) -> bool:
+    """Whether it is a system call by the name of its function before 4.17."""
+    name = function.old_name
+    return objname == VMLINUX and called(name) is not None and not around.has(objname, name)
+
+
+def _with_glue(
+    around: _Around,
+    module: CModule,
+    types: Btf | None,
+    linked: ObjectFile,
+    objects: Mapping[str, ObjectFile],
+    replaced: Sequence[Replaced],
+    callbacks: Mapping[tuple[str, CallbackKind], Symbol],
+    replace_all: bool,
+    registration: tuple[str, str],
+) -> _Taken:
+    """The core's tables from an author's; the core wants all functions of an object together."""
+    checked: list[Checked] = []
+    wrappers: dict[str, str] = {}
+    functions: dict[str, list[PatchedFunction]] = {objname: [] for objname, _ in callbacks}
+    for number, one in enumerate(replaced):
+        entry = f"{klp.ENTRY}{number}"
+        of_object = functions.setdefault(one.objname, [])
+        call = called(one.name) if one.objname == VMLINUX and not around.has(VMLINUX, one.name) else None
+        if call is None:
+            checked.append(_check(around, module, types, one.objname, one.name, one.sympos, one.new.name))
+            of_object.append(PatchedFunction(one.name, checked[-1].sympos, entry))
+            continue
+        made = _wrappers(around, module, types, call, one, entry, number)
+        for (name, text), found in made:
+            wrappers[name] = text
+            checked.append(found)
+            of_object.append(PatchedFunction(found.function, found.sympos, name))
+    _refuse_twice(module, checked)
+    names = [f"{klp.ENTRY}{len(replaced) + number}" for number in range(len(callbacks))]
+    patched = tuple(
+        PatchedObject(
+            objname,
+            tuple(entries),
+            tuple(
+                Callback(kind, name) for (owner, kind), name in zip(callbacks, names, strict=True) if owner == objname
+            ),
+        )
+        for objname, entries in functions.items()
+    )
+    patch = LivePatch(module.name, patched, replace_all)
+    release = around.kernel.target.release
+    source = glue.source(patch, release, registration=glue.Registration(*registration, wrappers))
+    named = authors.named(objects, [*(one.new for one in replaced), *callbacks.values()])
+    return _Taken(module, linked, tuple(checked), tuple(functions), source, named)
+
+
+def _wrappers(
+    around: _Around, module: CModule, types: Btf | None, call: Call, one: Replaced, entry: str, number: int
+) -> list[tuple[tuple[str, str], Checked]]:
+    """A wrapper for each function by which the target enters a system call."""
+    vmlinux = around.kernel.vmlinux
+    where = module.line_of(one.name)
+    places = {address: name for name in reversed(call.entries) for address in vmlinux.addresses(name)}
+    names = [name for name in call.entries if name in places.values()]
+    defined = definition(vmlinux, around.tree, call)
+    if not names or defined is None:
+        near = [f"there is {name}" for name in nearest(call.entries[0], vmlinux)]
+        found = f"{around.kernel.target.release} has no system call {call.name}"
+        raise Refusal(SYSCALL_UNKNOWN, where, found, evidence=near)
+    for prototype in types.functions(one.new.name) if types else ():
+        assert types is not None
+        place = module.line_of(one.new.name)
+        syscalls.refuse_differing(place, one.new.name, defined, around.kernel.types, types, prototype)
+    made = syscalls.wrappers(defined, names, entry, number)
+    checked = []
+    for name in names:
+        address, position = around.replaceable.check(VMLINUX, name, 0, lambda _: where)
+        checked.append(Checked(VMLINUX, name, position, address, one.new.name, types is not None))
+    return list(zip(made.items(), checked, strict=True))
+
+
+def _refuse_twice(module: CModule, checked: Sequence[Checked]) -> None:
+    """The core would take the later of two replacements of one function, or refuse both."""
+    seen: dict[tuple[str, int], Checked] = {}
+    for one in checked:
+        first = seen.setdefault((one.objname, one.address), one)
+        if first is not one:
+            found = f"{one.objname}: {one.function} is replaced twice, by {first.new} and by {one.new}"
+            raise Refusal(FUNCTION_REPLACED_TWICE, module.line_of(one.function), found)
+
+
+def _link(workspace: Workspace, taken: Sequence[_Taken]) -> None:
+    """Link what has glue, all in one run of kbuild."""
+    waiting = [one for one in taken if one.glue]
+    externals = [
+        External(
+            one.module.name,
+            {GLUE: one.glue.encode()},
+            (GLUE,),
+            objects={f"part_{number}": writer.write(obj) for number, obj in enumerate(one.objects.values())},
+        )
+        for one in waiting
+    ]
+    for one, compiled in zip(waiting, compile_modules(workspace, externals), strict=True):
+        objtool.refuse_doubts(one.module.name, compiled.said)
+        one.linked = reader.read(compiled.module, f"{one.module.name}.ko")
+
+
+def _finish(around: _Around, one: _Taken) -> ObjectFile:
+    if one.is_plain:
+        return one.linked
+    references = References(around.kernel.symvers, around.shipped, one.objnames, one.module.line_of)
+    return klp.finish(pending(one.linked, references))
+
+
+def _check(
+    around: _Around, module: CModule, types: Btf | None, objname: str, name: str, position: int, new: str
+) -> Checked:
+    address, core_position = around.replaceable.check(objname, name, position, module.line_of)
+    compared = around.replaceable.compare(objname, name, new, types, module.line_of)
+    return Checked(objname, name, core_position, address, new, compared)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Patches that are C modules: the files of an author's module, and how they become one.
+
+An input is a C file (with the headers beside it that it includes), or a directory with a Makefile or with SUSE's
+``livepatch_main.c`` in it.  It is read as a value, so that what is compiled later is what was looked at, and the
+compiler gets at nothing else of the author's.  Makefiles are read (`suture.formats.makefile`), never run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from suture.errors import INCLUDE_CYCLE, NOT_A_MODULE_SOURCE, SOURCE_ESCAPES, SOURCE_TOO_LARGE, Refusal
+from suture.formats import makefile, suse
+from suture.host.files import read_bytes
+from suture.kernel.config import Config
+
+SUFFIXES = (".c", ".h")
+MOST_BYTES = 32 << 20
+"""Of a directory's C files; the largest that SUSE published hold some 2 MB."""
+
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"\n]+)"', re.MULTILINE)
+_GUARD = re.compile(r"^[ \t]*#[ \t]*(?:pragma[ \t]+once|ifndef[ \t]|if[ \t]+!)", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z0-9_.+/-]+")
+_KGRAFT = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]linux/kgr(?:aft)?\.h[>"]', re.MULTILINE)
+_LIVEPATCH = re.compile(r"\bstruct\s+klp_patch\b")
+
+
+class Dialect(StrEnum):
+    """What a module is written for."""
+
+    KGRAFT = "kGraft module"
+    LIVEPATCH = "livepatch module"
+    PLAIN = "module"
+
+
+@dataclass(frozen=True, slots=True)
+class CModule:
+    """One module's source.
+
+    :ivar name: the module's, as the kernel writes it.
+    :ivar where: the input, as the user named it, for messages.
+    :ivar files: path from the top of the source -> contents: the C files and all headers they may include.
+    :ivar parts: the C files that are compiled and linked, of `files`.
+    :ivar include: directories of `files` in which headers are looked for.
+    :ivar options: ``-D`` and ``-U`` options for the compiler.
+    :ivar because: what shows the dialect, such as ``includes <linux/kgraft.h>``.
+    """
+
+    name: str
+    where: str
+    files: Mapping[str, bytes]
+    parts: tuple[str, ...]
+    include: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    dialect: Dialect = Dialect.PLAIN
+    because: str = ""
+
+    def renamed(self, name: str) -> CModule:
+        return dataclasses.replace(self, name=name)
+
+    def text(self, path: str) -> str:
+        return self.files[path].decode(errors="replace")
+
+    def line_of(self, *words: str) -> str:
+        """``FILE:LINE`` of the first line that names all of `words`, for messages; the input where none does."""
+        wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)") for word in words]
+        for path in (*self.parts, *sorted(set(self.files) - set(self.parts))):
+            for number, line in enumerate(self.text(path).splitlines(), 1):
+                if all(pattern.search(line) for pattern in wanted):
+                    return f"{path}:{number}"
+        return self.where
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSource:
+    """What an input holds: one module, or the several that a Makefile lists."""
+
+    where: str
+    modules: tuple[CModule, ...]
+
+
+def is_module_source(path: Path) -> bool:
+    """Whether `read` is the one to read an input."""
+    return path.is_dir() or path.suffix == ".c"
+
+
+def read(path: Path, config: Config, release: str) -> ModuleSource:
+    """Read a C file or a directory.
+
+    :param config: the target's, by which a Makefile's conditions are decided.
+    :param release: the target's, for what SUSE's place holders stand for.
+    :raises Refusal: ``file-unreadable``, ``not-a-module-source``, ``source-escapes``, ``source-too-large``,
+        ``include-cycle``, and what `suture.formats.makefile` and `suture.formats.suse` raise
+    """
+    if not path.is_dir():
+        return ModuleSource(str(path), (_single(path),))
+    files = _directory(path)
+    if suse.MAIN in files or suse.OLD_MAIN in files:
+        expanded = suse.expand(str(path), files, release)
+        named = (_module(expanded.name, str(path), expanded.files, expanded.parts, ("",), ()),)
+        return ModuleSource(str(path), named)
+    listed = next((name for name in ("Kbuild", "Makefile") if (path / name).is_file()), None)
+    if listed is None:
+        raise Refusal(NOT_A_MODULE_SOURCE, str(path), "it holds no Makefile, no Kbuild and no livepatch_main.c")
+    text = read_bytes(path / listed).decode(errors="replace")
+    found = makefile.read(str(path / listed), text, config, frozenset(files))
+    modules = [_module(one.name, str(path), files, one.parts, one.include, one.options) for one in found]
+    return ModuleSource(str(path), tuple(modules))
+
+
+def _single(path: Path) -> CModule:
+    """A C file, and what it includes from its own directory and those below."""
+    _check_name(path.name, str(path))
+    files: dict[str, bytes] = {}
+    waiting = [path.name]
+    while waiting:
+        name = waiting.pop()
+        if name not in files:
+            files[name] = _within(path.parent, name)
+            waiting += [included for _, included in _included(name, files[name], path.parent)]
+    return _module(path.stem, str(path), files, (path.name,), (), ())
+
+
+def _module(
+    name: str,
+    where: str,
+    files: Mapping[str, bytes],
+    parts: Sequence[str],
+    include: Sequence[str],
+    options: Sequence[str],
+) -> CModule:
+    _refuse_cycles(files)
+    dialect, because = _dialect(files, parts)
+    return CModule(name.replace("-", "_"), where, files, tuple(parts), tuple(include), tuple(options), dialect, because)
+
+
+def _dialect(files: Mapping[str, bytes], parts: Sequence[str]) -> tuple[Dialect, str]:
+    texts = [(path, files[path].decode(errors="replace")) for path in _reached(files, parts)]
+    for part, text in texts:
+        if _KGRAFT.search(text):
+            return Dialect.KGRAFT, f"{part} includes <linux/kgraft.h>"
+    for part, text in texts:
+        if _LIVEPATCH.search(text):
+            return Dialect.LIVEPATCH, f"{part} has a struct klp_patch"
+    return Dialect.PLAIN, "it has neither a struct klp_patch nor <linux/kgraft.h>"
+
+
+def _reached(files: Mapping[str, bytes], parts: Sequence[str]) -> list[str]:
+    """The parts, and what they include of the source itself: a module can be another's C file once more."""
+    reached = dict.fromkeys(parts)
+    waiting = list(parts)
+    while waiting:
+        name = waiting.pop(0)
+        for match in _INCLUDE.finditer(files[name].decode(errors="replace")):
+            included = os.path.normpath(PurePosixPath(name).parent / match[1])
+            if included in files and included not in reached:
+                reached[included] = None
+                waiting.append(included)
+    return list(reached)
+
+
+def _directory(top: Path) -> dict[str, bytes]:
+    """The C files below a directory, hidden ones left out; links that lead out of it are refused."""
+    files: dict[str, bytes] = {}
+    total = 0
+    for directory, below, names in os.walk(top):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(directory, name)
+            relative = path.relative_to(top).as_posix()
+            if name.startswith(".") or not (path.suffix in SUFFIXES or name in suse.TABLES):
+                continue
+            _check_name(relative, str(path))
+            files[relative] = _within(top, relative)
+            total += len(files[relative])
+            if total > MOST_BYTES:
+                raise Refusal(SOURCE_TOO_LARGE, str(top), f"it holds more than {MOST_BYTES >> 20} MiB of C")
+    return files
+
+
+def _within(top: Path, name: str) -> bytes:
+    path = top / name
+    if not path.resolve().is_relative_to(top.resolve()):
+        raise Refusal(SOURCE_ESCAPES, str(path), f"it is a link to {path.resolve()}, outside {top}")
+    return read_bytes(path)
+
+
+def _check_name(name: str, where: str) -> None:
+    """make(1) cannot be told of a file with a space or a dollar sign in its name."""
+    if not _NAME.fullmatch(name):
+        raise Refusal(NOT_A_MODULE_SOURCE, where, "its name has characters that kbuild cannot take")
+
+
+def _included(name: str, data: bytes, top: Path) -> Iterator[tuple[int, str]]:
+    """Line and path of the headers that are in the source itself; the compiler looks for the others elsewhere."""
+    text = data.decode(errors="replace")
+    for match in _INCLUDE.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        included = os.path.normpath(PurePosixPath(name).parent / match[1])
+        if match[1].startswith("/"):
+            raise Refusal(SOURCE_ESCAPES, f"{name}:{line}", f"it includes {match[1]}")
+        if (top / included).is_file():
+            if included.startswith("../"):
+                raise Refusal(SOURCE_ESCAPES, f"{name}:{line}", f"it includes {match[1]}, which is outside {top}")
+            yield line, included
+
+
+def _refuse_cycles(files: Mapping[str, bytes]) -> None:
+    """Headers that include each other without a guard: the compiler would only say that it went 200 deep."""
+    texts = {name: data.decode(errors="replace") for name, data in files.items()}
+    edges = {
+        name: [
+            (text.count("\n", 0, match.start()) + 1, os.path.normpath(PurePosixPath(name).parent / match[1]))
+            for match in _INCLUDE.finditer(text)
+        ]
+        for name, text in texts.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        for line, included in edges.get(name, ()):
+            if included in way:
+                circle = (*way[way.index(included) :], included)
+                if not any(_GUARD.search(texts[one]) for one in circle):
+                    raise Refusal(INCLUDE_CYCLE, f"{name}:{line}", " includes ".join(circle))
+            elif included in texts and included not in done:
+                visit(included, (*way, included))
+        done.add(name)
+
+    for name in files:
+        visit(name, (name,))

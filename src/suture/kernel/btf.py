@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Types from BTF (Documentation/bpf/btf.rst): of the kernel, of its modules, and of what was compiled here.
+
+A module's BTF goes on where the kernel's ends ("split BTF"): its first type has the number after the kernel's last, and
+its strings begin where the kernel's end (``kernel/bpf/btf.c: btf_parse_module()``).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from suture.errors import TYPES_MALFORMED, Refusal
+from suture.kernel.types import FIXED, LAST_KIND, MAGIC, PER_MEMBER
+
+INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO = range(1, 14)
+FLOAT, TYPE_TAG, ENUM64 = 16, 18, 19
+QUALIFIERS = {VOLATILE, CONST, RESTRICT, TYPE_TAG}
+
+VOID = 0
+"""The type number of ``void``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """One ``struct btf_type``; `value` is a size in bytes or the number of another type, as its kind has it."""
+
+    kind: int
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prototype:
+    """A function's type: numbers of the types it returns and takes."""
+
+    returns: int
+    parameters: tuple[int, ...]
+
+
+class Btf:
+    """The types in one ``.BTF``.
+
+    :param where: for messages.
+    :param base: the kernel's, for a module's.
+    :raises Refusal: ``types-malformed``
+    """
+
+    def __init__(self, data: bytes, where: str, base: Btf | None = None) -> None:
+        self._data, self._where, self._base = data, where, base
+        self._strings_end: int = 0
+        self._first = len(base) if base else 1
+        self._strings_before: int = base._strings_end if base else 0
+        try:
+            self._read()
+        except (struct.error, IndexError) as error:
+            raise Refusal(TYPES_MALFORMED, where, f"its BTF is cut off ({error})") from error
+
+    def _read(self) -> None:
+        # struct btf_header: magic, version, flags, hdr_len, type_off, type_len, str_off, str_len
+        magic, _, _, header, type_off, type_len, str_off, str_len = struct.unpack_from("<HBBIIIII", self._data)
+        if magic != MAGIC:
+            raise Refusal(TYPES_MALFORMED, self._where, f"its BTF begins with {magic:#x}")
+        self._strings = self._data[header + str_off : header + str_off + str_len]
+        self._strings_end = self._strings_before + len(self._strings)
+        self._offsets: list[int] = []
+        self._functions: dict[int, list[int]] = defaultdict(list)
+        self._typedefs: dict[int, list[int]] = defaultdict(list)
+        position, end = header + type_off, header + type_off + type_len
+        unpack = struct.Struct("<III").unpack_from
+        while position < end:
+            name, info, _ = unpack(self._data, position)
+            kind = info >> 24 & 0x1F
+            if kind > LAST_KIND or not kind:
+                raise Refusal(TYPES_MALFORMED, self._where, f"its BTF has a type of kind {kind}")
+            if kind == FUNC:
+                self._functions[name].append(self._first + len(self._offsets))
+            elif kind in (TYPEDEF, INT):
+                self._typedefs[name].append(self._first + len(self._offsets))
+            self._offsets.append(position)
+            position += 12 + FIXED.get(kind, 0) + PER_MEMBER.get(kind, 0) * (info & 0xFFFF)
+
+    def __len__(self) -> int:
+        """How many types there are, ``void`` and those of the kernel that it builds on among them."""
+        return self._first + len(self._offsets)
+
+    def functions(self, name: str) -> tuple[Prototype, ...]:
+        """The prototypes of all functions of that name, each once."""
+        numbers = [number for offset in self._offsets_of(name) for number in self._functions.get(offset, ())]
+        return tuple(dict.fromkeys(self.prototype(self[number].value) for number in numbers))
+
+    def integer(self, name: str) -> int | None:
+        """The type of that name, a typedef's or a basic one's; None where there is none."""
+        found = [number for offset in self._offsets_of(name) for number in self._typedefs.get(offset, ())]
+        return found[0] if found else self._base.integer(name) if self._base else None
+
+    def _offsets_of(self, name: str) -> Iterator[int]:
+        """Where the string is: a module's names can be among the kernel's strings."""
+        if self._base is not None:
+            yield from self._base._offsets_of(name)
+        position = self._strings.find(b"\0" + name.encode() + b"\0") + 1
+        if position:
+            yield position + self._strings_before
+
+    def __getitem__(self, number: int) -> Type:
+        if number < self._first:
+            if self._base is None or not number:
+                return Type(VOID, "void", 0)
+            return self._base[number]
+        try:
+            name, info, value = struct.unpack_from("<III", self._data, self._offsets[number - self._first])
+        except IndexError:
+            raise Refusal(TYPES_MALFORMED, self._where, f"its BTF refers to a type {number} that it has not") from None
+        return Type(info >> 24 & 0x1F, self._string(name), value)
+
+    def prototype(self, number: int) -> Prototype:
+        """Of a ``BTF_KIND_FUNC_PROTO``."""
+        if self._base is not None and number < self._first:
+            return self._base.prototype(number)
+        position = self._offsets[number - self._first]
+        _, info, returns = struct.unpack_from("<III", self._data, position)
+        members = (struct.unpack_from("<II", self._data, position + 12 + 8 * i)[1] for i in range(info & 0xFFFF))
+        return Prototype(returns, tuple(members))
+
+    def plain(self, number: int) -> int:
+        """The type behind typedefs and qualifiers."""
+        for _ in range(64):
+            kind = self[number].kind
+            if kind not in QUALIFIERS and kind != TYPEDEF:
+                return number
+            number = self[number].value
+        raise Refusal(TYPES_MALFORMED, self._where, "a type in its BTF is defined by itself")
+
+    def spelled(self, number: int) -> str:
+        """A type as C writes it, for messages."""
+        return "".join(self._spell(number, 0))
+
+    def _spell(self, number: int, depth: int) -> Iterator[str]:
+        found = self[number]
+        if depth > 16:
+            yield "..."
+        elif found.kind == PTR:
+            inner = self.spelled_at(found.value, depth + 1)
+            yield inner if "(*" in inner else f"{inner}{'' if inner.endswith('*') else ' '}*"
+        elif found.kind in (STRUCT, UNION, ENUM, ENUM64, FWD):
+            keyword = {UNION: "union", ENUM: "enum", ENUM64: "enum"}.get(found.kind, "struct")
+            yield f"{keyword} {found.name or '{...}'}"
+        elif found.kind == FUNC_PROTO:
+            yield "function (*)()"
+        elif found.kind == ARRAY:
+            yield "array"
+        elif found.kind in QUALIFIERS:
+            word = {CONST: "const ", VOLATILE: "volatile "}.get(found.kind, "")
+            yield word + self.spelled_at(found.value, depth + 1)
+        else:
+            yield found.name
+
+    def spelled_at(self, number: int, depth: int) -> str:
+        return "".join(self._spell(number, depth))
+
+    def _string(self, offset: int) -> str:
+        if offset < self._strings_before:
+            assert self._base is not None
+            return self._base._string(offset)
+        start = offset - self._strings_before
+        return self._strings[start : self._strings.find(b"\0", start)].decode(errors="replace")

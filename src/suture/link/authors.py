@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An author's objects, made ready to be linked with tables that Suture writes.
+
+A livepatch module registers its own tables, and needs none of this unless it replaces system calls by their old names.
+For a kGraft module the core's tables are written from what kGraft's say; new functions are mostly static, so that they
+get names that the glue can use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from suture.elf.object import STB_GLOBAL, STT_FUNC, STT_OBJECT, ObjectFile, Symbol
+from suture.errors import LIVEPATCH_TABLE_MALFORMED, NOT_A_LIVE_PATCH, Refusal
+from suture.link.inspect import inspect
+from suture.link.klp import ENTRY
+from suture.model import LivePatch
+
+ENABLE, OUR_ENABLE = "klp_enable_patch", "livepatch_enable_patch"
+
+_EXTERNAL_SIZE = 32
+"""Bytes of what an author sets in ``struct klp_patch``: mod, objs, states, replace (include/linux/livepatch.h)."""
+
+
+def named(objects: Mapping[str, ObjectFile], wanted: Sequence[Symbol]) -> dict[str, ObjectFile]:
+    """Objects in which every wanted function has a global name besides its own; the n-th gets the name `ENTRY` n.
+
+    :param wanted: symbols as the object has them that uses them.
+    :raises Refusal: ``livepatch-table-malformed`` (one of them is nowhere, or in two places)
+    """
+    added: dict[str, list[Symbol]] = {file: [] for file in objects}
+    for number, symbol in enumerate(wanted):
+        file, found = _definition(objects, symbol)
+        added[file].append(replace(found, name=f"{ENTRY}{number}", bind=STB_GLOBAL, type=STT_FUNC))
+    return {file: replace(obj, symbols=(*obj.symbols, *added[file])) for file, obj in objects.items()}
+
+
+def function(objects: Mapping[str, ObjectFile], name: str) -> Symbol:
+    """The function of a name.
+
+    :raises Refusal: ``livepatch-table-malformed``
+    """
+    found = [one for obj in objects.values() for one in obj.symbols if one.name == name and one.is_defined_here]
+    if len(found) != 1:
+        where = ", ".join(objects)
+        raise Refusal(LIVEPATCH_TABLE_MALFORMED, where, f"{len(found) or 'no'} functions are called {name}")
+    return found[0]
+
+
+def _definition(objects: Mapping[str, ObjectFile], symbol: Symbol) -> tuple[str, Symbol]:
+    for file, obj in objects.items():
+        if symbol.is_defined_here and any(symbol is one for one in obj.symbols):
+            return file, symbol
+    for file, obj in objects.items():
+        for one in obj.symbols:
+            if one.name == symbol.name and one.is_defined_here and one.bind == STB_GLOBAL:
+                return file, one
+    raise Refusal(LIVEPATCH_TABLE_MALFORMED, ", ".join(objects), f"{symbol.name}() is not defined in this module")
+
+
+def own_tables(module: ObjectFile, where: str) -> LivePatch:
+    """What a livepatch module's own tables say.
+
+    :raises Refusal: ``livepatch-table-malformed``
+    """
+    try:
+        return inspect(module).patch
+    except Refusal as refusal:
+        if refusal.kind is not NOT_A_LIVE_PATCH:
+            raise
+        raise Refusal(LIVEPATCH_TABLE_MALFORMED, where, refusal.found) from refusal
+
+
+def without_tables(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]:
+    """The objects of a livepatch module, calling `OUR_ENABLE`, and with nothing in their own ``struct klp_patch``.
+
+    :raises Refusal: ``livepatch-table-malformed`` (it has states, which the core knows by the structure that is gone)
+    """
+    return {file: _without_tables(file, obj) for file, obj in objects.items()}
+
+
+def _without_tables(file: str, obj: ObjectFile) -> ObjectFile:
+    symbols = tuple(
+        replace(symbol, name=OUR_ENABLE) if symbol.is_undefined and symbol.name == ENABLE else symbol
+        for symbol in obj.symbols
+    )
+    relocations = dict(obj.relocations)
+    for patch in _patches(obj):
+        fields = range(patch.value, patch.value + _EXTERNAL_SIZE)
+        own = relocations[patch.shndx]
+        if any(relocation.offset == patch.value + 16 for relocation in own):
+            found = f"{patch.name} has states, and replaces a system call by its old name"
+            raise Refusal(LIVEPATCH_TABLE_MALFORMED, file, found)
+        relocations[patch.shndx] = tuple(relocation for relocation in own if relocation.offset not in fields)
+    return replace(obj, symbols=symbols, relocations=relocations)
+
+
+def _patches(obj: ObjectFile) -> Iterator[Symbol]:
+    """Every ``struct klp_patch``: it begins with ``THIS_MODULE``."""
+    owners = {
+        (section, relocation.offset)
+        for section, relocations in obj.relocations.items()
+        for relocation in relocations
+        if obj.symbols[relocation.symbol].name == "__this_module"
+    }
+    return (symbol for _, symbol in obj.symbols_of_type(STT_OBJECT) if (symbol.shndx, symbol.value) in owners)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Wrappers for functions of plain arguments that are to replace system calls.
+
+Since Linux 4.17 the entry of a system call takes ``struct pt_regs *``.  The wrapper for each entry that the target has
+is written with the macros of the target's own ``SYSCALL_DEFINE``, so that arguments come out of the same registers and
+are narrowed in the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from suture.errors import PROTOTYPE_DIFFERS, Refusal
+from suture.kernel.btf import PTR, Btf, Prototype
+from suture.verify.prototypes import NAMED, NUMBERS
+from suture.verify.syscalls import Definition
+
+_SPELLINGS = {
+    "unsigned": "unsigned int",
+    "long": "long int",
+    "unsigned long": "long unsigned int",
+    "short": "short int",
+    "unsigned short": "short unsigned int",
+    "long long": "long long int",
+    "unsigned long long": "long long unsigned int",
+}
+"""C's usual words for what BTF names as DWARF does."""
+
+
+def wrappers(definition: Definition, entries: Sequence[str], function: str, number: int) -> dict[str, str]:
+    """C for each of `entries`: name of the new function -> what defines it.
+
+    :param function: the author's function, a global name.
+    :param number: to make names with that are unique in the module.
+    """
+    count = len(definition.types)
+    pairs = "".join(f", {kind}, a{place}" for place, kind in enumerate(definition.types))
+    structures = sorted(set(re.findall(r"\b(?:struct|union) \w+", " ".join(definition.types))))
+    forward = "".join(f"{name};\n" for name in structures)
+    arguments = ", ".join(f"{kind} a{place}" for place, kind in enumerate(definition.types)) or "void"
+    cast = "__SC_DELOUSE" if definition.call.compat else "__SC_CAST"
+    inner = f"livepatch_syscall_{number}"
+    shared = f"{forward}extern long {function}({arguments});\n"
+    if count:
+        shared += (
+            f"static long {inner}(__MAP({count}, __SC_LONG{pairs}))\n{{\n"
+            f"\treturn {function}(__MAP({count}, {cast}{pairs}));\n}}\n"
+        )
+    made: dict[str, str] = {}
+    for entry in entries:
+        name = f"livepatch_{entry.strip('_')}"
+        registers = "SC_X86_64_REGS_TO_ARGS" if entry.startswith("__x64_") else "SC_IA32_REGS_TO_ARGS"
+        called = f"{inner}({registers}({count}{pairs}))" if count else f"{function}()"
+        made[name] = f"{shared}static long {name}(const struct pt_regs *regs)\n{{\n\treturn {called};\n}}\n"
+        shared = ""
+    return made
+
+
+def refuse_differing(
+    where: str, name: str, definition: Definition, kernel: Btf | None, new: Btf, ours: Prototype
+) -> None:
+    """Whether the author's function takes what the system call has.
+
+    :raises Refusal: ``prototype-differs``
+    """
+    theirs = ", ".join(definition.types) or "no arguments"
+    if len(ours.parameters) > len(definition.types):
+        found = f"{name}() takes {len(ours.parameters)} arguments; the target's system call has {theirs}"
+        raise Refusal(PROTOTYPE_DIFFERS, where, found)
+    for place, (kind, parameter) in enumerate(zip(definition.types, ours.parameters, strict=False), 1):
+        if not _fits(kind, kernel, new, parameter):
+            found = f"{name}(): its argument {place} is {new.spelled(parameter)}, that of the system call {kind}"
+            raise Refusal(PROTOTYPE_DIFFERS, where, found)
+
+
+def _fits(kind: str, kernel: Btf | None, new: Btf, parameter: int) -> bool:
+    plain = new[new.plain(parameter)]
+    if "*" in kind:
+        named = re.fullmatch(r"(?:const )?(?:struct|union) (\w+) \*", kind)
+        pointee = new[new.plain(plain.value)] if plain.kind == PTR else None
+        return pointee is not None and (named is None or pointee.kind not in NAMED or pointee.name == named[1])
+    words = kind.removeprefix("const ").strip()
+    known = kernel.integer(_SPELLINGS.get(words, words)) if kernel is not None else None
+    if kernel is None or known is None:
+        return plain.kind in NUMBERS
+    wanted = kernel[kernel.plain(known)]
+    return plain.kind in NUMBERS and (wanted.kind not in NUMBERS or wanted.value == plain.value)

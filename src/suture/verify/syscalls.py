@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How the target defines its system calls: their arguments, as ``SYSCALL_DEFINE`` was given them.
+
+A kernel with ``CONFIG_FTRACE_SYSCALLS`` says it itself: ``struct syscall_metadata`` (include/trace/syscall.h) holds the
+arguments' types as text.  Where it does not, and for compat system calls, which have none, the target's source does.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.host.run import run
+from suture.verify.shipped import ShippedImage
+
+MOST_ARGUMENTS = 6
+
+_OLD_NAME = re.compile(
+    r"(?P<compat>compat_)?(?:sys|SyS)_(?P<name>\w+)|__(?:se|do)_(?P<compat2>compat_)?sys_(?P<name2>\w+)"
+)
+_DIRECTORIES = ("arch/x86", "block", "drivers", "fs", "io_uring", "ipc", "kernel", "mm", "net", "security")
+_ANNOTATIONS = re.compile(r"\b__(?:user|force|iomem|percpu|rcu)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A system call as kernels before 4.17 named its function: ``sys_NAME``, ``SyS_NAME``, ``compat_sys_NAME``.
+
+    :ivar compat: the one for 32-bit programs that differs from the native one.
+    """
+
+    name: str
+    compat: bool
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What takes its registers; a target has some of these (arch/x86/include/asm/syscall_wrapper.h)."""
+        return tuple(f"__{abi}_{'compat_' if self.compat else ''}sys_{self.name}" for abi in ("x64", "ia32"))
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """:ivar types: of its arguments, as C writes them, without ``__user``."""
+
+    call: Call
+    types: tuple[str, ...]
+
+
+def called(function: str) -> Call | None:
+    """The system call that a function's name was that of; None for other names."""
+    match = _OLD_NAME.fullmatch(function)
+    if match is None:
+        return None
+    return Call(match["name"] or match["name2"], bool(match["compat"] or match["compat2"]))
+
+
+def definition(vmlinux: ShippedImage, tree: Path, call: Call) -> Definition | None:
+    """:param tree: the target's source."""
+    return (None if call.compat else _from_image(vmlinux, call)) or _from_source(tree, call)
+
+
+def _from_image(vmlinux: ShippedImage, call: Call) -> Definition | None:
+    places = vmlinux.addresses(f"__syscall_meta__{call.name}") or vmlinux.addresses(f"__syscall_meta_{call.name}")
+    head = vmlinux.read(places[0], 32) if len(places) == 1 else None
+    if head is None or len(head) != 32:
+        return None
+    name, _, count, types, _ = struct.unpack("<QiiQQ", head)
+    if not 0 <= count <= MOST_ARGUMENTS or _text(vmlinux, name) != f"sys_{call.name}":
+        return None
+    pointers = vmlinux.read(types, 8 * count) if count else b""
+    if pointers is None or len(pointers) != 8 * count:
+        return None
+    texts = [_text(vmlinux, pointer) for (pointer,) in struct.iter_unpack("<Q", pointers)]
+    return Definition(call, tuple(_plain(text) for text in texts)) if all(texts) else None
+
+
+def _text(vmlinux: ShippedImage, address: int) -> str:
+    data = vmlinux.read(address, 128) or b""
+    return data.partition(b"\0")[0].decode("ascii", "replace")
+
+
+def _from_source(tree: Path, call: Call) -> Definition | None:
+    macro = f"{'COMPAT_' if call.compat else ''}SYSCALL_DEFINE[0-6]"
+    pattern = rf"^{macro}\({call.name}[,)]"
+    directories = [directory for directory in _DIRECTORIES if (tree / directory).is_dir()]
+    found = run(["grep", "-rlE", "--include=*.c", pattern, *directories], cwd=tree)
+    definitions = {
+        types for path in found.stdout.split() for types in _parsed((tree / path).read_text(errors="replace"), pattern)
+    }
+    return Definition(call, definitions.pop()) if len(definitions) == 1 else None
+
+
+def _parsed(text: str, pattern: str) -> Iterator[tuple[str, ...]]:
+    for match in re.finditer(pattern, text, re.MULTILINE):
+        words = text[match.end() : text.index(")", match.end() - 1)].split(",")
+        yield tuple(_plain(word) for word in words[::2] if word.strip()) if match[0].endswith(",") else ()
+
+
+def _plain(text: str) -> str:
+    return " ".join(_ANNOTATIONS.sub(" ", text).split())
