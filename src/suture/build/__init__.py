@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +104,9 @@ def build(
     """
     with gathered(patches, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
         if inputs.of(MODULES):
-            return _module(inputs, target, output, directory, replace)
+            options = {"--keep-data": keep_data, "--replace-thread": replace_threads, "--patch-data": inputs.patch_data}
+            _refuse_options(inputs, replace, {name for name, given in options.items() if given})
+            return _module(inputs, target, output, directory)
         asked = Asked(inputs.patch_data, keep_data)
         return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds, asked, replace_threads)
 
@@ -142,14 +144,18 @@ def _build(
     return Built(path, target, made, new, left_out, because, variables, hooked, inputs.given)
 
 
-def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path, replace: bool | None) -> Built:
-    """One author's module, which says itself what it is."""
+def _refuse_options(inputs: Inputs, replace: bool | None, options: Collection[str]) -> None:
+    """:raises Refusal: ``module-stands-alone``"""
     if len(inputs.given) > 1:
         others = ", ".join(str(one.path) for one in inputs.given)
         raise Refusal(MODULE_STANDS_ALONE, others, "one of them is a C module")
-    if replace is not None or inputs.patch_data:
-        option = "--patch-data" if inputs.patch_data else "--replace" if replace else "--no-replace"
-        raise Refusal(MODULE_STANDS_ALONE, option, f"{inputs.given[0].path} is a C module")
+    given = [*options, *(() if replace is None else ("--replace" if replace else "--no-replace",))]
+    if given:
+        raise Refusal(MODULE_STANDS_ALONE, ", ".join(sorted(given)), f"{inputs.given[0].path} is a C module")
+
+
+def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path) -> Built:
+    """One author's module, which says itself what it is."""
     name = inputs.name if inputs.is_named else None
     (built,) = build_modules(inputs.given[0], target, output=output, directory=directory, name=name, several=False)
     if built.patch is None:

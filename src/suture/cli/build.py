@@ -119,7 +119,7 @@ def build(
     from suture.formats.recognise import MODULES, recognise
     from suture.verify.callers import Bounds
 
-    if len(inputs) == 1 and inputs[0].is_dir() and replace is None and not patch_data:
+    if len(inputs) == 1 and inputs[0].is_dir() and replace is None and not (patch_data or keep_data or replace_thread):
         given = recognise(inputs[0], format, strip_level)
         if given.format in MODULES:  # its Makefile may list several
             made = [
