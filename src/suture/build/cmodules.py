@@ -17,6 +17,7 @@ import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from suture.elf import reader, writer
@@ -39,10 +40,12 @@ from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.btf import Btf
 from suture.kernel.release import Target
+from suture.kernel.types import struct_sizes
 from suture.link import authors, glue, kbuild, kgraft, klp, objtool, syscalls
 from suture.link.inspect import inspect
 from suture.link.kgraft import Replaced
 from suture.link.references import References, nearest, pending
+from suture.link.terminated import STRUCTS, refuse_unterminated
 from suture.model import VMLINUX, Callback, CallbackKind, LivePatch, PatchedFunction, PatchedObject
 from suture.verify.kernel import Kernel
 from suture.verify.replaced import Checked, Replaceable
@@ -137,6 +140,12 @@ class _Around:
             self._shipped[objname] = lay_out(reader.read(self._beside[objname].module, objname), objname)
         return self._shipped[objname]
 
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of the core's structures."""
+        btf = self.kernel.vmlinux.image.section(".BTF")
+        return struct_sizes(btf, STRUCTS, self.kernel.target.release) if btf else {}
+
     def has(self, objname: str, name: str) -> bool:
         return bool(self.shipped(objname).addresses(name))
 
@@ -212,6 +221,7 @@ def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
                 remedy = "Name the module that it is in (KGR_PATCH_OBJ), or leave it out."
                 raise Refusal(FUNCTION_NOT_IN_KERNEL, module.line_of(one.name), found, remedy=remedy)
         return _with_glue(around, module, types, linked, objects, table.functions, {}, table.replace_all, KGRAFT)
+    refuse_unterminated(linked, around.sizes, module.line_of)
     patch = authors.own_tables(linked, module.where)
     if any(_is_old_call(around, *each) for each in _each(patch)):
         objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}

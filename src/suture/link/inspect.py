@@ -74,7 +74,7 @@ def inspect(module: ObjectFile) -> Inspection:
     if ("livepatch", "Y") not in info:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "its .modinfo does not say livepatch=Y")
     tables = Tables(module)
-    patch = next(_patches(tables), None)
+    patch = next(patches(tables), None)
     if patch is None:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "it holds no struct klp_patch that Suture can find")
     name = next((value for key, value in info if key == "name"), Path(module.name).stem)
@@ -145,7 +145,7 @@ def _pointers(module: ObjectFile) -> Mapping[Place, Place]:
     return found
 
 
-def _patches(tables: Tables) -> Iterator[Place]:
+def patches(tables: Tables) -> Iterator[Place]:
     this_module = tables.module.section_named(".gnu.linkonce.this_module")
     for (section, offset), target in tables.pointers.items():
         objects = tables.pointers.get((section, offset + 8))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether an author's tables end where the core stops reading: at an empty entry.
+
+The core walks ``struct klp_object[]`` and ``struct klp_func[]`` until it finds one (include/linux/livepatch.h:
+``klp_for_each_object_static``, ``klp_for_each_func_static``).  Where the author forgot it, the core takes whatever
+follows in memory for a function to replace, and whoever reads the module with less trust sees a shorter table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from suture.elf.object import ObjectFile
+from suture.errors import LIVEPATCH_TABLE_MALFORMED, Refusal
+from suture.link.inspect import Place, Tables, patches
+
+Where = Callable[[str], str]
+
+STRUCTS = ("klp_object", "klp_func")
+
+_OBJECTS, _FUNCTIONS = 8, 8
+"""``klp_patch.objs`` and ``klp_object.funcs``, in bytes from the start."""
+
+
+def refuse_unterminated(module: ObjectFile, sizes: Mapping[str, int], where: Where) -> None:
+    """:param sizes: of `STRUCTS` in the target, in bytes.
+    :param where: gives the place in the source that mentions a name, for the message.
+    :raises Refusal: ``livepatch-table-malformed``
+    """
+    tables = Tables(module)
+    found = list(patches(tables))
+    if len(found) > 1:
+        raise Refusal(LIVEPATCH_TABLE_MALFORMED, where("klp_patch"), f"there are {len(found)} structures klp_patch")
+    if len(sizes) < len(STRUCTS):
+        return  # a target without BTF: nothing tells how long an entry is
+    for section, offset in found:
+        objects = tables.pointers[section, offset + _OBJECTS]
+        for place in _entries(tables, objects, sizes["klp_object"], "klp_object", where):
+            functions = tables.pointers.get((place[0], place[1] + _FUNCTIONS))
+            if functions is not None:
+                _entries(tables, functions, sizes["klp_func"], "klp_func", where)
+
+
+def _entries(tables: Tables, start: Place, size: int, struct: str, where: Where) -> list[Place]:
+    """The entries before the empty one."""
+    section, offset = start
+    end = tables.end_of_array(start)
+    entries: list[Place] = []
+    while offset + size <= end:
+        if _is_empty(tables, (section, offset), size):
+            return entries
+        entries.append((section, offset))
+        offset += size
+    name = next((s.name for s in tables.module.symbols if (s.shndx, s.value) == start and s.name), "")
+    found = f"the table {name} does not end with an empty struct {struct}"
+    raise Refusal(LIVEPATCH_TABLE_MALFORMED, where(name), found)
+
+
+def _is_empty(tables: Tables, place: Place, size: int) -> bool:
+    section, offset = place
+    data = tables.module.sections[section].data[offset : offset + size]
+    return not any(data) and next(tables.pointers_in(section, offset, offset + size), None) is None
