@@ -17,7 +17,7 @@ PAGE = TOP / "docs" / "errors.md"
 
 ROOMS = (
     *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule", "lab", "verify", "link", "build"),
-    "core",
+    *("core", "store", "signing"),
 )
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from suture.host import run
@@ -127,11 +127,16 @@ OF_THE_KERNEL = (
 """Its own live patches; where they stand has changed."""
 
 
-def build(workspace: Workspace, directory: Path) -> dict[str, bytes]:
+def build(
+    workspace: Workspace,
+    directory: Path,
+    sources: Mapping[str, str] = SOURCES,
+    of_the_kernel: Sequence[str] = OF_THE_KERNEL,
+) -> dict[str, bytes]:
     """All of them, and those of the kernel's own: the module's name to the module."""
-    for name, source in SOURCES.items():
+    for name, source in sources.items():
         (directory / f"{name}.c").write_text(source)
-    for place in OF_THE_KERNEL:
+    for place in of_the_kernel:
         source_file = workspace.tree / place
         if source_file.exists():
             (directory / source_file.name).write_text(source_file.read_text())

@@ -28,12 +28,15 @@ from suture.cli import (
     force,
     info,
     inspect,
+    install,
     kernel,
+    key,
     load,
     log,
     output,
     recover,
     status,
+    store,
     test,
     unload,
 )
@@ -111,6 +114,13 @@ _add("info", info.info, info.EXAMPLES)
 _add("recover", recover.recover, recover.EXAMPLES)
 _add("force", force.force, force.EXAMPLES)
 _add("log", log.log, log.EXAMPLES)
+_add("install", install.install, install.INSTALL_EXAMPLES)
+_add("uninstall", install.uninstall, install.UNINSTALL_EXAMPLES)
+_add("enable", install.enable, install.ENABLE_EXAMPLES)
+_add("disable", install.disable, install.DISABLE_EXAMPLES)
+app.add_typer(store.app)
+app.add_typer(key.app)
+_add("sign", key.sign, key.SIGN_EXAMPLES)
 _add("demo", demo.demo, demo.EXAMPLES)
 _add("doctor", doctor.doctor, doctor.EXAMPLES)
 

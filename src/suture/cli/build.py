@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from suture.build import Built
     from suture.formats.recognise import Input
     from suture.kernel.release import Target
+    from suture.link.sign import Signer
 
 EXAMPLES = (
     ("suture build fix.patch", "for the running kernel"),
@@ -24,6 +25,7 @@ EXAMPLES = (
     ("suture build quirks.patch --patch-data quirk_table", "a table changes in memory while the patch is in force"),
     ("suture build first.patch second.patch --name both", "two fixes as one cumulative live patch"),
     ("suture build kgr_fix.c", "a module that was written for kGraft, or for the kernel's livepatch, unchanged"),
+    ("suture build fix.patch --sign-key suture.key --sign-certificate suture.pem", "signed, for Secure Boot"),
     ("suture build fix.livepatch --kernel 6.1.0-50-amd64 --kernel 6.1.0-56-amd64", "a written one, for two kernels"),
 )
 
@@ -105,6 +107,14 @@ def build(
             "given again.",
         ),
     ] = None,
+    sign_key: Annotated[
+        str | None,
+        typer.Option("--sign-key", metavar="KEY", help="Sign it: a private key in PEM form, or a pkcs11: URI."),
+    ] = None,
+    sign_certificate: Annotated[
+        Path | None,
+        typer.Option("--sign-certificate", metavar="FILE", readable=False, help="That key's certificate, PEM or DER."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Turn source diffs, or a kGraft or livepatch module's source, into a live patch module.
@@ -117,8 +127,10 @@ def build(
     from suture.build import build as build_module
     from suture.build.cmodules import build_modules
     from suture.formats.recognise import MODULES, recognise
+    from suture.link.sign import sign_file
     from suture.verify.callers import Bounds
 
+    signer = _signer(sign_key, sign_certificate)
     if len(inputs) == 1 and inputs[0].is_dir() and replace is None and not (patch_data or keep_data or replace_thread):
         given = recognise(inputs[0], format, strip_level)
         if given.format in MODULES:  # its Makefile may list several
@@ -127,11 +139,13 @@ def build(
                 for target in chosen_several(kernel, kernel_dir)
                 for one in build_modules(given, target, output=output, name=name)
             ]
+            for one in made if signer is not None else ():
+                sign_file(one.path, signer)
             emit({"modules": [modules.document(one) for one in made]}, lambda: "\n".join(map(modules.for_people, made)))
             return
 
     def make(target: Target, file: Path | None, directory: Path) -> Built:
-        return build_module(
+        built = build_module(
             inputs,
             target,
             output=file,
@@ -145,6 +159,9 @@ def build(
             keep_data=frozenset(keep_data or ()),
             replace_threads=frozenset(replace_thread or ()),
         )
+        if signer is not None:
+            sign_file(built.path, signer)
+        return built
 
     targets = chosen_several(kernel, kernel_dir)
     if len(targets) == 1:
@@ -153,6 +170,19 @@ def build(
         return
     several = [make(target, None, (output or Path()) / target.release) for target in targets]
     emit({"modules": [document(one) for one in several]}, lambda: "\n".join(for_people(one) for one in several))
+
+
+def _signer(key: str | None, certificate: Path | None) -> Signer | None:
+    """Who is to sign; that they can is shown before anything is built."""
+    from suture.link.sign import Signer, sign
+
+    if (key is None) != (certificate is None):
+        raise typer.BadParameter("--sign-key and --sign-certificate belong together")
+    if key is None or certificate is None:
+        return None
+    signer = Signer(key, certificate)
+    sign(b"", key, signer)
+    return signer
 
 
 def document(built: Built) -> dict[str, object]:

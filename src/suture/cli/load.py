@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("suture load fix.ko", "load it, and wait until all tasks run the new code"),
+    ("suture load fix", "the one that is kept for the running kernel"),
     ("suture load fix.ko --timeout 300", "give tasks that sleep in the old code five minutes to leave it"),
     ("suture load fix.ko --json | jq -r .seconds", "how long the transition took"),
 )
@@ -23,12 +24,24 @@ EXAMPLES = (
 
 def load(
     module: Annotated[
-        Path, typer.Argument(metavar="FILE.ko", readable=False, help="A live patch module, whoever built it.")
+        Path,
+        typer.Argument(
+            metavar="FILE.ko|NAME",
+            readable=False,
+            help="A live patch module, whoever built it; or the name of one that 'suture install' keeps.",
+        ),
     ],
     timeout: Timeout = 60.0,
     no_revert: NoRevert = False,
     ignore_probes: Annotated[
         bool, typer.Option("--ignore-probes", help="Load although kprobes in replaced functions go blind.")
+    ] = False,
+    require_signature: Annotated[
+        bool,
+        typer.Option(
+            "--require-signature",
+            help="Load it only with a signature by a key in /etc/suture/trusted, also where the kernel does not ask.",
+        ),
     ] = False,
     wait: Wait = 0.0,
     no_journal: NoJournal = False,
@@ -44,11 +57,15 @@ def load(
 
     A live patch that replaces all before it does so for each task at once; their modules are then unloaded.
     """
+    from suture.core import signature
     from suture.core.load import load as load_patch
-    from suture.host.files import read_bytes
+    from suture.core.store import named
 
     chosen = options(timeout, not no_revert, wait, not no_journal, ignore_probes=ignore_probes)
-    done = load_patch(read_bytes(module), str(module), chosen)
+    data, where, always = named(module)
+    if require_signature or always:
+        signature.check(data, where, signature.trusted_certificates())
+    done = load_patch(data, where, chosen)
     emit(done, lambda: for_people(done))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import kallsyms, modules, notes, running, sysfs
+from suture.core import kallsyms, modules, notes, running, signature, sysfs
 from suture.core.running import ROOT, text
 from suture.elf import reader
 from suture.elf.object import ObjectFile
@@ -34,9 +34,6 @@ from suture.errors import (
 )
 from suture.link.inspect import Inspection, inspect
 from suture.model import VMLINUX
-
-SIGNED = b"~Module signature appended~\n"
-"""``include/linux/module_signature.h: MODULE_SIG_STRING``, the last bytes of a signed module."""
 
 MEMORY_FACTOR = 4
 """Copies of a module that there are while it is loaded: the file, the kernel's copy, its final place, and room."""
@@ -63,7 +60,7 @@ class Module:
 
     @property
     def is_signed(self) -> bool:
-        return self.data.endswith(SIGNED)
+        return self.data.endswith(signature.MAGIC)
 
 
 def read(data: bytes, where: str) -> Module:

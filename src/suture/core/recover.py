@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suture.core import change, checks, load, lock, modules, running, sysfs, transition, unload
+from suture.core import change, checks, keep, load, lock, modules, running, sysfs, transition, unload
 from suture.core.change import Options
 from suture.core.journal import Record, unfinished
 from suture.errors import TRANSITION_UNDER_WAY, Refusal
@@ -95,7 +95,12 @@ def _close(options: Options) -> tuple[tuple[str, str, str], ...]:
 
 
 def _became(record: Record) -> str:
-    """The kernel's state of a patch now, which is the outcome of what was begun with it."""
+    """The kernel's or the store's state of a patch now, which is the outcome of what was begun with it."""
+    if record.operation in keep.OPERATIONS:
+        try:
+            return keep.became(record.patch, str(record.details.get("release", "")))
+        except Refusal as refusal:
+            return refusal.code
     if record.boot != running.boot_id():
         return "ended-by-reboot"
     patch = sysfs.read(record.patch)

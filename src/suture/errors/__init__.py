@@ -16,5 +16,7 @@ from suture.errors.lab import *  # noqa: F403
 from suture.errors.link import *  # noqa: F403
 from suture.errors.refusal import Kind as Kind
 from suture.errors.refusal import Refusal as Refusal
+from suture.errors.signing import *  # noqa: F403
+from suture.errors.store import *  # noqa: F403
 from suture.errors.verify import *  # noqa: F403
 from suture.errors.workspace import *  # noqa: F403

@@ -83,13 +83,15 @@ PACKAGES: tuple[Package, ...] = (
     Package("busybox-static", Purpose.TESTING, "the lab's guest", program="busybox"),
     Package("mmdebstrap", Purpose.TESTING, "the lab's guest with systemd", program="mmdebstrap"),
     Package("e2fsprogs", Purpose.TESTING, "the disks of that guest", program="mke2fs"),
-    Package("fakeroot", Purpose.TESTING, "making them as a user", program="fakeroot"),
+    Package("uidmap", Purpose.TESTING, "making these as a user", program="newuidmap"),
     Package("util-linux", Purpose.TESTING, "ending the virtual machine with us", program="setpriv"),
 )
 
-DEVELOPING = ("bzip2", "git", "lz4", "python3-dev", "python3-venv", "zstd")
+DEVELOPING = (
+    *("bzip2", "git", "libengine-pkcs11-openssl", "lz4", "openssl", "python3-dev", "python3-venv", "softhsm2", "zstd"),
+)
 """What ``make`` and the tests use besides: a virtual environment, Python's headers (minilzo comes as source, and pip
-compiles it), and programs that make the tests' inputs."""
+compiles it), a token in software, and programs that make the tests' inputs."""
 
 BUILD_MODULES = frozenset({"debian", "iced_x86", "lz4", "msgspec", "tomli_w", "unidiff", "vmlinux_to_elf", "zstandard"})
 """What the extra ``build`` of ``pyproject.toml`` brings, by the names under which Python imports it."""

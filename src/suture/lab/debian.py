@@ -102,8 +102,10 @@ def program(name: str) -> str:
 
 
 def as_root_would(command: Sequence[str | Path]) -> list[str | Path]:
-    """The command with owners and devices pretended where we may not set them (fakeroot(1))."""
-    return [*command] if os.geteuid() == 0 else [program("fakeroot"), "--", *command]
+    """The command in a user namespace in which we are root and files can have any owner, where we are not root."""
+    if os.geteuid() == 0:
+        return [*command]
+    return [program("unshare"), "--map-root-user", "--map-auto", "--", *command]
 
 
 def _make(work: Path, sources: Sequence[str]) -> Path:
@@ -126,7 +128,9 @@ def _make(work: Path, sources: Sequence[str]) -> Path:
         raise Refusal(kind, "mmdebstrap", f"it ended with status {finished.status}", evidence=said)
     tree = work / "root"
     tree.mkdir()
-    unpack = f'tar -xf {archive} -C {tree} && rm {archive} && exec "$@"'
+    # In a user namespace there are no device nodes to be made; the kernel mounts its own. What belongs to others there
+    # has to be removed there as well.
+    unpack = f'tar -xf {archive} -C {tree} --exclude "./dev/*" && "$@" && rm -rf {tree}/*'
     run.check(
         as_root_would(["sh", "-c", unpack, "sh", *ext4_command(tree, made, SIZE)]),
         where="the small Debian",

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture install``, ``suture uninstall``, ``suture enable`` and ``suture disable``"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.changing import NoJournal, Wait, options
+from suture.cli.output import Json, emit, printable
+
+if TYPE_CHECKING:
+    from suture.core.keep import Installed
+
+INSTALL_EXAMPLES = (
+    ("suture install fix.ko", "from the next boot on, it is loaded before the network is up"),
+    ("suture install fix.ko && suture load fix", "and now, too"),
+    ("suture install fix.ko --require-signature", "only with a signature by a key in /etc/suture/trusted"),
+)
+UNINSTALL_EXAMPLES = (("suture uninstall fix", "keep it no longer; what is loaded stays until 'suture unload fix'"),)
+ENABLE_EXAMPLES = (("suture enable fix", "load it at boot (again); one that was set aside gets a new start"),)
+DISABLE_EXAMPLES = (("suture disable fix", "keep it, and do not load it at boot"),)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the live patch.")]
+Release = Annotated[
+    str | None,
+    typer.Option("--kernel", metavar="RELEASE", help="For which kernel it is kept; by default the running one."),
+]
+
+
+def install(
+    module: Annotated[
+        Path, typer.Argument(metavar="FILE.ko", readable=False, help="A live patch module, whoever built it.")
+    ],
+    disabled: Annotated[bool, typer.Option("--disabled", help="Keep it, and do not load it at boot yet.")] = False,
+    require_signature: Annotated[
+        bool,
+        typer.Option(
+            "--require-signature", help="Take it, now and at each boot, only with a signature by a trusted key."
+        ),
+    ] = False,
+    wait: Wait = 0.0,
+    no_journal: NoJournal = False,
+    json: Json = False,
+) -> None:
+    """Keep a live patch, so that each boot of its kernel loads it.
+
+    It is copied to /var/lib/suture, below the name of the kernel that it is for; boots of other kernels leave it
+    alone. A unit of systemd's (suture.service) loads what is kept, in the order of installation, before the network
+    is up. Its hash is checked each time.
+
+    A live patch with which two boots in a row did not come up is set aside. suture.disable=1 on the kernel command
+    line skips all of them.
+    """
+    from suture.core.keep import install as keep
+    from suture.host.files import read_bytes
+
+    done = keep(
+        read_bytes(module),
+        str(module),
+        enabled=not disabled,
+        require_signature=require_signature,
+        options=options(60.0, True, wait, not no_journal),
+    )
+    emit(done, lambda: for_people(done))
+
+
+def uninstall(
+    name: Name, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+) -> None:
+    """Keep a live patch no longer: boots do not load it any more. What is loaded now is left alone."""
+    from suture.core.keep import uninstall as drop
+
+    release = kernel or os.uname().release
+    drop(release, name, options=options(60.0, True, wait, not no_journal))
+    emit({"name": name, "release": release}, f"{printable(name)} is no longer kept for {printable(release)}.")
+
+
+def enable(
+    name: Name, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+) -> None:
+    """Let boots load a live patch that is kept. One that was set aside gets a new start."""
+    _set(name, kernel, True, wait, no_journal)
+
+
+def disable(
+    name: Name, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+) -> None:
+    """Keep a live patch, and let no boot load it."""
+    _set(name, kernel, False, wait, no_journal)
+
+
+def _set(name: str, kernel: str | None, enabled: bool, wait: float, no_journal: bool) -> None:
+    from suture.core.keep import set_enabled
+
+    entry = set_enabled(kernel or os.uname().release, name, enabled, options=options(60.0, True, wait, not no_journal))
+    does = "load" if enabled else "do not load"
+    emit(entry, f"Boots of {entry.release} {does} {entry.name}.")
+
+
+def for_people(done: Installed) -> str:
+    entry = done.entry
+    lines = [f"{entry.name} is kept for {entry.release}."]
+    if entry.enabled:
+        lines.append("From the next boot on it is loaded before the network is up; now, 'suture load' loads it.")
+    if done.units:
+        lines.append("Made and enabled: suture.service and suture-confirm.service.")
+    return printable("\n".join(lines))

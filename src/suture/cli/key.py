@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture key new``, ``suture key show`` and ``suture sign``"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suture.cli import output
+from suture.cli.output import Json, emit, printable
+
+SIGN_EXAMPLES = (
+    ("suture sign fix.ko --key suture.key --certificate suture.pem", "in place, for 'modinfo fix.ko' to show"),
+    ("suture sign fix.ko --key 'pkcs11:token=t;object=signing' --certificate suture.pem", "with a key on a token"),
+)
+
+app = typer.Typer(
+    name="key",
+    no_args_is_help=True,
+    help="Make and show keys that sign live patch modules.",
+    epilog=output.examples(
+        ("suture key new", "suture.key, suture.pem and suture.der, here"),
+        ("suture key show suture.pem", "whose it is, and what the kernel calls it"),
+    ),
+)
+
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key", metavar="KEY", help="A private key in PEM form, or a pkcs11: URI; KBUILD_SIGN_PIN has its passphrase."
+    ),
+]
+Certificate = Annotated[
+    Path, typer.Option("--certificate", metavar="FILE", readable=False, help="The key's certificate, PEM or DER.")
+]
+
+ENROL = """\
+To make a kernel with Secure Boot take modules that it signed, enrol the certificate: the firmware asks for a password
+that you choose now when the host is booted the next time (mokutil(1)).
+
+  mokutil --import {der}
+
+For 'suture load --require-signature' and 'suture install --require-signature', on each host:
+
+  install -D -m 644 {certificate} /etc/suture/trusted/{name}"""
+
+
+def new(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", readable=False, help="Where to put the files.")
+    ] = Path(),
+    name: Annotated[str, typer.Option("--name", help="Of the files.")] = "suture",
+    common_name: Annotated[
+        str | None, typer.Option("--common-name", help="Whom 'modinfo' shows as the signer.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a private key that signs modules, and its certificate.
+
+    The key is an RSA key of 4096 bits, readable by its owner alone; with KBUILD_SIGN_PIN set, it is encrypted with
+    that. The certificate is good for code signing, and marked so that shim takes it for modules only.
+    """
+    from suture.link.sign import new_key
+
+    pair = new_key(directory, name, common_name or f"Live patches of {socket.gethostname()}")
+    text = ENROL.format(der=pair.der, certificate=pair.certificate, name=pair.certificate.name)
+    emit(pair, lambda: printable(f"{pair.key} is the private key; keep it off the hosts that load.\n\n{text}"))
+
+
+def show(
+    certificate: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="A certificate, PEM or DER.")],
+    json: Json = False,
+) -> None:
+    """Show whose a certificate is, and by what the kernel knows its key."""
+    from suture.link.sign import describe
+
+    fields = describe(certificate)
+    emit(fields, lambda: printable("\n".join(f"{name:15} {value}" for name, value in fields.items())))
+
+
+def sign(
+    module: Annotated[Path, typer.Argument(metavar="FILE.ko", readable=False, help="The module to sign.")],
+    key: Key,
+    certificate: Certificate,
+    to: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT.ko", readable=False, help="By default in place.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take away a signature that is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Sign a module in the form that the kernel checks when it loads it."""
+    from suture.link.sign import Signer, sign_file
+
+    path = sign_file(module, Signer(key, certificate), output=to, replace=replace)
+    emit({"module": path}, f"{printable(str(path))} is signed.")
+
+
+app.command("new", help=output.paragraphs(new.__doc__))(new)
+app.command("show", help=output.paragraphs(show.__doc__))(show)

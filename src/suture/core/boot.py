@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a boot does with the live patches that are kept for it: ``python3 -I -m suture.core.boot``.
+
+Early, before the network (`boot`), for each entry that is enabled, in order:
+
+1. A boot that died with live patches is held against the one that was being loaded; if none was, against those that no
+   boot has come up with yet; if there are none of those, against all that it had.
+2. One that failed twice in a row is set aside.  The module of any other is read and shown to be what was installed.
+3. That this boot tries it is written down, durably.  If nothing more is ever written, the host died with it.
+4. It is loaded as ``suture load`` does, with everything that is checked there.
+
+Late, when the host is up (``--confirm``, `confirm`): this boot has come up with what it loaded, and the next one starts
+counting anew.
+
+Nothing that happens here keeps the host from booting, and no entry keeps the next from being loaded.
+``suture.disable=1`` on the kernel command line skips all of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from suture.core import load, running, signature
+from suture.core.change import Options
+from suture.core.running import ROOT, text
+from suture.core.store import Entry, Store, Tries, in_order, set_aside
+from suture.errors import (
+    ALREADY_LOADED,
+    ANOTHER_AT_WORK,
+    CHANGE_INTERRUPTED,
+    FTRACE_DISABLED,
+    JOURNAL_UNWRITABLE,
+    LIVEPATCH_UNSUPPORTED,
+    MEMORY_SHORT,
+    MODULES_DISABLED,
+    NOT_PRIVILEGED,
+    TRANSITION_UNDER_WAY,
+    Refusal,
+)
+
+SWITCH = ("suture.disable", "suture.disable=1")
+"""On the kernel command line: load nothing."""
+
+NOT_ITS_FAULT = (
+    ANOTHER_AT_WORK,
+    CHANGE_INTERRUPTED,
+    FTRACE_DISABLED,
+    JOURNAL_UNWRITABLE,
+    LIVEPATCH_UNSUPPORTED,
+    MEMORY_SHORT,
+    MODULES_DISABLED,
+    NOT_PRIVILEGED,
+    TRANSITION_UNDER_WAY,
+)
+"""Refusals that say nothing about the live patch: they do not count as its failure."""
+
+DIED = "the host did not come up with it"
+
+
+class State(StrEnum):
+    IN_FORCE = "in force"
+    SET_ASIDE = "set aside"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one entry; `refusal` says why where it is not in force."""
+
+    name: str
+    state: State
+    refusal: Refusal | None = None
+
+    def line(self) -> str:
+        return f"{self.name}: {self.state.value}" + (f"\n{self.refusal}" if self.refusal else "")
+
+
+def disabled(root: Path = ROOT) -> bool:
+    """Whether the kernel command line says to load nothing."""
+    return bool(set(SWITCH) & set(text(root / "proc/cmdline").split()))
+
+
+def boot(store: Store | None = None, options: Options | None = None) -> Iterator[Result]:
+    """Load what is kept for the running kernel."""
+    kept, chosen = store or Store(), options or Options()
+    release, now = running.release(), running.boot_id()
+    entries: list[Entry] = []
+    for name in kept.names(release):
+        try:
+            entries.append(kept.entry(release, name))
+        except Refusal as refusal:
+            yield Result(name, State.FAILED, refusal)
+    entries = sorted((entry for entry in entries if entry.enabled), key=in_order)
+    yield from _hold_against(kept, entries, now)
+    for entry in entries:
+        try:
+            yield _try(kept, entry, now, chosen)
+        except Refusal as refusal:
+            yield Result(entry.name, State.FAILED, refusal)
+
+
+def _hold_against(store: Store, entries: Sequence[Entry], now: str) -> Iterator[Result]:
+    """Count a boot that died before it was confirmed.  What cannot be counted is refused again when it is tried."""
+    died: list[tuple[Entry, Tries]] = []
+    for entry in entries:
+        with suppress(Refusal):
+            tries = store.tries(entry)
+            if tries.boot not in ("", now):
+                died.append((entry, tries))
+    guilty = (
+        [entry for entry, tries in died if tries.loading]
+        or [entry for entry, tries in died if not tries.good]
+        or [entry for entry, _ in died]
+    )
+    for entry, tries in died:
+        counted = replace(tries, failed=tries.failed + 1, reason=DIED) if entry in guilty else tries
+        try:
+            store.record(entry, replace(counted, boot="", loading=False))
+        except Refusal as refusal:
+            yield Result(entry.name, State.FAILED, refusal)
+
+
+def confirm(store: Store | None = None) -> None:
+    """The host is up: what this boot has loaded did not keep it from that.
+
+    :raises Refusal: ``store-unwritable``, ``store-damaged``, ``path-untrusted``
+    """
+    kept = store or Store()
+    release, now = running.release(), running.boot_id()
+    for name in kept.names(release):
+        try:
+            entry = kept.entry(release, name)
+        except Refusal:
+            continue  # it was not loaded either
+        if kept.tries(entry).boot == now:
+            kept.record(entry, Tries(good=True))
+
+
+def _try(store: Store, entry: Entry, now: str, options: Options) -> Result:
+    """:raises Refusal: whatever stands in the way, with the try written down where it counts"""
+    before = store.tries(entry)
+    if before.set_aside:
+        return Result(entry.name, State.SET_ASIDE, set_aside(entry, before))
+    content = store.module(entry)
+    if entry.require_signature:
+        signature.check(content, entry.origin, signature.trusted_certificates())
+    store.record(entry, replace(before, boot=now, loading=True))
+    try:
+        load.load(content, str(store.path / entry.release / entry.name), options)
+    except Refusal as refusal:
+        if refusal.kind is ALREADY_LOADED:  # from the initramfs
+            return _in_force(store, entry, before, now)
+        failed = before.failed + (refusal.kind not in NOT_ITS_FAULT)
+        counted = Tries(failed, _short(refusal), good=before.good)
+        store.record(entry, counted)
+        return Result(entry.name, State.SET_ASIDE if counted.set_aside else State.FAILED, refusal)
+    return _in_force(store, entry, before, now)
+
+
+def _in_force(store: Store, entry: Entry, before: Tries, now: str) -> Result:
+    with suppress(Refusal):  # where this cannot be written, a boot that dies will be held against it
+        store.record(entry, replace(before, boot=now))
+    return Result(entry.name, State.IN_FORCE)
+
+
+def _short(refusal: Refusal) -> str:
+    return str(refusal).partition("\n")[0]
+
+
+def main(words: Sequence[str]) -> int:
+    """:return: 0 where all that is enabled is in force"""
+    if words == ["--confirm"]:
+        confirm()
+        return 0
+    if disabled():
+        print("suture.disable is on the kernel command line: no live patch is loaded", flush=True)
+        return 0
+    good = True
+    for result in boot():
+        print(result.line(), file=sys.stdout if result.refusal is None else sys.stderr, flush=True)
+        good = good and result.state is State.IN_FORCE
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Refusal as refused:
+        sys.exit(str(refused))

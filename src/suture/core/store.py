@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The live patches that are kept for the next boots, below ``/var/lib/suture``.
+
+``RELEASE/NAME.json`` is the manifest of an entry; it names the module file by its hash, ``RELEASE/SHA256.ko``, so that
+one rename, that of the manifest, turns the old entry into the new one.  ``RELEASE/NAME.boot`` says what became of it at
+boot (`suture.core.boot`).  A run that was killed can leave module files and temporary files that no manifest names;
+they are never used, and `prune` removes them.
+
+Nothing depends on the clock: entries are loaded by their number, and times are only shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from suture.core import journal, running, trusted
+from suture.core.trusted import Directory
+from suture.errors import NOT_INSTALLED, SET_ASIDE, STORE_DAMAGED, Refusal
+from suture.host import paths
+from suture.host.files import TEMPORARY, read_bytes
+
+FORMAT = 1
+
+MANIFEST, MODULE, BOOT = ".json", ".ko", ".boot"
+
+TRIES = 2
+"""Boots that do not come up with a live patch before it is set aside."""
+
+T = TypeVar("T", "Entry", "Tries")
+
+_RELEASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+~-]*")
+_NAME = re.compile(r"[0-9A-Za-z_]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One live patch that is kept.
+
+    :ivar release: the kernel that it is for.
+    :ivar sha256: of the module file, hexadecimal.
+    :ivar replace: whether it takes the place of all live patches before it.
+    :ivar order: entries are loaded from the lowest on.
+    :ivar require_signature: whether it is loaded only with a signature by a trusted key (`suture.core.signature`).
+    :ivar when: UTC, ISO 8601; for people.
+    :ivar by: who installed it.
+    :ivar origin: the file that it came from.
+    """
+
+    release: str
+    name: str
+    sha256: str
+    replace: bool
+    enabled: bool
+    order: int
+    require_signature: bool
+    when: str
+    by: str
+    origin: str
+
+    @property
+    def module_file(self) -> str:
+        return self.sha256 + MODULE
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What became of an entry at boot.
+
+    :ivar failed: boots in a row that did not come up with it.
+    :ivar reason: of the last of them.
+    :ivar boot: the boot ID of one that is under way with it, or "".
+    :ivar loading: whether that boot has not got beyond loading it, as far as is known.
+    :ivar good: whether some boot has come up with it.
+    """
+
+    failed: int = 0
+    reason: str = ""
+    boot: str = ""
+    loading: bool = False
+    good: bool = False
+
+    @property
+    def set_aside(self) -> bool:
+        return self.failed >= TRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in the store that is not as it should be.
+
+    :ivar refusal: what it is; None for a file that nobody needs and `prune` removes.
+    """
+
+    path: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """:ivar anchor: what lies above it is believed (`suture.core.trusted.open_directory`).
+    :ivar owner: whom all of it has to belong to.
+    """
+
+    path: Path = paths.STATE
+    anchor: Path = Path("/")
+    owner: int = 0
+
+    def releases(self) -> list[str]:
+        """The kernels that something is kept for.  :raises Refusal: ``path-untrusted``"""
+        try:
+            with self._open() as root:
+                return [name for name in root.names() if _RELEASE.fullmatch(name) and root.is_directory(name)]
+        except FileNotFoundError:
+            return []
+
+    def names(self, release: str) -> list[str]:
+        """Of the entries for a kernel, readable or not.  :raises Refusal: ``path-untrusted``"""
+        try:
+            with self._open(release) as directory:
+                return _entry_names(directory)
+        except FileNotFoundError:
+            return []
+
+    def entry(self, release: str, name: str) -> Entry:
+        """:raises Refusal: ``not-installed``, ``store-damaged``, ``path-untrusted``, ``file-unreadable``"""
+        with self._of(release, name) as directory:
+            return _entry(directory, release, name)
+
+    def entries(self, release: str) -> list[Entry]:
+        """In the order in which they are loaded.
+
+        :raises Refusal: as `entry`, for the first that cannot be read
+        """
+        return sorted((self.entry(release, name) for name in self.names(release)), key=in_order)
+
+    def module(self, entry: Entry) -> bytes:
+        """The module, shown to be what was installed.
+
+        :raises Refusal: ``store-damaged``, ``path-untrusted``, ``file-unreadable``
+        """
+        path = str(self.path / entry.release / entry.module_file)
+        with self._of(entry.release, entry.name) as directory:
+            try:
+                content = directory.read(entry.module_file)
+            except FileNotFoundError:
+                raise Refusal(STORE_DAMAGED, path, f"is not there, and {entry.name} names it") from None
+        found = hashlib.sha256(content).hexdigest()
+        if found != entry.sha256:
+            raise Refusal(STORE_DAMAGED, path, f"its SHA-256 is {found[:16]}..., its manifest says otherwise")
+        return content
+
+    def install(
+        self,
+        content: bytes,
+        release: str,
+        name: str,
+        *,
+        replaces: bool,
+        origin: str,
+        enabled: bool = True,
+        require_signature: bool = False,
+    ) -> Entry:
+        """Keep a live patch module for its kernel; one of the same name makes room for it, and gives it its place.
+
+        :raises Refusal: ``store-unwritable``, ``store-damaged`` (`release` and `name` make no path), ``path-untrusted``
+        """
+        _checked_path(release, name)
+        entry = Entry(
+            release,
+            name,
+            hashlib.sha256(content).hexdigest(),
+            replaces,
+            enabled,
+            self._place(release, name),
+            require_signature,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            journal.user(),
+            origin,
+        )
+        self._open(make=True).__exit__()
+        with self._open(release, make=True) as directory:
+            directory.write(entry.module_file, content)
+            directory.remove(name + BOOT)
+            directory.write(name + MANIFEST, _manifest(entry))
+            _remove_unnamed(directory, release)
+        return entry
+
+    def uninstall(self, release: str, name: str) -> None:
+        """Keep it no longer.  :raises Refusal: ``not-installed``, ``store-unwritable``, ``path-untrusted``"""
+        with self._of(release, name) as directory:
+            directory.remove(name + MANIFEST)
+            directory.remove(name + BOOT)
+            _remove_unnamed(directory, release)
+
+    def set_enabled(self, release: str, name: str, enabled: bool) -> Entry:
+        """Whether it is loaded at boot.  One that was set aside gets a new start.
+
+        :raises Refusal: as `entry`, ``store-unwritable``
+        """
+        entry = replace(self.entry(release, name), enabled=enabled)
+        with self._open(release) as directory:
+            directory.remove(name + BOOT)
+            directory.write(name + MANIFEST, _manifest(entry))
+        return entry
+
+    def tries(self, entry: Entry) -> Tries:
+        """What became of it at boot.  :raises Refusal: ``store-damaged``, ``path-untrusted``"""
+        with self._open(entry.release) as directory:
+            try:
+                content = directory.read(entry.name + BOOT)
+            except FileNotFoundError:
+                return Tries()
+        path = str(self.path / entry.release / (entry.name + BOOT))
+        return _made(Tries, _fields(content, path), path)
+
+    def record(self, entry: Entry, tries: Tries) -> None:
+        """:raises Refusal: ``store-unwritable``"""
+        with self._open(entry.release) as directory:
+            directory.write(entry.name + BOOT, _json(asdict(tries)))
+
+    def check(self) -> list[Finding]:
+        """All that is wrong in the store, and all that lies there needlessly.  :raises Refusal: ``path-untrusted``"""
+        return [finding for release in self.releases() for finding in self._check(release)]
+
+    def prune(self, needless: list[str]) -> list[str]:
+        """Remove what killed runs have left, and all that is kept for the kernels `needless`; returns the paths.
+
+        :raises Refusal: ``store-unwritable``, ``path-untrusted``
+        """
+        removed: list[str] = []
+        for release in self.releases():
+            with self._open(release) as directory:
+                if release in needless:
+                    # The manifests go first: what is cut short then has left only what nobody names.
+                    names = sorted(directory.names(), key=lambda name: not name.endswith(MANIFEST))
+                else:
+                    names = list(_unnamed(directory, release))
+                for name in names:
+                    directory.remove(name)
+                    removed.append(str(directory.path / name))
+                empty = not directory.names()
+            if empty:
+                with self._open() as root:
+                    root.remove_directory(release)
+        return removed
+
+    def _check(self, release: str) -> Iterator[Finding]:
+        with self._open(release) as directory:
+            for name in _unnamed(directory, release):
+                yield Finding(str(directory.path / name))
+        for name in self.names(release):
+            try:
+                entry = self.entry(release, name)
+                self.module(entry)
+                if self.tries(entry).set_aside:
+                    yield Finding(str(self.path / release / (name + BOOT)), set_aside(entry, self.tries(entry)))
+            except Refusal as refusal:
+                yield Finding(str(self.path / release / (name + MANIFEST)), refusal)
+
+    def _place(self, release: str, name: str) -> int:
+        """The number of a new entry: that of the one it replaces, or the next."""
+        orders = {}
+        for other in self.names(release):
+            try:
+                orders[other] = self.entry(release, other).order
+            except Refusal:
+                continue  # a damaged one keeps nobody from installing a good one
+        return orders.get(name, max(orders.values(), default=0) + 1)
+
+    def _of(self, release: str, name: str) -> Directory:
+        _checked_path(release, name)
+        try:
+            directory = self._open(release)
+        except FileNotFoundError:
+            raise Refusal(NOT_INSTALLED, name, f"nothing is kept for {release}") from None
+        if name + MANIFEST not in directory.names():
+            directory.__exit__()
+            raise Refusal(NOT_INSTALLED, name, f"is not kept for {release}")
+        return directory
+
+    def _open(self, *parts: str, make: bool = False) -> Directory:
+        path = self.path.joinpath(*parts)
+        return trusted.open_directory(path, anchor=self.anchor, owner=self.owner, make=make)
+
+
+def named(what: Path, store: Store | None = None) -> tuple[bytes, str, bool]:
+    """The module that a user means by a file, or by the bare name of one that is kept for the running kernel.
+
+    :return: its content, where it came from, and whether it is loaded only with a signature
+    :raises Refusal: ``file-unreadable``, ``not-installed``, ``store-damaged``, ``path-untrusted``
+    """
+    if what.exists() or what.suffix == MODULE or what.name != str(what):
+        return read_bytes(what), str(what), False
+    kept = store or Store()
+    entry = kept.entry(running.release(), str(what))
+    return kept.module(entry), str(kept.path / entry.release / entry.module_file), entry.require_signature
+
+
+def in_order(entry: Entry) -> tuple[int, str]:
+    """The key by which entries are sorted for loading."""
+    return entry.order, entry.name
+
+
+def set_aside(entry: Entry, tries: Tries) -> Refusal:
+    """The refusal of an entry that is no longer tried."""
+    return Refusal(SET_ASIDE, entry.name, f"failed at {tries.failed} boots; the last time: {tries.reason}")
+
+
+def _entry_names(directory: Directory) -> list[str]:
+    return [name.removesuffix(MANIFEST) for name in directory.names() if name.endswith(MANIFEST)]
+
+
+def _unnamed(directory: Directory, release: str) -> Iterator[str]:
+    """Files that no manifest names; all of them, if a manifest cannot be read, are kept but for temporary ones."""
+    named: set[str] = set()
+    whole = True
+    for name in _entry_names(directory):
+        named |= {name + MANIFEST, name + BOOT}
+        try:
+            named.add(_entry(directory, release, name).module_file)
+        except Refusal:
+            whole = False
+    for name in directory.names():
+        if name.startswith(TEMPORARY) or (whole and name not in named):
+            yield name
+
+
+def _remove_unnamed(directory: Directory, release: str) -> None:
+    for name in list(_unnamed(directory, release)):
+        directory.remove(name)
+
+
+def _entry(directory: Directory, release: str, name: str) -> Entry:
+    path = str(directory.path / (name + MANIFEST))
+    try:
+        fields = _fields(directory.read(name + MANIFEST), path)
+    except FileNotFoundError:
+        raise Refusal(NOT_INSTALLED, name, f"is not kept for {release}") from None
+    if fields.pop("format", None) != FORMAT:
+        raise Refusal(STORE_DAMAGED, path, f"is no manifest of format {FORMAT}")
+    entry = _made(Entry, fields, path)
+    if (entry.release, entry.name) != (release, name):
+        raise Refusal(STORE_DAMAGED, path, f"is the manifest of {entry.name} for {entry.release}")
+    if not _SHA256.fullmatch(entry.sha256):
+        raise Refusal(STORE_DAMAGED, path, "its hash is none")
+    return entry
+
+
+def _manifest(entry: Entry) -> bytes:
+    return _json({"format": FORMAT, **asdict(entry)})
+
+
+def _json(fields: dict[str, object]) -> bytes:
+    return json.dumps(fields, indent=1).encode() + b"\n"
+
+
+def _fields(content: bytes, path: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(content)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise Refusal(STORE_DAMAGED, path, f"is cut off or damaged ({len(content)} bytes)")
+    return fields
+
+
+def _made(kind: type[T], fields: dict[str, Any], path: str) -> T:
+    """A dataclass of texts, numbers and truth values from what a file says."""
+    types = {"str": str, "int": int, "bool": bool}
+    wanted = {field.name: types[str(field.type)] for field in dataclasses.fields(kind)}
+    wrong = [name for name, kind_of in wanted.items() if type(fields.get(name)) is not kind_of]
+    if wrong or len(fields) != len(wanted):
+        raise Refusal(STORE_DAMAGED, path, f"its fields are not as they were written ({', '.join(wrong) or 'more'})")
+    return kind(**fields)
+
+
+def _checked_path(release: str, name: str) -> None:
+    for word, form in ((release, _RELEASE), (name, _NAME)):
+        if not form.fullmatch(word):
+            raise Refusal(STORE_DAMAGED, repr(word), "is no name of a kernel or of a live patch")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What makes a boot load what is kept: two units of systemd's, and for those who want it a hook for the initramfs.
+
+They name the Python that runs this and start it so that no variable of the environment and no directory of a user's is
+looked at (``python3 -I``).  Python and Suture have to be root's alone, like everything that root runs at boot.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import suture
+from suture.core import trusted
+from suture.errors import SYSTEMD_MISSING, Refusal
+from suture.host import run
+from suture.host.packages import SEARCH_PATH
+
+UNITS = Path("/etc/systemd/system")
+SYSTEMD_RUNS = Path("/run/systemd/system")
+"""``sd_booted(3)``"""
+
+BOOT = "suture.service"
+CONFIRM = "suture-confirm.service"
+
+BOOT_UNIT = """\
+# Made by 'suture install'.
+[Unit]
+Description=Load the live patches that are kept for this kernel
+Documentation=man:suture(1)
+DefaultDependencies=no
+Conflicts=shutdown.target
+RequiresMountsFor=/var/lib/suture
+After=local-fs.target systemd-modules-load.service
+Wants=network-pre.target
+Before=network-pre.target shutdown.target
+ConditionKernelCommandLine=!suture.disable
+ConditionKernelCommandLine=!suture.disable=1
+ConditionDirectoryNotEmpty=/var/lib/suture/%v
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+TimeoutStartSec=10min
+ExecStart={python} -I -m suture.core.boot
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+CONFIRM_UNIT = """\
+# Made by 'suture install'.
+[Unit]
+Description=Write down that this boot came up with its live patches
+Documentation=man:suture(1)
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+After=suture.service multi-user.target
+ConditionKernelCommandLine=!suture.disable
+ConditionKernelCommandLine=!suture.disable=1
+ConditionDirectoryNotEmpty=/var/lib/suture/%v
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={python} -I -m suture.core.boot --confirm
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def ensure(units: Path = UNITS) -> bool:
+    """See to it that the next boot loads what is kept.
+
+    :return: whether something had to be written for that.
+    :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``, ``command-failed``
+    """
+    if not SYSTEMD_RUNS.is_dir():
+        raise Refusal(SYSTEMD_MISSING, "this host", "was not booted with systemd")
+    check_code()
+    wanted = {BOOT: BOOT_UNIT, CONFIRM: CONFIRM_UNIT}
+    texts = {name: text.format(python=sys.executable).encode() for name, text in wanted.items()}
+    with trusted.open_directory(units) as directory:
+        there = directory.names()
+        if all(name in there and directory.read(name) == text for name, text in texts.items()):
+            return False
+        for name, text in texts.items():
+            directory.write(name, text)
+    systemctl("daemon-reload")
+    systemctl("enable", BOOT, CONFIRM)
+    return True
+
+
+def check_code() -> None:
+    """Whether Python and Suture are what root may run at each boot.  :raises Refusal: ``path-untrusted``"""
+    python = Path(sys.executable)
+    for place in (python.parent.resolve(), python.resolve().parent, Path(suture.__file__).resolve().parent):
+        trusted.open_directory(place).__exit__()
+
+
+def systemctl(*words: str) -> None:
+    """:raises Refusal: ``command-failed``, ``tool-missing``"""
+    run.check(["systemctl", "--quiet", *words], env={"PATH": SEARCH_PATH})
