@@ -17,6 +17,7 @@ until [ -b /dev/vda ] && [ -b /dev/vdb ]; do sleep 0.01; done
 mount -t ext4 /dev/vda /root
 mount -t ext4 -o ro /dev/vdb /root/usr/local
 
+mkdir -p /root/lib/modules
 mount -t tmpfs -o mode=755 modules /root/lib/modules
 cp -a /lib/modules/. /root/lib/modules
 mount -t tmpfs -o mode=755 run /root/run
