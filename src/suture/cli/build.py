@@ -139,8 +139,9 @@ def build(
                 for target in chosen_several(kernel, kernel_dir)
                 for one in build_modules(given, target, output=output, name=name)
             ]
-            for one in made if signer is not None else ():
-                sign_file(one.path, signer)
+            if signer is not None:
+                for one in made:
+                    sign_file(one.path, signer)
             emit({"modules": [modules.document(one) for one in made]}, lambda: "\n".join(map(modules.for_people, made)))
             return
 
