@@ -26,13 +26,13 @@ exec {PYTHON} -S %s "$@"
 """
 
 SEVERAL = """
-import json, os, sys, tempfile
+import json, os, sys
 from suture.cli.app import main
 os.setuid(int(os.environ.get("UID_THEN", "0")))
 results = []
 for words in sys.argv[1:]:
     # Files in place of the descriptors, so that nothing depends on how a command writes.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with open(os.memfd_create("out"), "rb") as out, open(os.memfd_create("err"), "rb") as err:
         kept = os.dup(1), os.dup(2)
         os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
         try:
