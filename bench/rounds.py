@@ -4,8 +4,8 @@
     python -m bench.rounds [--rounds 1000] [--series 6.1]
 
 The live patch is the kernel's own sample.  The rounds are a shell script in the guest, since Python takes seconds to
-start there; they use the kernel's interface as `suture.core` does.  Memory is read before the first round and after each
-hundred, with the workload stopped and caches dropped: a leak grows.
+start there; they use the kernel's interface as `suture.core` does.  Memory is read before the first and after each
+hundred rounds, with the workload stopped and caches dropped: a leak grows.
 """
 
 from __future__ import annotations

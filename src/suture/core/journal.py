@@ -176,7 +176,7 @@ def _parse(line: bytes) -> Record | None:
     try:
         fields = json.loads(line)
         record = Record(**{**fields, "phase": Phase(fields["phase"])})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     words = (record.id, record.time, record.boot, record.operation, record.patch, record.user, record.result)
     return record if all(isinstance(word, str) for word in words) and isinstance(record.details, dict) else None

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reading what the kernel shows, in the shapes of several versions; tests/lab/test_core.py reads whole kernels."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from suture.core import checks, host, kallsyms, lock, metrics, modules, running, sysfs, tasks
+from suture.core.status import PatchStatus, Status, Verdict
+from suture.errors import Refusal
+
+STAT = "{tid} ({name}) {state} 1 1 1 0 -1 {flags} 0 0 0 0 250 50 0 0 20 0 1 0 100 0 0"
+
+
+def put(root: Path, files: dict[str, str]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    return root
+
+
+def patch(name: str, **attributes: str) -> dict[str, str]:
+    directory = f"sys/kernel/livepatch/{name}"
+    files = {f"{directory}/{key}": value for key, value in ({"enabled": "1", "transition": "0"} | attributes).items()}
+    return files | {f"{directory}/vmlinux/patched": "1", f"{directory}/vmlinux/some_function.isra.0,2/x": ""}
+
+
+def test_a_patch_is_read_with_what_the_kernel_has(tmp_path: Path) -> None:
+    put(tmp_path, patch("old"))
+    (found,) = sysfs.patches(tmp_path)
+    assert (found.enabled, found.transition, found.replace, found.stack_order) == (True, False, None, None)
+    (objects,) = found.objects
+    assert (objects.name, objects.patched) == ("vmlinux", True)
+    assert objects.functions == (sysfs.LoadedFunction("some_function.isra.0", 2),)
+
+
+def test_the_order_is_the_stacks_where_there_is_one_and_that_of_loading_elsewhere(tmp_path: Path) -> None:
+    put(tmp_path, patch("a", stack_order="2", replace="0") | patch("b", stack_order="1", replace="1"))
+    assert [(found.name, found.replace) for found in sysfs.patches(tmp_path)] == [("b", True), ("a", False)]
+    other = put(tmp_path / "other", patch("a") | patch("b"))
+    put(other, {"proc/modules": "a 16384 1 - Live 0x0 (OEK)\nb 16384 1 - Live 0x0 (OEK)"})  # the last one first
+    assert [found.name for found in sysfs.patches(other)] == ["b", "a"]
+
+
+def test_modules_of_live_patches_that_are_not_in_force_are_left_over(tmp_path: Path) -> None:
+    lines = [
+        "mine 16384 1 - Live 0xffffffffc0000000 (OEK)",
+        "gone 16384 0 - Live 0xffffffffc0010000 (OEK)",
+        "coming 16384 1 - Loading 0xffffffffc0020000 (OEK+)",
+        "ext4 999424 1 - Live 0xffffffffc0030000",
+        "odd 16384 0 ext4,mine, Live 0x0000000000000000 (O)",
+    ]
+    put(tmp_path, {"proc/modules": "\n".join(lines)} | patch("mine"))
+    assert [module.name for module in modules.left_over(tmp_path)] == ["gone"]
+    assert [(module.name, module.taints) for module in modules.loaded(tmp_path)][2:] == [
+        *(("coming", "OEK"), ("ext4", ""), ("odd", "O")),
+    ]
+    assert modules.read("none", tmp_path) is None
+
+
+def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path) -> None:
+    task = "proc/7/task/9"
+    put(
+        tmp_path,
+        {
+            f"{task}/patch_state": "0",
+            f"{task}/stat": STAT.format(tid=9, name="a) (b", state="S", flags=0),
+            f"{task}/stack": "[<0>] schedule+0x1/0x20\n[<0>] old_function.isra.0+0x11/0x30 [ext4]\n[<0>] other+0x1/0x2",
+            "proc/8/task/8/patch_state": "1",
+            "proc/10/task/10/patch_state": "0",  # its stat is gone: it has ended
+        },
+    )
+    (found,) = tasks.behind(1, {("ext4", "old_function.isra.0"), ("vmlinux", "schedule_timeout")}, tmp_path)
+    assert (found.pid, found.tid, found.name, found.state, found.cpu_seconds) == (7, 9, "a) (b", "S", 3.0)
+    assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
+    assert found.line() == "a) (b (process 7, thread 9), sleeping: in old_function.isra.0()"
+    assert tasks.count(1, tmp_path) == tasks.Count(1, 3)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("T", "moves when it is let go on (SIGCONT)"), ("R", "moves at its next system call")]
+)
+def test_what_a_task_without_such_a_frame_waits_for_is_said(tmp_path: Path, state: str, words: str) -> None:
+    put(
+        tmp_path,
+        {"proc/7/task/7/patch_state": "0", "proc/7/task/7/stat": STAT.format(tid=7, name="x", state=state, flags=0)},
+    )
+    (found,) = tasks.behind(1, set(), tmp_path)
+    assert words in found.line()
+
+
+def test_symbols_are_counted_by_their_whole_name_and_object(tmp_path: Path) -> None:
+    listing = "0 t one\n0 T one.cold\n0 d one\n0 t one\t[ext4]\n0 t not_one\n0 t two\t[bpf]"
+    put(tmp_path, {"proc/kallsyms": listing})
+    counted = kallsyms.count({("vmlinux", "one"), ("ext4", "one"), ("vmlinux", "two")}, tmp_path)
+    assert counted is not None
+    assert (counted["vmlinux", "one"], counted["ext4", "one"], counted["vmlinux", "two"]) == (2, 1, 0)
+    assert kallsyms.count({("vmlinux", "one")}, tmp_path / "none") is None
+
+
+def test_what_every_change_needs_is_asked_in_turn(tmp_path: Path) -> None:
+    def code() -> str:
+        with pytest.raises(Refusal) as refused:
+            checks.may_change("testing", tmp_path)
+        return refused.value.code
+
+    assert code() == "livepatch-unsupported"
+    (tmp_path / "sys/kernel/livepatch").mkdir(parents=True)
+    put(tmp_path, {"proc/self/status": "CapEff:\t0000000000000400"})
+    assert code() == "not-privileged"
+    put(tmp_path, {"proc/self/status": "CapEff:\t0000000000010000", "proc/sys/kernel/modules_disabled": "1"})
+    assert code() == "modules-disabled"
+    put(tmp_path, {"proc/sys/kernel/modules_disabled": "0"})
+    checks.may_change("testing", tmp_path)
+
+
+def test_lockdown_is_the_mode_in_brackets(tmp_path: Path) -> None:
+    assert running.lockdown(tmp_path) == "none"
+    put(tmp_path, {"sys/kernel/security/lockdown": "none [integrity] confidentiality"})
+    assert running.lockdown(tmp_path) == "integrity"
+
+
+def test_a_newer_kernel_of_the_same_flavour_is_told(tmp_path: Path) -> None:
+    put(tmp_path, {"proc/sys/kernel/osrelease": "6.1.0-9-amd64"})
+    for release in ("6.1.0-8-amd64", "6.1.0-9-amd64", "6.1.0-10-amd64", "6.12.1-rt-amd64-dbg", "6.99.0-1-cloud"):
+        put(tmp_path, {f"boot/vmlinuz-{release}": ""})
+    assert host.newer_kernel(tmp_path) == "6.1.0-10-amd64"
+    put(tmp_path, {"proc/sys/kernel/osrelease": "6.1.0-10-amd64"})
+    assert host.newer_kernel(tmp_path) is None
+
+
+def test_taint_is_told_with_who_brought_it(tmp_path: Path) -> None:
+    put(tmp_path, {"proc/sys/kernel/tainted": str(1 << 12 | 1 << 9), "proc/modules": "mine 1 1 - Live 0x0 (OK)"})
+    assert host.taints(tmp_path) == (host.Taint("W", ()), host.Taint("O", ("mine",)))
+
+
+def test_the_holder_of_the_lock_is_told_to_others_who_take_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert lock.holder(path) is None
+    with lock.held("load fix", path=path):
+        assert lock.holder(path) == os.getpid()
+        with pytest.raises(Refusal) as refused, lock.held("load other", wait=0.2, path=path):
+            pass
+        assert (refused.value.code, refused.value.where, refused.value.found) == (
+            "another-at-work",
+            f"process {os.getpid()}",
+            "load fix",
+        )
+    assert lock.holder(path) is None
+    assert path.stat().st_mode & 0o077 == 0, "whoever may open a file may lock it"
+
+
+def test_a_link_is_not_taken_for_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "other")
+    with pytest.raises(Refusal), lock.held("load fix", path=tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "other").exists()
+
+
+def status(*patches: PatchStatus, at_work: int | None = None, left_over: tuple[str, ...] = ()) -> Status:
+    return Status("6.1.0-9-amd64", True, patches, at_work, left_over, (), "2026-01-02T03:04:05.678+00:00", (), None)
+
+
+def moving(seconds: float | None) -> PatchStatus:
+    found = sysfs.LoadedPatch('a"b', True, True, None, None, ())
+    return PatchStatus(found, "", None, seconds, tasks.Count(3, 10), ())
+
+
+def test_the_verdict_is_the_worst_that_applies() -> None:
+    assert status().verdict is Verdict.OK
+    assert status(moving(5)).verdict is Verdict.IN_TRANSITION
+    assert status(moving(500), at_work=1).verdict is Verdict.IN_TRANSITION
+    assert status(moving(500)).verdict is Verdict.STALLED
+    assert status(moving(None)).verdict is Verdict.STALLED
+    assert status(left_over=("old",)).verdict is Verdict.LEFT_UNDONE
+
+
+def test_metrics_are_in_the_text_format() -> None:
+    lines = metrics.exposition(status(moving(5))).splitlines()
+    assert "suture_verdict 3" in lines
+    assert 'suture_livepatch_transition{patch="a\\"b"} 1' in lines
+    assert 'suture_livepatch_tasks_behind{patch="a\\"b"} 7' in lines
+    assert "suture_last_change_timestamp_seconds 1767323045" in lines
+    values = [line for line in lines if not line.startswith("#")]
+    assert {line.split("{")[0].split(" ")[0] for line in values} == {
+        line.split(" ")[2] for line in lines if line.startswith("# TYPE")
+    }
+
+
+def test_locks_of_others_are_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    with open(tmp_path / "other", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert lock.holder(tmp_path / "mine") is None
