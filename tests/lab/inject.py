@@ -140,14 +140,13 @@ def trial(words: list[str], operation: str, module: str, patch: str, here: Calla
     prepare(operation, module, patch)
     calls = killed(words, here)
     before = state(patch)
-    _, text = quiet(["status", "--json"])
+    verdict, text = quiet(["status", "--json", "--check"])
     after = state(patch)
     document = json.loads(text)
     reported = said(patch, document)
-    verdict, _ = quiet(["status", "--check"])
     _, recovered = quiet(["recover", "--json"])
     end = state(patch)
-    final, last = quiet(["status", "--check"])
+    final, last = quiet(["status", "--json", "--check"])
     fault = ""
     if reported not in (before, after):
         fault = f"status said {reported}, and it was {before}"
@@ -189,7 +188,7 @@ def run(operation: str, which: str, module: str) -> None:
     kept = os.dup(1), os.dup(2)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    for line in (words, ["status", "--json"], ["status", "--check"], ["recover", "--json"]):
+    for line in (words, ["status", "--json", "--check"], ["recover", "--json"]):
         main(line)
     sys.stdout.flush()
     os.dup2(kept[0], 1)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from suture.core import modules, syscalls
-from suture.core.journal import Journal, Record
+from suture.core.journal import Journal
 from suture.core.tasks import Task
-from suture.errors import Refusal
+from suture.errors import CHANGE_INTERRUPTED, Refusal
 from suture.host import files
 
 TIMEOUT = 60.0
@@ -49,9 +49,11 @@ class Outcome:
     """What the journal will say came of a change.
 
     :ivar result: one word.
+    :ivar signals: those that have come; whoever waits looks at it, and brings the change to one of its clean ends.
     :ivar recorded: whether it could be written, once it was.
     """
 
+    signals: list[int]
     result: str = "failed"
     details: dict[str, object] = field(default_factory=dict)
     recorded: bool = False
@@ -61,22 +63,27 @@ class Outcome:
 def recorded(journal: Journal | None, operation: str, name: str, details: dict[str, object]) -> Iterator[Outcome]:
     """Write the intent before the block and the outcome after it, whatever comes of it.
 
-    :raises Refusal: ``journal-unwritable``; the block has not begun then
+    Signals are held, so that none comes between two steps.  One that came too late to stop anything is told with what
+    was done.
+
+    :raises Refusal: ``journal-unwritable``, and the block has not begun; ``change-interrupted``
     """
-    outcome = Outcome()
-    intent: Record | None = None
-    try:
-        with files.signals_held():
-            intent = journal.begin(operation, name, details) if journal is not None else None
-        yield outcome
-    except Refusal as refusal:
-        outcome.result = refusal.code
-        outcome.details |= {"found": refusal.found, "evidence": list(refusal.evidence)}
-        raise
-    finally:
-        if journal is not None and intent is not None:
-            with files.signals_held():
+    with files.signals_held() as signals:
+        intent = journal.begin(operation, name, details) if journal is not None else None
+        outcome = Outcome(signals)
+        try:
+            yield outcome
+        except Refusal as refusal:
+            signals.clear()
+            outcome.result = refusal.code
+            outcome.details |= {"found": refusal.found, "evidence": list(refusal.evidence)}
+            raise
+        finally:
+            if journal is not None and intent is not None:
                 outcome.recorded = journal.end(intent, outcome.result, outcome.details)
+        if signals:
+            signals.clear()
+            raise Refusal(CHANGE_INTERRUPTED, name, f"the signal came too late to stop it: it is {outcome.result}")
 
 
 def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:

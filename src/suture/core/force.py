@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from suture.core import change, checks, lock, sysfs, tasks, transition
 from suture.core.change import Options
 from suture.errors import NOT_IN_TRANSITION, PATCH_NOT_LOADED, Refusal
-from suture.host import files
 
 GIVES_UP = (
     "The tasks shown go on in the code that they are in, while all others run the other one. Where the two do not "
@@ -50,11 +49,10 @@ def force(name: str, options: Options | None = None) -> Forced:
         behind = waited_for(name)
         who = [task.line() for task in behind]
         with change.recorded(chosen.journal, "force", name, {"tasks": who}) as outcome:
-            with files.signals_held():
-                try:
-                    sysfs.force(name)
-                except OSError as error:
-                    raise Refusal(NOT_IN_TRANSITION, name, "the transition ended in this moment") from error
+            try:
+                sysfs.force(name)
+            except OSError as error:
+                raise Refusal(NOT_IN_TRANSITION, name, "the transition ended in this moment") from error
             transition.into_force(name, chosen.timeout)
             outcome.result = "forced"
         return Forced(name, behind, outcome.recorded)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ from suture.errors import (
     TRANSITION_TIMED_OUT,
     Refusal,
 )
-from suture.host import files, progress
+from suture.host import progress
 
 SIGNATURE_ERRORS = (errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG)
 """``kernel/module/signing.c: module_sig_check()``"""
@@ -78,7 +78,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
         sha256 = hashlib.sha256(data).hexdigest()
         with change.recorded(chosen.journal, "load", module.name, _details(module, sha256, before)) as outcome:
             with kmsg.Listener() as log:
-                seconds = _into_force(module, chosen, before, log)
+                seconds = _into_force(module, chosen, before, log, outcome.signals)
                 replaced, kept = _obsolete(before)
                 said = log.said(module.name)
             outcome.result = "loaded"
@@ -101,34 +101,33 @@ def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object
     }
 
 
-def _into_force(module: Module, options: Options, before: Collection[str], log: kmsg.Listener) -> float:
+def _into_force(
+    module: Module, options: Options, before: Collection[str], log: kmsg.Listener, signals: Sequence[int]
+) -> float:
     """Insert the module and wait for the end of the transition; undo it where there is none.
 
     :return: seconds
     """
     name = module.name
-    try:
-        with files.signals_held():
-            _insert(module, log)
-        with progress.step("Waiting for all tasks to run the new code", name):
-            waited = transition.into_force(name, options.timeout)
-    except KeyboardInterrupt:
-        with files.signals_held():
-            raise _interrupted(name, options, before) from None
+    if signals:
+        raise Refusal(CHANGE_INTERRUPTED, name, "nothing had been changed")
+    _insert(module, log)
+    with progress.step("Waiting for all tasks to run the new code", name):
+        waited = transition.into_force(name, options.timeout, signals)
     patch = sysfs.read(name)
-    if waited.ended and patch is not None and patch.enabled:
+    if patch is not None and patch.enabled and not patch.transition:
         return waited.seconds
     if patch is None:
         unload.drop(name)
         raise Refusal(KERNEL_REFUSED, name, "the patch went out of force again by itself", evidence=log.said(name))
+    if signals:
+        raise Refusal(CHANGE_INTERRUPTED, name, undo(name, options, before))
     blocking = transition.behind(patch)
     evidence = change.evidence(blocking)
     found = f"{change.number(blocking)} did not move to it within {options.timeout:g} s"
     if not options.revert:
         raise Refusal(TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence)
-    with files.signals_held():
-        state = undo(name, options, before)
-    raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; {state}", evidence=evidence)
+    raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; {undo(name, options, before)}", evidence=evidence)
 
 
 def _insert(module: Module, log: kmsg.Listener) -> None:
@@ -143,15 +142,6 @@ def _insert(module: Module, log: kmsg.Listener) -> None:
         raise Refusal(kind, module.where, found, evidence=log.said(module.name)) from error
     finally:
         os.close(descriptor)
-
-
-def _interrupted(name: str, options: Options, before: Collection[str]) -> Refusal:
-    patch = sysfs.read(name)
-    if patch is not None and patch.enabled and not patch.transition:
-        replaced, _ = _obsolete(before)
-        instead = f", in place of {', '.join(replaced)}" if replaced else ""
-        return Refusal(CHANGE_INTERRUPTED, name, f"all tasks ran it already: it is in force{instead}")
-    return Refusal(CHANGE_INTERRUPTED, name, undo(name, options, before))
 
 
 def undo(name: str, options: Options, before: Collection[str]) -> str:
@@ -200,7 +190,6 @@ def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:
         if patch is not None and patch.enabled:
             continue
         replaced.append(name)
-        with files.signals_held():
-            if not (change.wait_until_gone(directory) and change.drop_module(name)):
-                kept.append(name)
+        if not (change.wait_until_gone(directory) and change.drop_module(name)):
+            kept.append(name)
     return replaced, kept

@@ -8,7 +8,7 @@ its directory is gone (``kernel/livepatch/transition.c: klp_complete_transition(
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,20 +26,24 @@ COUNT_EVERY = 10
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """:ivar ended: within the time that was given.  :ivar seconds: that it took."""
+    """:ivar ended: within the time that was given, and before a signal came.  :ivar seconds: that it took."""
 
     ended: bool
     seconds: float
 
 
-def into_force(name: str, timeout: float, root: Path = ROOT) -> Waited:
-    """Wait until all tasks run the patch.  One that went meanwhile has ended too: see whether it is there."""
-    return _wait(lambda flags: flags is None or not flags[1], name, timeout, root)
+def into_force(name: str, timeout: float, signals: Sequence[int] = (), root: Path = ROOT) -> Waited:
+    """Wait until all tasks run the patch.  One that went meanwhile has ended too: see whether it is there.
+
+    :param timeout: seconds.
+    :param signals: what `suture.host.files.signals_held` fills; the first one ends the wait.
+    """
+    return _wait(lambda flags: flags is None or not flags[1], name, timeout, signals, root)
 
 
-def out_of_force(name: str, timeout: float, root: Path = ROOT) -> Waited:
-    """Wait until no task runs the patch any more."""
-    return _wait(lambda flags: flags is None, name, timeout, root)
+def out_of_force(name: str, timeout: float, signals: Sequence[int] = (), root: Path = ROOT) -> Waited:
+    """Wait until no task runs the patch any more; parameters as for `into_force`."""
+    return _wait(lambda flags: flags is None, name, timeout, signals, root)
 
 
 def behind(patch: LoadedPatch, root: Path = ROOT) -> tuple[tasks.Task, ...]:
@@ -61,7 +65,9 @@ def left_behind(patch: LoadedPatch, root: Path = ROOT) -> frozenset[tuple[str, s
     return patch.functions | {(other.name, name) for other in before for _, name in other.functions if name in replaced}
 
 
-def _wait(done: Callable[[tuple[bool, bool] | None], bool], name: str, timeout: float, root: Path) -> Waited:
+def _wait(
+    done: Callable[[tuple[bool, bool] | None], bool], name: str, timeout: float, signals: Sequence[int], root: Path
+) -> Waited:
     started = time.monotonic()
     polls = 0
     while True:
@@ -69,7 +75,7 @@ def _wait(done: Callable[[tuple[bool, bool] | None], bool], name: str, timeout: 
         seconds = time.monotonic() - started
         if done(flags):
             return Waited(True, seconds)
-        if seconds >= timeout:
+        if signals or seconds >= timeout:
             return Waited(False, seconds)
         if flags is not None and polls % COUNT_EVERY == COUNT_EVERY - 1:
             counted = tasks.count(int(flags[0]), root)

@@ -20,7 +20,7 @@ from suture.errors import (
     TRANSITION_UNDER_WAY,
     Refusal,
 )
-from suture.host import files, progress
+from suture.host import progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def unload(name: str, options: Options | None = None) -> Unloaded:
 
 def drop(name: str) -> None:
     """Unload a module that is out of force.  :raises Refusal: ``module-stays``"""
-    with files.signals_held(), progress.step("Unloading the module", name):
+    with progress.step("Unloading the module", name):
         if not change.drop_module(name):
             held = modules.read(name)
             found = f"its module is still held ({held.references if held else 0} times)"
@@ -66,22 +66,18 @@ def drop(name: str) -> None:
 
 def _take_out(name: str, options: Options, outcome: Outcome) -> float:
     """Seconds that it took."""
-    try:
-        with files.signals_held():
-            _begin(name)
-        with progress.step("Waiting for all tasks to run the old code", name):
-            waited = transition.out_of_force(name, options.timeout)
-    except KeyboardInterrupt:
-        with files.signals_held():
-            if sysfs.read(name) is None:
-                drop(name)
-                raise Refusal(CHANGE_INTERRUPTED, name, "it was out of force already, and is gone") from None
-            back(name, options, (), "was stopped by a signal")
-        raise Refusal(CHANGE_INTERRUPTED, name, "it is in force as before") from None
+    if outcome.signals:
+        raise Refusal(CHANGE_INTERRUPTED, name, "nothing had been changed")
+    _begin(name)
+    with progress.step("Waiting for all tasks to run the old code", name):
+        waited = transition.out_of_force(name, options.timeout, outcome.signals)
     outcome.details["seconds"] = round(waited.seconds, 3)
     patch = sysfs.read(name)
-    if waited.ended or patch is None:
+    if patch is None:
         return waited.seconds
+    if outcome.signals:
+        back(name, options, (), "it was stopped by a signal")
+        raise Refusal(CHANGE_INTERRUPTED, name, "it is in force as before")
     blocking = transition.behind(patch)
     evidence = change.evidence(blocking)
     found = f"{change.number(blocking)} did not leave it within {options.timeout:g} s"

@@ -88,14 +88,16 @@ def temporary_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
+def signals_held() -> Iterator[list[int]]:
     """Let no signal come between making something and knowing that it has to be removed: it comes when the block ends.
+
+    The block gets the list of those that have come; one that empties it has dealt with them.
 
     Blocking them (pthread_sigmask(3)) would not do: another thread takes the signal, and Python then raises the
     exception for it in the main thread.  In other threads none is raised.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield []
         return
     came: list[int] = []
     handled = [
@@ -103,7 +105,7 @@ def signals_held() -> Iterator[None]:
     ]
     before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in handled}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
