@@ -13,6 +13,7 @@ There is no unpatched source, so the replaced functions are not proved to be wha
 
 from __future__ import annotations
 
+import difflib
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from suture.errors import (
     NAME_UNUSABLE,
     NO_LIVEPATCH,
     NOT_A_LIVE_PATCH_SOURCE,
+    OBJECT_UNKNOWN,
     SYSCALL_UNKNOWN,
     Refusal,
 )
@@ -39,6 +41,7 @@ from suture.host.files import check_output, write_atomic
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.btf import Btf
+from suture.kernel.modules import index
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.link import authors, glue, kbuild, kgraft, klp, objtool, syscalls
@@ -146,6 +149,13 @@ class _Around:
         btf = self.kernel.vmlinux.image.section(".BTF")
         return struct_sizes(btf, STRUCTS, self.kernel.target.release) if btf else {}
 
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        return tuple(index(self.kernel.target))
+
+    def has_module(self, objname: str) -> bool:
+        return objname in self._beside or objname in self.modules
+
     def has(self, objname: str, name: str) -> bool:
         return bool(self.shipped(objname).addresses(name))
 
@@ -215,6 +225,7 @@ def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
     if module.dialect is Dialect.KGRAFT:
         objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
         table = kgraft.table(objects)
+        _refuse_absent(around, module, [one.objname for one in table.functions])
         for one in table.functions:
             if not one.abort_if_missing and not around.has(one.objname, one.name):
                 found = f"{one.name} is not in {one.objname}, and KGR_PATCH() says that it may be missing"
@@ -223,6 +234,7 @@ def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
         return _with_glue(around, module, types, linked, objects, table.functions, {}, table.replace_all, KGRAFT)
     refuse_unterminated(linked, around.sizes, module.line_of)
     patch = authors.own_tables(linked, module.where)
+    _refuse_absent(around, module, [patched.name for patched in patch.objects])
     if any(_is_old_call(around, *each) for each in _each(patch)):
         objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
         functions = [
@@ -241,6 +253,15 @@ def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
     )
     _refuse_twice(module, checked)
     return _Taken(module, linked, checked, tuple(patched.name for patched in patch.objects))
+
+
+def _refuse_absent(around: _Around, module: CModule, objnames: Sequence[str]) -> None:
+    """:raises Refusal: ``module-not-found``"""
+    for objname in dict.fromkeys(objnames):
+        if objname != VMLINUX and not around.has_module(objname):
+            found = f"{around.kernel.target.release} has no module {objname}"
+            near = [f"there is {one}" for one in difflib.get_close_matches(objname, around.modules, 3)]
+            raise Refusal(OBJECT_UNKNOWN, module.line_of(objname), found, evidence=near)
 
 
 def _each(patch: LivePatch) -> Iterator[tuple[str, PatchedFunction]]:

@@ -107,3 +107,8 @@ FUNCTION_REPLACED_TWICE = Kind(
     "The core would let one of the two replacements win, silently.",
     "Keep one, with both changes in it.",
 )
+OBJECT_UNKNOWN = Kind(
+    "object-unknown",
+    "Nothing could be checked of what is to be replaced in a module that is not part of this kernel.",
+    "Name a module that it has. If the module is your own, give the directory whose Makefile builds both.",
+)

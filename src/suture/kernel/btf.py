@@ -119,10 +119,13 @@ class Btf:
         """Of a ``BTF_KIND_FUNC_PROTO``."""
         if self._base is not None and number < self._first:
             return self._base.prototype(number)
-        position = self._offsets[number - self._first]
-        _, info, returns = struct.unpack_from("<III", self._data, position)
-        members = (struct.unpack_from("<II", self._data, position + 12 + 8 * i)[1] for i in range(info & 0xFFFF))
-        return Prototype(returns, tuple(members))
+        try:
+            position = self._offsets[number - self._first]
+            _, info, returns = struct.unpack_from("<III", self._data, position)
+            places = range(position + 12, position + 12 + 8 * (info & 0xFFFF), 8)
+            return Prototype(returns, tuple(struct.unpack_from("<II", self._data, place)[1] for place in places))
+        except (struct.error, IndexError) as error:
+            raise Refusal(TYPES_MALFORMED, self._where, f"its BTF has no function type {number}") from error
 
     def plain(self, number: int) -> int:
         """The type behind typedefs and qualifiers."""

@@ -6,7 +6,8 @@ would have meant:
 
 1. what the core kernel exports is linked, as by any module;
 2. global symbols of the core kernel that it does not export become livepatch symbols;
-3. what a module exports that the live patch does not patch is linked, and pulls that module in;
+3. what a module exports is linked, and pulls that module in; if the live patch patches that module, it becomes a
+   livepatch symbol;
 4. static symbols of the core kernel, then symbols of the patched modules, become livepatch symbols, if the name is
    theirs alone.
 
@@ -94,8 +95,11 @@ class References:
             return None
         if vmlinux.global_addresses(name):
             return self._sole(vmlinux, name, vmlinux.global_addresses(name))
-        if export is not None and export.module not in self._patched:
+        if export is not None and export.module not in (VMLINUX, *self._patched):
             return None
+        if export is not None and export.module in self._patched:
+            exporter = self._shipped(export.module)
+            return self._sole(exporter, name, exporter.global_addresses(name))
         if vmlinux.addresses(name):
             return self._sole(vmlinux, name, vmlinux.addresses(name))
         holders = [self._shipped(module) for module in self._patched if self._shipped(module).addresses(name)]

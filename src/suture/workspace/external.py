@@ -144,7 +144,8 @@ def _lay_out(directory: Path, module: External) -> None:
 def _failure(output: str, modules: Sequence[External], top: Path) -> Refusal:
     """In our words first: which file and line of whose module, then what the compiler said."""
     names = ", ".join(module.name for module in modules)
-    lines = [_without_places(line, top) for line in output.splitlines() if line.strip()]
+    spoken = (line for line in output.splitlines() if line.strip() and not line.startswith("make"))
+    lines = [_without_places(line, top) for line in spoken]
     if says_disk_full(lines):
         return Refusal(DISK_FULL, names, "kbuild ended for lack of space", evidence=lines[-EVIDENCE_LINES:])
     plain = "\n".join(lines)

@@ -23,8 +23,9 @@ from suture.diff.special import Entries
 from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.errors import Refusal
-from suture.formats import diff, written
+from suture.formats import diff, makefile, suse, written
 from suture.kernel import bzimage, config, image, kallsyms, modules, symtab, symvers
+from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints, hits
 from suture.link import klp
@@ -339,6 +340,11 @@ def use_btf(data: bytes) -> None:
     sizes = struct_sizes(data, ("alt_instr", "bug_entry", "jump_entry"), "bad")
     found = View(reader.read(objects()[2], "special.o"))
     Entries(found, {".altinstructions": sizes.get("alt_instr", 0), **SIZES})
+    types = Btf(data, "bad")
+    for number in range(min(len(types), 50)):
+        types.spelled(number)
+        types.prototype(types.plain(number))
+    types.functions("member")
 
 
 # --- texts
@@ -434,6 +440,24 @@ name = "vmlinux"
 callback = ["pre_patch"]
 function = [{ old_name = "f", sympos = 2 }]
 """
+MAKEFILE = b"""# a comment
+KDIR ?= /lib/modules/$(shell uname -r)/build
+ifneq ($(KERNELRELEASE),)
+PARTS = one.o \\
+\tsub/two.o
+obj-m += fix.o
+fix-y := $(PARTS)
+obj-$(CONFIG_LIVEPATCH) += one.o
+ccflags-y := -I$(src)/sub -DLEVEL=2
+else
+default:
+\t$(MAKE) -C $(KDIR) M=$(PWD) modules
+endif
+"""
+FIXES = b"""vmlinux version_proc_show klpp_version_proc_show
+null_blk c_next,2 klpp_c_next IS_ENABLED(CONFIG_A) && !defined(B)
+
+"""
 LOG = b"""[    0.000000] Linux version 6.1.0 (a@b) (gcc) #1 SMP
 [    1.234567] ------------[ cut here ]------------
 [    1.234568] WARNING: CPU: 0 PID: 1 at kernel/livepatch/core.c:1 f+0x1/0x2
@@ -485,6 +509,18 @@ def use_manifest(data: bytes) -> None:
     written.parse("livepatch.toml", data, Path("/nonexistent"))
 
 
+def use_makefile(data: bytes) -> None:
+    files = frozenset(("one.c", "sub/two.c"))
+    makefile.read("Makefile", data.decode("utf-8", "replace"), config.parse(CONFIG, "config"), files)
+
+
+def use_fixes(data: bytes) -> None:
+    main = b"@@KLP_PATCHES_INCLUDES@@\n@@KLP_PATCHES_OBJS@@\n@@KLP_PATCHES_INIT_CALLS@@;\n"
+    header = b"int livepatch_a_init(void);\nvoid livepatch_a_cleanup(void);\n"
+    files = {suse.MAIN: main, "a/livepatch_a.h": header, f"a/{suse.TABLE}": data}
+    suse.expand("fixes", files, "6.1")
+
+
 def use_log(data: bytes) -> None:
     complaints.find(data.decode("utf-8", "replace"))
 
@@ -532,6 +568,8 @@ SUBJECTS = (
     Subject("kallsyms", lambda: [LISTING], use_listing, is_text=True),
     Subject("patch", lambda: [PATCH], lambda data: diff.parse("bad.patch", data), is_text=True),
     Subject("manifest", lambda: [MANIFEST], use_manifest, is_text=True, expected=frozenset({"written-form-invalid"})),
+    Subject("makefile", lambda: [MAKEFILE], use_makefile, is_text=True),
+    Subject("patched_funcs.csv", lambda: [FIXES], use_fixes, is_text=True),
     Subject("saved command", lambda: [SAVED], use_saved_command, is_text=True),
     Subject("kernel log", lambda: [LOG], use_log, is_text=True),
     Subject("probes", lambda: [PROBES], use_probes, is_text=True),
