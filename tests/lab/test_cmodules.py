@@ -66,7 +66,12 @@ def built(
 ) -> Mapping[str, BuiltModule]:
     """All modules by name: ours, and the target's own samples."""
     output = tmp_path_factory.mktemp("modules")
-    directories = [SOURCES / "kgraft", SOURCES / "livepatch", each_workspace.tree / "samples" / "livepatch"]
+    directories = [
+        SOURCES / "kgraft",
+        SOURCES / "livepatch",
+        SOURCES / "suse",
+        each_workspace.tree / "samples" / "livepatch",
+    ]
     made = [one for each in directories for one in build_modules(recognise(each), each_target, output=output)]
     return {one.source.name: one for one in made}
 
@@ -259,6 +264,20 @@ def test_livepatch_of_a_system_call_by_its_registers(guest: Guest) -> None:
     guest.load("todays_call")
     assert guest.sh("/lab/call iopl64 1; /lab/call iopl32 1").split()[0] == "55"
     guest.unload("todays_call")
+
+
+def test_directory_as_suse_packages_it(guest: Guest) -> None:
+    before = guest.sh("/lab/call uname; cat /proc/version")
+    guest.load("suse")
+    assert guest.sh("/lab/call uname; cat /proc/version /proc/loadavg").splitlines() == [
+        "Linux/lp-0000000",
+        "suse: 1",
+        "7.00 7.00 7.00 1/1 1",
+    ]
+    assert guest.features() == "suse: 1\n"
+    guest.unload("suse")
+    assert guest.sh("/lab/call uname; cat /proc/version") == before
+    guest.sh("rmmod null_blk")
 
 
 # --- the target's own samples

@@ -62,7 +62,7 @@ def test_examples_are_of_refusals_that_there_are() -> None:
     codes = {kind.code for kind in KINDS.values()}
     for code, line in errors_doc.EXAMPLES.items():
         assert code in codes
-        assert re.fullmatch(rf"error\[{code}\]: [^:]+: .+", line)
+        assert re.fullmatch(rf"error\[{code}\]: [^:]+(:\d+)?: .+", line)
 
 
 def test_a_refusal_reads_as_designed() -> None:

@@ -47,6 +47,7 @@ from suture.kernel.types import struct_sizes
 from suture.link import authors, glue, kbuild, kgraft, klp, objtool, syscalls
 from suture.link.inspect import inspect
 from suture.link.kgraft import Replaced
+from suture.link.lookups import refuse_unresolvable
 from suture.link.references import References, nearest, pending
 from suture.link.terminated import STRUCTS, refuse_unterminated
 from suture.model import VMLINUX, Callback, CallbackKind, LivePatch, PatchedFunction, PatchedObject
@@ -222,8 +223,9 @@ def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
     if module.dialect is Dialect.PLAIN:
         return _Taken(module, linked)
     types = _types(compiled, module.name)
+    objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
+    refuse_unresolvable(objects, around.shipped, module.line_of)
     if module.dialect is Dialect.KGRAFT:
-        objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
         table = kgraft.table(objects)
         _refuse_absent(around, module, [one.objname for one in table.functions])
         for one in table.functions:
@@ -236,7 +238,6 @@ def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
     patch = authors.own_tables(linked, module.where)
     _refuse_absent(around, module, [patched.name for patched in patch.objects])
     if any(_is_old_call(around, *each) for each in _each(patch)):
-        objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
         functions = [
             Replaced(objname, one.old_name, one.sympos, authors.function(objects, one.new_name), True)
             for objname, one in _each(patch)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import PurePosixPath
 
 from suture.errors import PATCHED_FUNCS_MALFORMED, PLACEHOLDER_LEFT, SUSE_FIX_INCOMPLETE, Refusal
@@ -20,6 +21,9 @@ from suture.model import VMLINUX
 MAIN, OLD_MAIN = "livepatch_main.c", "kgr_patch_main.c"
 TABLE = "patched_funcs.csv"
 TABLES = (TABLE,)
+HELPERS = ("kallsyms_relocs.c", "kallsyms_relocs.h")
+"""How fixes look symbols up; SUSE's is written against one kernel's functions, and has ours put in its place."""
+
 NOT_FIXES = ("rpm", "scripts", "uname_patch")
 
 _PLACEHOLDER = re.compile(r"@@(\w+)@@")
@@ -81,6 +85,9 @@ def expand(where: str, files: Mapping[str, bytes], release: str) -> Expanded:
         "GITREV": "0000000",
         "USE_KLP_CONVERT": "",
     }
+    for path in HELPERS:
+        if path in text:
+            text[path] = resources.files("suture.formats").joinpath(f"include/suse/{path}").read_text()
     filled = {path: _fill(path, content, meaning) for path, content in text.items()}
     plain = re.sub(r"\W+", "_", PurePosixPath(where).name or "livepatch", flags=re.ASCII).strip("_")
     # Of the files at the top, the main file and what resolves symbols; helpers for SUSE's own kernels come along.
@@ -90,9 +97,8 @@ def expand(where: str, files: Mapping[str, bytes], release: str) -> Expanded:
 
 
 def _header(where: str, fix: str, files: Mapping[str, bytes]) -> str:
-    for needed in (f"{fix}/{TABLE}",):
-        if needed not in files:
-            raise Refusal(SUSE_FIX_INCOMPLETE, f"{where}/{fix}", f"it has no {PurePosixPath(needed).name}")
+    if f"{fix}/{TABLE}" not in files:
+        raise Refusal(SUSE_FIX_INCOMPLETE, f"{where}/{fix}", f"it has no {TABLE}")
     for header in (f"{fix}/livepatch_{fix}.h", f"{fix}/kgr_patch_{fix}.h"):
         if header in files:
             return header
