@@ -124,7 +124,8 @@ def _single(path: Path) -> CModule:
         name = waiting.pop()
         if name not in files:
             files[name] = _within(path.parent, name)
-            waiting += [included for _, included in _included(name, files[name], path.parent)]
+            text = files[name].decode(errors="replace")
+            waiting += [one for _, one in _included(name, text) if (path.parent / one).is_file()]
     return _module(path.stem, str(path), files, (path.name,), (), ())
 
 
@@ -158,8 +159,7 @@ def _reached(files: Mapping[str, bytes], parts: Sequence[str]) -> list[str]:
     waiting = list(parts)
     while waiting:
         name = waiting.pop(0)
-        for match in _INCLUDE.finditer(files[name].decode(errors="replace")):
-            included = os.path.normpath(PurePosixPath(name).parent / match[1])
+        for _, included in _included(name, files[name].decode(errors="replace")):
             if included in files and included not in reached:
                 reached[included] = None
                 waiting.append(included)
@@ -198,30 +198,25 @@ def _check_name(name: str, where: str) -> None:
         raise Refusal(NOT_A_MODULE_SOURCE, where, "its name has characters that kbuild cannot take")
 
 
-def _included(name: str, data: bytes, top: Path) -> Iterator[tuple[int, str]]:
-    """Line and path of the headers that are in the source itself; the compiler looks for the others elsewhere."""
-    text = data.decode(errors="replace")
+def _included(name: str, text: str) -> Iterator[tuple[int, str]]:
+    """Line and path, from the top of the source, of what a file includes in quotes.
+
+    The compiler looks for it beside the file, then elsewhere; what is not there is not for us to say.
+
+    :raises Refusal: ``source-escapes``
+    """
     for match in _INCLUDE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         included = os.path.normpath(PurePosixPath(name).parent / match[1])
-        if match[1].startswith("/"):
-            raise Refusal(SOURCE_ESCAPES, f"{name}:{line}", f"it includes {match[1]}")
-        if (top / included).is_file():
-            if included.startswith("../"):
-                raise Refusal(SOURCE_ESCAPES, f"{name}:{line}", f"it includes {match[1]}, which is outside {top}")
-            yield line, included
+        if included.startswith(("/", "../")):
+            raise Refusal(SOURCE_ESCAPES, f"{name}:{line}", f"it includes {match[1]}, which is not in its directory")
+        yield line, included
 
 
 def _refuse_cycles(files: Mapping[str, bytes]) -> None:
     """Headers that include each other without a guard: the compiler would only say that it went 200 deep."""
     texts = {name: data.decode(errors="replace") for name, data in files.items()}
-    edges = {
-        name: [
-            (text.count("\n", 0, match.start()) + 1, os.path.normpath(PurePosixPath(name).parent / match[1]))
-            for match in _INCLUDE.finditer(text)
-        ]
-        for name, text in texts.items()
-    }
+    edges = {name: list(_included(name, text)) for name, text in texts.items()}
     done: set[str] = set()
 
     def visit(name: str, way: tuple[str, ...]) -> None:

@@ -245,7 +245,11 @@ def _flags(found: _Read) -> tuple[tuple[str, ...], tuple[str, ...]]:
             if word.startswith("-I"):
                 include.append(_inside(found.where, number, word[2:]))
             elif word.startswith(("-D", "-U")) and re.fullmatch(r"-[DU]\w+(=[\w.\"\\'-]*)?", word):
-                options.append(word.replace("\\", ""))
+                if word.count('"') % 2 or word.count("'") % 2:
+                    raise Refusal(
+                        MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"a quote of {word} is not closed"
+                    )
+                options.append(word)
             elif not _HARMLESS_FLAGS.fullmatch(word):
                 raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"{word} is an option of its own")
     return tuple(include), tuple(options)

@@ -54,6 +54,7 @@ def test_place_of_a_name_is_found(tmp_path: Path) -> None:
     [
         ({"in/a.c": '#include "../out.h"\n', "out.h": ""}, "in/a.c", "source-escapes", "a.c:1"),
         ({"a.c": '\n#include "/etc/passwd"\n'}, "a.c", "source-escapes", "a.c:2"),
+        ({"in/Makefile": "obj-m := a.o", "in/a.c": '#include "../out.h"\n'}, "in", "source-escapes", "a.c:1"),
         ({"a.c": '#include "b.h"\n', "b.h": '\n#include "a.c"\n'}, "a.c", "include-cycle", "b.h:2"),
         ({"a.c": '#include "a.c"\n'}, "a.c", "include-cycle", "a.c:1"),
         ({"my fix.c": ""}, "my fix.c", "not-a-module-source", "my fix.c"),

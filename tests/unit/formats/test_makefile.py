@@ -30,10 +30,12 @@ PARTS = one.o \\
 obj-m += $(NAME).o
 fix-y := $(PARTS)
 fix-objs += two.o
-ccflags-y := -I$(src)/sub -I . -DDEBUG -DLEVEL=2 -Wall
+ccflags-y := -I$(src)/sub -I . -DDEBUG -DTEXT=\\"a\\" -Wall
 """
     (listed,) = read(text)
-    assert listed == makefile.Listed("fix", ("one.c", "sub/three.c", "two.c"), ("sub", "."), ("-DDEBUG", "-DLEVEL=2"))
+    assert listed == makefile.Listed(
+        "fix", ("one.c", "sub/three.c", "two.c"), ("sub", "."), ("-DDEBUG", '-DTEXT=\\"a\\"')
+    )
 
 
 def test_authors_own_rules_are_passed_over() -> None:
@@ -91,6 +93,7 @@ def test_modules_that_wait_for_an_option_are_modules() -> None:
         ("obj-m := one.o\nccflags-y := -O0\n", "makefile-not-understood", 2),
         ("obj-m := one.o\nccflags-y := -include /etc/passwd\n", "makefile-not-understood", 2),
         ("obj-m := one.o\nCFLAGS_one.o := -DX\n", "makefile-not-understood", 2),
+        ("obj-m := one.o\nccflags-y := -DX='\n", "makefile-not-understood", 2),
         ("obj-m := one.o\nccflags-y := -DX=`id`\n", "makefile-not-understood", 2),
         ("ifeq ($(WHO),me)\nobj-m := one.o\nendif\n", "makefile-not-understood", 2),
         ("ifdef CONFIG_SMP\nobj-m := one.o\n", "makefile-not-understood", None),
