@@ -17,9 +17,11 @@ from suture.build import build
 from suture.build.inputs import Inputs, gathered
 from suture.errors import OUTPUT_EXISTS, SOURCE_ESCAPES, Refusal
 from suture.formats import written
-from suture.formats.recognise import MANIFEST, Format, Input
+from suture.formats.cmodule import with_headers
+from suture.formats.recognise import MANIFEST, MODULES, Format, Input
 from suture.host.files import check_output, new_directory, read_bytes, temporary_directory, write_atomic
 from suture.kernel.release import Target
+from suture.model import LivePatch
 
 ARCHIVES = {".tar": "", ".xz": "xz", ".gz": "gz", ".tgz": "gz", ".txz": "xz"}
 """How the name of an output ends that is to be an archive -> tar's compression."""
@@ -59,15 +61,16 @@ def convert(
     """
     _check(output)
     with gathered(paths, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
-        objects = inputs.expected if target is None else _built(paths, inputs, target, format, strip)
+        built = None if target is None else _built(paths, inputs, target, format, strip)
         named = list(_placed(inputs.given))
         manifest = written.Manifest(
             written.VERSION,
             inputs.name,
             tuple(written.Source(one.format, place, one.strip) for one, place, _ in named),
-            replace=inputs.replace,
+            # A C module says it itself, and is asked by building it.
+            replace=built.replace if built is not None else inputs.replace,
             patch_data=tuple(sorted(inputs.patch_data)),
-            object=objects,
+            object=inputs.expected if built is None else written.objects(built),
         )
         files = {path: content for _, _, contents in named for path, content in contents.items()}
     if _compression(output) is None:
@@ -80,19 +83,19 @@ def convert(
 
 def _built(
     paths: Sequence[Path], inputs: Inputs, target: Target, format: Format | None, strip: int | None
-) -> tuple[written.Object, ...]:
+) -> LivePatch:
     with temporary_directory() as scratch:
         built = build(
             paths,
             target,
             output=scratch / f"{inputs.name}.ko",
             name=inputs.name,
-            replace=inputs.replace,
+            replace=None if inputs.of(MODULES) else inputs.replace,
             format=format,
             strip=strip,
             patch_data=inputs.patch_data,
         )
-    return written.objects(built.patch)
+    return built.patch
 
 
 def _check(output: Path) -> None:
@@ -119,6 +122,10 @@ def _placed(given: Sequence[Input]) -> Iterator[tuple[Input, str, Mapping[str, b
 
 
 def _contents(one: Input, place: str) -> Iterator[tuple[str, bytes]]:
+    if one.path.is_file() and one.format in MODULES:
+        beside = place.rpartition("/")[0]
+        yield from ((f"{beside}/{path}", content) for path, content in with_headers(one.path).items())
+        return
     if not one.path.is_dir():
         yield place, read_bytes(one.path)
         return

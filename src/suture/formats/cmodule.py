@@ -100,7 +100,8 @@ def read(path: Path, config: Config, release: str) -> ModuleSource:
         ``include-cycle``, and what `suture.formats.makefile` and `suture.formats.suse` raise
     """
     if not path.is_dir():
-        return ModuleSource(str(path), (_single(path),))
+        module = _module(path.stem, str(path), with_headers(path), (path.name,), (), ())
+        return ModuleSource(str(path), (module,))
     files = _directory(path)
     if suse.MAIN in files or suse.OLD_MAIN in files:
         expanded = suse.expand(str(path), files, release)
@@ -115,8 +116,11 @@ def read(path: Path, config: Config, release: str) -> ModuleSource:
     return ModuleSource(str(path), tuple(modules))
 
 
-def _single(path: Path) -> CModule:
-    """A C file, and what it includes from its own directory and those below."""
+def with_headers(path: Path) -> dict[str, bytes]:
+    """A C file, and what it includes from its own directory and those below, by their paths from there.
+
+    :raises Refusal: as `read`
+    """
     _check_name(path.name, str(path))
     files: dict[str, bytes] = {}
     waiting = [path.name]
@@ -126,7 +130,7 @@ def _single(path: Path) -> CModule:
             files[name] = _within(path.parent, name)
             text = files[name].decode(errors="replace")
             waiting += [one for _, one in _included(name, text) if (path.parent / one).is_file()]
-    return _module(path.stem, str(path), files, (path.name,), (), ())
+    return files
 
 
 def _module(
