@@ -295,10 +295,12 @@ class Store:
 def named(what: Path, store: Store | None = None) -> tuple[bytes, str, bool]:
     """The module that a user means by a file, or by the bare name of one that is kept for the running kernel.
 
+    A bare name never means a file: what lies in the working directory must not stand in for what root has installed.
+
     :return: its content, where it came from, and whether it is loaded only with a signature
     :raises Refusal: ``file-unreadable``, ``not-installed``, ``store-damaged``, ``path-untrusted``
     """
-    if what.exists() or what.suffix == MODULE or what.name != str(what):
+    if not _NAME.fullmatch(str(what)):
         return read_bytes(what), str(what), False
     kept = store or Store()
     entry = kept.entry(running.release(), str(what))

@@ -84,13 +84,22 @@ def ensure(units: Path = UNITS) -> bool:
     texts = {name: text.format(python=sys.executable).encode() for name, text in wanted.items()}
     with trusted.open_directory(units) as directory:
         there = directory.names()
-        if all(name in there and directory.read(name) == text for name, text in texts.items()):
+        if all(name in there and directory.read(name) == text for name, text in texts.items()) and _enabled(directory):
             return False
         for name, text in texts.items():
             directory.write(name, text)
     systemctl("daemon-reload")
     systemctl("enable", BOOT, CONFIRM)
     return True
+
+
+def _enabled(directory: trusted.Directory) -> bool:
+    """Whether systemd would start them, by the links that 'systemctl enable' makes."""
+    try:
+        with directory.open("multi-user.target.wants") as wants:
+            return {BOOT, CONFIRM} <= set(wants.names())
+    except FileNotFoundError:
+        return False
 
 
 def check_code() -> None:

@@ -64,6 +64,7 @@ class System:
         *,
         modules: Sequence[str] = (),
         files: Mapping[str, bytes] | None = None,
+        early: Mapping[str, bytes] | None = None,
         memory: int = MEMORY,
         cmdline_extra: str = "",
         deadline: float = BOOT_DEADLINE,
@@ -72,6 +73,7 @@ class System:
         """Boot it and wait until it has come up and takes commands; the parameters are those of `Machine.boot`.
 
         :param files: written to the disk, where they stay, all of them executable.
+        :param early: files of the initramfs, of which ``/early`` is run before the disk is mounted.
         :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``, ``file-unreadable``
         """
         image = initramfs.build(
@@ -79,6 +81,7 @@ class System:
                 **module_tree.build(self.target, [*modules, *WIRE_MODULES, *DISK_MODULES]),
                 **{f"/lab/{name}": initramfs.script(name) for name in ("agent.sh", "suture-lab.service")},
                 **{f"/lab/files{path}": content for path, content in (files or {}).items()},
+                **(early or {}),
             },
             init="switch.sh",
         )

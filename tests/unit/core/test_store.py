@@ -107,6 +107,20 @@ def test_what_is_not_there_is_refused_by_name(store: Store) -> None:
     assert code_of(lambda: store.set_enabled("6.1.0-other", "fix", True)) == "not-installed"
 
 
+def test_a_bare_name_means_what_is_kept_and_never_a_file_that_lies_here(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fix").write_bytes(b"put here by somebody")
+    (tmp_path / "fix.ko").write_bytes(SECOND)
+    monkeypatch.setattr("suture.core.running.release", lambda: RELEASE)
+    assert code_of(lambda: store_module.named(Path("fix"), store)) == "not-installed"
+    made = install(store)
+    assert store_module.named(Path("fix"), store) == (FIRST, str(place(store) / made.module_file), False)
+    assert store_module.named(Path("fix.ko"), store) == (SECOND, "fix.ko", False)
+    assert code_of(lambda: store_module.named(Path("other.ko"), store)) == "file-unreadable"
+
+
 @pytest.mark.parametrize("release", ["..", "../etc", "", "/etc", "a/b", "-r"])
 def test_a_release_that_is_none_makes_no_path(store: Store, release: str) -> None:
     assert code_of(lambda: install(store, release=release)) == "store-damaged"
