@@ -174,9 +174,19 @@ def _short(refusal: Refusal) -> str:
 
 def main(words: Sequence[str]) -> int:
     """:return: 0 where all that is enabled is in force"""
-    if words == ["--confirm"]:
-        confirm()
-        return 0
+    try:
+        return _confirmed() if words == ["--confirm"] else _booted()
+    except Refusal as refusal:  # of the store as a whole
+        print(refusal, file=sys.stderr)
+        return 1
+
+
+def _confirmed() -> int:
+    confirm()
+    return 0
+
+
+def _booted() -> int:
     if disabled():
         print("suture.disable is on the kernel command line: no live patch is loaded", flush=True)
         return 0
@@ -188,7 +198,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Refusal as refused:
-        sys.exit(str(refused))
+    sys.exit(main(sys.argv[1:]))
