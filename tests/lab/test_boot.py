@@ -110,7 +110,9 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) 
     full = system.target.release.startswith("6.1.")
     files = {f"/lp/{name}.ko": module for name, module in built.items()}
     files |= {"/lp/several.py": runtime.SEVERAL.encode(), "/lp/lab.pem": pair.certificate.read_bytes()}
-    with system.boot(files=files) as machine:
+    with system.boot(modules=["loop"], files=files) as machine:
+        assert sh(machine, "cat /proc/1/comm; uname -r").split() == ["systemd", system.target.release]
+        assert sh(machine, "suture --version; modprobe loop").startswith("suture ")
         also = ("install /lp/lp_panic.ko", "install /lp/lp_none.ko") if full else ("install /lp/lp_two.ko",)
         suture(machine, "install /lp/lp_one.ko", *also)
         assert loaded(machine) == []
