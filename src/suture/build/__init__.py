@@ -18,11 +18,14 @@ from suture.build.assemble import assemble
 from suture.build.cmodules import build_modules
 from suture.build.diffs import cut_all
 from suture.build.inputs import Inputs, gathered
+from suture.build.kpatch_objects import cut_kpatch_object
+from suture.build.part import Cut
 from suture.diff.data import Asked
 from suture.diff.leave import LeftOut
 from suture.elf import writer
 from suture.errors import (
     DATA_NEEDS_REPLACE,
+    DATA_NOT_CHANGED,
     MODEL_DIFFERS,
     MODULE_STANDS_ALONE,
     NO_LIVEPATCH,
@@ -43,6 +46,7 @@ from suture.model import LivePatch
 from suture.verify.callers import DEFAULT_BOUNDS, Because, Bounds
 from suture.verify.kernel import Kernel
 from suture.verify.replaced import Checked
+from suture.verify.threads import refuse_unused
 from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import prepare
 
@@ -120,15 +124,21 @@ def _build(
     source = diff.PatchSource(
         tuple(diff.parse(str(one.path), read_bytes(one.path), one.strip) for one in inputs.of(DIFFS))
     )
+    if not source.files:
+        _refuse_without_diffs(inputs, asked, replace_threads)
     if not config.read(target.config).enabled("LIVEPATCH"):
         raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
     workspace = prepare(target)
     kernel = Kernel(target)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
-        pairs = object_pairs(workspace, source)
-    with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-        cuts, left_out, because = cut_all(pairs, kernel, workspace, bounds, asked, replace_threads)
+        pairs = object_pairs(workspace, source) if source.files else ()
+    cuts, left_out = _of_kpatch_objects(inputs, kernel)
+    because: tuple[Because, ...] = ()  # what else is replaced on account of callers, source diffs alone can tell
+    if source.files:
+        with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
+            changed, left, because = cut_all(pairs, kernel, workspace, bounds, asked, replace_threads)
+        cuts, left_out = (*cuts, *changed), (*left_out, *left)
     with step("Linking", f"{inputs.name}.ko"):
         patch, objects, hooked = assemble(inputs.name, inputs.replace, cuts)
         variables = tuple(variable for cut in cuts for variable in cut.data)
@@ -162,6 +172,24 @@ def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path
         raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(inputs.given[0].path), "it replaces nothing")
     _refuse_unexpected(inputs, built.patch, target)
     return Built(built.path, target, built.patch, (), inputs=inputs.given, checked=built.checked)
+
+
+def _refuse_without_diffs(inputs: Inputs, asked: Asked, replace_threads: Collection[str]) -> None:
+    """:raises Refusal: ``data-not-changed``, ``thread-not-replaced``"""
+    for option, names in (("--patch-data", asked.patch), ("--keep-data", asked.keep)):
+        for name in sorted(names):
+            others = ", ".join(str(one.path) for one in inputs.given)
+            raise Refusal(DATA_NOT_CHANGED, f"{option} {name}", f"no source diff is among {others}")
+    refuse_unused((), replace_threads)
+
+
+def _of_kpatch_objects(inputs: Inputs, kernel: Kernel) -> tuple[tuple[Cut, ...], tuple[LeftOut, ...]]:
+    """What modules for kpatch's own core contribute."""
+    made = [
+        cut_kpatch_object(read_bytes(one.path), str(one.path), kernel)
+        for one in inputs.of(frozenset({Format.KPATCH_OBJECT}))
+    ]
+    return tuple(cut for cuts, _ in made for cut in cuts), tuple(part for _, left in made for part in left)
 
 
 def _refuse_unexpected(inputs: Inputs, made: LivePatch, target: Target) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from suture.build.part import Cut
 from suture.elf.object import ObjectFile
+from suture.errors import FUNCTION_REPLACED_TWICE, Refusal
 from suture.link import klp
 from suture.link.callbacks import Hooked
 from suture.model import LivePatch, PatchedFunction, PatchedObject
@@ -15,7 +16,11 @@ from suture.model import LivePatch, PatchedFunction, PatchedObject
 def assemble(
     name: str, replace: bool, cuts: Sequence[Cut]
 ) -> tuple[LivePatch, dict[str, ObjectFile], tuple[Hooked, ...]]:
-    """The model that the glue is written from, the objects to link, by file name, and what the patch wants called."""
+    """The model that the glue is written from, the objects to link, by file name, and what the patch wants called.
+
+    :raises Refusal: ``function-replaced-twice``
+    """
+    _refuse_twice(cuts)
     functions: dict[str, list[PatchedFunction]] = {}
     objects: dict[str, ObjectFile] = {}
     hooked: list[Hooked] = []
@@ -36,3 +41,14 @@ def assemble(
             hooked.append(Hooked(cut.output.objname, cut.source, call.stage, own_name, entry.name))
     patched = tuple(PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items()))
     return LivePatch(name, patched, replace), objects, tuple(hooked)
+
+
+def _refuse_twice(cuts: Sequence[Cut]) -> None:
+    replaced: dict[tuple[str, str, int], str] = {}
+    for cut in cuts:
+        for name, sympos in cut.functions:
+            place = cut.output.objname, name, sympos
+            if place in replaced:
+                found = f"{name}() of {cut.output.objname} is replaced by {replaced[place]} too"
+                raise Refusal(FUNCTION_REPLACED_TWICE, cut.source, found)
+            replaced[place] = cut.source

@@ -20,12 +20,17 @@ from suture.diff.static_branches import with_keys_read
 from suture.diff.view import View
 from suture.elf import reader
 from suture.errors import (
+    CALLBACK_DUPLICATE,
+    CALLBACK_UNUSABLE,
     DATA_NOT_CHANGED,
+    IGNORED_NOT_FOUND,
     INIT_FUNCTION_CHANGED,
     MODULE_STATIC_KEY,
     NO_CODE_CHANGE,
+    REVERSAL_VETO,
     Refusal,
 )
+from suture.formats import macros
 from suture.host.progress import note
 from suture.kernel.imports import importers
 from suture.link.glue import Variable
@@ -38,6 +43,8 @@ from suture.workspace.compile import ObjectPair
 from suture.workspace.mentions import mentioning
 from suture.workspace.prepare import Workspace
 from suture.workspace.static_branches import patched_object_reading_keys
+
+OF_HOOKS = (CALLBACK_DUPLICATE, CALLBACK_UNUSABLE, IGNORED_NOT_FOUND, REVERSAL_VETO)
 
 
 def cut_all(
@@ -143,6 +150,9 @@ def _compare(pair: ObjectPair, kernel: Kernel, asked: Asked) -> Changes | None:
     try:
         return compare(_side(pair.original, pair, kernel), _side(pair.patched, pair, kernel), asked)
     except Refusal as refusal:
+        if refusal.kind in OF_HOOKS:
+            texts = [change.new for change in pair.changes if change.path == pair.source]
+            raise macros.located(refusal, b"".join(texts)) from refusal
         if refusal.kind is not NO_CODE_CHANGE:
             raise
         note(f"{pair.source}: the patch does not change its code")

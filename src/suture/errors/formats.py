@@ -68,3 +68,24 @@ OUTPUT_EXISTS = Kind(
     "A live patch that was written down may have been reviewed; it is not replaced in passing.",
     "Choose another name, or move the old one away.",
 )
+KPATCH_OBJECT_MALFORMED = Kind(
+    "kpatch-object-malformed",
+    "kpatch's tables are C structures; contents of another shape cannot be told from chance.",
+    "Give the module as kpatch-build made it, or the source diff that it was made from.",
+)
+KPATCH_OBJECT_FOREIGN = Kind(
+    "kpatch-object-foreign",
+    "The module was compiled for one kernel, and its code fits the structures and functions of that one alone.",
+    "Choose the kernel it was made for with --kernel, or build the source diff for this one.",
+)
+KPATCH_OBJECT_SHARED = Kind(
+    "kpatch-object-shared",
+    "References in new code are filled in with the object that the code is for; what is for two would have to be twice "
+    "in the live patch, and a variable must not.",
+    "Build the source diff that the module was made from.",
+)
+PATCH_MACRO_UNKNOWN = Kind(
+    "patch-macro-unknown",
+    "A macro of kpatch or Ksplice that there is not, or one that names a function that there is not, does nothing.",
+    "Check the spelling; docs/formats.md lists the macros that there are.",
+)

@@ -60,7 +60,7 @@ class Inspection:
     @property
     def release(self) -> str:
         """The kernel it is for: the first word of its vermagic."""
-        return next((value.split()[0] for key, value in self.modinfo if key == "vermagic" and value.strip()), "")
+        return _release(self.modinfo)
 
 
 def read_file(path: Path) -> Inspection:
@@ -69,12 +69,16 @@ def read_file(path: Path) -> Inspection:
 
 
 def inspect(module: ObjectFile) -> Inspection:
-    """:raises Refusal: ``not-a-live-patch``"""
+    """:raises Refusal: ``not-a-live-patch``, ``kpatch-object-malformed``"""
     info = _modinfo(module)
     if ("livepatch", "Y") not in info:
+        if _has_kpatchs_tables(module):
+            return _of_kpatch(module, info, replace=False)
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "its .modinfo does not say livepatch=Y")
     tables = Tables(module)
     patch = next(patches(tables), None)
+    if patch is None and _has_kpatchs_tables(module):
+        return _of_kpatch(module, info, replace=True)  # as kpatch-build has it, unless told otherwise
     if patch is None:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "it holds no struct klp_patch that Suture can find")
     name = next((value for key, value in info if key == "name"), Path(module.name).stem)
@@ -85,6 +89,36 @@ def inspect(module: ObjectFile) -> Inspection:
         tuple(symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name),
         info,
     )
+
+
+def _has_kpatchs_tables(module: ObjectFile) -> bool:
+    return module.section_named(".kpatch.funcs") is not None
+
+
+def _of_kpatch(module: ObjectFile, info: tuple[tuple[str, str], ...], *, replace: bool) -> Inspection:
+    from suture.link import inspect_kpatch  # loading live patches needs none of it
+
+    name = next((value for key, value in info if key == "name"), "")
+    references = tuple(
+        LivepatchReference(dynrela.objname, module.sections[dynrela.place[0]].name, dynrela.place[1], symbol)
+        for dynrela, symbol in inspect_kpatch.dynrelas_of(module)
+    )
+    undefined = tuple(symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name)
+    return Inspection(
+        inspect_kpatch.model_of(module, name, replace),
+        references + tuple(_references(module)),
+        undefined + inspect_kpatch.imports_of(module),
+        info,
+    )
+
+
+def release_of(module: ObjectFile) -> str:
+    """The kernel that a module is for; "" where its file does not say."""
+    return _release(_modinfo(module))
+
+
+def _release(info: tuple[tuple[str, str], ...]) -> str:
+    return next((value.split()[0] for key, value in info if key == "vermagic" and value.strip()), "")
 
 
 def _modinfo(module: ObjectFile) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suture.errors import ASSEMBLY_FILE, NO_CODE_CHANGE, SHARED_OBJECT, Refusal
-from suture.formats import headers
+from suture.formats import headers, macros
 from suture.formats.diff import PatchSource
 from suture.host.progress import note
 from suture.model import VMLINUX
@@ -56,10 +56,11 @@ class ObjectPair:
 def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, ...]:
     """Compile what `patch` touches, sorted by source.
 
-    :raises Refusal: ``patch-header-unknown``, ``patch-does-not-apply``, ``patch-already-applied``,
-        ``patch-path-escapes``, ``source-removed``, ``source-renamed``, ``assembly-file``, ``build-system-changed``,
-        ``no-code-change``, ``file-not-built``, ``shared-object``, ``generated-header-changed``,
-        ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
+    :raises Refusal: ``patch-header-unknown``, ``patch-macro-unknown``, ``callback-duplicate``,
+        ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
+        ``source-renamed``, ``assembly-file``, ``build-system-changed``, ``no-code-change``,
+        ``file-not-built``, ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``,
+        ``patch-does-not-compile``, ``disk-full``
     """
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
     changed = changes + _of_camps(changes)
@@ -77,7 +78,9 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
 
 def _of_camps(changes: Sequence[Changed]) -> tuple[Changed, ...]:
     """The headers of kpatch and Ksplice, as added files, if the patch includes any."""
-    found = headers.wanted({change.path: change.new for change in changes})
+    contents = {change.path: change.new for change in changes}
+    found = headers.wanted(contents)
+    macros.check(contents)
     return tuple(Changed(path, None, text) for path, text in found.items())
 
 

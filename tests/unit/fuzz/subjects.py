@@ -36,6 +36,7 @@ from suture.workspace import command, configuration, includes
 from suture.workspace.generated import _numbers
 from suture.workspace.lines import renumber
 from tests.unit.diff.test_special import MACROS
+from tests.unit.formats import test_kpatch_objects as kpatch_tables
 from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text, elf_fields, words
 from tests.unit.kernel.conftest import bzimage as make_bzimage
 from tests.unit.link import module
@@ -232,6 +233,16 @@ def _inspected(data: bytes) -> None:
 
 def _modinfo(data: bytes) -> None:
     modules.modinfo(data, "live.ko")
+
+
+@cache
+def kpatch_modules() -> tuple[bytes, ...]:
+    text = kpatch_tables.text
+    made = (
+        text(kpatch_tables.FUNC, kpatch_tables.DYNRELA, kpatch_tables.CALLS),
+        text(kpatch_tables.FUNC, kpatch_tables.INTERMEDIATE),
+    )
+    return tuple(compile_c(one) for one in made)
 
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -559,6 +570,7 @@ NO_LIVE_PATCH = (None, "no-code-change", "function-not-traceable", "pre-image-mi
 SUBJECTS = (
     Subject("object", objects, use_object, elf_fields, expected=frozenset(NO_LIVE_PATCH)),
     Subject("module", live_patches, use_module, elf_fields),
+    Subject("kpatch module", kpatch_modules, _inspected, elf_fields),
     Subject("packed module", packed_modules, use_packed),
     Subject("vmlinux", linked, use_vmlinux, elf_fields),
     Subject("boot image", boot_images, lambda data: bzimage.decompress(data, "bad"), boot_image_fields),

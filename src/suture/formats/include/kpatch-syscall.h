@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * System calls.  The compiler may put the code of one into a function without fentry call, which the entries for each
- * calling convention jump to; a new one of that kind would not be seen on stacks.  So it is inlined into them: they
- * have fentry calls.  All else is the kernel's own definition.
+ * calling convention jump to.  So it is inlined into them: they have fentry calls, and tasks that sleep in the new code
+ * are seen to.  All else is the kernel's own definition.
  */
 #ifndef __KPATCH_SYSCALL_H_
 #define __KPATCH_SYSCALL_H_
