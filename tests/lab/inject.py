@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Kill ``suture load`` or ``suture unload`` at one system call after the other; see what the next commands make of it.
 
-Runs in the guest: ``python3 inject.py load|unload all|changes MODULE.ko``.  The command runs in a child that has all of
-Python's modules imported already, under ptrace(2); at the entry of the chosen system call it gets SIGKILL, so that the
-call does not happen.  What is true is then read from sysfs, without Suture, and compared with what ``suture status``
-says; ``suture recover`` has to end in one of the two clean states.  One line of JSON for each point::
+Runs in the guest: ``python3 inject.py load|unload all|changes|few MODULE.ko [BEFORE.ko]``, the last of which is a live
+patch that is loaded before and that this one replaces.  The command runs in a child that has
+all of Python's modules imported already, under ptrace(2); at the entry of the chosen system call it gets SIGKILL, so
+that the call does not happen.  What is true is then read from sysfs, without Suture, and compared with what
+``suture status`` says; ``suture recover`` has to end in one of the two clean states.  One line of JSON for each point::
 
     {"point": 12, "call": "finit_module*", "after": "gone", "said": "gone", "verdict": 4, "recovered": "gone", ...}
 
-``changes`` takes the calls that can change something, and the one after each; ``all`` takes all of them.
+``changes`` takes the calls that can change something, and the one after each; ``few`` of those only the ones that
+change the kernel, or make a record of the journal durable; ``all`` takes every call.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ NAMES = {
 }  # fmt: skip
 CHANGING = {"flock", "fsync", "ftruncate", "rename", "mkdir", "unlink", "delete_module", "finit_module", "memfd_create"}
 WRITING = {"write", "pwrite64", "sendto", "fcntl"}
+FEW = frozenset({"fsync*", "finit_module*", "delete_module*", "write*"})
 O_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -127,17 +130,35 @@ def said(patch: str, document: dict) -> str:  # type: ignore[type-arg]
     return "left over" if patch in document["left_over"] else "gone"
 
 
-def prepare(operation: str, module: str, patch: str) -> None:
-    wanted = "in force" if operation == "unload" else "gone"
+def prepare(operation: str, module: str, before: str) -> None:
+    """The state in which the command begins."""
+    bring(module, "in force" if operation == "unload" else "gone")
+    if before:
+        bring(before, "in force")
+
+
+def bring(module: str, wanted: str) -> None:
+    patch = named(module)
     if state(patch) != wanted:
-        words = ["load", module] if operation == "unload" else ["unload", patch]
+        words = ["load", module] if wanted == "in force" else ["unload", patch]
         status, text = quiet(words)
         if state(patch) != wanted:
             raise SystemExit(f"{words} ended with {status} and left it {state(patch)}: {text}")
 
 
-def trial(words: list[str], operation: str, module: str, patch: str, here: Callable[[list[str]], bool]) -> Row:
-    prepare(operation, module, patch)
+def named(module: str) -> str:
+    return os.path.basename(module).partition(".")[0]
+
+
+def is_clean(end: str, before: str) -> bool:
+    """One of the two states that a change may end in; what it replaces is in force where it is not."""
+    other = {"in force": "gone", "gone": "in force"}.get(end)
+    return other is not None and (not before or state(named(before)) == other)
+
+
+def trial(words: list[str], operation: str, module: str, old: str, here: Callable[[list[str]], bool]) -> Row:
+    patch = named(module)
+    prepare(operation, module, old)
     calls = killed(words, here)
     before = state(patch)
     verdict, text = quiet(["status", "--json", "--check"])
@@ -150,7 +171,7 @@ def trial(words: list[str], operation: str, module: str, patch: str, here: Calla
     fault = ""
     if reported not in (before, after):
         fault = f"status said {reported}, and it was {before}"
-    elif end not in ("gone", "in force") or final != 0:
+    elif not is_clean(end, old) or final != 0:
         fault = f"recover left it {end}, verdict {final}: {recovered} {last}"
     return {
         "point": len(calls) - 1,
@@ -169,19 +190,24 @@ def points(calls: list[str], which: str) -> Iterator[Callable[[list[str]], bool]
     if which == "all":
         for number in range(1, 1 << 20):
             yield lambda seen, number=number: len(seen) == number  # type: ignore[misc]
-    for number in range(1, changes(calls) + 1):
-        yield lambda seen, number=number: seen[-1].endswith("*") and changes(seen) == number  # type: ignore[misc]
-        yield lambda seen, number=number: not seen[-1].endswith("*") and changes(seen) == number  # type: ignore[misc]
+    chosen = FEW if which == "few" else None
+    for number in range(1, changes(calls, chosen) + 1):
+        yield lambda seen, number=number: is_change(seen[-1], chosen) and changes(seen, chosen) == number  # type: ignore[misc]
+        # The call after it, whatever that is; one that changes something is a point of its own.
+        yield lambda seen, number=number: len(seen) > 1 and changes(seen[:-1], chosen) == number  # type: ignore[misc]
 
 
-def changes(calls: list[str]) -> int:
-    return sum(call.endswith("*") for call in calls)
+def changes(calls: list[str], chosen: frozenset[str] | None = None) -> int:
+    return sum(is_change(call, chosen) for call in calls)
 
 
-def run(operation: str, which: str, module: str) -> None:
-    patch = os.path.basename(module).partition(".")[0]
-    words = ["load", module] if operation == "load" else ["unload", patch]
-    prepare(operation, module, patch)
+def is_change(call: str, chosen: frozenset[str] | None) -> bool:
+    return call.endswith("*") if chosen is None else call in chosen
+
+
+def run(operation: str, which: str, module: str, before: str = "") -> None:
+    words = ["load", module] if operation == "load" else ["unload", named(module)]
+    prepare(operation, module, before)
     quiet(["recover", "--json"])
     # Once in this process, so that everything is imported; then once traced, for the list of calls.
     nowhere = os.open("/dev/null", os.O_WRONLY)
@@ -193,12 +219,12 @@ def run(operation: str, which: str, module: str) -> None:
     sys.stdout.flush()
     os.dup2(kept[0], 1)
     os.dup2(kept[1], 2)
-    prepare(operation, module, patch)
+    prepare(operation, module, before)
     calls = killed(words, lambda seen: False)
     print(json.dumps({"calls": len(calls) - 1, "changing": changes(calls)}), flush=True)
     started = time.monotonic()
     for here in points(calls, which):
-        row = trial(words, operation, module, patch, here)
+        row = trial(words, operation, module, before, here)
         print(json.dumps(row), flush=True)
         if which == "all" and row["call"] == ENDED:
             break
@@ -206,4 +232,4 @@ def run(operation: str, which: str, module: str) -> None:
 
 
 if __name__ == "__main__":
-    run(*sys.argv[1:4])
+    run(*sys.argv[1:])

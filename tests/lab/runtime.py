@@ -74,9 +74,8 @@ def files() -> dict[str, bytes]:
     interpreter = Path(sys.executable).resolve()
     found = {
         "/bin/suture": (COMMAND % "-m suture").encode(),
-        "/bin/sutures": (COMMAND % f"{MODULES}/several.py").encode(),
-        f"{MODULES}/several.py": SEVERAL.encode(),
         PYTHON: interpreter.read_bytes(),
+        **program("sutures", SEVERAL),
     }
     for name, path in imported.items():
         found |= _module(path, name.split("."))
@@ -87,6 +86,12 @@ def files() -> dict[str, bytes]:
                 found |= _module(path, [name, *path.relative_to(root).with_suffix("").parts])
     extensions = [path for path in imported.values() if path.suffix == ".so"]
     return found | _libraries([interpreter, *extensions])
+
+
+def program(name: str, source: str) -> dict[str, bytes]:
+    """A program of the guest's, written in Python."""
+    place = f"{MODULES}/{name}.py"
+    return {f"/bin/{name}": (COMMAND % place).encode(), place: source.encode()}
 
 
 def _module(path: Path, name: list[str]) -> dict[str, bytes]:

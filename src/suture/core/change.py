@@ -20,6 +20,9 @@ TIMEOUT = 60.0
 """Seconds.  After 15, and every 15 again, the core itself sends a fake signal to tasks that sleep interruptibly and
 wakes kernel threads (``kernel/livepatch/transition.c: SIGNALS_TIMEOUT``)."""
 
+WAY_BACK = 60.0
+"""Seconds that a reversal is given at the least, however short `Options.timeout` is: nothing better is to be had."""
+
 RELEASE_DEADLINE = 10.0
 """Seconds for the core to let go of a module: a worker does it, after the directory is gone
 (``kernel/livepatch/core.c: klp_free_patch_finish()``)."""
@@ -30,7 +33,7 @@ TASKS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """:ivar timeout: seconds for the transition, and for its reversal again.
+    """:ivar timeout: seconds for the transition; its reversal is given as many, and `WAY_BACK` at the least.
     :ivar revert: reverse a transition that does not end in time; else leave it under way.
     :ivar ignore_probes: load although kprobes in replaced functions will no longer be reached.
     :ivar wait: seconds to wait for another process that changes live patches.
@@ -42,6 +45,10 @@ class Options:
     ignore_probes: bool = False
     wait: float = 0
     journal: Journal | None = field(default_factory=Journal)
+
+    @property
+    def way_back(self) -> float:
+        return max(self.timeout, WAY_BACK)
 
 
 @dataclass(slots=True)

@@ -157,10 +157,10 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
                 sysfs.set_enabled(name, False)
         if set(before) - {loaded.name for loaded in sysfs.patches()}:
             return _keep(name, options, before)
-        waited = transition.out_of_force(name, options.timeout)
+        waited = transition.out_of_force(name, options.way_back)
     patch = sysfs.read(name)
     if patch is not None and not waited.ended:
-        found = f"tasks do not move back either within {options.timeout:g} s"
+        found = f"tasks do not move back either within {options.way_back:g} s"
         raise Refusal(TRANSITION_STUCK, name, found, evidence=change.evidence(transition.behind(patch)))
     unload.drop(name)
     return "it was taken back, and the kernel is as it was"
@@ -170,7 +170,7 @@ def _keep(name: str, options: Options, before: Collection[str]) -> str:
     """The transition ended between our look and our reversal, and what it replaced is gone: only forward is safe."""
     try:
         sysfs.set_enabled(name, True)
-        ended = transition.into_force(name, options.timeout).ended and sysfs.read(name) is not None
+        ended = transition.into_force(name, options.way_back).ended and sysfs.read(name) is not None
     except OSError:
         ended = False
     replaced, _ = _obsolete(before)

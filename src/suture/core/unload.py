@@ -101,7 +101,7 @@ def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> 
     with progress.step("Turning back", name):
         with suppress(OSError):  # it has gone in the meantime, or is on its way already
             sysfs.set_enabled(name, True)
-        waited = transition.into_force(name, options.timeout)
+        waited = transition.into_force(name, options.way_back)
     patch = sysfs.read(name)
     if patch is None:
         drop(name)

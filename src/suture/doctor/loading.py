@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from suture.core import running
 from suture.doctor.check import Check, Status
 from suture.host.packages import Purpose
-
-CAP_SYS_MODULE = 16
-"""``include/uapi/linux/capability.h``"""
 
 
 def checks(root: Path = Path("/")) -> Iterator[Check]:
@@ -25,7 +22,7 @@ def checks(root: Path = Path("/")) -> Iterator[Check]:
 
 def _livepatch(root: Path) -> Check:
     name = "live patching"
-    if (root / "sys/kernel/livepatch").is_dir():
+    if running.has_livepatch(root):
         return Check(Purpose.LOADING, name, Status.OK, "the running kernel has CONFIG_LIVEPATCH")
     return Check(
         Purpose.LOADING,
@@ -37,40 +34,35 @@ def _livepatch(root: Path) -> Check:
 
 
 def _capability(root: Path) -> Check:
-    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", _read(root / "proc/self/status"), re.MULTILINE)
-    if match and int(match[1], 16) >> CAP_SYS_MODULE & 1:
+    if running.may_load(root):
         return Check(Purpose.LOADING, "CAP_SYS_MODULE", Status.OK, "this process may load modules")
     found = "this process may not load modules"
     return Check(Purpose.LOADING, "CAP_SYS_MODULE", Status.WARNING, found, "load live patches as root")
 
 
 def _modules_disabled(root: Path) -> Check:
-    """``Documentation/admin-guide/sysctl/kernel.rst: modules_disabled``"""
     name = "kernel.modules_disabled"
-    if _read(root / "proc/sys/kernel/modules_disabled") == "1":
+    if running.modules_disabled(root):
         found = "no module can be loaded or unloaded until the next boot"
         return Check(Purpose.LOADING, name, Status.WARNING, found, "boot without setting that sysctl")
     return Check(Purpose.LOADING, name, Status.OK, "modules can be loaded")
 
 
 def _lockdown(root: Path) -> Check:
-    """``kernel_lockdown(7)``: the mode in force stands in brackets."""
-    match = re.search(r"\[(\w+)\]", _read(root / "sys/kernel/security/lockdown"))
-    if match and match[1] != "none":
+    mode = running.lockdown(root)
+    if mode != "none":
         return Check(
             Purpose.LOADING,
             "lockdown",
             Status.WARNING,
-            f"{match[1]}: only modules with a signature that this kernel trusts are loaded",
+            f"{mode}: only modules with a signature that this kernel trusts are loaded",
             "sign live patches with a key that is enrolled here (mokutil(1))",
         )
     return Check(Purpose.LOADING, "lockdown", Status.OK, "none")
 
 
 def _signatures(root: Path) -> Check:
-    """``Documentation/admin-guide/module-signing.rst``; the parameter is there with ``CONFIG_MODULE_SIG``."""
-    enforce = _read(root / "sys/module/module/parameters/sig_enforce")
-    if enforce == "Y":
+    if running.signatures_enforced(root):
         return Check(
             Purpose.LOADING,
             "module signatures",
@@ -79,11 +71,3 @@ def _signatures(root: Path) -> Check:
             "sign live patches with a key that is enrolled here (mokutil(1))",
         )
     return Check(Purpose.LOADING, "module signatures", Status.OK, "not enforced")
-
-
-def _read(path: Path) -> str:
-    """A file of the kernel's, or "" where this kernel does not have it."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
