@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from suture.build import build
 from suture.build.cmodules import build_modules
 from suture.errors import Refusal
-from suture.formats.recognise import recognise
+from suture.formats.recognise import Format, Input, recognise
 from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace
 from tests.command import Place
@@ -189,3 +190,18 @@ def test_options_that_are_for_diffs_are_refused(place: Place) -> None:
     place.patch("int x;\n", "Makefile")
     place.patch("obj-m := fix.o\n", "Makefile")
     assert place.refused(*place.build("fix.c", "fix.c")).code == "module-stands-alone"
+
+
+def test_several_modules_are_not_one_live_patch(target: Target, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("obj-m := one.o two.o\n")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.c").write_text(livepatch())
+    with pytest.raises(Refusal, match="modules-several"):
+        build([tmp_path], target)
+
+
+def test_module_that_replaces_nothing_is_refused(target: Target, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("obj-m := plain.o\n")
+    (tmp_path / "plain.c").write_text("#include <linux/module.h>\n")
+    with pytest.raises(Refusal, match="not-a-live-patch-source"):
+        build_modules(Input(tmp_path, Format.LIVEPATCH, "--format says so"), target)
