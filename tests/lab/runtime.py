@@ -27,7 +27,14 @@ exec {PYTHON} -S %s "$@"
 
 SEVERAL = """
 import json, os, sys
-from suture.cli.app import main
+from suture.cli.app import main as suture
+from suture.compat import kgr, kpatch, program
+OTHERS = {
+    "kpatch": lambda words: program.run(kpatch.main, words, "kpatch: "),
+    "klp": lambda words: kgr.program("klp", words),
+}
+def main(words):
+    return OTHERS[words[0]](words[1:]) if words[0] in OTHERS else suture(words)
 os.setuid(int(os.environ.get("UID_THEN", "0")))
 results = []
 for words in sys.argv[1:]:

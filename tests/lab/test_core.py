@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -281,6 +282,46 @@ def test_killed_at_any_change_the_next_command_knows_and_recovers(host: Host) ->
         # Killed before the intent is durable nothing has been done; killed after it, status says what was interrupted.
         assert {row["interrupted"] for row in rows} == {0, 1}
     host.suture("unload lp_one")
+
+
+def test_other_tools_commands_do_what_their_scripts_and_units_expect(host: Host) -> None:
+    """``kpatch load --all`` is what kpatch.service runs; modules lie where packages for it put them."""
+    host.sh("d=/var/lib/kpatch/$(uname -r); mkdir -p $d; cp /lp/lp_one.ko $d; cp /lp/lp_two.ko $d/lp-two.ko")
+    at_boot, again, listed, ready, patches, missing, gone, one, rest, none = host.suture(
+        "kpatch load --all",
+        "kpatch load --all",
+        "kpatch list",
+        "klp status",
+        "klp -v patches",
+        "kpatch unload lp_none",
+        "kpatch unload lp_one.ko",
+        "kpatch load lp_one",
+        "kpatch unload --all",
+        "kpatch list",
+    )
+    release = host.sh("uname -r").strip()
+    directory = f"/var/lib/kpatch/{release}"
+    took = r"(waiting \(up to 75 seconds\) for patch transition to complete...\ntransition complete \(\d+ seconds\)\n)"
+    loading = "".join(rf"loading patch module: {directory}/{file}\n{took}" for file in ("lp-two.ko", "lp_one.ko"))
+    assert re.fullmatch(loading, at_boot.out), at_boot
+    assert (at_boot.status, at_boot.err) == (0, "")
+    already = "".join(f"module named {name} already loaded and enabled\n" for name in ("lp_two", "lp_one"))
+    assert (again.status, again.out) == (0, already)
+    in_force, installed = listed.out.split("\n\n")
+    assert in_force == "Loaded patch modules:\nlp_two [enabled]\nlp_one [enabled]"
+    assert installed == f"Installed patch modules:\nlp_two ({release})\nlp_one ({release})\n"
+    assert (ready.status, ready.out) == (0, "ready\n")
+    assert [line for line in patches.out.splitlines() if line.startswith("lp_")] == ["lp_two", "lp_one"]
+    assert patches.out.count("    active: 1\n") == 2
+    assert (missing.status, missing.out) == (1, "")
+    assert missing.err.splitlines()[0] == "kpatch: patch module lp_none is not loaded"
+    assert re.fullmatch(rf"disabling patch module: lp_one\n{took}unloading patch module: lp_one\n", gone.out), gone
+    assert (gone.status, one.status, rest.status) == (0, 0, 0)
+    names = [line.rpartition(" ")[2] for line in rest.out.splitlines() if line.startswith("unloading")]
+    assert names == ["lp_one", "lp_two"]
+    assert none.out.startswith("Loaded patch modules:\n\nInstalled")
+    host.sh("rm -r /var/lib/kpatch")
+    assert host.loaded() == []
 
 
 def test_nothing_is_changed_where_modules_are_disabled(host: Host) -> None:

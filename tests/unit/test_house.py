@@ -21,6 +21,7 @@ TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
 RUNTIME_ROOMS = (
     "cli",
+    "compat",
     "core",
     "doctor",
     "elf/reader.py",

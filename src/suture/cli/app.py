@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from suture import __version__
 from suture.cli import (
     build,
+    compat,
     convert,
     demo,
     diff,
@@ -120,6 +121,7 @@ _add("enable", install.enable, install.ENABLE_EXAMPLES)
 _add("disable", install.disable, install.DISABLE_EXAMPLES)
 app.add_typer(store.app)
 app.add_typer(key.app)
+app.add_typer(compat.app)
 _add("sign", key.sign, key.SIGN_EXAMPLES)
 _add("demo", demo.demo, demo.EXAMPLES)
 _add("doctor", doctor.doctor, doctor.EXAMPLES)

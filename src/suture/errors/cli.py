@@ -15,3 +15,8 @@ INTERNAL_ERROR = Kind(
     "This is a bug in Suture, not a fault of your input.",
     "Please report it with that file and the command that you ran.",
 )
+COMMAND_TAKEN = Kind(
+    "command-taken",
+    "Two programs cannot have one name, and Suture does not take another's.",
+    "Remove the other one, with its package manager, or choose another --prefix that comes first in PATH.",
+)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture compat install`` and ``suture compat remove``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suture.cli import output
+from suture.cli.output import Json, emit, printable
+
+app = typer.Typer(
+    name="compat",
+    no_args_is_help=True,
+    help="Have the commands of other live patching tools: kpatch, kpatch-build, klp and kgr.",
+    epilog=output.examples(
+        ("suture compat install", "scripts and units that call kpatch or klp find Suture"),
+        ("suture compat install --prefix /usr", "where kpatch.service looks"),
+    ),
+)
+
+Prefix = Annotated[Path, typer.Option("--prefix", metavar="DIR", readable=False, help="They are in its sbin and bin.")]
+
+
+def install(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
+    """Put kpatch, kpatch-build, klp and kgr on the path. They print and exit as scripts expect.
+
+    A command of the same name that is there already is left alone, and then none is made.
+    """
+    from suture.compat.commands import install as make
+
+    made = make(prefix)
+    emit({"commands": [str(path) for path in made]}, printable("\n".join(f"made {path}" for path in made)))
+
+
+def remove(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
+    """Remove the commands that 'suture compat install' made, and no others."""
+    from suture.compat.commands import remove as drop
+
+    gone = drop(prefix)
+    told = "\n".join(f"removed {path}" for path in gone) or "There were none."
+    emit({"commands": [str(path) for path in gone]}, printable(told))
+
+
+app.command("install", help=output.paragraphs(install.__doc__))(install)
+app.command("remove", help=output.paragraphs(remove.__doc__))(remove)

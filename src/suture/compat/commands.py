@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Put the commands on a host's path, and take them away again: a file each, which starts this Python's Suture.
+
+A file of the same name that was not made here is somebody else's command, and stays.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from suture.errors import COMMAND_TAKEN, Refusal
+from suture.host.files import read_bytes, write_atomic
+
+MARK = "# Made by 'suture compat install'; 'suture compat remove' removes it."
+
+COMMANDS = {
+    "sbin/kpatch": "suture.compat.kpatch",
+    "sbin/klp": "suture.compat.kgr klp",
+    "sbin/kgr": "suture.compat.kgr kgr",
+    "bin/kpatch-build": "suture.compat.kpatch_build",
+}
+"""File below the prefix, where the originals have it, to what it starts.
+
+``python3 -I``: no variable of the environment and no directory of a user's is looked at, since root runs it.
+"""
+
+
+def install(prefix: Path) -> list[Path]:
+    """All of them, or, where one is taken, none.  :raises Refusal: ``command-taken``, ``file-unreadable``"""
+    paths = {prefix / file: module for file, module in COMMANDS.items()}
+    for path in paths:
+        if path.is_symlink() or (path.exists() and not _is_ours(path)):
+            raise Refusal(COMMAND_TAKEN, str(path), "is there already, and was not made by 'suture compat install'")
+    for path, module in paths.items():
+        write_atomic(path, _text(module).encode(), mode=0o755)
+    return list(paths)
+
+
+def remove(prefix: Path) -> list[Path]:
+    """Those that were made here.  :raises Refusal: ``file-unreadable``"""
+    ours = [path for path in (prefix / file for file in COMMANDS) if path.is_file() and _is_ours(path)]
+    for path in ours:
+        path.unlink()
+    return ours
+
+
+def _text(module: str) -> str:
+    return f'#!/bin/sh\n{MARK}\nexec {shlex.quote(sys.executable)} -I -m {module} "$@"\n'
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_file() and MARK.encode() in read_bytes(path).split(b"\n")[:2]

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What ``kpatch`` calls installed: what ``suture install`` keeps, and the modules in kpatch's own directory.
+
+Packages and roles put modules below ``/var/lib/kpatch/RELEASE`` by themselves, so that directory is read; it is not
+written.  Like all that root loads, it has to be root's alone (`suture.core.trusted`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from suture.core import signature, trusted
+from suture.core.store import MODULE, Entry, Store, set_aside
+
+DIRECTORY = Path("/var/lib/kpatch")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A module that is installed.  :ivar entry: None for a file in kpatch's directory, `where` it is."""
+
+    name: str
+    release: str
+    where: Path
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """:ivar anchor: what lies above it is believed (`suture.core.trusted.open_directory`).
+    :ivar owner: whom all of it has to belong to.
+    """
+
+    store: Store = field(default_factory=Store)
+    directory: Path = DIRECTORY
+    anchor: Path = Path("/")
+    owner: int = 0
+
+    def releases(self) -> list[str]:
+        """Kernels that something is installed for.  :raises Refusal: ``path-untrusted``"""
+        try:
+            with self._open() as top:
+                of_files = {name for name in top.names() if top.is_directory(name)}
+        except FileNotFoundError:
+            of_files = set()
+        return sorted(of_files | set(self.store.releases()))
+
+    def modules(self, release: str) -> list[Kept]:
+        """In the order in which they are loaded.  :raises Refusal: ``store-damaged``, ``path-untrusted``"""
+        entries = self.store.entries(release)
+        found = [Kept(one.name, release, self.store.path / release / one.module_file, one) for one in entries]
+        try:
+            with self._open(release) as directory:
+                files = sorted(name for name in directory.names() if name.endswith(MODULE))
+        except FileNotFoundError:
+            files = []
+        return found + [Kept(module_name(file), release, self.directory / release / file) for file in files]
+
+    def find(self, name: str, release: str) -> Kept | None:
+        """By the module's name or its file's.  :raises Refusal: as `modules`"""
+        return next((one for one in self.modules(release) if one.name == module_name(name)), None)
+
+    def content(self, kept: Kept) -> bytes:
+        """:raises Refusal: ``set-aside``, ``store-damaged``, ``path-untrusted``, and what `signature.check` refuses"""
+        if kept.entry is None:
+            with self._open(kept.release) as directory:
+                return directory.read(kept.where.name)
+        tries = self.store.tries(kept.entry)
+        if tries.set_aside:
+            raise set_aside(kept.entry, tries)
+        content = self.store.module(kept.entry)
+        if kept.entry.require_signature:
+            signature.check(content, kept.entry.origin, signature.trusted_certificates())
+        return content
+
+    def _open(self, *parts: str) -> trusted.Directory:
+        return trusted.open_directory(self.directory.joinpath(*parts), anchor=self.anchor, owner=self.owner)
+
+
+def module_name(file: str) -> str:
+    """As the kernel names what a file holds: ``livepatch-fix.ko`` is ``livepatch_fix``."""
+    return Path(file).name.removesuffix(MODULE).replace("-", "_")

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kpatch``: load, unload, install, uninstall, list, info, signal, force, version.
+
+The messages are those that scripts read (kpatch 0.9: ``kpatch/kpatch``, ``man/kpatch.1``).  What is done is what
+`suture.core` does: it looks for all that stands in the way first, and undoes what does not end.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from suture import __version__
+from suture.compat.installed import Installation, Kept, module_name
+from suture.compat.program import Died, run, say
+from suture.core import boot, checks, force, keep, load, modules, running, sysfs, tasks, transition, unload
+from suture.core.change import Options
+from suture.core.running import ROOT
+from suture.core.store import MODULE
+from suture.errors import TRANSITION_STUCK, TRANSITION_TIMED_OUT, Refusal
+from suture.host import progress
+from suture.host.files import read_bytes
+
+SPEAKS = "0.9.7"
+"""The version of kpatch whose messages these are; scripts compare it."""
+
+TIMEOUT = 75
+"""Seconds: what kpatch waits before it signals tasks, and after it."""
+
+WAIT = 60.0
+"""Seconds for another process that changes live patches: at boot, suture.service may be at it."""
+
+WAITING = "Waiting for all tasks"
+STALLED = (TRANSITION_TIMED_OUT, TRANSITION_STUCK)
+
+USAGE = """\
+usage: kpatch <command> [<args>]
+
+Valid commands:
+   install [-k|--kernel-version=<kernel version>] <module>
+      keep a module, and load it at each boot of its kernel
+   uninstall [-k|--kernel-version=<kernel version>] <module>
+      keep it no longer
+
+   load --all
+      load all installed modules for the running kernel
+   load <module>
+      load one
+   unload --all
+      unload all live patches
+   unload <module>
+      unload one
+
+   info <module>
+      what a module says of itself
+   list
+      live patches in the kernel, and installed modules
+   signal
+      signal the tasks that hold up a transition, on kernels that do not do so themselves
+   force
+      end a transition by decree; see 'suture force --help' for what that gives up
+   version
+      the version of kpatch that this stands in for"""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """:ivar root: the directory that holds ``/proc`` and ``/sys``, where they are only read."""
+
+    root: Path = ROOT
+    installed: Installation = field(default_factory=Installation)
+
+
+class Narrator(progress.Silent):
+    """Tells the steps of `suture.core` in kpatch's words."""
+
+    def begin(self, what: str, detail: str) -> None:
+        if what.startswith(WAITING):
+            say(f"waiting (up to {TIMEOUT} seconds) for patch transition to complete...")
+        elif what == "Unloading the module":
+            say(f"unloading patch module: {detail}")
+
+    def end(self, what: str, seconds: float, *, failed: bool) -> None:
+        if what.startswith(WAITING) and not failed:
+            say(
+                "patch transition has stalled!"
+                if seconds >= TIMEOUT
+                else f"transition complete ({seconds:.0f} seconds)"
+            )
+
+
+def main(words: Sequence[str], host: Host | None = None) -> int:
+    """:raises Died: with the message for stderr; :raises Refusal: what `suture.core` refuses"""
+    on = host or Host()
+    token = progress.reporter.set(Narrator())
+    try:
+        match list(words):
+            case ["load", "--all"]:
+                return _load_all(on)
+            case ["load", module]:
+                _load(*_found(module, on), on)
+            case ["unload", "--all"]:
+                return _unload_all()
+            case ["unload", module]:
+                _unload(module_name(module))
+            case ["install", *rest]:
+                _install(*_with_release(rest, on), on)
+            case ["uninstall", *rest]:
+                _uninstall(*_with_release(rest, on), on)
+            case ["list"]:
+                _list(on)
+            case ["info", module]:
+                _info(module, on)
+            case ["signal"]:
+                signal(on.root, lambda text: print(f"kpatch: {text}", file=sys.stderr))
+            case ["force"]:
+                _force(on)
+            case ["version" | "-v" | "--version"]:
+                say(SPEAKS)
+                print(f"kpatch: this is Suture {__version__}", file=sys.stderr)
+            case _:
+                return _usage(words)
+    finally:
+        progress.reporter.reset(token)
+    return 0
+
+
+def signal(root: Path, warn: Callable[[str], None]) -> None:
+    """``/sys/kernel/livepatch/NAME/signal`` is there from Linux 4.15 to 5.0; later kernels signal by themselves."""
+    moving = sysfs.in_transition(root)
+    if moving is None:
+        return
+    attribute = root / sysfs.DIRECTORY / moving.name / "signal"
+    if attribute.exists():
+        say("signaling stalled process(es):")
+        attribute.write_text("1")
+    else:
+        warn("Livepatch process signaling is performed automatically on your system.")
+        warn("Skipping manual process signaling.")
+
+
+def _usage(words: Sequence[str]) -> int:
+    known = ("load", "unload", "install", "uninstall", "list", "info", "signal", "force", "help", "-h", "--help")
+    if words and words[0] not in known:
+        say(f"subcommand {words[0]} not recognized")
+    print(USAGE, file=sys.stderr)
+    return 1
+
+
+def _options() -> Options:
+    return Options(timeout=TIMEOUT, wait=WAIT)
+
+
+def _found(argument: str, host: Host) -> tuple[bytes, str]:
+    """The module that an argument means: a file, or one that is installed for the running kernel."""
+    if MODULE in argument and Path(argument).is_file():
+        return read_bytes(Path(argument)), argument
+    kept = host.installed.find(argument, running.release(host.root)) if "/" not in argument else None
+    if kept is None:
+        raise Died(f"can't find {argument}")
+    return host.installed.content(kept), str(kept.where)
+
+
+def _load_all(host: Host) -> int:
+    """One that cannot be loaded keeps none of the others from it."""
+    if boot.disabled(host.root):
+        say("suture.disable is on the kernel command line: no live patch is loaded")
+        return 0
+    good = True
+    for kept in host.installed.modules(running.release(host.root)):
+        if kept.entry is not None and not kept.entry.enabled:
+            continue
+        try:
+            _load(host.installed.content(kept), _shown(kept), host)
+        except (Died, Refusal) as reason:
+            print(f"kpatch: {reason}", file=sys.stderr, flush=True)
+            good = False
+    return 0 if good else 1
+
+
+def _shown(kept: Kept) -> str:
+    return kept.entry.name if kept.entry is not None else str(kept.where)
+
+
+def _load(data: bytes, where: str, host: Host) -> None:
+    module = checks.read(data, where)
+    name = module.name
+    patch, held = sysfs.read(name, host.root), modules.read(name, host.root)
+    if patch is not None and patch.enabled and held is not None and held.build_id == module.build_id:
+        say(f"module named {name} already loaded and enabled")
+        return
+    if held is not None and held in modules.left_over(host.root):
+        unload.unload(name, _options())
+    say(f"loading patch module: {where}")
+    try:
+        load.load(data, where, _options())
+    except Refusal as refusal:
+        if refusal.kind in STALLED:
+            say("\nStalled processes:")
+            say("\n".join(refusal.evidence))
+            raise Died(f"error: failed to load module {name} (transition stalled): {refusal.found}") from refusal
+        print(refusal, file=sys.stderr)
+        raise Died(f"failed to load module {where}") from refusal
+
+
+def _unload(name: str) -> None:
+    patch = sysfs.read(name)
+    if patch is None and modules.read(name) is None:
+        print(f"kpatch: patch module {name} is not loaded", file=sys.stderr)
+        raise Died(f"failed to disable module {name}")
+    if patch is not None and patch.enabled:
+        say(f"disabling patch module: {name}")
+    try:
+        unload.unload(name, _options())
+    except Refusal as refusal:
+        if refusal.kind in STALLED:
+            say("\nStalled processes:")
+            say("\n".join(refusal.evidence))
+            raise Died(f"transition stalled for {name}: {refusal.found}") from refusal
+        print(refusal, file=sys.stderr)
+        raise Died(f"failed to unload module {name}") from refusal
+
+
+def _unload_all() -> int:
+    """The last one first: what it was built on goes after it."""
+    for patch in reversed(sysfs.patches()):
+        try:
+            _unload(patch.name)
+        except Died as died:
+            print(f"kpatch: {died}", file=sys.stderr, flush=True)
+    remaining = sysfs.patches()
+    for patch in remaining:
+        print(f"kpatch: failed to unload module {patch.name}", file=sys.stderr)
+    return 1 if remaining else 0
+
+
+def _with_release(words: Sequence[str], host: Host) -> tuple[str, str]:
+    """The module that ``install`` and ``uninstall`` are given, and the release that ``-k`` says."""
+    release, module, rest = running.release(host.root), "", list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in ("-k", "--kernel-version"):
+            if not rest:
+                raise Died("getopt failed")
+            release = rest.pop(0)
+        elif word.startswith("--kernel-version="):
+            release = word.partition("=")[2]
+        elif word.startswith("-k"):
+            release = word[2:]
+        elif word.startswith("-") and word != "--":
+            raise Died("getopt failed")
+        elif word != "--":
+            module = module or word
+    if not module:
+        raise Died("no module file specified")
+    return module, release
+
+
+def _install(argument: str, release: str, host: Host) -> None:
+    path = Path(argument)
+    if not path.exists():
+        raise Died(f"{argument} doesn't exist")
+    if path.suffix != MODULE:
+        raise Died(f"{argument} isn't a .ko file")
+    data = read_bytes(path)
+    module = checks.read(data, argument)
+    if module.inspection.release != release:
+        raise Died(f"invalid module version {module.inspection.release} for kernel {release}")
+    if host.installed.find(module.name, release) is not None:
+        raise Died(f"{argument} is already installed")
+    say(f"installing {argument} ({release})")
+    keep.install(data, argument, store=host.installed.store, options=_options())
+
+
+def _uninstall(argument: str, release: str, host: Host) -> None:
+    if "/" in argument:
+        raise Died("please supply patch module name without path")
+    kept = host.installed.find(argument, release)
+    if kept is None:
+        raise Died(f"{argument} is not installed for kernel {release}")
+    say(f"uninstalling {argument} ({release})")
+    if kept.entry is None:
+        kept.where.unlink()
+    else:
+        keep.uninstall(release, kept.name, store=host.installed.store, options=_options())
+
+
+def _list(host: Host) -> None:
+    say("Loaded patch modules:")
+    for patch in sysfs.patches(host.root):
+        say(f"{patch.name} [{_state(patch)}]")
+    moving = sysfs.in_transition(host.root)
+    if moving is not None:
+        say("\nStalled processes:")
+        for task in transition.behind(moving, host.root):
+            say(_stalled(task))
+    say("\nInstalled patch modules:")
+    for release in host.installed.releases():
+        for kept in host.installed.modules(release):
+            say(f"{kept.name} ({release})")
+
+
+def _state(patch: sysfs.LoadedPatch) -> str:
+    if patch.transition:
+        return "enabling..." if patch.enabled else "disabling..."
+    return "enabled" if patch.enabled else "disabled"
+
+
+def _stalled(task: tasks.Task) -> str:
+    return "\n".join([f"{task.tid} {task.name}", "stack:", *(f"[<0>] {frame}" for frame in task.stack)])
+
+
+def _info(argument: str, host: Host) -> None:
+    """As modinfo(8) prints it."""
+    data, where = _found(argument, host)
+    inspection = checks.read(data, where).inspection
+    say(f"Patch information for {argument}:")
+    for key, value in (("filename", str(Path(where).absolute())), *inspection.modinfo):
+        say(f"{key + ':':<16}{value}")
+
+
+def _force(host: Host) -> None:
+    moving = sysfs.in_transition(host.root)
+    if moving is None:
+        raise Died("no patch transition in progress")
+    print(f"kpatch: {force.GIVES_UP}", file=sys.stderr)
+    say(f"forcing patch transition: {moving.name}")
+    force.force(moving.name, _options())
+
+
+def program() -> int:
+    """``kpatch``"""
+    return run(main, sys.argv[1:], "kpatch: ")
+
+
+if __name__ == "__main__":
+    sys.exit(program())

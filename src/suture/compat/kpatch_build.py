@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kpatch-build``: source diffs to a live patch module, with kpatch-build's options and the names it gives.
+
+An option that says which kernel is meant decides that here too; one that says how kpatch-build is to go about it is
+accepted, and said to be needless.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from suture.cli.progress import for_stderr
+from suture.compat.program import Died, run, say
+from suture.host import progress
+
+if TYPE_CHECKING:
+    from suture.kernel.release import Target
+
+NAME_LENGTH = 48
+"""Characters that kpatch-build leaves of a module's name."""
+
+NEEDLESS = {
+    "config": "-c: the configuration is read from the kernel itself",
+    "jobs": "-j: only the files that the patch touches are compiled",
+    "target": "-t: only the files that the patch touches are compiled",
+    "debug": "-d: there is no log; what is refused is explained",
+    "skip_cleanup": "--skip-cleanup: there are no scratch files to keep",
+    "skip_compiler_check": "--skip-compiler-check: what is compiled is compared with the shipped kernel all the same",
+    "skip_gcc_check": "--skip-gcc-check: what is compiled is compared with the shipped kernel all the same",
+}
+
+REFUSED = {
+    "sourcerpm": "-r: source RPMs are not taken; unpack and build it, and give the built tree with -s",
+    "oot_module": "--oot-module: modules from outside of the kernel's tree cannot be patched",
+    "oot_module_src": "--oot-module-src: modules from outside of the kernel's tree cannot be patched",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends as kpatch-build ends: with status 1."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise Died(message)
+
+
+def parser() -> Parser:
+    """kpatch-build's options."""
+    made = Parser(prog="kpatch-build", usage="kpatch-build [options] <patch1 ... patchN>", allow_abbrev=False)
+    made.add_argument("patches", nargs="*", type=Path, metavar="patch", help="source diffs")
+    made.add_argument("-a", "--archversion", help="the kernel's release, as uname -r says it")
+    made.add_argument("-s", "--sourcedir", type=Path, help="a kernel tree that you built: it is the target")
+    made.add_argument("-v", "--vmlinux", type=Path, help="says which kernel is meant")
+    made.add_argument("-n", "--name", help="of the module; by default livepatch-PATCH")
+    made.add_argument("-o", "--output", type=Path, default=Path(), help="directory to write it to")
+    made.add_argument("-R", "--non-replace", action="store_true", help="stack on the live patches before it")
+    for letters, name in (("-c", "--config"), ("-j", "--jobs"), ("-t", "--target")):
+        made.add_argument(letters, name, help="needless")
+    made.add_argument("-d", "--debug", action="count", help="needless")
+    for name in ("--skip-cleanup", "--skip-compiler-check", "--skip-gcc-check"):
+        made.add_argument(name, action="store_true", help="needless")
+    made.add_argument("-r", "--sourcerpm", help="refused")
+    made.add_argument("-e", "--oot-module", help="refused")
+    made.add_argument("--oot-module-src", help="refused")
+    return made
+
+
+def main(words: Sequence[str]) -> int:
+    """:raises Died: in kpatch-build's words; :raises Refusal: what `suture.build` refuses"""
+    given = parser().parse_args(list(words))
+    for option, why in REFUSED.items():
+        if getattr(given, option):
+            raise Died(why)
+    _check(given)
+    for option, why in NEEDLESS.items():
+        if getattr(given, option):
+            print(f"needless: {why}", file=sys.stderr)
+    return _build(given, module_name(given.name, given.patches))
+
+
+def module_name(name: str | None, patches: Sequence[Path]) -> str:
+    """The file's name without ``.ko``: ``livepatch-`` and the first patch's, where none is given."""
+    chosen = name or f"livepatch-{patches[0].name.removesuffix('.patch').removesuffix('.diff')}"
+    return re.sub("[^A-Za-z0-9_-]", "-", chosen)[:NAME_LENGTH]
+
+
+def _check(given: argparse.Namespace) -> None:
+    if not given.patches:
+        raise Died("no patch file(s) specified")
+    for patch in given.patches:
+        if not patch.is_file():
+            raise Died(f"patch file '{patch}' not found")
+    if not given.output.is_dir():
+        raise Died(f"output dir '{given.output}' not found")
+    if given.sourcedir is not None and not given.sourcedir.is_dir():
+        raise Died(f"source dir '{given.sourcedir}' not found")
+    if given.vmlinux is not None and not given.vmlinux.is_file():
+        raise Died(f"vmlinux file '{given.vmlinux}' not found")
+    if given.archversion and given.vmlinux:
+        raise Died("--archversion is incompatible with --vmlinux")
+    if given.archversion and given.sourcedir:
+        raise Died("--archversion is incompatible with --sourcedir")
+
+
+def _build(given: argparse.Namespace, name: str) -> int:
+    from suture.build import build
+
+    token = progress.reporter.set(for_stderr())
+    try:
+        target = _target(given)
+        say(f"Building patch module: {name}.ko")
+        build(
+            given.patches,
+            target,
+            output=given.output / f"{name}.ko",
+            name=name.replace("-", "_"),
+            replace=not given.non_replace,
+        )
+    finally:
+        progress.reporter.reset(token)
+    say("SUCCESS")
+    return 0
+
+
+def _target(given: argparse.Namespace) -> Target:
+    from suture.kernel import archive, image, tree
+
+    if given.sourcedir is not None and (given.vmlinux is None or (given.sourcedir / "vmlinux").is_file()):
+        say(f"Using source directory at {given.sourcedir.absolute()}")
+        return tree.from_directory(given.sourcedir)
+    if given.sourcedir is not None:
+        print("needless: -s: the tree is not built; the source comes with the kernel's package", file=sys.stderr)
+    if given.vmlinux is not None:
+        return archive.find(image.read(given.vmlinux).release)
+    return archive.find(given.archversion or os.uname().release)
+
+
+def program() -> int:
+    """``kpatch-build``"""
+    return run(main, sys.argv[1:], "ERROR: ")
+
+
+if __name__ == "__main__":
+    sys.exit(program())
