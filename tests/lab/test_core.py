@@ -305,7 +305,9 @@ def test_other_tools_commands_do_what_their_scripts_and_units_expect(host: Host)
     release = host.sh("uname -r").strip()
     directory = f"/var/lib/kpatch/{release}"
     took = r"(waiting \(up to 75 seconds\) for patch transition to complete...\ntransition complete \(\d+ seconds\)\n)"
-    loading = "".join(rf"loading patch module: {directory}/{file}\n{took}" for file in ("lp-two.ko", "lp_one.ko"))
+    loading = "".join(
+        rf"loading patch module: {re.escape(directory)}/{file}\n{took}" for file in ("lp-two.ko", "lp_one.ko")
+    )
     assert re.fullmatch(loading, at_boot.out), at_boot
     assert (at_boot.status, at_boot.err) == (0, "")
     already = "".join(f"module named {name} already loaded and enabled\n" for name in ("lp_two", "lp_one"))

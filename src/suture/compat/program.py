@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from suture.cli import failures
+from suture.cli.output import printable
 from suture.errors import Refusal
 
 Main = Callable[[Sequence[str]], int]
@@ -34,4 +35,4 @@ def run(main: Main, words: Sequence[str], prefix: str) -> int:
 
 def say(text: str) -> None:
     """At once, since scripts read along."""
-    print(text, flush=True)
+    print(printable(text), flush=True)
