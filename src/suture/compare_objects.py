@@ -90,7 +90,7 @@ def compare_objects(
         changes = compare(before, after)
         refuse_unhookable(changes)
         if not changes.need_code:
-            raise _nothing_left(changes, str(patched))
+            raise _nothing_left(changes, str(patched), owner)
         resolver = ListedResolver(before.view, owner, listed, exported)
         found = [resolver.replaced(unit) for unit, _ in changes.changed]
         functions = tuple(
@@ -134,12 +134,12 @@ def entry_sizes(
     return sizes
 
 
-def _nothing_left(changes: Changes, where: str) -> Refusal:
+def _nothing_left(changes: Changes, where: str, objname: str) -> Refusal:
     """What would have been left out is the reason, if anything was."""
     if not changes.left_out:
         return Refusal(NO_CODE_CHANGE, where, "no function differs")
     first, *rest = changes.left_out
-    return Refusal(first.reason.kind, where, first.found, evidence=[part.found for part in rest])
+    return first.refusal(where, objname, [part.found for part in rest])
 
 
 def _structs(sizes: Mapping[str, int], needed: set[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from suture.diff.compare import Changes, compare
 from suture.diff.contents import contents
 from suture.diff.correlate import Correlation
 from suture.diff.data import Asked, names
-from suture.diff.leave import LeftOut, Part, told
+from suture.diff.leave import LeftOut, told
 from suture.diff.same import Side
 from suture.diff.select import select
 from suture.diff.special import Entries
@@ -38,9 +38,12 @@ from suture.link.resolve import KernelResolver, Published, sympos
 from suture.verify.addresses import Addresses
 from suture.verify.callers import Because, Bounds, File, Surroundings, widen
 from suture.verify.kernel import Kernel
+from suture.verify.old_callers import Declared, refuse_changed_prototypes
 from suture.verify.threads import refuse_threads, refuse_unused
 from suture.workspace.compile import ObjectPair
+from suture.workspace.declarations import declared, may_change_prototypes
 from suture.workspace.mentions import mentioning
+from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
 from suture.workspace.static_branches import patched_object_reading_keys
 
@@ -63,7 +66,10 @@ def cut_all(
     ]
     of_source = {pair.source: pair for pair in changes}
     provided = _provided(files)
-    wide, because = widen(files, _surroundings(kernel, workspace), bounds)
+    around = _surroundings(kernel, workspace)
+    if may_change_prototypes(pairs[0].changes):
+        refuse_changed_prototypes(files, around, kernel.symvers.__contains__, _declared(workspace, pairs[0].changes))
+    wide, because = widen(files, around, bounds)
     refuse_unused((file.changes for file in wide), replace_threads)
     for file in wide:
         refuse_threads(file.changes, replace_threads)
@@ -80,7 +86,7 @@ def cut_all(
             count = sum(len(other.data) for other in cuts)
             cuts.append(_with_data(_cut(file, resolver, reading_keys), file, resolver, count))
     if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
-        raise _nothing_left({pair.source: found.left_out for pair, found in changes.items() if found.left_out}, pairs)
+        raise _nothing_left(changes, pairs)
     left_out = tuple(
         told(part, pair.source, pair.objname) for pair, found in changes.items() for part in found.left_out
     )
@@ -98,6 +104,10 @@ def _surroundings(kernel: Kernel, workspace: Workspace) -> Surroundings:
         return importers(kernel.target, name) if name in kernel.symvers else None
 
     return Surroundings(kernel.shipped, importing, candidates)
+
+
+def _declared(workspace: Workspace, changes: Sequence[Changed]) -> Declared:
+    return lambda source, names, patched: declared(workspace, source, names, changes if patched else ())
 
 
 def _unchanged(pair: ObjectPair, kernel: Kernel) -> File:
@@ -126,13 +136,13 @@ def _carried(files: Iterable[File], user: File) -> frozenset[str]:
     )
 
 
-def _nothing_left(left_out: Mapping[str, Sequence[Part]], pairs: Sequence[ObjectPair]) -> Refusal:
+def _nothing_left(changes: Mapping[ObjectPair, Changes], pairs: Sequence[ObjectPair]) -> Refusal:
     """No function is to be replaced; what would have been left out is the reason, if anything was."""
+    left_out = [(pair, part) for pair, found in changes.items() for part in found.left_out]
     if not left_out:
         return Refusal(NO_CODE_CHANGE, ", ".join(pair.source for pair in pairs), "no function differs")
-    (source, first), *rest = [(source, part) for source, parts in left_out.items() for part in parts]
-    evidence = [f"{other}: {part.found}" for other, part in rest]
-    return Refusal(first.reason.kind, source, first.found, evidence=evidence)
+    (pair, first), *rest = left_out
+    return first.refusal(pair.source, pair.objname, [f"{other.source}: {part.found}" for other, part in rest])
 
 
 def _refuse_unused(pairs: Sequence[ObjectPair], changes: Collection[Changes], asked: Asked) -> None:

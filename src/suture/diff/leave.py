@@ -8,9 +8,10 @@ is in the patch, it is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from suture.errors import DATA_CHANGED, EXIT_FUNCTION_CHANGED, INIT_FUNCTION_CHANGED, NO_CODE_CHANGE, Kind
+from suture.errors import DATA_CHANGED, EXIT_FUNCTION_CHANGED, INIT_FUNCTION_CHANGED, NO_CODE_CHANGE, Kind, Refusal
 from suture.model import VMLINUX
 
 
@@ -44,6 +45,11 @@ class Part:
     @property
     def found(self) -> str:
         return f"{self.what} is in {self.section}"
+
+    def refusal(self, source: str, objname: str, others: Sequence[str]) -> Refusal:
+        """For where nothing else is left; `others`: what is left out besides."""
+        why = self.reason.text(objname)
+        return Refusal(self.reason.kind, source, self.found, why=f"{why[0].upper()}{why[1:]}.", evidence=others)
 
 
 @dataclass(frozen=True, slots=True)

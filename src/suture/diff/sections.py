@@ -151,8 +151,25 @@ TABLE: tuple[Row, ...] = (
             "_ftrace_eval_map",
             "__bpf_raw_tp_map",
             "__trace_printk_fmt",
-            "__syscalls_metadata",
         )
+    ),
+    # include/linux/syscalls.h: SYSCALL_METADATA; the table of calls is made from arch/x86/entry/syscalls/*.tbl
+    Row(
+        "__syscalls_metadata",
+        SECTION_CHANGED,
+        noun="system call",
+        why="The table of system calls, and what the kernel knows of their parameters, were linked into it.",
+        remedy="Leave the number and the parameters of system calls as they are; what is new can be asked for with a "
+        "flag of a call that there is, or through a file in /proc.",
+    ),
+    # include/asm-generic/kprobes.h: NOKPROBE_SYMBOL; kernel/kprobes.c: populate_kprobe_blacklist(), at boot
+    Row(
+        "_kprobe_blacklist",
+        SECTION_CHANGED,
+        noun="function that must not be probed",
+        why="The kernel read the list of such functions at boot or when the module was loaded; a probe could be placed "
+        "on this one all the same.",
+        remedy="Leave the NOKPROBE_SYMBOL() out of the patch.",
     ),
     # --- tables that subsystems search while they run; entries of a live patch are not in them
     # include/linux/pci.h: DECLARE_PCI_FIXUP_*
@@ -252,12 +269,18 @@ def _counted(before: Counter[str], after: Counter[str]) -> Iterator[tuple[str, s
     yield from (("new", name) for name in after - before)
 
 
+MADE_BY_MACROS = ("__param_", "__setup_", "__tracepoint_", "event_", "__BTF_ID__", "_kbl_addr_", "__p_syscall_meta__")
+
+
 def _name(unit: Unit) -> str:
     """What the author wrote of an entry's name, without what a macro made of it: ``__param_depth``."""
-    written = re.sub(r"__\d+$", "", base(unit.name))
-    for prefix in ("__param_", "__setup_", "__tracepoint_", "event_", "__BTF_ID__"):
-        written = written.removeprefix(prefix)
-    return written
+    return _written(re.sub(r"__\d+$", "", base(unit.name)))
+
+
+def _written(name: str) -> str:
+    for prefix in MADE_BY_MACROS:
+        name = name.removeprefix(prefix)
+    return name
 
 
 def _referred(view: View, sections: list[int]) -> Counter[str]:
@@ -267,9 +290,9 @@ def _referred(view: View, sections: list[int]) -> Counter[str]:
         for reference in view.references_in(index, 0, view.obj.sections[index].size):
             match reference.target:
                 case ToUnit(unit, _):
-                    found[base(unit.name)] += 1
+                    found[_written(base(unit.name))] += 1
                 case ToUndefined(name, _):
-                    found[name] += 1
+                    found[_written(name)] += 1
     return found
 
 

@@ -62,8 +62,8 @@ DATA_NOT_CHANGED = Kind(
 )
 SECTION_CHANGED = Kind(
     "section-changed",
-    "Entries of this section are read by the kernel at boot or module load, and Suture does not yet know how to carry "
-    "a change in them into a live patch.",
+    "The kernel reads tables that are made of such sections, most of them once, at boot or module load. What it does "
+    "with this one is not known here, so a change in it could do nothing, or harm.",
     "Leave the part of the patch that adds, removes or changes such an entry out.",
 )
 TRACEPOINT_CHANGED = Kind(

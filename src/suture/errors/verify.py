@@ -56,3 +56,15 @@ THREAD_NOT_REPLACED = Kind(
     "Each --replace-thread is to name a function that the live patch replaces.",
     "Check the name.",
 )
+EXPORTED_PROTOTYPE_CHANGED = Kind(
+    "exported-prototype-changed",
+    "The function is exported: modules that were compiled with the old prototype, also such as are no part of this "
+    "kernel, go on calling it in the old way.",
+    "Leave this function as it is; add one of the new prototype under a new name, and let the patched code call that.",
+)
+PROTOTYPE_CHANGED = Kind(
+    "prototype-changed",
+    "Code that goes on calling the function in the old way would pass or take the wrong values.",
+    "Let everything that calls it see the new declaration, in a header, or add a function of the new prototype under a "
+    "new name.",
+)

@@ -40,6 +40,11 @@ FILE_NOT_BUILT = Kind(
     "The target holds no code from this file, so there is nothing that a live patch could replace.",
     "Leave the file out of the patch, or choose a target whose configuration builds it.",
 )
+SEPARATE_PROGRAM = Kind(
+    "separate-program",
+    "The kernel image carries this code along, but it is no part of the kernel that runs.",
+    "Leave the file out of the patch; only booting a new kernel changes it.",
+)
 SHARED_OBJECT = Kind(
     "shared-object",
     "The file is linked into more than one module, and a live patch names one object for each function.",

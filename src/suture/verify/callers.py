@@ -119,6 +119,19 @@ def widen(files: Sequence[File], around: Surroundings, bounds: Bounds) -> tuple[
     return tuple(search.files), tuple(search.because)
 
 
+def callers_elsewhere(
+    files: Sequence[File], around: Surroundings, file: File, function: Unit
+) -> list[tuple[File, Unit]]:
+    """Who calls a global function from other files of its object; every place in the shipped code is accounted for.
+
+    :raises Refusal: ``caller-uncertain``, and what a proof raises
+    """
+    address = file.addresses.prove(function).address
+    where = f"{file.source}: {function.name}()"
+    search = _Search(files, around, DEFAULT_BOUNDS)
+    return search.in_object(where, file.objname, address, _names(function), (file, function))
+
+
 class _Search:
     def __init__(self, files: Sequence[File], around: Surroundings, bounds: Bounds) -> None:
         self.files = list(files)
@@ -202,17 +215,17 @@ class _Search:
         self, where: str, file: File, function: Unit, address: int, names: Sequence[str]
     ) -> list[tuple[File, Unit]]:
         """The callers of a global function in other files."""
-        found = self._in_object(where, file.objname, address, names, (file, function))
+        found = self.in_object(where, file.objname, address, names, (file, function))
         for name in names:
             importers = self._around.importers(name)
             if importers is None:
                 continue
             note(f"{name}() is exported: a module that is not part of this kernel may go on calling the old code")
             for objname in importers:
-                found += self._in_object(where, objname, _import(self._around.shipped(objname), name), [name], None)
+                found += self.in_object(where, objname, _import(self._around.shipped(objname), name), [name], None)
         return found
 
-    def _in_object(
+    def in_object(
         self, where: str, objname: str, address: int, names: Sequence[str], own: tuple[File, Unit] | None
     ) -> list[tuple[File, Unit]]:
         """All callers in one object, the function's own file left out; every place that leads there is accounted for.

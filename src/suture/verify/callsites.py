@@ -26,6 +26,9 @@ ABOUT_CODE = frozenset({special.name for special in SECTIONS} | {"_kprobe_blackl
 LISTS = (
     ("__start_kprobe_blacklist", "__stop_kprobe_blacklist"),
     ("__start_error_injection_whitelist", "__stop_error_injection_whitelist"),
+    ("__start_mcount_loc", "__stop_mcount_loc"),
+    ("__start___jump_table", "__stop___jump_table"),
+    ("__start_static_call_sites", "__stop_static_call_sites"),
 )
 """The same inside other sections of the core kernel (include/asm-generic/vmlinux.lds.h)."""
 

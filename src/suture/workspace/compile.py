@@ -59,7 +59,7 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     :raises Refusal: ``patch-header-unknown``, ``patch-macro-unknown``, ``callback-duplicate``,
         ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
         ``source-renamed``, ``assembly-file``, ``build-system-changed``, ``no-code-change``,
-        ``file-not-built``, ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``,
+        ``file-not-built``, ``separate-program``, ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``,
         ``patch-does-not-compile``, ``disk-full``
     """
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
@@ -105,7 +105,7 @@ def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[Ob
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
     found = originals(workspace, objects)
-    return tuple(_pair(one, one, ()) for one in found if ":" not in (one.compilation.modname or ""))
+    return tuple(pair_of(one, one, ()) for one in found if ":" not in (one.compilation.modname or ""))
 
 
 def _compile(
@@ -114,10 +114,11 @@ def _compile(
     before = originals(workspace, objects)
     after = patched_objects(workspace, before, changes)
     pairs = [(first, after[first.compilation.object]) for first in before]
-    return [_pair(*pair, changes) for pair in pairs if keep_equal or pair[0].content != pair[1].content]
+    return [pair_of(*pair, changes) for pair in pairs if keep_equal or pair[0].content != pair[1].content]
 
 
-def _pair(before: Stored, after: Stored, changes: tuple[Changed, ...]) -> ObjectPair:
+def pair_of(before: Stored, after: Stored, changes: tuple[Changed, ...]) -> ObjectPair:
+    """:raises Refusal: ``assembly-file``, ``shared-object``"""
     compilation = before.compilation
     if compilation.source.endswith(".S"):
         raise Refusal(ASSEMBLY_FILE, compilation.source, "includes a changed header, and its code changes with it")

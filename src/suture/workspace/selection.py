@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from suture.errors import ASSEMBLY_FILE, BUILD_SYSTEM_CHANGED, FILE_NOT_BUILT, NO_CODE_CHANGE, Refusal
@@ -19,6 +19,7 @@ from suture.workspace.kbuild import Listed
 from suture.workspace.objects import Objects
 from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
+from suture.workspace.programs import PROGRAMS, program, refuse_separate
 
 NO_CODE = frozenset({"Documentation", "LICENSES", "samples", "COPYING", "CREDITS", "MAINTAINERS", "README"})
 """At the top of the tree: what no kernel is made of."""
@@ -46,7 +47,7 @@ class Selection:
 def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
     """The changes that can have a say in the code.
 
-    :raises Refusal: ``assembly-file``, ``build-system-changed``, ``no-code-change``
+    :raises Refusal: ``assembly-file``, ``build-system-changed``, ``separate-program``, ``no-code-change``
     """
     code = []
     for change in changes:
@@ -81,13 +82,15 @@ def _refuse_build_system(path: str) -> None:
     if base.startswith(("Makefile", "Kbuild", "Kconfig")) or base.endswith((".lds", ".lds.S", ".dts", ".dtsi", ".tbl")):
         raise Refusal(BUILD_SYSTEM_CHANGED, path, "is part of how the kernel is built")
     if base.endswith(".S"):
+        refuse_separate(path)
         raise Refusal(ASSEMBLY_FILE, path, "is written in assembly")
 
 
 def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     """The objects to compile for changed `code`.
 
-    :raises Refusal: ``file-not-built``, ``build-system-changed``, ``no-code-change``, ``workspace-failed``
+    :raises Refusal: ``file-not-built``, ``separate-program``, ``build-system-changed``, ``no-code-change``,
+        ``workspace-failed``
     """
     sources = [change.path for change in code if change.path.endswith(".c")]
     direct = _own_objects(objects.beside(workspace, sources), sources)
@@ -99,16 +102,24 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     direct = _own_objects(every, sources)
     read_by_others = included | {change.path for change in code if change.path not in direct}
     lines = workspace.include_lines() + "".join(includes.of_text(change.path, change.new) for change in code)
-    users_of = {
-        path: _objects(workspace, every, includes.users(workspace.tree, lines, [path])) for path in read_by_others
-    }
+    files_of = {path: includes.users(workspace.tree, lines, [path]) for path in read_by_others}
+    users_of = {path: _objects(workspace, every, files) for path, files in files_of.items()}
     unread = sorted(path for path in read_by_others if path not in direct and not users_of[path])
     _refuse_or_leave_out(workspace, unread, len(code))
+    _note_separate(file for path in read_by_others - set(unread) for file in files_of[path])
     generated = _of_generated_sources(workspace, every, lines) if read_by_others - set(unread) else frozenset()
     users = generated.union(*users_of.values()) - set(direct.values())
     added = [change.path for change in code if change.old is None and change.path in users_of]
     users_of_added = frozenset(one.name for path in added for one in users_of[path])
     return Selection(tuple(direct.values()), tuple(sorted(users, key=lambda one: one.name)), users_of_added)
+
+
+def _note_separate(users: Iterable[str]) -> None:
+    """What programs of their own may include a changed file too."""
+    found = {program(path) for path in users}
+    keep = [one.name for one in PROGRAMS if one in found]
+    if keep:
+        note(f"{' and '.join(keep)} may include the changed files too; that code stays as it is")
 
 
 def _own_objects(built: Objects, sources: Sequence[str]) -> dict[str, Listed]:
@@ -146,11 +157,13 @@ def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: i
     for path in paths:
         if path.split("/")[0] in HOST_TOOLS and not path.startswith("scripts/gcc-plugins/"):
             note(f"{path} is left out: it is a program of the build host")
-        elif path.endswith(".c"):
+            continue
+        refuse_separate(path)
+        if path.endswith(".c"):
             raise Refusal(FILE_NOT_BUILT, path, f"{release} is built without it")
-        elif path.endswith(".h"):
+        if path.endswith(".h"):
             note(f"{path} is left out: nothing in {release} includes it")
-        else:
-            raise Refusal(BUILD_SYSTEM_CHANGED, path, "is neither C nor included by any")
+            continue
+        raise Refusal(BUILD_SYSTEM_CHANGED, path, "is neither C nor included by any")
     if len(paths) == all_code:
         raise Refusal(NO_CODE_CHANGE, "the patch", f"nothing that {release} is built from")

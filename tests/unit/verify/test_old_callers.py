@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Functions that change with their prototype: who goes on calling them in the old way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import pytest
+
+from suture.diff.compare import compare
+from suture.elf.prototypes import Prototype, prototypes
+from suture.errors import Refusal
+from suture.verify.addresses import Addresses
+from suture.verify.callers import File, Surroundings
+from suture.verify.old_callers import refuse_changed_prototypes
+from suture.verify.shipped import ShippedImage, ShippedModule
+from tests.unit.objects import compile_c, side
+from tests.unit.verify.kernel import shipped, shipped_module
+from tests.unit.verify.test_callers import unchanged
+
+HEAD = "extern int outside(const char *, int);\n"
+ONE = (
+    HEAD
+    + """
+int scaled(int x) { return outside("scaled", x) + 1; }
+int beside(int x) { return scaled(x) * 2; }
+"""
+)
+FIX = [
+    ('int scaled(int x) { return outside("scaled", x)', 'int scaled(int x, int y) { return outside("scaled", x + y)'),
+    ("scaled(x) * 2", "scaled(x, 3) * 2"),
+]
+TWO = HEAD + "extern int scaled(int);\nint far(int x) { return scaled(x) * 9; }\n"
+TWO_FIX = [("extern int scaled(int)", "extern int scaled(int, int)"), ("scaled(x) * 9", "scaled(x, 4) * 9")]
+
+
+def changed(source: str, fixes: list[tuple[str, str]]) -> str:
+    for old, new in fixes:
+        assert old in source
+        source = source.replace(old, new)
+    return source
+
+
+def check(
+    sources: Mapping[str, tuple[str, str]], *, exported: bool = False, module: bool = False, kept: str = ""
+) -> list[tuple[str, bool]]:
+    """:param sources: file -> before and after; those that stay are known to the search alone.
+    :param kept: C that is part of the shipped object, and of which nobody has the source.
+    :return: what the compiler was asked for.
+    """
+    texts = [before for before, _ in sources.values()] + ([kept] if kept else [])
+    kernel: ShippedImage | ShippedModule = shipped_module(*texts) if module else shipped(*texts)
+    asked: list[tuple[str, bool]] = []
+
+    def declared(source: str, names: Collection[str], patched: bool) -> Mapping[str, Prototype]:
+        asked.append((source, patched))
+        return prototypes(compile_c(sources[source][patched], "-g"), names)
+
+    def candidates(objname: str, words: Collection[str], without: Collection[str]) -> list[File]:
+        names = [name for name, (before, after) in sources.items() if before == after and name not in without]
+        return [unchanged(sources[name][0], name, objname, kernel) for name in names]
+
+    files = []
+    for name, (before, after) in sources.items():
+        if before != after:
+            found = compare(side(compile_c(before)), side(compile_c(after)))
+            files.append(File(name, kernel.objname, found, Addresses(found.original.view, kernel)))
+    around = Surroundings(lambda _: kernel, lambda _: None, candidates)
+    refuse_changed_prototypes(files, around, lambda name: exported and name == "scaled", declared)
+    return asked
+
+
+def refusal(sources: Mapping[str, tuple[str, str]], **more: object) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        check(sources, **more)  # type: ignore[arg-type]
+    return refused.value
+
+
+ALONE = {"one.c": (ONE, changed(ONE, FIX))}
+BOTH = {**ALONE, "two.c": (TWO, changed(TWO, TWO_FIX))}
+FORGOTTEN = {**ALONE, "two.c": (TWO, TWO)}
+
+
+def test_an_exported_function_is_refused_whoever_calls_it() -> None:
+    error = refusal(BOTH, exported=True)
+    assert (error.code, error.where) == ("exported-prototype-changed", "one.c: scaled()")
+    assert error.found == "was int (int) and becomes int (int, int)"
+
+
+@pytest.mark.parametrize("module", [False, True], ids=["vmlinux", "module"])
+def test_another_goes_where_all_callers_know_the_new_one(module: bool) -> None:
+    assert ("two.c", True) in check(BOTH, module=module)
+    check(ALONE, module=module)
+
+
+@pytest.mark.parametrize("module", [False, True], ids=["vmlinux", "module"])
+def test_a_declaration_that_was_forgotten_is_found(module: bool) -> None:
+    error = refusal(FORGOTTEN, module=module)
+    assert error.where == "one.c: scaled()"
+    assert error.evidence == ("far() in two.c calls it as int (int)",)
+
+
+def test_a_declaration_that_was_forgotten_in_a_changed_file_is_found() -> None:
+    error = refusal({**ALONE, "two.c": (TWO, changed(TWO, [("* 9", "* 8")]))})
+    assert (error.code, error.evidence) == ("prototype-changed", ("far() in two.c calls it as int (int)",))
+
+
+def test_a_caller_of_which_there_is_no_source_is_found() -> None:
+    error = refusal(ALONE, kept=TWO)
+    assert error.code == "prototype-changed"
+    assert "is called by far in vmlinux" in error.evidence[0]
+
+
+def test_an_address_that_is_taken_elsewhere_is_refused() -> None:
+    error = refusal(ALONE, kept="extern int scaled(int);\nint (*hook)(int) = scaled;\n")
+    assert error.code == "prototype-changed"
+    assert "hook" in error.evidence[0]
+
+
+SERVING: dict[str, Callable[[str], str]] = {
+    "the same prototype": lambda text: text.replace('"scaled"', '"other"'),
+    "a typedef": lambda text: (
+        "typedef int s32;\n" + text.replace("scaled(int x)", "scaled(s32 x)").replace("+ 1", "+ 2")
+    ),
+}
+
+
+@pytest.mark.parametrize("after", SERVING.values(), ids=SERVING)
+def test_a_prototype_that_means_the_same_goes(after: Callable[[str], str]) -> None:
+    assert check({"one.c": (ONE, after(ONE))}, exported=True) == [("one.c", False), ("one.c", True)]
+
+
+def test_a_static_function_concerns_its_own_file_alone() -> None:
+    before = ONE.replace("int scaled", "static __attribute__((noinline)) int scaled")
+    assert check({"one.c": (before, before.replace('"scaled"', '"other"'))}, exported=True) == []
