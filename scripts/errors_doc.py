@@ -21,8 +21,9 @@ ROOMS = (
 )
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 
-EXAMPLES: dict[str, str] = json.loads((TOP / "scripts" / "error_examples.json").read_text())
-"""Code -> the first line that the program printed for such a case, in its tests or for a real patch."""
+RECORD = TOP / "scripts" / "error_examples.json"
+EXAMPLES: dict[str, str] = json.loads(RECORD.read_text())
+"""Code -> the first line that the program prints for such a case; ``tests/examples.py`` makes most of them anew."""
 
 CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = Kind\($", re.MULTILINE)
 

@@ -17,6 +17,7 @@ from suture.kernel import modules
 from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace
 from tests.command import Place
+from tests.examples import shows
 from tests.patches import Edit, diff
 
 MEMINFO, LOOP = "fs/proc/meminfo.c", "drivers/block/loop.c"
@@ -49,7 +50,8 @@ def config(place: Place, option: str, line: str) -> Path:
 def test_a_kernel_without_the_livepatch_core(patched: Place) -> None:
     patched.with_parts(config=config(patched, "CONFIG_LIVEPATCH", "# CONFIG_LIVEPATCH is not set"))
     error = patched.refused(*patched.build("my.patch"))
-    assert (error.code, error.where) == ("no-livepatch", patched.target.release)
+    shows(error, "no-livepatch")
+    assert error.where == patched.target.release
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,8 @@ def test_a_source_that_is_cut_off(patched: Place, tmp_path: Path) -> None:
     source = cut(patched.target.source, tmp_path, 2_000_000)
     patched.with_parts(source=source)
     error = patched.refused(*patched.build("my.patch"))
-    assert (error.code, error.where) == ("source-damaged", str(source))
+    shows(error, "source-damaged")
+    assert error.where == str(source)
 
 
 def test_a_source_that_is_something_else(patched: Place, tmp_path: Path) -> None:
@@ -182,7 +185,17 @@ def test_a_source_that_is_something_else(patched: Place, tmp_path: Path) -> None
         tar.add("/etc/passwd", "passwd/passwd")
     patched.with_parts(source=source)
     error = patched.refused(*patched.build("my.patch"))
-    assert (error.code, error.where) == ("source-mismatch", str(source))
+    shows(error, "source-mismatch")
+    assert error.where == str(source)
+
+
+def test_a_source_that_does_not_compile(patched: Place, workspace: Workspace) -> None:
+    patched.with_workspace(
+        workspace, {MEMINFO: (workspace.tree / MEMINFO).read_bytes() + b"\n#error not the target's\n"}
+    )
+    error = patched.refused(*patched.build("my.patch"))
+    shows(error, "original-does-not-compile")
+    assert any("not the target's" in line for line in error.evidence)
 
 
 # --- suture inspect ---------------------------------------------------------------------------------------------------
@@ -285,7 +298,8 @@ def test_no_room_for_the_compilers_temporary_files_spoils_no_workspace(patched: 
     """kbuild takes a compiler that cannot write them for one that lacks features, and goes on without."""
     patched.own("workspaces")
     error = patched.refused(*patched.build("my.patch"), prefix=small_disk(patched.temporary, full=False))
-    assert (error.code, error.where) == ("disk-full", str(patched.temporary))
+    shows(error, "disk-full")
+    assert error.where == str(patched.temporary)
 
 
 @needs_mount

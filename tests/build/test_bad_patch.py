@@ -11,6 +11,7 @@ import pytest
 from suture.errors import Refusal
 from suture.workspace.prepare import Workspace
 from tests.command import Place
+from tests.examples import shows
 from tests.patches import Edit, diff
 
 MEMINFO, LOOP, NMI = "fs/proc/meminfo.c", "drivers/block/loop.c", "arch/x86/kernel/nmi.c"
@@ -97,6 +98,22 @@ OUT_OF_REACH = {
         "assembly-file",
         "arch/x86/lib/memcpy_64.S",
         "",
+    ),
+    "code of the vDSO": (
+        Edit("arch/x86/entry/vdso/vclock_gettime.c", "\treturn __cvdso_time(t);", "\treturn __cvdso_time(t) + 1;"),
+        "separate-program",
+        "arch/x86/entry/vdso/vclock_gettime.c",
+        "is part of the vDSO",
+    ),
+    "real-mode code": (
+        Edit(
+            "arch/x86/realmode/rm/trampoline_64.S",
+            "SYM_CODE_START(trampoline_start)\n",
+            "SYM_CODE_START(trampoline_start)\n\tnop\n",
+        ),
+        "separate-program",
+        "arch/x86/realmode/rm/trampoline_64.S",
+        "is part of the real-mode code",
     ),
     "a makefile": (
         Edit("fs/proc/Makefile", "proc-y	+= meminfo.o", "proc-y	+= meminfo.o suture_test.o"),
@@ -186,6 +203,64 @@ def test_a_change_that_no_live_patch_can_make_is_refused(
     error = refused(place, diff(workspace.tree, edit))
     assert (error.code, error.where) == (code, where)
     assert re.search(found, error.found)
+    match code:
+        case "file-not-built":
+            shows(error, "file-not-built")
+        case "exit-function-changed":
+            shows(error, "exit-function-changed")
+        case "patch-does-not-compile":
+            shows(error, "patch-does-not-compile")
+
+
+def test_a_module_that_may_be_loaded_later_is_said_to_run_its_old_init(place: Place, workspace: Workspace) -> None:
+    error = refused(place, diff(workspace.tree, Edit(LOOP, '"loop: module loaded', '"loop: Module loaded')))
+    shows(error, "init-function-changed")
+    assert "where the module is loaded after the live patch, its old code runs" in error.why
+
+
+DATA = ("--patch-data", "suture_test")
+
+
+def test_data_that_the_patch_leaves_alone_cannot_be_named(place: Place, workspace: Workspace) -> None:
+    place.patch(diff(workspace.tree, FIRST))
+    shows(place.refused(*place.build("my.patch", *DATA)), "data-not-changed")
+    shows(place.refused(*place.build("my.patch", *DATA, "--no-replace")), "data-needs-replace")
+
+
+DIGSIG, CALLER, HEADER = "lib/digsig.c", "security/integrity/digsig.c", "include/linux/digsig.h"
+OLD = "int digsig_verify(struct key *keyring, const char *sig, int siglen,"
+NEW = "int digsig_verify(struct key *keyring, bool strict, const char *sig, int siglen,"
+USE = "\tint err = -ENOMEM;\n\tstruct signature_hdr"
+
+
+def test_a_new_prototype_of_an_exported_function_is_refused(place: Place, workspace: Workspace) -> None:
+    """Also where all callers of this kernel are in the patch."""
+    edits = [
+        *(Edit(path, OLD, NEW) for path in (DIGSIG, HEADER)),
+        Edit(DIGSIG, USE, USE.replace("-ENOMEM", "strict ? -ENOMEM : -EINVAL")),
+        Edit(CALLER, "digsig_verify(keyring, sig + 1", "digsig_verify(keyring, true, sig + 1"),
+    ]
+    error = refused(place, diff(workspace.tree, *edits))
+    shows(error, "exported-prototype-changed")
+    assert error.where == f"{DIGSIG}: digsig_verify()"
+    old, new = "struct key *, char *, int", "struct key *, _Bool, char *, int"
+    assert error.found == f"was int ({old}, char *, int) and becomes int ({new}, char *, int)"
+
+
+def test_a_caller_with_a_declaration_of_its_own_is_not_forgotten(place: Place, workspace: Workspace) -> None:
+    """The function has another prototype than the header, which its callers go by."""
+    verify, include = "int integrity_digsig_verify(", '#include "integrity.h"'
+    sig = "const unsigned int id, const char *sig, int siglen,"
+    hidden = f"#define integrity_digsig_verify hidden\n{include}\n#undef integrity_digsig_verify"
+    edits = [
+        Edit(CALLER, include, f"{hidden}\n{verify}bool strict, {sig} const char *digest, int digestlen);"),
+        Edit(CALLER, f"{verify}{sig}", f"{verify}bool strict, {sig}"),
+        Edit(CALLER, "\tif (siglen < 2)", "\tif (strict && siglen < 2)"),
+    ]
+    error = refused(place, diff(workspace.tree, *edits))
+    shows(error, "prototype-changed")
+    assert error.where == f"{CALLER}: integrity_digsig_verify()"
+    assert re.search(r"evm\w*\(\) in security/integrity/evm/\w+\.c calls it as int \(unsigned int", error.evidence[0])
 
 
 def test_the_compilers_message_is_shown_with_the_authors_line(place: Place, workspace: Workspace) -> None:

@@ -21,6 +21,7 @@ from suture.workspace.compile import ObjectPair, object_pairs
 from suture.workspace.graph import originals_preprocessed
 from suture.workspace.original import originals
 from suture.workspace.prepare import Workspace
+from tests.examples import shows
 
 Edit = Callable[[str], str]
 
@@ -229,7 +230,7 @@ def test_comments_in_a_header_are_no_change(workspace: Workspace, steps: Steps) 
 def test_a_number_for_assembly_code_may_not_change(workspace: Workspace) -> None:
     flag = replacing("enum zone_type {", "enum zone_type {\n\tZONE_SUTURE_TEST,")
     # Every object of the kernel includes it: the refusal has to come before all are compiled.
-    assert refused(workspace, {"include/linux/mmzone.h": flag}).code == "generated-header-changed"
+    shows(refused(workspace, {"include/linux/mmzone.h": flag}), "generated-header-changed")
 
 
 def test_a_file_that_is_not_built_is_refused(workspace: Workspace) -> None:

@@ -17,6 +17,7 @@ from suture.lab.complaints import Complaint
 from suture.lab.livepatch import Count, Phase, TestReport, try_out
 from suture.link.inspect import inspect
 from suture.workspace.prepare import Workspace
+from tests.examples import shows
 from tests.lab.conftest import BuildModule
 
 LIVE_PATCH = """\
@@ -34,7 +35,7 @@ static struct klp_func funcs[] = {
 static struct klp_object objs[] = { { .name = %(object)s, .funcs = funcs }, { } };
 static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs };
 
-static int __init begin(void) { return klp_enable_patch(&patch); }
+static int __init begin(void) { return %(enable)s; }
 static void __exit end(void) { }
 module_init(begin);
 module_exit(end);
@@ -51,9 +52,16 @@ class Lab:
     def __init__(self, target: Target, build_module: BuildModule) -> None:
         self._target, self._build = target, build_module
 
-    def build(self, name: str, code: str, old: str = "cmdline_proc_show", objname: str = "") -> bytes:
+    def build(
+        self,
+        name: str,
+        code: str,
+        old: str = "cmdline_proc_show",
+        objname: str = "",
+        enable: str = "klp_enable_patch(&patch)",
+    ) -> bytes:
         named = f'"{objname}"' if objname else "NULL"
-        return self._build(name, LIVE_PATCH % {"code": code, "old": old, "object": named})
+        return self._build(name, LIVE_PATCH % {"code": code, "old": old, "object": named, "enable": enable})
 
     def try_out(self, module: bytes, script: str | None = None, transition_deadline: float = 60) -> TestReport:
         patch = inspect(reader.read(module, "the module")).patch
@@ -116,6 +124,7 @@ def test_a_transition_that_a_sleeping_task_holds_up_names_the_task(lab: Lab) -> 
     report = lab.try_out(module, "[ $phase != before ] || sleep 1000 &", transition_deadline=4)
     assert codes(report) == ("lab-transition-stalled", [])
     assert report.failure is not None
+    shows(report.failure, "lab-transition-stalled")
     assert any("sleep" in line for line in report.failure.evidence)
     assert any("hrtimer_nanosleep" in line for line in report.failure.evidence)
 
@@ -137,6 +146,8 @@ def test_a_module_that_is_patched_is_loaded_first(lab: Lab) -> None:
 def test_a_script_that_fails_on_the_new_code_fails_the_run(lab: Lab) -> None:
     report = lab.try_out(lab.build("script_fails", SHOW % ""), "echo said; exit 3")
     assert codes(report) == ("lab-script-failed", [])
+    assert report.failure is not None
+    shows(report.failure, "lab-script-failed")
     assert [run.status for run in report.scripts] == [3, 3, 3]
     assert "said" in str(report.failure)
 
@@ -144,7 +155,32 @@ def test_a_script_that_fails_on_the_new_code_fails_the_run(lab: Lab) -> None:
 def test_a_module_that_the_kernel_does_not_take_is_reported_with_the_reason(lab: Lab) -> None:
     report = lab.try_out(lab.build("no_such", SHOW % "", old="no_such_function"))
     assert codes(report) == ("lab-load-failed", [])
+    assert report.failure is not None
+    shows(report.failure, "lab-load-failed")
     assert "symbol 'no_such_function' not found" in str(report.failure)
+
+
+def test_a_module_that_does_not_load_here_is_named(lab: Lab) -> None:
+    """Software emulation has no VMX."""
+    code = "struct file;\nstatic int new_code(struct file *filp) { return 0; }"
+    report = lab.try_out(lab.build("patches_vmx", code, old="vmx_hardware_enable", objname="kvm_intel"))
+    assert report.failure is not None
+    shows(report.failure, "lab-prepare-failed")
+    assert "kvm_intel" in report.failure.found
+
+
+def test_a_live_patch_that_its_module_does_not_enable_is_told_from_one_that_waits(lab: Lab) -> None:
+    code = f"static struct klp_patch patch;\n{SHOW % ''}\nvoid *kept = &patch;"
+    report = lab.try_out(lab.build("idle", code, enable="0"))
+    assert report.failure is not None
+    shows(report.failure, "lab-not-enabled")
+
+
+def test_a_live_patch_that_somebody_else_takes_out_is_reported(lab: Lab) -> None:
+    script = "[ $phase != patched ] || { echo 0 >/sys/kernel/livepatch/leaves/enabled; sleep 5; }"
+    report = lab.try_out(lab.build("leaves", SHOW % ""), script)
+    assert report.failure is not None
+    shows(report.failure, "lab-unload-failed")
 
 
 def test_the_command_prints_what_the_library_reports(lab: Lab, workspace: Workspace, tmp_path: Path) -> None:

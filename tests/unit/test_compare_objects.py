@@ -14,6 +14,7 @@ import pytest
 from suture.compare_objects import Compared, compare_objects
 from suture.diff.special import ALIASES, STRUCTS
 from suture.errors import Refusal
+from tests.examples import shows
 from tests.unit.objects import SIZES, assemble, compile_c, disassembly, link, relocation_lines, symbol_lines, tool
 
 SOURCE = r"""
@@ -324,6 +325,7 @@ TRAPS_SYMBOLS = listing("T hidden", "T shown", "B last")
 
 def test_unknown_entry_sizes_are_asked_for(tmp_path: Path) -> None:
     refusal = refused(tmp_path, "entry-size-unknown", TRAPS_SYMBOLS, compile_c(TRAPS), compile_c(TRAPS_CHANGED))
+    shows(refusal, "entry-size-unknown")
     assert "--entry-size BUG=N" in refusal.remedy
     assert "__bug_table (struct bug_entry)" in refusal.found
 

@@ -210,15 +210,15 @@ def _life(run: _Run, wanted: list[str], script_deadline: float | None) -> None:
     with run.step("load", "Loading the live patch"):
         _check(run, machine.run(f"insmod {MODULE}"), LAB_LOAD_FAILED, "loading it")
     with run.step("patch", "Waiting for all tasks to run the new code"):
-        _wait(run, lambda: _read(run, "transition") == "0", "0")
-    if _read(run, "enabled") != "1":
+        _wait(run, lambda: not _is_known(run) or _read(run, "transition") == "0", "0")
+    if not _is_known(run) or _read(run, "enabled") != "1":
         raise _refusal(run, LAB_NOT_ENABLED, "it is loaded and not enabled")
     _script(run, Phase.PATCHED, script_deadline)
     run.counts = _counts(run)
     with run.step("unpatch", "Waiting for all tasks to run the old code"):
         _check(run, machine.run(f"echo 0 >{run.sysfs}/enabled"), LAB_UNLOAD_FAILED, "disabling it")
         # The core removes the directory when the last task has left the new code.
-        _wait(run, lambda: machine.run(f"[ -e {run.sysfs} ]").status != 0, "1")
+        _wait(run, lambda: not _is_known(run), "1")
     run.counts = _counts(run)
     hits.disarm(machine)
     with run.step("unload", "Unloading the live patch"):
@@ -250,6 +250,11 @@ def _counts(run: _Run) -> list[Count]:
         Count(objname, function.old_name, function.new_name, number)
         for (objname, function), number in zip(functions, calls, strict=True)
     ]
+
+
+def _is_known(run: _Run) -> bool:
+    """The core has the live patch: it came, and has not left."""
+    return run.machine.run(f"[ -e {run.sysfs} ]").status == 0
 
 
 def _read(run: _Run, attribute: str) -> str:

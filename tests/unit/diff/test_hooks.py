@@ -7,6 +7,7 @@ import pytest
 
 from suture.errors import Refusal
 from suture.model import CallbackKind
+from tests.examples import shows
 from tests.unit.objects import changed_names, changes, output, symbol_lines
 
 BASE = r"""
@@ -126,3 +127,11 @@ def test_what_cannot_be_meant_is_refused(text: str, code: str, found: str) -> No
     refused = refusal(MENDED + text)
     assert refused.code == code
     assert found in refused.found
+
+
+def test_the_examples_are_what_is_printed() -> None:
+    twice = 'static int twice(void *o) { return 1; } TELL(c, ".kpatch.callbacks.pre_patch", twice)'
+    shows(refusal(MENDED + CALLBACKS + twice), "callback-duplicate")
+    shows(refusal(MENDED + 'TELL(a, ".kpatch.callbacks.later", work)'), "callback-unusable")
+    shows(refusal(MENDED + 'TELL(a, ".kpatch.ignore.sections", ".data.nowhere")'), "ignored-not-found")
+    shows(refusal(MENDED + 'TELL(a, ".ksplice_call_pre_reverse", work)'), "reversal-veto")

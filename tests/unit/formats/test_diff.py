@@ -10,6 +10,7 @@ import pytest
 
 from suture.errors import Refusal
 from suture.formats.diff import ChangeKind, Hunk, parse, read
+from tests.examples import shows
 
 HUNK = "@@ -1,3 +1,4 @@ int f(void)\n a\n-b\n+c\n+d\n e\n"
 
@@ -169,4 +170,4 @@ def test_a_symbolic_link_is_refused() -> None:
 
 
 def test_dos_line_ends_are_refused() -> None:
-    assert refused(diff("a/fs/x.c", "b/fs/x.c").replace(b"\n", b"\r\n")).code == "patch-has-crlf"
+    shows(refused(diff("a/fs/x.c", "b/fs/x.c").replace(b"\n", b"\r\n")), "patch-has-crlf")

@@ -18,6 +18,7 @@ import pytest
 
 from suture.errors import Refusal
 from suture.kernel import archive
+from tests.examples import shows
 from tests.unit.kernel.conftest import RELEASE, bzimage
 
 pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not installed")
@@ -181,7 +182,7 @@ def test_two_uploads_under_one_release_are_told_apart_by_version(repository: Rep
     assert [offer.version for offer in archive.offers()] == ["6.1.1-2", "6.1.1-1"]
     assert archive.survey().offer("6.1.0-1-amd64").version == "6.1.1-2"
     assert archive.survey().offer("6.1.0-1-amd64", "6.1.1-1").version == "6.1.1-1"
-    assert refused(lambda: archive.survey().offer("6.1.0-1-amd64", "6.1.1-3")).code == "kernel-not-offered"
+    shows(refused(lambda: archive.survey().offer("6.1.0-1-amd64", "6.1.1-3")), "kernel-not-offered")
 
 
 def test_a_kernel_that_nobody_offers_is_refused_with_those_near_it(repository: Repository) -> None:
@@ -206,20 +207,20 @@ def test_what_is_no_release_is_refused_before_anything_is_touched(
 def test_apt_without_any_sources_is_refused(repository: Repository) -> None:
     repository.update()
     refusal = refused(archive.offers)
-    assert refusal.code == "archive-unreachable"
+    shows(refusal, "archive-unreachable")
     assert "apt-get update" in refusal.remedy
 
 
 def test_no_apt_at_all_is_refused(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert refused(archive.offers).code == "tool-missing"
+    shows(refused(archive.offers), "tool-missing")
 
 
 def test_everything_but_the_toys_symbols_is_found(repository: Repository, tmp_path: Path, toy_image: bytes) -> None:
     repository.add_kernel(RELEASE, image=toy_image)
     repository.update()
     assert refused(lambda: archive.fetch(RELEASE)).code == "kallsyms-not-found"
-    assert refused(lambda: archive.find(RELEASE)).code == "kernel-not-fetched"
+    shows(refused(lambda: archive.find(RELEASE)), "kernel-not-fetched")
     assert archive.fetched() == ()
     assert left_in(tmp_path) == []
 
@@ -256,7 +257,7 @@ def test_a_package_that_is_cut_off_in_the_archive_is_refused(
     repository.update()
     deb = repository.pool / f"linux-headers-{RELEASE}_{VERSION}_amd64.deb"
     deb.write_bytes(deb.read_bytes()[:-100])
-    assert refused(lambda: archive.fetch(RELEASE)).code == "package-corrupt"
+    shows(refused(lambda: archive.fetch(RELEASE)), "package-corrupt")
     assert left_in(tmp_path) == []
 
 
@@ -327,7 +328,7 @@ def test_an_archive_without_a_signature_is_refused(tmp_path: Path, monkeypatch: 
     repository = make_repository(tmp_path, monkeypatch, "allow-insecure=yes")
     repository.add_kernel(RELEASE)
     repository.update()
-    assert refused(lambda: archive.fetch(RELEASE)).code == "package-untrusted"
+    shows(refused(lambda: archive.fetch(RELEASE)), "package-untrusted")
     assert left_in(tmp_path) == []
 
 

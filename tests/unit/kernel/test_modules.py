@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from suture.errors import Refusal
 from suture.kernel import modules
 from suture.kernel.release import Target
+from tests.examples import shows
 from tests.unit.kernel.conftest import only_refusals
 
 PACKERS = {"xz": ["xz", "--check=crc32"], "zst": ["zstd", "-q", "--rm"], "gz": ["gzip"]}
@@ -129,6 +130,7 @@ def test_an_unknown_module_is_refused(installed: Path) -> None:
         with pytest.raises(Refusal) as refusal:
             modules.dependencies(target(installed), name)
         assert (refusal.value.code, refusal.value.where) == ("module-not-found", where)
+    shows(refusal.value, "module-not-found")
 
 
 def test_modinfo_is_what_modinfo_says(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from suture.elf import reader
 from suture.errors import Refusal
 from suture.link.inspect import inspect, read_file
 from suture.model import VMLINUX, Callback, CallbackKind, PatchedFunction
+from tests.examples import shows
 from tests.unit.link.module import compiled, glue
 from tests.unit.objects import compile_c, link
 
@@ -102,7 +103,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_a_module_that_is_no_live_patch_is_refused(source: str) -> None:
     with pytest.raises(Refusal) as refused:
         inspect(compiled(source))
-    assert refused.value.code == "not-a-live-patch"
+    shows(refused.value, "not-a-live-patch")
 
 
 GOOD = link(compile_c(glue(MANY), sections=False))

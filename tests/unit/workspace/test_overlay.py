@@ -13,6 +13,7 @@ import pytest
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.workspace.overlay import apply, shadow
+from tests.examples import shows
 
 ORIGINAL = "".join(f"line {number}\n" for number in range(1, 31))
 
@@ -85,7 +86,7 @@ def test_a_failing_hunk_is_named_with_both_texts(tree: Path) -> None:
         }
     )
     refusal = refused(tree, patch)
-    assert refusal.code == "patch-does-not-apply"
+    shows(refusal, "patch-does-not-apply")
     assert refusal.found == "hunk 2 of fs/x.c fails at line 18"
     assert [line.strip() for line in refusal.evidence[-4:]] == [
         "line 20 of the target:",
@@ -110,7 +111,7 @@ def test_a_hunk_may_have_moved(tree: Path) -> None:
 
 def test_a_patch_that_is_in_already_is_told_from_one_that_does_not_fit(tree: Path) -> None:
     older = ORIGINAL.replace("line 5\n", "before the fix\n")
-    assert refused(tree, patch_of({"fs/x.c": (older, ORIGINAL)})).code == "patch-already-applied"
+    shows(refused(tree, patch_of({"fs/x.c": (older, ORIGINAL)})), "patch-already-applied")
 
 
 def test_a_file_that_the_target_does_not_have(tree: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_symbolic_link_is_not_followed_out_of_the_tree(tree: Path, tmp_path: P
     ],
 )
 def test_code_that_goes_away_is_refused(tree: Path, text: str, code: str) -> None:
-    assert refused(tree, PatchSource((parse("fix.patch", text.encode()),))).code == code
+    shows(refused(tree, PatchSource((parse("fix.patch", text.encode()),))), code)
 
 
 def preprocess(root: Path, source: str) -> tuple[str, list[str]]:
