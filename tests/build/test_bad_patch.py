@@ -360,3 +360,12 @@ def test_a_patch_file_that_cannot_be_read_is_named(place: Place, name: str) -> N
     (place.directory / "directory").mkdir()
     error = place.refused(*place.build(name))
     assert (error.code, error.where) == ("file-unreadable", name)
+
+
+def test_code_whose_stack_objtool_cannot_follow_is_refused(place: Place, workspace: Workspace) -> None:
+    """Where kbuild runs objtool for each object, as in 6.1; elsewhere its doubts come at the link of the module."""
+    pushes = Edit(MEMINFO, "\tarch_report_meminfo(m);\n", '\tarch_report_meminfo(m);\n\tasm volatile("push %rax");\n')
+    error = refused(place, diff(workspace.tree, pushes))
+    assert error.code == "unwind-data-doubtful"
+    assert error.where == MEMINFO
+    assert "meminfo_proc_show" in error.found

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from suture.errors import DISK_FULL, PATCH_DOES_NOT_COMPILE, Refusal
+from suture.errors import DISK_FULL, PATCH_DOES_NOT_COMPILE, UNWIND_DATA_DOUBTFUL, Refusal
 from suture.host.files import temporary_directory
 from suture.host.progress import advance, step
 from suture.host.run import EVIDENCE_LINES, run, says_disk_full
@@ -22,6 +24,9 @@ from suture.workspace.store import Stored
 
 ESCAPES = 20
 """How often a compilation is repeated for headers outside the shadow; each time mends all that were found."""
+
+_DOUBT = re.compile(r"(?:warning|error): objtool: (.*)$", re.MULTILINE)
+_OFFSET = re.compile(r"\+0x[0-9a-f]+")
 
 Environment = Mapping[str, str]
 
@@ -39,11 +44,12 @@ M = TypeVar("M", bound=Made)
 def patched_objects(workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]) -> dict[str, Stored]:
     """The patched object for each of `originals`, by the object's name.
 
-    :raises Refusal: ``patch-does-not-compile``, ``disk-full``
+    :raises Refusal: ``patch-does-not-compile``, ``unwind-data-doubtful``, ``disk-full``
     """
     contents = with_original_lines(changes)
     keys = {
-        first.compilation.object: patched_key("patched", workspace, first.compilation, contents) for first in originals
+        first.compilation.object: patched_key("patched without doubts", workspace, first.compilation, contents)
+        for first in originals
     }
     done = {name: stored for name, key in keys.items() if (stored := store.load(_objects(workspace), key))}
     todo = [first.compilation for first in originals if first.compilation.object not in done]
@@ -51,7 +57,7 @@ def patched_objects(workspace: Workspace, originals: Sequence[Stored], changes: 
         what = todo[0].object if len(todo) == 1 else f"{len(todo)} objects"
         with step("Compiling the patched side", what), shadow(workspace.tree, contents) as tree:
             try:
-                for stored in rounds(workspace, tree, todo, _compile):
+                for stored in rounds(workspace, tree, todo, partial(_compile, workspace)):
                     advance(len(done) + 1, len(keys))
                     done[stored.compilation.object] = stored
                     store.save(_objects(workspace), keys[stored.compilation.object], stored)
@@ -70,7 +76,7 @@ def _with_true_lines(
     plain = {change.path: change.new for change in changes}
     with shadow(workspace.tree, plain) as tree:
         try:
-            list(rounds(workspace, tree, failed, _compile))
+            list(rounds(workspace, tree, failed, partial(_compile, workspace)))
         except Refusal as better:
             return better
     return refusal
@@ -135,19 +141,44 @@ def side_by_side(todo: Sequence[Compilation], make: Callable[[Compilation], M]) 
             raise
 
 
-def _compile(root: Path, environment: Environment, compilation: Compilation) -> Stored:
+def _compile(workspace: Workspace, root: Path, environment: Environment, compilation: Compilation) -> Stored:
     with temporary_directory() as scratch:
         output, listed = Path(scratch, "patched.o"), Path(scratch, "dependencies")
-        for words in compilation.redirected(str(output), str(listed)):
-            finished = run(words, cwd=root, env=environment)
-            if finished.status != 0:
-                lines = finished.stderr.strip().splitlines()
-                raise Refusal(
-                    DISK_FULL if says_disk_full(lines) else PATCH_DOES_NOT_COMPILE,
-                    compilation.source,
-                    f"{Path(words[0]).name} ended with status {finished.status}",
-                    evidence=[line.replace(f"{root}/", "") for line in lines[:EVIDENCE_LINES]],
-                )
+        doubts = _run_steps(root, environment, compilation, output, listed)
         read = command.dependencies(listed.read_text(errors="surrogateescape"))
-        made = Compilation(compilation.object, compilation.source, compilation.steps, read)
-        return Stored(made, output.read_bytes())
+        made = Stored(Compilation(compilation.object, compilation.source, compilation.steps, read), output.read_bytes())
+    if doubts:
+        _refuse_new_doubts(workspace, environment, compilation, doubts)
+    return made
+
+
+def _run_steps(root: Path, environment: Environment, compilation: Compilation, output: Path, listed: Path) -> set[str]:
+    """:return: what objtool had doubts about, without the offsets, which move with every change."""
+    doubts: set[str] = set()
+    for words in compilation.redirected(str(output), str(listed)):
+        finished = run(words, cwd=root, env=environment)
+        if finished.status != 0:
+            lines = finished.stderr.strip().splitlines()
+            raise Refusal(
+                DISK_FULL if says_disk_full(lines) else PATCH_DOES_NOT_COMPILE,
+                compilation.source,
+                f"{Path(words[0]).name} ended with status {finished.status}",
+                evidence=[line.replace(f"{root}/", "") for line in lines[:EVIDENCE_LINES]],
+            )
+        doubts |= {_OFFSET.sub("", said) for said in _DOUBT.findall(finished.stderr)}
+    return doubts
+
+
+def _refuse_new_doubts(
+    workspace: Workspace, environment: Environment, compilation: Compilation, doubts: set[str]
+) -> None:
+    """objtool also doubts some of the code that the kernel was shipped with; that is no matter of the patch's.
+
+    :raises Refusal: ``unwind-data-doubtful``
+    """
+    with temporary_directory() as scratch:
+        output, listed = Path(scratch, "original.o"), Path(scratch, "dependencies")
+        old = _run_steps(workspace.tree, environment, compilation, output, listed)
+    new = sorted(doubts - old)
+    if new:
+        raise Refusal(UNWIND_DATA_DOUBTFUL, compilation.source, new[0], evidence=new[1:EVIDENCE_LINES])
