@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from suture.build import together
 from suture.build.assemble import assemble
 from suture.build.cmodules import build_modules
 from suture.build.diffs import cut_all
@@ -107,9 +108,9 @@ def build(
     :raises Refusal: many; each says what and why
     """
     with gathered(patches, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
-        if inputs.of(MODULES):
+        if inputs.of(MODULES) and len(inputs.given) == 1 and replace is None:
             options = {"--keep-data": keep_data, "--replace-thread": replace_threads, "--patch-data": inputs.patch_data}
-            _refuse_options(inputs, replace, {name for name, given in options.items() if given})
+            _refuse_options(inputs, {name for name, given in options.items() if given})
             return _module(inputs, target, output, directory)
         asked = Asked(inputs.patch_data, keep_data)
         return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds, asked, replace_threads)
@@ -132,6 +133,7 @@ def _build(
     kernel = Kernel(target)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(kernel.read)  # while the compilers run; what is wrong with it shows when it is used
+        modules = together.compile_all(inputs.of(MODULES), workspace)
         pairs = object_pairs(workspace, source) if source.files else ()
     cuts, left_out = _of_kpatch_objects(inputs, kernel)
     because: tuple[Because, ...] = ()  # what else is replaced on account of callers, source diffs alone can tell
@@ -139,29 +141,32 @@ def _build(
         with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
             changed, left, because = cut_all(pairs, kernel, workspace, bounds, asked, replace_threads)
         cuts, left_out = (*cuts, *changed), (*left_out, *left)
+    authored, authors = together.take_apart(modules, kernel, workspace.tree)
     with step("Linking", f"{inputs.name}.ko"):
-        patch, objects, hooked = assemble(inputs.name, inputs.replace, cuts)
+        patch, objects, hooked = assemble(inputs.name, inputs.replace, cuts, authored)
         variables = tuple(variable for cut in cuts for variable in cut.data)
         patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
-        source_of_glue = glue.source(patch, target.release, variables, hooked)
-        module = kbuild.link(workspace, inputs.name, source_of_glue, cover.apart(objects))
+        wrappers = {name: text for one in authored for name, text in one.wrappers.items()}
+        registration = glue.Several(authors, wrappers) if authored else None
+        described = glue.source(patch, target.release, variables, hooked, registration)
+        module = kbuild.link(workspace, inputs.name, described, cover.apart(objects))
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         finished = klp.finish(cover.cover(module, patch))
         made = inspect(finished).patch
         _refuse_unexpected(inputs, made, target)
         write_atomic(path, writer.write(finished))
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    return Built(path, target, made, new, left_out, because, variables, hooked, inputs.given)
+    checked = tuple(function for one in authored for function in one.checked)
+    return Built(path, target, made, new, left_out, because, variables, hooked, inputs.given, checked)
 
 
-def _refuse_options(inputs: Inputs, replace: bool | None, options: Collection[str]) -> None:
-    """:raises Refusal: ``module-stands-alone``"""
-    if len(inputs.given) > 1:
-        others = ", ".join(str(one.path) for one in inputs.given)
-        raise Refusal(MODULE_STANDS_ALONE, others, "one of them is a C module")
-    given = [*options, *(() if replace is None else ("--replace" if replace else "--no-replace",))]
-    if given:
-        raise Refusal(MODULE_STANDS_ALONE, ", ".join(sorted(given)), f"{inputs.given[0].path} is a C module")
+def _refuse_options(inputs: Inputs, options: Collection[str]) -> None:
+    """What a C module has no use for.
+
+    :raises Refusal: ``module-stands-alone``
+    """
+    if options:
+        raise Refusal(MODULE_STANDS_ALONE, ", ".join(sorted(options)), f"{inputs.given[0].path} is a C module")
 
 
 def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path) -> Built:

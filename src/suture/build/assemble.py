@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from suture.build.part import Cut
+from suture.build.part import Authored, Cut
+from suture.diff.hooks import CALLBACKS
 from suture.elf.object import ObjectFile
 from suture.errors import FUNCTION_REPLACED_TWICE, Refusal
 from suture.link import klp
@@ -14,17 +15,25 @@ from suture.model import LivePatch, PatchedFunction, PatchedObject
 
 
 def assemble(
-    name: str, replace: bool, cuts: Sequence[Cut]
+    name: str, replace: bool, cuts: Sequence[Cut], authored: Sequence[Authored] = ()
 ) -> tuple[LivePatch, dict[str, ObjectFile], tuple[Hooked, ...]]:
     """The model that the glue is written from, the objects to link, by file name, and what the patch wants called.
 
+    :param authored: authors' modules, whose global names are numbered on before those of the cuts.
     :raises Refusal: ``function-replaced-twice``
     """
-    _refuse_twice(cuts)
+    _refuse_twice(authored, cuts)
     functions: dict[str, list[PatchedFunction]] = {}
     objects: dict[str, ObjectFile] = {}
     hooked: list[Hooked] = []
-    count = 0
+    count = sum(one.entries for one in authored)
+    for number, one in enumerate(authored):
+        objects |= {f"module_{number}_{part}": obj for part, obj in enumerate(one.objects.values())}
+        for patched in one.patch.objects:
+            functions.setdefault(patched.name, []).extend(patched.functions)
+            hooked += [
+                Hooked(patched.name, one.where, CALLBACKS[c.kind], c.function, c.function) for c in patched.callbacks
+            ]
     for number, cut in enumerate(cuts):
         part, entries = klp.with_entries(cut.output, count)
         part, calls = klp.with_calls(cut.output, part, len(hooked))
@@ -39,16 +48,26 @@ def assemble(
         for call, entry in zip(cut.output.calls, calls, strict=True):
             own_name = part.symbols[entry.symbol].name
             hooked.append(Hooked(cut.output.objname, cut.source, call.stage, own_name, entry.name))
-    patched = tuple(PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items()))
-    return LivePatch(name, patched, replace), objects, tuple(hooked)
+    all_patched = tuple(PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items()))
+    return LivePatch(name, all_patched, replace), objects, tuple(hooked)
 
 
-def _refuse_twice(cuts: Sequence[Cut]) -> None:
-    replaced: dict[tuple[str, str, int], str] = {}
+def _refuse_twice(authored: Sequence[Authored], cuts: Sequence[Cut]) -> None:
+    seen: dict[tuple[str, str, int], str] = {}
+    for key, where in (*_of_modules(authored), *_of_cuts(cuts)):
+        if key in seen:
+            objname, name, _ = key
+            raise Refusal(FUNCTION_REPLACED_TWICE, where, f"{name}() of {objname} is replaced by {seen[key]} too")
+        seen[key] = where
+
+
+def _of_modules(authored: Sequence[Authored]) -> Iterator[tuple[tuple[str, str, int], str]]:
+    for one in authored:
+        for function in one.checked:
+            yield (function.objname, function.function, function.sympos), one.module.line_of(function.new)
+
+
+def _of_cuts(cuts: Sequence[Cut]) -> Iterator[tuple[tuple[str, str, int], str]]:
     for cut in cuts:
         for name, sympos in cut.functions:
-            place = cut.output.objname, name, sympos
-            if place in replaced:
-                found = f"{name}() of {cut.output.objname} is replaced by {replaced[place]} too"
-                raise Refusal(FUNCTION_REPLACED_TWICE, cut.source, found)
-            replaced[place] = cut.source
+            yield (cut.output.objname, name, sympos), cut.source

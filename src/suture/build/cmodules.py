@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from suture.build.part import Authored
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile, Symbol
 from suture.errors import (
@@ -111,8 +112,8 @@ def build_modules(
     kernel = Kernel(target)
     with ThreadPoolExecutor(1) as pool, step("Compiling", ", ".join(module.name for module in modules)):
         pool.submit(kernel.read)  # while the compiler runs; what is wrong with it shows when it is used
-        compiled = compile_modules(workspace, [_external(module) for module in modules])
-    around = _Around(kernel, workspace.tree, modules, compiled)
+        compiled = compile_modules(workspace, [external(module) for module in modules])
+    around = Around(kernel, workspace.tree, modules, compiled)
     with step("Linking", ", ".join(module.name for module in modules)):
         taken = [_take(around, *pair) for pair in zip(modules, compiled, strict=True)]
         _link(workspace, taken)
@@ -125,7 +126,7 @@ def build_modules(
     )
 
 
-class _Around:
+class Around:
     """What the modules of one source may refer to: the target, and each other."""
 
     def __init__(self, kernel: Kernel, tree: Path, modules: Sequence[CModule], compiled: Sequence[Compiled]) -> None:
@@ -186,7 +187,7 @@ def _outputs(modules: Sequence[CModule], output: Path | None, directory: Path) -
     return paths
 
 
-def _external(module: CModule) -> External:
+def external(module: CModule) -> External:
     own = importlib.resources.files("suture.formats") / "include"
     return External(module.name, module.files, module.parts, module.include, module.options, (Path(str(own)),))
 
@@ -216,39 +217,40 @@ class _Taken:
         return self.module.dialect is Dialect.PLAIN
 
 
-def _take(around: _Around, module: CModule, compiled: Compiled) -> _Taken:
+def taken_apart(around: Around, module: CModule, compiled: Compiled, first: int = 0) -> Authored:
+    """:param first: number of the first global name that is given."""
+    objtool.refuse_doubts(module.name, compiled.said)
+    objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
+    refuse_unresolvable(objects, around.shipped, module.line_of)
+    types = _types(compiled, module.name)
+    if module.dialect is Dialect.KGRAFT:
+        table = kgraft.table(objects)
+        _refuse_absent(around, module, [one.objname for one in table.functions])
+        _refuse_missing(around, module, table.functions)
+        return _tables(around, module, types, objects, table.functions, {}, table.replace_all, first)
+    linked = reader.read(compiled.module, f"{module.name}.ko")
+    refuse_unterminated(linked, around.sizes, module.line_of)
+    patch = authors.own_tables(linked, module.where)
+    _refuse_absent(around, module, [patched.name for patched in patch.objects])
+    return _from_livepatch(around, module, types, objects, patch, first)
+
+
+def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
     """Read what a module replaces, and check it against the target."""
     objtool.refuse_doubts(module.name, compiled.said)
     linked = reader.read(compiled.module, f"{module.name}.ko")
     if module.dialect is Dialect.PLAIN:
         return _Taken(module, linked)
     types = _types(compiled, module.name)
+    if module.dialect is Dialect.KGRAFT:
+        return _with_glue(around, taken_apart(around, module, compiled), linked, KGRAFT)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
     refuse_unresolvable(objects, around.shipped, module.line_of)
-    if module.dialect is Dialect.KGRAFT:
-        table = kgraft.table(objects)
-        _refuse_absent(around, module, [one.objname for one in table.functions])
-        for one in table.functions:
-            if not one.abort_if_missing and not around.has(one.objname, one.name):
-                found = f"{one.name} is not in {one.objname}, and KGR_PATCH() says that it may be missing"
-                remedy = "Name the module that it is in (KGR_PATCH_OBJ), or leave it out."
-                raise Refusal(FUNCTION_NOT_IN_KERNEL, module.line_of(one.name), found, remedy=remedy)
-        return _with_glue(around, module, types, linked, objects, table.functions, {}, table.replace_all, KGRAFT)
     refuse_unterminated(linked, around.sizes, module.line_of)
     patch = authors.own_tables(linked, module.where)
     _refuse_absent(around, module, [patched.name for patched in patch.objects])
     if any(_is_old_call(around, *each) for each in _each(patch)):
-        functions = [
-            Replaced(objname, one.old_name, one.sympos, authors.function(objects, one.new_name), True)
-            for objname, one in _each(patch)
-        ]
-        callbacks = {
-            (patched.name, callback.kind): authors.function(objects, callback.function)
-            for patched in patch.objects
-            for callback in patched.callbacks
-        }
-        objects = authors.without_tables(objects)
-        return _with_glue(around, module, types, linked, objects, functions, callbacks, patch.replace, LIVEPATCH)
+        return _with_glue(around, taken_apart(around, module, compiled), linked, LIVEPATCH)
     checked = tuple(
         _check(around, module, types, objname, one.old_name, one.sympos, one.new_name) for objname, one in _each(patch)
     )
@@ -269,28 +271,65 @@ def _each(patch: LivePatch) -> Iterator[tuple[str, PatchedFunction]]:
     return ((patched.name, function) for patched in patch.objects for function in patched.functions)
 
 
-def _is_old_call(around: _Around, objname: str, function: PatchedFunction) -> bool:
+def _is_old_call(around: Around, objname: str, function: PatchedFunction) -> bool:
     """Whether it is a system call by the name of its function before 4.17."""
     name = function.old_name
     return objname == VMLINUX and called(name) is not None and not around.has(objname, name)
 
 
-def _with_glue(
-    around: _Around,
+def _with_glue(around: Around, authored: Authored, linked: ObjectFile, registration: tuple[str, str]) -> _Taken:
+    release = around.kernel.target.release
+    registered = glue.Registration(*registration, authored.wrappers)
+    source = glue.source(authored.patch, release, registration=registered)
+    objnames = tuple(patched.name for patched in authored.patch.objects)
+    return _Taken(authored.module, linked, authored.checked, objnames, source, authored.objects)
+
+
+def _refuse_missing(around: Around, module: CModule, replaced: Sequence[Replaced]) -> None:
+    for one in replaced:
+        if not one.abort_if_missing and not around.has(one.objname, one.name):
+            found = f"{one.name} is not in {one.objname}, and KGR_PATCH() says that it may be missing"
+            remedy = "Name the module that it is in (KGR_PATCH_OBJ), or leave it out."
+            raise Refusal(FUNCTION_NOT_IN_KERNEL, module.line_of(one.name), found, remedy=remedy)
+
+
+def _from_livepatch(
+    around: Around,
     module: CModule,
     types: Btf | None,
-    linked: ObjectFile,
+    objects: Mapping[str, ObjectFile],
+    patch: LivePatch,
+    first: int,
+) -> Authored:
+    functions = [
+        Replaced(objname, one.old_name, one.sympos, authors.function(objects, one.new_name), True)
+        for objname, one in _each(patch)
+    ]
+    callbacks = {
+        (patched.name, callback.kind): authors.function(objects, callback.function)
+        for patched in patch.objects
+        for callback in patched.callbacks
+    }
+    # Only now: what refers to a symbol goes by the symbol itself.
+    without = authors.without_tables(objects)
+    return _tables(around, module, types, without, functions, callbacks, patch.replace, first)
+
+
+def _tables(
+    around: Around,
+    module: CModule,
+    types: Btf | None,
     objects: Mapping[str, ObjectFile],
     replaced: Sequence[Replaced],
     callbacks: Mapping[tuple[str, CallbackKind], Symbol],
     replace_all: bool,
-    registration: tuple[str, str],
-) -> _Taken:
+    first: int,
+) -> Authored:
     """The core's tables from an author's; the core wants all functions of an object together."""
     checked: list[Checked] = []
     wrappers: dict[str, str] = {}
     functions: dict[str, list[PatchedFunction]] = {objname: [] for objname, _ in callbacks}
-    for number, one in enumerate(replaced):
+    for number, one in enumerate(replaced, first):
         entry = f"{klp.ENTRY}{number}"
         of_object = functions.setdefault(one.objname, [])
         call = called(one.name) if one.objname == VMLINUX and not around.has(VMLINUX, one.name) else None
@@ -304,7 +343,7 @@ def _with_glue(
             checked.append(found)
             of_object.append(PatchedFunction(found.function, found.sympos, name))
     _refuse_twice(module, checked)
-    names = [f"{klp.ENTRY}{len(replaced) + number}" for number in range(len(callbacks))]
+    names = [f"{klp.ENTRY}{number}" for number in range(first + len(replaced), first + len(replaced) + len(callbacks))]
     patched = tuple(
         PatchedObject(
             objname,
@@ -316,14 +355,12 @@ def _with_glue(
         for objname, entries in functions.items()
     )
     patch = LivePatch(module.name, patched, replace_all)
-    release = around.kernel.target.release
-    source = glue.source(patch, release, registration=glue.Registration(*registration, wrappers))
-    named = authors.named(objects, [*(one.new for one in replaced), *callbacks.values()])
-    return _Taken(module, linked, tuple(checked), tuple(functions), source, named)
+    named = authors.named(objects, [*(one.new for one in replaced), *callbacks.values()], first)
+    return Authored(module, named, patch, tuple(checked), wrappers)
 
 
 def _wrappers(
-    around: _Around, module: CModule, types: Btf | None, call: Call, one: Replaced, entry: str, number: int
+    around: Around, module: CModule, types: Btf | None, call: Call, one: Replaced, entry: str, number: int
 ) -> list[tuple[tuple[str, str], Checked]]:
     """A wrapper for each function by which the target enters a system call."""
     vmlinux = around.kernel.vmlinux
@@ -374,7 +411,7 @@ def _link(workspace: Workspace, taken: Sequence[_Taken]) -> None:
         one.linked = reader.read(compiled.module, f"{one.module.name}.ko")
 
 
-def _finish(around: _Around, one: _Taken) -> ObjectFile:
+def _finish(around: Around, one: _Taken) -> ObjectFile:
     if one.is_plain:
         return one.linked
     references = References(around.kernel.symvers, around.shipped, one.objnames, one.module.line_of)
@@ -382,7 +419,7 @@ def _finish(around: _Around, one: _Taken) -> ObjectFile:
 
 
 def _check(
-    around: _Around, module: CModule, types: Btf | None, objname: str, name: str, position: int, new: str
+    around: Around, module: CModule, types: Btf | None, objname: str, name: str, position: int, new: str
 ) -> Checked:
     address, core_position = around.replaceable.check(objname, name, position, module.line_of)
     compared = around.replaceable.compare(objname, name, new, types, module.line_of)

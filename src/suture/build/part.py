@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What one source file contributes to a live patch module."""
+"""What one source file, or one author's module, contributes to a live patch module."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from suture.diff.select import OutputObject
 from suture.elf.object import ObjectFile
+from suture.formats.cmodule import CModule
 from suture.link.glue import Variable
+from suture.link.klp import ENTRY
+from suture.model import LivePatch
+from suture.verify.replaced import Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +27,29 @@ class Cut:
     functions: tuple[tuple[str, int], ...]
     data: tuple[Variable, ...] = ()
     contents: ObjectFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """An author's module taken apart, to be linked with tables that Suture writes.
+
+    :ivar objects: with a global name for each new function and callback; C file -> object.
+    :ivar patch: what it replaces; functions and callbacks by those global names.
+    :ivar wrappers: new functions that the glue defines: name -> C.
+    """
+
+    module: CModule
+    objects: Mapping[str, ObjectFile]
+    patch: LivePatch
+    checked: tuple[Checked, ...]
+    wrappers: Mapping[str, str]
+
+    @property
+    def entries(self) -> int:
+        """How many global names it uses up."""
+        return sum(symbol.name.startswith(ENTRY) for obj in self.objects.values() for symbol in obj.symbols)
+
+    @property
+    def where(self) -> str:
+        """The author's input."""
+        return self.module.where

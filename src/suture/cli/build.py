@@ -217,9 +217,10 @@ def for_people(built: Built) -> str:
     lines = [f"{built.path} is a live patch for {built.target.release}."]
     lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in built.inputs if _is_worth_saying(one)]
     calls = {(one.objname, one.function): one.calls for one in built.because}
+    unproved = {(one.objname, one.function, one.sympos) for one in built.checked}
     for patched in built.patch.objects:
         for function in patched.functions:
-            if built.checked:
+            if (patched.name, function.old_name, function.sympos) in unproved:
                 continue
             position = f" (sympos {function.sympos})" if function.sympos else ""
             lines.append(f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one")

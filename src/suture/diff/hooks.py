@@ -79,6 +79,9 @@ KPATCH_STAGES = (
     Stage(".kpatch.hooks.unload", POST_UNPATCH, was_stopped=True),
 )
 
+CALLBACKS = {stage.kind: stage for stage in KPATCH_STAGES if stage.takes_object}
+"""The stages that are the core's own callbacks, by their kinds."""
+
 # kmodsrc/ksplice.c: apply_update(), __apply_patches(), reverse_patches(), __reverse_patches()
 PRE_APPLY = Stage(".ksplice_call_pre_apply", PRE, fails=True)
 CHECK_APPLY = Stage(".ksplice_call_check_apply", PRE, fails=True, was_stopped=True)

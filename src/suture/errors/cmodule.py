@@ -93,14 +93,13 @@ MODULE_REFERENCE_UNSAFE = Kind(
 )
 MODULE_STANDS_ALONE = Kind(
     "module-stands-alone",
-    "A kGraft or livepatch module is an author's whole module: it says itself what it replaces, whether it replaces "
-    "all live patches before it, and what its init and exit functions do.",
-    "Build it by itself, without this option; patches that are loaded one after the other add up.",
+    "A kGraft or livepatch module is an author's whole module: it says itself what it replaces and what it changes.",
+    "Build it without this option.",
 )
 MODULES_SEVERAL = Kind(
     "modules-several",
     "One live patch module was asked for, and the Makefile lists more.",
-    "Give the C file alone, or let 'suture build DIRECTORY' make them all.",
+    "Give the C file alone, or let 'suture build DIRECTORY', with nothing else, make them all.",
 )
 FUNCTION_REPLACED_TWICE = Kind(
     "function-replaced-twice",

@@ -23,14 +23,15 @@ _EXTERNAL_SIZE = 32
 """Bytes of what an author sets in ``struct klp_patch``: mod, objs, states, replace (include/linux/livepatch.h)."""
 
 
-def named(objects: Mapping[str, ObjectFile], wanted: Sequence[Symbol]) -> dict[str, ObjectFile]:
-    """Objects in which every wanted function has a global name besides its own; the n-th gets the name `ENTRY` n.
+def named(objects: Mapping[str, ObjectFile], wanted: Sequence[Symbol], first: int = 0) -> dict[str, ObjectFile]:
+    """Objects in which every wanted function has a global name besides its own: `ENTRY` and a number.
 
     :param wanted: symbols as the object has them that uses them.
+    :param first: number of the first name.
     :raises Refusal: ``livepatch-table-malformed`` (one of them is nowhere, or in two places)
     """
     added: dict[str, list[Symbol]] = {file: [] for file in objects}
-    for number, symbol in enumerate(wanted):
+    for number, symbol in enumerate(wanted, first):
         file, found = _definition(objects, symbol)
         added[file].append(replace(found, name=f"{ENTRY}{number}", bind=STB_GLOBAL, type=STT_FUNC))
     return {file: replace(obj, symbols=(*obj.symbols, *added[file])) for file, obj in objects.items()}
@@ -90,7 +91,7 @@ def _without_tables(file: str, obj: ObjectFile) -> ObjectFile:
         fields = range(patch.value, patch.value + _EXTERNAL_SIZE)
         own = relocations[patch.shndx]
         if any(relocation.offset == patch.value + 16 for relocation in own):
-            found = f"{patch.name} has states, and replaces a system call by its old name"
+            found = f"{patch.name} has states, which the core would look for in the table that is written anew"
             raise Refusal(LIVEPATCH_TABLE_MALFORMED, file, found)
         relocations[patch.shndx] = tuple(relocation for relocation in own if relocation.offset not in fields)
     return replace(obj, symbols=symbols, relocations=relocations)

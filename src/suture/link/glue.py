@@ -9,7 +9,7 @@ from importlib import resources
 from string import Template
 
 from suture import __version__
-from suture.link import callbacks
+from suture.link import callbacks, several
 from suture.link.callbacks import Hooked
 from suture.model import VMLINUX, CallbackKind, LivePatch, PatchedFunction, PatchedObject
 
@@ -45,25 +45,39 @@ class Registration:
     wrappers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Authors' modules, one after the other, whose live patches become one.
+
+    :ivar wrappers: as of `Registration`, of all of them.
+    """
+
+    authors: Sequence[several.Author]
+    wrappers: Mapping[str, str]
+
+
 def source(
     patch: LivePatch,
     release: str,
     variables: Sequence[Variable] = (),
     hooked: Sequence[Hooked] = (),
-    registration: Registration | None = None,
+    registration: Registration | Several | None = None,
 ) -> str:
     """The source of the module's own file.
 
     Functions are named by `PatchedFunction.new_name`, which must be global symbols of the objects linked with it, as
     must `Variable.contents` and `Hooked.symbol`.  With either, `patch` is to be one that `with_callbacks` has made.
 
-    :param registration: for an author's module, whose callbacks are global symbols of its objects; without it, the
-        module is nothing but the live patch.
+    :param registration: for authors' modules, of a single one of which the callbacks are global symbols of its objects;
+        without it, the module is nothing but the live patch.
     """
-    functions = [function for patched in patch.objects for function in patched.functions]
-    declarations = [f"extern void {function.new_name}(void);" for function in functions]
-    if registration is not None:
-        declarations = _authors(patch, registration)
+    if registration is None:
+        functions = [function for patched in patch.objects for function in patched.functions]
+        declarations = [f"extern void {function.new_name}(void);" for function in functions]
+    else:
+        declarations = _functions(patch, registration.wrappers)
+    if isinstance(registration, Registration):
+        declarations += _callbacks(patch)
     return _template("livepatch").substitute(
         name=patch.name,
         version=__version__,
@@ -76,22 +90,35 @@ def source(
         callbacks=callbacks.definitions(patch, hooked, bool(variables)),
         function_tables="\n\n".join(_table(number, patched) for number, patched in enumerate(patch.objects)),
         objects="\n".join(_object(number, patched) for number, patched in enumerate(patch.objects)),
-        registration=_template("own").substitute(name=patch.name, release=release)
-        if registration is None
-        else _template("authors").substitute(entry=registration.function, argument=registration.argument),
+        registration=_registering(patch, release, registration),
     )
 
 
-def _authors(patch: LivePatch, registration: Registration) -> list[str]:
-    """Declarations of an author's functions, each once, and the wrappers around some of them."""
-    lines = ["#include <linux/compat.h>", "#include <linux/syscalls.h>"] if registration.wrappers else []
+def _registering(patch: LivePatch, release: str, registration: Registration | Several | None) -> str:
+    if registration is None:
+        return _template("own").substitute(name=patch.name, release=release)
+    if isinstance(registration, Registration):
+        return _template("authors").substitute(entry=registration.function, argument=registration.argument)
+    pieces = several.pieces(registration.authors)
+    return _template("several").substitute(name=patch.name, release=release, **pieces)
+
+
+def _functions(patch: LivePatch, wrappers: Mapping[str, str]) -> list[str]:
+    """Declarations of the new functions, each once, and the wrappers around some of them."""
+    lines = ["#include <linux/compat.h>", "#include <linux/syscalls.h>"] if wrappers else []
     names = dict.fromkeys(function.new_name for patched in patch.objects for function in patched.functions)
-    lines += [f"extern void {name}(void);" for name in names if name not in registration.wrappers]
-    for patched in patch.objects:
-        for callback in patched.callbacks:
-            returns = "int" if callback.kind is CallbackKind.PRE_PATCH else "void"  # struct klp_callbacks
-            lines.append(f"extern {returns} {callback.function}(struct klp_object *object);")
-    return [*lines, *registration.wrappers.values()]
+    lines += [f"extern void {name}(void);" for name in names if name not in wrappers]
+    return [*lines, *wrappers.values()]
+
+
+def _callbacks(patch: LivePatch) -> list[str]:
+    """Declarations of an author's callbacks (struct klp_callbacks)."""
+    return [
+        f"extern {'int' if callback.kind is CallbackKind.PRE_PATCH else 'void'} {callback.function}"
+        "(struct klp_object *object);"
+        for patched in patch.objects
+        for callback in patched.callbacks
+    ]
 
 
 def _template(name: str) -> Template:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from suture.elf.object import STB_WEAK, ObjectFile, Symbol
@@ -183,15 +183,16 @@ def nearest(name: str, shipped: Shipped) -> list[str]:
     return own[:3] or difflib.get_close_matches(name, [one for one in names if abs(len(one) - len(name)) < 6], 3, 0.75)
 
 
-def pending(module: ObjectFile, references: References) -> ObjectFile:
+def pending(module: ObjectFile, references: References, elsewhere: Collection[str] = ()) -> ObjectFile:
     """Give undefined symbols that the core is to resolve the names by which `suture.link.klp.finish` knows them.
 
+    :param elsewhere: names that other files of the same module define.
     :raises Refusal: what `References.find` raises, ``module-reference-unsafe``
     """
     used = {relocation.symbol for relocations in module.relocations.values() for relocation in relocations}
     places: dict[int, Place] = {}
     for index, symbol in enumerate(module.symbols):
-        if index not in used or not symbol.is_undefined or not symbol.name:
+        if index not in used or not symbol.is_undefined or not symbol.name or symbol.name in elsewhere:
             continue
         try:
             place = references.find(symbol.name)

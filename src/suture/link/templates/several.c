@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Several authors' modules in one.  Each author's init function calls what it always called to register its tables, and
+ * is told that this went well; the live patch of them all is registered after the last.  If one of them, or the core,
+ * says no, the exit functions of those before it run.  They are in sections that modpost lets only such code refer to.
+ */
+
+struct kgr_patch;
+int kgr_patch_kernel(struct kgr_patch *tables);
+int livepatch_enable_patch(struct klp_patch *tables);
+$declarations
+
+int kgr_patch_kernel(struct kgr_patch *tables)
+{
+	return 0;
+}
+
+int livepatch_enable_patch(struct klp_patch *tables)
+{
+	return 0;
+}
+
+static int __ref livepatch_init(void)
+{
+	int error;
+
+$inits
+	error = klp_enable_patch(&livepatch);
+	if (!error)
+		return 0;
+$undo
+	return error;
+}
+
+/* The core does not let the module go before the patch is disabled and every task has left the new code. */
+static void __ref livepatch_exit(void)
+{
+$exits
+}
+
+module_init(livepatch_init);
+module_exit(livepatch_exit);
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+MODULE_DESCRIPTION("Live patch $name for $release");
