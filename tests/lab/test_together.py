@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One fix written in each camp's way, and inputs of different camps that become one live patch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from suture.build import Built, build
+from suture.errors import Refusal
+from suture.formats.recognise import Format
+from suture.kernel.release import Target
+from suture.lab.machine import Machine
+from suture.workspace.prepare import Workspace
+from tests.lab.guest import Guest
+from tests.patches import Edit, diff
+
+VERSION = "fs/proc/version.c"
+CALL = "seq_printf(m, linux_proc_banner,"
+FIX = Edit(VERSION, CALL, f'seq_puts(m, "Sutured ");\n\t{CALL}')
+FIRST_INCLUDE = "#include <linux/fs.h>\n"
+
+BODY = r"""
+static int new_version_proc_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "Sutured ");
+	seq_printf(m, linux_proc_banner, utsname()->sysname, utsname()->release, utsname()->version);
+	return 0;
+}
+"""
+HEADERS = "#include <linux/module.h>\n#include <linux/seq_file.h>\n#include <linux/utsname.h>\n"
+TABLES = r"""
+static struct klp_func funcs[] = { { .old_name = "version_proc_show", .new_func = new_version_proc_show }, { } };
+static struct klp_object objs[] = { { .funcs = funcs }, { } };
+static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs, .replace = true };
+static int __init fix_init(void) { return klp_enable_patch(&patch); }
+static void __exit fix_exit(void) { }
+"""
+GRAFT = r"""
+static struct kgr_patch patch = {
+	.name = "version", .owner = THIS_MODULE, .replace_all = true,
+	.patches = { KGR_PATCH(version_proc_show, new_version_proc_show), KGR_PATCH_END }
+};
+static int __init fix_init(void) { return kgr_patch_kernel(&patch); }
+static void __exit fix_exit(void) { kgr_patch_remove(&patch); }
+"""
+END = 'module_init(fix_init);\nmodule_exit(fix_exit);\nMODULE_LICENSE("GPL");\n'
+
+GREETING = r"""
+#include <linux/module.h>
+#include <linux/kgraft.h>
+#include <linux/seq_file.h>
+static int new_cmdline_proc_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "grafted\n");
+	return 0;
+}
+static struct kgr_patch patch = {
+	.name = "cmdline", .owner = THIS_MODULE,
+	.patches = { KGR_PATCH(cmdline_proc_show, new_cmdline_proc_show), KGR_PATCH_END }
+};
+static int __init fix_init(void)
+{
+	pr_info("suture: grafted init\n");
+	return kgr_patch_kernel(&patch);
+}
+static void __exit fix_exit(void)
+{
+	pr_info("suture: grafted exit\n");
+	kgr_patch_remove(&patch);
+}
+"""
+UPTIME = r"""
+#include <linux/module.h>
+#include <linux/livepatch.h>
+#include <linux/seq_file.h>
+static int new_uptime_proc_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "long\n");
+	return 0;
+}
+static int before(struct klp_object *obj)
+{
+	pr_info("suture: uptime pre-patch\n");
+	return 0;
+}
+static void after(struct klp_object *obj)
+{
+	pr_info("suture: uptime post-unpatch\n");
+}
+static struct klp_func funcs[] = { { .old_name = "uptime_proc_show", .new_func = new_uptime_proc_show }, { } };
+static struct klp_object objs[] = {
+	{ .funcs = funcs, .callbacks = { .pre_patch = before, .post_unpatch = after } }, { }
+};
+static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs };
+static int __init fix_init(void) { return klp_enable_patch(&patch); }
+static void __exit fix_exit(void) { }
+MODULE_INFO(livepatch, "Y");
+"""
+
+
+@pytest.fixture(scope="module")
+def guest(each_target: Target) -> Iterator[Guest]:
+    with Machine.boot(each_target) as machine:
+        yield Guest(machine)
+        assert machine.complaints() == ()
+
+
+def ways(workspace: Workspace, directory: Path) -> dict[Format, Path]:
+    """The same fix, as an author of each camp writes it."""
+    kpatch = (Edit(VERSION, FIRST_INCLUDE, f'{FIRST_INCLUDE}#include "kpatch-macros.h"\n'), FIX)
+    ksplice = (Edit(VERSION, FIRST_INCLUDE, f'{FIRST_INCLUDE}#include "ksplice-patch.h"\n'), FIX)
+    texts = {
+        Format.DIFF: ("diff.patch", diff(workspace.tree, FIX)),
+        Format.KPATCH: ("kpatch.patch", diff(workspace.tree, *kpatch)),
+        Format.KSPLICE: ("ksplice.patch", diff(workspace.tree, *ksplice)),
+        Format.KGRAFT: ("kgraft.c", f"#include <linux/kgraft.h>\n{HEADERS}{BODY}{GRAFT}{END}"),
+        Format.LIVEPATCH: (
+            "livepatch.c",
+            f'#include <linux/livepatch.h>\n{HEADERS}{BODY}{TABLES}{END}MODULE_INFO(livepatch, "Y");\n',
+        ),
+    }
+    for name, text in texts.values():
+        (directory / name).write_text(text)
+    return {format: directory / name for format, (name, _) in texts.items()}
+
+
+def replaced(built: Built) -> set[tuple[str, str, int]]:
+    return {
+        (item.name, function.old_name, function.sympos) for item in built.patch.objects for function in item.functions
+    }
+
+
+def test_one_fix_in_every_camps_way_is_one_live_patch(
+    each_target: Target, each_workspace: Workspace, guest: Guest, tmp_path: Path
+) -> None:
+    for format, path in ways(each_workspace, tmp_path).items():
+        built = build([path], each_target, name=f"way_{format.value}", output=tmp_path / f"{format.value}.ko")
+        assert built.inputs[0].format is format
+        assert replaced(built) == {("vmlinux", "version_proc_show", 0)}
+        assert [item.callbacks for item in built.patch.objects] == [()]
+        assert built.patch.replace
+        guest.load(built)
+        assert guest.sh("cat /proc/version").startswith("Sutured Linux version")
+        guest.unload(built)
+        assert guest.sh("cat /proc/version").startswith("Linux version")
+
+
+def test_inputs_of_three_camps_become_one_live_patch(
+    each_target: Target, each_workspace: Workspace, guest: Guest, tmp_path: Path
+) -> None:
+    inputs = {"one.c": GREETING + END, "two.c": UPTIME + END, "three.patch": diff(each_workspace.tree, FIX)}
+    for name, text in inputs.items():
+        (tmp_path / name).write_text(text)
+    built = build([tmp_path / name for name in inputs], each_target, name="all_three", output=tmp_path / "all_three.ko")
+    assert replaced(built) == {
+        ("vmlinux", name, 0) for name in ("version_proc_show", "cmdline_proc_show", "uptime_proc_show")
+    }
+    guest.load(built)
+    assert guest.sh("cat /proc/version /proc/cmdline /proc/uptime").split()[0] == "Sutured"
+    assert guest.sh("cat /proc/cmdline /proc/uptime") == "grafted\nlong\n"
+    guest.unload(built)
+    assert "grafted" not in guest.sh("cat /proc/cmdline")
+    log = [line.split("suture: ")[1] for line in guest.machine.kernel_log().splitlines() if "suture: " in line]
+    assert log == ["grafted init", "uptime pre-patch", "uptime post-unpatch", "grafted exit"]
+
+
+def test_two_inputs_that_replace_one_function_are_refused(target: Target, workspace: Workspace, tmp_path: Path) -> None:
+    written = ways(workspace, tmp_path)
+    with pytest.raises(Refusal) as caught:
+        build([written[Format.KGRAFT], written[Format.DIFF]], target, name="twice", output=tmp_path / "twice.ko")
+    assert caught.value.code == "function-replaced-twice"
+    assert VERSION in caught.value.where
+    assert "kgraft.c:" in caught.value.found
+    assert not (tmp_path / "twice.ko").exists()
