@@ -101,8 +101,13 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_module_that_is_no_live_patch_is_refused(source: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Refusal, match="not-a-live-patch"):
         inspect(compiled(source))
+
+
+def test_a_live_patch_without_tables_is_refused_as_shown() -> None:
+    with pytest.raises(Refusal) as refused:
+        inspect(compiled(glue(ONE).replace(".mod = THIS_MODULE,", "")))
     shows(refused.value, "not-a-live-patch")
 
 
