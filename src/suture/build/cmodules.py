@@ -258,7 +258,7 @@ def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
     return _Taken(module, linked, checked, tuple(patched.name for patched in patch.objects))
 
 
-def _refuse_absent(around: _Around, module: CModule, objnames: Sequence[str]) -> None:
+def _refuse_absent(around: Around, module: CModule, objnames: Sequence[str]) -> None:
     """:raises Refusal: ``module-not-found``"""
     for objname in dict.fromkeys(objnames):
         if objname != VMLINUX and not around.has_module(objname):

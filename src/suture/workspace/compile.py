@@ -59,8 +59,8 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     :raises Refusal: ``patch-header-unknown``, ``patch-macro-unknown``, ``callback-duplicate``,
         ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
         ``source-renamed``, ``assembly-file``, ``build-system-changed``, ``no-code-change``,
-        ``file-not-built``, ``separate-program``, ``shared-object``, ``generated-header-changed``, ``original-does-not-compile``,
-        ``patch-does-not-compile``, ``disk-full``
+        ``file-not-built``, ``separate-program``, ``shared-object``, ``generated-header-changed``,
+        ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
     changed = changes + _of_camps(changes)
