@@ -131,10 +131,11 @@ def _run(command: Sequence[str]) -> int:
 LEVELS = (
     Level("lint", lint, counts=False),
     Level("types", types, counts=False),
-    # Unit tests share nothing, so they run side by side; the others share a target, a cache and guests.
+    # Unit tests share nothing.  Of the others, those of one file share targets and guests, and an emulated guest keeps
+    # one processor busy; what is in the cache is locked while it is made.
     Level("unit", tests("unit", "--numprocesses=auto"), counts=True),
-    Level("build", tests("build"), counts=True),
-    Level("lab", tests("lab"), counts=True),
+    Level("build", tests("build", "--numprocesses=2", "--dist=loadfile"), counts=True),
+    Level("lab", tests("lab", "--numprocesses=2", "--dist=loadfile"), counts=True),
 )
 
 
