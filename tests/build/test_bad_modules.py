@@ -186,10 +186,11 @@ def test_command_line_says_it_before_the_compiler_does(place: Place) -> None:
 
 def test_options_that_are_for_diffs_are_refused(place: Place) -> None:
     place.patch(livepatch(), "fix.c")
-    assert place.refused(*place.build("fix.c", "--no-replace")).code == "module-stands-alone"
-    place.patch("int x;\n", "Makefile")
-    place.patch("obj-m := fix.o\n", "Makefile")
-    assert place.refused(*place.build("fix.c", "fix.c")).code == "module-stands-alone"
+    for words in (["--patch-data", "x"], ["--keep-data", "x"], ["--no-replace", "--patch-data", "x"]):
+        assert place.refused(*place.build("fix.c", *words)).code == "module-stands-alone"
+    refusal = place.refused(*place.build("fix.c", "fix.c"))
+    assert refusal.code == "function-replaced-twice"
+    assert refusal.where.startswith("fix.c:")
 
 
 def test_several_modules_are_not_one_live_patch(target: Target, tmp_path: Path) -> None:

@@ -108,9 +108,10 @@ def build(
     :raises Refusal: many; each says what and why
     """
     with gathered(patches, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
-        if inputs.of(MODULES) and len(inputs.given) == 1 and replace is None:
+        if inputs.of(MODULES) and not inputs.of(DIFFS):
             options = {"--keep-data": keep_data, "--replace-thread": replace_threads, "--patch-data": inputs.patch_data}
             _refuse_options(inputs, {name for name, given in options.items() if given})
+        if inputs.of(MODULES) and len(inputs.given) == 1 and replace is None:
             return _module(inputs, target, output, directory)
         asked = Asked(inputs.patch_data, keep_data)
         return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds, asked, replace_threads)
