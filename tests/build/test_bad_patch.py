@@ -276,7 +276,7 @@ NO_PATCHES = {
     "prose": ("Dear maintainer,\nplease change a line.\n", "holds no hunk"),
     "an empty file": ("", "is empty"),
     "white space": ("\n \n\n", "is empty"),
-    "a program": (Path("/bin/true").read_bytes(), "is a binary file"),
+    "a binary file": (bytes(range(256)) * 64, "is a binary file"),
     "random bytes": (bytes(range(1, 256)) * 64, "holds no hunk"),
     "one line of 10 MB": ("x" * 10_000_000, "holds no hunk"),
     "a context diff": (
@@ -355,11 +355,20 @@ def test_a_patch_file_may_have_a_longer_name_than_a_module(place: Place, workspa
     assert [len(path.stem) for path in place.directory.glob("*.ko")] == [55]
 
 
-@pytest.mark.parametrize("name", ["no_such.patch", "directory"])
-def test_a_patch_file_that_cannot_be_read_is_named(place: Place, name: str) -> None:
+def test_a_patch_file_that_cannot_be_read_is_named(place: Place) -> None:
+    error = place.refused(*place.build("no_such.patch"))
+    assert (error.code, error.where) == ("file-unreadable", "no_such.patch")
+
+
+def test_a_directory_of_nothing_is_named(place: Place) -> None:
     (place.directory / "directory").mkdir()
-    error = place.refused(*place.build(name))
-    assert (error.code, error.where) == ("file-unreadable", name)
+    error = place.refused(*place.build("directory"))
+    assert (error.code, error.where) == ("format-unknown", "directory")
+
+
+def test_a_program_is_no_input(place: Place) -> None:
+    error = refused(place, Path("/bin/true").read_bytes())
+    assert (error.code, error.where) == ("object-unsupported", "my.patch")
 
 
 def test_code_whose_stack_objtool_cannot_follow_is_refused(place: Place, workspace: Workspace) -> None:
