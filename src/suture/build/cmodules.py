@@ -229,10 +229,15 @@ def taken_apart(around: Around, module: CModule, compiled: Compiled, first: int 
         _refuse_missing(around, module, table.functions)
         return _tables(around, module, types, objects, table.functions, {}, table.replace_all, first)
     linked = reader.read(compiled.module, f"{module.name}.ko")
+    return _from_livepatch(around, module, types, objects, _own_tables(around, module, linked), first)
+
+
+def _own_tables(around: Around, module: CModule, linked: ObjectFile) -> LivePatch:
+    """What a livepatch module's own tables say; they end, and the objects that they name are there."""
     refuse_unterminated(linked, around.sizes, module.line_of)
     patch = authors.own_tables(linked, module.where)
     _refuse_absent(around, module, [patched.name for patched in patch.objects])
-    return _from_livepatch(around, module, types, objects, patch, first)
+    return patch
 
 
 def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
@@ -246,9 +251,7 @@ def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
         return _with_glue(around, taken_apart(around, module, compiled), linked, KGRAFT)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
     refuse_unresolvable(objects, around.shipped, module.line_of)
-    refuse_unterminated(linked, around.sizes, module.line_of)
-    patch = authors.own_tables(linked, module.where)
-    _refuse_absent(around, module, [patched.name for patched in patch.objects])
+    patch = _own_tables(around, module, linked)
     if any(_is_old_call(around, *each) for each in _each(patch)):
         return _with_glue(around, taken_apart(around, module, compiled), linked, LIVEPATCH)
     checked = tuple(
