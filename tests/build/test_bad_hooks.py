@@ -6,11 +6,10 @@ from __future__ import annotations
 import pytest
 
 from suture.build.diffs import cut_all
-from suture.diff.data import NOTHING
+from suture.build.inputs import NO_CHOICES
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.kernel.release import Target
-from suture.verify.callers import DEFAULT_BOUNDS
 from suture.verify.kernel import Kernel
 from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import Workspace
@@ -92,7 +91,7 @@ def test_it_is_refused_with_file_and_line(
     patch = diff(workspace.tree, NEW_VERSION, appended(VERSION, text))
     source = PatchSource((parse("fix.patch", patch.encode()),))
     with pytest.raises(Refusal) as refused:
-        cut_all(object_pairs(workspace, source), kernel, workspace, DEFAULT_BOUNDS, NOTHING, frozenset())
+        cut_all(object_pairs(workspace, source), kernel, workspace, NO_CHOICES)
     error = refused.value
     assert error.code == code
     assert found in f"{error.found} {' '.join(error.evidence)}"

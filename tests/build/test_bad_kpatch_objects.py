@@ -9,6 +9,7 @@ import pytest
 
 from suture.build import build
 from suture.build.assemble import assemble
+from suture.build.inputs import Choices
 from suture.build.kpatch_objects import cut_kpatch_object
 from suture.errors import Refusal
 from suture.kernel.release import Target
@@ -153,6 +154,6 @@ def test_data_is_changed_for_source_diffs_alone(target: Target, kernel: Kernel, 
     old = tmp_path / "old.ko"
     old.write_bytes(made(kernel, GOOD + JIFFIES))
     with pytest.raises(Refusal) as refused:
-        build([old], target, output=tmp_path / "x.ko", patch_data=frozenset({"table"}))
+        build([old], target, output=tmp_path / "x.ko", choices=Choices(frozenset({"table"})))
     assert refused.value.code == "data-not-changed"
     assert list(tmp_path.iterdir()) == [old]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from suture.build import Built, build
+from suture.build.inputs import Choices
 from suture.host import run
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
@@ -58,7 +59,7 @@ def make_each(each_target: Target, each_workspace: Workspace, tmp_path_factory: 
             patches = [directory / f"{name}-{number}.patch" for number, _ in enumerate(groups)]
             for path, edits in zip(patches, groups, strict=True):
                 path.write_text(diff(each_workspace.tree, *edits))
-            done[name] = build(patches, each_target, output=directory / f"{name}.ko", name=name, patch_data=data)
+            done[name] = build(patches, each_target, output=directory / f"{name}.ko", name=name, choices=Choices(data))
         return done[name]
 
     return made

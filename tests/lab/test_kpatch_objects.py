@@ -9,15 +9,14 @@ import pytest
 
 from suture.build import build
 from suture.build.diffs import cut_all
+from suture.build.inputs import NO_CHOICES
 from suture.build.part import Cut
-from suture.diff.data import NOTHING
 from suture.elf import reader
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.formats.recognise import Format
 from suture.kernel.release import Target
 from suture.model import VMLINUX
-from suture.verify.callers import DEFAULT_BOUNDS
 from suture.verify.kernel import Kernel
 from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import Workspace
@@ -37,7 +36,7 @@ class Maker:
     def cuts(self, *edits: Edit) -> list[Cut]:
         source = PatchSource((parse("fix.patch", diff(self._workspace.tree, *edits).encode()),))
         pairs = object_pairs(self._workspace, source)
-        return cut_all(pairs, self.kernel, self._workspace, DEFAULT_BOUNDS, NOTHING, frozenset())[0]
+        return cut_all(pairs, self.kernel, self._workspace, NO_CHOICES)[0]
 
     def address_of(self, objname: str, name: str, sympos: int) -> int:
         return self.kernel.vmlinux.addresses(name)[max(sympos - 1, 0)] if objname == VMLINUX else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from suture.build import Built, build
+from suture.build.inputs import Choices
 from suture.host import run
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
@@ -67,7 +68,7 @@ def make(each_target: Target, each_workspace: Workspace, tmp_path_factory: pytes
     def made(name: str, *edits: Edit, data: frozenset[str] = frozenset()) -> Built:
         path: Path = directory / f"{name}.patch"
         path.write_text(diff(each_workspace.tree, *edits))
-        return build([path], each_target, output=directory / f"{name}.ko", name=name, patch_data=data)
+        return build([path], each_target, output=directory / f"{name}.ko", name=name, choices=Choices(data))
 
     return made
 

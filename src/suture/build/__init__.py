@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,9 @@ from suture.build import together
 from suture.build.assemble import assemble
 from suture.build.cmodules import build_modules
 from suture.build.diffs import cut_all
-from suture.build.inputs import Inputs, gathered
+from suture.build.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.build.kpatch_objects import cut_kpatch_object
 from suture.build.part import Cut
-from suture.diff.data import Asked
 from suture.diff.leave import LeftOut
 from suture.elf import writer
 from suture.errors import (
@@ -44,7 +43,7 @@ from suture.link.callbacks import Hooked, with_callbacks
 from suture.link.glue import Variable
 from suture.link.inspect import inspect
 from suture.model import LivePatch
-from suture.verify.callers import DEFAULT_BOUNDS, Because, Bounds
+from suture.verify.callers import Because
 from suture.verify.kernel import Kernel
 from suture.verify.replaced import Checked
 from suture.verify.threads import refuse_unused
@@ -87,10 +86,7 @@ def build(
     replace: bool | None = None,
     format: Format | None = None,
     strip: int | None = None,
-    bounds: Bounds = DEFAULT_BOUNDS,
-    patch_data: frozenset[str] = frozenset(),
-    keep_data: frozenset[str] = frozenset(),
-    replace_threads: frozenset[str] = frozenset(),
+    choices: Choices = NO_CHOICES,
 ) -> Built:
     """Build one live patch module from one or more inputs.
 
@@ -101,33 +97,27 @@ def build(
         written live patch says, else true.
     :param format: what the inputs are; None to find out.
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
-    :param bounds: how far the callers of functions without a fentry call are replaced in their place.
-    :param patch_data: names of variables that are to change in memory while the live patch is in force.
-    :param keep_data: names of variables that may stay as they are, though the patch changes their initial value.
-    :param replace_threads: main functions of kernel threads that may be replaced (`suture.verify.threads`).
+    :param choices: what else is decided; that of written live patches comes to it.
     :raises Refusal: many; each says what and why
     """
-    with gathered(patches, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
+    with gathered(patches, format=format, strip=strip, name=name, replace=replace, choices=choices) as inputs:
         if inputs.of(MODULES) and not inputs.of(DIFFS):
-            options = {"--keep-data": keep_data, "--replace-thread": replace_threads, "--patch-data": inputs.patch_data}
-            _refuse_options(inputs, {name for name, given in options.items() if given})
-        if inputs.of(MODULES) and len(inputs.given) == 1 and replace is None:
+            _refuse_options(inputs)
+        if inputs.is_one_module and inputs.replace is None:
             return _module(inputs, target, output, directory)
-        asked = Asked(inputs.patch_data, keep_data)
-        return _build(inputs, target, output or directory / f"{inputs.name}.ko", bounds, asked, replace_threads)
+        return _build(inputs, target, output or directory / f"{inputs.name}.ko")
 
 
-def _build(
-    inputs: Inputs, target: Target, path: Path, bounds: Bounds, asked: Asked, replace_threads: frozenset[str]
-) -> Built:
-    if inputs.patch_data and not inputs.replace:
+def _build(inputs: Inputs, target: Target, path: Path) -> Built:
+    choices, replace = inputs.choices, inputs.replace is not False
+    if choices.patch_data and not replace:
         raise Refusal(DATA_NEEDS_REPLACE, "--patch-data", "the live patch is to stack on others (--no-replace)")
     check_output(path)
     source = diff.PatchSource(
         tuple(diff.parse(str(one.path), read_bytes(one.path), one.strip) for one in inputs.of(DIFFS))
     )
     if not source.files:
-        _refuse_without_diffs(inputs, asked, replace_threads)
+        _refuse_without_diffs(inputs)
     if not config.read(target.config).enabled("LIVEPATCH"):
         raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
     workspace = prepare(target)
@@ -140,11 +130,11 @@ def _build(
     because: tuple[Because, ...] = ()  # what else is replaced on account of callers, source diffs alone can tell
     if source.files:
         with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-            changed, left, because = cut_all(pairs, kernel, workspace, bounds, asked, replace_threads)
+            changed, left, because = cut_all(pairs, kernel, workspace, choices)
         cuts, left_out = (*cuts, *changed), (*left_out, *left)
     authored, authors = together.take_apart(modules, kernel, workspace.tree)
     with step("Linking", f"{inputs.name}.ko"):
-        patch, objects, hooked = assemble(inputs.name, inputs.replace, cuts, authored)
+        patch, objects, hooked = assemble(inputs.name, replace, cuts, authored)
         variables = tuple(variable for cut in cuts for variable in cut.data)
         patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
         wrappers = {name: text for one in authored for name, text in one.wrappers.items()}
@@ -161,13 +151,19 @@ def _build(
     return Built(path, target, made, new, left_out, because, variables, hooked, inputs.given, checked)
 
 
-def _refuse_options(inputs: Inputs, options: Collection[str]) -> None:
+def _refuse_options(inputs: Inputs) -> None:
     """What a C module has no use for.
 
     :raises Refusal: ``module-stands-alone``
     """
-    if options:
-        raise Refusal(MODULE_STANDS_ALONE, ", ".join(sorted(options)), f"{inputs.given[0].path} is a C module")
+    choices = inputs.choices
+    options = {
+        "--keep-data": choices.keep_data,
+        "--patch-data": choices.patch_data,
+        "--replace-thread": choices.replace_threads,
+    }
+    if given := [name for name, names in options.items() if names]:
+        raise Refusal(MODULE_STANDS_ALONE, ", ".join(given), f"{inputs.given[0].path} is a C module")
 
 
 def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path) -> Built:
@@ -180,13 +176,14 @@ def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path
     return Built(built.path, target, built.patch, (), inputs=inputs.given, checked=built.checked)
 
 
-def _refuse_without_diffs(inputs: Inputs, asked: Asked, replace_threads: Collection[str]) -> None:
+def _refuse_without_diffs(inputs: Inputs) -> None:
     """:raises Refusal: ``data-not-changed``, ``thread-not-replaced``"""
-    for option, names in (("--patch-data", asked.patch), ("--keep-data", asked.keep)):
+    choices = inputs.choices
+    for option, names in (("--patch-data", choices.patch_data), ("--keep-data", choices.keep_data)):
         for name in sorted(names):
             others = ", ".join(str(one.path) for one in inputs.given)
             raise Refusal(DATA_NOT_CHANGED, f"{option} {name}", f"no source diff is among {others}")
-    refuse_unused((), replace_threads)
+    refuse_unused((), choices.replace_threads)
 
 
 def _of_kpatch_objects(inputs: Inputs, kernel: Kernel) -> tuple[tuple[Cut, ...], tuple[LeftOut, ...]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.build import build
-from suture.build.inputs import Inputs, gathered
+from suture.build.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.errors import OUTPUT_EXISTS, SOURCE_ESCAPES, Refusal
 from suture.formats import written
 from suture.formats.cmodule import with_headers
@@ -51,7 +51,7 @@ def convert(
     replace: bool | None = None,
     format: Format | None = None,
     strip: int | None = None,
-    patch_data: frozenset[str] = frozenset(),
+    choices: Choices = NO_CHOICES,
 ) -> Converted:
     """Write what `paths` hold as one live patch in the written form.
 
@@ -60,16 +60,21 @@ def convert(
     :raises Refusal: ``output-exists``, those of `gathered`, and with a target those of `build`
     """
     _check(output)
-    with gathered(paths, format=format, strip=strip, name=name, replace=replace, patch_data=patch_data) as inputs:
+    with gathered(paths, format=format, strip=strip, name=name, replace=replace, choices=choices) as inputs:
         built = None if target is None else _built(paths, inputs, target, format, strip)
+        decided = inputs.choices
         named = list(_placed(inputs.given))
         manifest = written.Manifest(
             written.VERSION,
-            inputs.name,
             tuple(written.Source(one.format, place, one.strip) for one, place, _ in named),
-            # A C module says it itself, and is asked by building it.
-            replace=built.replace if built is not None else inputs.replace,
-            patch_data=tuple(sorted(inputs.patch_data)),
+            name=None if inputs.is_one_module and not inputs.is_named else inputs.name,
+            description=inputs.description,
+            replace=inputs.replace,
+            patch_data=tuple(sorted(decided.patch_data)),
+            keep_data=tuple(sorted(decided.keep_data)),
+            replace_thread=tuple(sorted(decided.replace_threads)),
+            caller_depth=decided.caller_depth,
+            caller_limit=decided.caller_limit,
             object=inputs.expected if built is None else written.objects(built),
         )
         files = {path: content for _, _, contents in named for path, content in contents.items()}
@@ -89,11 +94,11 @@ def _built(
             paths,
             target,
             output=scratch / f"{inputs.name}.ko",
-            name=inputs.name,
-            replace=None if inputs.of(MODULES) else inputs.replace,
+            name=inputs.name if inputs.is_named else None,
+            replace=inputs.replace,
             format=format,
             strip=strip,
-            patch_data=inputs.patch_data,
+            choices=inputs.choices,
         )
     return built.patch
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
+from suture.build.inputs import Choices
 from suture.build.part import Cut
 from suture.diff.compare import Changes, compare
 from suture.diff.contents import contents
@@ -36,7 +37,7 @@ from suture.kernel.imports import importers
 from suture.link.glue import Variable
 from suture.link.resolve import KernelResolver, Published, sympos
 from suture.verify.addresses import Addresses
-from suture.verify.callers import Because, Bounds, File, Surroundings, widen
+from suture.verify.callers import Because, File, Surroundings, widen
 from suture.verify.kernel import Kernel
 from suture.verify.old_callers import Declared, refuse_changed_prototypes
 from suture.verify.threads import refuse_threads, refuse_unused
@@ -54,10 +55,9 @@ def cut_all(
     pairs: Sequence[ObjectPair],
     kernel: Kernel,
     workspace: Workspace,
-    bounds: Bounds,
-    asked: Asked,
-    replace_threads: frozenset[str],
+    choices: Choices,
 ) -> tuple[list[Cut], tuple[LeftOut, ...], tuple[Because, ...]]:
+    asked, replace_threads = Asked(choices.patch_data, choices.keep_data), choices.replace_threads
     changes = {pair: found for pair in pairs if (found := _compare(pair, kernel, asked)) is not None}
     _refuse_unused(pairs, changes.values(), asked)
     files = [
@@ -69,7 +69,7 @@ def cut_all(
     around = _surroundings(kernel, workspace)
     if may_change_prototypes(pairs[0].changes):
         refuse_changed_prototypes(files, around, kernel.symvers.__contains__, _declared(workspace, pairs[0].changes))
-    wide, because = widen(files, around, bounds)
+    wide, because = widen(files, around, choices.bounds)
     refuse_unused((file.changes for file in wide), replace_threads)
     for file in wide:
         refuse_threads(file.changes, replace_threads)

@@ -71,16 +71,18 @@ def build(
         typer.Option("--strip-level", min=0, help="As patch -p; by default found out."),
     ] = None,
     caller_depth: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--caller-depth",
             min=0,
-            help="Where a changed function has no fentry call, replace its callers, up to so many in a row.",
+            help="Where a changed function has no fentry call, replace its callers, up to so many in a row; 3 by "
+            "default.",
         ),
-    ] = 3,
+    ] = None,
     caller_limit: Annotated[
-        int, typer.Option("--caller-limit", min=1, help="Replace at most so many callers for that reason.")
-    ] = 32,
+        int | None,
+        typer.Option("--caller-limit", min=1, help="Replace at most so many callers for that reason; 32 by default."),
+    ] = None,
     patch_data: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,9 +128,9 @@ def build(
     """
     from suture.build import build as build_module
     from suture.build.cmodules import build_modules
+    from suture.build.inputs import Choices
     from suture.formats.recognise import MODULES, recognise
     from suture.link.sign import sign_file
-    from suture.verify.callers import Bounds
 
     signer = _signer(sign_key, sign_certificate)
     if len(inputs) == 1 and inputs[0].is_dir() and replace is None and not (patch_data or keep_data or replace_thread):
@@ -145,6 +147,14 @@ def build(
             emit({"modules": [modules.document(one) for one in made]}, lambda: "\n".join(map(modules.for_people, made)))
             return
 
+    choices = Choices(
+        frozenset(patch_data or ()),
+        frozenset(keep_data or ()),
+        frozenset(replace_thread or ()),
+        caller_depth,
+        caller_limit,
+    )
+
     def make(target: Target, file: Path | None, directory: Path) -> Built:
         built = build_module(
             inputs,
@@ -155,10 +165,7 @@ def build(
             replace=replace,
             format=format,
             strip=strip_level,
-            bounds=Bounds(caller_depth, caller_limit),
-            patch_data=frozenset(patch_data or ()),
-            keep_data=frozenset(keep_data or ()),
-            replace_threads=frozenset(replace_thread or ()),
+            choices=choices,
         )
         if signer is not None:
             sign_file(built.path, signer)

@@ -50,6 +50,14 @@ def convert(
     patch_data: Annotated[
         list[str] | None, typer.Option("--patch-data", metavar="NAME", help="As for 'suture build'.")
     ] = None,
+    keep_data: Annotated[
+        list[str] | None, typer.Option("--keep-data", metavar="NAME", help="As for 'suture build'.")
+    ] = None,
+    replace_thread: Annotated[
+        list[str] | None, typer.Option("--replace-thread", metavar="NAME", help="As for 'suture build'.")
+    ] = None,
+    caller_depth: Annotated[int | None, typer.Option("--caller-depth", min=0, help="As for 'suture build'.")] = None,
+    caller_limit: Annotated[int | None, typer.Option("--caller-limit", min=1, help="As for 'suture build'.")] = None,
     json: Json = False,
 ) -> None:
     """Write a live patch down in Suture's own form: livepatch.toml and the sources that it names.
@@ -59,6 +67,7 @@ def convert(
     anything else is refused.
     """
     from suture.build.convert import convert as write_down
+    from suture.build.inputs import Choices
 
     target = chosen(kernel, kernel_dir) if kernel is not None or kernel_dir is not None else None
     converted = write_down(
@@ -69,7 +78,13 @@ def convert(
         replace=replace,
         format=format,
         strip=strip_level,
-        patch_data=frozenset(patch_data or ()),
+        choices=Choices(
+            frozenset(patch_data or ()),
+            frozenset(keep_data or ()),
+            frozenset(replace_thread or ()),
+            caller_depth,
+            caller_limit,
+        ),
     )
     emit(_document(converted), lambda: _for_people(converted))
 
@@ -86,7 +101,8 @@ def _document(converted: Converted) -> dict[str, object]:
 
 
 def _for_people(converted: Converted) -> str:
-    lines = [f"{converted.path} is the live patch {converted.manifest.name}."]
+    name = converted.manifest.name
+    lines = [f"{converted.path} is {f'the live patch {name}' if name else 'a live patch'}."]
     lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in converted.inputs]
     lines += [
         f"  replaces {patched.name}: {function.old_name}()"

@@ -7,7 +7,6 @@ sources.  `Manifest` is the schema: a field that is not in it is an error, and `
 ::
 
     suture = 1                    # version of the written form
-    name = "livepatch_fix"
 
     [[source]]
     format = "kpatch"             # as --format takes it
@@ -66,14 +65,22 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """``livepatch.toml``."""
+    """``livepatch.toml``: what an author decides, as the options of ``suture build`` say it.
+
+    What is not said is as it is for a build of the sources: a C module says itself what it is called and whether it
+    replaces the live patches before it.
+    """
 
     suture: int
-    name: Annotated[str, Meta(min_length=1)]
     source: Annotated[tuple[Source, ...], Meta(min_length=1)]
+    name: Annotated[str, Meta(min_length=1)] | None = None
     description: str = ""
-    replace: bool = True
+    replace: bool | None = None
     patch_data: tuple[str, ...] = ()
+    keep_data: tuple[str, ...] = ()
+    replace_thread: tuple[str, ...] = ()
+    caller_depth: Annotated[int, Meta(ge=0)] | None = None
+    caller_limit: Annotated[int, Meta(ge=1)] | None = None
     object: tuple[Object, ...] = ()
 
 

@@ -16,14 +16,18 @@ from suture.formats.recognise import Format
 from suture.formats.written import Function, Manifest, Object, Source
 from suture.model import Callback, CallbackKind, LivePatch, PatchedFunction, PatchedObject
 
-LEAST = 'suture = 1\nname = "fix"\n\n[[source]]\nformat = "diff"\npath = "sources/a.patch"\n'
+LEAST = 'suture = 1\n\n[[source]]\nformat = "diff"\npath = "sources/a.patch"\n'
 WHOLE = Manifest(
     1,
-    "fix",
     (Source(Format.DIFF, "sources/a.patch", 1), Source(Format.KGRAFT, "sources/b")),
+    "fix",
     "Two fixes.",
     False,
     ("quirk_table",),
+    ("table_size",),
+    ("kauditd_thread",),
+    0,
+    1,
     (
         Object("vmlinux", (Function("a"), Function("b", 2)), (CallbackKind.PRE_PATCH,)),
         Object("ext4", (Function("c"),)),
@@ -51,8 +55,7 @@ def test_what_is_written_is_read_back(directory: Path) -> None:
 
 def test_the_least_that_can_be_said(directory: Path) -> None:
     least = written.parse("x", LEAST.encode(), directory)
-    assert least == Manifest(1, "fix", (Source(Format.DIFF, "sources/a.patch"),))
-    assert least.replace
+    assert least == Manifest(1, (Source(Format.DIFF, "sources/a.patch"),))
     assert written.parse("x", written.dumped(least), directory) == least
 
 
@@ -62,9 +65,11 @@ def test_the_least_that_can_be_said(directory: Path) -> None:
         (LEAST + "colour = 1\n", "unknown field `colour`"),
         ("nane = 'x'\n" + LEAST, "unknown field `nane`"),
         (LEAST.replace('"diff"', '"svn"'), "Invalid enum value 'svn' - at `$.source[0].format`"),
-        (LEAST.replace('name = "fix"\n', ""), "missing required field `name`"),
-        (LEAST.replace('"fix"', '""'), "length >= 1 - at `$.name`"),
-        (LEAST.replace('"fix"', "5"), "Expected `str`, got `int` - at `$.name`"),
+        (LEAST.replace("suture = 1\n", ""), "missing required field `suture`"),
+        ("name = ''\n" + LEAST, "length >= 1 - at `$.name`"),
+        ("name = 5\n" + LEAST, "Expected `str | null`, got `int` - at `$.name`"),
+        ("keep_data = 'table'\n" + LEAST, "Expected `array`, got `str` - at `$.keep_data`"),
+        ("caller_limit = 0\n" + LEAST, ">= 1 - at `$.caller_limit`"),
         ('suture = 1\nname = "fix"\nsource = []\n', "length >= 1 - at `$.source`"),
         (LEAST.replace("suture = 1", "suture = 0"), "no version 0"),
         (LEAST.replace('"diff"', '"suture"'), "is a written live patch itself"),
@@ -111,7 +116,6 @@ def test_an_archive_is_read_like_its_directory(tmp_path: Path) -> None:
     members = [("livepatch.toml", LEAST.encode()), ("sources/a.patch", b"x")]
     path = archive(tmp_path / "fix.tar.xz", *((tarfile.TarInfo(name), content) for name, content in members))
     with written.opened(path) as (directory, manifest):
-        assert manifest.name == "fix"
         assert (directory / manifest.source[0].path).read_bytes() == b"x"
     assert not directory.exists()
 
