@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from suture.build import build
@@ -12,7 +14,8 @@ from suture.kernel.release import Target
 from suture.link.inspect import read_file
 from tests.command import Place
 
-PARTS = Path(__file__).parents[1] / "lab" / "sources" / "kgraft" / "parts"
+SOURCES = Path(__file__).parents[1] / "lab" / "sources"
+PARTS, SUSE = SOURCES / "kgraft" / "parts", SOURCES / "suse"
 
 
 def several_files(directory: Path) -> Path:
@@ -28,12 +31,57 @@ def test_written_form_takes_headers_along_and_builds_the_same(target: Target, tm
     source = several_files(tmp_path)
     written = convert([source], tmp_path / "fix.livepatch", target=target)
     assert set(written.files) == {"livepatch.toml", "sources/kgr-main.c", "sources/fix.c", "sources/fix.h"}
-    assert not written.manifest.replace, "the author did not say replace_all"
+    assert (written.manifest.name, written.manifest.replace) == (None, None), "the module says so itself"
     direct = build([source], target, directory=tmp_path)
     again = build([tmp_path / "fix.livepatch"], target, directory=tmp_path)
-    assert (direct.patch.name, again.patch.name) == ("kgr_main", "livepatch_kgr_main")
-    assert direct.patch.objects == again.patch.objects
+    assert direct.patch.name == "kgr_main"
+    assert not direct.patch.replace, "the author did not say replace_all"
+    assert again.patch == direct.patch
     assert read_file(direct.path).patch == direct.patch
+
+
+HELPER = r"""
+#include <linux/module.h>
+#include <linux/livepatch.h>
+#include <linux/seq_file.h>
+static noinline int helper(struct seq_file *m)
+{
+	msleep(10);
+	return 0;
+}
+static int show(struct seq_file *m, void *v)
+{
+	if (unlikely(IS_ERR(m)))
+		panic("no file");
+	return helper(m);
+}
+static struct klp_func funcs[] = { { .old_name = "version_proc_show", .new_func = show }, { } };
+static struct klp_object objs[] = { { .funcs = funcs }, { } };
+static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs };
+static int __init fix_init(void) { return klp_enable_patch(&patch); }
+static void __exit fix_exit(void) { }
+module_init(fix_init);
+module_exit(fix_exit);
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+"""
+LEAVES = re.compile(
+    r"\bj\w+ .*\n.*R_X86_64_(?:PLT|PC)32\s+(?!__x86_return_thunk|livepatch_authors_exit|klp_enable_patch)(\S+)"
+)
+"""A jump out of a function; init and exit functions run when nothing else of the module does."""
+
+
+def test_new_code_of_authors_is_on_the_stack_below_what_it_uses(target: Target, tmp_path: Path) -> None:
+    (tmp_path / "helper.c").write_text(
+        HELPER.replace("#include <linux/mod", "#include <linux/delay.h>\n#include <linux/mod")
+    )
+    for source, replacing in ((tmp_path / "helper.c", "show"), (SUSE, "livepatch_x64_sys_newuname")):
+        for replace in (None, False):
+            built = build([source], target, output=tmp_path / "out.ko", replace=replace)
+            code = subprocess.run(["objdump", "-dr", built.path], capture_output=True, text=True, check=True).stdout
+            assert f"<{replacing}>:" in code or replace is False
+            assert ".cold>:" not in code
+            assert LEAVES.findall(code) == []
 
 
 def test_build_says_what_is_not_proved(place: Place) -> None:

@@ -187,9 +187,17 @@ def _outputs(modules: Sequence[CModule], output: Path | None, directory: Path) -
     return paths
 
 
+SEEN_ON_STACKS = ("-fno-optimize-sibling-calls", "-fno-reorder-blocks-and-partition")
+"""A task that sleeps in new code is found by the function that replaces another (docs/stacks.md).  So what that
+function uses is called by it and not jumped to, and no part of it is moved away."""
+
+
 def external(module: CModule) -> External:
+    seen = () if module.dialect is Dialect.PLAIN else SEEN_ON_STACKS
     own = importlib.resources.files("suture.formats") / "include"
-    return External(module.name, module.files, module.parts, module.include, module.options, (Path(str(own)),))
+    return External(
+        module.name, module.files, module.parts, module.include, (*module.options, *seen), (Path(str(own)),)
+    )
 
 
 def _types(compiled: Compiled, where: str) -> Btf | None:

@@ -4,6 +4,9 @@
 Since Linux 4.17 the entry of a system call takes ``struct pt_regs *``.  The wrapper for each entry that the target has
 is written with the macros of the target's own ``SYSCALL_DEFINE``, so that arguments come out of the same registers and
 are narrowed in the same way.
+
+A wrapper calls what it wraps and does not jump to it: it is the wrapper that the core looks for on the stack of a task
+that sleeps in the author's function (kernel/livepatch/transition.c: klp_check_stack_func()).
 """
 
 from __future__ import annotations
@@ -45,16 +48,21 @@ def wrappers(definition: Definition, entries: Sequence[str], function: str, numb
     if count:
         shared += (
             f"static long {inner}(__MAP({count}, __SC_LONG{pairs}))\n{{\n"
-            f"\treturn {function}(__MAP({count}, {cast}{pairs}));\n}}\n"
+            f"{_returning(f'{function}(__MAP({count}, {cast}{pairs}))')}}}\n"
         )
     made: dict[str, str] = {}
     for entry in entries:
         name = f"livepatch_{entry.strip('_')}"
         registers = "SC_X86_64_REGS_TO_ARGS" if entry.startswith("__x64_") else "SC_IA32_REGS_TO_ARGS"
         called = f"{inner}({registers}({count}{pairs}))" if count else f"{function}()"
-        made[name] = f"{shared}static long {name}(const struct pt_regs *regs)\n{{\n\treturn {called};\n}}\n"
+        made[name] = f"{shared}static long {name}(const struct pt_regs *regs)\n{{\n{_returning(called)}}}\n"
         shared = ""
     return made
+
+
+def _returning(called: str) -> str:
+    """With something left to do after the call, so that it is one."""
+    return f"\tlong result = {called};\n\n\tbarrier();\n\treturn result;\n"
 
 
 def refuse_differing(
