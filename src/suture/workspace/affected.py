@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Of the objects that may include a changed file, those that come out differently: the only ones worth compiling.
 
-1. The files that each really reads are known (`suture.workspace.graph`); who reads no changed one is done.
+1. The files that each really reads are known (`suture.workspace.graph`); who reads no changed one is done, and so is
+   who mentions none of the functions that change (`suture.workspace.inlines`).
 2. The others are preprocessed as the patch makes them.  The same text gives the same functions.
 
 What has been found out is kept, so that a run that was stopped goes on where it was.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from suture.host.progress import advance, note, step
 from suture.workspace import graph, store
 from suture.workspace.graph import Preprocessed, originals_preprocessed, preprocess
+from suture.workspace.inlines import changed_bodies
 from suture.workspace.kbuild import Listed
 from suture.workspace.overlay import Changed, Shadow, shadow
 from suture.workspace.patched import patched_key, rounds, with_original_lines
@@ -28,6 +30,10 @@ BATCH = 64
 COMPILING = 14
 """Compiling an object before and after takes so many times what preprocessing it once does (of ``net/ipv4/`` of 6.1,
 twice 2.1 seconds and 0.3)."""
+
+
+Bodies = Mapping[str, frozenset[bytes] | None]
+"""From a changed file to the functions that change in it; None where not only their bodies do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
     :raises Refusal: ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
     contents = with_original_lines(changes)
+    bodies = {one.path: None if one.old is None else changed_bodies(one.old, one.new) for one in changes}
     total, done, readers = len(selection.users), 0, 0
     differing: list[Listed] = []
     note(f"{total} object(s) may include the changed files; each is looked at, and compiled if its text changes")
@@ -54,7 +61,8 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
                 note(remaining(done, total, time.monotonic() - started))
             before = originals_preprocessed(workspace, batch)
             reading = [one for one in before if _reads(one, before[one], selection, contents)]
-            differing += _differing(workspace, tree, {one: before[one] for one in reading}, contents)
+            todo = {one: before[one] for one in reading if _may_differ(one, before[one], selection, bodies)}
+            differing += _differing(workspace, tree, todo, contents)
             readers += len(reading)
             done += len(batch)
             advance(done, total)
@@ -65,6 +73,13 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
 
 def _reads(one: Listed, before: Preprocessed, selection: Selection, contents: Mapping[str, bytes]) -> bool:
     return not before.compilation.reads.isdisjoint(contents) or one.name in selection.users_of_added
+
+
+def _may_differ(one: Listed, before: Preprocessed, selection: Selection, bodies: Bodies) -> bool:
+    if one.name in selection.users_of_added:
+        return True
+    read = [bodies[path] for path in before.compilation.reads & bodies.keys()]
+    return any(functions is None or not functions <= before.essence.unmentioned for functions in read)
 
 
 def _differing(

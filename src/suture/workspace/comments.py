@@ -24,12 +24,17 @@ _LINE = re.compile(rb"#line (\d+)$")
 
 
 def only_comments_differ(old: bytes, new: bytes) -> bool:
-    if _DOUBTFUL.search(old) or _DOUBTFUL.search(new):
+    if is_doubtful(old) or is_doubtful(new):
         return False
-    return _code(old) == _code(renumber(old, new))
+    return code(old) == code(renumber(old, new))
 
 
-def _code(text: bytes) -> list[tuple[int, bytes]]:
+def is_doubtful(text: bytes) -> bool:
+    """Whether `code` may take it for something else than the preprocessor does."""
+    return _DOUBTFUL.search(text) is not None
+
+
+def code(text: bytes) -> list[tuple[int, bytes]]:
     """The lines that hold code, joined where they are spliced, without comments, and the number of each."""
     found = []
     number, first, joined = 1, 1, b""
@@ -44,8 +49,8 @@ def _code(text: bytes) -> list[tuple[int, bytes]]:
             continue
         if directive := _LINE.match(joined):
             number = int(directive[1])
-        elif code := joined.strip():
-            found.append((first, code))
+        elif stripped := joined.strip():
+            found.append((first, stripped))
         joined = b""
     return [*found, (0, joined)]
 

@@ -8,6 +8,7 @@ compiling.  The answers for the pristine tree are kept with the workspace, each 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from suture.workspace.patched import Environment, side_by_side
 from suture.workspace.prepare import Workspace
 from suture.workspace.preprocessed import Essence, essence
 
-RECIPE = "1"
+RECIPE = "2"
 """Raised whenever an essence is taken in another way."""
 
 
@@ -74,7 +75,7 @@ def preprocess(root: Path, environment: Environment, compilation: Compilation) -
         if finished.status != 0:
             said = tuple(line.replace(f"{root}/", "") for line in finished.stderr.splitlines()[:EVIDENCE_LINES])
             made = Compilation(compilation.object, compilation.source, compilation.steps, ())
-            return Preprocessed(made, Essence(b"", None), said or (f"status {finished.status}",))
+            return Preprocessed(made, Essence(b"", frozenset()), said or (f"status {finished.status}",))
         read = command.dependencies(listed.read_text(errors="surrogateescape"))
         made = Compilation(compilation.object, compilation.source, compilation.steps, read)
         return Preprocessed(made, essence(output.read_bytes(), compilation.steps[0]))
@@ -99,13 +100,11 @@ def _load(workspace: Workspace, one: Listed) -> Preprocessed | None:
     body = store.load_bytes(_directory(workspace), _key(workspace, one))
     if body is None:
         return None
-    header, digest, *inlines = body.split(b"\n")
-    known = None if inlines == [b"unknown"] else frozenset(inlines)
-    return Preprocessed(store.compilation(header), Essence(bytes.fromhex(digest.decode()), known))
+    header, digest, *unmentioned = zlib.decompress(body).split(b"\n")
+    return Preprocessed(store.compilation(header), Essence(bytes.fromhex(digest.decode()), frozenset(unmentioned)))
 
 
 def _save(workspace: Workspace, one: Listed, made: Preprocessed) -> None:
     header = json.dumps(asdict(made.compilation)).encode()
-    inlines = [b"unknown"] if made.essence.inlines is None else sorted(made.essence.inlines)
-    body = b"\n".join([header, made.essence.digest.hex().encode(), *inlines])
-    store.save_bytes(_directory(workspace), _key(workspace, one), body)
+    body = b"\n".join([header, made.essence.digest.hex().encode(), *sorted(made.essence.unmentioned)])
+    store.save_bytes(_directory(workspace), _key(workspace, one), zlib.compress(body))

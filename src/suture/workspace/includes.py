@@ -131,7 +131,9 @@ def _of_source(file: str, text: str) -> _Include | None:
     if named := _NAMED.search(text):
         return _Include(file, named[2], named[1] == '"')
     if defined := _DEFINED.search(text):
-        return _Include(file, defined[1] if defined[1].endswith(".h") else f"{defined[1]}.h", quoted=False)
+        name = defined[1] if defined[1].endswith(".h") else f"{defined[1]}.h"
+        # A header of trace points that names its own name has itself read again, not one of the many namesakes.
+        return None if os.path.basename(name) == os.path.basename(file) else _Include(file, name, quoted=False)
     if "include" not in text or _SELF.search(text):  # what it names stands in a definition or in the configuration
         return None
     if file.startswith("tools/"):  # programs of the host

@@ -18,6 +18,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
@@ -36,19 +37,23 @@ _HINTS = (b"used", b"retain", b"structor", b"alias", b"ifunc", b"visible", b"#",
 _UNUSED = b"__attribute__((__unused__))"
 """Silences a warning (``include/linux/compiler_types.h``: ``inline`` has it).  It hides that nothing is `_KEPT`."""
 
-_INLINE = re.compile(rb"^.*inline.*$", re.MULTILINE)
 _BRACE = re.compile(rb"[{}]")
-_POSITIONS = re.compile(rb"\b__builtin_(?:LINE|COLUMN)\b")
+_PRAGMA = re.compile(rb"#\s*pragma\b")
+"""May say something of the function that follows; other directives are in headers only, and gone when it counts."""
+_HEADERS_HAVE = 1 << 14
+"""Static inline functions in all headers together, roughly; most objects read the same ones."""
+
+_POSITIONS = (b"__builtin_LINE", b"__builtin_COLUMN")
 
 
 @dataclass(frozen=True, slots=True)
 class Essence:
     """:ivar digest: is the same for texts that come to the same functions.
-    :ivar inlines: names of static inline functions that may leave something behind; None where that is not known.
+    :ivar unmentioned: the static inline functions that are in the text and leave nothing behind, whatever they do.
     """
 
     digest: bytes
-    inlines: frozenset[bytes] | None
+    unmentioned: frozenset[bytes]
 
 
 def essence(text: bytes, options: Iterable[str]) -> Essence:
@@ -56,43 +61,49 @@ def essence(text: bytes, options: Iterable[str]) -> Essence:
 
     :param options: what the compiler is called with.
     """
-    if _POSITIONS.search(text) or any(option.startswith("-fsanitize") for option in options):
-        return Essence(hashlib.sha256(text).digest(), None)
+    if any(each in text for each in _POSITIONS) or any(option.startswith("-fsanitize") for option in options):
+        return Essence(hashlib.sha256(text).digest(), frozenset())
     text = text.replace(_UNUSED, b"")
     lines = [line for each in text.split(b"\n") if (line := each.strip()) and not line.startswith(b"# ")]
-    parts = _without_unmentioned(lines)
-    named = {part.name for part in parts if part.name}
-    # Those that are no part of their own: whatever word stands where one is declared.
-    others = (_WORD.findall(line) for part in parts if not part.name for line in _INLINE.findall(part.text))
-    digest = hashlib.sha256(b"\n".join(part.text for part in parts)).digest()
-    return Essence(digest, frozenset(named.union(*others)))
+    parts = list(split(lines))
+    functions = {part.name for part in parts if part.name}
+    unmentioned = frozenset(functions - _mentioned(parts))
+    stays = b"\n".join(part.text for part in parts if part.lines and part.name not in unmentioned)
+    return Essence(hashlib.sha256(stays).digest(), unmentioned)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """Lines that stand together; `name` where they are a function that goes if nobody mentions it."""
 
     name: bytes
-    text: bytes
+    lines: Sequence[bytes]
+
+    @property
+    def text(self) -> bytes:
+        return b"\n".join(self.lines)
 
 
-def _without_unmentioned(lines: Sequence[bytes]) -> list[_Part]:
-    parts = list(_parts(lines))
+def _mentioned(parts: Sequence[Part]) -> set[bytes]:
+    """The functions that what stays leads to."""
     bodies: dict[bytes, list[bytes]] = {}
     for part in parts:
         if part.name:
             bodies.setdefault(part.name, []).append(part.text)
+    waiting = [frozenset(_WORD.findall(b"\n".join(part.text for part in parts if not part.name)))]
     mentioned: set[bytes] = set()
-    waiting = [part.text for part in parts if not part.name]
     while waiting:
-        new = bodies.keys() & set(_WORD.findall(waiting.pop())) - mentioned
+        new = (bodies.keys() & waiting.pop()) - mentioned
         mentioned |= new
-        waiting += [text for name in new for text in bodies[name]]
-    return [part for part in parts if part.text and (not part.name or part.name in mentioned)]
+        waiting += [_words(text) for name in new for text in bodies[name]]
+    return mentioned
 
 
-def _parts(lines: Sequence[bytes]) -> Iterator[_Part]:
-    """Split at functions that begin and end with a line, as those in headers do; all else stays together."""
+def split(lines: Sequence[bytes]) -> Iterator[Part]:
+    """Split at functions that begin and end with a line, as those in headers do; all else stays together.
+
+    :param lines: without white space around them, comments and empty ones; of a preprocessed file, or of a header.
+    """
     start = index = depth = 0
     after = b";"  # how the line before ended
     while index < len(lines):
@@ -101,16 +112,19 @@ def _parts(lines: Sequence[bytes]) -> Iterator[_Part]:
             end = _end(lines, index)
             text = b"\n".join(lines[index:end])
             if name := _goes_unmentioned(text):
-                yield _Part(b"", b"\n".join(lines[start:index]))
-                yield _Part(name, text)
+                yield Part(b"", lines[start:index])
+                yield Part(name, lines[index:end])
                 start = index = end
                 after = b"}"
                 continue
         if b"{" in line or b"}" in line:
             depth += _opened(line)
-        after = b"" if line.startswith(b"#") else line[-1:]
+        if not line.startswith(b"#"):
+            after = line[-1:]
+        elif _PRAGMA.match(line):
+            after = b""
         index += 1
-    yield _Part(b"", b"\n".join(lines[start:]))
+    yield Part(b"", lines[start:])
 
 
 def _end(lines: Sequence[bytes], start: int) -> int:
@@ -137,6 +151,12 @@ def _is_kept(text: bytes) -> bool:
     return any(hint in text for hint in _HINTS) and _KEPT.search(text) is not None
 
 
+@lru_cache(_HEADERS_HAVE)
+def _words(text: bytes) -> frozenset[bytes]:
+    return frozenset(_WORD.findall(text))
+
+
+@lru_cache(_HEADERS_HAVE)
 def _goes_unmentioned(text: bytes) -> bytes:
     """The name, if `text` is one function and nothing else, and the compiler drops it where nobody mentions it."""
     head, brace, _ = text.partition(b"{")

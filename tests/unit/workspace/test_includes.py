@@ -24,6 +24,8 @@ FILES = {
     "net/whole.c": '#include "part.c"\n',
     "net/trace.h": "#define TRACE_INCLUDE_FILE other\n#include <linux/define_trace.h>\n",
     "net/other.h": "",
+    "fs/trace.h": "#define TRACE_INCLUDE_FILE trace\n#include <linux/define_trace.h>\n",
+    "fs/seven.c": '#include "trace.h"\n',
     "include/linux/define_trace.h": "#include TRACE_INCLUDE(TRACE_INCLUDE_FILE)\n",
     "drivers/five.c": "#if 0\n#include <linux/b.h>\n#endif\n",
     "drivers/Makefile": "ccflags-y += -include $(src)/forced.h\n$(obj)/six.o: $(srctree)/lib/six.c FORCE\n",
@@ -78,6 +80,11 @@ def test_a_c_file_that_another_includes(tree: Path) -> None:
 
 def test_a_file_named_by_a_macro_counts(tree: Path) -> None:
     assert "net/trace.h" in users(tree, "net/other.h")
+
+
+def test_a_header_of_trace_points_reads_itself_again_and_no_namesake(tree: Path) -> None:
+    assert users(tree, "net/trace.h") == set()
+    assert users(tree, "fs/trace.h") == {"fs/seven.c"}
 
 
 def test_an_unknown_macro_may_be_anything(tree: Path) -> None:

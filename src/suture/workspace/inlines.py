@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether all that changes in a header is what some of its static inline functions do inside.
+
+Such a change leaves an object as it is that has these functions and does not mention them
+(`suture.workspace.preprocessed`), and that is known of the original; nobody needs to preprocess the patched one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suture.workspace.comments import code, is_doubtful
+from suture.workspace.lines import renumber
+from suture.workspace.preprocessed import split
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """:ivar rest: each line outside the bodies with its number, and the functions in their places.
+    :ivar bodies: from the name to all from the opening brace on, with line numbers.
+    """
+
+    rest: tuple[tuple[int, bytes], ...]
+    bodies: dict[bytes, tuple[tuple[int, bytes], ...]]
+
+
+def changed_bodies(old: bytes, new: bytes) -> frozenset[bytes] | None:
+    """Names of the static inline functions whose bodies differ; None where more does, or where that is in doubt.
+
+    Their first lines have to stay, for an attribute there may keep a function that nobody mentions.
+    """
+    if is_doubtful(old) or is_doubtful(new):
+        return None
+    before, after = _read(old), _read(renumber(old, new))
+    if before is None or after is None or before.rest != after.rest:
+        return None
+    return frozenset(name for name, body in before.bodies.items() if after.bodies[name] != body)
+
+
+def _read(text: bytes) -> _Header | None:
+    """None where a function is there twice."""
+    rest: list[tuple[int, bytes]] = []
+    bodies = {}
+    numbered = code(text)
+    index = 0
+    for part in split([line for _, line in numbered]):
+        lines = numbered[index : index + len(part.lines)]
+        index += len(part.lines)
+        if not part.name:
+            rest += lines
+            continue
+        if part.name in bodies:
+            return None
+        opens = next(place for place, (_, line) in enumerate(lines) if b"{" in line)
+        rest += [*lines[:opens], (0, lines[opens][1].partition(b"{")[0]), (0, part.name)]
+        bodies[part.name] = tuple(lines[opens:])
+    return _Header(tuple(rest), bodies)
