@@ -4,11 +4,13 @@
 1. The packages of a stock kernel are brought into a cache of the bench's own; nothing is downloaded afterwards.
 2. Cold: everything but the packages is removed, and the demonstration's patch is built.
 3. So many rounds of: a build of a patch never seen, with no compiled object kept; the same again; the bare compiler.
+4. With ``--header``: a patch to a header that hundreds of objects read, then another.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import shutil
 import sys
@@ -35,6 +37,14 @@ ROUNDS = 5
 COLD, WARM, AGAIN = 60.0, 8.0, 3.0
 """Seconds that each may take at most, on two cores."""
 
+HEADER = "include/net/tcp.h"
+OLD_IN_HEADER = "return tp->snd_ssthresh >= TCP_INFINITE_SSTHRESH;"
+NEW_IN_HEADER = (
+    "return tp->snd_ssthresh + 1 > TCP_INFINITE_SSTHRESH;",
+    "return tp->snd_ssthresh == TCP_INFINITE_SSTHRESH;",
+)
+"""In ``tcp_in_initial_slowstart()``, which four objects of 6.1 call."""
+
 
 def main() -> int:
     arguments = _arguments()
@@ -45,7 +55,7 @@ def main() -> int:
         offer = archive.survey().offer(arguments.kernel) if arguments.kernel else newest_offer()
         with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
             _bring_packages(offer, base)
-            report = _measure(offer.release, Path(scratch), quick=arguments.quick)
+            report = _measure(offer.release, Path(scratch), quick=arguments.quick, header=arguments.header)
     except Refusal as refusal:
         output.refuse(refusal)
         return 1
@@ -60,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Time Suture's main job on this machine.")
     parser.add_argument("--kernel", metavar="RELEASE", help="a 6.1 kernel; by default the newest that is offered")
     parser.add_argument("--quick", action="store_true", help="leave out the cold run; use the tree of an earlier one")
+    parser.add_argument("--header", action="store_true", help="also patch a header that 400 objects read")
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     return parser.parse_args()
 
@@ -76,7 +87,7 @@ def _bring_packages(offer: Offer, base: Path) -> None:
     apt.download(offer.packages, wanted)
 
 
-def _measure(release: str, scratch: Path, *, quick: bool) -> Report:
+def _measure(release: str, scratch: Path, *, quick: bool, header: bool) -> Report:
     described = machine.describe()
     if not quick:
         _put_aside(("kernels", "workspaces"), scratch)
@@ -95,8 +106,28 @@ def _measure(release: str, scratch: Path, *, quick: bool) -> Report:
     ]
     if not quick:
         measured.insert(0, Measured("cold", "packages downloaded, nothing unpacked", (cold,), COLD))
+    if header:
+        measured += _header(release, scratch)
     floor_measured = Measured("floor", "the bare compiler, original and patched", tuple(floor))
     return Report(described, release, tuple(measured), floor_measured)
+
+
+def _header(release: str, scratch: Path) -> list[Measured]:
+    """An inline function of a header that hundreds read, which few of them call."""
+    _put_aside([f"workspaces/{graph.parent.name}/graph" for graph in (cache() / "workspaces").glob("*/graph")], scratch)
+    first, second = (_build(release, _header_patch(release, scratch, new), scratch) for new in NEW_IN_HEADER)
+    return [
+        Measured("header", "a header; nothing known of who reads it", (first,)),
+        Measured("header again", "another change in the same header", (second,)),
+    ]
+
+
+def _header_patch(release: str, scratch: Path, new: str) -> Path:
+    old = (prepare(archive.find(release)).tree / HEADER).read_text().splitlines(keepends=True)
+    changed = [line.replace(OLD_IN_HEADER, new) for line in old]
+    patch = scratch / "header.patch"
+    patch.write_text("".join(difflib.unified_diff(old, changed, f"a/{HEADER}", f"b/{HEADER}")))
+    return patch
 
 
 def _put_aside(names: Sequence[str], directory: Path) -> None:
@@ -107,6 +138,7 @@ def _put_aside(names: Sequence[str], directory: Path) -> None:
     """
     for name in names:
         if (cache() / name).exists():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (cache() / name).rename(directory / name)
     os.sync()  # so that writing out what others have written is no part of the cold run
 

@@ -210,6 +210,8 @@ def test_a_change_that_no_live_patch_can_make_is_refused(
             shows(error, "exit-function-changed")
         case "patch-does-not-compile":
             shows(error, "patch-does-not-compile")
+        case "thread-function-replaced":
+            shows(error, "thread-function-replaced")
 
 
 def test_a_module_that_may_be_loaded_later_is_said_to_run_its_old_init(place: Place, workspace: Workspace) -> None:

@@ -71,7 +71,7 @@ SHOWN = (r'^ *shows\([^\n]*"([a-z-]+)"\)$', r'^    "([a-z-]+)": (?:lambda|\(|_)'
 YOUNG = ("core", "cmodule", "formats", "store", "signing")
 """Rooms whose refusals do not all have an example yet."""
 
-WITHOUT = {"command-taken", "data-unkeepable", "thread-function-replaced", "thread-not-replaced"}
+WITHOUT = {"command-taken"}
 
 
 def test_every_code_has_an_example_that_a_test_makes_anew() -> None:

@@ -8,6 +8,7 @@ import pytest
 from suture.diff.compare import Changes, compare
 from suture.diff.data import Asked
 from suture.errors import Refusal
+from tests.examples import shows
 from tests.unit.objects import Anything, changed_names, compile_c, relocation_lines, section_lines, select_with, side
 
 BASE = r"""
@@ -109,3 +110,8 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(case: str) -> None:
     assert unasked.code == "data-changed"
     assert any(reason in line for line in unasked.evidence)
     assert "--keep-data" not in unasked.remedy
+
+
+def test_one_of_them_is_on_the_page() -> None:
+    name, edits, _ = UNFIT["a constant that changed code uses"]
+    shows(refusal(*edits, keep=name), "data-unkeepable")
