@@ -79,8 +79,9 @@ def diff(
 
     The comparison step of build alone, for objects of any x86-64 kernel. The new object has the changed and new
     functions with all that they need; what stays in the kernel is an undefined symbol, or one for the livepatch core
-    to resolve. Nothing is proved, for there is no shipped kernel to compare with. What the list of symbols leaves
-    in doubt is refused by name.
+    to resolve. What the list of symbols leaves in doubt is refused by name. Nothing is proved, for there is no
+    shipped kernel to compare with, and what build sees to when it links is left to who links: functions that threads
+    never leave, callers of functions that cannot be hooked, and where the core finds the new code on stacks.
     """
     sizes = dict(_size(text) for text in entry_size or ())
     from suture.compare_objects import compare_objects
