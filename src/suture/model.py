@@ -8,7 +8,7 @@ The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 VMLINUX = "vmlinux"
@@ -24,13 +24,14 @@ class PatchedFunction:
     :ivar old_name: the function's name in kallsyms.
     :ivar sympos: 0 where the name is unique in the object, else its 1-based position among its namesakes.
     :ivar new_name: the symbol of the new code in the live patch module.
-    :ivar source: the source file it was changed in, or "" where that is not known.
+    :ivar source: the source file that the new code comes from, with a line where there is one, or "" where that is not
+        known. The same live patch can come from different ones.
     """
 
     old_name: str
     sympos: int
     new_name: str
-    source: str = ""
+    source: str = field(default="", compare=False)
 
 
 class CallbackKind(StrEnum):
@@ -70,6 +71,37 @@ class ExternalSymbol:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A symbol that new code uses and that only the core can resolve.
+
+    :ivar objname: the object that has to be there for it.
+    """
+
+    objname: str
+    symbol: ExternalSymbol
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowVariable:
+    """Data that the live patch attaches to objects of the kernel (``kernel/livepatch/shadow.c``).
+
+    :ivar id: its number, by which other live patches find it; None where the code works it out when it runs.
+    """
+
+    id: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> ShadowVariable | None:
+        """What `str` gives; None for any other text."""
+        if text == "?":
+            return cls(None)
+        return cls(int(text, 16)) if re.fullmatch("0x[0-9a-f]{1,16}", text) else None
+
+    def __str__(self) -> str:
+        return "?" if self.id is None else f"{self.id:#x}"
+
+
+@dataclass(frozen=True, slots=True)
 class PatchedObject:
     """What is replaced in one object: `VMLINUX` or a module (``struct klp_object``)."""
 
@@ -83,8 +115,12 @@ class LivePatch:
     """A whole live patch (``struct klp_patch``).
 
     :ivar replace: replaces every live patch that is loaded before it, atomically.
+    :ivar shadow_variables: those that its code uses, by number.
+    :ivar references: each once, sorted.
     """
 
     name: str
     objects: tuple[PatchedObject, ...]
     replace: bool = True
+    shadow_variables: tuple[ShadowVariable, ...] = ()
+    references: tuple[Reference, ...] = ()

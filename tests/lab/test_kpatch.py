@@ -248,6 +248,9 @@ def test_what_is_done_for_the_patch_is_told(make_each: MakeEach) -> None:
     } <= left_out
     called = {(one.objname, one.function) for one in built.calls}
     assert {("vmlinux", "version_pre"), ("vmlinux", "on_load"), ("null_blk", "null_blk_post_un")} <= called
+    livepatchs, kpatchs = built.patch.shadow_variables
+    assert livepatchs.id == 77
+    assert kpatchs.id, "a number made of its name"
 
 
 def test_one_that_refuses_leaves_everything_as_it_was(make_each: MakeEach, each_guest: Guest) -> None:

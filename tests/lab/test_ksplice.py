@@ -171,6 +171,8 @@ def test_what_is_done_for_the_patch_is_told(make_each: MakeEach) -> None:
     } <= left_out
     stopped = {one.function for one in built.calls if one.stage.was_stopped}
     assert {"uptime_apply", "uptime_reverse", "version_check_apply"} <= stopped
+    (field,) = built.patch.shadow_variables
+    assert field.id, "two files, one field, known by a number that stands in the code"
 
 
 def test_where_a_check_refuses_nothing_is_applied(make_each: MakeEach, each_guest: Guest) -> None:

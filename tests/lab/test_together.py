@@ -13,24 +13,39 @@ from suture.errors import Refusal
 from suture.formats.recognise import Format
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
+from suture.link.inspect import read_file
+from suture.model import ExternalSymbol, LivePatch, PatchedFunction, PatchedObject, Reference, ShadowVariable
 from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
 VERSION = "fs/proc/version.c"
 CALL = "seq_printf(m, linux_proc_banner,"
-FIX = Edit(VERSION, CALL, f'seq_puts(m, "Sutured ");\n\t{CALL}')
+ATTACHED = 0x5375747572650001
+FRIENDLY = f"""\
+if (klp_shadow_get_or_alloc(current, {ATTACHED:#x}, 1, GFP_KERNEL, NULL, NULL))
+		seq_puts(m, "Sutured ");
+	klp_shadow_free(current, {ATTACHED:#x}, NULL);
+	"""
+FIX = Edit(VERSION, CALL, f"{FRIENDLY}{CALL}")
 FIRST_INCLUDE = "#include <linux/fs.h>\n"
 
-BODY = r"""
+
+def including(header: str) -> Edit:
+    """That the fix needs one more header."""
+    return Edit(VERSION, FIRST_INCLUDE, f"{FIRST_INCLUDE}#include {header}\n")
+
+
+BODY = f"""
 static int new_version_proc_show(struct seq_file *m, void *v)
-{
-	seq_puts(m, "Sutured ");
-	seq_printf(m, linux_proc_banner, utsname()->sysname, utsname()->release, utsname()->version);
+{{
+	{FRIENDLY}seq_printf(m, linux_proc_banner, utsname()->sysname, utsname()->release, utsname()->version);
 	return 0;
-}
+}}
 """
-HEADERS = "#include <linux/module.h>\n#include <linux/seq_file.h>\n#include <linux/utsname.h>\n"
+HEADERS = (
+    "#include <linux/livepatch.h>\n#include <linux/module.h>\n#include <linux/seq_file.h>\n#include <linux/utsname.h>\n"
+)
 TABLES = r"""
 static struct klp_func funcs[] = { { .old_name = "version_proc_show", .new_func = new_version_proc_show }, { } };
 static struct klp_object objs[] = { { .funcs = funcs }, { } };
@@ -110,16 +125,14 @@ def guest(each_target: Target) -> Iterator[Guest]:
 
 def ways(workspace: Workspace, directory: Path) -> dict[Format, Path]:
     """The same fix, as an author of each camp writes it."""
-    kpatch = (Edit(VERSION, FIRST_INCLUDE, f'{FIRST_INCLUDE}#include "kpatch-macros.h"\n'), FIX)
-    ksplice = (Edit(VERSION, FIRST_INCLUDE, f'{FIRST_INCLUDE}#include "ksplice-patch.h"\n'), FIX)
     texts = {
-        Format.DIFF: ("diff.patch", diff(workspace.tree, FIX)),
-        Format.KPATCH: ("kpatch.patch", diff(workspace.tree, *kpatch)),
-        Format.KSPLICE: ("ksplice.patch", diff(workspace.tree, *ksplice)),
+        Format.DIFF: ("diff.patch", diff(workspace.tree, including("<linux/livepatch.h>"), FIX)),
+        Format.KPATCH: ("kpatch.patch", diff(workspace.tree, including('"kpatch-macros.h"'), FIX)),
+        Format.KSPLICE: ("ksplice.patch", diff(workspace.tree, including('"ksplice-patch.h"'), FIX)),
         Format.KGRAFT: ("kgraft.c", f"#include <linux/kgraft.h>\n{HEADERS}{BODY}{GRAFT}{END}"),
         Format.LIVEPATCH: (
             "livepatch.c",
-            f'#include <linux/livepatch.h>\n{HEADERS}{BODY}{TABLES}{END}MODULE_INFO(livepatch, "Y");\n',
+            f'{HEADERS}{BODY}{TABLES}{END}MODULE_INFO(livepatch, "Y");\n',
         ),
     }
     for name, text in texts.values():
@@ -136,12 +149,17 @@ def replaced(built: Built) -> set[tuple[str, str, int]]:
 def test_one_fix_in_every_camps_way_is_one_live_patch(
     each_target: Target, each_workspace: Workspace, guest: Guest, tmp_path: Path
 ) -> None:
+    banner = Reference("vmlinux", ExternalSymbol("vmlinux", "linux_proc_banner", 0))
     for format, path in ways(each_workspace, tmp_path).items():
         built = build([path], each_target, name=f"way_{format.value}", output=tmp_path / f"{format.value}.ko")
         assert built.inputs[0].format is format
-        assert replaced(built) == {("vmlinux", "version_proc_show", 0)}
-        assert [item.callbacks for item in built.patch.objects] == [()]
-        assert built.patch.replace
+        (function,) = built.patch.objects[0].functions
+        assert function.source == VERSION or function.source.startswith(f"{format.value}.c:")
+        replacing = (PatchedFunction("version_proc_show", 0, function.new_name),)
+        objects = (PatchedObject("vmlinux", replacing),)
+        shadows = (ShadowVariable(ATTACHED),)
+        assert built.patch == LivePatch(f"way_{format.value}", objects, True, shadows, (banner,))
+        assert read_file(built.path).patch == built.patch
         guest.load(built)
         assert guest.sh("cat /proc/version").startswith("Sutured Linux version")
         guest.unload(built)
@@ -151,7 +169,11 @@ def test_one_fix_in_every_camps_way_is_one_live_patch(
 def test_inputs_of_three_camps_become_one_live_patch(
     each_target: Target, each_workspace: Workspace, guest: Guest, tmp_path: Path
 ) -> None:
-    inputs = {"one.c": GREETING + END, "two.c": UPTIME + END, "three.patch": diff(each_workspace.tree, FIX)}
+    inputs = {
+        "one.c": GREETING + END,
+        "two.c": UPTIME + END,
+        "three.patch": diff(each_workspace.tree, including("<linux/livepatch.h>"), FIX),
+    }
     for name, text in inputs.items():
         (tmp_path / name).write_text(text)
     built = build([tmp_path / name for name in inputs], each_target, name="all_three", output=tmp_path / "all_three.ko")

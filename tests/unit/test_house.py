@@ -93,7 +93,10 @@ def test_loading_live_patches_imports_nothing_of_the_build_side() -> None:
     loaded = set(done.stdout.split())
     ours = {room for room in rooms if f"suture.{room}" in loaded}
     assert ours == {"core", "elf", "errors", "host", "link"}
-    assert {name for name in loaded if name.startswith("suture.link.")} == {"suture.link.inspect"}
+    assert {name for name in loaded if name.startswith("suture.link.")} == {
+        "suture.link.inspect",
+        "suture.link.modinfo",
+    }
     assert not {name.partition(".")[0] for name in loaded} & modules_of(PROJECT["optional-dependencies"]["build"])
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path
 
 from suture.build import together
@@ -38,7 +39,7 @@ from suture.host.files import check_output, read_bytes, write_atomic
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import Target
-from suture.link import cover, glue, kbuild, klp
+from suture.link import cover, glue, kbuild, klp, modinfo, shadows
 from suture.link.callbacks import Hooked, with_callbacks
 from suture.link.glue import Variable
 from suture.link.inspect import inspect
@@ -139,10 +140,11 @@ def _build(inputs: Inputs, target: Target, path: Path) -> Built:
         patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
         wrappers = {name: text for one in authored for name, text in one.wrappers.items()}
         registration = glue.Several(authors, wrappers) if authored else None
-        described = glue.source(patch, target.release, variables, hooked, registration)
-        module = kbuild.link(workspace, inputs.name, described, cover.apart(objects))
+        tables = glue.source(patch, target.release, variables, hooked, registration)
+        module = kbuild.link(workspace, inputs.name, tables, cover.apart(objects))
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
-        finished = klp.finish(cover.cover(module, patch))
+        described = replaced(patch, shadow_variables=shadows.used_by(module))
+        finished = modinfo.with_entries(klp.finish(cover.cover(module, patch)), described)
         made = inspect(finished).patch
         _refuse_unexpected(inputs, made, target)
         write_atomic(path, writer.write(finished))

@@ -43,7 +43,7 @@ def assemble(
             objects[f"data_{number}"] = cut.contents
         count += len(entries)
         for (old_name, position), entry in zip(cut.functions, entries, strict=True):
-            function = PatchedFunction(old_name, position, entry.name, cut.source)
+            function = PatchedFunction(old_name, position, entry.name, cut.origin)
             functions.setdefault(cut.output.objname, []).append(function)
         for call, entry in zip(cut.output.calls, calls, strict=True):
             own_name = part.symbols[entry.symbol].name

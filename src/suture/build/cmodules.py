@@ -17,7 +17,7 @@ import difflib
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -45,7 +45,7 @@ from suture.kernel.btf import Btf
 from suture.kernel.modules import index
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
-from suture.link import authors, glue, kbuild, kgraft, klp, objtool, syscalls
+from suture.link import authors, glue, kbuild, kgraft, klp, modinfo, objtool, shadows, syscalls
 from suture.link.inspect import inspect
 from suture.link.kgraft import Replaced
 from suture.link.lookups import refuse_unresolvable
@@ -121,7 +121,7 @@ def build_modules(
     for place, obj in zip(paths, made, strict=True):
         write_atomic(place, writer.write(obj))
     return tuple(
-        BuiltModule(place, target, one.module, None if one.is_plain else inspect(obj).patch, one.checked)
+        BuiltModule(place, target, one.module, None if one.patch is None else inspect(obj).patch, one.checked)
         for place, one, obj in zip(paths, taken, made, strict=True)
     )
 
@@ -209,20 +209,16 @@ class _Taken:
     """A module on its way.
 
     :ivar linked: as kbuild linked it, or, with `glue`, is still to link it.
-    :ivar objnames: the objects that it patches.
+    :ivar patch: what it replaces, and from where; None where that is nothing.
     :ivar glue: the C to be linked with `objects`.
     """
 
     module: CModule
     linked: ObjectFile
     checked: tuple[Checked, ...] = ()
-    objnames: tuple[str, ...] = ()
+    patch: LivePatch | None = None
     glue: str = ""
     objects: Mapping[str, ObjectFile] = field(default_factory=dict)
-
-    @property
-    def is_plain(self) -> bool:
-        return self.module.dialect is Dialect.PLAIN
 
 
 def taken_apart(around: Around, module: CModule, compiled: Compiled, first: int = 0) -> Authored:
@@ -266,7 +262,18 @@ def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
         _check(around, module, types, objname, one.old_name, one.sympos, one.new_name) for objname, one in _each(patch)
     )
     _refuse_twice(module, checked)
-    return _Taken(module, linked, checked, tuple(patched.name for patched in patch.objects))
+    return _Taken(module, linked, checked, _with_sources(module, patch))
+
+
+def _with_sources(module: CModule, patch: LivePatch) -> LivePatch:
+    """The same, with the place in the source of each new function."""
+    objects = (
+        replace(
+            patched, functions=tuple(replace(one, source=module.line_of(one.new_name)) for one in patched.functions)
+        )
+        for patched in patch.objects
+    )
+    return replace(patch, objects=tuple(objects))
 
 
 def _refuse_absent(around: Around, module: CModule, objnames: Sequence[str]) -> None:
@@ -292,8 +299,7 @@ def _with_glue(around: Around, authored: Authored, linked: ObjectFile, registrat
     release = around.kernel.target.release
     registered = glue.Registration(*registration, authored.wrappers)
     source = glue.source(authored.patch, release, registration=registered)
-    objnames = tuple(patched.name for patched in authored.patch.objects)
-    return _Taken(authored.module, linked, authored.checked, objnames, source, authored.objects)
+    return _Taken(authored.module, linked, authored.checked, authored.patch, source, authored.objects)
 
 
 def _refuse_missing(around: Around, module: CModule, replaced: Sequence[Replaced]) -> None:
@@ -346,13 +352,13 @@ def _tables(
         call = called(one.name) if one.objname == VMLINUX and not around.has(VMLINUX, one.name) else None
         if call is None:
             checked.append(_check(around, module, types, one.objname, one.name, one.sympos, one.new.name))
-            of_object.append(PatchedFunction(one.name, checked[-1].sympos, entry))
+            of_object.append(PatchedFunction(one.name, checked[-1].sympos, entry, module.line_of(one.new.name)))
             continue
         made = _wrappers(around, module, types, call, one, entry, number)
         for (name, text), found in made:
             wrappers[name] = text
             checked.append(found)
-            of_object.append(PatchedFunction(found.function, found.sympos, name))
+            of_object.append(PatchedFunction(found.function, found.sympos, name, module.line_of(one.new.name)))
     _refuse_twice(module, checked)
     names = [f"{klp.ENTRY}{number}" for number in range(first + len(replaced), first + len(replaced) + len(callbacks))]
     patched = tuple(
@@ -423,10 +429,12 @@ def _link(workspace: Workspace, taken: Sequence[_Taken]) -> None:
 
 
 def _finish(around: Around, one: _Taken) -> ObjectFile:
-    if one.is_plain:
+    if one.patch is None:
         return one.linked
-    references = References(around.kernel.symvers, around.shipped, one.objnames, one.module.line_of)
-    return klp.finish(pending(one.linked, references))
+    objnames = [patched.name for patched in one.patch.objects]
+    references = References(around.kernel.symvers, around.shipped, objnames, one.module.line_of)
+    described = replace(one.patch, shadow_variables=shadows.used_by(one.linked))
+    return modinfo.with_entries(klp.finish(pending(one.linked, references)), described)
 
 
 def _check(

@@ -34,12 +34,14 @@ class Converted:
     """A written live patch.
 
     :ivar files: what is in it, sorted.
+    :ivar patch: what was built to find out what it replaces; None where nothing was.
     """
 
     path: Path
     manifest: written.Manifest
     inputs: tuple[Input, ...]
     files: tuple[str, ...]
+    patch: LivePatch | None = None
 
 
 def convert(
@@ -83,7 +85,7 @@ def convert(
             written.write(directory, manifest, files)
     else:
         write_atomic(output, _archive({MANIFEST: written.dumped(manifest), **files}, _compression(output) or ""))
-    return Converted(output, manifest, inputs.given, (MANIFEST, *sorted(files)))
+    return Converted(output, manifest, inputs.given, (MANIFEST, *sorted(files)), built)
 
 
 def _built(

@@ -133,7 +133,7 @@ def _cut(objname: str, name: str, said: KpatchObject, side: Side, kernel: Kernel
     )
     resolver = _Resolver(name, shipped, kernel, said.dynrelas, places)
     output = select(changes, objname, resolver)
-    return Cut(name, output, tuple(places[unit] for unit in replaced))
+    return Cut(name, output, tuple(places[unit] for unit in replaced), of_input=True)
 
 
 def _unit(view: View, place: Place) -> Unit:

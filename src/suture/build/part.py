@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from suture.diff.select import OutputObject
 from suture.elf.object import ObjectFile
@@ -19,7 +20,9 @@ from suture.verify.replaced import Checked
 class Cut:
     """An output object, and what it replaces as the core is to be told: old name and sympos, in its order.
 
+    :ivar source: what the new code comes from, as the author knows it.
     :ivar contents: the object with the contents of `data`, where there is any.
+    :ivar of_input: `source` is an input, which is somewhere else for each builder.
     """
 
     source: str
@@ -27,6 +30,12 @@ class Cut:
     functions: tuple[tuple[str, int], ...]
     data: tuple[Variable, ...] = ()
     contents: ObjectFile | None = None
+    of_input: bool = False
+
+    @property
+    def origin(self) -> str:
+        """The source as it may stand in the module."""
+        return PurePath(self.source).name if self.of_input else self.source
 
 
 @dataclass(frozen=True, slots=True)

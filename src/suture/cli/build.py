@@ -202,6 +202,8 @@ def document(built: Built) -> dict[str, object]:
         "inputs": built.inputs,
         "replace": built.patch.replace,
         "objects": built.patch.objects,
+        "shadow_variables": [one.id for one in built.patch.shadow_variables],
+        "references": built.patch.references,
         "new": [{"source": source, "function": function} for source, function in built.new],
         "left_out": built.left_out,
         "because": built.because,
@@ -238,6 +240,7 @@ def for_people(built: Built) -> str:
     lines += [f"  adds     {source}: {function}()" for source, function in built.new]
     lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in built.left_out]
     lines += [f"  calls    {one.source}: {one.function}(), {one.stage.when}" for one in built.calls]
+    lines += [f"  attaches shadow variable {one}" for one in built.patch.shadow_variables]
     for variable in built.data:
         what = f"{variable.name} ({variable.size} bytes)"
         lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")

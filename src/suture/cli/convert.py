@@ -95,6 +95,7 @@ def _document(converted: Converted) -> dict[str, object]:
     return {
         "output": str(converted.path),
         "manifest": to_builtins(converted.manifest),
+        "patch": converted.patch,
         "inputs": converted.inputs,
         "files": converted.files,
     }
@@ -104,9 +105,10 @@ def _for_people(converted: Converted) -> str:
     name = converted.manifest.name
     lines = [f"{converted.path} is {f'the live patch {name}' if name else 'a live patch'}."]
     lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in converted.inputs]
-    lines += [
-        f"  replaces {patched.name}: {function.old_name}()"
-        for patched in converted.manifest.object
-        for function in patched.function
-    ]
+    for patched in converted.manifest.object:
+        lines += [f"  replaces {patched.name}: {function.old_name}()" for function in patched.function]
+        lines += [f"  calls    {patched.name}: a {kind.value} callback" for kind in patched.callback]
+    if converted.patch is not None:
+        lines += [f"  attaches shadow variable {one}" for one in converted.patch.shadow_variables]
+        lines += [f"  uses     {one.symbol.objname}: {one.symbol.name}" for one in converted.patch.references]
     return "\n".join(lines)

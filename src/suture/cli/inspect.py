@@ -40,6 +40,8 @@ def _document(found: Inspection) -> dict[str, object]:
         "release": found.release,
         "replace": found.patch.replace,
         "objects": found.patch.objects,
+        "shadow_variables": [one.id for one in found.patch.shadow_variables],
+        "references": found.patch.references,
         "relocations": found.references,
         "imports": found.imports,
         "modinfo": dict(found.modinfo),
@@ -50,11 +52,14 @@ def _for_people(found: Inspection) -> RenderableType:
     from rich.console import Group
 
     how = "replaces all live patches before it" if found.patch.replace else "stacks on live patches before it"
+    columns = ["object", "function", "sympos", "new code", "from"]
     functions = [
-        (patched.name, function.old_name, str(function.sympos), function.new_name)
+        [patched.name, function.old_name, str(function.sympos), function.new_name, function.source]
         for patched in found.patch.objects
         for function in patched.functions
     ]
+    if not any(row[-1] for row in functions):  # other tools' modules do not say it
+        columns, functions = columns[:-1], [row[:-1] for row in functions]
     callbacks = [
         (patched.name, callback.kind.value, callback.function)
         for patched in found.patch.objects
@@ -66,10 +71,12 @@ def _for_people(found: Inspection) -> RenderableType:
     ]
     parts: list[RenderableType] = [
         f"{found.patch.name}, a live patch for {found.release or 'an unnamed kernel'}; {how}\n",
-        table(("object", "function", "sympos", "new code"), functions),
+        table(columns, functions),
     ]
     if callbacks:
         parts += ["", table(("object", "callback", "function"), callbacks)]
+    if found.patch.shadow_variables:
+        parts += ["", f"shadow variables: {', '.join(map(str, found.patch.shadow_variables))}"]
     if relocations:
         parts += ["", table(("resolved with", "place", "livepatch symbol"), relocations)]
     parts += ["", f"links against {len(found.imports)} exported symbols"]

@@ -12,15 +12,25 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suture.elf import reader
 from suture.elf.object import SHF_STRINGS, SHF_WRITE, SHN_LIVEPATCH, STT_FUNC, STT_OBJECT, ObjectFile, Symbol
 from suture.errors import NOT_A_LIVE_PATCH, Refusal
 from suture.host.files import read_bytes
-from suture.model import VMLINUX, Callback, CallbackKind, ExternalSymbol, LivePatch, PatchedFunction, PatchedObject
+from suture.link import modinfo
+from suture.model import (
+    VMLINUX,
+    Callback,
+    CallbackKind,
+    ExternalSymbol,
+    LivePatch,
+    PatchedFunction,
+    PatchedObject,
+    Reference,
+)
 
 Place = tuple[int, int]
 """Section index and offset in it."""
@@ -70,22 +80,24 @@ def read_file(path: Path) -> Inspection:
 
 def inspect(module: ObjectFile) -> Inspection:
     """:raises Refusal: ``not-a-live-patch``, ``kpatch-object-malformed``"""
-    info = _modinfo(module)
+    info = modinfo.entries(module)
     if ("livepatch", "Y") not in info:
         if _has_kpatchs_tables(module):
-            return _of_kpatch(module, info, replace=False)
+            return _of_kpatch(module, info, replaces=False)
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "its .modinfo does not say livepatch=Y")
     tables = Tables(module)
     patch = next(patches(tables), None)
     if patch is None and _has_kpatchs_tables(module):
-        return _of_kpatch(module, info, replace=True)  # as kpatch-build has it, unless told otherwise
+        return _of_kpatch(module, info, replaces=True)  # as kpatch-build has it, unless told otherwise
     if patch is None:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "it holds no struct klp_patch that Suture can find")
     name = next((value for key, value in info if key == "name"), Path(module.name).stem)
-    objects = tuple(_objects(tables, tables.pointers[patch[0], patch[1] + 8]))
+    objects = tuple(_objects(tables, tables.pointers[patch[0], patch[1] + 8], modinfo.sources(info)))
+    references = tuple(_references(module))
+    found = LivePatch(name, objects, _replace(module, patch, info), modinfo.shadows(info), distinct(references))
     return Inspection(
-        LivePatch(name, objects, _replace(module, patch, info)),
-        tuple(_references(module)),
+        found,
+        references,
         tuple(symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name),
         info,
     )
@@ -95,18 +107,19 @@ def _has_kpatchs_tables(module: ObjectFile) -> bool:
     return module.section_named(".kpatch.funcs") is not None
 
 
-def _of_kpatch(module: ObjectFile, info: tuple[tuple[str, str], ...], *, replace: bool) -> Inspection:
+def _of_kpatch(module: ObjectFile, info: tuple[tuple[str, str], ...], *, replaces: bool) -> Inspection:
     from suture.link import inspect_kpatch  # loading live patches needs none of it
 
     name = next((value for key, value in info if key == "name"), "")
-    references = tuple(
+    dynrelas = tuple(
         LivepatchReference(dynrela.objname, module.sections[dynrela.place[0]].name, dynrela.place[1], symbol)
         for dynrela, symbol in inspect_kpatch.dynrelas_of(module)
     )
     undefined = tuple(symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name)
+    references = dynrelas + tuple(_references(module))
     return Inspection(
-        inspect_kpatch.model_of(module, name, replace),
-        references + tuple(_references(module)),
+        replace(inspect_kpatch.model_of(module, name, replaces), references=distinct(references)),
+        references,
         undefined + inspect_kpatch.imports_of(module),
         info,
     )
@@ -114,17 +127,17 @@ def _of_kpatch(module: ObjectFile, info: tuple[tuple[str, str], ...], *, replace
 
 def release_of(module: ObjectFile) -> str:
     """The kernel that a module is for; "" where its file does not say."""
-    return _release(_modinfo(module))
+    return _release(modinfo.entries(module))
 
 
 def _release(info: tuple[tuple[str, str], ...]) -> str:
     return next((value.split()[0] for key, value in info if key == "vermagic" and value.strip()), "")
 
 
-def _modinfo(module: ObjectFile) -> tuple[tuple[str, str], ...]:
-    index = module.section_named(".modinfo")
-    entries = module.sections[index].data.decode("utf-8", "replace").split("\0") if index else []
-    return tuple((key, value) for key, equals, value in (entry.partition("=") for entry in entries) if equals)
+def distinct(references: Iterable[LivepatchReference]) -> tuple[Reference, ...]:
+    """What is referred to, each once, sorted."""
+    found = {Reference(one.objname, one.symbol) for one in references}
+    return tuple(sorted(found, key=lambda one: (one.objname, str(one.symbol))))
 
 
 class Tables:
@@ -187,7 +200,7 @@ def patches(tables: Tables) -> Iterator[Place]:
             yield section, offset
 
 
-def _objects(tables: Tables, start: Place) -> Iterator[PatchedObject]:
+def _objects(tables: Tables, start: Place, sources: Mapping[modinfo.Replaced, str]) -> Iterator[PatchedObject]:
     module, pointers = tables.module, tables.pointers
     listed: set[Place] = set()
     for place in _entries(tables, start, lambda entry: _is_object(tables, entry)):
@@ -195,12 +208,13 @@ def _objects(tables: Tables, start: Place) -> Iterator[PatchedObject]:
         if functions in listed and _is_function(tables, functions):
             raise Refusal(NOT_A_LIVE_PATCH, module.name, "two of its objects have the same functions")
         listed.add(functions)
-        name = pointers.get(place)
-        yield PatchedObject(
-            VMLINUX if name is None else text(module, name) or "",
-            tuple(_functions(tables, functions)),
-            tuple(_callbacks(tables, place)),
+        named = pointers.get(place)
+        name = VMLINUX if named is None else text(module, named) or ""
+        replaced = (
+            replace(one, source=sources.get((name, one.old_name, one.sympos), ""))
+            for one in _functions(tables, functions)
         )
+        yield PatchedObject(name, tuple(replaced), tuple(_callbacks(tables, place)))
 
 
 def _functions(tables: Tables, start: Place) -> Iterator[PatchedFunction]:

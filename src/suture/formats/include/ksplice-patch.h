@@ -45,7 +45,7 @@ typedef void (*ksplice_void_call_t)(void);
 
 #define __DEFINE_SHADOW_FIELD(base_type, field_type, gfp_flags, init_type_fn, init_fn, get_fn, make_fn, cleanup_fn, cleanup_type_fn, shadow_key, init_field) \
 	__DECLARE_SHADOW_FIELD(base_type, field_type, init_type_fn, init_fn, get_fn, make_fn, cleanup_fn, cleanup_type_fn); \
-	static unsigned long shadow_key(void)					\
+	static __always_inline unsigned long shadow_key(void)			\
 	{									\
 		return suture_shadow_id("ksplice:", __stringify(shadow_key));	\
 	}									\

@@ -18,16 +18,28 @@
 
 /*
  * A shadow variable's number from a name: 64 bits of FNV-1a.  It is the same in a live patch that replaces this one, so
- * that it finds what this one has attached.
+ * that it finds what this one has attached.  Loops of a known length are what GCC works out for a literal: the number
+ * stands in the code, and can be read there (suture/link/shadows.py).
  */
-static inline unsigned long suture_shadow_id(const char *camp, const char *name)
+static __always_inline unsigned long suture_shadow_id(const char *camp, const char *name)
 {
 	unsigned long id = 0xcbf29ce484222325UL;
+	unsigned int at;
 
-	while (*camp)
-		id = (id ^ (unsigned char)*camp++) * 0x100000001b3UL;
-	while (*name)
-		id = (id ^ (unsigned char)*name++) * 0x100000001b3UL;
+#pragma GCC unroll 9
+	for (at = 0; at < 9; at++) {
+		if (!camp[at])
+			break;
+		id = (id ^ (unsigned char)camp[at]) * 0x100000001b3UL;
+	}
+#pragma GCC unroll 65
+	for (at = 0; at < 65; at++) {
+		if (!name[at])
+			return id;
+		id = (id ^ (unsigned char)name[at]) * 0x100000001b3UL;
+	}
+	for (; name[at]; at++)
+		id = (id ^ (unsigned char)name[at]) * 0x100000001b3UL;
 	return id;
 }
 
