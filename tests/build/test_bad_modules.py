@@ -150,6 +150,17 @@ BAD: Mapping[str, Bad] = {
                   + SHOW.format(body="return g_submit_queues;")),
         "object-not-patched", "g_submit_queues", "null_blk",
     ),
+    "l-hook": Bad(
+        livepatch(show='#include "kpatch-macros.h"\nstatic void show_un(patch_object *o) { }\n'
+                  "KPATCH_POST_UNPATCH_CALLBACK(show_un);\n" + SHOW.format(body="")),
+        "callback-unusable", "", ".kpatch.callbacks.post_unpatch",
+    ),
+    "l-states-end": Bad(
+        livepatch().replace(".objs = objs }", ".objs = objs, .states = states }").replace(
+            "static struct klp_patch", "static struct klp_state states[] = { { .id = 1 } };\nstatic struct klp_patch"
+        ),
+        "livepatch-table-malformed", "states", "klp_state",
+    ),
     "l-late": Bad(
         livepatch(
             '{ .old_name = "memb_group_features_show", .new_func = feat },', name='"null_blk"',

@@ -16,6 +16,7 @@ from suture.lab.machine import Machine
 from suture.link.inspect import read_file
 from suture.model import ExternalSymbol, LivePatch, PatchedFunction, PatchedObject, Reference, ShadowVariable
 from suture.workspace.prepare import Workspace
+from tests.examples import shows
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
@@ -197,3 +198,39 @@ def test_two_inputs_that_replace_one_function_are_refused(target: Target, worksp
     assert VERSION in caught.value.where
     assert "kgraft.c:" in caught.value.found
     assert not (tmp_path / "twice.ko").exists()
+
+
+def selftest(workspace: Workspace, name: str) -> Path:
+    """A module of the target's own selftests; they moved in 6.9."""
+    beside = workspace.tree / "tools/testing/selftests/livepatch/test_modules"
+    return (beside if beside.is_dir() else workspace.tree / "lib/livepatch") / f"{name}.c"
+
+
+def test_an_authors_states_are_the_live_patchs(
+    each_target: Target, each_workspace: Workspace, guest: Guest, tmp_path: Path
+) -> None:
+    """The kernel's own example: the first saves console_loglevel in its state, the second takes it over from there."""
+    (tmp_path / "fix.patch").write_text(diff(each_workspace.tree, including("<linux/livepatch.h>"), FIX))
+    first = [selftest(each_workspace, "test_klp_state"), tmp_path / "fix.patch"]
+    stated = build(first, each_target, name="stated", output=tmp_path / "stated.ko")
+    second = build([selftest(each_workspace, "test_klp_state2")], each_target, output=tmp_path / "test_klp_state2.ko")
+    level = "cut -f1 /proc/sys/kernel/printk"
+    before = guest.sh(level)
+    guest.load(stated)
+    assert guest.sh(level) == "15\n"
+    assert guest.sh("cat /proc/version").startswith("Sutured")
+    said = len(guest.machine.kernel_log())
+    guest.load(second)
+    assert "taking over the console_loglevel change" in guest.machine.kernel_log()[said:]
+    assert guest.sh(level) == "15\n"
+    assert guest.sh("cat /proc/version").startswith("Linux")
+    guest.unload(second)
+    assert guest.sh(level) == before
+    guest.sh("rmmod stated")
+
+
+def test_states_of_two_authors_are_refused(target: Target, workspace: Workspace, tmp_path: Path) -> None:
+    both = [selftest(workspace, "test_klp_state"), selftest(workspace, "test_klp_state3")]
+    with pytest.raises(Refusal) as caught:
+        build(both, target, name="both", output=tmp_path / "both.ko")
+    shows(caught.value, "states-several")

@@ -21,7 +21,7 @@ from suture.build.cmodules import build_modules
 from suture.build.diffs import cut_all
 from suture.build.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.build.kpatch_objects import cut_kpatch_object
-from suture.build.part import Cut
+from suture.build.part import Authored, Cut
 from suture.diff.leave import LeftOut
 from suture.elf import writer
 from suture.errors import (
@@ -31,6 +31,7 @@ from suture.errors import (
     MODULE_STANDS_ALONE,
     NO_LIVEPATCH,
     NOT_A_LIVE_PATCH_SOURCE,
+    STATES_SEVERAL,
     Refusal,
 )
 from suture.formats import diff, written
@@ -140,7 +141,8 @@ def _build(inputs: Inputs, target: Target, path: Path) -> Built:
         patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
         wrappers = {name: text for one in authored for name, text in one.wrappers.items()}
         registration = glue.Several(authors, wrappers) if authored else None
-        tables = glue.source(patch, target.release, variables, hooked, registration)
+        states = _states(authored, variables)
+        tables = glue.source(patch, target.release, variables, hooked, registration, states)
         module = kbuild.link(workspace, inputs.name, tables, cover.apart(objects))
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         described = replaced(patch, shadow_variables=shadows.used_by(module))
@@ -151,6 +153,18 @@ def _build(inputs: Inputs, target: Target, path: Path) -> Built:
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
     checked = tuple(function for one in authored for function in one.checked)
     return Built(path, target, made, new, left_out, because, variables, hooked, inputs.given, checked)
+
+
+def _states(authored: Sequence[Authored], variables: Sequence[Variable]) -> str:
+    """The one table of states, by its global name; "" where no author has one.
+
+    :raises Refusal: ``states-several``
+    """
+    having = [one for one in authored if one.states]
+    if len(having) > 1 or (having and variables):
+        others = [one.where for one in having[1:]] or ["the variables that --patch-data changes"]
+        raise Refusal(STATES_SEVERAL, having[0].where, f"has states, and so have {' and '.join(others)}")
+    return having[0].states if having else ""
 
 
 def _refuse_options(inputs: Inputs) -> None:

@@ -22,9 +22,11 @@ from functools import cached_property
 from pathlib import Path
 
 from suture.build.part import Authored
+from suture.diff.hooks import OF_PATCHES
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile, Symbol
 from suture.errors import (
+    CALLBACK_UNUSABLE,
     FUNCTION_NOT_IN_KERNEL,
     FUNCTION_REPLACED_TWICE,
     MODULES_SEVERAL,
@@ -221,10 +223,24 @@ class _Taken:
     objects: Mapping[str, ObjectFile] = field(default_factory=dict)
 
 
+def _refuse_hooks(module: CModule, objects: Mapping[str, ObjectFile]) -> None:
+    """The macros of kpatch's and Ksplice's headers are for source diffs; in a module, nobody would act on them.
+
+    :raises Refusal: ``callback-unusable``
+    """
+    for part, obj in objects.items():
+        for section in obj.sections:
+            if section.name.startswith(OF_PATCHES) and section.size:
+                found = f"has {section.name}, which is for source diffs alone"
+                remedy = "Put callbacks into .callbacks of their struct klp_object; kGraft's init and exit do it too."
+                raise Refusal(CALLBACK_UNUSABLE, f"{module.where}: {part}", found, remedy=remedy)
+
+
 def taken_apart(around: Around, module: CModule, compiled: Compiled, first: int = 0) -> Authored:
     """:param first: number of the first global name that is given."""
     objtool.refuse_doubts(module.name, compiled.said)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
+    _refuse_hooks(module, objects)
     refuse_unresolvable(objects, around.shipped, module.line_of)
     types = _types(compiled, module.name)
     if module.dialect is Dialect.KGRAFT:
@@ -254,6 +270,7 @@ def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
     if module.dialect is Dialect.KGRAFT:
         return _with_glue(around, taken_apart(around, module, compiled), linked, KGRAFT)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
+    _refuse_hooks(module, objects)
     refuse_unresolvable(objects, around.shipped, module.line_of)
     patch = _own_tables(around, module, linked)
     if any(_is_old_call(around, *each) for each in _each(patch)):
@@ -298,7 +315,7 @@ def _is_old_call(around: Around, objname: str, function: PatchedFunction) -> boo
 def _with_glue(around: Around, authored: Authored, linked: ObjectFile, registration: tuple[str, str]) -> _Taken:
     release = around.kernel.target.release
     registered = glue.Registration(*registration, authored.wrappers)
-    source = glue.source(authored.patch, release, registration=registered)
+    source = glue.source(authored.patch, release, registration=registered, states=authored.states)
     return _Taken(authored.module, linked, authored.checked, authored.patch, source, authored.objects)
 
 
@@ -328,8 +345,9 @@ def _from_livepatch(
         for callback in patched.callbacks
     }
     # Only now: what refers to a symbol goes by the symbol itself.
+    objects, states = authors.with_states(objects, first)
     without = authors.without_tables(objects)
-    return _tables(around, module, types, without, functions, callbacks, patch.replace, first)
+    return replace(_tables(around, module, types, without, functions, callbacks, patch.replace, first), states=states)
 
 
 def _tables(

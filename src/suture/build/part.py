@@ -45,6 +45,7 @@ class Authored:
     :ivar objects: with a global name for each new function and callback; C file -> object.
     :ivar patch: what it replaces; functions and callbacks by those global names.
     :ivar wrappers: new functions that the glue defines: name -> C.
+    :ivar states: the global name of its table of states; "" where it has none.
     """
 
     module: CModule
@@ -52,6 +53,7 @@ class Authored:
     patch: LivePatch
     checked: tuple[Checked, ...]
     wrappers: Mapping[str, str]
+    states: str = ""
 
     @property
     def entries(self) -> int:

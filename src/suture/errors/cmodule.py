@@ -111,3 +111,8 @@ OBJECT_UNKNOWN = Kind(
     "Nothing could be checked of what is to be replaced in a module that is not part of this kernel.",
     "Name a module that it has. If the module is your own, give the directory whose Makefile builds both.",
 )
+STATES_SEVERAL = Kind(
+    "states-several",
+    "A live patch has one table of states (klp_patch.states), and each author's code uses its own, to which it writes.",
+    "Build them as live patches of their own (--no-replace), or put the states into one table in one module.",
+)

@@ -42,12 +42,24 @@ MODULES = frozenset({Format.KGRAFT, Format.LIVEPATCH})
 """C modules that name old and new functions."""
 
 _MARKS = (
-    (Format.KPATCH, re.compile(r'^\+\s*#\s*include\s*["<]kpatch-[\w-]+\.h[">]|^\+\s*_*KPATCH_[A-Z_]+\w*\s*\(')),
-    (Format.KSPLICE, re.compile(r'^\+\s*#\s*include\s*["<]ksplice-patch\.h[">]|^\+\s*ksplice_[a-z_]+\s*\(')),
+    (
+        Format.KPATCH,
+        re.compile(r'^\+\s*#\s*include\s*["<](?:linux/)?kpatch(?:-[\w-]+)?\.h[">]|^\+\s*_*KPATCH_[A-Z_]+\w*\s*\('),
+    ),
+    (
+        Format.KSPLICE,
+        re.compile(
+            r'^\+\s*#\s*include\s*["<](?:linux/)?ksplice(?:-[\w-]+)?\.h[">]'
+            r"|^\+\s*(?:ksplice_[a-z_]+|DEFINE_SHADOW_FIELD)\s*\("
+        ),
+    ),
     (Format.KGRAFT, re.compile(r"^\s*#\s*include\s*<linux/kgraft\.h>|^[^/*]*\bstruct\s+kgr_patch\b")),
     (Format.LIVEPATCH, re.compile(r"^\s*#\s*include\s*<linux/livepatch\.h>|^[^/*]*\bstruct\s+klp_(?:patch|func)\b")),
 )
 """What gives a format away: lines that a diff adds, or lines of C."""
+
+_KPATCH_CORE = re.compile(r'^\s*#\s*include\s*["<](?:linux/)?kpatch\.h[">]|^[^/*]*\bstruct\s+kpatch_(?:module|func)\b')
+"""C that registers itself with kpatch's own core."""
 
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
 _C_SUFFIXES = (".c", ".h")
@@ -106,9 +118,19 @@ def _of_file(path: Path) -> tuple[Format, str]:
         marks = list(_marks(path, text, (Format.KPATCH, Format.KSPLICE)))
         return _only_one(path, marks) if marks else (Format.DIFF, "it holds hunks of a unified diff")
     marks = list(_marks(path, text, (Format.KGRAFT, Format.LIVEPATCH)))
+    if not marks and path.suffix in _C_SUFFIXES:
+        from suture.formats.cmodule import with_headers  # the command line wants the names of the formats alone
+
+        included = ((path.parent / name, data.decode(errors="replace")) for name, data in with_headers(path).items())
+        marks = [mark for each in included for mark in _marks(*each, (Format.KGRAFT, Format.LIVEPATCH))]
     if marks:
         return _only_one(path, marks)
     if path.suffix in _C_SUFFIXES:
+        for number, line in enumerate(text.split("\n"), 1):
+            if _KPATCH_CORE.search(line):
+                found = "is C for kpatch's own core, which finds functions by addresses that kpatch-build wrote"
+                remedy = "Give the source diff, or the module that kpatch-build made of it."
+                raise Refusal(FORMAT_UNKNOWN, f"{path}:{number}", found, remedy=remedy)
         raise Refusal(FORMAT_UNKNOWN, str(path), "is C that uses neither linux/kgraft.h nor linux/livepatch.h")
     raise Refusal(NOT_A_PATCH, str(path), "is empty" if not text.strip() else "holds no hunk of a unified diff")
 

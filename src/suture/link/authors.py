@@ -19,8 +19,12 @@ from suture.model import LivePatch
 
 ENABLE, OUR_ENABLE = "klp_enable_patch", "livepatch_enable_patch"
 
-_EXTERNAL_SIZE = 32
-"""Bytes of what an author sets in ``struct klp_patch``: mod, objs, states, replace (include/linux/livepatch.h)."""
+STATES = "livepatch_authors_states"
+"""Begins the global names of authors' tables of states."""
+
+_EXTERNAL_SIZE, _STATES = 32, 16
+"""Bytes of what an author sets in ``struct klp_patch``: mod, objs, states, replace; and where `states` stands
+(include/linux/livepatch.h)."""
 
 
 def named(objects: Mapping[str, ObjectFile], wanted: Sequence[Symbol], first: int = 0) -> dict[str, ObjectFile]:
@@ -74,25 +78,42 @@ def own_tables(module: ObjectFile, where: str) -> LivePatch:
 
 
 def without_tables(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]:
-    """The objects of a livepatch module, calling `OUR_ENABLE`, and with nothing in their own ``struct klp_patch``.
+    """The objects of a livepatch module, calling `OUR_ENABLE`, and with no functions in their own ``struct klp_patch``.
 
-    :raises Refusal: ``livepatch-table-malformed`` (it has states, which the core knows by the structure that is gone)
+    Its states stay, for it asks for them by that structure (``klp_get_state()``).
     """
-    return {file: _without_tables(file, obj) for file, obj in objects.items()}
+    return {file: _without_tables(obj) for file, obj in objects.items()}
 
 
-def _without_tables(file: str, obj: ObjectFile) -> ObjectFile:
+def with_states(objects: Mapping[str, ObjectFile], number: int) -> tuple[dict[str, ObjectFile], str]:
+    """The objects, in which the table of a module's states has a global name, and the name; "" where it has no states.
+
+    The core is to have that very table: callbacks write to it, and a later live patch reads what they wrote
+    (Documentation/livepatch/system-state.rst).
+    """
+    for file, obj in objects.items():
+        for patch in _patches(obj):
+            for relocation in obj.relocations[patch.shndx]:
+                if relocation.offset == patch.value + _STATES:
+                    table = obj.symbols[relocation.symbol]
+                    if not table.is_defined_here:
+                        return dict(objects), table.name
+                    place = table.value + relocation.addend
+                    name = f"{STATES}_{number}"
+                    added = Symbol(name, place, 0, STT_OBJECT, STB_GLOBAL, table.shndx)
+                    return {**objects, file: replace(obj, symbols=(*obj.symbols, added))}, name
+    return dict(objects), ""
+
+
+def _without_tables(obj: ObjectFile) -> ObjectFile:
     symbols = tuple(
         replace(symbol, name=OUR_ENABLE) if symbol.is_undefined and symbol.name == ENABLE else symbol
         for symbol in obj.symbols
     )
     relocations = dict(obj.relocations)
     for patch in _patches(obj):
-        fields = range(patch.value, patch.value + _EXTERNAL_SIZE)
+        fields = set(range(patch.value, patch.value + _EXTERNAL_SIZE)) - {patch.value + _STATES}
         own = relocations[patch.shndx]
-        if any(relocation.offset == patch.value + 16 for relocation in own):
-            found = f"{patch.name} has states, which the core would look for in the table that is written anew"
-            raise Refusal(LIVEPATCH_TABLE_MALFORMED, file, found)
         relocations[patch.shndx] = tuple(relocation for relocation in own if relocation.offset not in fields)
     return replace(obj, symbols=symbols, relocations=relocations)
 

@@ -62,6 +62,7 @@ def source(
     variables: Sequence[Variable] = (),
     hooked: Sequence[Hooked] = (),
     registration: Registration | Several | None = None,
+    states: str = "",
 ) -> str:
     """The source of the module's own file.
 
@@ -70,6 +71,7 @@ def source(
 
     :param registration: for authors' modules, of a single one of which the callbacks are global symbols of its objects;
         without it, the module is nothing but the live patch.
+    :param states: the global symbol of an author's table of states; there are no `variables` then.
     """
     if registration is None:
         functions = [function for patched in patch.objects for function in patched.functions]
@@ -83,8 +85,8 @@ def source(
         version=__version__,
         release=release,
         replace=str(patch.replace).lower(),
-        states="livepatch_states" if variables else "NULL",
-        declarations="\n".join(declarations),
+        states=states or ("livepatch_states" if variables else "NULL"),
+        declarations="\n".join([*declarations, *([f"extern struct klp_state {states}[];"] if states else [])]),
         data=_data(variables) if variables else "",
         callback_declarations=callbacks.declarations(hooked),
         callbacks=callbacks.definitions(patch, hooked, bool(variables)),

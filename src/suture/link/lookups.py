@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Symbols that fixes in SUSE's directories look up when they are loaded (``formats/include/suse/kallsyms_relocs.h``).
 
-A lookup that finds nothing, or the first of several, would only show on the host.  So the tables are read when the
+A lookup that finds nothing, or several, would only show on the host.  So the tables are read when the
 module is built: ``struct klp_kallsyms_reloc`` is a name, where to put the address, an object or NULL, a position.
 """
 
@@ -35,12 +35,15 @@ def refuse_unresolvable(
             if not places:
                 near = [f"there is {one}" for one in nearest(name, holder)]
                 raise Refusal(SYMBOL_NOT_FOUND, where(name), f"{objname} has no {name}", evidence=near)
-            if len(set(places)) > 1 or position > 1:
+            if position > len(places):
+                found = f"position {position} of {name} in {objname}, which has {len(places)}"
+                raise Refusal(SYMBOL_NOT_FOUND, where(name), found)
+            if len(set(places)) > 1 and not position:
                 raise Refusal(
                     SYMBOL_AMBIGUOUS,
                     where(name),
-                    f"{len(places)} symbols named {name} are in {objname}, and a lookup takes the first",
-                    remedy="Declare it with KLP_RELOC_SYMBOL_POS(PATCHED, OBJECT, NAME, POSITION) and use it directly.",
+                    f"{len(places)} symbols named {name} are in {objname}",
+                    remedy="Say which: the fourth field of the entry is its position, from 1 in the order shown.",
                     evidence=candidates(holder, name),
                 )
 

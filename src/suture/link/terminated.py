@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether an author's tables end where the core stops reading: at an empty entry.
 
-The core walks ``struct klp_object[]`` and ``struct klp_func[]`` until it finds one (include/linux/livepatch.h:
-``klp_for_each_object_static``, ``klp_for_each_func_static``).  Where the author forgot it, the core takes whatever
-follows in memory for a function to replace, and whoever reads the module with less trust sees a shorter table.
+The core walks ``struct klp_object[]``, ``struct klp_func[]`` and ``struct klp_state[]`` until it finds one
+(include/linux/livepatch.h: ``klp_for_each_object_static``, ``klp_for_each_func_static``; kernel/livepatch/state.c:
+``klp_for_each_state``).  Where the author forgot it, the core takes whatever follows in memory for one more, and
+whoever reads the module with less trust sees a shorter table.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from suture.link.inspect import Place, Tables, patches
 
 Where = Callable[[str], str]
 
-STRUCTS = ("klp_object", "klp_func")
+STRUCTS = ("klp_object", "klp_func", "klp_state")
 
-_OBJECTS, _FUNCTIONS = 8, 8
-"""``klp_patch.objs`` and ``klp_object.funcs``, in bytes from the start."""
+_OBJECTS, _STATES, _FUNCTIONS = 8, 16, 8
+"""``klp_patch.objs`` and ``.states``, and ``klp_object.funcs``, in bytes from the start."""
 
 
 def refuse_unterminated(module: ObjectFile, sizes: Mapping[str, int], where: Where) -> None:
@@ -34,6 +35,9 @@ def refuse_unterminated(module: ObjectFile, sizes: Mapping[str, int], where: Whe
     if len(sizes) < len(STRUCTS):
         return  # a target without BTF: nothing tells how long an entry is
     for section, offset in found:
+        states = tables.pointers.get((section, offset + _STATES))
+        if states is not None:
+            _entries(tables, states, sizes["klp_state"], "klp_state", where)
         objects = tables.pointers[section, offset + _OBJECTS]
         for place in _entries(tables, objects, sizes["klp_object"], "klp_object", where):
             functions = tables.pointers.get((place[0], place[1] + _FUNCTIONS))

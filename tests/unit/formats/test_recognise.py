@@ -22,6 +22,10 @@ CALLBACK = "KPATCH_PRE_PATCH_CALLBACK(f);"
     [
         ("a.patch", DIFF.format("int b;"), Format.DIFF, "it holds hunks"),
         ("a.patch", DIFF.format('#include "kpatch-macros.h"'), Format.KPATCH, "a.patch:5: +#include"),
+        ("a.patch", DIFF.format('#include "kpatch.h"'), Format.KPATCH, "a.patch:5: +#include"),
+        ("a.patch", DIFF.format("#include <linux/kpatch.h>"), Format.KPATCH, "a.patch:5: +#include"),
+        ("a.patch", DIFF.format('#include "ksplice-shadow.h"'), Format.KSPLICE, "a.patch:5: +#include"),
+        ("a.patch", DIFF.format("DEFINE_SHADOW_FIELD(a, b, c, d, e);"), Format.KSPLICE, "a.patch:5: +DEFINE_SHADOW"),
         ("a.patch", DIFF.format(CALLBACK), Format.KPATCH, "a.patch:5: +KPATCH_PRE_PATCH_CALLBACK"),
         ("a.patch", DIFF.format('#include "ksplice-patch.h"'), Format.KSPLICE, "a.patch:5: +#include"),
         ("a.patch", DIFF.format("ksplice_pre_apply(f);"), Format.KSPLICE, "a.patch:5: +ksplice_pre_apply"),
@@ -86,6 +90,25 @@ def test_what_is_nothing_of_it_is_refused(tmp_path: Path, name: str, data: bytes
     with pytest.raises(Refusal) as caught:
         recognise(tmp_path / name)
     assert caught.value.code == code
+
+
+def test_a_c_file_is_told_from_what_it_includes_too(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text('#include "parts/fix.c"\n')
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "fix.c").write_text(LIVEPATCH)
+    found = recognise(tmp_path / "main.c")
+    assert found.format is Format.LIVEPATCH
+    assert found.why.endswith("parts/fix.c:2: #include <linux/livepatch.h>")
+
+
+def test_c_for_kpatchs_own_core_is_refused_with_the_line(tmp_path: Path) -> None:
+    (tmp_path / "old.c").write_text('#include <linux/module.h>\n#include "kpatch.h"\n')
+    with pytest.raises(Refusal) as caught:
+        recognise(tmp_path / "old.c")
+    assert caught.value.code == "format-unknown"
+    assert caught.value.where.endswith("old.c:2")
+    (tmp_path / "both.c").write_text('#include "kpatch.h"\n' + LIVEPATCH)
+    assert recognise(tmp_path / "both.c").format is Format.LIVEPATCH
 
 
 def test_a_directory_of_nothing_is_refused(tmp_path: Path) -> None:

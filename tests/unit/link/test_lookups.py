@@ -27,6 +27,11 @@ def look(entry: str) -> None:
 
 def test_what_is_there_once_passes() -> None:
     look('{ "xfs_log", &klpe, "xfs" }')
+    look('{ "xfs_log", &klpe, "xfs", 1 }')
+
+
+def test_one_of_several_passes_where_it_is_said_which() -> None:
+    look('{ "c_next", &klpe, 0, 1 }, { "c_next", &klpe, 0, 2 }')
 
 
 @pytest.mark.parametrize(
@@ -35,7 +40,8 @@ def test_what_is_there_once_passes() -> None:
         ('{ "uts_sen", &klpe }', "symbol-not-found"),
         ('{ "uts_sem", &klpe, "xfs" }', "symbol-not-found"),
         ('{ "c_next", &klpe }', "symbol-ambiguous"),
-        ('{ "c_next", &klpe, 0, 2 }', "symbol-ambiguous"),
+        ('{ "c_next", &klpe, 0, 3 }', "symbol-not-found"),
+        ('{ "uts_sem", &klpe, 0, 2 }', "symbol-not-found"),
     ],
 )
 def test_what_would_not_be_found_is_refused(entry: str, code: str) -> None:

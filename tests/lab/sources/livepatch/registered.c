@@ -15,6 +15,7 @@ static struct klp_func funcs[] = {
 	{
 		.old_name = "cmdline_proc_show",
 		.new_func = livepatch_cmdline_proc_show,
+		.immediate = true,
 	}, { }
 };
 
@@ -28,6 +29,7 @@ static struct klp_object objs[] = {
 static struct klp_patch patch = {
 	.mod = THIS_MODULE,
 	.objs = objs,
+	.immediate = true,
 };
 
 static int livepatch_init(void)

@@ -6,9 +6,27 @@
  * the module's exit function.  Today klp_enable_patch() does it all, and the core lets the module go only when the patch
  * is out: by the time that the exit function runs, it is disabled and unregistered.
  */
+#ifndef _SUTURE_LIVEPATCH_H
+#include <linux/module.h>
+#include <linux/ftrace.h>
+#include <linux/completion.h>
+#include <linux/list.h>
+#if __has_include(<linux/livepatch_sched.h>)
+#include <linux/livepatch_sched.h>
+#endif
+/*
+ * From 4.12 to 4.15 a patch and a function could be .immediate: in force at once, with no regard to what tasks run.  The
+ * core always waits, which is the safer way, and looks at nothing in the bytes that lie behind these fields anyway.
+ */
+#define replace replace; bool immediate
+#define transition transition; bool immediate
+#endif
+
 #include_next <linux/livepatch.h>
 
 #ifndef _SUTURE_LIVEPATCH_H
+#undef replace
+#undef transition
 #define _SUTURE_LIVEPATCH_H
 
 #include <linux/errno.h>

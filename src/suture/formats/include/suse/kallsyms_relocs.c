@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/errno.h>
-#include <linux/kallsyms.h>
 #include <linux/kernel.h>
-#include <linux/module.h>
 
 #include "kallsyms_relocs.h"
 
+/* The core's own way to find what a livepatch symbol stands for: by object, name and position. */
+extern int klp_find_object_symbol(const char *objname, const char *name, unsigned long sympos, unsigned long *addr);
+
 int klp_resolve_kallsyms_relocs(struct klp_kallsyms_reloc *relocs, unsigned long count)
 {
-	char name[MODULE_NAME_LEN + KSYM_NAME_LEN + 1];
-	unsigned long i;
+	unsigned long i, addr;
+	int error;
 
 	for (i = 0; i < count; i++) {
-		snprintf(name, sizeof(name), "%s%s%s", relocs[i].objname ?: "", relocs[i].objname ? ":" : "",
-			 relocs[i].symname);
-		*relocs[i].addr = (void *)kallsyms_lookup_name(name);
-		if (!*relocs[i].addr) {
-			pr_err("livepatch: symbol %s not resolved\n", name);
-			return -ENOENT;
-		}
+		error = klp_find_object_symbol(relocs[i].objname, relocs[i].symname, relocs[i].sympos, &addr);
+		if (error)
+			return error;
+		*relocs[i].addr = (void *)addr;
 	}
 	return 0;
 }

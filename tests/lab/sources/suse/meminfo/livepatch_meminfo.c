@@ -7,10 +7,11 @@
 #include "../kallsyms_relocs.h"
 
 static char **klpe_saved_command_line;
+static void *klpe_c_next;
 
 int klpp_version_proc_show(struct seq_file *m, void *v)
 {
-	seq_printf(m, "suse: %d\n", strlen(*klpe_saved_command_line) > 0);
+	seq_printf(m, "suse: %d %px\n", strlen(*klpe_saved_command_line) > 0, klpe_c_next);
 	return 0;
 }
 
@@ -22,6 +23,7 @@ int klpp_loadavg_proc_show(struct seq_file *m, void *v)
 
 static struct klp_kallsyms_reloc klp_funcs[] = {
 	{ "saved_command_line", (void *)&klpe_saved_command_line },
+	{ "c_next", (void *)&klpe_c_next, NULL, 2 },
 };
 
 int livepatch_meminfo_init(void)
