@@ -17,11 +17,12 @@ from suture.workspace.preprocessed import split
 @dataclass(frozen=True, slots=True)
 class _Header:
     """:ivar rest: each line outside the bodies with its number, and the functions in their places.
-    :ivar bodies: from the name to all from the opening brace on, with line numbers.
+    :ivar bodies: each name, and all from the opening brace on, with line numbers; in different groups of an ``#if`` a
+        name may stand twice.
     """
 
-    rest: tuple[tuple[int, bytes], ...]
-    bodies: dict[bytes, tuple[tuple[int, bytes], ...]]
+    rest: list[tuple[int, bytes]]
+    bodies: list[tuple[bytes, list[tuple[int, bytes]]]]
 
 
 def changed_bodies(old: bytes, new: bytes) -> frozenset[bytes] | None:
@@ -32,15 +33,14 @@ def changed_bodies(old: bytes, new: bytes) -> frozenset[bytes] | None:
     if is_doubtful(old) or is_doubtful(new):
         return None
     before, after = _read(old), _read(renumber(old, new))
-    if before is None or after is None or before.rest != after.rest:
+    if before.rest != after.rest:
         return None
-    return frozenset(name for name, body in before.bodies.items() if after.bodies[name] != body)
+    return frozenset(name for (name, one), (_, other) in zip(before.bodies, after.bodies, strict=True) if one != other)
 
 
-def _read(text: bytes) -> _Header | None:
-    """None where a function is there twice."""
+def _read(text: bytes) -> _Header:
     rest: list[tuple[int, bytes]] = []
-    bodies = {}
+    bodies = []
     numbered = code(text)
     index = 0
     for part in split([line for _, line in numbered]):
@@ -49,9 +49,7 @@ def _read(text: bytes) -> _Header | None:
         if not part.name:
             rest += lines
             continue
-        if part.name in bodies:
-            return None
         opens = next(place for place, (_, line) in enumerate(lines) if b"{" in line)
         rest += [*lines[:opens], (0, lines[opens][1].partition(b"{")[0]), (0, part.name)]
-        bodies[part.name] = tuple(lines[opens:])
-    return _Header(tuple(rest), bodies)
+        bodies.append((part.name, lines[opens:]))
+    return _Header(rest, bodies)
