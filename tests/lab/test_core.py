@@ -329,6 +329,28 @@ def test_other_tools_commands_do_what_their_scripts_and_units_expect(host: Host)
     assert host.loaded() == []
 
 
+def test_kpatch_waits_for_what_is_loaded_already_and_still_moving(host: Host) -> None:
+    host.sh(
+        "sed 's/-m suture/-m suture.compat.kpatch/' /bin/suture >/bin/kpatch; chmod +x /bin/kpatch; "
+        "insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5"
+    )
+    (left,) = host.suture("load /lp/lp_sleep.ko --timeout 1 --no-revert")
+    assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
+    said = host.sh(
+        "kpatch load /lp/lp_sleep.ko >/tmp/said 2>&1 & pid=$!; until grep -q waiting /tmp/said; do sleep 0.1; done; "
+        "cat /sys/kernel/livepatch/lp_sleep/transition; echo 0 >/sys/module/holder/parameters/holder_hold; "
+        "wait $pid; echo $?; cat /sys/kernel/livepatch/lp_sleep/transition /tmp/said"
+    )
+    expected = (
+        r"1\n0\n0\nmodule named lp_sleep already loaded and enabled\n"
+        r"waiting \(up to 75 seconds\) for patch transition to complete...\ntransition complete \(\d+ seconds\)\n"
+    )
+    assert re.fullmatch(expected, said), said
+    host.suture("unload lp_sleep")
+    host.sh("rmmod holder")
+    assert host.loaded() == []
+
+
 def test_nothing_is_changed_where_modules_are_disabled(host: Host) -> None:
     """The last: it holds until the next boot."""
     host.sh("sysctl -q kernel.modules_disabled=1")

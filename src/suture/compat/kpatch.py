@@ -190,6 +190,8 @@ def _load(data: bytes, where: str, host: Host) -> None:
     patch, held = sysfs.read(name, host.root), modules.read(name, host.root)
     if patch is not None and patch.enabled and held is not None and held.build_id == module.build_id:
         say(f"module named {name} already loaded and enabled")
+        if patch.transition:
+            _wait_for(name, where, host)
         return
     if held is not None and held in modules.left_over(host.root):
         unload.unload(name, _options())
@@ -203,6 +205,21 @@ def _load(data: bytes, where: str, host: Host) -> None:
             raise Died(f"error: failed to load module {name} (transition stalled): {refusal.found}") from refusal
         print(refusal, file=sys.stderr)
         raise Died(f"failed to load module {where}") from refusal
+
+
+def _wait_for(name: str, where: str, host: Host) -> None:
+    """Wait for a live patch that somebody else has loaded; kpatch takes back what does not come into force."""
+    with progress.step(f"{WAITING} to run the new code", name):
+        waited = transition.into_force(name, TIMEOUT, root=host.root)
+    patch = sysfs.read(name, host.root)
+    if waited.ended and patch is not None and patch.enabled:
+        return
+    if patch is not None and patch.enabled:
+        say("\nStalled processes:")
+        say("\n".join(_stalled(task) for task in transition.behind(patch, host.root)))
+        say(f"module {name} did not complete its transition, unloading...")
+        _unload(name)
+    raise Died(f"error: failed to load module {where} (transition stalled)")
 
 
 def _unload(name: str) -> None:
