@@ -157,3 +157,35 @@ def test_data_is_changed_for_source_diffs_alone(target: Target, kernel: Kernel, 
         build([old], target, output=tmp_path / "x.ko", choices=Choices(frozenset({"table"})))
     assert refused.value.code == "data-not-changed"
     assert list(tmp_path.iterdir()) == [old]
+
+
+THREAD = r"""
+extern char asked[];
+extern int kthread_should_stop(void);
+int waits(int x) { do asm volatile("asked: .byte 0xe8, 0, 0, 0, 0" ::: "memory"); while (x--); return x; }
+int imports(int x) { while (!kthread_should_stop()) asm volatile("" ::: "memory"); return x; }
+FUNC(waits, "version_proc_show", "vmlinux", 0, 0, 0)
+STRING(n, "kthread_should_stop") STRING(o, "vmlinux")
+static struct kpatch_patch_dynrela r IN(".kpatch.dynrelas") = { (ulong)(asked + 1), 0, 2, 0, n, o, 1, -4 };
+"""
+
+
+@pytest.mark.parametrize("new", ["waits", "imports"])
+def test_main_functions_of_kernel_threads_are_refused(target: Target, kernel: Kernel, tmp_path: Path, new: str) -> None:
+    """Both ways of kpatch to call what is exported."""
+    old = tmp_path / "old.ko"
+    old.write_bytes(made(kernel, THREAD.replace("FUNC(waits", f"FUNC({new}")))
+    with pytest.raises(Refusal) as refused:
+        build([old], target, output=tmp_path / "x.ko")
+    assert (refused.value.code, refused.value.where) == ("thread-function-replaced", f"{old}: version_proc_show()")
+    asked = Choices(replace_threads=frozenset({"version_proc_show"}))
+    built = build([old], target, output=tmp_path / "x.ko", choices=asked)
+    assert [one.old_name for one in built.patch.objects[0].functions] == ["version_proc_show"]
+    with pytest.raises(Refusal) as refused:
+        build([old], target, output=tmp_path / "y.ko", choices=Choices(replace_threads=frozenset({new, "kswapd"})))
+    assert refused.value.code == "thread-function-replaced"
+    with pytest.raises(Refusal) as refused:
+        build(
+            [old], target, output=tmp_path / "y.ko", choices=Choices(replace_threads=asked.replace_threads | {"kswapd"})
+        )
+    assert (refused.value.code, refused.value.where) == ("thread-not-replaced", "--replace-thread kswapd")

@@ -84,6 +84,14 @@ def test_new_code_of_authors_is_on_the_stack_below_what_it_uses(target: Target, 
             assert LEAVES.findall(code) == []
 
 
+def test_a_main_function_of_a_kernel_thread_is_told(place: Place) -> None:
+    text = HELPER.replace("return helper(m);", "while (!kthread_should_stop())\n\t\tcpu_relax();\n\treturn helper(m);")
+    place.patch(f"#include <linux/delay.h>\n#include <linux/kthread.h>\n{text}", "thread.c")
+    finished = place.run(*place.build("thread.c"))
+    assert finished.returncode == 0, finished.stderr
+    assert re.search(r"thread.c:\d+: show\(\) is the main function of a kernel thread", finished.stderr)
+
+
 def test_build_says_what_is_not_proved(place: Place) -> None:
     several_files(place.directory)
     finished = place.run(*place.build("kgr-main.c"))

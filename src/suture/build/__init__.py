@@ -129,6 +129,10 @@ def _build(inputs: Inputs, target: Target, path: Path) -> Built:
         modules = together.compile_all(inputs.of(MODULES), workspace)
         pairs = object_pairs(workspace, source) if source.files else ()
     cuts, left_out = _of_kpatch_objects(inputs, kernel)
+    linked = {name for cut in cuts for name, _ in cut.functions}
+    choices = replaced(choices, replace_threads=choices.replace_threads - linked)
+    if not source.files:
+        refuse_unused((), choices.replace_threads)
     because: tuple[Because, ...] = ()  # what else is replaced on account of callers, source diffs alone can tell
     if source.files:
         with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
@@ -193,19 +197,18 @@ def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path
 
 
 def _refuse_without_diffs(inputs: Inputs) -> None:
-    """:raises Refusal: ``data-not-changed``, ``thread-not-replaced``"""
+    """:raises Refusal: ``data-not-changed``"""
     choices = inputs.choices
     for option, names in (("--patch-data", choices.patch_data), ("--keep-data", choices.keep_data)):
         for name in sorted(names):
             others = ", ".join(str(one.path) for one in inputs.given)
             raise Refusal(DATA_NOT_CHANGED, f"{option} {name}", f"no source diff is among {others}")
-    refuse_unused((), choices.replace_threads)
 
 
 def _of_kpatch_objects(inputs: Inputs, kernel: Kernel) -> tuple[tuple[Cut, ...], tuple[LeftOut, ...]]:
     """What modules for kpatch's own core contribute."""
     made = [
-        cut_kpatch_object(read_bytes(one.path), str(one.path), kernel)
+        cut_kpatch_object(read_bytes(one.path), str(one.path), kernel, inputs.choices.replace_threads)
         for one in inputs.of(frozenset({Format.KPATCH_OBJECT}))
     ]
     return tuple(cut for cuts, _ in made for cut in cuts), tuple(part for _, left in made for part in left)

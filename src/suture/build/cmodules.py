@@ -23,6 +23,7 @@ from pathlib import Path
 
 from suture.build.part import Authored
 from suture.diff.hooks import OF_PATCHES
+from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile, Symbol
 from suture.errors import (
@@ -41,7 +42,7 @@ from suture.formats import cmodule
 from suture.formats.cmodule import CModule, Dialect
 from suture.formats.recognise import Input
 from suture.host.files import check_output, write_atomic
-from suture.host.progress import step
+from suture.host.progress import note, step
 from suture.kernel import config
 from suture.kernel.btf import Btf
 from suture.kernel.modules import index
@@ -54,6 +55,7 @@ from suture.link.lookups import refuse_unresolvable
 from suture.link.references import References, nearest, pending
 from suture.link.terminated import STRUCTS, refuse_unterminated
 from suture.model import VMLINUX, Callback, CallbackKind, LivePatch, PatchedFunction, PatchedObject
+from suture.verify import threads
 from suture.verify.kernel import Kernel
 from suture.verify.replaced import Checked, Replaceable
 from suture.verify.shipped import Shipped, lay_out
@@ -279,6 +281,7 @@ def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
         _check(around, module, types, objname, one.old_name, one.sympos, one.new_name) for objname, one in _each(patch)
     )
     _refuse_twice(module, checked)
+    _note_threads(module, objects, checked)
     return _Taken(module, linked, checked, _with_sources(module, patch))
 
 
@@ -378,6 +381,7 @@ def _tables(
             checked.append(found)
             of_object.append(PatchedFunction(found.function, found.sympos, name, module.line_of(one.new.name)))
     _refuse_twice(module, checked)
+    _note_threads(module, objects, checked)
     names = [f"{klp.ENTRY}{number}" for number in range(first + len(replaced), first + len(replaced) + len(callbacks))]
     patched = tuple(
         PatchedObject(
@@ -417,6 +421,16 @@ def _wrappers(
         address, position = around.replaceable.check(VMLINUX, name, 0, lambda _: where)
         checked.append(Checked(VMLINUX, name, position, address, one.new.name, types is not None))
     return list(zip(made.items(), checked, strict=True))
+
+
+def _note_threads(module: CModule, objects: Mapping[str, ObjectFile], checked: Sequence[Checked]) -> None:
+    """An author's own main function of a kernel thread is the author's to answer for; that it is one is told."""
+    new = {one.new for one in checked}
+    for obj in objects.values():
+        view = View(obj)
+        functions = [unit for unit in view.units if unit.is_function and new & {unit.name, *unit.aliases}]
+        for function in threads.asking(view, functions):
+            note(f"{module.line_of(function.name)}: {function.name}() {threads.WAITS_FOR_IT}")
 
 
 def _refuse_twice(module: CModule, checked: Sequence[Checked]) -> None:

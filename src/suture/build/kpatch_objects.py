@@ -11,7 +11,7 @@ hold for the target: its release, and the address and size of every old function
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from suture.build.part import Cut
@@ -35,6 +35,7 @@ from suture.errors import (
     MODULE_DEPENDENCY_NEW,
     SYMBOL_AMBIGUOUS,
     SYMBOL_NOT_FOUND,
+    THREAD_FUNCTION_REPLACED,
     Kind,
     Refusal,
 )
@@ -42,6 +43,7 @@ from suture.formats.kpatch import FUNCTIONS, Dynrela, KpatchObject, OldFunction,
 from suture.link.inspect import release_of
 from suture.link.resolve import sympos
 from suture.model import VMLINUX, ExternalSymbol
+from suture.verify import threads
 from suture.verify.kernel import Kernel
 from suture.verify.shipped import Shipped
 
@@ -54,13 +56,17 @@ _SLACK = 64
 """Bytes that may lie between a function's end and the next symbol: padding."""
 
 
-def cut_kpatch_object(data: bytes, name: str, kernel: Kernel) -> tuple[list[Cut], tuple[LeftOut, ...]]:
+def cut_kpatch_object(
+    data: bytes, name: str, kernel: Kernel, may_stop: Collection[str] = ()
+) -> tuple[list[Cut], tuple[LeftOut, ...]]:
     """Cut out the new code of a file.
 
     :param data: the file's contents.
+    :param may_stop: main functions of kernel threads that may be replaced, by their old names.
     :raises Refusal: ``kpatch-object-malformed``, ``kpatch-object-foreign``, ``kpatch-object-shared``,
         ``function-not-in-kernel``, ``function-not-traceable``, ``init-function-changed``, ``symbol-not-found``,
-        ``symbol-ambiguous``, ``module-dependency-new``, and what `read` and `select` raise
+        ``symbol-ambiguous``, ``module-dependency-new``, ``thread-function-replaced``, and what `read` and `select`
+        raise
     """
     obj = reader.read(data, name)
     if not is_kpatch_object(obj):
@@ -74,6 +80,7 @@ def cut_kpatch_object(data: bytes, name: str, kernel: Kernel) -> tuple[list[Cut]
     if not said.functions and not said.calls:
         raise Refusal(KPATCH_OBJECT_MALFORMED, name, "replaces nothing and calls nothing")
     view = View(_with_symbols(obj, said.dynrelas))
+    _refuse_threads(view, said, may_stop)
     side = Side(view, Entries(view, kernel.entry_sizes))
     cuts = [_cut(objname, name, said, side, kernel) for objname in _objects(said)]
     _refuse_shared(name, cuts)
@@ -81,6 +88,19 @@ def cut_kpatch_object(data: bytes, name: str, kernel: Kernel) -> tuple[list[Cut]
         Part("a function", FORCED, NOT_FORCED) for s in obj.sections if s.name == FORCED and any(_words(obj, s.name))
     ]
     return cuts, tuple(told(part, name, VMLINUX) for part in forced)
+
+
+def _refuse_threads(view: View, said: KpatchObject, may_stop: Collection[str]) -> None:
+    """:raises Refusal: ``thread-function-replaced``"""
+    plain = View(replace(view.obj, symbols=tuple(_with_own_name(one, said.dynrelas) for one in view.obj.symbols)))
+    replaced = {_unit(plain, one.new): one.name for one in said.functions if one.name not in may_stop}
+    for function in threads.asking(plain, replaced):
+        raise Refusal(THREAD_FUNCTION_REPLACED, f"{view.obj.name}: {replaced[function]}()", threads.MAIN_FUNCTION)
+
+
+def _with_own_name(symbol: Symbol, dynrelas: Sequence[Dynrela]) -> Symbol:
+    number = symbol.name.removeprefix(_DYNRELA)
+    return replace(symbol, name=dynrelas[int(number)].name) if number != symbol.name else symbol
 
 
 def _words(obj: ObjectFile, section: str) -> Iterable[Relocation]:

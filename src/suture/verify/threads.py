@@ -48,6 +48,10 @@ ENDS = frozenset({"do_exit", "kthread_exit", "kthread_complete_and_exit", "__mod
 """End the thread from within (include/linux/kthread.h)."""
 
 
+WAITS_FOR_IT = "is the main function of a kernel thread: the transition waits for such a thread to end"
+MAIN_FUNCTION = "is the main function of a kernel thread: it asks in a loop whether its thread is to stop"
+
+
 def refuse_threads(changes: Changes, may_stop: Collection[str]) -> None:
     """Refuse to replace functions that a thread stays in.
 
@@ -64,7 +68,16 @@ def refuse_threads(changes: Changes, may_stop: Collection[str]) -> None:
             if (why := stays(view, function, given)) is not None:
                 raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
         if any(function in given for _, given, function in sides):
-            note(f"{where} is the main function of a kernel thread: the transition waits for such a thread to end")
+            note(f"{where} {WAITS_FOR_IT}")
+
+
+def asking(view: View, functions: Iterable[Unit]) -> list[Unit]:
+    """Of new functions, those that are main functions of kernel threads, where there is no source to tell by.
+
+    Who is handed to what makes threads is not seen then: what counts is that the function asks in a loop whether its
+    thread is to stop, and that nothing beside it calls it.
+    """
+    return [one for one in functions if _Code.of(view, one).loops(ASKS) and not _is_called(view, one)]
 
 
 def refuse_unused(changes: Iterable[Changes], may_stop: Collection[str]) -> None:
@@ -83,7 +96,7 @@ def stays(view: View, function: Unit, handed_over: Collection[Unit]) -> str | No
         return None
     code = _Code.of(view, function)
     if code.loops(ASKS) and (_is_used(view, function) or not (function.is_local or _is_called(view, function))):
-        return "is the main function of a kernel thread: it asks in a loop whether its thread is to stop"
+        return MAIN_FUNCTION
     if function not in handed_over:
         return None
     if code.loops(SLEEPS) and not code.calls & WAITS:
