@@ -13,6 +13,7 @@ from suture.kernel.release import Target
 from suture.verify.kernel import Kernel
 from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import Workspace
+from tests.examples import shows
 from tests.patches import Edit, appended, diff
 
 VERSION = "fs/proc/version.c"
@@ -84,9 +85,15 @@ def kernel(target: Target) -> Kernel:
     return Kernel(target)
 
 
-@pytest.mark.parametrize(("text", "code", "found"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
+SHOWN = {
+    "patch-macro-unknown": ("macro",),
+}
+"""Examples on the page of refusals."""
+
+
+@pytest.mark.parametrize(("name", "text", "code", "found"), MISTAKES, ids=[row[0] for row in MISTAKES])
 def test_it_is_refused_with_file_and_line(
-    workspace: Workspace, kernel: Kernel, text: str, code: str, found: str
+    workspace: Workspace, kernel: Kernel, name: str, text: str, code: str, found: str
 ) -> None:
     patch = diff(workspace.tree, NEW_VERSION, appended(VERSION, text))
     source = PatchSource((parse("fix.patch", patch.encode()),))
@@ -94,6 +101,8 @@ def test_it_is_refused_with_file_and_line(
         cut_all(object_pairs(workspace, source), kernel, workspace, NO_CHOICES)
     error = refused.value
     assert error.code == code
+    if (name,) in SHOWN.values():
+        shows(error, code)
     assert found in f"{error.found} {' '.join(error.evidence)}"
     # The compiler's lines name the place where it is the compiler that finds the mistake.
     named = [error.where] if code != "patch-does-not-compile" else error.evidence

@@ -15,6 +15,7 @@ from suture.errors import Refusal
 from suture.kernel.release import Target
 from suture.model import VMLINUX
 from suture.verify.kernel import Kernel
+from tests.examples import shows
 from tests.unit.objects import compile_c
 
 TABLES = """
@@ -131,13 +132,23 @@ def test_a_good_one_is_taken(kernel: Kernel) -> None:
     assert left_out == ()
 
 
-@pytest.mark.parametrize(("text", "code", "found"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_it_is_refused(kernel: Kernel, text: str, code: str, found: str) -> None:
+SHOWN = {
+    "kpatch-object-malformed": ("callback of nobody",),
+    "kpatch-object-foreign": ("size",),
+    "kpatch-object-shared": ("shared variable",),
+}
+"""Examples on the page of refusals."""
+
+
+@pytest.mark.parametrize(("name", "text", "code", "found"), BAD, ids=[row[0] for row in BAD])
+def test_it_is_refused(kernel: Kernel, name: str, text: str, code: str, found: str) -> None:
     with pytest.raises(Refusal) as refused:
         cut_kpatch_object(made(kernel, text), "old.ko", kernel)
     assert refused.value.code == code
     assert found in refused.value.found
     assert refused.value.where.startswith(("old.ko", VMLINUX, "no_such"))
+    if (name,) in SHOWN.values():
+        shows(refused.value, code)
 
 
 def test_two_that_replace_the_same_function_are_refused(kernel: Kernel) -> None:

@@ -16,6 +16,7 @@ from suture.formats.recognise import Format, Input, recognise
 from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace
 from tests.command import Place
+from tests.examples import shows
 
 HEAD = (
     "#include <linux/configfs.h>\n#include <linux/module.h>\n#include <linux/seq_file.h>\n#include <linux/{header}.h>\n"
@@ -171,6 +172,19 @@ BAD: Mapping[str, Bad] = {
     ),
 }  # fmt: skip
 
+SHOWN = {
+    "module-does-not-compile": ("l-syntax",),
+    "kgraft-table-malformed": ("k-end",),
+    "livepatch-table-malformed": ("l-functions-end",),
+    "prototype-differs": ("k-argument",),
+    "syscall-unknown": ("k-call",),
+    "object-not-patched": ("l-named",),
+    "module-reference-unsafe": ("l-late",),
+    "function-replaced-twice": ("k-twice",),
+    "object-unknown": ("k-object",),
+}
+"""Examples on the page of refusals."""
+
 
 @pytest.mark.parametrize("name", BAD)
 def test_refusal_names_file_and_line(target: Target, workspace: Workspace, tmp_path: Path, name: str) -> None:
@@ -183,6 +197,8 @@ def test_refusal_names_file_and_line(target: Target, workspace: Workspace, tmp_p
     assert (refusal.code, bad.found in refusal.found) == (bad.code, True), str(refusal)
     file, _, number = refusal.where.rpartition(":") if bad.line else (refusal.where, "", "")
     assert "bad.c" in file, refusal.where
+    if (name,) in SHOWN.values():
+        shows(refusal, bad.code)
     assert not bad.line or bad.line in bad.source.splitlines()[int(number) - 1]
     assert not (tmp_path / "bad.ko").exists()
 
@@ -199,21 +215,28 @@ def test_options_that_are_for_diffs_are_refused(place: Place) -> None:
     place.patch(livepatch(), "fix.c")
     for words in (["--patch-data", "x"], ["--keep-data", "x"], ["--no-replace", "--patch-data", "x"]):
         assert place.refused(*place.build("fix.c", *words)).code == "module-stands-alone"
+    shows(place.refused(*place.build("fix.c", "--patch-data", "quirks")), "module-stands-alone")
     refusal = place.refused(*place.build("fix.c", "fix.c"))
     assert refusal.code == "function-replaced-twice"
     assert refusal.where.startswith("fix.c:")
 
 
 def test_several_modules_are_not_one_live_patch(target: Target, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "fixes"
+    tmp_path.mkdir()
     (tmp_path / "Makefile").write_text("obj-m := one.o two.o\n")
     for name in ("one", "two"):
         (tmp_path / f"{name}.c").write_text(livepatch())
-    with pytest.raises(Refusal, match="modules-several"):
+    with pytest.raises(Refusal) as caught:
         build([tmp_path], target)
+    shows(caught.value, "modules-several")
 
 
 def test_module_that_replaces_nothing_is_refused(target: Target, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "fix"
+    tmp_path.mkdir()
     (tmp_path / "Makefile").write_text("obj-m := plain.o\n")
     (tmp_path / "plain.c").write_text("#include <linux/module.h>\n")
-    with pytest.raises(Refusal, match="not-a-live-patch-source"):
+    with pytest.raises(Refusal) as caught:
         build_modules(Input(tmp_path, Format.LIVEPATCH, "--format says so"), target)
+    shows(caught.value, "not-a-live-patch-source")

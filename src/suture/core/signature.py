@@ -100,7 +100,7 @@ def check(module: bytes, where: str, certificates: Sequence[x509.Certificate]) -
         raise Refusal(SIGNATURE_MISSING, where, "it has no signature")
     signers = [certificate for certificate in certificates if _made_by(signature, certificate)]
     if not signers:
-        found = f"it is signed by {_signer(signature)}, and {len(certificates)} certificates are trusted"
+        found = f"it is signed by {_signer(signature)}, and of {len(certificates)} trusted certificates none is its"
         raise Refusal(SIGNATURE_UNTRUSTED, where, found)
     for certificate in signers:
         if _verifies(signature, certificate):

@@ -16,6 +16,7 @@ from suture.compat.kpatch import Host
 from suture.compat.program import Died, run
 from suture.core.store import Store
 from suture.errors import Refusal
+from tests.examples import shows
 
 RELEASE = "6.1.0-toy"
 
@@ -263,5 +264,7 @@ def test_a_command_of_another_is_left_alone_and_none_is_made(taken: str, tmp_pat
     with pytest.raises(Refusal) as refusal:
         commands.install(tmp_path)
     assert (refusal.value.code, refusal.value.where) == ("command-taken", str(tmp_path / taken))
+    if taken == "sbin/kpatch":
+        shows(refusal.value, "command-taken")
     assert commands.remove(tmp_path) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / taken]

@@ -16,6 +16,7 @@ from suture.core.signature import MAGIC, STRUCT
 from suture.errors import Refusal
 from suture.link import sign
 from suture.link.sign import KeyPair, Signer
+from tests.examples import shows
 
 OPENSSL_KEY = """
 [req]
@@ -72,10 +73,14 @@ def appended(content: bytes, made: bytes, *, kind: int = 2) -> bytes:
     return content + made + STRUCT.pack(0, 0, kind, 0, 0, len(made)) + MAGIC
 
 
-def code_of(act: Callable[..., object], *words: object, **named: object) -> str:
+def refused(act: Callable[..., object], *words: object) -> Refusal:
     with pytest.raises(Refusal) as refusal:
-        act(*words, **named)
-    return refusal.value.code
+        act(*words)
+    return refusal.value
+
+
+def code_of(act: Callable[..., object], *words: object) -> str:
+    return refused(act, *words).code
 
 
 def outcome(module: bytes, trusted: Sequence[Certificate]) -> str:
@@ -125,6 +130,7 @@ def test_what_openssl_signed_is_verified(
 
 def test_a_module_changed_anywhere_after_signing_is_refused(signed: bytes, module: bytes, pair: KeyPair) -> None:
     trusted = [certificate_of(pair)]
+    shows(refused(signature.check, b"\1" + signed[1:], "toy.ko", trusted), "signature-wrong")
     for at in range(0, len(module), 97):
         changed = signed[:at] + bytes([signed[at] ^ 0x10]) + signed[at + 1 :]
         assert code_of(signature.check, changed, "toy.ko", trusted) == "signature-wrong"
@@ -168,17 +174,17 @@ def test_signed_attributes_are_refused(module: bytes, pair: KeyPair, tmp_path: P
     made = appended(module, (tmp_path / "message").read_bytes())
     with pytest.raises(Refusal, match="signed attributes") as refusal:
         signature.check(made, "toy.ko", [certificate_of(pair)])
-    assert refusal.value.code == "signature-malformed"
+    shows(refusal.value, "signature-malformed")
 
 
 def test_unsigned_and_signed_by_strangers_are_told_apart(
     module: bytes, signed: bytes, pair: KeyPair, other: KeyPair
 ) -> None:
-    assert code_of(signature.check, module, "toy.ko", [certificate_of(pair)]) == "signature-missing"
+    shows(refused(signature.check, module, "toy.ko", [certificate_of(pair)]), "signature-missing")
     assert code_of(signature.check, signed, "toy.ko", []) == "signature-untrusted"
     with pytest.raises(Refusal, match="signed by Signer of the test") as refusal:
         signature.check(signed, "toy.ko", [certificate_of(other)])
-    assert refusal.value.code == "signature-untrusted"
+    shows(refusal.value, "signature-untrusted")
 
 
 def test_trusted_are_only_certificates_that_nobody_else_can_put_there(pair: KeyPair, tmp_path: Path) -> None:
@@ -204,7 +210,7 @@ def test_trusted_are_only_certificates_that_nobody_else_can_put_there(pair: KeyP
 
 
 def test_signing_again_has_to_be_asked_for(signed: bytes, module: bytes, other: KeyPair) -> None:
-    assert code_of(sign.sign, signed, "toy.ko", signer(other)) == "already-signed"
+    shows(refused(sign.sign, signed, "toy.ko", signer(other)), "already-signed")
     again = sign.sign(signed, "toy.ko", signer(other), replace=True)
     assert signature.check(again, "toy.ko", [certificate_of(other)]) == certificate_of(other)
     assert again.startswith(module)
@@ -221,13 +227,15 @@ def test_keys_that_cannot_sign_are_refused(module: bytes, pair: KeyPair, other: 
     }
     for code, who in wrong.items():
         assert code_of(sign.sign, module, "toy.ko", who) == code
+    shows(refused(sign.sign, module, "toy.ko", wrong["key-mismatch"]), "key-mismatch")
+    shows(refused(sign.sign, module, "toy.ko", wrong["key-unusable"]), "key-unusable")
     for who in (Signer(str(tmp_path / "ed"), pair.certificate), Signer(str(pair.key), tmp_path / "noise")):
         assert code_of(sign.sign, module, "toy.ko", who) == "key-unusable"
 
 
 def test_a_new_key_is_its_owners_alone_and_replaces_none(pair: KeyPair) -> None:
     assert pair.key.stat().st_mode & 0o777 == 0o600
-    assert code_of(sign.new_key, pair.key.parent, "suture", "Again") == "key-exists"
+    shows(refused(sign.new_key, pair.key.parent, "suture", "Again"), "key-exists")
     text = subprocess.run(
         ["openssl", "x509", "-in", pair.certificate, "-noout", "-text"], capture_output=True, text=True, check=True
     ).stdout
