@@ -10,14 +10,20 @@ import pytest
 
 from suture.build import build
 from suture.build.convert import convert
-from suture.build.inputs import Choices
+from suture.build.diffs import cut_all
+from suture.build.inputs import NO_CHOICES, Choices
 from suture.errors import Refusal
+from suture.formats.diff import PatchSource, parse
 from suture.formats.recognise import MANIFEST
 from suture.kernel.release import Target
 from suture.link.inspect import read_file
+from suture.verify.kernel import Kernel
+from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import Workspace
+from tests.command import Place
 from tests.examples import shows
-from tests.patches import Edit, diff
+from tests.kpatch_objects import as_kpatch_object
+from tests.patches import Edit, appended, diff
 
 NEW_VERSION = Edit(
     "fs/proc/version.c",
@@ -109,6 +115,76 @@ def test_an_authors_module_is_the_same_by_way_of_the_written_form(
     assert built.patch == direct.patch
     assert built.path.read_bytes() == direct.path.read_bytes()
     assert replace is None or not built.patch.replace
+
+
+VERSION, UPTIME = "fs/proc/version.c", "fs/proc/uptime.c"
+KPATCHS = appended(
+    VERSION,
+    '#include "kpatch-macros.h"\nstatic int before(patch_object *obj) { return 0; }\n'
+    "KPATCH_PRE_PATCH_CALLBACK(before);\n",
+)
+KSPLICES = (
+    Edit(UPTIME, '"%lu.%02lu %lu.%02lu\\n"', '"up %lu.%02lu %lu.%02lu\\n"'),
+    appended(
+        UPTIME,
+        '#include "ksplice-patch.h"\nstatic int counted(void) { klp_shadow_free_all(9, NULL); return 0; }\n'
+        "ksplice_pre_apply(counted);\n",
+    ),
+)
+
+
+def test_inputs_of_every_camp_are_the_same_by_way_of_the_written_form(
+    target: Target, workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "kpatch.patch").write_text(diff(workspace.tree, NEW_VERSION, KPATCHS))
+    (tmp_path / "ksplice.patch").write_text(diff(workspace.tree, *KSPLICES))
+    sources = Path(__file__).parents[1] / "lab" / "sources"
+    inputs = [tmp_path / "kpatch.patch", tmp_path / "ksplice.patch", sources / "livepatch" / "of_module.c"]
+    for given in ([inputs[0]], [inputs[1]], inputs):
+        direct = build(given, target, name="camps", output=tmp_path / "direct.ko")
+        written = convert(given, tmp_path / f"{len(given)}-{given[0].stem}", name="camps")
+        assert [one.format for one in written.manifest.source] == ["kpatch", "ksplice", "livepatch"][
+            inputs.index(given[0]) : inputs.index(given[-1]) + 1
+        ]
+        built = build([written.path], target, output=tmp_path / "written.ko")
+        assert built.path.read_bytes() == direct.path.read_bytes()
+    whole = built.patch
+    assert [item.name for item in whole.objects] == ["vmlinux", "null_blk"]
+    assert [callback.kind.value for callback in whole.objects[0].callbacks] == ["pre_patch"]
+    assert [one.id for one in whole.shadow_variables] == [9]
+    sources_of = {one.old_name: one.source for item in whole.objects for one in item.functions}
+    assert sources_of["version_proc_show"] == VERSION
+    assert sources_of["uptime_proc_show"] == UPTIME
+    assert any(source.startswith("of_module.c:") for source in sources_of.values())
+
+
+def test_a_module_for_kpatchs_own_core_is_the_same_by_way_of_the_written_form(
+    target: Target, workspace: Workspace, tmp_path: Path
+) -> None:
+    kernel = Kernel(target)
+    source = PatchSource((parse("fix.patch", diff(workspace.tree, NEW_VERSION).encode()),))
+    ((cut,), _, _) = cut_all(object_pairs(workspace, source), kernel, workspace, NO_CHOICES)
+    old = tmp_path / "old.ko"
+    old.write_bytes(as_kpatch_object(cut, target.release, lambda _, name, __: kernel.vmlinux.addresses(name)[0]))
+    direct = build([old], target, output=tmp_path / "direct.ko")
+    written = convert([old], tmp_path / "written", target=target)
+    built = build([written.path], target, output=tmp_path / "written.ko")
+    assert built.path.read_bytes() == direct.path.read_bytes()
+    assert [(one.old_name, one.source) for one in built.patch.objects[0].functions] == [("version_proc_show", "old.ko")]
+
+
+def test_one_written_form_is_built_for_several_kernels(
+    place: Place, target: Target, ibt_target: Target, workspace: Workspace
+) -> None:
+    place.patch(diff(workspace.tree, NEW_VERSION), "version.patch")
+    assert place.run("convert", "version.patch", "-o", "fix.livepatch").returncode == 0
+    kernels = ("--kernel", target.release, "--kernel", ibt_target.release)
+    finished = place.run("build", "fix.livepatch", *kernels, "-o", "out", "--json")
+    assert finished.returncode == 0, finished.stderr
+    for release in (target.release, ibt_target.release):
+        found = read_file(place.directory / "out" / release / "livepatch_version.ko")
+        assert found.release == release
+        assert [one.old_name for one in found.patch.objects[0].functions] == ["version_proc_show"]
 
 
 def test_a_description_is_kept(tmp_path: Path) -> None:

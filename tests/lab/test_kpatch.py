@@ -11,7 +11,7 @@ from tests.patches import Edit, appended
 
 VERSION, UPTIME, LOADAVG, CMDLINE = (f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline"))
 SOFTIRQS, DEVICES, TASK_MMU, SYS = "fs/proc/softirqs.c", "fs/proc/devices.c", "fs/proc/task_mmu.c", "kernel/sys.c"
-NULL_BLK = "drivers/block/null_blk/main.c"
+FILESYSTEMS, NULL_BLK = "fs/filesystems.c", "drivers/block/null_blk/main.c"
 MACROS = '#include "kpatch-macros.h"\n'
 
 DATA_CHANGED_AND_PUT_BACK = (
@@ -140,6 +140,33 @@ LOOKED_AWAY_FROM = (
 )  # fmt: skip
 """What is looked away from would leave /proc/devices empty, and nothing to call at its end."""
 
+MADE_AND_UNMADE = (
+    Edit(
+        FILESYSTEMS,
+        "\tread_lock(&file_systems_lock);\n\ttmp = file_systems;\n\twhile (tmp) {\n\t\tseq_printf(",
+        "\tint *times = klp_shadow_get_or_alloc(&init_task, 78, sizeof(*times), GFP_KERNEL, from_six, NULL);\n\n"
+        '\tif (times)\n\t\tseq_printf(m, "shown %d\\n", ++*times);\n'
+        "\tread_lock(&file_systems_lock);\n\ttmp = file_systems;\n\twhile (tmp) {\n\t\tseq_printf(",
+    ),
+    Edit(
+        FILESYSTEMS,
+        "static int filesystems_proc_show(",
+        MACROS
+        + r"""#include <linux/sched/task.h>
+static int from_six(void *obj, void *shadow, void *data)
+{
+	*(int *)shadow = 6;
+	return 0;
+}
+static void last_seen(void *obj, void *shadow) { pr_info("kpatch: last %d\n", *(int *)shadow); }
+static void filesystems_post_un(patch_object *obj) { klp_shadow_free_all(78, last_seen); }
+KPATCH_POST_UNPATCH_CALLBACK(filesystems_post_un);
+
+static int filesystems_proc_show(""",
+    ),
+)
+"""A shadow variable in livepatch's spelling, with functions that make it and that see it go."""
+
 OF_A_MODULE = (
     Edit(NULL_BLK, '"badblocks,blocking,', '"sutured,badblocks,blocking,'),
     appended(
@@ -166,7 +193,7 @@ KPATCH_POST_UNPATCH_CALLBACK(null_blk_post_un);
 
 MANY = (
     *(DATA_CHANGED_AND_PUT_BACK, TWO_FUNCTIONS_AND_HOOKS, SHADOW, SYSTEM_CALLS, SAID_AND_CALLED, LOOKED_AWAY_FROM),
-    OF_A_MODULE,
+    *(MADE_AND_UNMADE, OF_A_MODULE),
 )
 
 REFUSING = (
@@ -198,7 +225,7 @@ def said(guest: Guest, since: int = 0) -> list[str]:
     return re.findall(r"kpatch: (.*)$", guest.machine.kernel_log()[since:], re.MULTILINE)
 
 
-def test_seven_patches_in_force_together_and_taken_out_again(make_each: MakeEach, each_guest: Guest) -> None:
+def test_eight_patches_in_force_together_and_taken_out_again(make_each: MakeEach, each_guest: Guest) -> None:
     built = make_each("many", *MANY)
     before = seen(each_guest)
     devices = each_guest.sh("cat /proc/devices")
@@ -211,6 +238,7 @@ def test_seven_patches_in_force_together_and_taken_out_again(make_each: MakeEach
         ["shown", "41", "1"],
         ["shown", "42", "2"],
     ]
+    assert [each_guest.sh("head -n 1 /proc/filesystems") for _ in range(2)] == ["shown 7\n", "shown 8\n"]
     assert each_guest.sh("uname -s; umask 0; umask") == "Sinux\n0007\n"
     assert each_guest.sh("cat /proc/cmdline").startswith("sutured ")
     assert "cmdline_proc_show" in said(each_guest, started)
@@ -218,12 +246,18 @@ def test_seven_patches_in_force_together_and_taken_out_again(make_each: MakeEach
     a_module_before_and_after(each_guest, started)
     ended = len(each_guest.machine.kernel_log())
     each_guest.unload(built)
-    assert set(said(each_guest, ended)) == {"pre un", "post un", "shown 42"}
+    assert set(said(each_guest, ended)) == {"pre un", "post un", "shown 42", "last 8"}
     assert seen(each_guest) == before
 
 
 def seen(guest: Guest) -> str:
-    shown = ("head -n 1 /proc/softirqs", "uname -s", "umask 0; umask", "cat /proc/cmdline /proc/devices", PANIC)
+    shown = (
+        "head -n 1 /proc/softirqs /proc/filesystems",
+        "uname -s",
+        "umask 0; umask",
+        "cat /proc/cmdline /proc/devices",
+        PANIC,
+    )
     return guest.sh("; ".join(("cut -c 1-3 /proc/version", *shown)))
 
 
@@ -248,8 +282,8 @@ def test_what_is_done_for_the_patch_is_told(make_each: MakeEach) -> None:
     } <= left_out
     called = {(one.objname, one.function) for one in built.calls}
     assert {("vmlinux", "version_pre"), ("vmlinux", "on_load"), ("null_blk", "null_blk_post_un")} <= called
-    livepatchs, kpatchs = built.patch.shadow_variables
-    assert livepatchs.id == 77
+    *livepatchs, kpatchs = built.patch.shadow_variables
+    assert [one.id for one in livepatchs] == [77, 78]
     assert kpatchs.id, "a number made of its name"
 
 

@@ -13,7 +13,7 @@ VERSION, UPTIME, LOADAVG, CMDLINE = (f"fs/proc/{name}.c" for name in ("version",
 SOFTIRQS, DEVICES, CONSOLES, FILESYSTEMS = (
     *("fs/proc/softirqs.c", "fs/proc/devices.c", "fs/proc/consoles.c", "fs/filesystems.c"),
 )
-NULL_BLK = "drivers/block/null_blk/main.c"
+SYS, NULL_BLK = "kernel/sys.c", "drivers/block/null_blk/main.c"
 HEADER = '#include "ksplice-patch.h"\n'
 
 
@@ -93,6 +93,21 @@ HINTS = (
     Edit(CMDLINE, "\tseq_puts(m, saved", '\tseq_puts(m, "sutured ");\n\tseq_puts(m, saved'),
     appended(CMDLINE, f"{HEADER}ksplice_assume_rodata(saved_command_line);\nksplice_match_data_early(jiffies);\n"),
 )
+SYSTEM_CALLS = (
+    Edit(SYS, "SYSCALL_DEFINE1(umask, int, mask)\n{\n", "SYSCALL_DEFINE1(umask, int, mask)\n{\n\tmask |= 07;\n"),
+    Edit(
+        SYS,
+        "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
+        "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
+        "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
+        "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
+        "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
+        "\ttmp.sysname[0] = 'S';\n"
+        "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
+        "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
+        "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
+    ),
+)
 OF_A_MODULE = (
     Edit(NULL_BLK, '"badblocks,blocking,', '"sutured,badblocks,blocking,'),
     appended(
@@ -112,7 +127,7 @@ HOOKS_ALONE = (appended(FILESYSTEMS, telling("filesystems", "pre_apply", "post_r
 
 MANY = (
     *(EVERY_HOOK, TWO_FUNCTIONS, DATA_CHANGED_AND_PUT_BACK, SHADOW_FIELD, SHADOW_FIELD_OF_ANOTHER_FILE, HINTS),
-    OF_A_MODULE,
+    *(SYSTEM_CALLS, OF_A_MODULE),
 )
 
 REFUSING = (
@@ -132,7 +147,7 @@ def said(guest: Guest, since: int) -> list[str]:
     return re.findall(r"ksplice: (.*)$", guest.machine.kernel_log()[since:], re.MULTILINE)
 
 
-def test_seven_patches_in_force_together_and_taken_out_again(make_each: MakeEach, each_guest: Guest) -> None:
+def test_eight_patches_in_force_together_and_taken_out_again(make_each: MakeEach, each_guest: Guest) -> None:
     built = make_each("ksplice_many", *MANY)
     guest = each_guest
     before = seen(guest)
@@ -144,6 +159,7 @@ def test_seven_patches_in_force_together_and_taken_out_again(make_each: MakeEach
     assert [guest.sh("head -n 1 /proc/softirqs").split()[:2] for _ in range(2)] == [["shown", "41"], ["shown", "42"]]
     assert "(shown 42)" in guest.sh("head -n 1 /proc/consoles")
     assert guest.sh("cat /proc/cmdline").startswith("sutured ")
+    assert guest.sh("uname -s; umask 0; umask") == "Sinux\n0007\n"
     guest.sh("modprobe null_blk nr_devices=0")
     assert guest.sh("cat /sys/module/null_blk/parameters/hw_queue_depth") == "77\n", "the module came later"
     guest.sh("rmmod null_blk")
@@ -158,8 +174,9 @@ def test_seven_patches_in_force_together_and_taken_out_again(make_each: MakeEach
 
 
 def seen(guest: Guest) -> str:
+    calls = "uname -s; umask 0; umask"
     shown = "head -n 1 /proc/softirqs; cat /proc/cmdline /proc/consoles /proc/sys/kernel/panic_on_oops"
-    return guest.sh(f"cut -c 1-3 /proc/version; {shown}")
+    return guest.sh(f"cut -c 1-3 /proc/version; {calls}; {shown}")
 
 
 def test_what_is_done_for_the_patch_is_told(make_each: MakeEach) -> None:
