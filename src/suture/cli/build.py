@@ -36,8 +36,9 @@ def build(
         typer.Argument(
             metavar="INPUT...",
             readable=False,
-            help="Unified diffs against the target's source, in order; what 'suture convert' wrote; a kGraft or "
-            "livepatch module, as a C file or a directory.",
+            help="Unified diffs against the target's source, in order, also with kpatch's or Ksplice's macros; a "
+            "kGraft or livepatch module, as a C file or a directory; what 'suture convert' wrote; a module for "
+            "kpatch's own core.",
         ),
     ],
     kernel: Kernels = None,

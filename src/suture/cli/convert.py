@@ -102,7 +102,7 @@ def _document(converted: Converted) -> dict[str, object]:
 
 
 def _for_people(converted: Converted) -> str:
-    name = converted.manifest.name
+    name = converted.patch.name if converted.patch is not None else converted.manifest.name
     lines = [f"{converted.path} is {f'the live patch {name}' if name else 'a live patch'}."]
     lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in converted.inputs]
     for patched in converted.manifest.object:

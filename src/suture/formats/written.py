@@ -176,8 +176,9 @@ def _unpack(archive: Path, directory: Path) -> None:
 
 
 def dumped(manifest: Manifest) -> bytes:
-    """`manifest` as TOML; fields that are as they would be without being said are left out."""
-    return tomli_w.dumps(_said(manifest)).encode()
+    """`manifest` as TOML; fields that are as they would be without being said are left out, tables come last."""
+    said = sorted(_said(manifest).items(), key=lambda field: field[0] in ("source", "object"))
+    return tomli_w.dumps(dict(said)).encode()
 
 
 def _said(value: Struct) -> dict[str, Any]:

@@ -53,6 +53,12 @@ def test_what_is_written_is_read_back(directory: Path) -> None:
     assert written.parse("x", written.dumped(WHOLE), directory) == WHOLE
 
 
+def test_it_is_written_in_the_order_in_which_it_is_read() -> None:
+    lines = [line.partition(" ")[0] for line in written.dumped(WHOLE).decode().splitlines() if line[:1].isalpha()]
+    assert lines[:3] == ["suture", "name", "description"]
+    assert lines.index("source") > lines.index("caller_limit")
+
+
 def test_the_least_that_can_be_said(directory: Path) -> None:
     least = written.parse("x", LEAST.encode(), directory)
     assert least == Manifest(1, (Source(Format.DIFF, "sources/a.patch"),))
