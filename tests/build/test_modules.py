@@ -84,6 +84,15 @@ def test_new_code_of_authors_is_on_the_stack_below_what_it_uses(target: Target, 
             assert LEAVES.findall(code) == []
 
 
+def test_shadow_variables_of_kpatch_are_there_for_modules_too(target: Target, tmp_path: Path) -> None:
+    text = HELPER.replace("msleep(10);", 'kpatch_shadow_free(m, "shown");').replace(
+        "#include <linux/livepatch.h>", '#include <linux/livepatch.h>\n#include "kpatch.h"'
+    )
+    (tmp_path / "shadow.c").write_text(text)
+    (variable,) = build([tmp_path / "shadow.c"], target, output=tmp_path / "out.ko").patch.shadow_variables
+    assert variable.id, "a number made of the name"
+
+
 def test_a_main_function_of_a_kernel_thread_is_told(place: Place) -> None:
     text = HELPER.replace("return helper(m);", "while (!kthread_should_stop())\n\t\tcpu_relax();\n\treturn helper(m);")
     place.patch(f"#include <linux/delay.h>\n#include <linux/kthread.h>\n{text}", "thread.c")

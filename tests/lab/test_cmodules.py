@@ -174,6 +174,22 @@ def test_system_calls_by_their_old_names(guest: Guest) -> None:
     assert guest.sh(calls) == before
 
 
+def test_a_task_asleep_in_new_code_is_waited_for(guest: Guest) -> None:
+    """It is below the wrapper, the author's function and a helper; the live patch stays until it has left them."""
+    guest.load("sleeps")
+    slept = guest.sh(
+        "/lab/call iopl64 0 >/tmp/answer & pid=$!; until grep -q wait_and_answer /proc/$pid/stack; do sleep 0.1; done; "
+        "cd /sys/kernel/livepatch; echo 0 >sleeps/enabled; "
+        "while [ -d sleeps ] && [ $(cat /proc/[0-9]*/task/*/patch_state 2>/dev/null | grep -c '^1') != 1 ]; "
+        "do sleep 0.1; done; "
+        "cat sleeps/transition /proc/$pid/patch_state; echo N >/sys/module/sleeps/parameters/hold; wait $pid; "
+        "cat /tmp/answer"
+    )
+    assert slept == "1\n1\n77\n"
+    guest.sh("while [ -d /sys/kernel/livepatch/sleeps ]; do sleep 0.1; done")
+    guest.remove("sleeps")
+
+
 def test_what_is_no_longer_exported_is_reached(guest: Guest) -> None:
     line, version = guest.sh("cat /proc/cmdline"), guest.sh("cat /proc/version")
     guest.load("unexported")
