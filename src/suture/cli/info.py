@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from suture.cli.list import state
+from suture.cli.names import Loaded
 from suture.cli.output import Json, emit, printable, table
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ EXAMPLES = (
 
 
 def info(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A live patch, as 'suture list' shows it.")],
+    name: Loaded,
     json: Json = False,
 ) -> None:
     """Say what one live patch of the running kernel replaces, and what is known of how it came there.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.changing import NoJournal, Wait, options
+from suture.cli.names import Kept
 from suture.cli.output import Json, emit, printable
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ UNINSTALL_EXAMPLES = (("suture uninstall fix", "keep it no longer; what is loade
 ENABLE_EXAMPLES = (("suture enable fix", "load it at boot (again); one that was set aside gets a new start"),)
 DISABLE_EXAMPLES = (("suture disable fix", "keep it, and do not load it at boot"),)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the live patch.")]
 Release = Annotated[
     str | None,
     typer.Option("--kernel", metavar="RELEASE", help="For which kernel it is kept; by default the running one."),
@@ -69,7 +69,7 @@ def install(
 
 
 def uninstall(
-    name: Name, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+    name: Kept, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
 ) -> None:
     """Keep a live patch no longer: boots do not load it any more. What is loaded now is left alone."""
     from suture.core.keep import uninstall as drop
@@ -80,14 +80,14 @@ def uninstall(
 
 
 def enable(
-    name: Name, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+    name: Kept, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
 ) -> None:
     """Let boots load a live patch that is kept. One that was set aside gets a new start."""
     _set(name, kernel, True, wait, no_journal)
 
 
 def disable(
-    name: Name, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+    name: Kept, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
 ) -> None:
     """Keep a live patch, and let no boot load it."""
     _set(name, kernel, False, wait, no_journal)

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
+from suture.cli.names import Loaded
 from suture.cli.output import Json, emit, printable
 
 EXAMPLES = (
@@ -17,7 +14,7 @@ EXAMPLES = (
 
 
 def unload(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A live patch, as 'suture list' shows it.")],
+    name: Loaded,
     timeout: Timeout = 60.0,
     no_revert: NoRevert = False,
     wait: Wait = 0.0,

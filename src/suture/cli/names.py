@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The names of live patches that a shell offers when the user presses TAB, and what the options say of them.
+
+A shell asks while the user types: what cannot be read offers nothing, and says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from suture.errors import Refusal
+
+
+def loaded(incomplete: str) -> list[str]:
+    """Those that the running kernel has."""
+    from suture.core import sysfs
+
+    return [patch.name for patch in sysfs.patches() if patch.name.startswith(incomplete)]
+
+
+def kept(context: typer.Context, incomplete: str) -> list[str]:
+    """Those that are kept for the kernel of ``--kernel``, or the running one."""
+    from suture.core import running
+    from suture.core.store import Store
+
+    try:
+        names = Store().names(context.params.get("kernel") or running.release())
+    except Refusal:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Loaded = Annotated[
+    str, typer.Argument(metavar="NAME", help="A live patch, as 'suture list' shows it.", autocompletion=loaded)
+]
+
+InTransition = Annotated[
+    str, typer.Argument(metavar="NAME", help="The live patch that is in transition.", autocompletion=loaded)
+]
+
+Kept = Annotated[
+    str, typer.Argument(metavar="NAME", help="Of the live patch, as 'suture store list' shows it.", autocompletion=kept)
+]
