@@ -3,7 +3,8 @@
 
 What it gives up (``Documentation/livepatch/livepatch.rst``, "force"): a task that is in a replaced function stays in
 it and goes on with whatever code it is in, beside others that run the other one; and since nobody knows any more who
-runs what, the core keeps the module for ever (``kernel/livepatch/transition.c: klp_force_transition()``).
+runs what, the core keeps the modules of what goes out of force for ever
+(``kernel/livepatch/transition.c: klp_force_transition()``).
 """
 
 from __future__ import annotations
@@ -16,16 +17,22 @@ from suture.errors import NOT_IN_TRANSITION, PATCH_NOT_LOADED, Refusal
 
 GIVES_UP = (
     "The tasks shown go on in the code that they are in, while all others run the other one. Where the two do not "
-    "agree on locks or data, the kernel may hang or destroy data. The module stays in memory until the next boot."
+    "agree on locks or data, the kernel may hang or destroy data. What goes out of force by this stays in "
+    "memory until the next boot."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Forced:
-    """:ivar tasks: those that were declared to have moved.  :ivar recorded: in the journal."""
+    """
+    :ivar tasks: those that were declared to have moved.
+    :ivar stays: what is out of force now and stays in memory: the live patch itself, or those that it replaced.
+    :ivar recorded: in the journal.
+    """
 
     name: str
     tasks: tuple[tasks.Task, ...]
+    stays: tuple[str, ...]
     recorded: bool
 
 
@@ -47,6 +54,7 @@ def force(name: str, options: Options | None = None) -> Forced:
     checks.may_change(f"forcing {name}")
     with lock.held(f"force {name}", wait=chosen.wait):
         behind = waited_for(name)
+        before = [patch.name for patch in sysfs.patches()]
         who = [task.line() for task in behind]
         with change.recorded(chosen.journal, "force", name, {"tasks": who}) as outcome:
             try:
@@ -54,5 +62,8 @@ def force(name: str, options: Options | None = None) -> Forced:
             except OSError as error:
                 raise Refusal(NOT_IN_TRANSITION, name, "the transition ended in this moment") from error
             transition.into_force(name, chosen.timeout)
+            in_force = {patch.name for patch in sysfs.patches() if patch.enabled}
+            stays = tuple(other for other in before if other not in in_force)
             outcome.result = "forced"
-        return Forced(name, behind, outcome.recorded)
+            outcome.details |= {"stays": stays}
+        return Forced(name, behind, stays, outcome.recorded)

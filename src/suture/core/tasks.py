@@ -8,7 +8,7 @@ one that runs the new (``Documentation/livepatch/livepatch.rst``, "Consistency m
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,9 @@ STATES = {
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 USER_HZ = 100  # include/asm-generic/param.h: what /proc counts in, whatever CONFIG_HZ is
+
+ANY = "*"
+"""In place of a function: all of a module's."""
 
 _PREFIX = re.compile(r"^\[<[0-9a-fx]+>\] ")  # fs/proc/base.c: proc_pid_stack(), "[<0>] %pB"
 _FRAME = re.compile(r"([^\s+]+)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(\w+)\])?")  # %pB
@@ -89,10 +92,10 @@ def count(target: int, root: Path = ROOT) -> Count:
     return Count(sum(state == str(target) for state in states), len(states))
 
 
-def behind(target: int, functions: Collection[tuple[str, str]], root: Path = ROOT) -> tuple[Task, ...]:
+def behind(target: int, functions: Set[tuple[str, str]], root: Path = ROOT) -> tuple[Task, ...]:
     """The tasks whose patch state is not `target`, with their stacks.
 
-    :param functions: (object, function) that no stack may hold; object is `VMLINUX` or a module.
+    :param functions: (object, function or `ANY`) that no stack may hold; object is `VMLINUX` or a module.
     """
     found = (_task(directory, functions) for directory, state in _states(root) if state == str(1 - target))
     return tuple(task for task in found if task is not None)
@@ -104,10 +107,10 @@ def function(frame: str) -> str:
     return match[1] if match else frame
 
 
-def is_in(frame: str, functions: Collection[tuple[str, str]]) -> bool:
+def is_in(frame: str, functions: Set[tuple[str, str]]) -> bool:
     """Whether a line of a stack is in one of (object, function)."""
     match = _FRAME.fullmatch(frame)
-    return match is not None and (match[2] or VMLINUX, match[1]) in functions
+    return match is not None and not functions.isdisjoint((match[2] or VMLINUX, name) for name in (match[1], ANY))
 
 
 def _states(root: Path) -> Iterator[tuple[Path, str]]:
@@ -117,7 +120,7 @@ def _states(root: Path) -> Iterator[tuple[Path, str]]:
             yield directory, state
 
 
-def _task(directory: Path, functions: Collection[tuple[str, str]]) -> Task | None:
+def _task(directory: Path, functions: Set[tuple[str, str]]) -> Task | None:
     # proc_pid_stat(5): the name stands in parentheses and may hold some itself.
     before, _, after = text(directory / "stat").rpartition(")")
     fields = after.split()

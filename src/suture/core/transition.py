@@ -55,14 +55,13 @@ def left_behind(patch: LoadedPatch, root: Path = ROOT) -> frozenset[tuple[str, s
     """(object, function) that no task's stack may hold before it moves (``klp_check_stack_func()``).
 
     On the way into force: the original functions, and those of patches before it that it takes over from.  On the way
-    out: the patch's own new functions.  A new function is known by its module; sysfs does not tell its name, which is
-    the old one's in most modules, so all names that are replaced are looked for in it.
+    out: the patch's own new functions.  Of those sysfs does not tell the names, so all of the module stands for them:
+    there is no way into it but through them.
     """
-    replaced = {name for _, name in patch.functions}
     if not patch.enabled:
-        return frozenset((patch.name, name) for name in replaced)
+        return frozenset({(patch.name, tasks.ANY)})
     before = [other for other in sysfs.patches(root) if other.name != patch.name]
-    return patch.functions | {(other.name, name) for other in before for _, name in other.functions if name in replaced}
+    return patch.functions | {(other.name, tasks.ANY) for other in before if other.functions & patch.functions}
 
 
 def _wait(

@@ -84,7 +84,7 @@ KERNEL_REFUSED = Kind(
 TRANSITION_TIMED_OUT = Kind(
     "transition-timed-out",
     "The tasks shown did not leave the functions that are being replaced.",
-    "Stop or restart those tasks and load it again, or give it more time with --timeout.",
+    "Stop or restart those tasks and try again, or give them more time with --timeout.",
 )
 TRANSITION_STUCK = Kind(
     "transition-stuck",
@@ -100,7 +100,7 @@ PATCH_NOT_LOADED = Kind(
 MODULE_STAYS = Kind(
     "module-stays",
     "The live patch is out of force, and something still holds its module in memory.",
-    "One whose transition was forced stays until the next boot; others 'suture recover' unloads when they are free.",
+    "One that was forced out of force stays until the next boot; others 'suture recover' unloads when they are free.",
 )
 NOT_IN_TRANSITION = Kind(
     "not-in-transition",
