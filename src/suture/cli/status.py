@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("suture status", "what is in force, what is under way, and what holds it up"),
     ("suture status --watch", "the same, live"),
-    ("suture status --check", "for monitoring: 0 fine, 3 in transition, 4 left undone, 5 a transition does not end"),
+    ("suture status --check", "for monitoring: 0 fine, 3 in transition, 4 left undone, 5 does not end, 6 not as kept"),
     ("suture status --prometheus /var/lib/prometheus/node-exporter/suture.prom", "for node_exporter"),
 )
 
@@ -33,7 +33,7 @@ def status(
         typer.Option(
             "--check",
             help="End with 0 where all is well, 3 while tasks move, 4 where a command was interrupted or modules are "
-            "left over, 5 where a transition does not end.",
+            "left over, 5 where a transition does not end, 6 where the next boot would bring something else.",
         ),
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")] = False,
@@ -44,6 +44,8 @@ def status(
     json: Json = False,
 ) -> None:
     """Say what is true of the running kernel's live patches now, and what to do.
+
+    Where something is kept for the running kernel ('suture install'), what is in force is compared with it.
 
     For a transition, each task that it waits for is shown with its stack and the replaced function that it is in.
     Every user may look; stacks and some other things are shown to root only.
@@ -73,6 +75,7 @@ def document(found: Status) -> dict[str, object]:
         "at_work": found.at_work,
         "left_over": found.left_over,
         "interrupted": found.interrupted,
+        "drift": found.drift,
         "last_change": found.last_change,
         "taints": found.taints,
         "newer_kernel": found.newer_kernel,
@@ -94,6 +97,7 @@ def for_people(found: Status) -> RenderableType:
     if found.at_work is not None:
         parts += ["", f"Process {found.at_work} is changing live patches."]
     parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
+    parts += ["", *_drift(found)] if found.drift else []
     parts += ["", *_host(found)] if found.taints or found.newer_kernel else []
     return Group(*parts)
 
@@ -105,6 +109,7 @@ def _summary(found: Status) -> str:
     having = {0: "no live patch", 1: "1 live patch"}.get(number, f"{number} live patches") + " in force"
     doing = {
         Verdict.OK: "",
+        Verdict.DRIFT: "; the next boot would bring something else",
         Verdict.IN_TRANSITION: "; tasks are moving",
         Verdict.LEFT_UNDONE: "; something was left undone: 'suture recover'",
         Verdict.STALLED: "; a transition does not end: stop the tasks below, or 'suture recover' to reverse it",
@@ -137,6 +142,18 @@ def _undone(found: Status) -> list[RenderableType]:
         who = f"by {record.user} at {record.time.partition('.')[0].replace('T', ' ')}"
         lines.append(printable(f"Interrupted: {record.operation} of {record.patch} {who}"))
     return lines
+
+
+def _drift(found: Status) -> list[RenderableType]:
+    from suture.core.drift import ABOUT, WAY_OUT
+
+    return [
+        printable(
+            f"{drifted.name}: {ABOUT[drifted.kind]}{f': {drifted.found}' if drifted.found else ''} "
+            f"('{WAY_OUT[drifted.kind].format(name=drifted.name)}')"
+        )
+        for drifted in found.drift
+    ]
 
 
 def _host(found: Status) -> list[RenderableType]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from suture.core import kallsyms, modules, notes, running, signature, sysfs
 from suture.core.running import ROOT, text
 from suture.elf import reader
-from suture.elf.object import ObjectFile
 from suture.errors import (
     ALREADY_LOADED,
     DEPENDENCY_NOT_LOADED,
@@ -66,7 +65,7 @@ class Module:
 def read(data: bytes, where: str) -> Module:
     """:raises Refusal: ``object-malformed``, ``object-unsupported``, ``not-a-live-patch``"""
     obj = reader.read(data, where)
-    return Module(where, data, inspect(obj), _build_id(obj))
+    return Module(where, data, inspect(obj), notes.of_object(obj))
 
 
 def may_change(doing: str, root: Path = ROOT) -> None:
@@ -224,8 +223,3 @@ def _memory(module: Module, root: Path) -> None:
     needed, available = MEMORY_FACTOR * len(module.data), running.available_memory(root)
     if available is not None and available < needed:
         raise Refusal(MEMORY_SHORT, module.name, f"needs {needed >> 10} KiB, and {available >> 10} KiB are available")
-
-
-def _build_id(obj: ObjectFile) -> str:
-    index = obj.section_named(notes.SECTION)
-    return notes.build_id(obj.sections[index].data) if index else ""

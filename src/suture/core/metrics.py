@@ -26,6 +26,7 @@ def _lines(status: Status) -> Iterator[str]:
     yield from _family("suture_livepatch_tasks_behind", "Tasks that a transition waits for.", behind)
     yield from _family("suture_left_over_modules", "Modules of patches out of force.", [("", len(status.left_over))])
     yield from _family("suture_interrupted_changes", "Commands without an end.", [("", len(status.interrupted))])
+    yield from _family("suture_drift", "Live patches that are not as they are kept.", [("", len(status.drift))])
     if status.last_change:
         seconds = int(datetime.fromisoformat(status.last_change).timestamp())
         yield from _family("suture_last_change_timestamp_seconds", "When patches were last changed.", [("", seconds)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import struct
 
+from suture.elf.object import ObjectFile
+
 SECTION = ".note.gnu.build-id"
 NT_GNU_BUILD_ID = 3
 _HEADER = struct.Struct("<III")  # Elf64_Nhdr: n_namesz, n_descsz, n_type
@@ -20,3 +22,9 @@ def build_id(note: bytes) -> str:
     name_size, size, kind = _HEADER.unpack_from(note)
     start = _HEADER.size + (name_size + 3 & ~3)
     return note[start : start + size].hex() if kind == NT_GNU_BUILD_ID and len(note) >= start + size else ""
+
+
+def of_object(obj: ObjectFile) -> str:
+    """The build ID of a module file, or ""."""
+    index = obj.section_named(SECTION)
+    return build_id(obj.sections[index].data) if index else ""

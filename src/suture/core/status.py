@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is true now: the kernel's live patches, what the journal knows of each, and what was left undone.
+"""What is true now: the kernel's live patches, what the journal knows of each, what was left undone, and whether the
+next boot would bring the same.
 
 Everything that concerns the present comes from the kernel; the journal only says who and when, and what was begun.
 """
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from suture.core import host, lock, modules, running, sysfs, tasks, transition
+from suture.core.drift import Drift, InForce, drift
 from suture.core.host import Taint
 from suture.core.journal import Journal, Phase, Record, unfinished
 from suture.core.sysfs import LoadedPatch
@@ -23,9 +25,10 @@ its fake signals six times."""
 
 
 class Verdict(IntEnum):
-    """What ``suture status --check`` ends with.  The greatest that applies."""
+    """What ``suture status --check`` ends with.  The last in this order that applies."""
 
     OK = 0
+    DRIFT = 6  # what is in force is not what is kept for the running kernel
     IN_TRANSITION = 3
     LEFT_UNDONE = 4  # modules left over, or a command that was interrupted: 'suture recover'
     STALLED = 5
@@ -66,6 +69,7 @@ class Status:
     :ivar at_work: the process that is changing live patches now.
     :ivar left_over: modules of live patches that are out of force.
     :ivar interrupted: what was begun and never ended, oldest first.
+    :ivar drift: what is not as it is kept; nothing while somebody is at work.
     :ivar last_change: time of the last outcome in the journal, or "".
     """
 
@@ -75,6 +79,7 @@ class Status:
     at_work: int | None
     left_over: tuple[str, ...]
     interrupted: tuple[Record, ...]
+    drift: tuple[Drift, ...]
     last_change: str
     taints: tuple[Taint, ...]
     newer_kernel: str | None
@@ -86,7 +91,9 @@ class Status:
             return Verdict.STALLED
         if self.at_work is None and (self.left_over or self.interrupted):
             return Verdict.LEFT_UNDONE
-        return Verdict.IN_TRANSITION if moving else Verdict.OK
+        if moving:
+            return Verdict.IN_TRANSITION
+        return Verdict.DRIFT if self.drift else Verdict.OK
 
 
 def status(journal: Journal | None = None) -> Status:
@@ -95,13 +102,15 @@ def status(journal: Journal | None = None) -> Status:
     at_work = lock.holder()
     open_ends = unfinished(records)
     outcomes = [record for record in records if record.phase is Phase.OUTCOME]
+    patches = tuple(_patch(patch, records) for patch in sysfs.patches())
     return Status(
         release=running.release(),
         supported=running.has_livepatch(),
-        patches=tuple(_patch(patch, records) for patch in sysfs.patches()),
+        patches=patches,
         at_work=at_work,
         left_over=tuple(module.name for module in modules.left_over()) if at_work is None else (),
         interrupted=tuple(record for record in open_ends if at_work is None or record.pid != at_work),
+        drift=drift(_in_force(patches)) if at_work is None else (),
         last_change=outcomes[-1].time if outcomes else "",
         taints=host.taints(),
         newer_kernel=host.newer_kernel(),
@@ -122,6 +131,14 @@ def _patch(patch: LoadedPatch, records: Sequence[Record]) -> PatchStatus:
         tasks.count(int(patch.enabled)),
         transition.behind(patch),
     )
+
+
+def _in_force(patches: Sequence[PatchStatus]) -> dict[str, InForce]:
+    return {
+        item.patch.name: InForce(item.build_id, item.loading.sha256 if item.loading else "")
+        for item in patches
+        if item.patch.enabled
+    }
 
 
 def _loading(about: Sequence[Record]) -> Loading | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from suture.core import checks, host, kallsyms, lock, metrics, modules, running, sysfs, tasks
+from suture.core.drift import Drift
+from suture.core.drift import Kind as DriftKind
 from suture.core.status import PatchStatus, Status, Verdict
 from suture.errors import Refusal
 
@@ -80,6 +82,8 @@ def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path
     assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
     assert found.line() == "a) (b (process 7, thread 9), sleeping: in old_function.isra.0()"
     assert tasks.count(1, tmp_path) == tasks.Count(1, 3)
+    (found,) = tasks.behind(1, {("ext4", tasks.ANY)}, tmp_path)
+    assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +166,14 @@ def test_a_link_is_not_taken_for_the_lock(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def status(*patches: PatchStatus, at_work: int | None = None, left_over: tuple[str, ...] = ()) -> Status:
-    return Status("6.1.0-9-amd64", True, patches, at_work, left_over, (), "2026-01-02T03:04:05.678+00:00", (), None)
+def status(
+    *patches: PatchStatus,
+    at_work: int | None = None,
+    left_over: tuple[str, ...] = (),
+    drift: tuple[Drift, ...] = (Drift("fix", DriftKind.NOT_LOADED),),
+) -> Status:
+    last = "2026-01-02T03:04:05.678+00:00"
+    return Status("6.1.0-9-amd64", True, patches, at_work, left_over, (), drift, last, (), None)
 
 
 def moving(seconds: float | None) -> PatchStatus:
@@ -172,7 +182,8 @@ def moving(seconds: float | None) -> PatchStatus:
 
 
 def test_the_verdict_is_the_worst_that_applies() -> None:
-    assert status().verdict is Verdict.OK
+    assert status(drift=()).verdict is Verdict.OK
+    assert status().verdict is Verdict.DRIFT
     assert status(moving(5)).verdict is Verdict.IN_TRANSITION
     assert status(moving(500), at_work=1).verdict is Verdict.IN_TRANSITION
     assert status(moving(500)).verdict is Verdict.STALLED
@@ -185,6 +196,7 @@ def test_metrics_are_in_the_text_format() -> None:
     assert "suture_verdict 3" in lines
     assert 'suture_livepatch_transition{patch="a\\"b"} 1' in lines
     assert 'suture_livepatch_tasks_behind{patch="a\\"b"} 7' in lines
+    assert "suture_drift 1" in lines
     assert "suture_last_change_timestamp_seconds 1767323045" in lines
     values = [line for line in lines if not line.startswith("#")]
     assert {line.split("{")[0].split(" ")[0] for line in values} == {

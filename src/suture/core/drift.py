@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the running kernel's live patches are not those that boots of it would load: what to expect of the next boot.
+
+What is kept is the expectation, as `suture.core.boot` would meet it: what is enabled and not set aside, and of those
+before one that replaces all others, none.  A host that keeps nothing for the running kernel expects nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from suture.core import notes, running
+from suture.core.store import Entry, Store, in_order, set_aside
+from suture.elf import reader
+from suture.errors import Refusal
+
+
+class Kind(StrEnum):
+    NOT_LOADED = "not-loaded"
+    OTHER_BUILD = "other-build"
+    NOT_KEPT = "not-kept"
+    NOT_ENABLED = "not-enabled"
+    SET_ASIDE = "set-aside"
+    UNREADABLE = "unreadable"
+
+
+ABOUT = {
+    Kind.NOT_LOADED: "kept for this kernel and not in force",
+    Kind.OTHER_BUILD: "in force, and another one of the same name is kept",
+    Kind.NOT_KEPT: "in force and not kept: the next boot does without it",
+    Kind.NOT_ENABLED: "in force and disabled: the next boot does without it",
+    Kind.SET_ASIDE: "kept, and set aside: boots do without it",
+    Kind.UNREADABLE: "kept, and cannot be used",
+}
+
+WAY_OUT = {
+    Kind.NOT_LOADED: "suture load {name}",
+    Kind.OTHER_BUILD: "suture unload {name} && suture load {name}",
+    Kind.NOT_KEPT: "suture install FILE.ko",
+    Kind.NOT_ENABLED: "suture enable {name}",
+    Kind.SET_ASIDE: "suture enable {name}",
+    Kind.UNREADABLE: "suture store check",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One live patch that is not as it is kept.  :ivar found: more about it; "" where the kind says all."""
+
+    name: str
+    kind: Kind
+    found: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One that the kernel has: its build ID, and the SHA-256 of the module by our journal; "" where not known."""
+
+    build_id: str
+    sha256: str
+
+
+def drift(in_force: Mapping[str, InForce], store: Store | None = None, release: str = "") -> tuple[Drift, ...]:
+    """:param in_force: by name, what the kernel runs or is moving to.  :param release: the running kernel's."""
+    kept, now = store or Store(), release or running.release()
+    # A store that nobody has made is none that could be untrusted.
+    if not (kept.path / now).is_dir():
+        return ()
+    found: list[Drift] = []
+    entries: list[Entry] = []
+    try:
+        names = kept.names(now)
+    except Refusal as refusal:
+        return (Drift(now, Kind.UNREADABLE, _short(refusal)),)
+    for name in names:
+        try:
+            entry = kept.entry(now, name)
+            found += _of(kept, entry, in_force.get(name))
+            entries.append(entry)
+        except Refusal as refusal:
+            found.append(Drift(name, Kind.UNREADABLE, _short(refusal)))
+    aside = {drifted.name for drifted in found if drifted.kind is Kind.SET_ASIDE}
+    expected = _expected([entry for entry in entries if entry.enabled and entry.name not in aside])
+    found += [Drift(name, Kind.NOT_LOADED) for name in expected if name not in in_force]
+    found += [Drift(name, Kind.NOT_KEPT) for name in in_force if names and name not in names]
+    return tuple(sorted(found, key=lambda drifted: drifted.name))
+
+
+def _expected(entries: Sequence[Entry]) -> list[str]:
+    """What is in force when all of `entries` have been loaded."""
+    expected: list[str] = []
+    for entry in sorted(entries, key=in_order):
+        expected = [entry.name] if entry.replace else [*expected, entry.name]
+    return expected
+
+
+def _of(store: Store, entry: Entry, now: InForce | None) -> list[Drift]:
+    """One that is kept.  :raises Refusal: it cannot be used"""
+    module, tries = store.module(entry), store.tries(entry)
+    if entry.enabled and tries.set_aside:
+        return [Drift(entry.name, Kind.SET_ASIDE, set_aside(entry, tries).found)]
+    if now is None:
+        return []
+    if not _is_same(entry, module, now):
+        return [Drift(entry.name, Kind.OTHER_BUILD)]
+    return [] if entry.enabled else [Drift(entry.name, Kind.NOT_ENABLED)]
+
+
+def _is_same(entry: Entry, module: bytes, now: InForce) -> bool:
+    """By the build ID that the kernel shows; by the journal for a module that has none; in doubt it is."""
+    build_id = notes.of_object(reader.read(module, entry.module_file))
+    if build_id or now.build_id:
+        return build_id == now.build_id
+    return now.sha256 in ("", entry.sha256)
+
+
+def _short(refusal: Refusal) -> str:
+    return f"{refusal.where}: {refusal.found}"
