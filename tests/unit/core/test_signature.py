@@ -6,10 +6,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from cryptography.x509 import Certificate
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509 import Certificate, CertificateBuilder
 
 from suture.core import signature
 from suture.core.signature import MAGIC, STRUCT
@@ -185,6 +188,21 @@ def test_unsigned_and_signed_by_strangers_are_told_apart(
     with pytest.raises(Refusal, match="signed by Signer of the test") as refusal:
         signature.check(signed, "toy.ko", [certificate_of(other)])
     shows(refusal.value, "signature-untrusted")
+
+
+def test_the_dates_of_a_certificate_decide_nothing(module: bytes, pair: KeyPair, tmp_path: Path) -> None:
+    """Nor do they for the kernel; a clock that is wrong would else keep a host without its live patches."""
+    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    known = certificate_of(pair)
+    past = CertificateBuilder(known.issuer, known.subject, known.public_key(), 1)
+    past = past.not_valid_before(datetime(1999, 1, 1)).not_valid_after(datetime(1999, 1, 2))
+    for extension in known.extensions:
+        past = past.add_extension(extension.value, extension.critical)
+    (tmp_path / "past.pem").write_bytes(past.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    trusted = signature.certificate((tmp_path / "past.pem").read_bytes(), "past.pem")
+    made = sign.sign(module, "toy.ko", Signer(str(pair.key), tmp_path / "past.pem"))
+    assert signature.check(made, "toy.ko", [trusted]) == trusted
 
 
 def test_trusted_are_only_certificates_that_nobody_else_can_put_there(pair: KeyPair, tmp_path: Path) -> None:
