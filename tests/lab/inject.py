@@ -1,109 +1,157 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kill ``suture load`` or ``suture unload`` at one system call after the other; see what the next commands make of it.
+"""Kill ``suture`` at one system call after the other; see what the next commands make of it.
 
-Runs in the guest: ``python3 inject.py load|unload all|changes|few MODULE.ko [BEFORE.ko]``, the last of which is a live
-patch that is loaded before and that this one replaces.  The command runs in a child that has
-all of Python's modules imported already, under ptrace(2); at the entry of the chosen system call it gets SIGKILL, so
-that the call does not happen.  What is true is then read from sysfs, without Suture, and compared with what
-``suture status`` says; ``suture recover`` has to end in one of the two clean states.  One line of JSON for each point::
+Runs in the guest: ``python3 inject.py load|unload|install few|all[:FROM[:SECONDS]] MODULE.ko [BEFORE]``, the last
+of which is a live patch that is loaded before and that this one replaces.  After each kill, what is true is read from
+the kernel and the files, without Suture, and compared with what ``suture`` says; ``suture recover`` has to end in one
+of the two clean states.  One line of JSON for each kill::
 
-    {"point": 12, "call": "finit_module*", "after": "gone", "said": "gone", "verdict": 4, "recovered": "gone", ...}
+    {"point": "6.1", "call": "finit_module*", "after": "gone", "said": "gone", "verdict": 4, "recovered": "gone", ...}
 
-``changes`` takes the calls that can change something, and the one after each; ``few`` of those only the ones that
-change the kernel, or make a record of the journal durable; ``all`` takes every call.
+A point is the number of calls so far that can change something, and that of the calls since the last of those.  It
+begins at FROM and ends after SECONDS; the last line has the ``next``.
+
+``few`` takes the calls that change the kernel, make something durable, or give it its name, and the call after each.
+``all`` takes every call.  Where all that the kernel and the files show, and the call, are the same as at an earlier
+kill, the change is undone without asking Suture once more, and the line says ``again``.
 """
 
 from __future__ import annotations
 
-import ctypes
+import hashlib
 import json
 import os
-import signal
+import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from suture.cli.app import main
+from tests.lab.killing import ENDED, Seen, killed, quiet
 
 Row = dict[str, object]
 
-PTRACE_TRACEME, PTRACE_GETREGS, PTRACE_SYSCALL, PTRACE_SETOPTIONS = 0, 12, 24, 0x4200
-TRACESYSGOOD, EXITKILL = 1, 0x100000
-ORIG_RAX, RDI, RSI, RDX = 15, 14, 13, 12  # struct user_regs_struct, in longs
-ENDED = "(ended)"
+FEW = frozenset({"fsync*", "finit_module*", "delete_module*", "write enabled*", "rename*", "renameat*"})
+JOURNAL = Path("/var/lib/suture/journal")
+SECONDS = 120.0
 
-NAMES = {
-    0: "read", 1: "write", 3: "close", 5: "fstat", 8: "lseek", 9: "mmap", 11: "munmap", 12: "brk", 13: "rt_sigaction",
-    16: "ioctl", 17: "pread64", 18: "pwrite64", 20: "writev", 32: "dup", 33: "dup2", 39: "getpid", 41: "socket",
-    44: "sendto", 72: "fcntl", 73: "flock", 74: "fsync", 77: "ftruncate", 78: "getdents", 82: "rename", 83: "mkdir",
-    87: "unlink", 107: "geteuid", 176: "delete_module", 217: "getdents64", 230: "clock_nanosleep", 231: "exit_group",
-    257: "openat", 262: "newfstatat", 269: "faccessat", 313: "finit_module", 318: "getrandom", 319: "memfd_create",
-}  # fmt: skip
-CHANGING = {"flock", "fsync", "ftruncate", "rename", "mkdir", "unlink", "delete_module", "finit_module", "memfd_create"}
-WRITING = {"write", "pwrite64", "sendto", "fcntl"}
-FEW = frozenset({"fsync*", "finit_module*", "delete_module*", "write*"})
-O_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-libc = ctypes.CDLL(None, use_errno=True)
-libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-libc.ptrace.restype = ctypes.c_long
+Point = tuple[int, int]
+"""Calls so far that can change something, and calls since the last of those."""
 
 
-def quiet(words: list[str]) -> tuple[int, str]:
-    """A command in a child of its own: its status and what it printed."""
-    with tempfile.TemporaryFile() as out:
-        child = os.fork()
-        if child == 0:
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2) if "--json" not in words else os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
-            os._exit(main(words))
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return status, os.pread(out.fileno(), 1 << 22, 0).decode()
+class Loading:
+    """``suture load`` or ``suture unload`` of one live patch, and of one before it that it replaces."""
+
+    clean = ("gone", "in force")
+    fine = (0,)
+
+    def __init__(self, operation: str, module: str, before: str = "") -> None:
+        self.operation, self.module, self.before = operation, module, before
+        self.patch = named(module)
+        self.words = ["load", module] if operation == "load" else ["unload", self.patch]
+        self.begins = "gone" if operation == "load" else "in force"
+
+    def prepare(self) -> None:
+        """The state in which the command begins."""
+        bring(self.module, self.begins)
+        if self.before:
+            bring(self.before, "in force")
+
+    def state(self) -> str:
+        return state(self.patch)
+
+    def world(self) -> str:
+        """All that can be different after a kill, beside the journal."""
+        return f"{self.state()} {os.listdir('/sys/kernel/livepatch')} {os.path.exists(f'/sys/module/{self.patch}')}"
+
+    def said(self, document: dict) -> str:  # type: ignore[type-arg]
+        """The state by ``suture status --json``."""
+        for item in document["patches"]:
+            if item["patch"]["name"] == self.patch:
+                if item["patch"]["transition"]:
+                    return "coming" if item["patch"]["enabled"] else "going"
+                return "in force" if item["patch"]["enabled"] else "out of force"
+        return "left over" if self.patch in document["left_over"] else "gone"
+
+    def fault(self, end: str) -> str:
+        """What is wrong with the end; what this one replaces is in force where it is not."""
+        if self.before and state(named(self.before)) != {"in force": "gone", "gone": "in force"}[end]:
+            return f"{self.before} is {state(named(self.before))}"
+        return ""
+
+    def undo(self) -> None:
+        """Back to the beginning, without Suture."""
+        back = {"in force": "0", "coming": "0"} if self.begins == "gone" else {"going": "1"}
+        while (now := self.state()) != self.begins:
+            with suppress(OSError):  # it has moved on
+                if now in back:
+                    Path(f"/sys/kernel/livepatch/{self.patch}/enabled").write_text(back[now])
+            if now == "gone":
+                os.system(f"insmod {self.module}")
+            elif now in ("left over", "out of force"):
+                os.system(f"rmmod {self.patch} 2>/dev/null")
+            time.sleep(0.02)
 
 
-def killed(words: list[str], here: Callable[[list[str]], bool]) -> list[str]:
-    """Run a command and kill it at the entry of the first system call that `here` wants: the calls that it came to."""
-    child = os.fork()
-    if child == 0:
-        nowhere = os.open("/dev/null", os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        libc.ptrace(PTRACE_TRACEME, 0, None, None)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        os._exit(main(words))
-    os.waitpid(child, 0)
-    libc.ptrace(PTRACE_SETOPTIONS, child, None, TRACESYSGOOD | EXITKILL)
-    calls: list[str] = []
-    entering, passed_on = True, 0
-    registers = (ctypes.c_ulong * 27)()
-    while True:
-        libc.ptrace(PTRACE_SYSCALL, child, None, passed_on)
-        status = os.waitpid(child, 0)[1]
-        if not os.WIFSTOPPED(status):
-            return [*calls, ENDED]
-        passed_on = 0
-        if os.WSTOPSIG(status) != signal.SIGTRAP | 0x80:
-            passed_on = os.WSTOPSIG(status)
-            continue
-        if entering:
-            libc.ptrace(PTRACE_GETREGS, child, None, ctypes.addressof(registers))
-            calls.append(name(registers))
-            if here(calls):
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                return calls
-        entering = not entering
+class Installing:
+    """``suture install`` of one live patch, the first one that this host is given."""
+
+    operation = "install"
+    clean = ("not kept", "kept")
+    fine = (0, 6)  # of ``suture status --check``: what is kept is not in force
+    before = ""
+
+    def __init__(self, module: str) -> None:
+        self.patch = named(module)
+        self.words = ["install", module]
+        self.release = os.uname().release
+        self.directory = Path("/var/lib/suture", self.release)
+
+    def prepare(self) -> None:
+        self.undo()
+
+    def state(self) -> str:
+        try:
+            manifest = json.loads((self.directory / f"{self.patch}.json").read_bytes())
+        except FileNotFoundError:
+            return "not kept"
+        except ValueError:
+            return "damaged"
+        content = (self.directory / f"{manifest['sha256']}.ko").read_bytes()
+        return "kept" if hashlib.sha256(content).hexdigest() == manifest["sha256"] else "damaged"
+
+    def world(self) -> str:
+        places = (self.directory, Path("/etc/systemd/system"), Path("/etc/systemd/system/multi-user.target.wants"))
+        sizes = [(file.name.partition("-")[0], file.lstat().st_size) for place in places for file in place.glob("*")]
+        return f"{self.state()} {sorted(sizes)}"
+
+    def said(self, document: dict) -> str:  # type: ignore[type-arg]
+        _, listed = quiet(["store", "list", "--json"])
+        return "kept" if self.patch in [item["entry"]["name"] for item in json.loads(listed)] else "not kept"
+
+    def fault(self, end: str) -> str:
+        """The store is whole, and the same command now does all that it should have done."""
+        checked, found = quiet(["store", "check", "--json"])
+        again, text = quiet(self.words)
+        enabled = os.system("systemctl --quiet is-enabled suture.service suture-confirm.service")
+        if (checked, again, enabled, self.state()) == (0, 0, 0, "kept"):
+            return ""
+        return f"store check {checked}: {found}; again {again}: {text}; enabled {enabled}; {self.state()}"
+
+    def undo(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+        units = Path("/etc/systemd/system")
+        for unit in [*units.glob("suture*.service"), *units.glob("*.wants/suture*.service"), *units.glob(".part-*")]:
+            unit.unlink()
 
 
-def name(registers: ctypes.Array[ctypes.c_ulong]) -> str:
-    """The call's name, with a star where it can change something."""
-    number = registers[ORIG_RAX]
-    called = NAMES.get(number, str(number))
-    changing = called in CHANGING or (called in WRITING and registers[RDI] > 2)
-    if called == "openat":
-        changing = bool(registers[RDX] & O_WRITE)
-    return f"{called}*" if changing else called
+Change = Loading | Installing
+
+
+def named(module: str) -> str:
+    return os.path.basename(module).partition(".")[0]
 
 
 def state(patch: str) -> str:
@@ -120,23 +168,6 @@ def state(patch: str) -> str:
     return "in force" if on else "out of force"
 
 
-def said(patch: str, document: dict) -> str:  # type: ignore[type-arg]
-    """The same by ``suture status --json``."""
-    for item in document["patches"]:
-        if item["patch"]["name"] == patch:
-            if item["patch"]["transition"]:
-                return "coming" if item["patch"]["enabled"] else "going"
-            return "in force" if item["patch"]["enabled"] else "out of force"
-    return "left over" if patch in document["left_over"] else "gone"
-
-
-def prepare(operation: str, module: str, before: str) -> None:
-    """The state in which the command begins."""
-    bring(module, "in force" if operation == "unload" else "gone")
-    if before:
-        bring(before, "in force")
-
-
 def bring(module: str, wanted: str) -> None:
     patch = named(module)
     if state(patch) != wanted:
@@ -146,89 +177,108 @@ def bring(module: str, wanted: str) -> None:
             raise SystemExit(f"{words} ended with {status} and left it {state(patch)}: {text}")
 
 
-def named(module: str) -> str:
-    return os.path.basename(module).partition(".")[0]
+def records(start: int) -> str:
+    """What the journal has got since it was `start` bytes long, without what differs each time."""
+    lines = JOURNAL.read_bytes()[start:].split(b"\n") if JOURNAL.exists() else []
+    parts = []
+    for line in filter(None, lines):
+        try:
+            record = json.loads(line)
+            parts.append(f"{record['phase']} {record['operation']} {record['patch']} {record['result']}")
+        except ValueError:
+            parts.append(f"torn at {len(line)}")
+    return "; ".join(parts)
 
 
-def is_clean(end: str, before: str) -> bool:
-    """One of the two states that a change may end in; what it replaces is in force where it is not."""
-    other = {"in force": "gone", "gone": "in force"}.get(end)
-    return other is not None and (not before or state(named(before)) == other)
-
-
-def trial(words: list[str], operation: str, module: str, old: str, here: Callable[[list[str]], bool]) -> Row:
-    patch = named(module)
-    prepare(operation, module, old)
-    calls = killed(words, here)
-    before = state(patch)
+def examine(change: Change, seen: Seen) -> Row:
+    """What the next commands make of it."""
+    before = change.state()
     verdict, text = quiet(["status", "--json", "--check"])
-    after = state(patch)
     document = json.loads(text)
-    reported = said(patch, document)
+    reported = change.said(document)
+    after = change.state()
     _, recovered = quiet(["recover", "--json"])
-    end = state(patch)
+    end = change.state()
     final, last = quiet(["status", "--json", "--check"])
     fault = ""
     if reported not in (before, after):
-        fault = f"status said {reported}, and it was {before}"
-    elif not is_clean(end, old) or final != 0:
+        fault = f"suture said {reported}, and it was {before}"
+    elif end not in change.clean or final not in change.fine:
         fault = f"recover left it {end}, verdict {final}: {recovered} {last}"
     return {
-        "point": len(calls) - 1,
-        "call": calls[-1],
+        "point": told((len(seen.changing), seen.since)),
+        "call": seen.calls[-1],
         "after": before,
         "said": reported,
         "verdict": verdict,
         "interrupted": len(document["interrupted"]),
         "recovered": end,
-        "fault": fault,
+        "fault": fault or change.fault(end),
     }
 
 
-def points(calls: list[str], which: str) -> Iterator[Callable[[list[str]], bool]]:
-    """Where to kill, one after the other.  How often is polled differs between runs, so that changes are counted."""
-    if which == "all":
-        for number in range(1, 1 << 20):
-            yield lambda seen, number=number: len(seen) == number  # type: ignore[misc]
-    chosen = FEW if which == "few" else None
-    for number in range(1, changes(calls, chosen) + 1):
-        yield lambda seen, number=number: is_change(seen[-1], chosen) and changes(seen, chosen) == number  # type: ignore[misc]
-        # The call after it, whatever that is; one that changes something is a point of its own.
-        yield lambda seen, number=number: len(seen) > 1 and changes(seen[:-1], chosen) == number  # type: ignore[misc]
+def is_at(seen: Seen, point: Point) -> bool:
+    """The point, or the first one after it."""
+    return (len(seen.changing), seen.since) >= point
 
 
-def changes(calls: list[str], chosen: frozenset[str] | None = None) -> int:
-    return sum(is_change(call, chosen) for call in calls)
+def told(point: Point) -> str:
+    return f"{point[0]}.{point[1]}"
 
 
-def is_change(call: str, chosen: frozenset[str] | None) -> bool:
-    return call.endswith("*") if chosen is None else call in chosen
+def kills(change: Change, point: Point, few: list[Point], until: float) -> Iterator[Row]:
+    """At each call from a point on, or at each of `few`.  How often is polled differs between runs, so that the next
+    change may come early."""
+    known: set[tuple[str, str, str]] = set()
+    while time.monotonic() < until:
+        if few:
+            later = [other for other in few if other >= point]
+            if not later:
+                return
+            point = later[0]
+        change.prepare()
+        start = JOURNAL.stat().st_size if JOURNAL.exists() else 0
+        seen = killed(change.words, lambda seen: is_at(seen, point))  # noqa: B023
+        if seen.calls[-1] == ENDED:
+            return
+        point = len(seen.changing), seen.since
+        world = (change.world(), records(start), seen.calls[-1])
+        if world in known and not change.before and not few:
+            yield {"point": told(point), "call": seen.calls[-1], "after": change.state(), "again": True}
+            change.undo()
+            os.truncate(JOURNAL, start)
+        else:
+            known.add(world)
+            yield examine(change, seen)
+        point = point[0], point[1] + 1
+    print(json.dumps({"next": told(point)}), flush=True)
 
 
 def run(operation: str, which: str, module: str, before: str = "") -> None:
-    words = ["load", module] if operation == "load" else ["unload", named(module)]
-    prepare(operation, module, before)
+    change = Installing(module) if operation == "install" else Loading(operation, module, before)
+    change.prepare()
     quiet(["recover", "--json"])
     # Once in this process, so that everything is imported; then once traced, for the list of calls.
     nowhere = os.open("/dev/null", os.O_WRONLY)
     kept = os.dup(1), os.dup(2)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    for line in (words, ["status", "--json", "--check"], ["recover", "--json"]):
+    for line in (change.words, ["status", "--json", "--check"], ["store", "list", "--json"], ["recover", "--json"]):
         main(line)
     sys.stdout.flush()
     os.dup2(kept[0], 1)
     os.dup2(kept[1], 2)
-    prepare(operation, module, before)
-    calls = killed(words, lambda seen: False)
-    print(json.dumps({"calls": len(calls) - 1, "changing": changes(calls)}), flush=True)
-    started = time.monotonic()
-    for here in points(calls, which):
-        row = trial(words, operation, module, before, here)
+    change.prepare()
+    seen = killed(change.words, lambda seen: False)
+    print(json.dumps({"calls": len(seen.calls) - 1, "changing": seen.changing}), flush=True)
+    which, _, rest = which.partition(":")
+    begin, _, seconds = rest.partition(":")
+    number, _, since = (begin or "0.1").partition(".")
+    chosen = [number for number, call in enumerate(seen.changing, start=1) if call in FEW] if which == "few" else []
+    few = [(number, since) for number in chosen for since in (0, 1)]
+    for row in kills(change, (int(number), int(since)), few, time.monotonic() + float(seconds or SECONDS)):
         print(json.dumps(row), flush=True)
-        if which == "all" and row["call"] == ENDED:
-            break
-    print(json.dumps({"seconds": round(time.monotonic() - started, 1)}), flush=True)
+    change.prepare()
 
 
 if __name__ == "__main__":

@@ -97,6 +97,19 @@ def shows(text: str) -> str:
     return f'static int new_code(struct seq_file *m, void *v) {{ seq_puts(m, "{text}\\n"); return 0; }}'
 
 
+STAYS = """
+#include <linux/delay.h>
+static int stay = 1;
+module_param(stay, int, 0644);
+static int new_code(void)
+{
+    while (READ_ONCE(stay))
+        schedule_timeout_uninterruptible(HZ / 10);
+    return 2;
+}
+"""
+"""New code that a task sleeps in for as long as a parameter of the live patch's is set."""
+
 SOURCES = {
     "holder": HOLDER,
     "lp_one": live_patch(shows("one"), {"cmdline_proc_show": "new_code"}),
@@ -106,6 +119,7 @@ SOURCES = {
         "static int new_code(void *unused) { return 0; }", {"holder_thread": "new_code"}, objname="holder"
     ),
     "lp_sleep": live_patch("static int new_code(void) { return 2; }", {"holder_sleep": "new_code"}, objname="holder"),
+    "lp_stay": live_patch(STAYS, {"holder_sleep": "new_code"}, objname="holder"),
     "lp_none": live_patch(shows("none"), {"no_such_function": "new_code"}),
     "lp_many": live_patch(shows("many"), {"name_show": "new_code"}),
 }

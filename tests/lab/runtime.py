@@ -64,7 +64,7 @@ for room in (suture.cli, suture.core):
         importlib.import_module(module.name)
 import suture.__main__, suture.link.inspect, encodings.ascii, encodings.idna, encodings.latin_1, runpy, traceback
 import rich.console, rich.table, rich.live, rich.spinner, rich.text, typer.rich_utils, rich.traceback
-import elftools.elf.elffile, ctypes, socket, pwd, fcntl, lzma, tempfile
+import elftools.elf.elffile, ctypes, pty, socket, pwd, fcntl, lzma, tempfile
 # Some modules are imported when a command runs, not before.
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     for words in (["list"], ["list", "--json"], ["load", "/dev/null/none"], ["load", "--help"]):
@@ -93,6 +93,11 @@ def files() -> dict[str, bytes]:
                 found |= _module(path, [name, *path.relative_to(root).with_suffix("").parts])
     extensions = [path for path in imported.values() if path.suffix == ".so"]
     return found | _libraries([interpreter, *extensions])
+
+
+def module(path: Path) -> dict[str, bytes]:
+    """A module of these tests, by the name that it has here."""
+    return _module(path, list(path.relative_to(Path(__file__).parents[2]).with_suffix("").parts))
 
 
 def program(name: str, source: str) -> dict[str, bytes]:

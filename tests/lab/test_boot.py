@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from suture.link import sign
 from suture.link.sign import KeyPair, Signer
 from suture.workspace.prepare import Workspace
 from tests.lab import modules, runtime
+from tests.lab.points import injected
 
 DEADLINE = 300.0
 """Seconds for a step in a guest on a busy machine."""
@@ -33,6 +35,10 @@ static int die(struct klp_object *obj) { panic("lp_panic was loaded"); return 0;
 
 NAMES = ("lp_one", "lp_two", "lp_none")
 """``lp_one`` changes /proc/cmdline and ``lp_two`` /proc/version; what ``lp_none`` replaces is nowhere."""
+
+HERE = Path(__file__).parent
+
+INJECT = {"inject.py": "inject.py", "tests/lab/killing.py": "killing.py"}
 
 LOADED = "cd /sys/kernel/livepatch && ls"
 
@@ -106,17 +112,23 @@ def system(each_workspace: Workspace) -> Iterator[System]:
 
 
 def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) -> None:
-    """Installed, found after a loss of power, and gone when uninstalled; on 6.1 with bad ones beside it."""
+    """Installed and found after a loss of power; on 6.1 with bad ones beside it, and gone when uninstalled."""
     full = system.target.release.startswith("6.1.")
     files = {f"/lp/{name}.ko": module for name, module in built.items()}
     files |= {"/lp/several.py": runtime.SEVERAL.encode(), "/lp/lab.pem": pair.certificate.read_bytes()}
+    files |= {f"/lp/{name}": (HERE / place).read_bytes() for name, place in INJECT.items()}
     with system.boot(modules=["loop"], files=files) as machine:
         assert sh(machine, "cat /proc/1/comm; uname -r").split() == ["systemd", system.target.release]
         # What the test itself put there is to outlive the loss of power; what 'suture install' writes, it sees to.
         assert sh(machine, "suture --version; modprobe loop; sync").startswith("suture ")
+        if "SUTURE_EVERY_CALL" in os.environ:
+            killed_at_any_change_it_is_kept_or_not(machine)
         also = ("install /lp/lp_panic.ko", "install /lp/lp_none.ko") if full else ("install /lp/lp_two.ko",)
         suture(machine, "install /lp/lp_one.ko", *also)
         assert loaded(machine) == []
+        names = ["lp_none", "lp_one", "lp_panic"] if full else ["lp_one", "lp_two"]
+        assert drift(machine) == dict.fromkeys(names, "not-loaded")
+        assert offered(machine, "suture disable lp") == names
         # No power_off: what 'suture install' said is done has to be on the disk.
     if full:
         for _ in range(2):
@@ -127,15 +139,18 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) 
     early = {"/early": initramfs.SCRIPT_TEXT.encode(), f"/{initramfs.INSIDE}/0001-lp_two.ko": built["lp_two"]}
     with system.boot(early={} if full else early) as machine:
         is_loaded_before_the_network(machine, "lp_one", others_fail=full)
+        assert offered(machine, "suture unload lp_") == loaded(machine)
         if not full:
             is_loaded_before_the_root_is_mounted(machine, "lp_two")
+            assert drift(machine) == {}
         if full:
             bad_ones_are_set_aside(machine)
             damaged_entries_are_not_loaded(machine)
             a_full_disk_and_one_that_cannot_be_written_change_nothing(machine)
         before = loaded(machine)
-        suture(machine, "uninstall lp_one", "install /lp/lp_two.ko" if full else "uninstall lp_two")
+        suture(machine, "uninstall lp_one", "install /lp/lp_two.ko")
         assert loaded(machine) == before, "what is loaded is left alone"
+        assert drift(machine) == {"lp_one": "not-kept"} | ({"lp_two": "not-loaded"} if full else {})
         machine.power_off(deadline=DEADLINE)
     if full:
         with system.boot(cmdline_extra="suture.disable=1 module.sig_enforce=1") as machine:
@@ -144,10 +159,22 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) 
             assert "suture.disable" in sh(machine, "python3 -I -m suture.core.boot")
             the_kernel_and_we_take_signatures_seriously(machine)
             machine.power_off(deadline=DEADLINE)
-    with system.boot() as machine:
-        assert loaded(machine) == (["lp_two"] if full else [])
-        assert not sh(machine, "cat /proc/cmdline").startswith("one")
-        assert machine.complaints() == ()
+        with system.boot() as machine:
+            assert loaded(machine) == ["lp_two"]
+            assert not sh(machine, "cat /proc/cmdline").startswith("one")
+            assert drift(machine) == {}
+            assert machine.complaints() == ()
+
+
+def killed_at_any_change_it_is_kept_or_not(machine: Machine) -> None:
+    """And the same command, given again, does all that was left to do: also the units of systemd's.
+
+    That takes half an hour, at the changes alone; `tests/unit/core/test_store.py` kills at each change of the store.
+    """
+    rows = injected(lambda line: sh(machine, line), "python3 /lp/inject.py install", "few", "/lp/lp_two.ko")
+    assert {row["recovered"] for row in rows} == {"not kept", "kept"}
+    assert {"fsync*", "rename*"} <= {row["call"] for row in rows}
+    assert {row["interrupted"] for row in rows} == {0, 1}
 
 
 def is_loaded_before_the_network(machine: Machine, name: str, *, others_fail: bool) -> None:
@@ -179,6 +206,7 @@ def bad_ones_are_set_aside(machine: Machine) -> None:
     refused(machine, ("store check", "", ""))
     found = kept(machine)
     assert [name for name in found if found[name]["set_aside"]] == ["lp_panic", "lp_none"]
+    assert drift(machine) == dict.fromkeys(("lp_panic", "lp_none"), "set-aside")
     log = sh(machine, "journalctl -b -u suture --no-pager -o cat")
     assert "lp_panic: set aside" in log
     assert "error[set-aside]" in log
@@ -263,6 +291,21 @@ def refused(machine: Machine, *cases: tuple[str, str, str]) -> None:
 def kept(machine: Machine) -> dict[str, Any]:
     [text] = suture(machine, "store list --json")
     return {item["entry"]["name"]: item for item in json.loads(text)}
+
+
+def drift(machine: Machine) -> dict[str, str]:
+    """What is not as it is kept, in the order of the names, and what kind it is."""
+    check = machine.run("suture status --check --json", deadline=DEADLINE)
+    document = json.loads(check.text)
+    found = {drifted["name"]: drifted["kind"] for drifted in document["drift"]}
+    assert (check.status, document["verdict"]) == ((6, "drift") if found else (0, "ok"))
+    return found
+
+
+def offered(machine: Machine, line: str) -> list[str]:
+    """What a shell offers when TAB is pressed at the end of a line."""
+    words = f"COMP_WORDS={shlex.quote(line)} COMP_CWORD={len(line.split()) - 1}"
+    return sorted(sh(machine, f"_SUTURE_COMPLETE=complete_bash {words} suture").split())
 
 
 def loaded(machine: Machine) -> list[str]:

@@ -19,9 +19,16 @@ import pytest
 
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
+from tests.conftest import SERIES
 from tests.lab import modules, runtime
+from tests.lab.points import injected
 
 DEADLINE = 600
+
+HERE = Path(__file__).parent
+
+TERMINAL = "import pty, sys; pty.spawn(sys.argv[1:])"
+"""A program that runs another one on a terminal."""
 
 FORGED = bytes(64) + bytes([0, 0, 2, 0, 0, 0, 0, 0]) + (64).to_bytes(4, "big") + b"~Module signature appended~\n"
 """Sixty-four zeros for a PKCS #7 signature, and its ``struct module_signature`` (include/linux/module_signature.h)."""
@@ -75,7 +82,8 @@ FilesFor = Callable[[Workspace], dict[str, bytes]]
 @pytest.fixture(scope="session")
 def files_for(tmp_path_factory: pytest.TempPathFactory) -> FilesFor:
     """What a guest of a workspace's kernel is given."""
-    common = runtime.files() | runtime.program("inject", (Path(__file__).parent / "inject.py").read_text())
+    common = runtime.files() | runtime.program("inject", (HERE / "inject.py").read_text())
+    common |= runtime.program("terminal", TERMINAL) | runtime.module(HERE / "killing.py")
     made: dict[str, dict[str, bytes]] = {}
 
     def files(workspace: Workspace) -> dict[str, bytes]:
@@ -95,7 +103,6 @@ def host(files_for: FilesFor, each_workspace: Workspace) -> Iterator[Host]:
         host = Host(machine)
         yield host
         assert machine.complaints() == ()
-        assert host.loaded() == []
 
 
 def test_load_list_stack_replace_and_unload(host: Host) -> None:
@@ -247,6 +254,77 @@ def test_two_at_once_and_a_signal(host: Host) -> None:
     host.sh("echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5; rmmod holder")
 
 
+def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: Host) -> None:
+    """Also ``suture recover`` turns a transition round that does not end: here back into force, and out of it above."""
+    host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
+    stuck, recovered, left_undone = host.suture(
+        "load /lp/lp_sleep.ko --timeout 1 --no-revert", "recover --timeout 1 --json", "status --check"
+    )
+    assert stuck.is_refused("transition-stuck", "it is left so (--no-revert)")
+    assert (recovered.document["ended"], recovered.document["reversed"]) == ("lp_sleep", True)
+    assert (left_undone.status, host.loaded()) == (0, [])
+    host.sh("echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5")
+    (loaded,) = host.suture("load /lp/lp_stay.ko")
+    assert loaded.status == 0
+    host.sh("head -c 1 /proc/holder >/dev/null & sleep 0.5")
+    back, left, going, recovered, status = host.suture(
+        "unload lp_stay --timeout 1",
+        "unload lp_stay --timeout 1 --no-revert",
+        "status --json",
+        "recover --timeout 1 --json",
+        "status --json",
+    )
+    assert back.is_refused("transition-timed-out", "1 task did not leave it within 1 s; it is in force again")
+    assert "head (process " in back.err
+    assert "in uninterruptible sleep: in new_code()" in back.err
+    assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
+    (moving,) = going.document["patches"]
+    assert (moving["patch"]["enabled"], moving["patch"]["transition"]) == (False, True)
+    assert (recovered.document["ended"], recovered.document["reversed"]) == ("lp_stay", True)
+    (again,) = status.document["patches"]
+    assert (again["patch"]["enabled"], again["patch"]["transition"]) == (True, False)
+    host.sh("echo 0 >/sys/module/lp_stay/parameters/stay; sleep 0.5")
+    (gone,) = host.suture("unload lp_stay")
+    assert (gone.status, host.loaded()) == (0, [])
+    host.sh("rmmod holder")
+
+
+@pytest.mark.parametrize("each_target", SERIES[:1], indirect=True)
+def test_status_watches_live_on_a_terminal_and_elsewhere(host: Host) -> None:
+    host.sh("mkdir -p /dev/pts && mount -t devpts devpts /dev/pts")
+    host.sh(
+        "terminal suture status --watch >/tmp/terminal 2>&1 & echo $! >/tmp/pids; "
+        "suture status --watch --json >/tmp/json 2>&1 & echo $! >>/tmp/pids"
+    )
+    for command, on_terminal, in_json in (
+        ("load /lp/lp_one.ko", "1 live patch in force", '"name": "lp_one"'),
+        ("unload lp_one", "no live patch in force", '"patches": ..,'),
+    ):
+        (done,) = host.suture(command)
+        assert done.status == 0
+        host.sh("for file in /tmp/terminal /tmp/json; do : >$file; done")  # what is seen now is true now
+        host.sh(f"until grep -q '{on_terminal}' /tmp/terminal && grep -q '{in_json}' /tmp/json; do sleep 0.2; done")
+    host.sh("for pid in $(cat /tmp/pids); do kill $pid; while [ -e /proc/$pid ]; do sleep 0.1; done; done")
+    assert "Traceback" not in host.sh("cat /tmp/terminal /tmp/json")
+
+
+@pytest.mark.parametrize("each_target", SERIES[:1], indirect=True)
+def test_one_that_waits_loads_what_it_has_read_whatever_became_of_the_file(host: Host) -> None:
+    """It waits for another one that changes live patches; meanwhile the file becomes another live patch."""
+    host.sh(
+        "cp /lp/lp_one.ko /tmp/given.ko; "
+        "(exec 9>/run/suture.lock; flock 9; exec sleep 1000) & echo $! >/tmp/holder; "
+        "suture load /tmp/given.ko --wait 500 --json >/tmp/loaded 2>&1 & echo $! >/tmp/pid; "
+        "until ls -l /proc/$(cat /tmp/pid)/fd | grep -q suture.lock; do sleep 0.1; done; "
+        "cp /lp/lp_two.ko /tmp/given.ko; kill $(cat /tmp/holder); "
+        "while [ -e /proc/$(cat /tmp/pid) ]; do sleep 0.1; done"
+    )
+    found = json.loads(host.sh("sed -n '/^{/,$p' /tmp/loaded"))
+    assert found["sha256"] == host.sh("sha256sum /lp/lp_one.ko").split()[0]
+    assert host.loaded() == ["lp_one", "lp_one"], "the module, and the core's directory"
+    assert host.suture("unload lp_one")[0].status == 0
+
+
 def test_a_torn_journal_is_read_and_written_on(host: Host) -> None:
     host.sh("""printf '{"phase":"intent","id":"x' >>/var/lib/suture/journal""")
     before, loaded, gone, after = host.suture(
@@ -273,12 +351,9 @@ def test_killed_at_any_change_the_next_command_knows_and_recovers(host: Host) ->
     every = "SUTURE_EVERY_CALL" in os.environ
     operations = ["load", "unload"] if every else ["load" if "6.1." in host.sh("uname -r") else "unload"]
     for operation in operations:
-        lines = host.sh(f"inject {operation} {'all' if every else 'few'} /lp/lp_one.ko").splitlines()
-        rows = [row for line in lines if "point" in (row := json.loads(line))]
-        assert [row for row in rows if row["fault"]] == []
+        rows = injected(host.sh, f"inject {operation}", "all" if every else "few", "/lp/lp_one.ko")
         assert {row["recovered"] for row in rows} == {"gone", "in force"}
-        wanted = {"finit_module*", "fsync*"} if operation == "load" else {"delete_module*", "fsync*", "write*"}
-        assert wanted <= {row["call"] for row in rows}
+        assert {"load": "finit_module*", "unload": "delete_module*"}[operation] in {row["call"] for row in rows}
         # Killed before the intent is durable nothing has been done; killed after it, status says what was interrupted.
         assert {row["interrupted"] for row in rows} == {0, 1}
     host.suture("unload lp_one")
@@ -349,6 +424,32 @@ def test_kpatch_waits_for_what_is_loaded_already_and_still_moving(host: Host) ->
     host.suture("unload lp_sleep")
     host.sh("rmmod holder")
     assert host.loaded() == []
+
+
+def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host: Host) -> None:
+    """One of the last: what is forced out stays until the next boot."""
+    host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
+    stuck, forced, status, log = host.suture(
+        "load /lp/lp_stay.ko --timeout 1 --no-revert", "force lp_stay --yes --json", "status --json", "log --json -n 1"
+    )
+    assert stuck.is_refused("transition-stuck", "1 task did not move to it")
+    assert [task["name"] for task in forced.document["tasks"]] == ["head"]
+    assert forced.document["stays"] == []
+    (patch,) = status.document["patches"]
+    assert (patch["patch"]["enabled"], patch["patch"]["transition"]) == (True, False)
+    assert (status.document["verdict"], log.document["records"][-1]["result"]) == ("ok", "forced")
+    host.sh(
+        "echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5; head -c 1 /proc/holder >/dev/null & sleep 0.5"
+    )
+    stuck, forced, after, again = host.suture(
+        "unload lp_stay --timeout 1 --no-revert", "force lp_stay --yes", "status --check --json", "load /lp/lp_stay.ko"
+    )
+    assert stuck.is_refused("transition-stuck", "1 task did not leave it")
+    assert "Out of force, and in memory until the next boot: lp_stay." in forced.out
+    assert (after.status, after.document["left_over"]) == (4, ["lp_stay"])
+    assert again.is_refused("module-name-taken", "is out of force and still in memory")
+    assert host.loaded() == ["lp_stay"]
+    host.sh("echo 0 >/sys/module/lp_stay/parameters/stay; sleep 0.5; rmmod holder")
 
 
 def test_nothing_is_changed_where_modules_are_disabled(host: Host) -> None:
