@@ -115,6 +115,15 @@ def test_an_authors_module_is_the_same_by_way_of_the_written_form(
     assert built.patch == direct.patch
     assert built.path.read_bytes() == direct.path.read_bytes()
     assert replace is None or not built.patch.replace
+    files = {one.source.partition(":")[0] for item in built.patch.objects for one in item.functions}
+    if source == "suse":
+        assert files == {
+            "uname_patch/livepatch_uname.c",
+            "meminfo/livepatch_meminfo.c",
+            "null_blk/livepatch_null_blk.c",
+        }
+    else:
+        assert files == {path.name}
 
 
 VERSION, UPTIME = "fs/proc/version.c", "fs/proc/uptime.c"

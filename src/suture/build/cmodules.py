@@ -282,18 +282,25 @@ def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
     )
     _refuse_twice(module, checked)
     _note_threads(module, objects, checked)
-    return _Taken(module, linked, checked, _with_sources(module, patch))
+    return _Taken(module, linked, checked, _with_sources(module, objects, patch))
 
 
-def _with_sources(module: CModule, patch: LivePatch) -> LivePatch:
+def _with_sources(module: CModule, objects: Mapping[str, ObjectFile], patch: LivePatch) -> LivePatch:
     """The same, with the place in the source of each new function."""
-    objects = (
-        replace(
-            patched, functions=tuple(replace(one, source=module.line_of(one.new_name)) for one in patched.functions)
-        )
-        for patched in patch.objects
-    )
-    return replace(patch, objects=tuple(objects))
+
+    def found(function: PatchedFunction) -> PatchedFunction:
+        return replace(function, source=_source(module, objects, function.new_name))
+
+    patched = (replace(one, functions=tuple(map(found, one.functions))) for one in patch.objects)
+    return replace(patch, objects=tuple(patched))
+
+
+def _source(module: CModule, objects: Mapping[str, ObjectFile], function: str) -> str:
+    """Where a new function is defined."""
+    for part, obj in objects.items():
+        if any(symbol.name == function and symbol.is_defined_here for symbol in obj.symbols):
+            return module.definition_of(function, part)
+    return module.line_of(function)
 
 
 def _refuse_absent(around: Around, module: CModule, objnames: Sequence[str]) -> None:
@@ -370,16 +377,17 @@ def _tables(
     for number, one in enumerate(replaced, first):
         entry = f"{klp.ENTRY}{number}"
         of_object = functions.setdefault(one.objname, [])
+        source = _source(module, objects, one.new.name)
         call = called(one.name) if one.objname == VMLINUX and not around.has(VMLINUX, one.name) else None
         if call is None:
             checked.append(_check(around, module, types, one.objname, one.name, one.sympos, one.new.name))
-            of_object.append(PatchedFunction(one.name, checked[-1].sympos, entry, module.line_of(one.new.name)))
+            of_object.append(PatchedFunction(one.name, checked[-1].sympos, entry, source))
             continue
         made = _wrappers(around, module, types, call, one, entry, number)
         for (name, text), found in made:
             wrappers[name] = text
             checked.append(found)
-            of_object.append(PatchedFunction(found.function, found.sympos, name, module.line_of(one.new.name)))
+            of_object.append(PatchedFunction(found.function, found.sympos, name, source))
     _refuse_twice(module, checked)
     _note_threads(module, objects, checked)
     names = [f"{klp.ENTRY}{number}" for number in range(first + len(replaced), first + len(replaced) + len(callbacks))]

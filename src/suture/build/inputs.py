@@ -111,7 +111,13 @@ def gathered(
             directory, manifest = stack.enter_context(written.opened(one.path))
             manifests.append(manifest)
             given += [
-                Input(directory / source.path, source.format, f"{one.path} says so", source.strip_level)
+                Input(
+                    directory / source.path,
+                    source.format,
+                    f"{one.path} says so",
+                    source.strip_level,
+                    str((one.path.parent if one.path.suffix == ".toml" else one.path) / source.path),
+                )
                 for source in manifest.source
             ]
         whole = manifests[0] if len(manifests) == len(paths) == 1 else None

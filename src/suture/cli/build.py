@@ -225,7 +225,7 @@ def document(built: Built) -> dict[str, object]:
 
 def for_people(built: Built) -> str:
     lines = [f"{built.path} is a live patch for {built.target.release}."]
-    lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in built.inputs if _is_worth_saying(one)]
+    lines += [f"  from     {one}: {one.format.value}; {one.why}" for one in built.inputs if _is_worth_saying(one)]
     calls = {(one.objname, one.function): one.calls for one in built.because}
     unproved = {(one.objname, one.function, one.sympos) for one in built.checked}
     for patched in built.patch.objects:

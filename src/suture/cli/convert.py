@@ -104,7 +104,7 @@ def _document(converted: Converted) -> dict[str, object]:
 def _for_people(converted: Converted) -> str:
     name = converted.patch.name if converted.patch is not None else converted.manifest.name
     lines = [f"{converted.path} is {f'the live patch {name}' if name else 'a live patch'}."]
-    lines += [f"  from     {one.path}: {one.format.value}; {one.why}" for one in converted.inputs]
+    lines += [f"  from     {one}: {one.format.value}; {one.why}" for one in converted.inputs]
     for patched in converted.manifest.object:
         lines += [f"  replaces {patched.name}: {function.old_name}()" for function in patched.function]
         lines += [f"  calls    {patched.name}: a {kind.value} callback" for kind in patched.callback]

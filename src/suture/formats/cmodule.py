@@ -77,6 +77,14 @@ class CModule:
                     return f"{path}:{number}"
         return self.where
 
+    def definition_of(self, function: str, part: str) -> str:
+        """``FILE:LINE`` where a part defines a function; the file alone where no line of it begins like that."""
+        begins = re.compile(rf"^\w.*?\b{re.escape(function)}\s*\([^;]*$")
+        for number, line in enumerate(self.text(part).splitlines(), 1):
+            if begins.match(line):
+                return f"{part}:{number}"
+        return part
+
 
 @dataclass(frozen=True, slots=True)
 class ModuleSource:

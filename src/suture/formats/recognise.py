@@ -71,12 +71,17 @@ class Input:
 
     :ivar why: what showed it: ``fix.patch:12: +#include "kpatch-macros.h"``.
     :ivar strip: leading path components to drop from a diff's file names, or None to find out.
+    :ivar name: what to call it; its path is of the moment where it comes out of an archive.
     """
 
     path: Path
     format: Format
     why: str
     strip: int | None = None
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or str(self.path)
 
 
 def recognise(path: Path, wanted: Format | None = None, strip: int | None = None) -> Input:

@@ -49,6 +49,16 @@ def test_place_of_a_name_is_found(tmp_path: Path) -> None:
     assert module.line_of("three") == str(tmp_path / "a.c")
 
 
+def test_place_of_a_definition_is_found(tmp_path: Path) -> None:
+    text = (
+        "int two(void);\n/* two() */\nstatic int one(void)\n{\n\treturn two();\n}\nint\n two(void)\n{\n}\nint two (\n"
+    )
+    (module,) = read(write(tmp_path, {"a.c": text}) / "a.c").modules
+    assert module.definition_of("one", "a.c") == "a.c:3"
+    assert module.definition_of("two", "a.c") == "a.c:11"
+    assert module.definition_of("three", "a.c") == "a.c"
+
+
 @pytest.mark.parametrize(
     ("files", "given", "code", "where"),
     [
