@@ -39,3 +39,18 @@ def _file_diff(tree: Path, path: str, edits: list[Edit]) -> str:
 def appended(path: str, text: str, after: str = "\nfs_initcall(") -> Edit:
     """`text` before the line of a file that begins with `after`."""
     return Edit(path, after, f"\n{text}{after}")
+
+
+NEW_UNAME = Edit(
+    "kernel/sys.c",
+    "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
+    "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
+    "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
+    "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
+    "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
+    "\ttmp.sysname[0] = 'S';\n"
+    "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
+    "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
+    "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
+)
+"""What uname(2) gives as the system begins with an S."""

@@ -7,7 +7,7 @@ import re
 
 from tests.lab.conftest import MakeEach
 from tests.lab.guest import Guest
-from tests.patches import Edit, appended
+from tests.patches import NEW_UNAME, Edit, appended
 
 VERSION, UPTIME, LOADAVG, CMDLINE = (f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline"))
 SOFTIRQS, DEVICES, TASK_MMU, SYS = "fs/proc/softirqs.c", "fs/proc/devices.c", "fs/proc/task_mmu.c", "kernel/sys.c"
@@ -98,18 +98,7 @@ KPATCH_POST_UNPATCH_CALLBACK(softirqs_post_un);
 
 SYSTEM_CALLS = (
     Edit(SYS, "SYSCALL_DEFINE1(newuname, struct", "KPATCH_SYSCALL_DEFINE1(newuname, struct"),
-    Edit(
-        SYS,
-        "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
-        "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
-        "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
-        "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
-        "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
-        "\ttmp.sysname[0] = 'S';\n"
-        "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
-        "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
-        "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
-    ),
+    NEW_UNAME,
     Edit(SYS, "SYSCALL_DEFINE1(umask, int, mask)\n{\n", "KPATCH_SYSCALL_DEFINE1(umask, int, mask)\n{\n\tmask |= 07;\n"),
     Edit(SYS, "#include <linux/syscalls.h>\n", '#include <linux/syscalls.h>\n#include "kpatch-syscall.h"\n'),
 )

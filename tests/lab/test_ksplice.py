@@ -7,7 +7,7 @@ import re
 
 from tests.lab.conftest import MakeEach
 from tests.lab.guest import Guest
-from tests.patches import Edit, appended
+from tests.patches import NEW_UNAME, Edit, appended
 
 VERSION, UPTIME, LOADAVG, CMDLINE = (f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline"))
 SOFTIRQS, DEVICES, CONSOLES, FILESYSTEMS = (
@@ -95,18 +95,7 @@ HINTS = (
 )
 SYSTEM_CALLS = (
     Edit(SYS, "SYSCALL_DEFINE1(umask, int, mask)\n{\n", "SYSCALL_DEFINE1(umask, int, mask)\n{\n\tmask |= 07;\n"),
-    Edit(
-        SYS,
-        "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
-        "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
-        "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
-        "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
-        "\tmemcpy(&tmp, utsname(), sizeof(tmp));\n\tup_read(&uts_sem);\n"
-        "\ttmp.sysname[0] = 'S';\n"
-        "\tif (copy_to_user(name, &tmp, sizeof(tmp)))\n\t\treturn -EFAULT;\n\n"
-        "\tif (override_release(name->release, sizeof(name->release)))\n\t\treturn -EFAULT;\n"
-        "\tif (override_architecture(name))\n\t\treturn -EFAULT;\n\treturn 0;\n}\n\n#ifdef __ARCH_WANT_SYS_OLD_UNAME",
-    ),
+    NEW_UNAME,
 )
 OF_A_MODULE = (
     Edit(NULL_BLK, '"badblocks,blocking,', '"sutured,badblocks,blocking,'),
