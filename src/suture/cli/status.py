@@ -90,7 +90,7 @@ def for_people(found: Status) -> RenderableType:
     parts: list[RenderableType] = [f"{found.release}: {_summary(found)}"]
     if found.patches:
         rows = [_row(item) for item in found.patches]
-        parts += ["", table(("live patch", "state", "since", "by", "functions"), rows)]
+        parts += ["", table(("live patch", "state", "since (UTC)", "by", "functions"), rows)]
     for item in found.patches:
         if item.patch.transition:
             parts += ["", *_transition(item)]

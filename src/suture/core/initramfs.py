@@ -27,6 +27,8 @@ HOOK_TEXT = """\
 case $1 in
 prereqs) exit 0 ;;
 esac
+. /usr/share/initramfs-tools/hook-functions
+copy_exec /sbin/insmod # initramfs-tools takes modprobe along, and only a busybox would bring insmod
 exec {python} -I -m suture.core.initramfs "$version" "$DESTDIR"
 """
 
@@ -41,8 +43,22 @@ for word in $(cat /proc/cmdline); do
 	suture.disable | suture.disable=1) exit 0 ;;
 	esac
 done
+# The kernel takes the next one when the transition of the one before is over (kernel/livepatch/core.c:
+# __klp_enable_patch()). One that does not end is left to suture.service.
+moving() {{
+	case $(cat /sys/kernel/livepatch/*/transition 2>/dev/null) in
+	*1*) return 0 ;;
+	esac
+	return 1
+}}
+seconds=0
 for module in /{INSIDE}/*.ko; do
-	[ ! -e "$module" ] || insmod "$module"
+	[ -e "$module" ] || continue
+	while moving && [ "$seconds" -lt 30 ]; do
+		sleep 1
+		seconds=$((seconds + 1))
+	done
+	insmod "$module"
 done
 exit 0
 """
@@ -56,6 +72,7 @@ def enable(tools: Path = TOOLS) -> None:
     if not tools.is_dir():
         raise Refusal(INITRAMFS_TOOLS_MISSING, str(tools), "is not there")
     units.check_code()
+    trusted.open_directory(tools / "scripts", make=True).__exit__()
     texts = {"hooks": HOOK_TEXT.format(python=sys.executable), "scripts/init-premount": SCRIPT_TEXT}
     for directory, text in texts.items():
         with trusted.open_directory(tools / directory, make=True) as opened:
