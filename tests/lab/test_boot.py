@@ -19,7 +19,7 @@ from suture.lab.system import System
 from suture.link import sign
 from suture.link.sign import KeyPair, Signer
 from suture.workspace.prepare import Workspace
-from tests.lab import modules, runtime
+from tests.lab import initramfs_tools, modules, runtime
 from tests.lab.points import injected
 
 DEADLINE = 300.0
@@ -111,12 +111,14 @@ def system(each_workspace: Workspace) -> Iterator[System]:
         yield made
 
 
-def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) -> None:
+def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair, tmp_path: Path) -> None:
     """Installed and found after a loss of power; on 6.1 with bad ones beside it, and gone when uninstalled."""
     full = system.target.release.startswith("6.1.")
     files = {f"/lp/{name}.ko": module for name, module in built.items()}
     files |= {"/lp/several.py": runtime.SEVERAL.encode(), "/lp/lab.pem": pair.certificate.read_bytes()}
     files |= {f"/lp/{name}": (HERE / place).read_bytes() for name, place in INJECT.items()}
+    if not full:
+        files |= initramfs_tools.files(system.target, tmp_path)
     with system.boot(modules=["loop"], files=files) as machine:
         assert sh(machine, "cat /proc/1/comm; uname -r").split() == ["systemd", system.target.release]
         # What the test itself put there is to outlive the loss of power; what 'suture install' writes, it sees to.
@@ -136,13 +138,10 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) 
                 system.boot().power_off()
             assert refusal.value.code == "lab-boot-failed"
             assert "lp_panic was loaded" in refusal.value.found
-    early = {"/early": initramfs.SCRIPT_TEXT.encode(), f"/{initramfs.INSIDE}/0001-lp_two.ko": built["lp_two"]}
-    with system.boot(early={} if full else early) as machine:
+    with system.boot() as machine:
         is_loaded_before_the_network(machine, "lp_one", others_fail=full)
         assert offered(machine, "suture unload lp_") == loaded(machine)
-        if not full:
-            is_loaded_before_the_root_is_mounted(machine, "lp_two")
-            assert drift(machine) == {}
+        image = b"" if full else image_of_initramfs_tools(machine)
         if full:
             bad_ones_are_set_aside(machine)
             damaged_entries_are_not_loaded(machine)
@@ -152,6 +151,12 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) 
         assert loaded(machine) == before, "what is loaded is left alone"
         assert drift(machine) == {"lp_one": "not-kept"} | ({"lp_two": "not-loaded"} if full else {})
         machine.power_off(deadline=DEADLINE)
+    if not full:
+        with system.start(initramfs_tools.with_agent(image), cmdline_extra="root=/dev/vda rw") as machine:
+            is_loaded_before_the_root_is_mounted(machine, "lp_two")
+            assert loaded(machine) == ["lp_one", "lp_two"], "the image knows of no uninstalling until it is made again"
+            assert drift(machine) == {"lp_one": "not-kept"}
+            assert machine.complaints() == ()
     if full:
         with system.boot(cmdline_extra="suture.disable=1 module.sig_enforce=1") as machine:
             assert loaded(machine) == []
@@ -191,9 +196,21 @@ def is_loaded_before_the_network(machine: Machine, name: str, *, others_fail: bo
 
 def is_loaded_before_the_root_is_mounted(machine: Machine, name: str) -> None:
     """By the initramfs; suture.service takes it for what it is, and the boot is confirmed for it too."""
+    sh(machine, "systemctl is-system-running --wait || true")
     log = machine.kernel_log()
     assert log.index(f"livepatch: enabling patch '{name}'") < log.index("EXT4-fs (vda): mounted")
     assert kept(machine)[name]["boot"] == CONFIRMED
+
+
+def image_of_initramfs_tools(machine: Machine) -> bytes:
+    """Debian's own tools make it, with the hook in place; lsinitramfs shows what came of that."""
+    suture(machine, "store initramfs")
+    made = machine.run("mkinitramfs -o /root/initrd $(uname -r) 2>&1", deadline=DEADLINE)
+    assert made.status == 0, made.text
+    listed = sh(machine, "lsinitramfs /root/initrd").split()
+    wanted = {f"{initramfs.INSIDE}/0000-lp_one.ko", f"{initramfs.INSIDE}/0001-lp_two.ko"}
+    assert wanted | {"scripts/init-premount/suture", "usr/sbin/insmod"} <= set(listed), made.text
+    return machine.run("cat /root/initrd", deadline=DEADLINE).output
 
 
 def bad_ones_are_set_aside(machine: Machine) -> None:

@@ -14,7 +14,6 @@ mount -t sysfs sys /sys
 modprobe -a virtio_pci virtio_blk virtio_console ext4 2>/dev/null # fails where they are built in
 until [ -b /dev/vda ] && [ -b /dev/vdb ]; do sleep 0.01; done
 
-[ ! -e /early ] || sh /early
 mount -t ext4 /dev/vda /root
 mount -t ext4 -o ro /dev/vdb /root/usr/local
 

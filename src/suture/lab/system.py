@@ -64,7 +64,6 @@ class System:
         *,
         modules: Sequence[str] = (),
         files: Mapping[str, bytes] | None = None,
-        early: Mapping[str, bytes] | None = None,
         memory: int = MEMORY,
         cmdline_extra: str = "",
         deadline: float = BOOT_DEADLINE,
@@ -73,7 +72,6 @@ class System:
         """Boot it and wait until it has come up and takes commands; the parameters are those of `Machine.boot`.
 
         :param files: written to the disk, where they stay, all of them executable.
-        :param early: files of the initramfs, of which ``/early`` is run before the disk is mounted.
         :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``, ``file-unreadable``
         """
         image = initramfs.build(
@@ -81,10 +79,24 @@ class System:
                 **module_tree.build(self.target, [*modules, *WIRE_MODULES, *DISK_MODULES]),
                 **{f"/lab/{name}": initramfs.script(name) for name in ("agent.sh", "suture-lab.service")},
                 **{f"/lab/files{path}": content for path, content in (files or {}).items()},
-                **(early or {}),
             },
             init="switch.sh",
         )
+        return self.start(image, memory=memory, cmdline_extra=cmdline_extra, deadline=deadline, accelerator=accelerator)
+
+    def start(
+        self,
+        image: bytes,
+        *,
+        memory: int = MEMORY,
+        cmdline_extra: str = "",
+        deadline: float = BOOT_DEADLINE,
+        accelerator: qemu.Accelerator | None = None,
+    ) -> Machine:
+        """Boot it from an initramfs of its own, which brings up the agent.
+
+        :raises Refusal: ``lab-boot-failed``, ``tool-missing``
+        """
         return Machine.start(
             self.target,
             image,
