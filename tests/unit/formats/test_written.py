@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import random
 import tarfile
 from pathlib import Path
 
@@ -130,7 +132,9 @@ def test_an_archive_is_read_like_its_directory(tmp_path: Path) -> None:
     ("name", "kind", "code"),
     [
         ("../evil", tarfile.REGTYPE, "source-escapes"),
-        ("/evil", tarfile.REGTYPE, "written-form-invalid"),  # taken as 'evil', and there is no manifest
+        ("/evil", tarfile.REGTYPE, "source-escapes"),
+        ("a/../../evil", tarfile.REGTYPE, "source-escapes"),
+        ("../evil", tarfile.DIRTYPE, "source-escapes"),
         ("link", tarfile.SYMTYPE, "source-escapes"),
         ("link", tarfile.LNKTYPE, "source-escapes"),
         ("device", tarfile.CHRTYPE, "source-escapes"),
@@ -145,6 +149,30 @@ def test_an_archive_cannot_reach_out(tmp_path: Path, name: str, kind: bytes, cod
         pass
     assert caught.value.code == code
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_file_that_is_a_directory_too_is_refused(tmp_path: Path) -> None:
+    members = [("livepatch.toml", LEAST.encode()), ("sources", b"x"), ("sources/a.patch", b"x")]
+    path = archive(tmp_path / "fix.tar.xz", *((tarfile.TarInfo(name), content) for name, content in members))
+    with pytest.raises(Refusal) as caught, written.opened(path):
+        pass
+    assert caught.value.code == "written-form-invalid"
+
+
+@pytest.mark.parametrize("compression", ["xz", "gz", "bz2"])
+def test_an_archive_that_is_damaged_is_refused_or_whole(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "fix.tar"
+    contents = [("livepatch.toml", LEAST.encode()), ("sources/a.patch", random.Random(1).randbytes(30_000))]
+    with tarfile.open(path, f"w:{compression}") as tar:  # type: ignore[call-overload]
+        for name, content in contents:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 97):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with contextlib.suppress(Refusal), written.opened(path):
+            pass
 
 
 def test_an_archive_that_is_cut_short_is_refused_or_whole(tmp_path: Path) -> None:
