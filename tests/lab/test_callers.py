@@ -16,13 +16,12 @@ from tests.patches import Edit, diff
 
 BALLOC, UEVENT = "fs/udf/balloc.c", "lib/kobject_uevent.c"
 
-OUT_OF_RANGE = Edit(
+NO_BITMAP = Edit(
     BALLOC,
-    '\t\tudf_debug("block_group (%u) > nr_groups (%d)\\n",\n\t\t\t  block_group, nr_groups);\n',
-    '\t\tudf_debug("block_group (%u) >= nr_groups (%d)\\n",\n\t\t\t  block_group, nr_groups);\n'
-    "\t\treturn -EFSCORRUPTED;\n",
+    "\tif (!bitmap->s_block_bitmap[slot])\n\t\treturn -EIO;\n",
+    "\tif (!bitmap->s_block_bitmap[slot])\n\t\treturn -EFSCORRUPTED;\n",
 )
-"""As 6.1.y has it: load_block_bitmap() is inline, so in udf_new_block() and udf_prealloc_blocks(), which are too."""
+"""load_block_bitmap() is inline, so in udf_new_block() and udf_prealloc_blocks(), which are too."""
 
 NO_ROOM = Edit(
     BALLOC,
@@ -46,7 +45,7 @@ def _built(directory: Path, target: Target, workspace: Workspace, name: str, *ed
 
 
 def test_callers_in_other_files_run_the_new_code(target: Target, workspace: Workspace, tmp_path: Path) -> None:
-    udf = _built(tmp_path, target, workspace, "balloc", OUT_OF_RANGE, NO_ROOM)
+    udf = _built(tmp_path, target, workspace, "balloc", NO_BITMAP, NO_ROOM)
     words = _built(tmp_path, target, workspace, "words", OTHER_WORDS)
     assert {(one.source, one.calls) for one in udf.because} >= {
         ("fs/udf/balloc.c", "load_block_bitmap"),

@@ -88,10 +88,11 @@ PACKAGES: tuple[Package, ...] = (
 )
 
 DEVELOPING = (
-    *("bzip2", "git", "libengine-pkcs11-openssl", "lz4", "openssl", "python3-dev", "python3-venv", "softhsm2", "zstd"),
+    *("bzip2", "git", "libengine-pkcs11-openssl", "lz4", "openssl", "procps", "python3-dev", "python3-venv"),
+    *("softhsm2", "zstd"),
 )
 """What ``make`` and the tests use besides: a virtual environment, Python's headers (minilzo comes as source, and pip
-compiles it), a token in software, and programs that make the tests' inputs."""
+compiles it), a token in software, and programs that make the tests' inputs or run in their guests."""
 
 BUILD_MODULES = frozenset({"debian", "iced_x86", "lz4", "msgspec", "tomli_w", "unidiff", "vmlinux_to_elf", "zstandard"})
 """What the extra ``build`` of ``pyproject.toml`` brings, by the names under which Python imports it."""
