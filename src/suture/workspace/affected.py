@@ -60,10 +60,10 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
             if done == BATCH:  # the first of several tells what they cost on this machine
                 note(remaining(done, total, time.monotonic() - started))
             before = originals_preprocessed(workspace, batch)
-            reading = [one for one in before if _reads(one, before[one], selection, contents)]
-            todo = {one: before[one] for one in reading if _may_differ(one, before[one], selection, bodies)}
+            read = {one: _read(one, before[one], selection, bodies) for one in before}
+            todo = {one: before[one] for one, changed in read.items() if _may_differ(before[one], changed)}
             differing += _differing(workspace, tree, todo, contents)
-            readers += len(reading)
+            readers += sum(bool(changed) for changed in read.values())
             done += len(batch)
             advance(done, total)
     each = (time.monotonic() - started) / max(1, total)
@@ -71,15 +71,14 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
     return Affected(tuple(differing), each * COMPILING * len(differing))
 
 
-def _reads(one: Listed, before: Preprocessed, selection: Selection, contents: Mapping[str, bytes]) -> bool:
-    return not before.compilation.reads.isdisjoint(contents) or one.name in selection.users_of_added
-
-
-def _may_differ(one: Listed, before: Preprocessed, selection: Selection, bodies: Bodies) -> bool:
-    if one.name in selection.users_of_added:
-        return True
+def _read(one: Listed, before: Preprocessed, selection: Selection, bodies: Bodies) -> list[frozenset[bytes] | None]:
+    """What changes in each changed file that the object reads; an added one that it may read is wholly new."""
     read = [bodies[path] for path in before.compilation.reads & bodies.keys()]
-    return any(functions is None or not functions <= before.essence.unmentioned for functions in read)
+    return [*read, None] if one.name in selection.users_of_added else read
+
+
+def _may_differ(before: Preprocessed, changed: Sequence[frozenset[bytes] | None]) -> bool:
+    return any(functions is None or not functions <= before.essence.unmentioned for functions in changed)
 
 
 def _differing(
