@@ -11,11 +11,10 @@ works with, it imports when it runs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from suture import __version__
 from suture.cli import (
@@ -42,26 +41,13 @@ from suture.cli import (
     unload,
 )
 from suture.cli import list as list_command
-from suture.cli.progress import for_stderr
+from suture.cli.commands import Commands, Part, add
 from suture.errors import Refusal
-from suture.host.progress import reporter
 
 PROGRAM = "suture"
 
 TYPERS_CTRL_C = 130
 """What typer ends with when it is interrupted while it reads the command line."""
-
-
-class Commands(TyperGroup):
-    """A group whose commands end well, refuse, or exit, and nothing else."""
-
-    def invoke(self, ctx: Any) -> Any:  # typer gives its contexts no public type
-        token = reporter.set(for_stderr())
-        try:
-            with failures.refused(ctx.obj):
-                return super().invoke(ctx)
-        finally:
-            reporter.reset(token)
 
 
 app = typer.Typer(
@@ -75,6 +61,8 @@ app = typer.Typer(
         ("suture doctor", "what this host lacks, and how to get it"),
         ("suture kernel list", "which kernels can be patched"),
         ("suture build fix.patch --kernel 6.1.0-50-amd64", "make a live patch of a fix"),
+        ("suture load livepatch_fix.ko", "move the running kernel to it"),
+        ("suture status", "what is in force, and what to do"),
     ),
 )
 
@@ -97,34 +85,30 @@ def root(
     """
 
 
-def _add(name: str, function: Callable[..., None], examples: Sequence[tuple[str, str]]) -> None:
-    app.command(name, help=output.paragraphs(function.__doc__), epilog=output.examples(*examples))(function)
-
-
-app.add_typer(kernel.app)
-_add("build", build.build, build.EXAMPLES)
-_add("convert", convert.convert, convert.EXAMPLES)
-_add("diff", diff.diff, diff.EXAMPLES)
-_add("inspect", inspect.inspect, inspect.EXAMPLES)
-_add("test", test.test, test.EXAMPLES)
-_add("load", load.load, load.EXAMPLES)
-_add("unload", unload.unload, unload.EXAMPLES)
-_add("list", list_command.list_patches, list_command.EXAMPLES)
-_add("status", status.status, status.EXAMPLES)
-_add("info", info.info, info.EXAMPLES)
-_add("recover", recover.recover, recover.EXAMPLES)
-_add("force", force.force, force.EXAMPLES)
-_add("log", log.log, log.EXAMPLES)
-_add("install", install.install, install.INSTALL_EXAMPLES)
-_add("uninstall", install.uninstall, install.UNINSTALL_EXAMPLES)
-_add("enable", install.enable, install.ENABLE_EXAMPLES)
-_add("disable", install.disable, install.DISABLE_EXAMPLES)
-app.add_typer(store.app)
-app.add_typer(key.app)
-app.add_typer(compat.app)
-_add("sign", key.sign, key.SIGN_EXAMPLES)
-_add("demo", demo.demo, demo.EXAMPLES)
-_add("doctor", doctor.doctor, doctor.EXAMPLES)
+add(app, "build", build.build, build.EXAMPLES, Part.BUILD)
+add(app, "test", test.test, test.EXAMPLES, Part.BUILD)
+add(app, "convert", convert.convert, convert.EXAMPLES, Part.BUILD)
+add(app, "inspect", inspect.inspect, inspect.EXAMPLES, Part.BUILD)
+add(app, "diff", diff.diff, diff.EXAMPLES, Part.BUILD)
+app.add_typer(kernel.app, rich_help_panel=Part.BUILD)
+add(app, "load", load.load, load.EXAMPLES, Part.RUNNING)
+add(app, "unload", unload.unload, unload.EXAMPLES, Part.RUNNING)
+add(app, "status", status.status, status.EXAMPLES, Part.RUNNING)
+add(app, "list", list_command.list_patches, list_command.EXAMPLES, Part.RUNNING)
+add(app, "info", info.info, info.EXAMPLES, Part.RUNNING)
+add(app, "log", log.log, log.EXAMPLES, Part.RUNNING)
+add(app, "recover", recover.recover, recover.EXAMPLES, Part.RUNNING)
+add(app, "force", force.force, force.EXAMPLES, Part.RUNNING)
+add(app, "install", install.install, install.INSTALL_EXAMPLES, Part.BOOT)
+add(app, "uninstall", install.uninstall, install.UNINSTALL_EXAMPLES, Part.BOOT)
+add(app, "enable", install.enable, install.ENABLE_EXAMPLES, Part.BOOT)
+add(app, "disable", install.disable, install.DISABLE_EXAMPLES, Part.BOOT)
+app.add_typer(store.app, rich_help_panel=Part.BOOT)
+app.add_typer(key.app, rich_help_panel=Part.REST)
+add(app, "sign", key.sign, key.SIGN_EXAMPLES, Part.REST)
+add(app, "doctor", doctor.doctor, doctor.EXAMPLES, Part.REST)
+add(app, "demo", demo.demo, demo.EXAMPLES, Part.REST)
+app.add_typer(compat.app, rich_help_panel=Part.REST)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

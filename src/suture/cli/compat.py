@@ -8,17 +8,14 @@ from typing import Annotated
 
 import typer
 
-from suture.cli import output
+from suture.cli.commands import add, group
 from suture.cli.output import Json, emit, printable
 
-app = typer.Typer(
-    name="compat",
-    no_args_is_help=True,
-    help="Have the commands of other live patching tools: kpatch, kpatch-build, klp and kgr.",
-    epilog=output.examples(
-        ("suture compat install", "scripts and units that call kpatch or klp find Suture"),
-        ("suture compat install --prefix /usr", "where kpatch.service looks"),
-    ),
+app = group(
+    "compat",
+    "Have the commands of other live patching tools: kpatch, kpatch-build, klp and kgr.",
+    ("suture compat install", "scripts and units that call kpatch or klp find Suture"),
+    ("suture compat install --prefix /usr", "where kpatch.service looks"),
 )
 
 Prefix = Annotated[Path, typer.Option("--prefix", metavar="DIR", readable=False, help="They are in its sbin and bin.")]
@@ -44,5 +41,5 @@ def remove(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
     emit({"commands": [str(path) for path in gone]}, printable(told))
 
 
-app.command("install", help=output.paragraphs(install.__doc__))(install)
-app.command("remove", help=output.paragraphs(remove.__doc__))(remove)
+add(app, "install", install)
+add(app, "remove", remove)

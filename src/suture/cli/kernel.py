@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suture.cli import output
+from suture.cli.commands import add, group
 from suture.cli.output import Json, emit, table
 from suture.cli.target import KernelDir
 
@@ -23,12 +22,7 @@ EXAMPLES = (
     ("suture kernel fetch 6.1.0-50-amd64", "get one; nothing is installed"),
 )
 
-app = typer.Typer(
-    name="kernel",
-    no_args_is_help=True,
-    help="Get kernels to build for from the package archive: targets.",
-    epilog=output.examples(*EXAMPLES),
-)
+app = group("kernel", "Get kernels to build for from the package archive: targets.", *EXAMPLES)
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="As uname -r says it, such as 6.1.0-50-amd64.")]
 Version = Annotated[
@@ -163,13 +157,10 @@ def _description_for_people(document: dict[str, object]) -> RenderableType:
     )
 
 
-def _add(name: str, function: Callable[..., None], examples: Sequence[tuple[str, str]]) -> None:
-    app.command(name, help=output.paragraphs(function.__doc__), epilog=output.examples(*examples))(function)
-
-
-_add("list", list_kernels, [("suture kernel list --all", "with the reasons why others cannot be targets")])
-_add("fetch", fetch, [("suture kernel fetch 6.1.0-50-amd64", "once; 'suture build --kernel' then finds it")])
-_add(
+add(app, "list", list_kernels, [("suture kernel list --all", "with the reasons why others cannot be targets")])
+add(app, "fetch", fetch, [("suture kernel fetch 6.1.0-50-amd64", "once; 'suture build --kernel' then finds it")])
+add(
+    app,
     "show",
     show,
     [

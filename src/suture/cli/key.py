@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from suture.cli import output
+from suture.cli.commands import add, group
 from suture.cli.output import Json, emit, printable
 
 SIGN_EXAMPLES = (
@@ -17,14 +17,11 @@ SIGN_EXAMPLES = (
     ("suture sign fix.ko --key 'pkcs11:token=t;object=signing' --certificate suture.pem", "with a key on a token"),
 )
 
-app = typer.Typer(
-    name="key",
-    no_args_is_help=True,
-    help="Make and show keys that sign live patch modules.",
-    epilog=output.examples(
-        ("suture key new", "suture.key, suture.pem and suture.der, here"),
-        ("suture key show suture.pem", "whose it is, and what the kernel calls it"),
-    ),
+app = group(
+    "key",
+    "Make and show keys that sign live patch modules.",
+    ("suture key new", "suture.key, suture.pem and suture.der, here"),
+    ("suture key show suture.pem", "whose it is, and what the kernel calls it"),
 )
 
 Key = Annotated[
@@ -98,5 +95,5 @@ def sign(
     emit({"module": path}, f"{printable(str(path))} is signed.")
 
 
-app.command("new", help=output.paragraphs(new.__doc__))(new)
-app.command("show", help=output.paragraphs(show.__doc__))(show)
+add(app, "new", new)
+add(app, "show", show)

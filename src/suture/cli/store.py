@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suture.cli import output
 from suture.cli.changing import Wait, options
+from suture.cli.commands import add, group
 from suture.cli.output import Json, emit, printable, table
 
 if TYPE_CHECKING:
@@ -16,14 +16,11 @@ if TYPE_CHECKING:
 
     from suture.core.store import Entry, Finding, Tries
 
-app = typer.Typer(
-    name="store",
-    no_args_is_help=True,
-    help="See to what 'suture install' keeps for the next boots, in /var/lib/suture.",
-    epilog=output.examples(
-        ("suture store list", "what is kept, for which kernel, and what became of it at boot"),
-        ("suture store check", "is all of it what was installed? exit status 1 if not"),
-    ),
+app = group(
+    "store",
+    "See to what 'suture install' keeps for the next boots, in /var/lib/suture.",
+    ("suture store list", "what is kept, for which kernel, and what became of it at boot"),
+    ("suture store check", "is all of it what was installed? exit status 1 if not"),
 )
 
 
@@ -118,7 +115,7 @@ def initramfs(
     emit({"enabled": enable}, f"Images that are made from now on {what} live patches: run 'update-initramfs -u'.")
 
 
-app.command("list", help=output.paragraphs(list_entries.__doc__))(list_entries)
-app.command("check", help=output.paragraphs(check.__doc__))(check)
-app.command("initramfs", help=output.paragraphs(initramfs.__doc__))(initramfs)
-app.command("prune", help=output.paragraphs(prune.__doc__))(prune)
+add(app, "list", list_entries)
+add(app, "check", check)
+add(app, "initramfs", initramfs)
+add(app, "prune", prune)
