@@ -106,7 +106,7 @@ def host(files_for: FilesFor, each_workspace: Workspace) -> Iterator[Host]:
 
 
 def test_load_list_stack_replace_and_unload(host: Host) -> None:
-    one, two, listed, every, after, gone, again, end, log = host.suture(
+    one, two, listed, every, after, gone, again, end, log, about_one = host.suture(
         "load /lp/lp_one.ko --json",
         "load /lp/lp_two.ko --json",
         "list --json",
@@ -114,9 +114,14 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
         "status --json",
         "unload lp_all",
         "load /lp/lp_one.ko",
-        "unload lp_one --json",
+        "unload lp-one --json",
         "log --json",
+        "log --patch lp_two",
     )
+    assert [line.split()[3:] for line in about_one.out.splitlines()[1:]] == [
+        ["load", "lp_two", "loaded"],
+        ["load", "lp_all", "loaded", "in", "place", "of", "lp_one,", "lp_two"],
+    ]
     assert (one.document["name"], one.document["replaced"], one.document["recorded"]) == ("lp_one", [], True)
     assert two.status == 0
     assert [patch["name"] for patch in listed.document["patches"]] == ["lp_one", "lp_two"]
@@ -257,9 +262,16 @@ def test_two_at_once_and_a_signal(host: Host) -> None:
 def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: Host) -> None:
     """Also ``suture recover`` turns a transition round that does not end: here back into force, and out of it above."""
     host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
-    stuck, recovered, left_undone = host.suture(
-        "load /lp/lp_sleep.ko --timeout 1 --no-revert", "recover --timeout 1 --json", "status --check"
+    stuck, way_out, recovered, left_undone, log = host.suture(
+        "load /lp/lp_sleep.ko --timeout 1 --no-revert",
+        "status",
+        "recover --timeout 1 --json",
+        "status --check",
+        "log --json -n 1",
     )
+    assert "  It ends when these are stopped or restarted; 'suture unload lp_sleep' takes it back." in way_out.out
+    assert [record["operation"] for record in log.document["records"]] == ["recover", "recover"]
+    assert log.document["records"][1]["result"] == "reversed"
     assert stuck.is_refused("transition-stuck", "it is left so (--no-revert)")
     assert (recovered.document["ended"], recovered.document["reversed"]) == ("lp_sleep", True)
     assert (left_undone.status, host.loaded()) == (0, [])
@@ -441,12 +453,17 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
     host.sh(
         "echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5; head -c 1 /proc/holder >/dev/null & sleep 0.5"
     )
-    stuck, forced, after, again = host.suture(
-        "unload lp_stay --timeout 1 --no-revert", "force lp_stay --yes", "status --check --json", "load /lp/lp_stay.ko"
+    stuck, forced, after, told, again = host.suture(
+        "unload lp_stay --timeout 1 --no-revert",
+        "force lp_stay --yes",
+        "status --check --json",
+        "status",
+        "load /lp/lp_stay.ko",
     )
     assert stuck.is_refused("transition-stuck", "1 task did not leave it")
     assert "Out of force, and in memory until the next boot: lp_stay." in forced.out
-    assert (after.status, after.document["left_over"]) == (4, ["lp_stay"])
+    assert (after.status, after.document["left_over"], after.document["forced"]) == (4, ["lp_stay"], ["lp_stay"])
+    assert "; one was put out of force by 'suture force': boot when you can" in told.out
     assert again.is_refused("module-name-taken", "is out of force and still in memory")
     assert host.loaded() == ["lp_stay"]
     host.sh("echo 0 >/sys/module/lp_stay/parameters/stay; sleep 0.5; rmmod holder")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from suture.cli.list import state
 from suture.cli.names import Loaded
-from suture.cli.output import Json, emit, printable, table
+from suture.cli.output import Json, emit, printable, table, utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +48,7 @@ def for_people(found: PatchStatus) -> RenderableType:
         facts.append(("place in the stack", str(patch.stack_order)))
     facts += [("build ID", found.build_id or "none")]
     if known is not None:
-        facts += [("loaded", f"{known.time} by {known.user}"), ("from", known.file), ("SHA-256", known.sha256)]
+        facts += [("loaded", f"{utc(known.time)} UTC by {known.user}"), ("from", known.file), ("SHA-256", known.sha256)]
     else:
         facts.append(("loaded", "not by suture, as far as its journal says"))
     width = max(len(name) for name, _ in facts)

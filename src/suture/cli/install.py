@@ -76,7 +76,10 @@ def uninstall(
 
     release = kernel or os.uname().release
     drop(release, name, options=options(60.0, True, wait, not no_journal))
-    emit({"name": name, "release": release}, f"{printable(name)} is no longer kept for {printable(release)}.")
+    emit(
+        {"name": name, "release": release},
+        lambda: printable(f"{name} is no longer kept for {release}.{_until_then(release, name)}"),
+    )
 
 
 def enable(
@@ -98,14 +101,29 @@ def _set(name: str, kernel: str | None, enabled: bool, wait: float, no_journal: 
 
     entry = set_enabled(kernel or os.uname().release, name, enabled, options=options(60.0, True, wait, not no_journal))
     does = "load" if enabled else "do not load"
-    emit(entry, f"Boots of {entry.release} {does} {entry.name}.")
+    still = "" if enabled else _until_then(entry.release, entry.name)
+    emit(entry, f"Boots of {entry.release} {does} {entry.name}.{still}")
+
+
+def _until_then(release: str, name: str) -> str:
+    """What is still true of the running kernel, of one that its next boot does without."""
+    return f"\nIt is in force until then; 'suture unload {name}' takes it out." if _is_loaded(release, name) else ""
+
+
+def _is_loaded(release: str, name: str) -> bool:
+    from suture.core import running, sysfs
+
+    return release == running.release() and sysfs.read(name) is not None
 
 
 def for_people(done: Installed) -> str:
     entry = done.entry
     lines = [f"{entry.name} is kept for {entry.release}."]
-    if entry.enabled:
-        lines.append("From the next boot on it is loaded before the network is up; now, 'suture load' loads it.")
+    if entry.enabled and entry.release != os.uname().release:
+        lines.append("Each boot of that kernel loads it before the network is up.")
+    elif entry.enabled:
+        now = "" if _is_loaded(entry.release, entry.name) else f"; now, 'suture load {entry.name}' does"
+        lines.append(f"From the next boot on it is loaded before the network is up{now}.")
     if done.units:
         lines.append("Made and enabled: suture.service and suture-confirm.service.")
     return printable("\n".join(lines))

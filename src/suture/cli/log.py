@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suture.cli.output import Json, emit, table
+from suture.cli.output import Json, emit, table, utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,7 +32,9 @@ def log(
     """
     from suture.core.journal import Journal
 
-    found = [record for record in Journal().records() if not patch or record.patch == patch]
+    records = Journal().records()
+    about = {record.id for record in records if patch in (record.patch, *_replaced(record))}
+    found = [record for record in records if not patch or record.id in about]
     chosen = found[-2 * lines :] if lines else found
     emit({"records": chosen}, lambda: for_people(chosen))
 
@@ -52,10 +54,21 @@ def for_people(records: list[Record]) -> RenderableType:
             rows.append(_row(record, outcome.result if outcome else "no outcome", outcome))
         elif record.id not in begun:
             rows.append(_row(record, record.result, record))
-    return table(("when (UTC)", "who", "what", "live patch", "outcome", "found"), rows)
+    return table(("when (UTC)", "who", "what", "live patch", "outcome", ""), rows)
 
 
 def _row(record: Record, result: str, outcome: Record | None) -> tuple[str, ...]:
-    found = str(outcome.details.get("found", "")) if outcome else ""
-    when = record.time.partition(".")[0].replace("T", " ")
-    return when, record.user, record.operation, record.patch, result, found
+    more = _more(outcome) if outcome else ""
+    return utc(record.time), record.user, record.operation, record.patch, result, more
+
+
+def _more(outcome: Record) -> str:
+    """What a refusal found, or what went with the change."""
+    replaced = _replaced(outcome)
+    return f"in place of {', '.join(replaced)}" if replaced else str(outcome.details.get("found", ""))
+
+
+def _replaced(record: Record) -> list[str]:
+    """The live patches whose place one took when it was loaded."""
+    names = record.details.get("replaced")
+    return [str(name) for name in names] if isinstance(names, list) else []

@@ -6,11 +6,18 @@ A shell asks while the user types: what cannot be read offers nothing, and says 
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from suture.errors import Refusal
+
+
+def _as_the_kernel_has_it(word: str) -> str:
+    from suture.core.store import module_name
+
+    return module_name(word)
 
 
 def loaded(incomplete: str) -> list[str]:
@@ -32,14 +39,12 @@ def kept(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-Loaded = Annotated[
-    str, typer.Argument(metavar="NAME", help="A live patch, as 'suture list' shows it.", autocompletion=loaded)
-]
+def _name(about: str, offered: Callable[..., list[str]]) -> Any:
+    return typer.Argument(metavar="NAME", help=about, autocompletion=offered, callback=_as_the_kernel_has_it)
 
-InTransition = Annotated[
-    str, typer.Argument(metavar="NAME", help="The live patch that is in transition.", autocompletion=loaded)
-]
 
-Kept = Annotated[
-    str, typer.Argument(metavar="NAME", help="Of the live patch, as 'suture store list' shows it.", autocompletion=kept)
-]
+Loaded = Annotated[str, _name("A live patch, as 'suture list' shows it.", loaded)]
+
+InTransition = Annotated[str, _name("The live patch that is in transition.", loaded)]
+
+Kept = Annotated[str, _name("Of the live patch, as 'suture store list' shows it.", kept)]

@@ -117,6 +117,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def utc(time: str) -> str:
+    """A time as it is kept, ISO 8601 in UTC, for people: to the second."""
+    return time[:19].replace("T", " ")
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
     """A plain table for people: a bold heading, two spaces between columns, no lines."""
     from rich.table import Table

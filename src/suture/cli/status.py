@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.list import state
-from suture.cli.output import Json, console, emit, json_wanted, printable, table
+from suture.cli.output import Json, console, emit, json_wanted, printable, table, utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -74,6 +74,7 @@ def document(found: Status) -> dict[str, object]:
         "patches": found.patches,
         "at_work": found.at_work,
         "left_over": found.left_over,
+        "forced": found.forced,
         "interrupted": found.interrupted,
         "drift": found.drift,
         "last_change": found.last_change,
@@ -93,7 +94,7 @@ def for_people(found: Status) -> RenderableType:
         parts += ["", table(("live patch", "state", "since (UTC)", "by", "functions"), rows)]
     for item in found.patches:
         if item.patch.transition:
-            parts += ["", *_transition(item)]
+            parts += ["", *_transition(item, found.at_work is not None)]
     if found.at_work is not None:
         parts += ["", f"Process {found.at_work} is changing live patches."]
     parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
@@ -111,19 +112,25 @@ def _summary(found: Status) -> str:
         Verdict.OK: "",
         Verdict.DRIFT: "; the next boot would bring something else",
         Verdict.IN_TRANSITION: "; tasks are moving",
-        Verdict.LEFT_UNDONE: "; something was left undone: 'suture recover'",
+        Verdict.LEFT_UNDONE: _left_undone(found),
         Verdict.STALLED: "; a transition does not end: stop the tasks below, or 'suture recover' to reverse it",
     }
     return f"{having}{doing[found.verdict]}"
 
 
+def _left_undone(found: Status) -> str:
+    if found.interrupted or set(found.left_over) - set(found.forced):
+        return "; something was left undone: 'suture recover'"
+    return "; one was put out of force by 'suture force': boot when you can"
+
+
 def _row(item: PatchStatus) -> tuple[str, ...]:
     known = item.loading
-    since = known.time.partition(".")[0].replace("T", " ") if known else "not by suture"
+    since = utc(known.time) if known else "not by suture"
     return item.patch.name, state(item.patch), since, known.user if known else "", str(len(item.patch.functions))
 
 
-def _transition(item: PatchStatus) -> list[RenderableType]:
+def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
     count = item.count
     for_how_long = f" for {item.seconds:.0f} s" if item.seconds is not None else ""
     moved = f": {count.moved} of {count.total} tasks have moved" if count and count.total else ""
@@ -131,15 +138,22 @@ def _transition(item: PatchStatus) -> list[RenderableType]:
     for task in item.behind:
         lines.append(printable(f"  {task.line()}; {task.cpu_seconds:g} s of processor time"))
         lines += [printable(f"    {'>' if frame in task.holding else ' '} {frame}") for frame in task.stack]
+    if item.behind and not watched:
+        turn = "'suture unload {}' takes it back" if item.patch.enabled else "'suture recover' puts {} into force again"
+        lines.append(printable(f"  It ends when these are stopped or restarted; {turn.format(item.patch.name)}."))
     return lines
 
 
 def _undone(found: Status) -> list[RenderableType]:
     lines: list[RenderableType] = []
-    if found.left_over:
-        lines.append(printable(f"Out of force and still in memory: {', '.join(found.left_over)}"))
+    if going := [name for name in found.left_over if name not in found.forced]:
+        lines.append(printable(f"Out of force and still in memory: {', '.join(going)}"))
+    if found.forced:
+        lines.append(
+            printable(f"Out of force by 'suture force', in memory until the next boot: {', '.join(found.forced)}")
+        )
     for record in found.interrupted:
-        who = f"by {record.user} at {record.time.partition('.')[0].replace('T', ' ')}"
+        who = f"by {record.user} at {utc(record.time)}"
         lines.append(printable(f"Interrupted: {record.operation} of {record.patch} {who}"))
     return lines
 
@@ -159,8 +173,10 @@ def _drift(found: Status) -> list[RenderableType]:
 def _host(found: Status) -> list[RenderableType]:
     lines: list[RenderableType] = []
     if found.taints:
-        flags = [taint.flag + (f" ({', '.join(taint.modules)})" if taint.modules else "") for taint in found.taints]
-        lines.append(printable(f"The kernel is tainted: {', '.join(flags)}"))
+        lines.append("The kernel is tainted:")
+        for taint in found.taints:
+            by = f": {', '.join(taint.modules)}" if taint.modules else ""
+            lines.append(printable(f"  {taint.flag}  {taint.about}{by}"))
     if found.newer_kernel:
         lines.append(printable(f"{found.newer_kernel} is installed: a reboot into it may make live patches needless."))
     return lines

@@ -9,7 +9,7 @@ import typer
 
 from suture.cli.changing import Wait, options
 from suture.cli.commands import add, group
-from suture.cli.output import Json, emit, printable, table
+from suture.cli.output import Json, emit, printable, table, utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -47,11 +47,11 @@ def list_entries(json: Json = False) -> None:
 
 
 def rows(found: list[tuple[Entry, Tries]]) -> RenderableType:
-    columns = ("kernel", "name", "at boot", "installed", "by", "sha256")
+    columns = ("kernel", "name", "at boot", "installed (UTC)", "by", "sha256")
     return table(
         columns,
         [
-            (entry.release, entry.name, at_boot(entry, tries), entry.when, entry.by, entry.sha256[:12])
+            (entry.release, entry.name, at_boot(entry, tries), utc(entry.when), entry.by, entry.sha256[:12])
             for entry, tries in found
         ],
     )
@@ -60,7 +60,7 @@ def rows(found: list[tuple[Entry, Tries]]) -> RenderableType:
 def at_boot(entry: Entry, tries: Tries) -> str:
     if not entry.enabled:
         return "disabled"
-    return "set aside" if tries.set_aside else "loaded"
+    return "set aside" if tries.set_aside else "load"
 
 
 def check(json: Json = False) -> None:

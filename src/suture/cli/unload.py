@@ -26,7 +26,11 @@ def unload(
     If tasks do not leave the new code within --timeout, each is named with its stack, and the live patch is put into
     force again.
     """
+    from suture.core.keep import is_loaded_at_boot
     from suture.core.unload import unload as unload_patch
 
     done = unload_patch(name, options(timeout, not no_revert, wait, not no_journal))
-    emit(done, printable(f"{done.name} is gone: all tasks run the kernel's own code after {done.seconds:.1f} s."))
+    lines = [f"{done.name} is gone: all tasks run the kernel's own code after {done.seconds:.1f} s."]
+    if is_loaded_at_boot(done.name):
+        lines.append(f"The next boot loads it again, unless: 'suture disable {done.name}'.")
+    emit(done, printable("\n".join(lines)))

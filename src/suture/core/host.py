@@ -10,8 +10,33 @@ from pathlib import Path
 from suture.core import modules, running
 from suture.core.running import ROOT, text
 
-TAINT = "PFRSMBUDAWCIOELKXTNJ"
-"""Bit by bit; ``Documentation/admin-guide/tainted-kernels.rst``.  Bit 0 is shown as ``G`` when it is not set."""
+TAINT = (
+    ("P", "a proprietary module"),
+    ("F", "a module loaded by force"),
+    ("S", "a system out of specification"),
+    ("R", "a module unloaded by force"),
+    ("M", "a machine check"),
+    ("B", "a bad page"),
+    ("U", "asked for by a program"),
+    ("D", "an oops or BUG"),
+    ("A", "an ACPI table of the user's"),
+    ("W", "a warning of the kernel's"),
+    ("C", "a staging driver"),
+    ("I", "a workaround for firmware"),
+    ("O", "a module from outside the kernel's tree"),
+    ("E", "a module without a signature that the kernel trusts"),
+    ("L", "a soft lockup"),
+    ("K", "live patched"),
+    ("X", "the distribution's own"),
+    ("T", "randomized structures"),
+    ("N", "a test in the kernel"),
+    ("J", "fwctl's debugging"),
+)
+"""Bit by bit, ``include/linux/panic.h: TAINT_*``: the letter of ``kernel/panic.c: taint_flags``, and what it says
+(``Documentation/admin-guide/tainted-kernels.rst``).  Bit 0 is shown as ``G`` when it is not set."""
+
+_FLAVOUR = re.compile(r"[^-]+(?:-[0-9][^-]*)?-(?P<flavour>.+)")
+"""Of a release, such as ``amd64`` in 6.1.0-50-amd64, and ``cloud-amd64`` in 6.1.0-50-cloud-amd64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +44,12 @@ class Taint:
     """One reason for which the kernel calls itself tainted.
 
     :ivar flag: the letter that stands in its reports.
+    :ivar about: what it says.
     :ivar modules: those in memory that brought it; none where they are gone, or it was no module.
     """
 
     flag: str
+    about: str
     modules: tuple[str, ...]
 
 
@@ -31,17 +58,24 @@ def taints(root: Path = ROOT) -> tuple[Taint, ...]:
     value = text(root / "proc/sys/kernel/tainted")
     bits = int(value) if value.isdigit() else 0
     by = modules.loaded(root) if bits else ()
-    flags = [TAINT[bit] if bit < len(TAINT) else str(bit) for bit in range(bits.bit_length()) if bits >> bit & 1]
-    return tuple(Taint(flag, tuple(module.name for module in by if flag in module.taints)) for flag in flags)
+    set_bits = [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
+    flags = [TAINT[bit] if bit < len(TAINT) else (str(bit), "of a newer kernel than Suture knows") for bit in set_bits]
+    return tuple(
+        Taint(flag, about, tuple(module.name for module in by if flag in module.taints)) for flag, about in flags
+    )
 
 
 def newer_kernel(root: Path = ROOT) -> str | None:
     """The newest installed release of the running kernel's flavour, if it is newer than the running one."""
     now = running.release(root)
-    flavour = now.rpartition("-")[2]
-    installed = [path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob(f"vmlinuz-*-{flavour}")]
-    newest = max(installed, key=_order, default=None)
+    installed = [path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*")]
+    newest = max((other for other in installed if _flavour(other) == _flavour(now)), key=_order, default=None)
     return newest if newest is not None and _order(newest) > _order(now) else None
+
+
+def _flavour(release: str) -> str:
+    match = _FLAVOUR.fullmatch(release)
+    return match["flavour"] if match else release
 
 
 def _order(release: str) -> tuple[int, ...]:

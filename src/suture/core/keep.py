@@ -122,6 +122,15 @@ def became(name: str, release: str, store: Store | None = None) -> str:
     return "enabled" if kept.entry(release, name).enabled else "disabled"
 
 
+def is_loaded_at_boot(name: str, store: Store | None = None) -> bool:
+    """Whether the next boot of the running kernel loads one, as far as this user may know."""
+    kept, now = store or Store(), running.release()
+    try:
+        return name in kept.names(now) and kept.entry(now, name).enabled
+    except Refusal:
+        return False
+
+
 def has_kernel(release: str, root: Path = running.ROOT) -> bool:
     """Whether a kernel can still be booted on this host, as far as its files and the running one say."""
     places = (root / f"lib/modules/{release}", root / f"boot/vmlinuz-{release}")

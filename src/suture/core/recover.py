@@ -15,7 +15,7 @@ from suture.core import change, checks, keep, load, lock, modules, running, sysf
 from suture.core.change import Options
 from suture.core.journal import Record, unfinished
 from suture.errors import TRANSITION_UNDER_WAY, Refusal
-from suture.host import files, progress
+from suture.host import progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def recover(options: Options | None = None) -> Recovered:
     checks.may_change("recovering")
     with lock.held("recover", wait=chosen.wait):
         ended, turned = _transition(chosen)
-        unloaded, kept = _left_over()
+        unloaded, kept = _left_over(chosen)
         return Recovered(ended, turned, unloaded, kept, _close(chosen))
 
 
@@ -66,20 +66,28 @@ def _transition(options: Options) -> tuple[str | None, bool]:
             f"it did not end within {options.timeout:g} s, and is left so (--no-revert)",
             evidence=change.evidence(transition.behind(patch)),
         )
-    with files.signals_held():
+    found = f"tasks did not move within {options.timeout:g} s"
+    with change.recorded(options.journal, "recover", name, {"found": found}) as outcome:
         if patch.enabled:
-            load.undo(name, options, [other.name for other in sysfs.patches() if other.name != name])
+            outcome.details["found"] = load.undo(name, options, [p.name for p in sysfs.patches() if p.name != name])
         else:
-            unload.back(name, options, (), f"tasks did not leave it within {options.timeout:g} s")
+            unload.back(name, options, (), found)
+        outcome.result = "reversed"
     return name, True
 
 
-def _left_over() -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _left_over(options: Options) -> tuple[tuple[str, ...], tuple[str, ...]]:
     unloaded: list[str] = []
     kept: list[str] = []
     for module in modules.left_over():
-        with files.signals_held(), progress.step("Unloading the module", module.name):
-            (unloaded if change.drop_module(module.name) else kept).append(module.name)
+        details: dict[str, object] = {"build_id": module.build_id}
+        with (
+            change.recorded(options.journal, "recover", module.name, details) as outcome,
+            progress.step("Unloading the module", module.name),
+        ):
+            gone = change.drop_module(module.name)
+            (unloaded if gone else kept).append(module.name)
+            outcome.result = "unloaded" if gone else "out-of-force"
     return tuple(unloaded), tuple(kept)
 
 
@@ -105,5 +113,5 @@ def _became(record: Record) -> str:
         return "ended-by-reboot"
     patch = sysfs.read(record.patch)
     if patch is None:
-        return "unloaded" if record.operation == "unload" else "not-loaded"
+        return "not-loaded" if record.operation == "load" else "unloaded"
     return "loaded" if patch.enabled else "out-of-force"

@@ -68,6 +68,7 @@ class Status:
 
     :ivar at_work: the process that is changing live patches now.
     :ivar left_over: modules of live patches that are out of force.
+    :ivar forced: those of them that 'suture force' has put out of force, and that stay until the next boot.
     :ivar interrupted: what was begun and never ended, oldest first.
     :ivar drift: what is not as it is kept; nothing while somebody is at work.
     :ivar last_change: time of the last outcome in the journal, or "".
@@ -78,6 +79,7 @@ class Status:
     patches: tuple[PatchStatus, ...]
     at_work: int | None
     left_over: tuple[str, ...]
+    forced: tuple[str, ...]
     interrupted: tuple[Record, ...]
     drift: tuple[Drift, ...]
     last_change: str
@@ -103,12 +105,14 @@ def status(journal: Journal | None = None) -> Status:
     open_ends = unfinished(records)
     outcomes = [record for record in records if record.phase is Phase.OUTCOME]
     patches = tuple(_patch(patch, records) for patch in sysfs.patches())
+    left_over = tuple(module.name for module in modules.left_over()) if at_work is None else ()
     return Status(
         release=running.release(),
         supported=running.has_livepatch(),
         patches=patches,
         at_work=at_work,
-        left_over=tuple(module.name for module in modules.left_over()) if at_work is None else (),
+        left_over=left_over,
+        forced=tuple(name for name in left_over if name in _forced(outcomes)),
         interrupted=tuple(record for record in open_ends if at_work is None or record.pid != at_work),
         drift=drift(_in_force(patches)) if at_work is None else (),
         last_change=outcomes[-1].time if outcomes else "",
@@ -131,6 +135,13 @@ def _patch(patch: LoadedPatch, records: Sequence[Record]) -> PatchStatus:
         tasks.count(int(patch.enabled)),
         transition.behind(patch),
     )
+
+
+def _forced(outcomes: Sequence[Record]) -> set[str]:
+    """What has gone out of force by decree since the last boot, as far as the journal says."""
+    now = running.boot_id()
+    stayed = [record.details.get("stays") for record in outcomes if (record.operation, record.boot) == ("force", now)]
+    return {str(name) for names in stayed if isinstance(names, list) for name in names}
 
 
 def _in_force(patches: Sequence[PatchStatus]) -> dict[str, InForce]:

@@ -300,11 +300,23 @@ def named(what: Path, store: Store | None = None) -> tuple[bytes, str, bool]:
     :return: its content, where it came from, and whether it is loaded only with a signature
     :raises Refusal: ``file-unreadable``, ``not-installed``, ``store-damaged``, ``path-untrusted``
     """
-    if not _NAME.fullmatch(str(what)):
+    name = module_name(str(what))
+    if not _NAME.fullmatch(name):
         return read_bytes(what), str(what), False
     kept = store or Store()
-    entry = kept.entry(running.release(), str(what))
+    try:
+        entry = kept.entry(running.release(), name)
+    except Refusal as refusal:
+        if refusal.kind is not NOT_INSTALLED:
+            raise
+        remedy = f"{refusal.kind.remedy} For a file here, write './{what}'."
+        raise Refusal(NOT_INSTALLED, name, refusal.found, remedy=remedy) from None
     return kept.module(entry), str(kept.path / entry.release / entry.module_file), entry.require_signature
+
+
+def module_name(word: str) -> str:
+    """A live patch's name as the kernel has it: users may write dashes, as they may to modprobe(8)."""
+    return word.replace("-", "_")
 
 
 def in_order(entry: Entry) -> tuple[int, str]:

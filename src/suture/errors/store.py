@@ -25,7 +25,7 @@ STORE_UNWRITABLE = Kind(
 NOT_INSTALLED = Kind(
     "not-installed",
     "No live patch of that name is kept for that kernel.",
-    "See what is kept with 'suture store check'.",
+    "See what is kept with 'suture store list'.",
 )
 SET_ASIDE = Kind(
     "set-aside",

@@ -131,7 +131,7 @@ def test_lockdown_is_the_mode_in_brackets(tmp_path: Path) -> None:
 
 def test_a_newer_kernel_of_the_same_flavour_is_told(tmp_path: Path) -> None:
     put(tmp_path, {"proc/sys/kernel/osrelease": "6.1.0-9-amd64"})
-    for release in ("6.1.0-8-amd64", "6.1.0-9-amd64", "6.1.0-10-amd64", "6.12.1-rt-amd64-dbg", "6.99.0-1-cloud"):
+    for release in ("6.1.0-8-amd64", "6.1.0-9-amd64", "6.1.0-10-amd64", "6.12.1-rt-amd64-dbg", "6.99.0-1-cloud-amd64"):
         put(tmp_path, {f"boot/vmlinuz-{release}": ""})
     assert host.newer_kernel(tmp_path) == "6.1.0-10-amd64"
     put(tmp_path, {"proc/sys/kernel/osrelease": "6.1.0-10-amd64"})
@@ -140,7 +140,15 @@ def test_a_newer_kernel_of_the_same_flavour_is_told(tmp_path: Path) -> None:
 
 def test_taint_is_told_with_who_brought_it(tmp_path: Path) -> None:
     put(tmp_path, {"proc/sys/kernel/tainted": str(1 << 12 | 1 << 9), "proc/modules": "mine 1 1 - Live 0x0 (OK)"})
-    assert host.taints(tmp_path) == (host.Taint("W", ()), host.Taint("O", ("mine",)))
+    assert [(taint.flag, taint.modules) for taint in host.taints(tmp_path)] == [("W", ()), ("O", ("mine",))]
+    assert host.taints(tmp_path)[1].about == "a module from outside the kernel's tree"
+    put(tmp_path, {"proc/sys/kernel/tainted": str(1 << 40)})
+    assert [taint.flag for taint in host.taints(tmp_path)] == ["40"]
+
+
+def test_the_taint_flags_are_the_kernels() -> None:
+    """``include/linux/panic.h``: TAINT_CPU_OUT_OF_SPEC is 2, TAINT_FORCED_RMMOD 3, TAINT_LIVEPATCH 15."""
+    assert "".join(flag for flag, _ in host.TAINT) == "PFSRMBUDAWCIOELKXTNJ"
 
 
 def test_the_holder_of_the_lock_is_told_to_others_who_take_nothing(tmp_path: Path) -> None:
@@ -173,7 +181,7 @@ def status(
     drift: tuple[Drift, ...] = (Drift("fix", DriftKind.NOT_LOADED),),
 ) -> Status:
     last = "2026-01-02T03:04:05.678+00:00"
-    return Status("6.1.0-9-amd64", True, patches, at_work, left_over, (), drift, last, (), None)
+    return Status("6.1.0-9-amd64", True, patches, at_work, left_over, (), (), drift, last, (), None)
 
 
 def moving(seconds: float | None) -> PatchStatus:
