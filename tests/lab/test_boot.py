@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from suture.link import sign
 from suture.link.sign import KeyPair, Signer
 from suture.workspace.prepare import Workspace
 from tests.lab import initramfs_tools, modules, runtime
-from tests.lab.points import injected
+from tests.lab.points import EVERY, injected
 
 DEADLINE = 300.0
 """Seconds for a step in a guest on a busy machine."""
@@ -123,7 +122,7 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair, 
         assert sh(machine, "cat /proc/1/comm; uname -r").split() == ["systemd", system.target.release]
         # What the test itself put there is to outlive the loss of power; what 'suture install' writes, it sees to.
         assert sh(machine, "suture --version; modprobe loop; sync").startswith("suture ")
-        if "SUTURE_EVERY_CALL" in os.environ:
+        if EVERY:
             killed_at_any_change_it_is_kept_or_not(machine)
         also = ("install /lp/lp_panic.ko", "install /lp/lp_none.ko") if full else ("install /lp/lp_two.ko",)
         suture(machine, "install /lp/lp_one.ko", *also)
@@ -174,9 +173,9 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair, 
 def killed_at_any_change_it_is_kept_or_not(machine: Machine) -> None:
     """And the same command, given again, does all that was left to do: also the units of systemd's.
 
-    That takes half an hour, at the changes alone; `tests/unit/core/test_store.py` kills at each change of the store.
+    That takes an hour; `tests/unit/core/test_store.py` kills at each change of the store.
     """
-    rows = injected(lambda line: sh(machine, line), "python3 /lp/inject.py install", "few", "/lp/lp_two.ko")
+    rows = injected(lambda line: sh(machine, line), "python3 /lp/inject.py install", "/lp/lp_two.ko")
     assert {row["recovered"] for row in rows} == {"not kept", "kept"}
     assert {"fsync*", "rename*"} <= {row["call"] for row in rows}
     assert {row["interrupted"] for row in rows} == {0, 1}

@@ -7,7 +7,6 @@ What came of it is read from the kernel as well, without Suture.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
 from tests.conftest import SERIES
 from tests.lab import modules, runtime
-from tests.lab.points import injected
+from tests.lab.points import EVERY, injected
 
 DEADLINE = 600
 
@@ -262,8 +261,10 @@ def test_two_at_once_and_a_signal(host: Host) -> None:
 def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: Host) -> None:
     """Also ``suture recover`` turns a transition round that does not end: here back into force, and out of it above."""
     host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
-    stuck, way_out, recovered, left_undone, log = host.suture(
-        "load /lp/lp_sleep.ko --timeout 1 --no-revert",
+    (stuck,) = host.suture("load /lp/lp_sleep.ko --timeout 1 --no-revert")
+    (seen_by_a_user,) = host.suture("status", uid=1000)
+    assert "; root sees which tasks have not moved\n" in seen_by_a_user.out
+    way_out, recovered, left_undone, log = host.suture(
         "status",
         "recover --timeout 1 --json",
         "status --check",
@@ -359,11 +360,10 @@ def test_live_patches_of_the_kernels_own_are_managed_alike(host: Host) -> None:
 
 
 def test_killed_at_any_change_the_next_command_knows_and_recovers(host: Host) -> None:
-    """Load on one kernel and unload on the other; ``SUTURE_EVERY_CALL=1`` takes both and all system calls on both."""
-    every = "SUTURE_EVERY_CALL" in os.environ
-    operations = ["load", "unload"] if every else ["load" if "6.1." in host.sh("uname -r") else "unload"]
+    """Load on one kernel and unload on the other; ``SUTURE_EVERY_CALL=FILE`` takes both, and all calls, on both."""
+    operations = ["load", "unload"] if EVERY else ["load" if "6.1." in host.sh("uname -r") else "unload"]
     for operation in operations:
-        rows = injected(host.sh, f"inject {operation}", "all" if every else "few", "/lp/lp_one.ko")
+        rows = injected(host.sh, f"inject {operation}", "/lp/lp_one.ko")
         assert {row["recovered"] for row in rows} == {"gone", "in force"}
         assert {"load": "finit_module*", "unload": "delete_module*"}[operation] in {row["call"] for row in rows}
         # Killed before the intent is durable nothing has been done; killed after it, status says what was interrupted.

@@ -133,7 +133,7 @@ def _row(item: PatchStatus) -> tuple[str, ...]:
 def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
     count = item.count
     for_how_long = f" for {item.seconds:.0f} s" if item.seconds is not None else ""
-    moved = f": {count.moved} of {count.total} tasks have moved" if count and count.total else ""
+    moved = f": {count.moved} of {count.total} tasks have moved" if count else "; root sees which tasks have not moved"
     lines: list[RenderableType] = [printable(f"{item.patch.name}: {state(item.patch)}{for_how_long}{moved}")]
     for task in item.behind:
         lines.append(printable(f"  {task.line()}; {task.cpu_seconds:g} s of processor time"))

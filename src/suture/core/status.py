@@ -50,7 +50,7 @@ class PatchStatus:
 
     :ivar loading: None where it was not Suture that loaded it, or the journal may not be read.
     :ivar seconds: since the transition began; None where there is none, or it is not known.
-    :ivar count: how far a transition is; None without one.
+    :ivar count: how far a transition is; None without one, and where this user may not see all tasks.
     :ivar behind: the tasks it waits for.
     """
 

@@ -34,6 +34,9 @@ USER_HZ = 100  # include/asm-generic/param.h: what /proc counts in, whatever CON
 ANY = "*"
 """In place of a function: all of a module's."""
 
+UNREADABLE = "?"
+"""In place of a patch state."""
+
 _PREFIX = re.compile(r"^\[<[0-9a-fx]+>\] ")  # fs/proc/base.c: proc_pid_stack(), "[<0>] %pB"
 _FRAME = re.compile(r"([^\s+]+)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(\w+)\])?")  # %pB
 
@@ -86,10 +89,13 @@ class Count:
     total: int
 
 
-def count(target: int, root: Path = ROOT) -> Count:
-    """:param target: the patch state that tasks move to, 0 or 1."""
+def count(target: int, root: Path = ROOT) -> Count | None:
+    """None where this user may not read the state of all: the tasks of others are root's to look at.
+
+    :param target: the patch state that tasks move to, 0 or 1.
+    """
     states = [state for _, state in _states(root)]
-    return Count(sum(state == str(target) for state in states), len(states))
+    return None if UNREADABLE in states else Count(sum(state == str(target) for state in states), len(states))
 
 
 def behind(target: int, functions: Set[tuple[str, str]], root: Path = ROOT) -> tuple[Task, ...]:
@@ -115,9 +121,12 @@ def is_in(frame: str, functions: Set[tuple[str, str]]) -> bool:
 
 def _states(root: Path) -> Iterator[tuple[Path, str]]:
     for directory in (root / "proc").glob("[0-9]*/task/[0-9]*"):
-        state = text(directory / "patch_state")
-        if state:  # else it has ended
-            yield directory, state
+        try:
+            yield directory, (directory / "patch_state").read_text().strip()
+        except PermissionError:
+            yield directory, UNREADABLE
+        except OSError:
+            continue  # it has ended
 
 
 def _task(directory: Path, functions: Set[tuple[str, str]]) -> Task | None:

@@ -78,6 +78,7 @@ def _wait(
             return Waited(False, seconds)
         if flags is not None and polls % COUNT_EVERY == COUNT_EVERY - 1:
             counted = tasks.count(int(flags[0]), root)
-            progress.advance(counted.moved, counted.total)
+            if counted is not None:
+                progress.advance(counted.moved, counted.total)
         polls += 1
         time.sleep(POLL)
