@@ -21,7 +21,7 @@ app = group(
     "key",
     "Make and show keys that sign live patch modules.",
     ("suture key new", "suture.key, suture.pem and suture.der, here"),
-    ("suture key show suture.pem", "whose it is, and what the kernel calls it"),
+    ("suture key show suture.pem", "whose it is, and whether the kernel has it"),
 )
 
 Key = Annotated[
@@ -35,10 +35,12 @@ Certificate = Annotated[
 ]
 
 ENROL = """\
-To make a kernel with Secure Boot take modules that it signed, enrol the certificate: the firmware asks for a password
-that you choose now when the host is booted the next time (mokutil(1)).
+A kernel with Secure Boot takes modules that it signed once the certificate is enrolled. On each host, as root, choose a
+password for the next boot, and give it there in the blue screen (a key within ten seconds; Enroll MOK, Continue, Yes):
 
   mokutil --import {der}
+
+After that boot, 'suture key show {der}' says, to root, that the kernel has it.
 
 For 'suture load --require-signature' and 'suture install --require-signature', on each host:
 
@@ -71,11 +73,27 @@ def show(
     certificate: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="A certificate, PEM or DER.")],
     json: Json = False,
 ) -> None:
-    """Show whose a certificate is, and by what the kernel knows its key."""
+    """Show whose a certificate is, by what the kernel knows its key, and whether the running kernel has it.
+
+    To see what the running kernel has takes root.
+    """
     from suture.link.sign import describe
 
-    fields = describe(certificate)
+    fields = describe(certificate) | {"kernel": _in_kernel(certificate)}
     emit(fields, lambda: printable("\n".join(f"{name:15} {value}" for name, value in fields.items())))
+
+
+def _in_kernel(certificate: Path) -> str:
+    """Whether the running kernel takes what it signed."""
+    from suture.core import keyrings, signature
+    from suture.host import files
+
+    known = keyrings.keys()
+    name = keyrings.identifier(signature.certificate(files.read_bytes(certificate), str(certificate)))
+    rings = [key.ring for key in known if key.identifier == name]
+    if rings:
+        return f"takes modules that it signed ({', '.join(rings)})"
+    return "does not have it" if known else "shows its keys to root alone"
 
 
 def sign(

@@ -49,8 +49,8 @@ def load(
 ) -> None:
     """Load a live patch into the running kernel, and wait until all tasks run it.
 
-    Whatever stands in the way is looked for first: the wrong kernel, a missing signature, a function that is not
-    there or that something else has taken over, another transition. A refusal then has changed nothing.
+    Whatever stands in the way is looked for first: the wrong kernel, no signature that this one takes, a function that
+    is not there or that something else has taken over, another transition. A refusal then has changed nothing.
 
     If tasks do not leave the old code within --timeout, each is named with its stack and the function that it is in;
     then the transition is reversed and the module unloaded, and the kernel is as it was.
@@ -70,7 +70,8 @@ def load(
 
 
 def for_people(done: Loaded) -> str:
-    lines = [f"{done.name} is in force: all tasks run it after {done.seconds:.1f} s."]
+    lines = [f"It is signed with a key that the kernel has: {done.signer}."] if done.signer else []
+    lines += [f"{done.name} is in force: all tasks run it after {done.seconds:.1f} s."]
     gone = [name for name in done.replaced if name not in done.kept]
     if gone:
         lines.append(f"It took the place of {', '.join(gone)}, which {_was(gone)} unloaded.")

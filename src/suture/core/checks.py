@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import kallsyms, modules, notes, running, signature, sysfs
+from suture.core import kallsyms, keyrings, modules, notes, running, signature, sysfs
 from suture.core.running import ROOT, text
 from suture.elf import reader
 from suture.errors import (
@@ -81,15 +81,16 @@ def may_change(doing: str, root: Path = ROOT) -> None:
         raise Refusal(MODULES_DISABLED, doing, "kernel.modules_disabled is 1")
 
 
-def may_load(module: Module, *, ignore_probes: bool = False, root: Path = ROOT) -> None:
+def may_load(module: Module, *, ignore_probes: bool = False, root: Path = ROOT) -> keyrings.Key | None:
     """Everything that stands in the way of loading `module` now.
 
     :param ignore_probes: load although kprobes in replaced functions will no longer be reached.
-    :raises Refusal: each of the kinds that this module imports
+    :return: the kernel's key that has signed it, where the kernel asks for a signature and shows its keys
+    :raises Refusal: each of the kinds that this module imports, and ``signature-wrong``
     """
     may_change(f"loading {module.name}", root)
     _release(module, root)
-    _signature(module, root)
+    signer = _signature(module, root)
     if running.ftrace_disabled(root):
         raise Refusal(FTRACE_DISABLED, module.name, "kernel.ftrace_enabled is 0")
     _not_loaded(module, root)
@@ -102,6 +103,7 @@ def may_load(module: Module, *, ignore_probes: bool = False, root: Path = ROOT) 
     if not ignore_probes:
         _probes(module, root)
     _memory(module, root)
+    return signer
 
 
 def _release(module: Module, root: Path) -> None:
@@ -111,15 +113,15 @@ def _release(module: Module, root: Path) -> None:
         raise Refusal(WRONG_RELEASE, module.where, found)
 
 
-def _signature(module: Module, root: Path) -> None:
-    """``kernel/module/signing.c: module_sig_check()``.  Whether the key is trusted, only the kernel knows."""
-    if module.is_signed:
-        return
-    if running.signatures_enforced(root):
-        raise Refusal(SIGNATURE_REQUIRED, module.where, "it has no signature, and module.sig_enforce is in force")
-    if running.lockdown(root) != "none":
-        found = f"it has no signature, and the kernel is locked down ({running.lockdown(root)})"
-        raise Refusal(SIGNATURE_REQUIRED, module.where, found)
+def _signature(module: Module, root: Path) -> keyrings.Key | None:
+    """``kernel/module/signing.c: module_sig_check()``"""
+    demand = keyrings.demand(root)
+    if not demand:
+        return None
+    if not module.is_signed:
+        found = f"it has no signature, and {demand}"
+        raise Refusal(SIGNATURE_REQUIRED, module.where, found, remedy=keyrings.way_out(root))
+    return keyrings.check(module.data, module.where, root)
 
 
 def _not_loaded(module: Module, root: Path) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from suture.core import change, checks, kmsg, lock, syscalls, sysfs, transition, unload
+from suture.core import change, checks, keyrings, kmsg, lock, syscalls, sysfs, transition, unload
 from suture.core.change import Options
 from suture.core.checks import Module
 from suture.core.running import ROOT
@@ -37,13 +37,15 @@ from suture.errors import (
 from suture.host import progress
 
 SIGNATURE_ERRORS = (errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG)
-"""``kernel/module/signing.c: module_sig_check()``"""
+"""``kernel/module/signing.c: module_sig_check()``, where signatures are enforced.  A kernel that is locked down says
+``EPERM``, as others do for other reasons, and why in its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A live patch that all tasks run.
 
+    :ivar signer: the kernel's key that has signed it, where the kernel asks for a signature and shows its keys; or "".
     :ivar seconds: that the transition took.
     :ivar replaced: the live patches whose place it took and that were unloaded.
     :ivar kept: of those, the ones whose modules are still in memory.
@@ -54,6 +56,7 @@ class Loaded:
     name: str
     sha256: str
     build_id: str
+    signer: str
     seconds: float
     replaced: tuple[str, ...]
     kept: tuple[str, ...]
@@ -73,7 +76,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
     checks.may_change(f"loading {module.name}")
     with lock.held(f"load {module.name}", wait=chosen.wait):
         with progress.step("Checking", module.name):
-            checks.may_load(module, ignore_probes=chosen.ignore_probes)
+            signer = checks.may_load(module, ignore_probes=chosen.ignore_probes)
         before = [patch.name for patch in sysfs.patches()]
         sha256 = hashlib.sha256(data).hexdigest()
         with change.recorded(chosen.journal, "load", module.name, _details(module, sha256, before)) as outcome:
@@ -84,7 +87,15 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
             outcome.result = "loaded"
             outcome.details |= {"seconds": round(seconds, 3), "replaced": replaced, "kept": kept, "kernel": said}
         return Loaded(
-            module.name, sha256, module.build_id, seconds, tuple(replaced), tuple(kept), said, outcome.recorded
+            module.name,
+            sha256,
+            module.build_id,
+            str(signer or ""),
+            seconds,
+            tuple(replaced),
+            tuple(kept),
+            said,
+            outcome.recorded,
         )
 
 
@@ -137,9 +148,11 @@ def _insert(module: Module, log: kmsg.Listener) -> None:
         syscalls.finit_module(descriptor)
     except OSError as error:
         number = error.errno or 0
-        kind = SIGNATURE_REQUIRED if number in SIGNATURE_ERRORS else KERNEL_REFUSED
         found = f"finit_module: {errno.errorcode.get(number, number)} ({error.strerror})"
-        raise Refusal(kind, module.where, found, evidence=log.said(module.name)) from error
+        said = log.said(module.name)
+        if number in SIGNATURE_ERRORS or any(line.startswith("Lockdown: ") for line in said):
+            raise Refusal(SIGNATURE_REQUIRED, module.where, found, remedy=keyrings.way_out(), evidence=said) from error
+        raise Refusal(KERNEL_REFUSED, module.where, found, evidence=said) from error
     finally:
         os.close(descriptor)
 

@@ -14,25 +14,35 @@ ROOT = Path("/")
 
 PIECE = 1 << 16
 
+SECURE_BOOT = (
+    ("sys/firmware/efi/efivars", "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"),  # where efivarfs is mounted
+    ("sys/firmware/efi/mok-variables", "SecureBoot"),  # shown to root
+)
+
 CAP_SYS_MODULE = 16
 """``include/uapi/linux/capability.h``"""
 
 
 def text(path: Path) -> str:
     """A file of the kernel's, or "" where this kernel does not have it or does not show it to us."""
+    return content(path).decode(errors="replace").strip()
+
+
+def content(path: Path) -> bytes:
+    """As `text`, byte for byte."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return ""
+        return b""
     pieces = []
     try:
         while piece := os.read(descriptor, PIECE):
             pieces.append(piece)
     except OSError:
-        return ""  # such as ESRCH of a task that has ended
+        return b""  # such as ESRCH of a task that has ended
     finally:
         os.close(descriptor)
-    return b"".join(pieces).decode(errors="replace").strip()
+    return b"".join(pieces)
 
 
 def release(root: Path = ROOT) -> str:
@@ -70,6 +80,17 @@ def lockdown(root: Path = ROOT) -> str:
     """``kernel_lockdown(7)``: the mode in force stands in brackets; ``none`` where there is no lockdown."""
     match = re.search(r"\[(\w+)\]", text(root / "sys/kernel/security/lockdown"))
     return match[1] if match else "none"
+
+
+def has_uefi(root: Path = ROOT) -> bool:
+    """Whether UEFI firmware started this kernel (``drivers/firmware/efi/efi.c: efisubsys_init()``)."""
+    return (root / "sys/firmware/efi").is_dir()
+
+
+def secure_boot(root: Path = ROOT) -> bool:
+    """The variable of the firmware's that says so, from either of the places where it is shown."""
+    shown = (root / path / name for path, name in SECURE_BOOT)
+    return any(content(path).endswith(b"\1") for path in shown)
 
 
 def signatures_enforced(root: Path = ROOT) -> bool:

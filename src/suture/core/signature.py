@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,14 +99,14 @@ def check(module: bytes, where: str, certificates: Sequence[x509.Certificate]) -
     signature = read(module, where)
     if signature is None:
         raise Refusal(SIGNATURE_MISSING, where, "it has no signature")
-    signers = [certificate for certificate in certificates if _made_by(signature, certificate)]
+    signers = [certificate for certificate in certificates if made_by(signature, certificate)]
     if not signers:
-        found = f"it is signed by {_signer(signature)}, and of {len(certificates)} trusted certificates none is its"
+        found = f"it is signed by {signer(signature)}, and of {len(certificates)} trusted certificates none is its"
         raise Refusal(SIGNATURE_UNTRUSTED, where, found)
     for certificate in signers:
         if _verifies(signature, certificate):
             return certificate
-    raise Refusal(SIGNATURE_WRONG, where, f"it is not what {_signer(signature)} signed")
+    raise Refusal(SIGNATURE_WRONG, where, f"it is not what {signer(signature)} signed")
 
 
 def trusted_certificates(
@@ -189,7 +190,8 @@ def _end(data: bytes, at: int) -> int:
     return at + header + length
 
 
-def _made_by(signature: Signature, candidate: x509.Certificate) -> bool:
+def made_by(signature: Signature, candidate: x509.Certificate) -> bool:
+    """Whether it says to be by the key of this certificate."""
     from cryptography import x509
 
     if not signature.key_id:
@@ -220,24 +222,22 @@ def _verifies(signature: Signature, signer: x509.Certificate) -> bool:
     return True
 
 
-def _signer(signature: Signature) -> str:
-    """For a message."""
+def signer(signature: Signature) -> str:
+    """Who has made it, for a message."""
     if signature.key_id:
         return f"the key {signature.key_id.hex()}"
-    try:
-        name = _common_name(signature.issuer)
-    except (ValueError, IndexError):
-        name = ""
-    return f"{name or 'a key'} (serial number {signature.serial:x})"
+    return f"{common_name(signature.issuer) or 'a key'} (serial number {signature.serial:x})"
 
 
-def _common_name(issuer: bytes) -> str:
+def common_name(issuer: bytes) -> str:
+    """Of a Name in DER; "" if it has none."""
     names: list[str] = []
-    for _, group in _elements(_elements(issuer)[0][1]):
-        for _, pair in _elements(group):
-            (_, kind), (_, value) = _elements(pair)
-            if kind == COMMON_NAME:
-                names.append(value.decode(errors="replace"))
+    with suppress(ValueError, IndexError):
+        for _, group in _elements(_elements(issuer)[0][1]):
+            for _, pair in _elements(group):
+                (_, kind), (_, value) = _elements(pair)
+                if kind == COMMON_NAME:
+                    names.append(value.decode(errors="replace"))
     return ", ".join(names)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The two system calls that put a module into the kernel and take it out, which Python does not have.
+"""System calls that Python does not have: to put a module into the kernel, to take it out, and to read a keyring.
 
 A module is given as a sealed memory file: what was checked is what is loaded, whatever becomes of the file it came
 from (``fcntl(2)``, "File Sealing").
@@ -14,7 +14,11 @@ import platform
 
 from suture.errors import OBJECT_UNSUPPORTED, Refusal
 
-NUMBERS = {"x86_64": (313, 176)}  # arch/x86/entry/syscalls/syscall_64.tbl: finit_module, delete_module
+# arch/x86/entry/syscalls/syscall_64.tbl: finit_module, delete_module, keyctl
+NUMBERS = {"x86_64": (313, 176, 250)}
+
+KEYCTL_READ = 11  # include/uapi/linux/keyctl.h
+LARGEST_KEYRING = 4096
 
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -42,12 +46,21 @@ def delete_module(name: str) -> None:
     _call(1, name.encode(), os.O_NONBLOCK)
 
 
-def _call(which: int, *arguments: int | bytes) -> None:
+def keyring(serial: int) -> list[int]:
+    """The serial numbers of what is in a keyring.  :raises OSError: as in ``keyctl_read(3)``"""
+    room = (ctypes.c_int32 * LARGEST_KEYRING)()
+    size = _call(2, KEYCTL_READ, serial, room, ctypes.sizeof(room))
+    return list(room[: size // ctypes.sizeof(ctypes.c_int32)])
+
+
+def _call(which: int, *arguments: int | bytes | ctypes.Array[ctypes.c_int32]) -> int:
     machine = platform.machine()
     if machine not in NUMBERS:
         raise Refusal(OBJECT_UNSUPPORTED, "this host", f"Suture does not know the system calls of {machine}")
     libc = ctypes.CDLL(None, use_errno=True)
     values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    if libc.syscall(ctypes.c_long(NUMBERS[machine][which]), *values) != 0:
+    result: int = libc.syscall(ctypes.c_long(NUMBERS[machine][which]), *values)
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    return result

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from suture.core import running
+from suture.core import keyrings, running
 from suture.doctor.check import Check, Status
 from suture.host.packages import Purpose
 
@@ -55,19 +55,23 @@ def _lockdown(root: Path) -> Check:
             Purpose.LOADING,
             "lockdown",
             Status.WARNING,
-            f"{mode}: only modules with a signature that this kernel trusts are loaded",
-            "sign live patches with a key that is enrolled here (mokutil(1))",
+            f"{mode}{' (Secure Boot)' * running.secure_boot(root)}: only modules with a signature that this kernel "
+            "trusts are loaded",
+            _way_out(root),
         )
     return Check(Purpose.LOADING, "lockdown", Status.OK, "none")
 
 
 def _signatures(root: Path) -> Check:
-    if running.signatures_enforced(root):
-        return Check(
-            Purpose.LOADING,
-            "module signatures",
-            Status.WARNING,
-            "enforced: only modules with a signature that this kernel trusts are loaded",
-            "sign live patches with a key that is enrolled here (mokutil(1))",
-        )
-    return Check(Purpose.LOADING, "module signatures", Status.OK, "not enforced")
+    if not keyrings.demand(root):
+        return Check(Purpose.LOADING, "module signatures", Status.OK, "not enforced")
+    known = keyrings.keys(root)
+    whose = ", ".join(map(str, known)) if known else "keys that it shows to root alone"
+    found = f"enforced: this kernel loads modules that are signed with one of {whose}"
+    return Check(Purpose.LOADING, "module signatures", Status.WARNING, found, _way_out(root))
+
+
+def _way_out(root: Path) -> str:
+    if running.has_uefi(root):
+        return "sign live patches with a key that is enrolled here: 'suture key new' makes one and says how"
+    return "boot without module.sig_enforce and lockdown: only UEFI firmware keeps keys of yours for the kernel"

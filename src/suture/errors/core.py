@@ -33,7 +33,7 @@ FTRACE_DISABLED = Kind(
 SIGNATURE_REQUIRED = Kind(
     "signature-required",
     "This kernel loads only modules with a signature that it trusts.",
-    "Sign the module with a key that is enrolled on this host (mokutil(1)).",
+    "Sign it ('suture sign') with a key that is enrolled on this host; 'suture key new' makes one and says how.",
 )
 ALREADY_LOADED = Kind(
     "already-loaded",

@@ -12,6 +12,7 @@ if [ $$ = 1 ]; then
 	mount -t devtmpfs dev /dev
 	mount -t proc proc /proc
 	mount -t sysfs sys /sys
+	mount -t securityfs security /sys/kernel/security
 	mount -t debugfs debug /sys/kernel/debug
 	mount -t tracefs trace /sys/kernel/tracing
 fi
