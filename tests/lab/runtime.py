@@ -65,6 +65,8 @@ for room in (suture.cli, suture.core):
 import suture.__main__, suture.link.inspect, encodings.ascii, encodings.idna, encodings.latin_1, runpy, traceback
 import rich.console, rich.table, rich.live, rich.spinner, rich.text, typer.rich_utils, rich.traceback
 import elftools.elf.elffile, ctypes, pty, socket, pwd, fcntl, lzma, tempfile
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 # Some modules are imported when a command runs, not before.
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     for words in (["list"], ["list", "--json"], ["load", "/dev/null/none"], ["load", "--help"]):
@@ -73,10 +75,22 @@ print(json.dumps({name: m.__file__ for name, m in sys.modules.items() if getattr
 """
 
 
-def files() -> dict[str, bytes]:
-    """Path in the guest to content; ``suture`` is on the path there, and ``sutures``, which takes command lines."""
+SIGNATURES = (
+    "cryptography.x509",
+    *(f"cryptography.hazmat.primitives.asymmetric.{name}" for name in ("ec", "padding", "rsa")),
+)
+"""What `suture.core.signature` imports when it looks at one; a large library, which most guests do without."""
+
+
+def files(*others: str) -> dict[str, bytes]:
+    """Path in the guest to content; ``suture`` is on the path there, and ``sutures``, which takes command lines.
+
+    :param others: modules that it shall be able to import there too.
+    """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
-    listing = subprocess.run([sys.executable, "-c", LIST], env=environment, capture_output=True, text=True, check=True)
+    listing = subprocess.run(
+        [sys.executable, "-c", LIST, *others], env=environment, capture_output=True, text=True, check=True
+    )
     imported = {name: Path(path) for name, path in json.loads(listing.stdout).items() if name != "__main__"}
     interpreter = Path(sys.executable).resolve()
     found = {

@@ -72,6 +72,7 @@ class Machine:
         cmdline_extra: str = "",
         deadline: float = BOOT_DEADLINE,
         accelerator: qemu.Accelerator | None = None,
+        firmware: qemu.Firmware | None = None,
     ) -> Machine:
         """Boot `target` and wait until it takes commands.
 
@@ -80,13 +81,21 @@ class Machine:
         :param files: absolute path in the guest to content; all are executable.
         :param memory: in MiB.
         :param accelerator: the one that `suture.lab.accel.choose` finds, if left out.
+        :param firmware: what starts the kernel, if QEMU itself does not.
         :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``, ``file-unreadable``
         """
         wire = _wire(target)
         needed = [*modules, *(WIRE_MODULES if wire is qemu.Wire.VIRTIO else ())]
         image = initramfs.build({**module_tree.build(target, needed), **(files or {})})
         return cls.start(
-            target, image, wire, memory=memory, cmdline_extra=cmdline_extra, deadline=deadline, accelerator=accelerator
+            target,
+            image,
+            wire,
+            memory=memory,
+            cmdline_extra=cmdline_extra,
+            deadline=deadline,
+            accelerator=accelerator,
+            firmware=firmware,
         )
 
     @classmethod
@@ -101,6 +110,7 @@ class Machine:
         cmdline_extra: str = "",
         deadline: float = BOOT_DEADLINE,
         accelerator: qemu.Accelerator | None = None,
+        firmware: qemu.Firmware | None = None,
     ) -> Machine:
         """Boot `target` with the initramfs `image`, which ends in the agent, and wait until it takes commands.
 
@@ -109,7 +119,14 @@ class Machine:
         chosen = accelerator or accel.choose(target.vmlinuz)
         with progress.step("Booting", f"{target.release} ({chosen.value})"):
             process = qemu.Qemu(
-                chosen, target.vmlinuz, image, wire, memory=memory, cmdline=cmdline_extra.split(), disks=disks
+                chosen,
+                target.vmlinuz,
+                image,
+                wire,
+                memory=memory,
+                cmdline=cmdline_extra.split(),
+                disks=disks,
+                firmware=firmware,
             )
             try:
                 machine = cls(process, chosen, target.release)

@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from suture.errors import TOOL_MISSING, Refusal
+from suture.host import files
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -63,10 +64,42 @@ class Disk:
 
     @property
     def option(self) -> str:
-        """The value of ``-drive``, in which a comma is doubled."""
-        path = str(self.image).replace(",", ",,")
+        """The value of ``-drive``."""
         # The host's page cache outlives QEMU, so what the guest has flushed is there for the next boot in any case.
-        return f"file={path},format=raw,if=virtio,cache=unsafe,read-only={'off' if self.writable else 'on'}"
+        options = f"format=raw,if=virtio,cache=unsafe,read-only={'off' if self.writable else 'on'}"
+        return f"file={_escaped(self.image)},{options}"
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """UEFI firmware with Secure Boot, which starts what it trusts from a disk, in place of QEMU starting the kernel.
+
+    :ivar code: the firmware.
+    :ivar variables: what it remembers, such as the keys that it trusts; it writes to this file.
+    :ivar disk: the directory that it sees as a FAT file system.  Its GRUB is told to boot the target from there.
+    """
+
+    code: Path
+    variables: Path
+    disk: Path
+
+    def options(self, vmlinuz: Path, initramfs: bytes, cmdline: str) -> list[str]:
+        """QEMU's options, with the kernel and GRUB's orders on the disk."""
+        files.write_atomic(self.disk / "vmlinuz", files.read_bytes(vmlinuz))
+        files.write_atomic(self.disk / "initrd", initramfs)
+        orders = f"linux /vmlinuz {cmdline}\ninitrd /initrd\nboot\n"
+        files.write_atomic(self.disk / "EFI/debian/grub.cfg", orders.encode())  # where Debian's signed GRUB looks
+        drives = (
+            ("if=pflash,unit=0,format=raw,readonly=on", self.code),
+            ("if=pflash,unit=1,format=raw", self.variables),
+            ("if=none,id=boot,format=raw,read-only=on", f"fat:{self.disk}"),
+        )
+        return [
+            # System Management Mode keeps the variables from the kernel; a build for Secure Boot does not run without.
+            *("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
+            *(word for option, path in drives for word in ("-drive", f"{option},file={_escaped(path)}")),
+            *("-device", "virtio-blk-pci,drive=boot,bootindex=0"),
+        ]
 
 
 CMDLINE = (
@@ -96,12 +129,14 @@ class Qemu:
         memory: int,
         cmdline: Sequence[str] = (),
         disks: Sequence[Disk] = (),
+        firmware: Firmware | None = None,
     ) -> None:
         """Start the machine.
 
         :param memory: of the guest, in MiB.
         :param disks: ``/dev/vda`` and on.
-        :raises Refusal: ``tool-missing``
+        :param firmware: what starts the kernel, if QEMU itself does not.
+        :raises Refusal: ``tool-missing``, and with firmware ``file-unreadable``, ``disk-full``
         """
         self._console = os.memfd_create("console")
         self._messages = os.memfd_create("messages")
@@ -110,19 +145,22 @@ class Qemu:
         try:
             with open(ramdisk, "wb", closefd=False) as file:
                 file.write(initramfs)
+            # The kernel hands a parameter that it does not know to init as an environment variable.
+            words = " ".join([*CMDLINE, f"wire={wire.value}", *cmdline])
+            starts = ["-kernel", str(vmlinuz), "-initrd", f"/dev/fd/{ramdisk}", "-append", words]
+            if firmware is not None:
+                starts = firmware.options(vmlinuz, initramfs, words)
             command = [
                 *_only_while_we_live(),
                 _program(PROGRAM),
                 *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
                 *("-accel", ACCEL[accelerator], "-cpu", CPU[accelerator]),
                 *("-smp", str(PROCESSORS), "-m", f"{memory}M"),
-                *("-kernel", str(vmlinuz), "-initrd", f"/dev/fd/{ramdisk}"),
-                # The kernel hands a parameter that it does not know to init as an environment variable.
-                *("-append", " ".join([*CMDLINE, f"wire={wire.value}", *cmdline])),
                 *("-chardev", f"file,id=console,path=/dev/fd/{self._console}", "-serial", "chardev:console"),
                 *("-chardev", f"socket,id=agent,fd={guest_end.fileno()}"),
                 *WIRE_DEVICE[wire],
                 *(word for disk in disks for word in ("-drive", disk.option)),
+                *starts,  # after the wire and the disks: the guest's names for them are by number
             ]
             self._process = subprocess.Popen(
                 command,
@@ -174,6 +212,11 @@ class Qemu:
         self.wire.close()
         os.close(self._console)
         os.close(self._messages)
+
+
+def _escaped(path: Path | str) -> str:
+    """In the value of an option, in which a comma is doubled."""
+    return str(path).replace(",", ",,")
 
 
 def version() -> str:
