@@ -17,10 +17,10 @@ from suture.errors import Refusal
 from suture.host.files import write_atomic
 
 
-def shows(refusal: Refusal, code: str) -> None:
-    """The refusal is of this code, and the page has it as the example."""
-    assert refusal.code == code
+def shows(refusal: Refusal | str, code: str) -> None:
+    """The refusal, or what a command has printed of it, is of this code, and the page has it as the example."""
     line = _of_no_host(str(refusal).splitlines()[0])
+    assert line.startswith(f"error[{code}]: ")
     if os.environ.get("SUTURE_WRITE_EXAMPLES"):
         written = json.loads(RECORD.read_text()) | {code: line}
         write_atomic(RECORD, f"{json.dumps(dict(sorted(written.items())), indent=2, ensure_ascii=False)}\n".encode())

@@ -81,13 +81,15 @@ MODULE_LICENSE("GPL");
 """
 
 
-def live_patch(code: str, functions: Mapping[str, str], *, objname: str = "", replace: bool = False) -> str:
-    """C source of a live patch.  :param functions: old name to new."""
+def live_patch(
+    code: str, functions: Mapping[str, str], *, objname: str = "", replace: bool = False, callbacks: str = ""
+) -> str:
+    """C source of a live patch.  :param functions: old name to new.  :param callbacks: of ``struct klp_callbacks``."""
     listed = "".join(f'{{ .old_name = "{old}", .new_func = {new} }}, ' for old, new in functions.items())
     name = f'.name = "{objname}", ' if objname else ""
     return f"""{HEAD}{code}
 static struct klp_func funcs[] = {{ {listed}{{ }} }};
-static struct klp_object objs[] = {{ {{ {name}.funcs = funcs }}, {{ }} }};
+static struct klp_object objs[] = {{ {{ {name}.funcs = funcs, .callbacks = {{ {callbacks} }} }}, {{ }} }};
 static struct klp_patch patch = {{ .mod = THIS_MODULE, .objs = objs, .replace = {str(replace).lower()} }};
 {FOOT}"""
 
@@ -110,6 +112,11 @@ static int new_code(void)
 """
 """New code that a task sleeps in for as long as a parameter of the live patch's is set."""
 
+REFUSES = f"""{shows("refused")}
+static int pre_patch(struct klp_object *obj) {{ return -ENODEV; }}
+"""
+"""A live patch that does not want to be in force here (``Documentation/livepatch/callbacks.rst``)."""
+
 SOURCES = {
     "holder": HOLDER,
     "lp_one": live_patch(shows("one"), {"cmdline_proc_show": "new_code"}),
@@ -120,6 +127,7 @@ SOURCES = {
     ),
     "lp_sleep": live_patch("static int new_code(void) { return 2; }", {"holder_sleep": "new_code"}, objname="holder"),
     "lp_stay": live_patch(STAYS, {"holder_sleep": "new_code"}, objname="holder"),
+    "lp_refuses": live_patch(REFUSES, {"cmdline_proc_show": "new_code"}, callbacks=".pre_patch = pre_patch"),
     "lp_none": live_patch(shows("none"), {"no_such_function": "new_code"}),
     "lp_many": live_patch(shows("many"), {"name_show": "new_code"}),
 }

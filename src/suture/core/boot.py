@@ -128,17 +128,23 @@ def _hold_against(store: Store, entries: Sequence[Entry], now: str) -> Iterator[
 def confirm(store: Store | None = None) -> None:
     """The host is up: what this boot has loaded did not keep it from that.
 
-    :raises Refusal: ``store-unwritable``, ``store-damaged``, ``path-untrusted``
+    :raises Refusal: ``store-unwritable``, ``store-damaged``, ``path-untrusted``: the first, after all had their turn
     """
     kept = store or Store()
     release, now = running.release(), running.boot_id()
+    refused: list[Refusal] = []
     for name in kept.names(release):
         try:
             entry = kept.entry(release, name)
         except Refusal:
             continue  # it was not loaded either
-        if kept.tries(entry).boot == now:
-            kept.record(entry, Tries(good=True))
+        try:
+            if kept.tries(entry).boot == now:
+                kept.record(entry, Tries(good=True))
+        except Refusal as refusal:
+            refused.append(refusal)
+    if refused:
+        raise refused[0]
 
 
 def _try(store: Store, entry: Entry, now: str, options: Options) -> Result:

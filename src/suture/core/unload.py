@@ -6,6 +6,7 @@ A patch that is on its way into force is turned round.  The module of one that i
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -88,9 +89,17 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
 
 
 def _begin(name: str) -> None:
+    """:raises Refusal: ``transition-under-way``: somebody who does not ask Suture was quicker"""
     patch = sysfs.read(name)
-    if patch is not None and patch.enabled:
+    if patch is None or not patch.enabled:
+        return
+    try:
         sysfs.set_enabled(name, False)
+    except OSError as error:
+        if error.errno == errno.EBUSY:  # kernel/livepatch/core.c: __klp_disable_patch()
+            raise Refusal(TRANSITION_UNDER_WAY, name, "tasks have begun to move for another live patch") from error
+        if error.errno not in (errno.EINVAL, errno.ENOENT, errno.ENODEV):  # it is on its way out, or has gone
+            raise
 
 
 def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from suture.core import boot
 from suture.core.store import Store, Tries
+from suture.errors import Refusal
 
 RELEASE = "6.1.0-toy"
 BEFORE, NOW = "an earlier boot", "this boot"
@@ -44,6 +45,22 @@ def test_a_boot_that_died_is_held_against_whom_it_may_have_been(
     assert [one.good for one in after] == [one.good for one in tries]
     assert all(one.boot in ("", NOW) for one in after)
     assert [one.set_aside for one in after] == [count >= 2 for count in failed]
+
+
+def test_one_that_cannot_be_confirmed_keeps_no_other_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suture.core.running.release", lambda: RELEASE)
+    monkeypatch.setattr("suture.core.running.boot_id", lambda: NOW)
+    store = Store(tmp_path / "suture", anchor=tmp_path, owner=os.geteuid())
+    first, second = (
+        store.install(b"module", RELEASE, name, replaces=False, origin="x") for name in ("first", "second")
+    )
+    for entry in (first, second):
+        store.record(entry, Tries(boot=NOW))
+    (store.path / RELEASE / "first.boot").write_bytes(b"{")
+    with pytest.raises(Refusal) as refusal:
+        boot.confirm(store)
+    assert refusal.value.code == "store-damaged"
+    assert store.tries(second) == Tries(good=True)
 
 
 @pytest.mark.parametrize(

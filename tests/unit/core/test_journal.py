@@ -14,6 +14,7 @@ import pytest
 
 from suture.core.journal import Journal, Phase, unfinished
 from suture.errors import Refusal
+from tests.examples import shows
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_nothing_is_written_through_a_link(journal: Journal, tmp_path: Path) -> 
     journal.path.symlink_to(other)
     with pytest.raises(Refusal) as refused:
         journal.begin("load", "fix", {})
-    assert refused.value.code == "journal-unwritable"
+    shows(refused.value, "journal-unwritable")
     assert other.read_text() == "untouched"
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from suture.core import checks, host, kallsyms, lock, metrics, modules, running, sysfs, tasks
+from suture.core import change, checks, host, kallsyms, lock, metrics, modules, running, sysfs, tasks
 from suture.core.drift import Drift
 from suture.core.drift import Kind as DriftKind
 from suture.core.status import PatchStatus, Status, Verdict
 from suture.errors import Refusal
+from tests.examples import shows
 
 STAT = "{tid} ({name}) {state} 1 1 1 0 -1 {flags} 0 0 0 0 250 50 0 0 20 0 1 0 100 0 0"
 
@@ -158,13 +160,25 @@ def test_the_holder_of_the_lock_is_told_to_others_who_take_nothing(tmp_path: Pat
         assert lock.holder(path) == os.getpid()
         with pytest.raises(Refusal) as refused, lock.held("load other", wait=0.2, path=path):
             pass
-        assert (refused.value.code, refused.value.where, refused.value.found) == (
-            "another-at-work",
-            f"process {os.getpid()}",
-            "load fix",
-        )
+        shows(refused.value, "another-at-work")
+        assert refused.value.where == f"process {os.getpid()}"
     assert lock.holder(path) is None
     assert path.stat().st_mode & 0o077 == 0, "whoever may open a file may lock it"
+
+
+def test_a_signal_that_came_too_late_is_told_with_what_was_done() -> None:
+    def load() -> None:
+        with change.recorded(None, "load", "livepatch_fix", {}) as outcome:
+            os.kill(os.getpid(), signal.SIGTERM)
+            outcome.result = "loaded"
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as suture.cli.failures has it
+    try:
+        with pytest.raises(Refusal) as refused:
+            load()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    shows(refused.value, "change-interrupted")
 
 
 def test_a_link_is_not_taken_for_the_lock(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from suture.core import store as store_module
 from suture.core.store import Store, Tries
 from suture.errors import Refusal
+from tests.examples import shows
 
 RELEASE = "6.1.0-toy"
 FIRST, SECOND = b"first" * 1000, b"second" * 1000
@@ -93,7 +94,8 @@ def test_enabling_gives_one_that_was_set_aside_a_new_start(store: Store) -> None
     made = install(store)
     store.record(made, Tries(2, "it died"))
     assert store.tries(made).set_aside
-    assert [finding.refusal.code for finding in store.check() if finding.refusal] == ["set-aside"]
+    (aside,) = (finding.refusal for finding in store.check() if finding.refusal)
+    shows(aside, "set-aside")
     assert not store.set_enabled(RELEASE, "fix", False).enabled
     assert store.set_enabled(RELEASE, "fix", True) == made
     assert store.tries(made) == Tries()
@@ -102,7 +104,9 @@ def test_enabling_gives_one_that_was_set_aside_a_new_start(store: Store) -> None
 def test_what_is_not_there_is_refused_by_name(store: Store) -> None:
     assert code_of(lambda: store.entry(RELEASE, "fix")) == "not-installed"
     install(store)
-    assert code_of(lambda: store.entry(RELEASE, "other")) == "not-installed"
+    with pytest.raises(Refusal) as refusal:
+        store.entry(RELEASE, "other")
+    shows(refusal.value, "not-installed")
     assert code_of(lambda: store.uninstall(RELEASE, "other")) == "not-installed"
     assert code_of(lambda: store.set_enabled("6.1.0-other", "fix", True)) == "not-installed"
 
@@ -208,6 +212,31 @@ def test_what_belongs_to_another_user_is_refused(store: Store) -> None:
     with pytest.raises(Refusal, match=f"belongs to user {os.geteuid()}") as refusal:
         other.releases()
     assert refusal.value.code == "path-untrusted"
+
+
+def test_a_link_in_the_place_of_the_store_is_refused(store: Store, tmp_path: Path) -> None:
+    install(store)
+    (tmp_path / "link").symlink_to(store.path)
+    with pytest.raises(Refusal) as refusal:
+        Store(tmp_path / "link", store.anchor, store.owner).releases()
+    shows(refusal.value, "path-untrusted")
+
+
+def test_half_a_module_is_damage(store: Store) -> None:
+    made = install(store)
+    _module(place(store)).write_bytes(FIRST[:-1])
+    with pytest.raises(Refusal) as refusal:
+        store.module(made)
+    shows(refusal.value, "store-damaged")
+
+
+def test_a_full_disk_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below, at each change in turn; here, what is said."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: disk_full())
+        with pytest.raises(Refusal) as refusal:
+            install(store)
+    shows(refusal.value, "store-unwritable")
 
 
 def test_prune_removes_what_nobody_needs_and_nothing_else(store: Store) -> None:

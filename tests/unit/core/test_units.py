@@ -11,6 +11,7 @@ import pytest
 import suture
 from suture.core import units
 from suture.errors import Refusal
+from tests.examples import shows
 
 
 @pytest.mark.parametrize("text", [units.BOOT_UNIT, units.CONFIRM_UNIT])
@@ -39,5 +40,5 @@ def test_a_host_without_systemd_is_told_what_to_run(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(units, "SYSTEMD_RUNS", tmp_path / "nowhere")
     with pytest.raises(Refusal) as refusal:
         units.ensure()
-    assert refusal.value.code == "systemd-missing"
+    shows(refusal.value, "systemd-missing")
     assert "python3 -I -m suture.core.boot" in refusal.value.remedy
