@@ -93,7 +93,7 @@ def _in_kernel(certificate: Path) -> str:
     rings = [key.ring for key in known if key.identifier == name]
     if rings:
         return f"takes modules that it signed ({', '.join(rings)})"
-    return "does not have it" if known else "shows its keys to root alone"
+    return "does not have it" if known else "does not show all its keys here; it does to root"
 
 
 def sign(

@@ -66,7 +66,7 @@ def _signatures(root: Path) -> Check:
     if not keyrings.demand(root):
         return Check(Purpose.LOADING, "module signatures", Status.OK, "not enforced")
     known = keyrings.keys(root)
-    whose = ", ".join(map(str, known)) if known else "keys that it shows to root alone"
+    whose = ", ".join(map(str, known)) if known else "its keys, which it shows to root"
     found = f"enforced: this kernel loads modules that are signed with one of {whose}"
     return Check(Purpose.LOADING, "module signatures", Status.WARNING, found, _way_out(root))
 

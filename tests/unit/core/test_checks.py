@@ -53,6 +53,13 @@ CASES: dict[str, tuple[checks.Module, dict[str, str]]] = {
     "not-privileged": (FIX, {"proc/self/status": "CapEff:\t0000000000000400"}),
     "modules-disabled": (FIX, {"proc/sys/kernel/modules_disabled": "1"}),
     "wrong-release": (module(("cmdline_proc_show", 0), release="6.1.0-49-amd64"), {}),
+    "signature-required": (
+        FIX,
+        {
+            "sys/kernel/security/lockdown": "none [integrity] confidentiality",
+            "sys/firmware/efi/fw_platform_size": "64",
+        },
+    ),
     "ftrace-disabled": (FIX, {"proc/sys/kernel/ftrace_enabled": "0"}),
     "already-loaded": (FIX, patch("livepatch_fix") | TAKEN),
     "module-name-taken": (FIX, TAKEN),
