@@ -39,4 +39,4 @@ def _of_no_host(line: str) -> str:
 
 def _of_no_day(line: str) -> str:
     """Without what another release, compiler or run says otherwise."""
-    return re.sub(r"0x[0-9a-f]+|(?<=serial number )[0-9a-f]+|\d+", "0", line)
+    return re.sub(r"0x[0-9a-f]+|(?<=serial number )[0-9a-f]+|\d+ tasks?|\d+", "0", line)

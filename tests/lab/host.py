@@ -25,6 +25,11 @@ class Done:
     def document(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def refusal(self) -> str:
+        """What it printed of one, without the steps before."""
+        return self.err[self.err.index("error[") :]
+
     def is_refused(self, code: str, found: str) -> bool:
         assert (self.status, self.out) == (1, ""), self
         assert f"error[{code}]: " in self.err, self.err

@@ -18,6 +18,7 @@ from suture.link import sign
 from suture.link.sign import Signer
 from suture.workspace.prepare import Workspace
 from tests.conftest import SERIES
+from tests.examples import shows
 from tests.lab import modules, runtime
 from tests.lab.host import Host
 from tests.lab.points import EVERY, injected
@@ -102,6 +103,7 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
 def test_what_stands_in_the_way_is_refused_before_anything_is_changed(host: Host) -> None:
     cases = {
         "load /lp/lp_none.ko": ("kernel-lacks-symbol", "vmlinux has no no_such_function"),
+        "load /lp/lp_refuses.ko": ("kernel-refused", "pre-patch callback failed for object 'vmlinux'"),
         "load /lp/lp_many.ko": ("kernel-lacks-symbol", "and the live patch does not say which"),
         "load /lp/holder.ko": ("not-a-live-patch", "livepatch=Y"),
         "load /lp/none": ("file-unreadable", "No such file"),
@@ -109,8 +111,11 @@ def test_what_stands_in_the_way_is_refused_before_anything_is_changed(host: Host
         "force lp_one --yes": ("patch-not-loaded", "no live patch of this name"),
         "info lp_one": ("patch-not-loaded", "no live patch of this name"),
     }
-    for done, (code, found) in zip(host.suture(*cases), cases.values(), strict=True):
-        assert done.is_refused(code, found)
+    found = dict(zip(cases, host.suture(*cases), strict=True))
+    for command, (code, words) in cases.items():
+        assert found[command].is_refused(code, words)
+    shows(found["load /lp/lp_refuses.ko"].refusal, "kernel-refused")
+    shows(found["unload lp_one"].refusal, "patch-not-loaded")
     assert host.loaded() == []
 
 
@@ -151,6 +156,7 @@ def test_what_is_loaded_already_is_refused(host: Host) -> None:
     assert same.is_refused("already-loaded", "is loaded as lp_one with the same build ID")
     assert other.is_refused("module-name-taken", "a live patch of this name is in force")
     assert forced.is_refused("not-in-transition", "it is in force")
+    shows(forced.refusal, "not-in-transition")
 
 
 def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(host: Host) -> None:
@@ -178,6 +184,7 @@ def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(h
     assert [frame.partition("+")[0] for frame in moving["behind"][0]["holding"]] == ["holder_sleep"]
     assert other.is_refused("transition-under-way", "tasks are still moving to lp_sleep")
     assert asked.is_refused("not-confirmed", "was not confirmed")
+    shows(asked.refusal, "not-confirmed")
     assert (back.status, listed.document) == (0, {"patches": []})
     assert host.loaded() == []
 
@@ -230,6 +237,7 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
     assert [record["operation"] for record in log.document["records"]] == ["recover", "recover"]
     assert log.document["records"][1]["result"] == "reversed"
     assert stuck.is_refused("transition-stuck", "it is left so (--no-revert)")
+    shows(stuck.refusal, "transition-stuck")
     assert (recovered.document["ended"], recovered.document["reversed"]) == ("lp_sleep", True)
     assert (left_undone.status, host.loaded()) == (0, [])
     host.sh("echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5")
@@ -244,6 +252,7 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
         "status --json",
     )
     assert back.is_refused("transition-timed-out", "1 task did not leave it within 1 s; it is in force again")
+    shows(back.refusal, "transition-timed-out")
     assert "head (process " in back.err
     assert "in uninterruptible sleep: in new_code()" in back.err
     assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
@@ -409,13 +418,16 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
     host.sh(
         "echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5; head -c 1 /proc/holder >/dev/null & sleep 0.5"
     )
-    stuck, forced, after, told, again = host.suture(
+    stuck, forced, after, told, again, stays = host.suture(
         "unload lp_stay --timeout 1 --no-revert",
         "force lp_stay --yes",
         "status --check --json",
         "status",
         "load /lp/lp_stay.ko",
+        "unload lp_stay",
     )
+    assert stays.is_refused("module-stays", "its module is still held")
+    shows(stays.refusal, "module-stays")
     assert stuck.is_refused("transition-stuck", "1 task did not leave it")
     assert "Out of force, and in memory until the next boot: lp_stay." in forced.out
     assert (after.status, after.document["left_over"], after.document["forced"]) == (4, ["lp_stay"], ["lp_stay"])

@@ -68,15 +68,8 @@ def test_examples_are_of_refusals_that_there_are() -> None:
 SHOWN = (r'^ *shows\([^\n]*"([a-z-]+)"\)$', r'^    "([a-z-]+)": (?:lambda|\(|_)', r'"(source-renamed|source-removed)"')
 
 
-YOUNG = ("core",)
-"""Rooms whose refusals do not all have an example yet."""
-
-WITHOUT: set[str] = set()
-
-
 def test_every_code_has_an_example_that_a_test_makes_anew() -> None:
-    young = {name for room in YOUNG for name in _defined_in(TABLES / f"{room}.py")}
-    codes = {kind.code for name, kind in KINDS.items() if name not in young} - WITHOUT
+    codes = {kind.code for kind in KINDS.values()}
     assert codes - set(errors_doc.EXAMPLES) == set()
     texts = [path.read_text() for path in TESTS.rglob("test_*.py") if "shows(" in path.read_text()]
     shown = {code for text in texts for form in SHOWN for code in re.findall(form, text, re.MULTILINE)}
