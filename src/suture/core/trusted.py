@@ -72,15 +72,17 @@ class Directory:
         """
         path = self.path / name
         descriptor = _open(name, _FILE, path, self._descriptor)
-        with open(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise Refusal(PATH_UNTRUSTED, str(path), "is no regular file")
             _check(status, path, self._owner)
-            try:
+            with open(descriptor, "rb", closefd=False) as file:
                 content = file.read(LARGEST + 1)
-            except OSError as error:
-                raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
+        except OSError as error:
+            raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
+        finally:
+            os.close(descriptor)
         if len(content) > LARGEST:
             raise Refusal(FILE_UNREADABLE, str(path), f"is larger than {LARGEST >> 20} MiB")
         return content

@@ -198,6 +198,15 @@ def test_what_another_could_change_is_refused(store: Store, what: str) -> None:
     assert code_of(lambda: store.module(store.entry(made.release, made.name))) == "path-untrusted"
 
 
+def test_a_directory_in_place_of_a_module_is_refused(store: Store) -> None:
+    made = install(store)
+    path = _module(place(store))
+    path.unlink()
+    path.mkdir()
+    assert code_of(lambda: store.module(made)) == "path-untrusted"
+    assert [finding.refusal.code for finding in store.check() if finding.refusal] == ["path-untrusted"]
+
+
 def test_a_pipe_in_place_of_a_module_blocks_nobody(store: Store) -> None:
     made = install(store)
     path = _module(place(store))
