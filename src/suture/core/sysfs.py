@@ -76,13 +76,14 @@ def read(name: str, root: Path = ROOT) -> LoadedPatch | None:
     """One live patch; None where the kernel has none of that name."""
     directory = root / DIRECTORY / name
     try:
-        objects = tuple(_object(entry) for entry in sorted(directory.iterdir()) if entry.is_dir())
+        found = [_object(entry) for entry in sorted(directory.iterdir()) if entry.is_dir()]
     except OSError:
         return None
     state = flags(name, root)
     if state is None:
         return None
     order = text(directory / "stack_order")
+    objects = tuple(item for item in found if item is not None)
     return LoadedPatch(name, *state, _flag(directory / "replace"), int(order) if order.isdigit() else None, objects)
 
 
@@ -119,8 +120,13 @@ def _write(path: Path, value: str) -> None:
         os.close(descriptor)
 
 
-def _object(directory: Path) -> LoadedObject:
-    functions = (_FUNCTION.fullmatch(entry.name) for entry in sorted(directory.iterdir()) if entry.is_dir())
+def _object(directory: Path) -> LoadedObject | None:
+    """None where it has gone: a patch in force loses its nops' objects when the transition ends, and goes on
+    (``kernel/livepatch/core.c: klp_discard_nops()``)."""
+    try:
+        functions = [_FUNCTION.fullmatch(entry.name) for entry in sorted(directory.iterdir()) if entry.is_dir()]
+    except OSError:
+        return None
     return LoadedObject(
         directory.name,
         _flag(directory / "patched"),

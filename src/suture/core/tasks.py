@@ -7,6 +7,7 @@ one that runs the new (``Documentation/livepatch/livepatch.rst``, "Consistency m
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
@@ -120,13 +121,22 @@ def is_in(frame: str, functions: Set[tuple[str, str]]) -> bool:
 
 
 def _states(root: Path) -> Iterator[tuple[Path, str]]:
-    for directory in (root / "proc").glob("[0-9]*/task/[0-9]*"):
-        try:
-            yield directory, (directory / "patch_state").read_text().strip()
-        except PermissionError:
-            yield directory, UNREADABLE
-        except OSError:
-            continue  # it has ended
+    for process in _numbered(root / "proc"):
+        for directory in _numbered(process / "task"):
+            try:
+                yield directory, (directory / "patch_state").read_text().strip()
+            except PermissionError:
+                yield directory, UNREADABLE
+            except OSError:
+                continue  # it has ended
+
+
+def _numbered(directory: Path) -> list[Path]:
+    """What has a number for its name; nothing where the process has ended in the meantime, which glob() cannot bear."""
+    try:
+        return [directory / name for name in os.listdir(directory) if name[0].isdigit()]
+    except OSError:
+        return []
 
 
 def _task(directory: Path, functions: Set[tuple[str, str]]) -> Task | None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from suture.cli.info import info
 from suture.core import change, checks, host, kallsyms, lock, metrics, modules, running, sysfs, tasks
 from suture.core.drift import Drift
 from suture.core.drift import Kind as DriftKind
@@ -98,6 +102,45 @@ def test_what_a_task_without_such_a_frame_waits_for_is_said(tmp_path: Path, stat
     )
     (found,) = tasks.behind(1, set(), tmp_path)
     assert words in found.line()
+
+
+def vanishing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory goes when somebody has seen that it is there and is about to list it."""
+
+    def at_last_moment(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any = ".") -> Any:
+            if str(path) == str(directory) and directory.is_dir():
+                shutil.rmtree(directory)
+            return real(path)
+
+        return call
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, at_last_moment(getattr(os, name)))
+
+
+def test_a_process_that_ends_while_tasks_are_looked_at_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, {f"proc/{pid}/task/{pid}/patch_state": "0" for pid in (7, 8)})
+    vanishing(tmp_path / "proc/7/task", monkeypatch)
+    assert tasks.count(1, tmp_path) == tasks.Count(0, 1)
+
+
+def test_a_patch_that_loses_an_object_of_nops_while_it_is_read_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, patch("new") | {"sys/kernel/livepatch/new/ext4/replaced_before,1/x": ""})
+    vanishing(tmp_path / "sys/kernel/livepatch/new/ext4", monkeypatch)
+    found = sysfs.read("new", tmp_path)
+    assert found is not None
+    assert [item.name for item in found.objects] == ["vmlinux"]
+
+
+def test_a_patch_that_is_not_there_is_told() -> None:
+    with pytest.raises(Refusal) as refused:
+        info("lp_one")
+    shows(refused.value, "patch-not-loaded")
 
 
 def test_symbols_are_counted_by_their_whole_name_and_object(tmp_path: Path) -> None:
