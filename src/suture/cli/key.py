@@ -35,14 +35,17 @@ Certificate = Annotated[
 ]
 
 ENROL = """\
-A kernel with Secure Boot takes modules that it signed once the certificate is enrolled. On each host, as root, choose a
-password for the next boot, and give it there in the blue screen (a key within ten seconds; Enroll MOK, Continue, Yes):
+A kernel with Secure Boot takes modules that it signed once the certificate is
+enrolled. On each host, as root, choose a password for the next boot, and give
+it there in the blue screen (a key within ten seconds; Enroll MOK, Continue,
+Yes):
 
   mokutil --import {der}
 
 After that boot, 'suture key show {der}' says, to root, that the kernel has it.
 
-For 'suture load --require-signature' and 'suture install --require-signature', on each host:
+For 'suture load --require-signature' and 'suture install --require-signature',
+on each host:
 
   install -D -m 644 {certificate} /etc/suture/trusted/{name}"""
 
