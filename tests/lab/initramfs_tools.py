@@ -32,6 +32,8 @@ mkdir -p /run/lab /run/systemd/system/multi-user.target.wants
 cat /lab/agent.sh >/run/lab/agent.sh
 cat /lab/suture-lab.service >/run/systemd/system/suture-lab.service
 ln -s ../suture-lab.service /run/systemd/system/multi-user.target.wants
+# As udev's own does: a root file system that was made without the right to make devices has no /dev/console.
+mount -n -o move /dev "$rootmnt/dev"
 """
 
 

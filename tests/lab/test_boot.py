@@ -30,7 +30,8 @@ PANIC = modules.live_patch(
 static int die(struct klp_object *obj) { panic("lp_panic was loaded"); return 0; }
 """,
     {"version_proc_show": "new_code"},
-).replace("{ .funcs = funcs }", "{ .funcs = funcs, .callbacks = { .pre_patch = die } }")
+    callbacks=".pre_patch = die",
+)
 
 NAMES = ("lp_one", "lp_two", "lp_none")
 """``lp_one`` changes /proc/cmdline and ``lp_two`` /proc/version; what ``lp_none`` replaces is nowhere."""

@@ -388,7 +388,8 @@ def test_kpatch_waits_for_what_is_loaded_already_and_still_moving(host: Host) ->
     (left,) = host.suture("load /lp/lp_sleep.ko --timeout 1 --no-revert")
     assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
     said = host.sh(
-        "kpatch load /lp/lp_sleep.ko >/tmp/said 2>&1 & pid=$!; until grep -q waiting /tmp/said; do sleep 0.1; done; "
+        ": >/tmp/said; kpatch load /lp/lp_sleep.ko >/tmp/said 2>&1 & pid=$!; "
+        "until grep -q waiting /tmp/said; do sleep 0.1; done; "
         "cat /sys/kernel/livepatch/lp_sleep/transition; echo 0 >/sys/module/holder/parameters/holder_hold; "
         "wait $pid; echo $?; cat /sys/kernel/livepatch/lp_sleep/transition /tmp/said"
     )
