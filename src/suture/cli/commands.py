@@ -37,11 +37,13 @@ class Command(TyperCommand):
         return _without_type(super().get_params(ctx))
 
 
-class Commands(TyperGroup):
-    """A group whose commands end well, refuse, or exit, and nothing else."""
-
+class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_type(super().get_params(ctx))
+
+
+class Commands(Group):
+    """All of them: each ends well, refuses, or exits, and nothing else."""
 
     def invoke(self, ctx: Any) -> Any:
         token = reporter.set(for_stderr())
@@ -54,7 +56,7 @@ class Commands(TyperGroup):
 
 def group(name: str, about: str, *examples: tuple[str, str]) -> typer.Typer:
     """Commands below one word."""
-    return typer.Typer(name=name, cls=Commands, no_args_is_help=True, help=about, epilog=output.examples(*examples))
+    return typer.Typer(name=name, cls=Group, no_args_is_help=True, help=about, epilog=output.examples(*examples))
 
 
 def add(

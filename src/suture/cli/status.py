@@ -119,7 +119,7 @@ def _summary(found: Status) -> str:
 
 
 def _left_undone(found: Status) -> str:
-    if found.interrupted or set(found.left_over) - set(found.forced):
+    if found.interrupted or found.recoverable:
         return "; something was left undone: 'suture recover'"
     return "; one was put out of force by 'suture force': boot when you can"
 
@@ -146,8 +146,8 @@ def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
 
 def _undone(found: Status) -> list[RenderableType]:
     lines: list[RenderableType] = []
-    if going := [name for name in found.left_over if name not in found.forced]:
-        lines.append(printable(f"Out of force and still in memory: {', '.join(going)}"))
+    if found.recoverable:
+        lines.append(printable(f"Out of force and still in memory: {', '.join(found.recoverable)}"))
     if found.forced:
         lines.append(
             printable(f"Out of force by 'suture force', in memory until the next boot: {', '.join(found.forced)}")

@@ -87,6 +87,11 @@ class Status:
     newer_kernel: str | None
 
     @property
+    def recoverable(self) -> tuple[str, ...]:
+        """Those of `left_over` that 'suture recover' can unload."""
+        return tuple(name for name in self.left_over if name not in self.forced)
+
+    @property
     def verdict(self) -> Verdict:
         moving = [status for status in self.patches if status.patch.transition]
         if any(status.seconds is None or status.seconds > STALLED_AFTER for status in moving) and self.at_work is None:
@@ -104,7 +109,10 @@ def status(journal: Journal | None = None) -> Status:
     at_work = lock.holder()
     open_ends = unfinished(records)
     outcomes = [record for record in records if record.phase is Phase.OUTCOME]
-    patches = tuple(_patch(patch, records) for patch in sysfs.patches())
+    now = running.boot_id()
+    of_this_boot = [record for record in records if record.boot == now]
+    patches = tuple(_patch(patch, of_this_boot) for patch in sysfs.patches())
+    forced = _forced(of_this_boot)
     left_over = tuple(module.name for module in modules.left_over()) if at_work is None else ()
     return Status(
         release=running.release(),
@@ -112,7 +120,7 @@ def status(journal: Journal | None = None) -> Status:
         patches=patches,
         at_work=at_work,
         left_over=left_over,
-        forced=tuple(name for name in left_over if name in _forced(outcomes)),
+        forced=tuple(name for name in left_over if name in forced),
         interrupted=tuple(record for record in open_ends if at_work is None or record.pid != at_work),
         drift=drift(_in_force(patches)) if at_work is None else (),
         last_change=outcomes[-1].time if outcomes else "",
@@ -121,9 +129,9 @@ def status(journal: Journal | None = None) -> Status:
     )
 
 
-def _patch(patch: LoadedPatch, records: Sequence[Record]) -> PatchStatus:
+def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
     module = modules.read(patch.name)
-    about = [record for record in records if record.patch == patch.name and record.boot == running.boot_id()]
+    about = [record for record in of_this_boot if record.patch == patch.name]
     begun = next((record for record in reversed(about) if record.phase is Phase.INTENT), None)
     if not patch.transition:
         return PatchStatus(patch, module.build_id if module else "", _loading(about), None, None, ())
@@ -137,10 +145,9 @@ def _patch(patch: LoadedPatch, records: Sequence[Record]) -> PatchStatus:
     )
 
 
-def _forced(outcomes: Sequence[Record]) -> set[str]:
-    """What has gone out of force by decree since the last boot, as far as the journal says."""
-    now = running.boot_id()
-    stayed = [record.details.get("stays") for record in outcomes if (record.operation, record.boot) == ("force", now)]
+def _forced(of_this_boot: Sequence[Record]) -> set[str]:
+    """What has gone out of force by decree, as far as the journal says: outcomes alone have it."""
+    stayed = [record.details.get("stays") for record in of_this_boot if record.operation == "force"]
     return {str(name) for names in stayed if isinstance(names, list) for name in names}
 
 

@@ -16,6 +16,8 @@ from tests.unit.core.test_reading import patch, put
 
 RELEASE = "6.1.0-50-amd64"
 BUILD_ID = "ab" * 20
+NOTE = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0" + bytes.fromhex(BUILD_ID)
+"""An ELF note of type 3, as the kernel shows it of a module."""
 
 FINE = {
     "proc/self/status": "CapEff:\t0000000000010000",
@@ -38,12 +40,6 @@ def module(*functions: tuple[str, int], release: str = RELEASE, depends: str = "
     info = (("vermagic", f"{release} SMP preempt mod_unload modversions "), ("depends", depends))
     made = LivePatch("livepatch_fix", (PatchedObject("vmlinux", replaced),), replace=False)
     return checks.Module("livepatch_fix.ko", b"x" * 1024, Inspection(made, (), (), info), BUILD_ID)
-
-
-def build_id_of(name: str) -> dict[str, bytes]:
-    """``/sys/module/NAME/notes/.note.gnu.build-id``: an ELF note of type 3."""
-    note = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0" + bytes.fromhex(BUILD_ID)
-    return {f"sys/module/{name}/notes/.note.gnu.build-id": note}
 
 
 FIX = module(("cmdline_proc_show", 0))
@@ -85,9 +81,9 @@ CASES: dict[str, tuple[checks.Module, dict[str, str]]] = {
 
 
 def kernel(root: Path, differs: dict[str, str]) -> Path:
-    for name, content in build_id_of("livepatch_fix").items():
-        (root / name).parent.mkdir(parents=True)
-        (root / name).write_bytes(content)
+    notes = root / "sys/module/livepatch_fix/notes"
+    notes.mkdir(parents=True)
+    (notes / ".note.gnu.build-id").write_bytes(NOTE)
     return put(root, FINE | differs)
 
 
