@@ -16,11 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from debian.debian_support import Version
-
-from suture.host import files, paths, run
-from suture.kernel.archive import apt
+from suture.host import run
 from suture.lab.qemu import Firmware
+from tests.lab import debs
 
 PACKAGES = ("grub-efi-amd64-signed", "ovmf", "shim-signed")
 
@@ -43,7 +41,7 @@ def secure_boot(*enrolled: Path) -> Iterator[Firmware]:
 
     :param enrolled: certificates that are machine owner keys there.
     """
-    unpacked = _unpacked()
+    unpacked = debs.unpacked(*PACKAGES)
     with tempfile.TemporaryDirectory(prefix="suture-") as work:
         firmware = Firmware(unpacked / CODE, Path(work, "variables"), Path(work, "disk"))
         keys = [word for path in enrolled for word in ("--add-mok", SHIM, path)]
@@ -54,19 +52,3 @@ def secure_boot(*enrolled: Path) -> Iterator[Firmware]:
             (firmware.disk / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(unpacked / source, firmware.disk / name)
         yield firmware
-
-
-def _unpacked() -> Path:
-    """The newest of the packages that apt offers, in one tree, which stays in the cache."""
-    offered = apt.packages(f"({'|'.join(PACKAGES)})")
-    chosen = [max((p for p in offered if p.name == name), key=lambda p: Version(p.version)) for name in PACKAGES]
-    cache = paths.cache()
-    final = cache / "lab" / "_".join(["firmware", *(package.version for package in chosen)])
-    with files.locked(final.parent / "firmware.lock"):
-        if not final.exists():
-            apt.download(chosen, cache / "packages")
-            with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=final.parent) as work:
-                for package in chosen:
-                    run.check(["dpkg-deb", "--extract", cache / "packages" / package.file_name, Path(work, "tree")])
-                Path(work, "tree").rename(final)
-    return final

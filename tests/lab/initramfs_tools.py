@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
-from suture.host import run
 from suture.kernel.release import Target
 from suture.lab import initramfs
 from suture.lab.machine import WIRE_MODULES
 from suture.lab.qemu import Wire
 from suture.lab.system import DISK_MODULES
+from tests.lab import debs
 
 PACKAGES = ("initramfs-tools-core", "klibc-utils", "libklibc", "cpio")
 """No busybox, and no udev: an image has less without them, and modules that are listed are loaded without it."""
@@ -37,12 +34,9 @@ mount -n -o move /dev "$rootmnt/dev"
 """
 
 
-def files(target: Target, directory: Path) -> dict[str, bytes]:
+def files(target: Target) -> dict[str, bytes]:
     """What the packages hold, where a merged ``/usr`` has it, and a configuration for the lab's machine."""
-    subprocess.run(["apt-get", "--quiet", "download", *PACKAGES], cwd=directory, capture_output=True, check=True)
-    tree = directory / "tree"
-    for package in directory.glob("*.deb"):
-        run.check(["dpkg-deb", "--extract", package, tree])
+    tree = debs.unpacked(*PACKAGES)
     found = {}
     for path in tree.rglob("*"):
         if path.is_file():

@@ -111,14 +111,14 @@ def system(each_workspace: Workspace) -> Iterator[System]:
         yield made
 
 
-def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair, tmp_path: Path) -> None:
+def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) -> None:
     """Installed and found after a loss of power; on 6.1 with bad ones beside it, and gone when uninstalled."""
     full = system.target.release.startswith("6.1.")
     files = {f"/lp/{name}.ko": module for name, module in built.items()}
     files |= {"/lp/several.py": runtime.SEVERAL.encode(), "/lp/lab.pem": pair.certificate.read_bytes()}
     files |= {f"/lp/{name}": (HERE / place).read_bytes() for name, place in INJECT.items()}
     if not full:
-        files |= initramfs_tools.files(system.target, tmp_path)
+        files |= initramfs_tools.files(system.target)
     with system.boot(modules=["loop"], files=files) as machine:
         assert sh(machine, "cat /proc/1/comm; uname -r").split() == ["systemd", system.target.release]
         # What the test itself put there is to outlive the loss of power; what 'suture install' writes, it sees to.
