@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test fuzz test-unit test-build test-lab lint types format coverage bench docs lock clean
+.PHONY: help setup packages demo test fuzz test-unit test-compile test-lab lint types format coverage bench docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,14 +15,14 @@ help: ## show this list
 demo: setup ## build a live patch for a stock kernel, boot that kernel, and watch the patch work
 	$(VENV)/bin/suture demo
 
-test: setup ## everything: lint, types, and the unit, build and lab tests
-	@$(PYTHON) scripts/test_levels.py lint types unit build lab
+test: setup ## everything: lint, types, and the unit, compile and lab tests
+	@$(PYTHON) scripts/test_levels.py lint types unit compile lab
 
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit
 
-test-build: setup ## the tests that fetch a kernel and compile
-	@$(PYTHON) scripts/test_levels.py build
+test-compile: setup ## the tests that fetch a kernel and compile
+	@$(PYTHON) scripts/test_levels.py compile
 
 test-lab: setup ## the tests that boot a kernel in a virtual machine
 	@$(PYTHON) scripts/test_levels.py lab

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """``python -m bench``
 
-1. The packages of a stock kernel are brought into a cache of the bench's own; nothing is downloaded afterwards.
+1. The packages of a stock kernel are brought into a cache of the bench's own; nothing is downloaded
+   afterwards.
 2. Cold: everything but the packages is removed, and the demonstration's patch is built.
-3. So many rounds of: a build of a patch never seen, with no compiled object kept; the same again; the bare compiler.
+3. So many rounds of: a build of a patch never seen, with no compiled object kept; the same again;
+   the bare compiler.
 4. With ``--header``: a patch to a header that hundreds of objects read, then another.
 """
 
@@ -22,15 +24,15 @@ from bench import machine
 from bench.floor import bare_compiler
 from bench.measure import Failed, Run, suture
 from bench.report import Measured, Report
+from suture import sources
 from suture.cli import output
-from suture.cli.progress import for_stderr
 from suture.demo import newest_offer, patch_text
 from suture.errors import Refusal
 from suture.host.files import locked
 from suture.host.paths import cache
 from suture.host.progress import reporter, step
-from suture.kernel import archive
-from suture.kernel.archive import Offer, apt
+from suture.host.reporters import for_stderr
+from suture.sources import Offer, apt
 from suture.workspace.prepare import prepare
 
 ROUNDS = 5
@@ -52,10 +54,12 @@ def main() -> int:
     reporter.set(for_stderr())
     base = cache().with_name("suture-bench")
     try:
-        offer = archive.survey().offer(arguments.kernel) if arguments.kernel else newest_offer()
+        offer = sources.survey().offer(arguments.kernel) if arguments.kernel else newest_offer()
         with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
             _bring_packages(offer, base)
-            report = _measure(offer.release, Path(scratch), quick=arguments.quick, header=arguments.header)
+            report = _measure(
+                offer.release, Path(scratch), quick=arguments.quick, header=arguments.header
+            )
     except Refusal as refusal:
         output.refuse(refusal)
         return 1
@@ -67,16 +71,27 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Time Suture's main job on this machine.")
-    parser.add_argument("--kernel", metavar="RELEASE", help="a 6.1 kernel; by default the newest that is offered")
-    parser.add_argument("--quick", action="store_true", help="leave out the cold run; use the tree of an earlier one")
-    parser.add_argument("--header", action="store_true", help="also patch a header that 400 objects read")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Time Suture's main job on this machine."
+    )
+    parser.add_argument(
+        "--kernel", metavar="RELEASE", help="a 6.1 kernel; by default the newest that is offered"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out the cold run; use the tree of an earlier one",
+    )
+    parser.add_argument(
+        "--header", action="store_true", help="also patch a header that 400 objects read"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     return parser.parse_args()
 
 
 def _bring_packages(offer: Offer, base: Path) -> None:
-    """Take the packages that the user's cache has, download the others, and make `base` our cache."""
+    """Take the packages that the user's cache has, download the others, and make `base` our
+    cache."""
     have, wanted = cache() / "packages", base / "suture" / "packages"
     wanted.mkdir(parents=True, exist_ok=True)
     for package in offer.packages:
@@ -99,7 +114,7 @@ def _measure(release: str, scratch: Path, *, quick: bool, header: bool) -> Repor
             _forget_objects()
             warm.append(_build(release, patch, scratch))
             again.append(_build(release, patch, scratch))
-            floor.append(bare_compiler(prepare(archive.find(release)), patch))
+            floor.append(bare_compiler(prepare(sources.find(release)), patch))
     measured = [
         Measured("warm", "tree prepared, patch never seen, nothing compiled", tuple(warm), WARM),
         Measured("again", "the same patch", tuple(again), AGAIN),
@@ -114,8 +129,16 @@ def _measure(release: str, scratch: Path, *, quick: bool, header: bool) -> Repor
 
 def _header(release: str, scratch: Path) -> list[Measured]:
     """An inline function of a header that hundreds read, which few of them call."""
-    _put_aside([f"workspaces/{graph.parent.name}/graph" for graph in (cache() / "workspaces").glob("*/graph")], scratch)
-    first, second = (_build(release, _header_patch(release, scratch, new), scratch) for new in NEW_IN_HEADER)
+    _put_aside(
+        [
+            f"workspaces/{graph.parent.name}/graph"
+            for graph in (cache() / "workspaces").glob("*/graph")
+        ],
+        scratch,
+    )
+    first, second = (
+        _build(release, _header_patch(release, scratch, new), scratch) for new in NEW_IN_HEADER
+    )
     return [
         Measured("header", "a header; nothing known of who reads it", (first,)),
         Measured("header again", "another change in the same header", (second,)),
@@ -123,7 +146,7 @@ def _header(release: str, scratch: Path) -> list[Measured]:
 
 
 def _header_patch(release: str, scratch: Path, new: str) -> Path:
-    old = (prepare(archive.find(release)).tree / HEADER).read_text().splitlines(keepends=True)
+    old = (prepare(sources.find(release)).tree / HEADER).read_text().splitlines(keepends=True)
     changed = [line.replace(OLD_IN_HEADER, new) for line in old]
     patch = scratch / "header.patch"
     patch.write_text("".join(difflib.unified_diff(old, changed, f"a/{HEADER}", f"b/{HEADER}")))
@@ -133,8 +156,9 @@ def _header_patch(release: str, scratch: Path, new: str) -> Path:
 def _put_aside(names: Sequence[str], directory: Path) -> None:
     """Take away what earlier runs prepared.
 
-    It is not removed before the end: for minutes after a tree has been deleted, ext4 looks at each of its inodes before
-    it gives out another (``fs/ext4/ialloc.c: recently_deleted()``), and unpacking takes several times as long.
+    It is not removed before the end: for minutes after a tree has been deleted, ext4 looks at each
+    of its inodes before it gives out another (``fs/ext4/ialloc.c: recently_deleted()``), and
+    unpacking takes several times as long.
     """
     for name in names:
         if (cache() / name).exists():
@@ -146,18 +170,25 @@ def _put_aside(names: Sequence[str], directory: Path) -> None:
 def _cold(release: str, scratch: Path) -> Run:
     patch = scratch / "meminfo.patch"
     patch.write_text(patch_text())
-    return suture(["kernel", "fetch", release], scratch / "record").then(_build(release, patch, scratch))
+    return suture(["kernel", "fetch", release], scratch / "record").then(
+        _build(release, patch, scratch)
+    )
 
 
 def _build(release: str, patch: Path, scratch: Path) -> Run:
-    return suture(["build", patch, "--kernel", release, "-o", scratch / "out.ko"], scratch / "record")
+    return suture(
+        ["build", patch, "--kernel", release, "-o", scratch / "out.ko"], scratch / "record"
+    )
 
 
 def _patches(scratch: Path) -> Iterator[Path]:
-    """Patches that nobody has built: the demonstration's, with a string of the same length of their own."""
+    """Patches that nobody has built: the demonstration's, with a string of the same length of their
+    own."""
     for number in range(ROUNDS):
         patch = scratch / f"round{number}.patch"
-        patch.write_text(patch_text().replace("VMALLOCCHUNK", f"BENCH{os.getpid() % 10**6:06d}{number}"))
+        patch.write_text(
+            patch_text().replace("VMALLOCCHUNK", f"BENCH{os.getpid() % 10**6:06d}{number}")
+        )
         yield patch
 
 

@@ -44,7 +44,8 @@ class Recorder:
 def peak_memory() -> int:
     """The most bytes that this process ever had resident.
 
-    Not ``ru_maxrss``: Linux lets that begin with what the parent had when it started us (``fs/exec.c: exec_mmap()``).
+    Not ``ru_maxrss``: Linux lets that begin with what the parent had when it started us
+    (``fs/exec.c: exec_mmap()``).
     """
     status = Path("/proc/self/status").read_text()
     match = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)

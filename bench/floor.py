@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The floor: what no build of a live patch can be faster than, the compiler itself, once for each side."""
+"""The floor: what no build of a live patch can be faster than, the compiler itself, once for each
+side."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from suture.workspace.prepare import Workspace
 
 
 def bare_compiler(workspace: Workspace, patch: Path) -> Run:
-    """Run the saved command of the patched file, in the pristine tree and in a shadow with the patch."""
+    """Run the saved command of the patched file, in the pristine tree and in a shadow with the
+    patch."""
     changes = overlay.apply(workspace.tree, diff.read([patch]))
     listed = objects.beside(workspace, [change.path for change in changes])
     wanted = [one for change in changes if (one := listed.of(change.path))]

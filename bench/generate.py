@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Object files with as many functions as wanted, in the shape that kernel code has, assembled from text.
+"""Object files with as many functions as wanted, in the shape that kernel code has, assembled from
+text.
 
-Each function has an fentry call, a string of its own, a static variable, calls of neighbours and of another file; every
-third a trap with an entry in ``__bug_table``, every fourth a static branch, every fifth a name that the compiler
-numbered.  A section holds a few functions, as in a linked module: one section each would be more than ELF can count
-without extensions (65,279).
+Each function has an fentry call, a string of its own, a static variable, calls of neighbours and of
+another file; every third a trap with an entry in ``__bug_table``, every fourth a static branch,
+every fifth a name that the compiler numbered.  A section holds a few functions, as in a linked
+module: one section each would be more than ELF can count without extensions (65,279).
 """
 
 from __future__ import annotations
@@ -28,15 +29,22 @@ TOGETHER = 20
 
 
 def generate(count: int, changed: int, directory: Path) -> tuple[Path, Path]:
-    """Assemble an object of `count` functions and one in which `changed` of them, spread evenly, differ."""
+    """Assemble an object of `count` functions and one in which `changed` of them, spread evenly,
+    differ."""
     differing = set(range(0, count, max(count // changed, 1)))
-    return _assemble(directory / "original.o", count, set()), _assemble(directory / "patched.o", count, differing)
+    return _assemble(directory / "original.o", count, set()), _assemble(
+        directory / "patched.o", count, differing
+    )
 
 
 def _assemble(path: Path, count: int, differing: set[int]) -> Path:
-    with subprocess.Popen(["as", "--64", "-o", str(path), "-"], stdin=subprocess.PIPE, text=True) as assembler:
+    with subprocess.Popen(
+        ["as", "--64", "-o", str(path), "-"], stdin=subprocess.PIPE, text=True
+    ) as assembler:
         assert assembler.stdin is not None
-        assembler.stdin.write('.section .rodata.str1.1,"aMS",@progbits,1\n.Lfile: .string "file.c"\n')
+        assembler.stdin.write(
+            '.section .rodata.str1.1,"aMS",@progbits,1\n.Lfile: .string "file.c"\n'
+        )
         for number in range(count):
             assembler.stdin.writelines(_function(number, count, number in differing))
     if assembler.returncode:

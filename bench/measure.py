@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs: commands in processes of their own, and what the system says of them when they have ended."""
+"""Runs: commands in processes of their own, and what the system says of them when they have
+ended."""
 
 from __future__ import annotations
 
@@ -60,7 +61,10 @@ class Run:
         for step in self.steps:
             added[step.depth, step.name] = added.get((step.depth, step.name), 0.0) + step.seconds
         rest = self.wall - sum(step.seconds for step in self.steps if step.depth == 0)
-        return (*(Step(depth, name, seconds) for (depth, name), seconds in added.items()), Step(0, REST, rest))
+        return (
+            *(Step(depth, name, seconds) for (depth, name), seconds in added.items()),
+            Step(0, REST, rest),
+        )
 
 
 def suture(arguments: Sequence[str | Path], record: Path) -> Run:
@@ -69,7 +73,9 @@ def suture(arguments: Sequence[str | Path], record: Path) -> Run:
     :param record: a file for the process to leave its notes in.
     :raises Failed: it ended with another status than 0
     """
-    path = os.pathsep.join(filter(None, [str(TOP), str(TOP / "src"), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(
+        filter(None, [str(TOP), str(TOP / "src"), os.environ.get("PYTHONPATH", "")])
+    )
     command = [sys.executable, "-m", "bench.child", record, *arguments]
     timed = timed_run(command, env={**os.environ, "PYTHONPATH": path})
     return recorded(timed, record.read_text())
@@ -82,16 +88,25 @@ def recorded(timed: Run, notes: str) -> Run:
     return Run(timed.wall, timed.cpu, document["peak"], steps)
 
 
-def timed_run(command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Run:
+def timed_run(
+    command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Run:
     """Run any program, and time it with all its children.
 
     :raises Failed: it ended with another status than 0
     """
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     finished = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        [str(word) for word in command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if finished.returncode != 0:
-        raise Failed(finished.stderr.strip() or finished.stdout.strip() or f"status {finished.returncode}")
+        raise Failed(
+            finished.stderr.strip() or finished.stdout.strip() or f"status {finished.returncode}"
+        )
     return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)

@@ -45,13 +45,16 @@ class Measured:
         return max(run.peak for run in self.runs)
 
     def shares(self) -> tuple[tuple[str, float, float], ...]:
-        """The steps with median seconds and share of the median run, a part indented below its whole."""
+        """The steps with median seconds and share of the median run, a part indented below its
+        whole."""
         seconds: dict[str, list[float]] = {}
         for run in self.runs:
             for step in run.shares:
                 seconds.setdefault(INDENT * step.depth + step.name, []).append(step.seconds)
         whole = median(self.walls)
-        return tuple((name, median(values), median(values) / whole) for name, values in seconds.items())
+        return tuple(
+            (name, median(values), median(values) / whole) for name, values in seconds.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,17 @@ class Report:
     def for_people(self) -> RenderableType:
         from rich.console import Group
 
-        ratio = f"A warm build takes {self.ratio:.1f} times the floor.\n" if self.ratio is not None else ""
+        ratio = (
+            f"A warm build takes {self.ratio:.1f} times the floor.\n"
+            if self.ratio is not None
+            else ""
+        )
         return Group(
             table(("machine", ""), [*self.machine.items(), ("target", self.release)]),
             "",
-            table(("", "what", "runs", "min", "median", "max", "CPU", "at most", ""), self._times()),
+            table(
+                ("", "what", "runs", "min", "median", "max", "CPU", "at most", ""), self._times()
+            ),
             f"\n{ratio}{self._memory()}",
             *(part for one in self.measured for part in ("", _share_table(one))),
         )
@@ -102,7 +111,10 @@ class Report:
                 one.name,
                 one.what,
                 str(len(one.runs)),
-                *(f"{seconds:.2f} s" for seconds in (min(one.walls), median(one.walls), max(one.walls))),
+                *(
+                    f"{seconds:.2f} s"
+                    for seconds in (min(one.walls), median(one.walls), max(one.walls))
+                ),
                 f"{median(run.cpu for run in one.runs):.2f} s",
                 "" if one.target is None else f"{one.target:.0f} s",
                 _verdict(one.met),
@@ -111,7 +123,11 @@ class Report:
         ]
 
     def _memory(self) -> str:
-        peak, target, met = _megabytes(self.peak), _megabytes(PEAK_TARGET), _verdict(self.peak <= PEAK_TARGET)
+        peak, target, met = (
+            _megabytes(self.peak),
+            _megabytes(PEAK_TARGET),
+            _verdict(self.peak <= PEAK_TARGET),
+        )
         return f"Peak memory of the Python process: {peak}, at most {target} ({met})."
 
 
@@ -140,5 +156,7 @@ def _document(one: Measured) -> dict[str, object]:
         "median": median(one.walls),
         "max": max(one.walls),
         "runs": one.runs,
-        "shares": [{"step": name.strip(), "seconds": s, "share": share} for name, s, share in one.shares()],
+        "shares": [
+            {"step": name.strip(), "seconds": s, "share": share} for name, s, share in one.shares()
+        ],
     }

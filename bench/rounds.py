@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Load and unload one live patch many times over in one boot under a busy workload: does anything leak or complain?
+"""Load and unload one live patch many times over in one boot under a busy workload: does anything
+leak or complain?
 
     python -m bench.rounds [--rounds 1000] [--series 6.1]
 
-The live patch is the kernel's own sample.  The rounds are a shell script in the guest, since Python takes seconds to
-start there; they use the kernel's interface as `suture.core` does.  Memory is read before the first and after each
-hundred rounds, with the workload stopped and caches dropped: a leak grows.
+The live patch is the kernel's own sample.  The rounds are a shell script in the guest, since Python
+takes seconds to start there; they use the kernel's interface as `suture.core` does.  Memory is read
+before the first and after each hundred rounds, with the workload stopped and caches dropped: a leak
+grows.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ import time
 from pathlib import Path
 
 from suture.host import run
-from suture.kernel.archive import fetch, fetched
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
+from suture.sources import fetch, fetched
 from suture.workspace import kbuild
 from suture.workspace.prepare import Workspace, prepare
 
@@ -59,7 +61,9 @@ def build(workspace: Workspace) -> bytes:
         directory = Path(scratch)
         (directory / Path(SAMPLE).name).write_text((workspace.tree / SAMPLE).read_text())
         (directory / "Makefile").write_text("obj-m += livepatch-sample.o\n")
-        command = kbuild.make_command(workspace.target.release, workspace.compiler, f"M={directory}", "modules")
+        command = kbuild.make_command(
+            workspace.target.release, workspace.compiler, f"M={directory}", "modules"
+        )
         run.check(command, cwd=workspace.tree, env=kbuild.clean_environment())
         return (directory / "livepatch-sample.ko").read_bytes()
 
@@ -81,7 +85,10 @@ def rounds(target: Target, number: int) -> dict[str, object]:
             _some(machine, min(AT_ONCE, number - done))
             if (done + AT_ONCE) % MEASURED_EVERY == 0:
                 memory.append(measure(machine))
-                print(f"{done + AT_ONCE} rounds, {time.monotonic() - started:.0f} s: {memory[-1]}", file=sys.stderr)
+                print(
+                    f"{done + AT_ONCE} rounds, {time.monotonic() - started:.0f} s: {memory[-1]}",
+                    file=sys.stderr,
+                )
         seconds = time.monotonic() - started
         return {
             "release": target.release,
@@ -97,11 +104,15 @@ def _some(machine: Machine, number: int) -> None:
     script = f"[ -e /tmp/busy ] || {{ {BUSY} }}\nfor round in $(seq {number}); do {ROUND} done"
     result = machine.run(script, deadline=DEADLINE)
     if result.status != 0:
-        raise SystemExit(f"a round ended with status {result.status}: {result.text}\n{machine.kernel_log()[-2000:]}")
+        raise SystemExit(
+            f"a round ended with status {result.status}: {result.text}\n{machine.kernel_log()[-2000:]}"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--series", default="6.1", help="of the kernels that are here")
     chosen = parser.parse_args()

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``python -m bench.scale``: whether comparing objects costs the same for each function, however many there are.
+"""``python -m bench.scale``: whether comparing objects costs the same for each function, however
+many there are.
 
-1. Pairs of objects of growing size are assembled (`bench.generate`), with as many changed functions in each.
-2. Each pair is read, compared and cut in a process of its own, which writes down its steps and its memory.
+1. Pairs of objects of growing size are assembled (`bench.generate`), with as many changed functions
+   in each.
+2. Each pair is read, compared and cut in a process of its own, which writes down its steps and its
+   memory.
 3. Pairs of real objects, given with ``--pair``, are measured after the same way.
 
-What a table shows is level when a function of the largest object costs at most so much more than one of the smallest.
+What a table shows is level when a function of the largest object costs at most so much more than
+one of the smallest.
 """
 
 from __future__ import annotations
@@ -53,15 +57,16 @@ class Cost:
 def measure(name: str, original: Path, patched: Path) -> Cost:
     """What comparing a pair costs this process; meant to be all that it does.
 
-    References outside are resolved by name alone: what a list of symbols costs does not grow with the object.
+    References outside are resolved by name alone: what a list of symbols costs does not grow with
+    the object.
     """
-    from suture.diff.compare import compare
-    from suture.diff.same import Side
+    from suture.diff.changes import compare
+    from suture.diff.comparison import Side
     from suture.diff.select import Linked, Outside, select
-    from suture.diff.special import Entries
-    from suture.diff.view import Unit, View
     from suture.elf import reader
     from suture.errors import NO_CODE_CHANGE, Refusal
+    from suture.objects.special import Entries
+    from suture.objects.view import Unit, View
 
     class ByName:
         def defined(self, unit: Unit) -> Outside:
@@ -109,18 +114,28 @@ def generated(counts: Sequence[int], directory: Path) -> list[Cost]:
 
 
 def table(costs: Sequence[Cost]) -> str:
-    lines = ["object       functions  changed     read  compare   select  each function   peak memory"]
+    lines = [
+        "object       functions  changed     read  compare   select  each function   peak memory"
+    ]
     for cost in costs:
         times = f"{cost.read:7.2f}s {cost.compare:7.2f}s {cost.select:7.2f}s"
         memory = f"{cost.peak / 1e6:6.0f} MB"
-        lines.append(f"{cost.name:12} {cost.functions:9,} {cost.changed:8} {times} {cost.each:11.0f} us {memory:>13}")
+        lines.append(
+            f"{cost.name:12} {cost.functions:9,} {cost.changed:8} {times} {cost.each:11.0f} us {memory:>13}"
+        )
     return "\n".join(lines)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="functions of the generated objects")
-    parser.add_argument("--pair", nargs=3, action="append", default=[], metavar=("NAME", "ORIG.o", "PATCHED.o"))
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.scale", description=(__doc__ or "").split("\n", 1)[0]
+    )
+    parser.add_argument(
+        "--counts", type=int, nargs="*", default=COUNTS, help="functions of the generated objects"
+    )
+    parser.add_argument(
+        "--pair", nargs=3, action="append", default=[], metavar=("NAME", "ORIG.o", "PATCHED.o")
+    )
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     arguments = parser.parse_args()
@@ -130,13 +145,22 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="suture-bench-") as scratch:
         made = generated(arguments.counts, Path(scratch))
-    costs = made + [in_child(name, *(Path(path).absolute() for path in pair)) for name, *pair in arguments.pair]
+    costs = made + [
+        in_child(name, *(Path(path).absolute() for path in pair)) for name, *pair in arguments.pair
+    ]
     growth = made[-1].each / made[0].each if len(made) > 1 else 1.0
     if arguments.json:
-        print(json.dumps({"costs": [asdict(cost) for cost in costs], "growth": growth, "at_most": LEVEL}, indent=2))
+        print(
+            json.dumps(
+                {"costs": [asdict(cost) for cost in costs], "growth": growth, "at_most": LEVEL},
+                indent=2,
+            )
+        )
     else:
         print(table(costs))
-        print(f"A function of the largest generated object costs {growth:.2f} times one of the smallest.")
+        print(
+            f"A function of the largest generated object costs {growth:.2f} times one of the smallest."
+        )
     return int(growth > LEVEL)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Make the virtual environment DIRECTORY anew and install exactly what requirements.lock names.
 
-pip looks where this host's settings tell it to.  Settings often name additional indexes that are not to be had from
-everywhere, and pip gives up at the first one that is broken; then it is tried once more with the main index alone.
-Whichever a file comes from, its hash has to be in the lock.
+pip looks where this host's settings tell it to.  Settings often name additional indexes that are
+not to be had from everywhere, and pip gives up at the first one that is broken; then it is tried
+once more with the main index alone. Whichever a file comes from, its hash has to be in the lock.
 """
 
 from __future__ import annotations
@@ -27,10 +27,15 @@ def main(directory: str) -> int:
     first = install(pip, os.environ)
     if first.returncode == 0:
         return 0
-    settings = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
+    settings = subprocess.run(
+        [*pip, "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
     main_index = without_additional_indexes(settings, os.environ)
     if main_index is not None:
-        print("pip failed with this host's additional package indexes; trying once more without them", flush=True)
+        print(
+            "pip failed with this host's additional package indexes; trying once more without them",
+            flush=True,
+        )
         second = install(pip, main_index)
         if second.returncode == 0:
             return 0
@@ -52,13 +57,16 @@ def install(pip: list[str], env: Mapping[str, str]) -> subprocess.CompletedProce
 
 
 def without_additional_indexes(settings: str, env: Mapping[str, str]) -> dict[str, str] | None:
-    """`env` with pip's settings in it, all but those that name additional places to look; None where there are none.
+    """`env` with pip's settings in it, all but those that name additional places to look; None
+    where there are none.
 
     :param settings: what ``pip config list`` prints: lines of ``section.key='value'``.
     """
     additional = {f"PIP_{name.upper().replace('-', '_')}" for name in ADDITIONAL}
     found: dict[str, str] = {}
-    for section, key, value in re.findall(r"^(\S+)\.([\w-]+)=('.*'|\".*\")$", settings, re.MULTILINE):
+    for section, key, value in re.findall(
+        r"^(\S+)\.([\w-]+)=('.*'|\".*\")$", settings, re.MULTILINE
+    ):
         if section in ("global", "install"):
             found[f"PIP_{key.upper().replace('-', '_')}"] = ast.literal_eval(value)
     if not additional & (found.keys() | env.keys()):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Write docs/errors.md from the table of refusals in src/suture/errors/: the rooms, and each code in them."""
+"""Write docs/errors.md from the table of refusals in src/suture/errors/: the rooms, and each code
+in them."""
 
 from __future__ import annotations
 
@@ -16,14 +17,15 @@ TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "errors.md"
 
 ROOMS = (
-    *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule", "lab", "verify", "link", "build"),
-    *("core", "store", "signing"),
+    *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule"),
+    *("lab", "verify", "link", "builder", "core", "store", "signing"),
 )
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 
 RECORD = TOP / "scripts" / "error_examples.json"
 EXAMPLES: dict[str, str] = json.loads(RECORD.read_text())
-"""Code -> the first line that the program prints for such a case; ``tests/examples.py`` makes most of them anew."""
+"""Code -> the first line that the program prints for such a case; ``tests/examples.py`` makes most
+of them anew."""
 
 CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = Kind\($", re.MULTILINE)
 
@@ -47,7 +49,8 @@ def page() -> str:
 
 
 def sections() -> Iterator[str]:
-    """The kinds in the order in which the modules have them, under the first line of their docstrings."""
+    """The kinds in the order in which the modules have them, under the first line of their
+    docstrings."""
     for room in ROOMS:
         module = importlib.import_module(f"suture.errors.{room}")
         yield f"\n## {(module.__doc__ or room).rstrip('.')}"

@@ -73,7 +73,9 @@ def commands(group: Any, path: str) -> Iterator[str]:
         if hasattr(command, "commands"):
             yield from commands(command, f"{path} {name}")
             continue
-        arguments = " ".join(usage(parameter) for parameter in command.params if is_argument(parameter))
+        arguments = " ".join(
+            usage(parameter) for parameter in command.params if is_argument(parameter)
+        )
         yield f".SS {path} {name} [\\fIoptions\\fR] {arguments}".rstrip()
         yield from prose(command.help)
         yield from options(command)
@@ -90,8 +92,17 @@ def options(command: Any) -> Iterator[str]:
         if is_argument(parameter):
             yield usage(parameter)
         else:
-            value = "" if parameter.is_flag else f" \\fI{roff(parameter.metavar or parameter.name.upper())}\\fR"
-            yield ", ".join(f"\\fB{roff(name)}\\fR" for name in (*parameter.opts, *parameter.secondary_opts)) + value
+            value = (
+                ""
+                if parameter.is_flag
+                else f" \\fI{roff(parameter.metavar or parameter.name.upper())}\\fR"
+            )
+            yield (
+                ", ".join(
+                    f"\\fB{roff(name)}\\fR" for name in (*parameter.opts, *parameter.secondary_opts)
+                )
+                + value
+            )
         yield roff(" ".join(plain(parameter.help or "").split()))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Install the Debian packages of `suture.host.packages` that are missing, as root or through sudo.
 
-Where neither is to be had, print the one line to run and end with status 1.  Runs on the system's Python, before there
-is a virtual environment.
+Where neither is to be had, print the one line to run and end with status 1.  Runs on the system's
+Python, before there is a virtual environment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-sys.dont_write_bytecode = True  # root, through sudo, would leave files here that the user cannot remove
+sys.dont_write_bytecode = (
+    True  # root, through sudo, would leave files here that the user cannot remove
+)
 sys.path.insert(0, str(TOP / "src"))
 
 from suture.host.packages import install_line, names  # noqa: E402  (the path had to be set)
@@ -28,21 +30,27 @@ def main() -> int:
         print(f"Suture needs Python {'.'.join(map(str, OLDEST))} or later.", file=sys.stderr)
         return 1
     if not (shutil.which("dpkg-query") and shutil.which("apt-get")):
-        print("This set-up is for Debian. Elsewhere, see the list of requirements in README.md.", file=sys.stderr)
+        print(
+            "This set-up is for Debian. Elsewhere, see the list of requirements in README.md.",
+            file=sys.stderr,
+        )
         return 1
     missing = missing_packages(names())
     if not missing:
         return 0
     prefix = become_root()
     if prefix is None:
-        print("Debian packages are missing, and installing them needs root. Run this, then the same make again:\n")
+        print(
+            "Debian packages are missing, and installing them needs root. Run this, then the same make again:\n"
+        )
         print(f"  sudo {install_line(missing)}\n")
         return 1
     return install(prefix, missing)
 
 
 def missing_packages(wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `wanted` that dpkg does not have installed (dpkg-query(1): a name it never heard of is left out)."""
+    """Those of `wanted` that dpkg does not have installed (dpkg-query(1): a name it never heard of
+    is left out)."""
     answer = subprocess.run(
         ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\n", *wanted],
         capture_output=True,
@@ -63,7 +71,10 @@ def become_root() -> list[str] | None:
         return []
     if not shutil.which("sudo"):
         return None
-    if sys.stdin.isatty() or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        sys.stdin.isatty()
+        or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    ):
         return ["sudo"]
     return None
 
@@ -72,7 +83,15 @@ def install(prefix: list[str], packages: tuple[str, ...]) -> int:
     """Run apt-get; its output is kept for when it fails."""
     print(f"Installing {len(packages)} Debian packages: {' '.join(packages)}", flush=True)
     started = time.monotonic()
-    quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0"]
+    quiet = [
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-q",
+        "-y",
+        "-o",
+        "Dpkg::Use-Pty=0",
+    ]
     for words in (["update"], ["install", "--no-install-recommends", *packages]):
         done = subprocess.run(
             [*prefix, *quiet, *words],
@@ -86,7 +105,10 @@ def install(prefix: list[str], packages: tuple[str, ...]) -> int:
         # An archive that is not to be reached leaves the lists as they were, and they may do.
         if done.returncode != 0 and words[0] == "install":
             print(done.stdout, file=sys.stderr)
-            print(f"apt-get could not install them. By hand: sudo {install_line(packages)}", file=sys.stderr)
+            print(
+                f"apt-get could not install them. By hand: sudo {install_line(packages)}",
+                file=sys.stderr,
+            )
             return 1
     print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
     return 0

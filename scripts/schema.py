@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Write docs/livepatch.schema.json, the JSON schema of livepatch.toml, from the types that read it."""
+"""Write docs/livepatch.schema.json, the JSON schema of livepatch.toml, from the types that read
+it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,11 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "livepatch.schema.json"
 
 def document() -> dict[str, Any]:
     """The schema, with what it is for."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "livepatch.toml", **written.schema()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "livepatch.toml",
+        **written.schema(),
+    }
 
 
 def text() -> str:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run levels of checks and tests, and say at the end how many ran, how long each took, and what failed.
+"""Run levels of checks and tests, and say at the end how many ran, how long each took, and what
+failed.
 
-    python scripts/test_levels.py lint types unit build lab
+    python scripts/test_levels.py lint types unit compile lab
 
-All the named levels run, also after one has failed.  The last line counts the tests of all levels that are tests:
-``12 passed, 0 failed`` (and ``, 1 skipped``).  Ends with status 1 if a level failed.
+All the named levels run, also after one has failed.  The last line counts the tests of all levels
+that are tests: ``12 passed, 0 failed`` (and ``, 1 skipped``).  Ends with status 1 if a level
+failed.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ NO_TESTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one level came to.  The counts are of tests; `ok` also covers what is no test (lint, types, a crash)."""
+    """What one level came to.  The counts are of tests; `ok` also covers what is no test (lint,
+    types, a crash)."""
 
     ok: bool
     passed: int = 0
@@ -48,7 +51,10 @@ class Level:
 def main(names: Sequence[str]) -> int:
     wanted = [level for name in names for level in LEVELS if level.name == name]
     if not wanted or len(wanted) != len(names):
-        print(f"usage: {sys.argv[0]} {' '.join(f'[{level.name}]' for level in LEVELS)}", file=sys.stderr)
+        print(
+            f"usage: {sys.argv[0]} {' '.join(f'[{level.name}]' for level in LEVELS)}",
+            file=sys.stderr,
+        )
         return 2
     results: list[tuple[Level, Outcome, float]] = []
     for level in wanted:
@@ -71,7 +77,9 @@ def summary(results: Sequence[tuple[Level, Outcome, float]]) -> str:
     passed = sum(outcome.passed for _, outcome, _ in results)
     failed_tests = sum(outcome.failed for _, outcome, _ in results)
     skipped_tests = sum(outcome.skipped for _, outcome, _ in results)
-    counted = f"{passed} passed, {failed_tests} failed" + (f", {skipped_tests} skipped" if skipped_tests else "")
+    counted = f"{passed} passed, {failed_tests} failed" + (
+        f", {skipped_tests} skipped" if skipped_tests else ""
+    )
     return "\n".join([*lines, "", counted])
 
 
@@ -94,7 +102,17 @@ def tests(name: str, *options: str) -> Callable[[], Outcome]:
         directory = TOP / "tests" / name
         if not directory.is_dir():
             return Outcome(ok=True)
-        status = _run(["pytest", "-q", "-ra", "--durations=5", f"--junitxml={report}", *options, str(directory)])
+        status = _run(
+            [
+                "pytest",
+                "-q",
+                "-ra",
+                "--durations=5",
+                f"--junitxml={report}",
+                *options,
+                str(directory),
+            ]
+        )
         return counted(status, report)
 
     return run
@@ -103,7 +121,8 @@ def tests(name: str, *options: str) -> Callable[[], Outcome]:
 def counted(status: int, report: Path) -> Outcome:
     """The outcome of a pytest run from its exit status and its report in JUnit's form.
 
-    A run that failed with no failed test (a crash, a syntax error in a conftest) counts as one failure.
+    A run that failed with no failed test (a crash, a syntax error in a conftest) counts as one
+    failure.
     """
     if status == NO_TESTS:
         return Outcome(ok=True)
@@ -116,7 +135,9 @@ def counted(status: int, report: Path) -> Outcome:
     if status != 0 and failed == 0:
         failed, total = 1, total + 1
     # A test whose body and teardown both fail is one test and two failures.
-    return Outcome(ok=status == 0, passed=max(0, total - failed - skipped), failed=failed, skipped=skipped)
+    return Outcome(
+        ok=status == 0, passed=max(0, total - failed - skipped), failed=failed, skipped=skipped
+    )
 
 
 def _all_succeed(commands: Sequence[Sequence[str]]) -> Outcome:
@@ -131,10 +152,10 @@ def _run(command: Sequence[str]) -> int:
 LEVELS = (
     Level("lint", lint, counts=False),
     Level("types", types, counts=False),
-    # Unit tests share nothing.  Of the others, those of one file share targets and guests, and an emulated guest keeps
-    # one processor busy; what is in the cache is locked while it is made.
+    # Unit tests share nothing.  Of the others, those of one file share targets and guests, and an
+    # emulated guest keeps one processor busy; what is in the cache is locked while it is made.
     Level("unit", tests("unit", "--numprocesses=auto"), counts=True),
-    Level("build", tests("build", "--numprocesses=2", "--dist=loadfile"), counts=True),
+    Level("compile", tests("compile", "--numprocesses=2", "--dist=loadfile"), counts=True),
     Level("lab", tests("lab", "--numprocesses=2", "--dist=loadfile"), counts=True),
 )
 

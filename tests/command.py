@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``suture`` as a user's shell runs it, in a place where everything that it writes and leaves behind can be seen."""
+"""``suture`` as a user's shell runs it, in a place where everything that it writes and leaves
+behind can be seen."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.cli.output import printable
 from suture.errors import INTERNAL_ERROR, Kind, Refusal
 from suture.host.files import TEMPORARY
 from suture.host.paths import cache
-from suture.kernel.archive.store import FORMAT, MANIFEST, PARTS
+from suture.host.terminal import printable
 from suture.kernel.release import Target
+from suture.sources.store import FORMAT, MANIFEST, PARTS
 from suture.workspace.overlay import Shadow
 from suture.workspace.prepare import Workspace
 
@@ -28,7 +29,8 @@ UNFINISHED = ("*/unfinished", f"*/{TEMPORARY}*", f"*/objects/*/{TEMPORARY}*")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A directory to work in, a temporary directory, and a cache that shares kernels and workspaces with other runs.
+    """A directory to work in, a temporary directory, and a cache that shares kernels and workspaces
+    with other runs.
 
     :ivar target: the kernel of the runs.
     :ivar directory: the working directory.
@@ -55,13 +57,23 @@ class Place:
         kernel = self.own("kernels") / self.target.release / self.target.version
         kernel.mkdir(parents=True)
         paths = {name: parts.get(name, getattr(self.target, name)) for name in PARTS}
-        sizes = {name: path.stat().st_size if path.is_file() else None for name, path in paths.items()}
+        sizes = {
+            name: path.stat().st_size if path.is_file() else None for name, path in paths.items()
+        }
         listed = {name: {"path": str(paths[name]), "size": sizes[name]} for name in PARTS}
-        manifest = {"format": FORMAT, "release": self.target.release, "version": self.target.version, "parts": listed}
+        manifest = {
+            "format": FORMAT,
+            "release": self.target.release,
+            "version": self.target.version,
+            "parts": listed,
+        }
         (kernel / MANIFEST).write_text(json.dumps(manifest))
 
-    def with_workspace(self, workspace: Workspace, source: Mapping[str, bytes], options: str = "") -> Path:
-        """Let the workspace have other contents of source files, or compile with further options; returns its tree."""
+    def with_workspace(
+        self, workspace: Workspace, source: Mapping[str, bytes], options: str = ""
+    ) -> Path:
+        """Let the workspace have other contents of source files, or compile with further options;
+        returns its tree."""
         ready = self.own("workspaces") / workspace.name / "ready"
         tree = ready / "tree"
         tree.mkdir(parents=True)
@@ -85,7 +97,11 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = {"XDG_CACHE_HOME": str(self.base), "TMPDIR": str(self.temporary), "PYTHONPATH": str(SOURCE)}
+        ours = {
+            "XDG_CACHE_HOME": str(self.base),
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": str(SOURCE),
+        }
         return {**os.environ, **ours}
 
     def patch(self, text: str | bytes, name: str = "my.patch") -> Path:
@@ -93,7 +109,9 @@ class Place:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
 
-    def run(self, *words: str | Path, prefix: Sequence[str | Path] = ()) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str | Path, prefix: Sequence[str | Path] = ()
+    ) -> subprocess.CompletedProcess[str]:
         """:param prefix: a program that runs the command line, such as ``setpriv``."""
         return subprocess.run(
             [*prefix, *command(*words)],
@@ -108,7 +126,11 @@ class Place:
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
         """The run as a process of which stderr can be read while it is under way."""
         return subprocess.Popen(
-            ["env", "--default-signal", *command(*words)],  # whoever runs the tests may have one ignored
+            [
+                "env",
+                "--default-signal",
+                *command(*words),
+            ],  # whoever runs the tests may have one ignored
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -140,7 +162,8 @@ class Place:
         return refusal
 
     def contents(self) -> dict[str, int]:
-        """What a run may have written here, and when it was last changed; of a workspace only what is unfinished."""
+        """What a run may have written here, and when it was last changed; of a workspace only what
+        is unfinished."""
         roots = (self.directory, self.temporary, self.cache)
         kept = self.cache / "workspaces"
         paths = [path for root in roots for path in root.rglob("*") if kept not in path.parents]
@@ -163,5 +186,8 @@ def read(stdout: str) -> Refusal:
     assert list(document) == ["error"]
     error = document["error"]
     return Refusal(
-        Kind(error["code"], error["why"], error["remedy"]), error["where"], error["found"], evidence=error["evidence"]
+        Kind(error["code"], error["why"], error["remedy"]),
+        error["where"],
+        error["found"],
+        evidence=error["evidence"],
     )

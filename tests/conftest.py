@@ -7,19 +7,21 @@ import os
 
 import pytest
 
-from suture.kernel.archive import fetch, fetched, offers
 from suture.kernel.release import Target
+from suture.sources import fetch, fetched, offers
 from suture.workspace.prepare import Workspace, prepare
 
 SERIES = ("6.1", "6.12")
-"""The second has what the first lacks: IBT, call padding, prefix symbols, objtool at the link only."""
+"""The second has what the first lacks: IBT, call padding, prefix symbols, objtool at the link
+only."""
 
 FLAVOUR = "-amd64"
 
 
 @pytest.fixture(scope="session")
 def target() -> Target:
-    """A 6.1 amd64 release for which the archive has a newer source too, or ``$SUTURE_TEST_RELEASE``."""
+    """A 6.1 amd64 release for which the archive has a newer source too, or
+    ``$SUTURE_TEST_RELEASE``."""
     release = os.environ.get("SUTURE_TEST_RELEASE")
     return fetch(release) if release else _of_series("6.1")
 
@@ -43,7 +45,9 @@ def ibt_workspace(ibt_target: Target) -> Workspace:
 @pytest.fixture(scope="session", params=SERIES)
 def each_target(request: pytest.FixtureRequest) -> Target:
     """One after the other, for what has to hold on both."""
-    chosen: Target = request.getfixturevalue("target" if request.param == SERIES[0] else "ibt_target")
+    chosen: Target = request.getfixturevalue(
+        "target" if request.param == SERIES[0] else "ibt_target"
+    )
     return chosen
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The examples on the page of refusals, made anew by tests.
 
-Where a test refuses what the page shows, it says `shows`, and fails when the program prints something else.  To write
-down what is printed now: ``SUTURE_WRITE_EXAMPLES=1 pytest TESTS; make docs``.
+Where a test refuses what the page shows, it says `shows`, and fails when the program prints
+something else.  To write down what is printed now: ``SUTURE_WRITE_EXAMPLES=1 pytest TESTS; make
+docs``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from suture.host.files import write_atomic
 
 
 def shows(refusal: Refusal | str, code: str) -> None:
-    """The refusal, or what a command has printed of it, is of this code, and the page has it as the example."""
+    """The refusal, or what a command has printed of it, is of this code, and the page has it as the
+    example."""
     line = _of_no_host(str(refusal).splitlines()[0])
     assert line.startswith(f"error[{code}]: ")
     if os.environ.get("SUTURE_WRITE_EXAMPLES"):
         written = json.loads(RECORD.read_text()) | {code: line}
-        write_atomic(RECORD, f"{json.dumps(dict(sorted(written.items())), indent=2, ensure_ascii=False)}\n".encode())
+        write_atomic(
+            RECORD,
+            f"{json.dumps(dict(sorted(written.items())), indent=2, ensure_ascii=False)}\n".encode(),
+        )
     else:
         assert _of_no_day(line) == _of_no_day(EXAMPLES[code])
 

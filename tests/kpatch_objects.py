@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Modules as kpatch-build made them for kpatch's own core, made from what Suture cut out of a diff.
 
-kpatch's last step takes the relocations that the core is to fill in out of the object and writes them to
-``.kpatch.dynrelas``, or, one step before, to ``.kpatch.relocations`` and ``.kpatch.symbols``.  So does this.
+kpatch's last step takes the relocations that the core is to fill in out of the object and writes
+them to ``.kpatch.dynrelas``, or, one step before, to ``.kpatch.relocations`` and
+``.kpatch.symbols``.  So does this.
 """
 
 from __future__ import annotations
@@ -11,9 +12,18 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from suture.build.part import Cut
+from suture.builder.part import Cut
 from suture.elf import writer
-from suture.elf.object import SHF_ALLOC, SHF_WRITE, SHT_PROGBITS, STB_LOCAL, STT_SECTION, Relocation, Section, Symbol
+from suture.elf.object import (
+    SHF_ALLOC,
+    SHF_WRITE,
+    SHT_PROGBITS,
+    STB_LOCAL,
+    STT_SECTION,
+    Relocation,
+    Section,
+    Symbol,
+)
 from suture.link.klp import pending_name
 from suture.model import ExternalSymbol
 
@@ -48,11 +58,18 @@ class _Maker:
         """:param pointers: offset, symbol, addend."""
         held = self.sections[section]
         self.sections[section] = replace(held, data=data, size=len(data))
-        self.relocations[section] = [Relocation(offset, 1, symbol, addend) for offset, symbol, addend in pointers]
+        self.relocations[section] = [
+            Relocation(offset, 1, symbol, addend) for offset, symbol, addend in pointers
+        ]
 
 
 def as_kpatch_object(
-    cut: Cut, release: str, address_of: AddressOf, *, intermediate: bool = False, sizes: Sequence[int] = ()
+    cut: Cut,
+    release: str,
+    address_of: AddressOf,
+    *,
+    intermediate: bool = False,
+    sizes: Sequence[int] = (),
 ) -> bytes:
     """A file with the same new code.
 
@@ -77,7 +94,9 @@ def as_kpatch_object(
         cut.functions, cut.output.replaced, (*sizes, *[0] * len(cut.functions)), strict=False
     ):
         at = len(data)
-        data += struct.pack("<QQQQQQQ", 0, 0, address_of(objname, old_name, sympos), size, sympos, 0, 0)
+        data += struct.pack(
+            "<QQQQQQQ", 0, 0, address_of(objname, old_name, sympos), size, sympos, 0, 0
+        )
         pointers += [
             (at, made.symbol, 0),
             (at + 40, string_symbol, maker.string(old_name)),
@@ -87,18 +106,27 @@ def as_kpatch_object(
     for name in dict.fromkeys(call.stage.section for call in cut.output.calls):
         calls = [call for call in cut.output.calls if call.stage.section == name]
         pointers = [(16 * number, call.symbol, 0) for number, call in enumerate(calls)]
-        pointers += [(16 * number + 8, string_symbol, maker.string(objname)) for number, _ in enumerate(calls)]
+        pointers += [
+            (16 * number + 8, string_symbol, maker.string(objname))
+            for number, _ in enumerate(calls)
+        ]
         maker.fill(maker.section(name), bytes(16 * len(calls)), sorted(pointers))
     places = {section: maker.symbol_of(section) for section in {section for section, _, _ in taken}}
-    (_intermediate if intermediate else _module)(maker, taken, places, string_symbol, objname, address_of)
-    maker.sections[strings] = replace(maker.sections[strings], data=bytes(maker.strings), size=len(maker.strings))
+    (_intermediate if intermediate else _module)(
+        maker, taken, places, string_symbol, objname, address_of
+    )
+    maker.sections[strings] = replace(
+        maker.sections[strings], data=bytes(maker.strings), size=len(maker.strings)
+    )
     if release:
         text = f"license=GPL\0vermagic={release} SMP preempt mod_unload modversions \0name=kpatch_test\0".encode()
         maker.fill(maker.section(".modinfo", SHF_ALLOC), text, [])
     made_of = {section: tuple(found) for section, found in maker.relocations.items() if found}
     # The pending names mean nothing to kpatch.
     symbols = [replace(s, name="") if pending_name(s.name) else s for s in maker.symbols]
-    return writer.write(replace(obj, sections=tuple(maker.sections), symbols=tuple(symbols), relocations=made_of))
+    return writer.write(
+        replace(obj, sections=tuple(maker.sections), symbols=tuple(symbols), relocations=made_of)
+    )
 
 
 def _module(
@@ -113,7 +141,9 @@ def _module(
     for section, relocation, external in taken:
         at = len(data)
         address = address_of(external.objname, external.name, external.sympos)
-        data += struct.pack("<QQQQQQii", 0, address, relocation.type, external.sympos, 0, 0, 0, relocation.addend)
+        data += struct.pack(
+            "<QQQQQQii", 0, address, relocation.type, external.sympos, 0, 0, 0, relocation.addend
+        )
         pointers += [
             (at, places[section], relocation.offset),
             (at + 32, strings, maker.string(external.name)),

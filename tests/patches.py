@@ -19,7 +19,9 @@ class Edit:
 
 def diff(tree: Path, *edits: Edit) -> str:
     """A unified diff, as ``git diff`` writes it, of edits to the source in `tree`."""
-    return "".join(_file_diff(tree, path, [e for e in edits if e.path == path]) for path in _paths(edits))
+    return "".join(
+        _file_diff(tree, path, [e for e in edits if e.path == path]) for path in _paths(edits)
+    )
 
 
 def _paths(edits: tuple[Edit, ...]) -> list[str]:
@@ -30,9 +32,13 @@ def _file_diff(tree: Path, path: str, edits: list[Edit]) -> str:
     before = (tree / path).read_text()
     after = before
     for edit in edits:
-        assert after.count(edit.old) == 1, f"{path} holds {after.count(edit.old)} times {edit.old!r}"
+        assert after.count(edit.old) == 1, (
+            f"{path} holds {after.count(edit.old)} times {edit.old!r}"
+        )
         after = after.replace(edit.old, edit.new)
-    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
+    lines = difflib.unified_diff(
+        before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}"
+    )
     return "".join(lines)
 
 

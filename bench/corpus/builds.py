@@ -24,7 +24,8 @@ TIME_TO_END = 15.0
 
 
 def compile_originals(workspace: Workspace, files: Sequence[str]) -> None:
-    """All at once, since kbuild takes as long to start for one as for many; what fails is seen again alone."""
+    """All at once, since kbuild takes as long to start for one as for many; what fails is seen
+    again alone."""
     built = objects.everything(workspace)
     listed = [one for file in files if (one := built.of(file))]
     for start in range(0, len(listed), BATCH):
@@ -34,7 +35,9 @@ def compile_originals(workspace: Workspace, files: Sequence[str]) -> None:
             print(f"originals: {refusal.where}: {refusal.found}", file=sys.stderr)
 
 
-def build_all(workspace: Workspace, newer: Path, files: Sequence[str], out: Path, limit: float) -> Iterator[Record]:
+def build_all(
+    workspace: Workspace, newer: Path, files: Sequence[str], out: Path, limit: float
+) -> Iterator[Record]:
     """Build the difference of each of `files`, in whatever order they are done."""
     with ThreadPoolExecutor(WORKERS) as pool:
         jobs = [pool.submit(_build, workspace, newer, file, out, limit) for file in files]
@@ -50,7 +53,15 @@ def _build(workspace: Workspace, newer: Path, file: str, out: Path, limit: float
     patch.write_bytes(pick.patch(workspace.tree, newer, file))
     module = patch.with_suffix(".ko")
     module.unlink(missing_ok=True)
-    options = ["--kernel", workspace.target.release, "-o", str(module), "--name", module_name(file), "--json"]
+    options = [
+        "--kernel",
+        workspace.target.release,
+        "-o",
+        str(module),
+        "--name",
+        module_name(file),
+        "--json",
+    ]
     started = time.monotonic()
     named: list[tuple[str, str]] = []
     while True:
@@ -59,7 +70,15 @@ def _build(workspace: Workspace, newer: Path, file: str, out: Path, limit: float
         option = option_to_add(answer, KEPT.get(file, {}))
         if option is None or option in named:
             seconds = round(time.monotonic() - started, 2)
-            return of_build(file, status, answer, errors, seconds, _named(named, PATCH_DATA), _named(named, KEEP_DATA))
+            return of_build(
+                file,
+                status,
+                answer,
+                errors,
+                seconds,
+                _named(named, PATCH_DATA),
+                _named(named, KEEP_DATA),
+            )
         named.append(option)
 
 

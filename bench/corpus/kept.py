@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Variables that an author of a live patch would leave as they are (``--keep-data``), found out by reading the fix.
+"""Variables that an author of a live patch would leave as they are (``--keep-data``), found out by
+reading the fix.
 
-Only what the running kernel holds and what the fix is about decide that, so there is no rule for it: what is not named
-here stays refused.
+Only what the running kernel holds and what the fix is about decide that, so there is no rule for
+it: what is not named here stays refused.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.paths import cache
-from suture.kernel.archive import apt
+from suture.sources import apt
 from suture.workspace import objects
 from suture.workspace.prepare import Workspace
 
@@ -19,7 +19,8 @@ SOURCE = r"linux-source-\S+"
 
 
 def newer_source(wanted: str, scratch: Path) -> Path:
-    """The tree to compare with: a directory, or the source package of a version, unpacked into `scratch`.
+    """The tree to compare with: a directory, or the source package of a version, unpacked into
+    `scratch`.
 
     :raises Refusal: ``kernel-not-offered``, ``package-corrupt``, ``package-untrusted``
     """
@@ -30,7 +31,11 @@ def newer_source(wanted: str, scratch: Path) -> Path:
         return unpacked
     offered = [package for package in apt.packages(SOURCE) if package.version == wanted]
     if not offered:
-        raise Refusal(KERNEL_NOT_OFFERED, wanted, "neither a directory nor the version of a linux-source package")
+        raise Refusal(
+            KERNEL_NOT_OFFERED,
+            wanted,
+            "neither a directory nor the version of a linux-source package",
+        )
     apt.download(offered[:1], cache() / "packages")
     deb = cache() / "packages" / offered[0].file_name
     partial = scratch / "unpacking"
@@ -44,13 +49,16 @@ def newer_source(wanted: str, scratch: Path) -> Path:
 
 
 def pick(workspace: Workspace, newer: Path, count: int, seed: int) -> list[str]:
-    """`count` files that differ and that the target is built from, in an order that the seed decides.
+    """`count` files that differ and that the target is built from, in an order that the seed
+    decides.
 
     Of two counts with one seed, the smaller picks the first of the larger's.
     """
     built = objects.everything(workspace)
     candidates = sorted(path.removesuffix(".o") + ".c" for path in built.listed)
-    return choose([path for path in candidates if differs(workspace.tree, newer, path)], count, seed)
+    return choose(
+        [path for path in candidates if differs(workspace.tree, newer, path)], count, seed
+    )
 
 
 def choose(paths: Iterable[str], count: int, seed: int) -> list[str]:
@@ -67,13 +75,19 @@ def differs(old: Path, new: Path, path: str) -> bool:
 
 def patch(old: Path, new: Path, path: str) -> bytes:
     before, after = ((tree / path).read_bytes().splitlines(keepends=True) for tree in (old, new))
-    lines = difflib.diff_bytes(difflib.unified_diff, before, after, f"a/{path}".encode(), f"b/{path}".encode())
-    marked = (line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines)
+    lines = difflib.diff_bytes(
+        difflib.unified_diff, before, after, f"a/{path}".encode(), f"b/{path}".encode()
+    )
+    marked = (
+        line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n"
+        for line in lines
+    )
     return b"".join(marked)
 
 
 def name(path: str) -> str:
-    """A file name for what belongs to a source file, and the name of its live patch where that is short enough."""
+    """A file name for what belongs to a source file, and the name of its live patch where that is
+    short enough."""
     return path.removesuffix(".c").replace("/", "_").replace("-", "_")
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What came of each patch: one line of JSON each time something is known; of several for one file the last counts."""
+"""What came of each patch: one line of JSON each time something is known; of several for one file
+the last counts."""
 
 from __future__ import annotations
 
@@ -25,9 +26,18 @@ class Outcome(StrEnum):
 
 
 APART = {"no-code-change": Outcome.NO_CHANGE, "patch-does-not-compile": Outcome.OLD_HEADERS}
-"""Codes of refusals that say nothing about Suture: one file's part of a release need not be a patch by itself."""
+"""Codes of refusals that say nothing about Suture: one file's part of a release need not be a patch
+by itself."""
 
-FAULTS = frozenset({"internal-error", "interrupted", "module-link-failed", "original-does-not-compile", "disk-full"})
+FAULTS = frozenset(
+    {
+        "internal-error",
+        "interrupted",
+        "module-link-failed",
+        "original-does-not-compile",
+        "disk-full",
+    }
+)
 """Codes that are no verdict about the patch: something of ours went wrong."""
 
 TIMED_OUT = "timed-out"
@@ -42,7 +52,8 @@ class Record:
     :ivar seconds: that the build took, wall clock.
     :ivar functions: ``object:function`` that the live patch replaces.
     :ivar in_force: the objects that were there when it was loaded.
-    :ivar patch_data: variables that the refusal said to name with ``--patch-data``, as an author would.
+    :ivar patch_data: variables that the refusal said to name with ``--patch-data``, as an author
+        would.
     :ivar keep_data: variables that it was told to leave as they are (`bench.corpus.kept`).
     """
 
@@ -72,13 +83,23 @@ def of_build(
 ) -> Record:
     """:param status: of ``suture build --json``; None where it had to be ended.
     :param answer: what it wrote on stdout.
-    :param patch_data: the variables that it was given with ``--patch-data``; `keep_data` those with ``--keep-data``.
+    :param patch_data: the variables that it was given with ``--patch-data``; `keep_data` those with
+        ``--keep-data``.
     """
     document = _document(answer)
     if status == 0 and "objects" in document:
-        functions = tuple(f"{one['name']}:{f['old_name']}" for one in document["objects"] for f in one["functions"])
+        functions = tuple(
+            f"{one['name']}:{f['old_name']}"
+            for one in document["objects"]
+            for f in one["functions"]
+        )
         return Record(
-            file, Outcome.BUILT, seconds=seconds, functions=functions, patch_data=patch_data, keep_data=keep_data
+            file,
+            Outcome.BUILT,
+            seconds=seconds,
+            functions=functions,
+            patch_data=patch_data,
+            keep_data=keep_data,
         )
     if status is None:
         return Record(file, Outcome.WRONG, TIMED_OUT, errors, seconds)
@@ -120,8 +141,13 @@ def load(path: Path) -> dict[str, Record]:
             fields = json.loads(line)
         except ValueError:
             continue
-        tuples = {name: tuple(fields.get(name, ())) for name in ("functions", "in_force", "patch_data", "keep_data")}
-        records[fields["file"]] = Record(**fields | tuples | {"outcome": Outcome(fields["outcome"])})
+        tuples = {
+            name: tuple(fields.get(name, ()))
+            for name in ("functions", "in_force", "patch_data", "keep_data")
+        }
+        records[fields["file"]] = Record(
+            **fields | tuples | {"outcome": Outcome(fields["outcome"])}
+        )
     return records
 
 
@@ -131,7 +157,8 @@ def append(path: Path, record: Record) -> None:
 
 
 def table(records: Iterable[Record]) -> str:
-    """How many of each outcome, the refusals by code, and the percentage that was built and loaded."""
+    """How many of each outcome, the refusals by code, and the percentage that was built and
+    loaded."""
     known = list(records)
     counted = Counter(record.outcome for record in known)
     apart = counted[Outcome.OLD_HEADERS] + counted[Outcome.NO_CHANGE]
@@ -146,21 +173,33 @@ def table(records: Iterable[Record]) -> str:
             lines += _by_code([record for record in known if record.outcome is outcome])
     named = sum(record.outcome is Outcome.LOADED and bool(record.patch_data) for record in known)
     if named:
-        lines.append(f"{named:5} of the loaded name a variable with --patch-data, as the refusal said")
+        lines.append(
+            f"{named:5} of the loaded name a variable with --patch-data, as the refusal said"
+        )
     kept = sum(record.outcome is Outcome.LOADED and bool(record.keep_data) for record in known)
     if kept:
-        lines.append(f"{kept:5} of the loaded leave a variable as it is with --keep-data, as reading the fix decided")
-    lines += [f"{eligible:5} compile and change code; {share} of them were built and loaded", *_times(known)]
+        lines.append(
+            f"{kept:5} of the loaded leave a variable as it is with --keep-data, as reading the fix decided"
+        )
+    lines += [
+        f"{eligible:5} compile and change code; {share} of them were built and loaded",
+        *_times(known),
+    ]
     return "\n".join(lines)
 
 
 def _by_code(records: Sequence[Record]) -> list[str]:
     codes: Mapping[str, int] = Counter(record.code for record in records)
-    return [f"{count:11} {code}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))]
+    return [
+        f"{count:11} {code}"
+        for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def _times(records: Sequence[Record]) -> list[str]:
     seconds = sorted(record.seconds for record in records if record.seconds)
     if not seconds:
         return []
-    return [f"a build took {seconds[len(seconds) // 2]:.1f} s in the middle, {seconds[-1]:.1f} s at most"]
+    return [
+        f"a build took {seconds[len(seconds) // 2]:.1f} s in the middle, {seconds[-1]:.1f} s at most"
+    ]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Load what was built, one after the other in the same guest; one that kills it is held responsible for that.
+"""Load what was built, one after the other in the same guest; one that kills it is held responsible
+for that.
 
-For each: load the modules that it patches, where the guest can; load it; wait for the transition; see that it is
-enabled; take it out; look what the kernel has said meanwhile.
+For each: load the modules that it patches, where the guest can; load it; wait for the transition;
+see that it is enabled; take it out; look what the kernel has said meanwhile.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def _in_one_guest(target: Target, records: Sequence[Record], out: Path) -> Itera
         for record in records:
             try:
                 present = _load_patched(machine, record)
-                before = len(machine.complaints())  # of the modules themselves, which is none of the patch's fault
+                before = len(
+                    machine.complaints()
+                )  # of the modules themselves, which is none of the patch's fault
                 judged = _life(machine, replace(record, in_force=present), out)
             except Refusal as refusal:
                 yield _wrong(record, refusal.code, str(refusal))
@@ -91,7 +94,9 @@ def _load_patched(machine: Machine, record: Record) -> tuple[str, ...]:
     present = []
     for name in record.objects:
         if name != VMLINUX:
-            machine.run(f"timeout {MODPROBE_SECONDS} modprobe {name}", deadline=2 * MODPROBE_SECONDS)
+            machine.run(
+                f"timeout {MODPROBE_SECONDS} modprobe {name}", deadline=2 * MODPROBE_SECONDS
+            )
         if name == VMLINUX or machine.run(f"[ -e /sys/module/{name} ]").status == 0:
             present.append(name)
     return tuple(present)

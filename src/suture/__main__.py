@@ -8,7 +8,8 @@ import sys
 
 
 def run() -> int:
-    """The program.  Until its parts are loaded there is nothing to clean up: Ctrl-C ends it as it ends any program."""
+    """The program.  Until its parts are loaded there is nothing to clean up: Ctrl-C ends it as it
+    ends any program."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from suture.cli.app import main

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The one patch format: what every front end produces and every later step takes.
 
-The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp_patch``, a `PatchedObject` a
-``struct klp_object``, a `PatchedFunction` a ``struct klp_func``.
+The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp_patch``, a
+`PatchedObject` a ``struct klp_object``, a `PatchedFunction` a ``struct klp_func``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 VMLINUX = "vmlinux"
-"""The kernel's name for the core kernel where an object is asked for (``kernel/livepatch/core.c``)."""
+"""The kernel's name for the core kernel where an object is asked for
+(``kernel/livepatch/core.c``)."""
 
 _LIVEPATCH_SYMBOL = re.compile(r"^\.klp\.sym\.([^.]+)\.(.+),(\d+)$")
 
@@ -22,10 +23,11 @@ class PatchedFunction:
     """One replaced function (``struct klp_func``).
 
     :ivar old_name: the function's name in kallsyms.
-    :ivar sympos: 0 where the name is unique in the object, else its 1-based position among its namesakes.
+    :ivar sympos: 0 where the name is unique in the object, else its 1-based position among its
+        namesakes.
     :ivar new_name: the symbol of the new code in the live patch module.
-    :ivar source: the source file that the new code comes from, with a line where there is one, or "" where that is not
-        known. The same live patch can come from different ones.
+    :ivar source: the source file that the new code comes from, with a line where there is one, or
+        "" where that is not known. The same live patch can come from different ones.
     """
 
     old_name: str
@@ -51,9 +53,11 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class ExternalSymbol:
-    """A symbol the live patch refers to and may not link against; the core resolves it when `objname` is there.
+    """A symbol the live patch refers to and may not link against; the core resolves it when
+    `objname` is there.
 
-    Written as ``.klp.sym.<objname>.<name>,<sympos>`` (``Documentation/livepatch/module-elf-format.rst``).
+    Written as ``.klp.sym.<objname>.<name>,<sympos>``
+    (``Documentation/livepatch/module-elf-format.rst``).
     """
 
     objname: str
@@ -85,7 +89,8 @@ class Reference:
 class ShadowVariable:
     """Data that the live patch attaches to objects of the kernel (``kernel/livepatch/shadow.c``).
 
-    :ivar id: its number, by which other live patches find it; None where the code works it out when it runs.
+    :ivar id: its number, by which other live patches find it; None where the code works it out when
+        it runs.
     """
 
     id: int | None

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Built, build
-from suture.build.inputs import Choices
+from suture.builder import Built, build
+from suture.builder.inputs import Choices
 from suture.host import run
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
@@ -30,7 +30,9 @@ def build_module(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory)
         directory: Path = tmp_path_factory.mktemp(name)
         (directory / f"{name}.c").write_text(source)
         (directory / "Makefile").write_text(f"obj-m := {name}.o\n")
-        command = kbuild.make_command(workspace.target.release, workspace.compiler, f"M={directory}", "modules")
+        command = kbuild.make_command(
+            workspace.target.release, workspace.compiler, f"M={directory}", "modules"
+        )
         run.check(command, cwd=workspace.tree, env=kbuild.clean_environment())
         return (directory / f"{name}.ko").read_bytes()
 
@@ -40,7 +42,9 @@ def build_module(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def machine(target: Target) -> Iterator[Machine]:
     """A guest for tests that leave it as they found it."""
-    with Machine.boot(target, modules=["loop", "ext4", "xfs"], files={"/lab/given": bytes(range(256))}) as booted:
+    with Machine.boot(
+        target, modules=["loop", "ext4", "xfs"], files={"/lab/given": bytes(range(256))}
+    ) as booted:
         yield booted
 
 
@@ -49,7 +53,9 @@ MakeEach = Callable[..., Built]
 
 
 @pytest.fixture(scope="session")
-def make_each(each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> MakeEach:
+def make_each(
+    each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> MakeEach:
     """Build for a kernel of each series; what has been built before is given again."""
     directory = tmp_path_factory.mktemp("made")
     done: dict[str, Built] = {}
@@ -59,7 +65,13 @@ def make_each(each_target: Target, each_workspace: Workspace, tmp_path_factory: 
             patches = [directory / f"{name}-{number}.patch" for number, _ in enumerate(groups)]
             for path, edits in zip(patches, groups, strict=True):
                 path.write_text(diff(each_workspace.tree, *edits))
-            done[name] = build(patches, each_target, output=directory / f"{name}.ko", name=name, choices=Choices(data))
+            done[name] = build(
+                patches,
+                each_target,
+                output=directory / f"{name}.ko",
+                name=name,
+                choices=Choices(data),
+            )
         return done[name]
 
     return made

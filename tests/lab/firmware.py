@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A machine with UEFI Secure Boot, made of what Debian has for a real one: firmware, shim and GRUB.
 
-1. The packages are downloaded and unpacked, not installed: shim's and GRUB's would change the boot of this host.
-2. The firmware's variables are those of a PC as it is sold: it trusts Microsoft's keys, and so shim.
-3. Certificates are put into shim's variable ``MokList``, as the blue screen does that ``mokutil --import`` brings up.
-4. Firmware checks shim, shim checks GRUB, and GRUB has shim check the kernel, all from a FAT file system.
+1. The packages are downloaded and unpacked, not installed: shim's and GRUB's would change the boot
+   of this host.
+2. The firmware's variables are those of a PC as it is sold: it trusts Microsoft's keys, and so
+   shim.
+3. Certificates are put into shim's variable ``MokList``, as the blue screen does that ``mokutil
+   --import`` brings up.
+4. Firmware checks shim, shim checks GRUB, and GRUB has shim check the kernel, all from a FAT file
+   system.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ DISK = {
     "EFI/BOOT/BOOTX64.EFI": "usr/lib/shim/shimx64.efi.signed",
     "EFI/BOOT/grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
 }
-"""What firmware starts from a disk of which it remembers nothing (UEFI specification, 3.5.1.1), and what shim does."""
+"""What firmware starts from a disk of which it remembers nothing (UEFI specification, 3.5.1.1), and
+what shim does."""
 
 SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"
 """Whose variables these are (shim: include/guid.h: SHIM_LOCK_GUID)."""
@@ -45,7 +50,14 @@ def secure_boot(*enrolled: Path) -> Iterator[Firmware]:
     with tempfile.TemporaryDirectory(prefix="suture-") as work:
         firmware = Firmware(unpacked / CODE, Path(work, "variables"), Path(work, "disk"))
         keys = [word for path in enrolled for word in ("--add-mok", SHIM, path)]
-        command = [sys.executable, "-m", "virt.firmware.vars", "--input", unpacked / VARIABLES, *keys]
+        command = [
+            sys.executable,
+            "-m",
+            "virt.firmware.vars",
+            "--input",
+            unpacked / VARIABLES,
+            *keys,
+        ]
         run.check([*command, "--output", firmware.variables])
         (firmware.disk / "EFI/debian").mkdir(parents=True)
         for name, source in DISK.items():

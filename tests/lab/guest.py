@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What lab tests do in a guest, by the kernel's own interface (Documentation/ABI/testing/sysfs-kernel-livepatch)."""
+"""What lab tests do in a guest, by the kernel's own interface
+(Documentation/ABI/testing/sysfs-kernel-livepatch)."""
 
 from __future__ import annotations
 
-from suture.build import Built
+from suture.builder import Built
 from suture.lab.machine import Machine
 
 
@@ -24,7 +25,9 @@ class Guest:
         self.settle(built)
 
     def settle(self, built: Built) -> None:
-        self.sh(f"while [ $(cat /sys/kernel/livepatch/{built.patch.name}/transition) != 0 ]; do sleep 0.2; done")
+        self.sh(
+            f"while [ $(cat /sys/kernel/livepatch/{built.patch.name}/transition) != 0 ]; do sleep 0.2; done"
+        )
 
     def unload(self, built: Built) -> None:
         name = built.patch.name

@@ -55,6 +55,9 @@ class Host:
         return result.text
 
     def loaded(self) -> list[str]:
-        """What the kernel says: modules with the taint of live patches, and the core's directories."""
-        found = self.sh("cd /sys/module; grep -l K */taint 2>/dev/null | cut -d/ -f1; ls /sys/kernel/livepatch; true")
+        """What the kernel says: modules with the taint of live patches, and the core's
+        directories."""
+        found = self.sh(
+            "cd /sys/module; grep -l K */taint 2>/dev/null | cut -d/ -f1; ls /sys/kernel/livepatch; true"
+        )
         return sorted(found.split())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's initramfs-tools in a guest, and what makes the lab's agent run in a guest that an image of theirs booted."""
+"""Debian's initramfs-tools in a guest, and what makes the lab's agent run in a guest that an image
+of theirs booted."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from suture.lab.system import DISK_MODULES
 from tests.lab import debs
 
 PACKAGES = ("initramfs-tools-core", "klibc-utils", "libklibc", "cpio")
-"""No busybox, and no udev: an image has less without them, and modules that are listed are loaded without it."""
+"""No busybox, and no udev: an image has less without them, and modules that are listed are loaded
+without it."""
 
 CONFIG = {
     "etc/initramfs-tools/initramfs.conf": "MODULES=list\nCOMPRESS=gzip\nBUSYBOX=auto\n",
@@ -29,25 +31,30 @@ mkdir -p /run/lab /run/systemd/system/multi-user.target.wants
 cat /lab/agent.sh >/run/lab/agent.sh
 cat /lab/suture-lab.service >/run/systemd/system/suture-lab.service
 ln -s ../suture-lab.service /run/systemd/system/multi-user.target.wants
-# As udev's own does: a root file system that was made without the right to make devices has no /dev/console.
+# As udev's own does: a root file system that was made without the right to make devices has no
+# /dev/console.
 mount -n -o move /dev "$rootmnt/dev"
 """
 
 
 def files(target: Target) -> dict[str, bytes]:
-    """What the packages hold, where a merged ``/usr`` has it, and a configuration for the lab's machine."""
+    """What the packages hold, where a merged ``/usr`` has it, and a configuration for the lab's
+    machine."""
     tree = debs.unpacked(*PACKAGES)
     found = {}
     for path in tree.rglob("*"):
         if path.is_file():
             place = str(path.relative_to(tree))
-            found[f"/usr/{place}" if place.startswith(("bin/", "sbin/", "lib/")) else f"/{place}"] = path.read_bytes()
+            found[
+                f"/usr/{place}" if place.startswith(("bin/", "sbin/", "lib/")) else f"/{place}"
+            ] = path.read_bytes()
     found |= {f"/{place}": text.encode() for place, text in CONFIG.items()}
     return found | {f"/boot/config-{target.release}": target.config.read_bytes()}
 
 
 def with_agent(image: bytes) -> bytes:
-    """An image of initramfs-tools' and the lab's agent: of several archives the kernel unpacks one after the other."""
+    """An image of initramfs-tools' and the lab's agent: of several archives the kernel unpacks one
+    after the other."""
     service = initramfs.script("suture-lab.service").replace(b"@wire@", Wire.VIRTIO.value.encode())
     order = b'/scripts/init-bottom/lab "$@"\n'
     added = {

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Kill ``suture`` at one system call after the other; see what the next commands make of it.
 
-Runs in the guest: ``python3 inject.py load|unload|install few|all[:FROM[:SECONDS]] MODULE.ko [BEFORE]``, the last
-of which is a live patch that is loaded before and that this one replaces.  After each kill, what is true is read from
-the kernel and the files, without Suture, and compared with what ``suture`` says; ``suture recover`` has to end in one
-of the two clean states.  One line of JSON for each kill::
+Runs in the guest: ``python3 inject.py load|unload|install few|all[:FROM[:SECONDS]] MODULE.ko
+[BEFORE]``, the last of which is a live patch that is loaded before and that this one replaces.
+After each kill, what is true is read from the kernel and the files, without Suture, and compared
+with what ``suture`` says; ``suture recover`` has to end in one of the two clean states.  One line
+of JSON for each kill::
 
-    {"point": "6.1", "call": "finit_module*", "after": "gone", "said": "gone", "verdict": 4, "recovered": "gone", ...}
+    {"point": "6.1", "call": "finit_module*", "after": "gone", "said": "gone", "verdict": 4,
+    "recovered": "gone", ...}
 
-A point is the number of calls so far that can change something, and that of the calls since the last of those.  It
-begins at FROM and ends after SECONDS; the last line has the ``next``.
+A point is the number of calls so far that can change something, and that of the calls since the
+last of those.  It begins at FROM and ends after SECONDS; the last line has the ``next``.
 
-``few`` takes the calls that change the kernel, make something durable, or give it its name, and the call after each.
-``all`` takes every call.  Where all that the kernel and the files show, and the call, are the same as at an earlier
-kill, the change is undone without asking Suture once more, and the line says ``again``.
+``few`` takes the calls that change the kernel, make something durable, or give it its name, and the
+call after each. ``all`` takes every call.  Where all that the kernel and the files show, and the
+call, are the same as at an earlier kill, the change is undone without asking Suture once more, and
+the line says ``again``.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ from tests.lab.killing import ENDED, Seen, killed, quiet
 
 Row = dict[str, object]
 
-FEW = frozenset({"fsync*", "finit_module*", "delete_module*", "write enabled*", "rename*", "renameat*"})
+FEW = frozenset(
+    {"fsync*", "finit_module*", "delete_module*", "write enabled*", "rename*", "renameat*"}
+)
 JOURNAL = Path("/var/lib/suture/journal")
 SECONDS = 120.0
 
@@ -42,7 +47,8 @@ Point = tuple[int, int]
 
 
 class Loading:
-    """``suture load`` or ``suture unload`` of one live patch, and of one before it that it replaces."""
+    """``suture load`` or ``suture unload`` of one live patch, and of one before it that it
+    replaces."""
 
     clean = ("gone", "in force")
     fine = (0,)
@@ -77,7 +83,10 @@ class Loading:
 
     def fault(self, end: str) -> str:
         """What is wrong with the end; what this one replaces is in force where it is not."""
-        if self.before and state(named(self.before)) != {"in force": "gone", "gone": "in force"}[end]:
+        if (
+            self.before
+            and state(named(self.before)) != {"in force": "gone", "gone": "in force"}[end]
+        ):
             return f"{self.before} is {state(named(self.before))}"
         return ""
 
@@ -123,13 +132,25 @@ class Installing:
         return "kept" if hashlib.sha256(content).hexdigest() == manifest["sha256"] else "damaged"
 
     def world(self) -> str:
-        places = (self.directory, Path("/etc/systemd/system"), Path("/etc/systemd/system/multi-user.target.wants"))
-        sizes = [(file.name.partition("-")[0], file.lstat().st_size) for place in places for file in place.glob("*")]
+        places = (
+            self.directory,
+            Path("/etc/systemd/system"),
+            Path("/etc/systemd/system/multi-user.target.wants"),
+        )
+        sizes = [
+            (file.name.partition("-")[0], file.lstat().st_size)
+            for place in places
+            for file in place.glob("*")
+        ]
         return f"{self.state()} {sorted(sizes)}"
 
     def said(self, document: dict) -> str:  # type: ignore[type-arg]
         _, listed = quiet(["store", "list", "--json"])
-        return "kept" if self.patch in [item["entry"]["name"] for item in json.loads(listed)] else "not kept"
+        return (
+            "kept"
+            if self.patch in [item["entry"]["name"] for item in json.loads(listed)]
+            else "not kept"
+        )
 
     def fault(self, end: str) -> str:
         """The store is whole, and the same command now does all that it should have done."""
@@ -143,7 +164,11 @@ class Installing:
     def undo(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
         units = Path("/etc/systemd/system")
-        for unit in [*units.glob("suture*.service"), *units.glob("*.wants/suture*.service"), *units.glob(".part-*")]:
+        for unit in [
+            *units.glob("suture*.service"),
+            *units.glob("*.wants/suture*.service"),
+            *units.glob(".part-*"),
+        ]:
             unit.unlink()
 
 
@@ -184,7 +209,9 @@ def records(start: int) -> str:
     for line in filter(None, lines):
         try:
             record = json.loads(line)
-            parts.append(f"{record['phase']} {record['operation']} {record['patch']} {record['result']}")
+            parts.append(
+                f"{record['phase']} {record['operation']} {record['patch']} {record['result']}"
+            )
         except ValueError:
             parts.append(f"torn at {len(line)}")
     return "; ".join(parts)
@@ -227,8 +254,8 @@ def told(point: Point) -> str:
 
 
 def kills(change: Change, point: Point, few: list[Point], until: float) -> Iterator[Row]:
-    """At each call from a point on, or at each of `few`.  How often is polled differs between runs, so that the next
-    change may come early."""
+    """At each call from a point on, or at each of `few`.  How often is polled differs between runs,
+    so that the next change may come early."""
     known: set[tuple[str, str, str]] = set()
     while time.monotonic() < until:
         if few:
@@ -244,7 +271,12 @@ def kills(change: Change, point: Point, few: list[Point], until: float) -> Itera
         point = len(seen.changing), seen.since
         world = (change.world(), records(start), seen.calls[-1])
         if world in known and not change.before and not few:
-            yield {"point": told(point), "call": seen.calls[-1], "after": change.state(), "again": True}
+            yield {
+                "point": told(point),
+                "call": seen.calls[-1],
+                "after": change.state(),
+                "again": True,
+            }
             change.undo()
             os.truncate(JOURNAL, start)
         else:
@@ -263,7 +295,12 @@ def run(operation: str, which: str, module: str, before: str = "") -> None:
     kept = os.dup(1), os.dup(2)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    for line in (change.words, ["status", "--json", "--check"], ["store", "list", "--json"], ["recover", "--json"]):
+    for line in (
+        change.words,
+        ["status", "--json", "--check"],
+        ["store", "list", "--json"],
+        ["recover", "--json"],
+    ):
         main(line)
     sys.stdout.flush()
     os.dup2(kept[0], 1)
@@ -274,9 +311,15 @@ def run(operation: str, which: str, module: str, before: str = "") -> None:
     which, _, rest = which.partition(":")
     begin, _, seconds = rest.partition(":")
     number, _, since = (begin or "0.1").partition(".")
-    chosen = [number for number, call in enumerate(seen.changing, start=1) if call in FEW] if which == "few" else []
+    chosen = (
+        [number for number, call in enumerate(seen.changing, start=1) if call in FEW]
+        if which == "few"
+        else []
+    )
     few = [(number, since) for number in chosen for since in (0, 1)]
-    for row in kills(change, (int(number), int(since)), few, time.monotonic() + float(seconds or SECONDS)):
+    for row in kills(
+        change, (int(number), int(since)), few, time.monotonic() + float(seconds or SECONDS)
+    ):
         print(json.dumps(row), flush=True)
     change.prepare()
 

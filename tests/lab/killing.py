@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run a command of Suture's under ptrace(2), and kill it at the entry of a system call, which then does not happen.
+"""Run a command of Suture's under ptrace(2), and kill it at the entry of a system call, which then
+does not happen.
 
 The command runs in a child that has all of Python's modules imported already.
 """
@@ -31,7 +32,16 @@ NAMES = {
     319: "memfd_create",
 }  # fmt: skip
 CHANGING = {
-    *("delete_module", "finit_module", "memfd_create", "flock", "fsync", "fchmod", "fchown", "ftruncate"),
+    *(
+        "delete_module",
+        "finit_module",
+        "memfd_create",
+        "flock",
+        "fsync",
+        "fchmod",
+        "fchown",
+        "ftruncate",
+    ),
     *("mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat"),
 }
 WRITING = {"write", "pwrite64", "sendto", "fcntl"}
@@ -48,8 +58,8 @@ class Seen:
 
     :ivar calls: by name, with a star where they can change something; the last one did not happen.
     :ivar changing: those with a star.  One that is tried again until it succeeds counts once.
-    :ivar since: calls since the last of those, 0 at that one itself.  Of the same call over and over, such as the
-        thousand reads of /proc/kallsyms, the first ones count.
+    :ivar since: calls since the last of those, 0 at that one itself.  Of the same call over and
+        over, such as the thousand reads of /proc/kallsyms, the first ones count.
     """
 
     calls: list[str] = field(default_factory=list)
@@ -70,14 +80,17 @@ def quiet(words: list[str]) -> tuple[int, str]:
         child = os.fork()
         if child == 0:
             os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2) if "--json" not in words else os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
+            os.dup2(out.fileno(), 2) if "--json" not in words else os.dup2(
+                os.open("/dev/null", os.O_WRONLY), 2
+            )
             os._exit(main(words))
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return status, os.pread(out.fileno(), 1 << 22, 0).decode()
 
 
 def killed(words: list[str], here: Callable[[Seen], bool]) -> Seen:
-    """Run a command and kill it at the entry of the first system call that `here` wants: what it came to."""
+    """Run a command and kill it at the entry of the first system call that `here` wants: what it
+    came to."""
     child = os.fork()
     if child == 0:
         nowhere = os.open("/dev/null", os.O_WRONLY)
@@ -112,7 +125,8 @@ def killed(words: list[str], here: Callable[[Seen], bool]) -> Seen:
 
 
 def name(child: int, registers: ctypes.Array[ctypes.c_ulong]) -> str:
-    """The call's name, with a star where it can change something; of a write below /sys also the file."""
+    """The call's name, with a star where it can change something; of a write below /sys also the
+    file."""
     number = registers[ORIG_RAX]
     called = NAMES.get(number, str(number))
     changing = called in CHANGING or (called in WRITING and registers[RDI] > 2)

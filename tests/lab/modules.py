@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Live patches, and a module that tasks do not leave, built by the target's kbuild alone and all in one run."""
+"""Live patches, and a module that tasks do not leave, built by the target's kbuild alone and all in
+one run."""
 
 from __future__ import annotations
 
@@ -82,10 +83,18 @@ MODULE_LICENSE("GPL");
 
 
 def live_patch(
-    code: str, functions: Mapping[str, str], *, objname: str = "", replace: bool = False, callbacks: str = ""
+    code: str,
+    functions: Mapping[str, str],
+    *,
+    objname: str = "",
+    replace: bool = False,
+    callbacks: str = "",
 ) -> str:
-    """C source of a live patch.  :param functions: old name to new.  :param callbacks: of ``struct klp_callbacks``."""
-    listed = "".join(f'{{ .old_name = "{old}", .new_func = {new} }}, ' for old, new in functions.items())
+    """C source of a live patch.  :param functions: old name to new.  :param callbacks: of ``struct
+    klp_callbacks``."""
+    listed = "".join(
+        f'{{ .old_name = "{old}", .new_func = {new} }}, ' for old, new in functions.items()
+    )
     name = f'.name = "{objname}", ' if objname else ""
     return f"""{HEAD}{code}
 static struct klp_func funcs[] = {{ {listed}{{ }} }};
@@ -115,7 +124,8 @@ static int new_code(void)
 REFUSES = f"""{shows("refused")}
 static int pre_patch(struct klp_object *obj) {{ return -ENODEV; }}
 """
-"""A live patch that does not want to be in force here (``Documentation/livepatch/callbacks.rst``)."""
+"""A live patch that does not want to be in force here
+(``Documentation/livepatch/callbacks.rst``)."""
 
 SOURCES = {
     "holder": HOLDER,
@@ -123,18 +133,25 @@ SOURCES = {
     "lp_two": live_patch(shows("two"), {"version_proc_show": "new_code"}),
     "lp_all": live_patch(shows("all"), {"cmdline_proc_show": "new_code"}, replace=True),
     "lp_thread": live_patch(
-        "static int new_code(void *unused) { return 0; }", {"holder_thread": "new_code"}, objname="holder"
+        "static int new_code(void *unused) { return 0; }",
+        {"holder_thread": "new_code"},
+        objname="holder",
     ),
-    "lp_sleep": live_patch("static int new_code(void) { return 2; }", {"holder_sleep": "new_code"}, objname="holder"),
+    "lp_sleep": live_patch(
+        "static int new_code(void) { return 2; }", {"holder_sleep": "new_code"}, objname="holder"
+    ),
     "lp_stay": live_patch(STAYS, {"holder_sleep": "new_code"}, objname="holder"),
-    "lp_refuses": live_patch(REFUSES, {"cmdline_proc_show": "new_code"}, callbacks=".pre_patch = pre_patch"),
+    "lp_refuses": live_patch(
+        REFUSES, {"cmdline_proc_show": "new_code"}, callbacks=".pre_patch = pre_patch"
+    ),
     "lp_none": live_patch(shows("none"), {"no_such_function": "new_code"}),
     "lp_many": live_patch(shows("many"), {"name_show": "new_code"}),
 }
 
 
 def with_other_build_id(module: bytes) -> bytes:
-    """The same module to all appearances, and another one (``.note.gnu.build-id`` is its only note of that name)."""
+    """The same module to all appearances, and another one (``.note.gnu.build-id`` is its only note
+    of that name)."""
     note = module.index(bytes.fromhex("04000000 14000000 03000000") + b"GNU\0") + 16
     return module[:note] + bytes(20) + module[note + 20 :]
 
@@ -164,6 +181,8 @@ def build(
             (directory / source_file.name).write_text(source_file.read_text())
     names = sorted(path.stem for path in directory.glob("*.c"))
     (directory / "Makefile").write_text("".join(f"obj-m += {name}.o\n" for name in names))
-    command = kbuild.make_command(workspace.target.release, workspace.compiler, f"M={directory}", "modules")
+    command = kbuild.make_command(
+        workspace.target.release, workspace.compiler, f"M={directory}", "modules"
+    )
     run.check(command, cwd=workspace.tree, env=kbuild.clean_environment())
     return {path.stem.replace("-", "_"): path.read_bytes() for path in directory.glob("*.ko")}

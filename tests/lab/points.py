@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The host's end of `tests.lab.inject`: from the lines of a guest to the kills, and what has to be true of them all.
+"""The host's end of `tests.lab.inject`: from the lines of a guest to the kills, and what has to be
+true of them all.
 
-``SUTURE_EVERY_CALL=FILE`` kills at every system call, and adds each kill to the file, one JSON document a line.
+``SUTURE_EVERY_CALL=FILE`` kills at every system call, and adds each kill to the file, one JSON
+document a line.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ EVERY = os.environ.get("SUTURE_EVERY_CALL", "")
 
 
 def injected(sh: Callable[[str], str], program: str, *modules: str) -> list[dict[str, Any]]:
-    """Kill at ``few`` or ``all`` points, each piece within a step's deadline: the kills that were examined.
+    """Kill at ``few`` or ``all`` points, each piece within a step's deadline: the kills that were
+    examined.
 
     :param sh: runs a command line in the guest.
     :param program: with the operation.

@@ -13,7 +13,8 @@ DIRECTORY = "/tools"
 
 
 def files(names: Sequence[str]) -> dict[str, bytes]:
-    """Path in the guest -> content: each program in `DIRECTORY`, and the libraries that it needs where it looks."""
+    """Path in the guest -> content: each program in `DIRECTORY`, and the libraries that it needs
+    where it looks."""
     found: dict[str, bytes] = {}
     for name in names:
         path = shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin")
@@ -28,5 +29,7 @@ def files(names: Sequence[str]) -> dict[str, bytes]:
 def static(source: str, directory: Path) -> bytes:
     """A program compiled from C that needs nothing beside it."""
     (directory / "program.c").write_text(source)
-    subprocess.run(["gcc", "-static", "-O1", "-o", "program", "program.c"], cwd=directory, check=True)
+    subprocess.run(
+        ["gcc", "-static", "-O1", "-o", "program", "program.c"], cwd=directory, check=True
+    )
     return (directory / "program").read_bytes()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Suture itself inside a guest: this Python, the packages of the base install, and what these import.
+"""Suture itself inside a guest: this Python, the packages of the base install, and what these
+import.
 
-The modules go in as byte code without source, since an emulated processor takes minutes to compile them.
+The modules go in as byte code without source, since an emulated processor takes minutes to compile
+them.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ for words in sys.argv[1:]:
         results.append([status, *texts])
 print(json.dumps(results))
 """
-"""Command lines one after the other in one process: Python takes seconds to start on an emulated processor."""
+"""Command lines one after the other in one process: Python takes seconds to start on an emulated
+processor."""
 
 WHOLE = ("suture", "rich", "typer")
 """Packages that import parts of themselves only when these are used."""
@@ -62,7 +65,7 @@ import suture.cli, suture.core
 for room in (suture.cli, suture.core):
     for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
-import suture.__main__, suture.link.inspect, encodings.ascii, encodings.idna, encodings.latin_1, runpy, traceback
+import suture.__main__, suture.module.inspect, encodings.ascii, encodings.idna, encodings.latin_1, runpy, traceback
 import rich.console, rich.table, rich.live, rich.spinner, rich.text, typer.rich_utils, rich.traceback
 import elftools.elf.elffile, ctypes, pty, socket, pwd, fcntl, lzma, tempfile
 for name in sys.argv[1:]:
@@ -79,19 +82,27 @@ SIGNATURES = (
     "cryptography.x509",
     *(f"cryptography.hazmat.primitives.asymmetric.{name}" for name in ("ec", "padding", "rsa")),
 )
-"""What `suture.core.signature` imports when it looks at one; a large library, which most guests do without."""
+"""What `suture.module.signature` imports when it looks at one; a large library, which most guests
+do without."""
 
 
 def files(*others: str) -> dict[str, bytes]:
-    """Path in the guest to content; ``suture`` is on the path there, and ``sutures``, which takes command lines.
+    """Path in the guest to content; ``suture`` is on the path there, and ``sutures``, which takes
+    command lines.
 
     :param others: modules that it shall be able to import there too.
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
     listing = subprocess.run(
-        [sys.executable, "-c", LIST, *others], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LIST, *others],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    imported = {name: Path(path) for name, path in json.loads(listing.stdout).items() if name != "__main__"}
+    imported = {
+        name: Path(path) for name, path in json.loads(listing.stdout).items() if name != "__main__"
+    }
     interpreter = Path(sys.executable).resolve()
     found = {
         "/bin/suture": (COMMAND % "-m suture").encode(),
@@ -133,7 +144,8 @@ def _module(path: Path, name: list[str]) -> dict[str, bytes]:
 
 
 def _libraries(programs: Iterable[Path]) -> dict[str, bytes]:
-    """The shared objects that programs need (ldd(1)), and the loader where the interpreter looks for it."""
+    """The shared objects that programs need (ldd(1)), and the loader where the interpreter looks
+    for it."""
     found: dict[str, bytes] = {}
     listing = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
     for line in listing.splitlines():

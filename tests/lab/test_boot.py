@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Live patches across reboots, in a small real Debian with systemd: found again, gone again, and never in the way."""
+"""Live patches across reboots, in a small real Debian with systemd: found again, gone again, and
+never in the way."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from suture.core import initramfs
 from suture.errors import Refusal
 from suture.lab.machine import Machine
 from suture.lab.system import System
-from suture.link import sign
-from suture.link.sign import KeyPair, Signer
+from suture.module import sign
+from suture.module.sign import KeyPair, Signer
 from suture.workspace.prepare import Workspace
 from tests.lab import initramfs_tools, modules, runtime
 from tests.lab.points import EVERY, injected
@@ -34,7 +35,8 @@ static int die(struct klp_object *obj) { panic("lp_panic was loaded"); return 0;
 )
 
 NAMES = ("lp_one", "lp_two", "lp_none")
-"""``lp_one`` changes /proc/cmdline and ``lp_two`` /proc/version; what ``lp_none`` replaces is nowhere."""
+"""``lp_one`` changes /proc/cmdline and ``lp_two`` /proc/version; what ``lp_none`` replaces is
+nowhere."""
 
 HERE = Path(__file__).parent
 
@@ -112,20 +114,32 @@ def system(each_workspace: Workspace) -> Iterator[System]:
 
 
 def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) -> None:
-    """Installed and found after a loss of power; on 6.1 with bad ones beside it, and gone when uninstalled."""
+    """Installed and found after a loss of power; on 6.1 with bad ones beside it, and gone when
+    uninstalled."""
     full = system.target.release.startswith("6.1.")
     files = {f"/lp/{name}.ko": module for name, module in built.items()}
-    files |= {"/lp/several.py": runtime.SEVERAL.encode(), "/lp/lab.pem": pair.certificate.read_bytes()}
+    files |= {
+        "/lp/several.py": runtime.SEVERAL.encode(),
+        "/lp/lab.pem": pair.certificate.read_bytes(),
+    }
     files |= {f"/lp/{name}": (HERE / place).read_bytes() for name, place in INJECT.items()}
     if not full:
         files |= initramfs_tools.files(system.target)
     with system.boot(modules=["loop"], files=files) as machine:
-        assert sh(machine, "cat /proc/1/comm; uname -r").split() == ["systemd", system.target.release]
-        # What the test itself put there is to outlive the loss of power; what 'suture install' writes, it sees to.
+        assert sh(machine, "cat /proc/1/comm; uname -r").split() == [
+            "systemd",
+            system.target.release,
+        ]
+        # What the test itself put there is to outlive the loss of power; what 'suture install'
+        # writes, it sees to.
         assert sh(machine, "suture --version; modprobe loop; sync").startswith("suture ")
         if EVERY:
             killed_at_any_change_it_is_kept_or_not(machine)
-        also = ("install /lp/lp_panic.ko", "install /lp/lp_none.ko") if full else ("install /lp/lp_two.ko",)
+        also = (
+            ("install /lp/lp_panic.ko", "install /lp/lp_none.ko")
+            if full
+            else ("install /lp/lp_two.ko",)
+        )
         suture(machine, "install /lp/lp_one.ko", *also)
         assert loaded(machine) == []
         names = ["lp_none", "lp_one", "lp_panic"] if full else ["lp_one", "lp_two"]
@@ -152,9 +166,13 @@ def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) 
         assert drift(machine) == {"lp_one": "not-kept"} | ({"lp_two": "not-loaded"} if full else {})
         machine.power_off(deadline=DEADLINE)
     if not full:
-        with system.start(initramfs_tools.with_agent(image), cmdline_extra="root=/dev/vda rw") as machine:
+        with system.start(
+            initramfs_tools.with_agent(image), cmdline_extra="root=/dev/vda rw"
+        ) as machine:
             is_loaded_before_the_root_is_mounted(machine, "lp_two")
-            assert loaded(machine) == ["lp_one", "lp_two"], "the image knows of no uninstalling until it is made again"
+            assert loaded(machine) == ["lp_one", "lp_two"], (
+                "the image knows of no uninstalling until it is made again"
+            )
             assert drift(machine) == {"lp_one": "not-kept"}
             assert machine.complaints() == ()
     if full:
@@ -176,7 +194,9 @@ def killed_at_any_change_it_is_kept_or_not(machine: Machine) -> None:
 
     That takes an hour; `tests/unit/core/test_store.py` kills at each change of the store.
     """
-    rows = injected(lambda line: sh(machine, line), "python3 /lp/inject.py install", "/lp/lp_two.ko")
+    rows = injected(
+        lambda line: sh(machine, line), "python3 /lp/inject.py install", "/lp/lp_two.ko"
+    )
     assert {row["recovered"] for row in rows} == {"not kept", "kept"}
     assert {"fsync*", "rename*"} <= {row["call"] for row in rows}
     assert {row["interrupted"] for row in rows} == {0, 1}
@@ -195,7 +215,8 @@ def is_loaded_before_the_network(machine: Machine, name: str, *, others_fail: bo
 
 
 def is_loaded_before_the_root_is_mounted(machine: Machine, name: str) -> None:
-    """By the initramfs; suture.service takes it for what it is, and the boot is confirmed for it too."""
+    """By the initramfs; suture.service takes it for what it is, and the boot is confirmed for it
+    too."""
     sh(machine, "systemctl is-system-running --wait || true")
     log = machine.kernel_log()
     assert log.index(f"livepatch: enabling patch '{name}'") < log.index("EXT4-fs (vda): mounted")
@@ -238,17 +259,24 @@ def damaged_entries_are_not_loaded(machine: Machine) -> None:
     for damage, (status, said, there) in found.items():
         assert (status, there) == (1, []), damage
         assert f"error[{CODES[damage]}]" in said, damage
-    assert sh(machine, "date +%Y; python3 -I -m suture.core.boot").startswith("1999\nlp_one: in force")
+    assert sh(machine, "date +%Y; python3 -I -m suture.core.boot").startswith(
+        "1999\nlp_one: in force"
+    )
     assert loaded(machine) == ["lp_one"]
 
 
 def a_full_disk_and_one_that_cannot_be_written_change_nothing(machine: Machine) -> None:
-    everything = "cd /var/lib/suture && find . -name '*.json' -o -name '*.ko' | sort | xargs sha256sum"
+    everything = (
+        "cd /var/lib/suture && find . -name '*.json' -o -name '*.ko' | sort | xargs sha256sum"
+    )
     before = sh(machine, everything)
     sh(machine, "mount -t tmpfs -o size=80k,mode=755 small /var/lib/suture")
     refused(machine, ("install /lp/lp_two.ko --no-journal", "store-unwritable", "No space left"))
     assert sh(machine, "find /var/lib/suture -type f; umount /var/lib/suture") == ""
-    sh(machine, "mount --bind /var/lib/suture /var/lib/suture && mount -o remount,bind,ro /var/lib/suture")
+    sh(
+        machine,
+        "mount --bind /var/lib/suture /var/lib/suture && mount -o remount,bind,ro /var/lib/suture",
+    )
     refused(
         machine,
         ("install /lp/lp_two.ko", "journal-unwritable", "Read-only"),
@@ -296,13 +324,17 @@ def suture(machine: Machine, *lines: str, status: int = 0) -> list[str]:
 
 
 def refused(machine: Machine, *cases: tuple[str, str, str]) -> None:
-    """Each a command line, the code of its refusal ("" for a finding), and what is in what it found."""
+    """Each a command line, the code of its refusal ("" for a finding), and what is in what it
+    found."""
     said = suture(machine, *(f"{line} --json" for line, _, _ in cases), status=1)
     for (line, code, found), text in zip(cases, said, strict=True):
         document = json.loads(text)
         if code:
             error = document["error"]
-            assert (error["code"], found in error["found"] + " ".join(error["evidence"])) == (code, True), (line, error)
+            assert (error["code"], found in error["found"] + " ".join(error["evidence"])) == (
+                code,
+                True,
+            ), (line, error)
 
 
 def kept(machine: Machine) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fixes in functions that the kernel cannot redirect: their callers, in whatever file, run the new code."""
+"""Fixes in functions that the kernel cannot redirect: their callers, in whatever file, run the new
+code."""
 
 from __future__ import annotations
 
 import lzma
 from pathlib import Path
 
-from suture.build import Built, build
+from suture.builder import Built, build
 from suture.kernel.release import Target
 from suture.lab import hits
 from suture.lab.machine import Machine
@@ -35,7 +36,8 @@ IMAGE = Path(__file__).with_name("udf.img.xz")
 """``truncate -s 1M udf.img; mkudffs --label=suture udf.img; xz -9e udf.img`` (udftools 2.3)."""
 
 OTHER_WORDS = Edit(UEVENT, '"unknown uevent action string"', '"sutured uevent action string"')
-"""lib/Makefile takes the fentry calls out of this file; store_uevent() and two uevent_store() call it."""
+"""lib/Makefile takes the fentry calls out of this file; store_uevent() and two uevent_store() call
+it."""
 
 
 def _built(directory: Path, target: Target, workspace: Workspace, name: str, *edits: Edit) -> Built:
@@ -44,7 +46,9 @@ def _built(directory: Path, target: Target, workspace: Workspace, name: str, *ed
     return build([patch], target, output=directory / f"{name}.ko", name=name)
 
 
-def test_callers_in_other_files_run_the_new_code(target: Target, workspace: Workspace, tmp_path: Path) -> None:
+def test_callers_in_other_files_run_the_new_code(
+    target: Target, workspace: Workspace, tmp_path: Path
+) -> None:
     udf = _built(tmp_path, target, workspace, "balloc", NO_BITMAP, NO_ROOM)
     words = _built(tmp_path, target, workspace, "words", OTHER_WORDS)
     assert {(one.source, one.calls) for one in udf.because} >= {
@@ -62,7 +66,9 @@ def test_callers_in_other_files_run_the_new_code(target: Target, workspace: Work
     image = {"/lab/udf.img": lzma.decompress(IMAGE.read_bytes())}
     with Machine.boot(target, modules=["udf", "loop"], files=image) as machine:
         guest = Guest(machine)
-        guest.sh("modprobe loop; modprobe udf; mkdir -p /mnt; mount -t udf -o loop,sync /lab/udf.img /mnt")
+        guest.sh(
+            "modprobe loop; modprobe udf; mkdir -p /mnt; mount -t udf -o loop,sync /lab/udf.img /mnt"
+        )
         guest.sh("mkdir /mnt/before")
         guest.load(udf)
         assert guest.sh("cat /sys/kernel/livepatch/balloc/udf/patched").strip() == "1"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kGraft and livepatch modules, built from sources as their authors wrote them, at work on both kernels."""
+"""kGraft and livepatch modules, built from sources as their authors wrote them, at work on both
+kernels."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.build.cmodules import BuiltModule, build_modules
+from suture.builder.cmodules import BuiltModule, build_modules
 from suture.formats.recognise import recognise
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
@@ -72,7 +73,11 @@ def built(
         SOURCES / "suse",
         each_workspace.tree / "samples" / "livepatch",
     ]
-    made = [one for each in directories for one in build_modules(recognise(each), each_target, output=output)]
+    made = [
+        one
+        for each in directories
+        for one in build_modules(recognise(each), each_target, output=output)
+    ]
     return {one.source.name: one for one in made}
 
 
@@ -87,7 +92,9 @@ class Guest:
 
     def load(self, name: str) -> None:
         self.sh(f"insmod /lab/{name}.ko")
-        self.sh(f"while [ $(cat /sys/kernel/livepatch/{name}/transition) != 0 ]; do sleep 0.1; done")
+        self.sh(
+            f"while [ $(cat /sys/kernel/livepatch/{name}/transition) != 0 ]; do sleep 0.1; done"
+        )
 
     def disable(self, name: str) -> None:
         self.sh(f"echo 0 >/sys/kernel/livepatch/{name}/enabled")
@@ -108,7 +115,11 @@ class Guest:
 
     def log(self, word: str) -> list[str]:
         """What the kernel has said with a word in it, without the time."""
-        return [line.partition("] ")[2] for line in self.machine.kernel_log().splitlines() if word in line]
+        return [
+            line.partition("] ")[2]
+            for line in self.machine.kernel_log().splitlines()
+            if word in line
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +171,10 @@ def test_all_earlier_patches_are_replaced(guest: Guest, built: Mapping[str, Buil
     guest.load("two_functions")
     guest.load("replaces_all")
     assert "kgraft" not in guest.sh("cat /proc/cmdline")
-    assert guest.sh("cat /proc/version; ls /sys/kernel/livepatch") == "kgraft: the only version\nreplaces_all\n"
+    assert (
+        guest.sh("cat /proc/version; ls /sys/kernel/livepatch")
+        == "kgraft: the only version\nreplaces_all\n"
+    )
     guest.remove("two_functions")
     guest.unload("replaces_all")
 
@@ -175,7 +189,8 @@ def test_system_calls_by_their_old_names(guest: Guest) -> None:
 
 
 def test_a_task_asleep_in_new_code_is_waited_for(guest: Guest) -> None:
-    """It is below the wrapper, the author's function and a helper; the live patch stays until it has left them."""
+    """It is below the wrapper, the author's function and a helper; the live patch stays until it
+    has left them."""
     guest.load("sleeps")
     slept = guest.sh(
         "/lab/call iopl64 0 >/tmp/answer & pid=$!; until grep -q wait_and_answer /proc/$pid/stack; do sleep 0.1; done; "
@@ -236,7 +251,9 @@ def test_callbacks_change_data_and_put_it_back(guest: Guest) -> None:
 
 def test_shadow_variable_lives_from_pre_patch_to_post_unpatch(guest: Guest) -> None:
     guest.load("shadows")
-    assert guest.sh("cat /proc/version /proc/version") == "livepatch: count 11\nlivepatch: count 12\n"
+    assert (
+        guest.sh("cat /proc/version /proc/version") == "livepatch: count 11\nlivepatch: count 12\n"
+    )
     guest.unload("shadows")
     assert guest.log("author:")[-2:] == ["author: count was 12", "author: shadow is gone"]
 
@@ -244,7 +261,9 @@ def test_shadow_variable_lives_from_pre_patch_to_post_unpatch(guest: Guest) -> N
 def test_livepatch_that_replaces(guest: Guest) -> None:
     guest.load("registered")
     guest.load("replaces")
-    assert guest.sh("cat /proc/version /proc/loadavg") == "livepatch: replaced\n1.00 2.00 3.00 1/1 1\n"
+    assert (
+        guest.sh("cat /proc/version /proc/loadavg") == "livepatch: replaced\n1.00 2.00 3.00 1/1 1\n"
+    )
     assert "livepatch" not in guest.sh("cat /proc/cmdline")
     guest.remove("registered")
     guest.unload("replaces")
@@ -327,4 +346,6 @@ def test_samples_of_callbacks(guest: Guest) -> None:
         for kind in ("pre_patch", "post_patch", "pre_unpatch", "post_unpatch")
         for where in ("vmlinux", "livepatch_callbacks_mod -> [MODULE_STATE_LIVE] Normal state")
     ]
-    guest.sh("insmod /lab/livepatch_callbacks_busymod.ko && rmmod livepatch_callbacks_busymod livepatch_callbacks_mod")
+    guest.sh(
+        "insmod /lab/livepatch_callbacks_busymod.ko && rmmod livepatch_callbacks_busymod livepatch_callbacks_mod"
+    )

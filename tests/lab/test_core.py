@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from suture.lab.machine import Machine
-from suture.link import sign
-from suture.link.sign import Signer
+from suture.module import sign
+from suture.module.sign import Signer
 from suture.workspace.prepare import Workspace
 from tests.conftest import SERIES
 from tests.examples import shows
@@ -28,8 +28,14 @@ HERE = Path(__file__).parent
 TERMINAL = "import pty, sys; pty.spawn(sys.argv[1:])"
 """A program that runs another one on a terminal."""
 
-FORGED = bytes(64) + bytes([0, 0, 2, 0, 0, 0, 0, 0]) + (64).to_bytes(4, "big") + b"~Module signature appended~\n"
-"""Sixty-four zeros for a PKCS #7 signature, and its ``struct module_signature`` (include/linux/module_signature.h)."""
+FORGED = (
+    bytes(64)
+    + bytes([0, 0, 2, 0, 0, 0, 0, 0])
+    + (64).to_bytes(4, "big")
+    + b"~Module signature appended~\n"
+)
+"""Sixty-four zeros for a PKCS #7 signature, and its ``struct module_signature``
+(include/linux/module_signature.h)."""
 
 
 FilesFor = Callable[[Workspace], dict[str, bytes]]
@@ -55,7 +61,9 @@ def files_for(tmp_path_factory: pytest.TempPathFactory) -> FilesFor:
 
 @pytest.fixture(scope="module")
 def host(files_for: FilesFor, each_workspace: Workspace) -> Iterator[Host]:
-    with Machine.boot(each_workspace.target, files=files_for(each_workspace), memory=1024) as machine:
+    with Machine.boot(
+        each_workspace.target, files=files_for(each_workspace), memory=1024
+    ) as machine:
         host = Host(machine)
         yield host
         assert machine.complaints() == ()
@@ -78,11 +86,17 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
         ["load", "lp_two", "loaded"],
         ["load", "lp_all", "loaded", "in", "place", "of", "lp_one,", "lp_two"],
     ]
-    assert (one.document["name"], one.document["replaced"], one.document["recorded"]) == ("lp_one", [], True)
+    assert (one.document["name"], one.document["replaced"], one.document["recorded"]) == (
+        "lp_one",
+        [],
+        True,
+    )
     assert two.status == 0
     assert [patch["name"] for patch in listed.document["patches"]] == ["lp_one", "lp_two"]
     assert all(patch["enabled"] and not patch["transition"] for patch in listed.document["patches"])
-    assert listed.document["patches"][0]["objects"][0]["functions"] == [{"name": "cmdline_proc_show", "sympos": 1}]
+    assert listed.document["patches"][0]["objects"][0]["functions"] == [
+        {"name": "cmdline_proc_show", "sympos": 1}
+    ]
     assert (every.document["replaced"], every.document["kept"]) == (["lp_one", "lp_two"], [])
     status = after.document
     assert [(item["patch"]["name"], item["loading"]["file"]) for item in status["patches"]] == [
@@ -92,18 +106,26 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
     assert ["lp_all"] in [taint["modules"] for taint in status["taints"] if taint["flag"] == "K"]
     assert gone.out.startswith("lp_all is gone")
     assert (again.status, end.document["name"]) == (0, "lp_one")
-    records = [(record["operation"], record["patch"], record["result"]) for record in log.document["records"]]
+    records = [
+        (record["operation"], record["patch"], record["result"])
+        for record in log.document["records"]
+    ]
     steps = [("load", "lp_one"), ("load", "lp_two"), ("load", "lp_all"), ("unload", "lp_all")]
     steps += [("load", "lp_one"), ("unload", "lp_one")]
     assert records == [(*step, result) for step in steps for result in ("", f"{step[0]}ed")]
-    assert any("patching complete" in line for line in log.document["records"][1]["details"]["kernel"])
+    assert any(
+        "patching complete" in line for line in log.document["records"][1]["details"]["kernel"]
+    )
     assert host.loaded() == []
 
 
 def test_what_stands_in_the_way_is_refused_before_anything_is_changed(host: Host) -> None:
     cases = {
         "load /lp/lp_none.ko": ("kernel-lacks-symbol", "vmlinux has no no_such_function"),
-        "load /lp/lp_refuses.ko": ("kernel-refused", "pre-patch callback failed for object 'vmlinux'"),
+        "load /lp/lp_refuses.ko": (
+            "kernel-refused",
+            "pre-patch callback failed for object 'vmlinux'",
+        ),
         "load /lp/lp_many.ko": ("kernel-lacks-symbol", "and the live patch does not say which"),
         "load /lp/holder.ko": ("not-a-live-patch", "livepatch=Y"),
         "load /lp/none": ("file-unreadable", "No such file"),
@@ -126,9 +148,13 @@ def test_others_at_the_same_function_are_named(host: Host) -> None:
     finally:
         host.sh("sysctl -q kernel.ftrace_enabled=1")
     assert refused.is_refused("ftrace-disabled", "kernel.ftrace_enabled is 0")
-    host.sh(f"echo 'p:mine/watch cmdline_proc_show' >/sys/kernel/tracing/kprobe_events; echo 1 >{probe}")
+    host.sh(
+        f"echo 'p:mine/watch cmdline_proc_show' >/sys/kernel/tracing/kprobe_events; echo 1 >{probe}"
+    )
     try:
-        probed, ignored, gone = host.suture("load /lp/lp_one.ko", "load /lp/lp_one.ko --ignore-probes", "unload lp_one")
+        probed, ignored, gone = host.suture(
+            "load /lp/lp_one.ko", "load /lp/lp_one.ko --ignore-probes", "unload lp_one"
+        )
     finally:
         host.sh(f"echo 0 >{probe}; echo >/sys/kernel/tracing/kprobe_events")
     # With IBT the probe is behind the endbr64.
@@ -149,7 +175,11 @@ def test_a_user_may_look_and_not_touch(host: Host) -> None:
 
 def test_what_is_loaded_already_is_refused(host: Host) -> None:
     first, same, other, forced, gone = host.suture(
-        "load /lp/lp_one.ko", "load /lp/lp_one.ko", "load /lp/other/lp_one.ko", "force lp_one --yes", "unload lp_one"
+        "load /lp/lp_one.ko",
+        "load /lp/lp_one.ko",
+        "load /lp/other/lp_one.ko",
+        "force lp_one --yes",
+        "unload lp_one",
     )
     assert (first.status, gone.status) == (0, 0)
     assert same.is_refused("already-loaded", "is loaded as lp_one with the same build ID")
@@ -170,7 +200,9 @@ def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(h
         "unload lp_sleep",
         "list --json",
     )
-    assert thread.is_refused("transition-timed-out", "it was taken back, and the kernel is as it was")
+    assert thread.is_refused(
+        "transition-timed-out", "it was taken back, and the kernel is as it was"
+    )
     assert "in holder_thread()" in thread.err
     assert "> holder_thread+0x" in thread.err
     assert sleeper.is_refused("transition-timed-out", "1 task did not move to it")
@@ -188,7 +220,9 @@ def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(h
     assert host.loaded() == []
 
 
-def test_a_task_that_leaves_in_time_and_busy_forking_and_stopped_ones_let_it_end(host: Host) -> None:
+def test_a_task_that_leaves_in_time_and_busy_forking_and_stopped_ones_let_it_end(
+    host: Host,
+) -> None:
     host.sh(
         "(sleep 4; echo 0 >/sys/module/holder/parameters/holder_hold) >/dev/null 2>&1 & "
         "nice -n 19 sh -c 'while :; do :; done' & echo $! >>/tmp/busy; "
@@ -215,13 +249,17 @@ def test_two_at_once_and_a_signal(host: Host) -> None:
     # Ctrl-C; what is begun in the background has it ignored, SIGTERM does the same.
     host.sh(f"kill -TERM {pid}; while [ -e /proc/{pid} ]; do sleep 0.1; done")
     said = host.sh("cat /tmp/first")
-    assert "error[change-interrupted]: lp_sleep: it was taken back, and the kernel is as it was" in said
+    assert (
+        "error[change-interrupted]: lp_sleep: it was taken back, and the kernel is as it was"
+        in said
+    )
     assert host.loaded() == []
     host.sh("echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5; rmmod holder")
 
 
 def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: Host) -> None:
-    """Also ``suture recover`` turns a transition round that does not end: here back into force, and out of it above."""
+    """Also ``suture recover`` turns a transition round that does not end: here back into force, and
+    out of it above."""
     host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
     (stuck,) = host.suture("load /lp/lp_sleep.ko --timeout 1 --no-revert")
     (seen_by_a_user,) = host.suture("status", uid=1000)
@@ -232,7 +270,10 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
         "status --check",
         "log --json -n 1",
     )
-    assert "  It ends when these are stopped or restarted; 'suture unload lp_sleep' takes it back." in way_out.out
+    assert (
+        "  It ends when these are stopped or restarted; 'suture unload lp_sleep' takes it back."
+        in way_out.out
+    )
     assert [record["operation"] for record in log.document["records"]] == ["recover", "recover"]
     assert log.document["records"][1]["result"] == "reversed"
     assert stuck.is_refused("transition-stuck", "it is left so (--no-revert)")
@@ -250,7 +291,9 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
         "recover --timeout 1 --json",
         "status --json",
     )
-    assert back.is_refused("transition-timed-out", "1 task did not leave it within 1 s; it is in force again")
+    assert back.is_refused(
+        "transition-timed-out", "1 task did not leave it within 1 s; it is in force again"
+    )
     shows(back.refusal, "transition-timed-out")
     assert "head (process " in back.err
     assert "in uninterruptible sleep: in new_code()" in back.err
@@ -279,15 +322,22 @@ def test_status_watches_live_on_a_terminal_and_elsewhere(host: Host) -> None:
     ):
         (done,) = host.suture(command)
         assert done.status == 0
-        host.sh("for file in /tmp/terminal /tmp/json; do : >$file; done")  # what is seen now is true now
-        host.sh(f"until grep -q '{on_terminal}' /tmp/terminal && grep -q '{in_json}' /tmp/json; do sleep 0.2; done")
-    host.sh("for pid in $(cat /tmp/pids); do kill $pid; while [ -e /proc/$pid ]; do sleep 0.1; done; done")
+        host.sh(
+            "for file in /tmp/terminal /tmp/json; do : >$file; done"
+        )  # what is seen now is true now
+        host.sh(
+            f"until grep -q '{on_terminal}' /tmp/terminal && grep -q '{in_json}' /tmp/json; do sleep 0.2; done"
+        )
+    host.sh(
+        "for pid in $(cat /tmp/pids); do kill $pid; while [ -e /proc/$pid ]; do sleep 0.1; done; done"
+    )
     assert "Traceback" not in host.sh("cat /tmp/terminal /tmp/json")
 
 
 @pytest.mark.parametrize("each_target", SERIES[:1], indirect=True)
 def test_one_that_waits_loads_what_it_has_read_whatever_became_of_the_file(host: Host) -> None:
-    """It waits for another one that changes live patches; meanwhile the file becomes another live patch."""
+    """It waits for another one that changes live patches; meanwhile the file becomes another live
+    patch."""
     host.sh(
         "cp /lp/lp_one.ko /tmp/given.ko; "
         "(exec 9>/run/suture.lock; flock 9; exec sleep 1000) & echo $! >/tmp/holder; "
@@ -313,31 +363,46 @@ def test_a_torn_journal_is_read_and_written_on(host: Host) -> None:
 
 def test_live_patches_of_the_kernels_own_are_managed_alike(host: Host) -> None:
     loads = host.suture(
-        *(f"load /lp/{name}.ko" for name in ("livepatch_sample", "test_klp_callbacks_demo", "test_klp_atomic_replace")),
+        *(
+            f"load /lp/{name}.ko"
+            for name in ("livepatch_sample", "test_klp_callbacks_demo", "test_klp_atomic_replace")
+        ),
         "list --json",
-        *(f"unload {name}" for name in ("test_klp_atomic_replace", "test_klp_callbacks_demo", "livepatch_sample")),
+        *(
+            f"unload {name}"
+            for name in ("test_klp_atomic_replace", "test_klp_callbacks_demo", "livepatch_sample")
+        ),
     )
-    # The sample and the selftest replace the same function: the selftest replaces all before it only when told to.
+    # The sample and the selftest replace the same function: the selftest replaces all before it
+    # only when told to.
     assert [done.status for done in loads] == [0] * len(loads), loads
     assert len(loads[3].document["patches"]) == 3
     assert host.loaded() == []
 
 
 def test_killed_at_any_change_the_next_command_knows_and_recovers(host: Host) -> None:
-    """Load on one kernel and unload on the other; ``SUTURE_EVERY_CALL=FILE`` takes both, and all calls, on both."""
-    operations = ["load", "unload"] if EVERY else ["load" if "6.1." in host.sh("uname -r") else "unload"]
+    """Load on one kernel and unload on the other; ``SUTURE_EVERY_CALL=FILE`` takes both, and all
+    calls, on both."""
+    operations = (
+        ["load", "unload"] if EVERY else ["load" if "6.1." in host.sh("uname -r") else "unload"]
+    )
     for operation in operations:
         rows = injected(host.sh, f"inject {operation}", "/lp/lp_one.ko")
         assert {row["recovered"] for row in rows} == {"gone", "in force"}
-        assert {"load": "finit_module*", "unload": "delete_module*"}[operation] in {row["call"] for row in rows}
-        # Killed before the intent is durable nothing has been done; killed after it, status says what was interrupted.
+        assert {"load": "finit_module*", "unload": "delete_module*"}[operation] in {
+            row["call"] for row in rows
+        }
+        # Killed before the intent is durable nothing has been done; killed after it, status says
+        # what was interrupted.
         assert {row["interrupted"] for row in rows} == {0, 1}
     host.suture("unload lp_one")
 
 
 def test_other_tools_commands_do_what_their_scripts_and_units_expect(host: Host) -> None:
-    """``kpatch load --all`` is what kpatch.service runs; modules lie where packages for it put them."""
-    # The root directory that the kernel makes of an initramfs is everybody's to write, and so trusted by nobody.
+    """``kpatch load --all`` is what kpatch.service runs; modules lie where packages for it put
+    them."""
+    # The root directory that the kernel makes of an initramfs is everybody's to write, and so
+    # trusted by nobody.
     host.sh(
         "chmod 755 /; d=/var/lib/kpatch/$(uname -r); mkdir -p $d; cp /lp/lp_one.ko $d; cp /lp/lp_two.ko $d/lp-two.ko"
     )
@@ -357,23 +422,33 @@ def test_other_tools_commands_do_what_their_scripts_and_units_expect(host: Host)
     directory = f"/var/lib/kpatch/{release}"
     took = r"(waiting \(up to 75 seconds\) for patch transition to complete...\ntransition complete \(\d+ seconds\)\n)"
     loading = "".join(
-        rf"loading patch module: {re.escape(directory)}/{file}\n{took}" for file in ("lp-two.ko", "lp_one.ko")
+        rf"loading patch module: {re.escape(directory)}/{file}\n{took}"
+        for file in ("lp-two.ko", "lp_one.ko")
     )
     assert re.fullmatch(loading, at_boot.out), at_boot
     assert (at_boot.status, at_boot.err) == (0, "")
-    already = "".join(f"module named {name} already loaded and enabled\n" for name in ("lp_two", "lp_one"))
+    already = "".join(
+        f"module named {name} already loaded and enabled\n" for name in ("lp_two", "lp_one")
+    )
     assert (again.status, again.out) == (0, already)
     in_force, installed = listed.out.split("\n\n")
     assert in_force == "Loaded patch modules:\nlp_two [enabled]\nlp_one [enabled]"
     assert installed == f"Installed patch modules:\nlp_two ({release})\nlp_one ({release})\n"
     assert (ready.status, ready.out) == (0, "ready\n")
-    assert [line for line in patches.out.splitlines() if line.startswith("lp_")] == ["lp_two", "lp_one"]
+    assert [line for line in patches.out.splitlines() if line.startswith("lp_")] == [
+        "lp_two",
+        "lp_one",
+    ]
     assert patches.out.count("    active: 1\n") == 2
     assert (missing.status, missing.out) == (1, "")
     assert missing.err.splitlines()[0] == "kpatch: patch module lp_none is not loaded"
-    assert re.fullmatch(rf"disabling patch module: lp_one\n{took}unloading patch module: lp_one\n", gone.out), gone
+    assert re.fullmatch(
+        rf"disabling patch module: lp_one\n{took}unloading patch module: lp_one\n", gone.out
+    ), gone
     assert (gone.status, one.status, rest.status) == (0, 0, 0)
-    names = [line.rpartition(" ")[2] for line in rest.out.splitlines() if line.startswith("unloading")]
+    names = [
+        line.rpartition(" ")[2] for line in rest.out.splitlines() if line.startswith("unloading")
+    ]
     assert names == ["lp_one", "lp_two"]
     assert none.out.startswith("Loaded patch modules:\n\nInstalled")
     host.sh("rm -r /var/lib/kpatch")
@@ -407,7 +482,10 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
     """One of the last: what is forced out stays until the next boot."""
     host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
     stuck, forced, status, log = host.suture(
-        "load /lp/lp_stay.ko --timeout 1 --no-revert", "force lp_stay --yes --json", "status --json", "log --json -n 1"
+        "load /lp/lp_stay.ko --timeout 1 --no-revert",
+        "force lp_stay --yes --json",
+        "status --json",
+        "log --json -n 1",
     )
     assert stuck.is_refused("transition-stuck", "1 task did not move to it")
     assert [task["name"] for task in forced.document["tasks"]] == ["head"]
@@ -430,7 +508,11 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
     shows(stays.refusal, "module-stays")
     assert stuck.is_refused("transition-stuck", "1 task did not leave it")
     assert "Out of force, and in memory until the next boot: lp_stay." in forced.out
-    assert (after.status, after.document["left_over"], after.document["forced"]) == (4, ["lp_stay"], ["lp_stay"])
+    assert (after.status, after.document["left_over"], after.document["forced"]) == (
+        4,
+        ["lp_stay"],
+        ["lp_stay"],
+    )
     assert "; one was put out of force by 'suture force': boot when you can" in told.out
     assert again.is_refused("module-name-taken", "is out of force and still in memory")
     assert host.loaded() == ["lp_stay"]
@@ -441,7 +523,9 @@ def test_nothing_is_changed_where_modules_are_disabled(host: Host) -> None:
     """The last: it holds until the next boot."""
     host.sh("sysctl -q kernel.modules_disabled=1")
     refused = host.suture("load /lp/lp_one.ko", "unload lp_one", "recover")
-    assert all(done.is_refused("modules-disabled", "kernel.modules_disabled is 1") for done in refused)
+    assert all(
+        done.is_refused("modules-disabled", "kernel.modules_disabled is 1") for done in refused
+    )
 
 
 def test_a_kernel_that_is_locked_down_is_not_given_what_is_unsigned(
@@ -449,8 +533,12 @@ def test_a_kernel_that_is_locked_down_is_not_given_what_is_unsigned(
 ) -> None:
     """Not by Secure Boot; `tests.lab.test_secure_boot` is where it is."""
     files = files_for(workspace)
-    pair = sign.new_key(tmp_path, "key", "Build time autogenerated kernel key")  # as the kernel's own is called
-    files["/lp/namesake.ko"] = sign.sign(files["/lp/lp_one.ko"], "", Signer(str(pair.key), pair.certificate))
+    pair = sign.new_key(
+        tmp_path, "key", "Build time autogenerated kernel key"
+    )  # as the kernel's own is called
+    files["/lp/namesake.ko"] = sign.sign(
+        files["/lp/lp_one.ko"], "", Signer(str(pair.key), pair.certificate)
+    )
     cmdline = "lockdown=integrity"
     with Machine.boot(workspace.target, files=files, memory=1024, cmdline_extra=cmdline) as machine:
         unsigned, forged, namesake = Host(machine).suture(
@@ -460,7 +548,8 @@ def test_a_kernel_that_is_locked_down_is_not_given_what_is_unsigned(
             "signature-required", "it has no signature, and the kernel is locked down (integrity)"
         )
         assert "it was not started by UEFI firmware" in unsigned.err
-        # A signature that is none, and one that may be by a key that is not shown: only the kernel knows, and says so.
+        # A signature that is none, and one that may be by a key that is not shown: only the kernel
+        # knows, and says so.
         assert forged.is_refused("signature-required", "finit_module: EBADMSG")
         assert namesake.is_refused("signature-required", "finit_module: EPERM")
         assert "unsigned module loading is restricted" in namesake.err

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Static keys and tracepoints in patched code: of the core kernel, and of a module that comes before or after."""
+"""Static keys and tracepoints in patched code: of the core kernel, and of a module that comes
+before or after."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Built, build
+from suture.builder import Built, build
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
@@ -17,7 +18,8 @@ from tests.patches import Edit, diff
 TRACING = "/sys/kernel/tracing"
 
 VMLINUX = (
-    # vm_numa_stat_key belongs to mm/vmstat.c, is not exported, and is flipped by sysctl vm.numa_stat.
+    # vm_numa_stat_key belongs to mm/vmstat.c, is not exported, and is flipped by sysctl
+    # vm.numa_stat.
     Edit(
         "fs/proc/meminfo.c",
         "\tsi_meminfo(&i);\n",
@@ -47,7 +49,9 @@ def made(name: str, target: Target, workspace: Workspace, directory: Path, *edit
 def traced(guest: Guest, command: str) -> list[str]:
     """The functions' part of what the tracer notes while a command runs."""
     guest.sh(f"echo >{TRACING}/trace; {command}")
-    return [line for line in guest.sh(f"cat {TRACING}/trace").splitlines() if not line.startswith("#")]
+    return [
+        line for line in guest.sh(f"cat {TRACING}/trace").splitlines() if not line.startswith("#")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,9 @@ def start(guest: Guest) -> list[str]:
     return traced(guest, "ip link set wlan0 up; ip link set wlan0 down")
 
 
-def test_keys_and_tracepoints_take_effect_in_patched_code(each_target: Target, live_patches: list[Built]) -> None:
+def test_keys_and_tracepoints_take_effect_in_patched_code(
+    each_target: Target, live_patches: list[Built]
+) -> None:
     vmlinux, module = live_patches
     with Machine.boot(each_target, modules=["mac80211_hwsim"]) as machine:
         guest = Guest(machine)
@@ -92,7 +98,8 @@ def test_keys_and_tracepoints_take_effect_in_patched_code(each_target: Target, l
 
 
 def _follows_its_tracepoint(guest: Guest) -> None:
-    """Nothing is traced while the event is off; what is traced comes from patched code, which says so in the log."""
+    """Nothing is traced while the event is off; what is traced comes from patched code, which says
+    so in the log."""
     enable = f"{TRACING}/events/mac80211/drv_start/enable"
     guest.sh("dmesg -c")
     assert start(guest) == []

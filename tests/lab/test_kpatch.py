@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Source diffs with kpatch's macros, in a booted kernel of each series: every callback, and what it changes."""
+"""Source diffs with kpatch's macros, in a booted kernel of each series: every callback, and what it
+changes."""
 
 from __future__ import annotations
 
@@ -9,13 +10,24 @@ from tests.lab.conftest import MakeEach
 from tests.lab.guest import Guest
 from tests.patches import NEW_UNAME, Edit, appended
 
-VERSION, UPTIME, LOADAVG, CMDLINE = (f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline"))
-SOFTIRQS, DEVICES, TASK_MMU, SYS = "fs/proc/softirqs.c", "fs/proc/devices.c", "fs/proc/task_mmu.c", "kernel/sys.c"
+VERSION, UPTIME, LOADAVG, CMDLINE = (
+    f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline")
+)
+SOFTIRQS, DEVICES, TASK_MMU, SYS = (
+    "fs/proc/softirqs.c",
+    "fs/proc/devices.c",
+    "fs/proc/task_mmu.c",
+    "kernel/sys.c",
+)
 FILESYSTEMS, NULL_BLK = "fs/filesystems.c", "drivers/block/null_blk/main.c"
 MACROS = '#include "kpatch-macros.h"\n'
 
 DATA_CHANGED_AND_PUT_BACK = (
-    Edit(VERSION, "seq_printf(m, linux_proc_banner,", 'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,'),
+    Edit(
+        VERSION,
+        "seq_printf(m, linux_proc_banner,",
+        'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,',
+    ),
     appended(
         VERSION,
         MACROS
@@ -45,7 +57,11 @@ KPATCH_POST_UNPATCH_CALLBACK(version_post_un);
 )
 
 TWO_FUNCTIONS_AND_HOOKS = (
-    Edit(LOADAVG, '"%lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"', '"load %lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"'),
+    Edit(
+        LOADAVG,
+        '"%lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"',
+        '"load %lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"',
+    ),
     Edit(UPTIME, '"%lu.%02lu %lu.%02lu\\n"', '"up %lu.%02lu %lu.%02lu\\n"'),
     appended(
         UPTIME,
@@ -99,8 +115,16 @@ KPATCH_POST_UNPATCH_CALLBACK(softirqs_post_un);
 SYSTEM_CALLS = (
     Edit(SYS, "SYSCALL_DEFINE1(newuname, struct", "KPATCH_SYSCALL_DEFINE1(newuname, struct"),
     NEW_UNAME,
-    Edit(SYS, "SYSCALL_DEFINE1(umask, int, mask)\n{\n", "KPATCH_SYSCALL_DEFINE1(umask, int, mask)\n{\n\tmask |= 07;\n"),
-    Edit(SYS, "#include <linux/syscalls.h>\n", '#include <linux/syscalls.h>\n#include "kpatch-syscall.h"\n'),
+    Edit(
+        SYS,
+        "SYSCALL_DEFINE1(umask, int, mask)\n{\n",
+        "KPATCH_SYSCALL_DEFINE1(umask, int, mask)\n{\n\tmask |= 07;\n",
+    ),
+    Edit(
+        SYS,
+        "#include <linux/syscalls.h>\n",
+        '#include <linux/syscalls.h>\n#include "kpatch-syscall.h"\n',
+    ),
 )
 
 SAID_AND_CALLED = (
@@ -181,7 +205,14 @@ KPATCH_POST_UNPATCH_CALLBACK(null_blk_post_un);
 )
 
 MANY = (
-    *(DATA_CHANGED_AND_PUT_BACK, TWO_FUNCTIONS_AND_HOOKS, SHADOW, SYSTEM_CALLS, SAID_AND_CALLED, LOOKED_AWAY_FROM),
+    *(
+        DATA_CHANGED_AND_PUT_BACK,
+        TWO_FUNCTIONS_AND_HOOKS,
+        SHADOW,
+        SYSTEM_CALLS,
+        SAID_AND_CALLED,
+        LOOKED_AWAY_FROM,
+    ),
     *(MADE_AND_UNMADE, OF_A_MODULE),
 )
 
@@ -205,7 +236,9 @@ KPATCH_POST_UNPATCH_CALLBACK({name}_post_un);
 
 MNEMONIC = "grep -m 1 VmFlags /proc/self/smaps | cut -d' ' -f2"
 PANIC = "cat /proc/sys/kernel/panic /proc/sys/kernel/panic_on_oops"
-FEATURES = "mkdir -p /tmp/c; mount -t configfs none /tmp/c 2>/dev/null; cut -d, -f1 /tmp/c/nullb/features"
+FEATURES = (
+    "mkdir -p /tmp/c; mount -t configfs none /tmp/c 2>/dev/null; cut -d, -f1 /tmp/c/nullb/features"
+)
 DEPTH = "cat /sys/module/null_blk/parameters/hw_queue_depth"
 
 
@@ -214,7 +247,9 @@ def said(guest: Guest, since: int = 0) -> list[str]:
     return re.findall(r"kpatch: (.*)$", guest.machine.kernel_log()[since:], re.MULTILINE)
 
 
-def test_eight_patches_in_force_together_and_taken_out_again(make_each: MakeEach, each_guest: Guest) -> None:
+def test_eight_patches_in_force_together_and_taken_out_again(
+    make_each: MakeEach, each_guest: Guest
+) -> None:
     built = make_each("many", *MANY)
     before = seen(each_guest)
     devices = each_guest.sh("cat /proc/devices")
@@ -222,12 +257,18 @@ def test_eight_patches_in_force_together_and_taken_out_again(make_each: MakeEach
     each_guest.load(built)
     assert said(each_guest, started) == ["pre core -1", "post"]
     assert each_guest.sh(PANIC) == "42\n7\n"
-    assert each_guest.sh("cut -d' ' -f1 /proc/loadavg /proc/uptime /proc/version") == "load\nup\nSutured\n"
+    assert (
+        each_guest.sh("cut -d' ' -f1 /proc/loadavg /proc/uptime /proc/version")
+        == "load\nup\nSutured\n"
+    )
     assert [each_guest.sh("head -n 1 /proc/softirqs").split()[:3] for _ in range(2)] == [
         ["shown", "41", "1"],
         ["shown", "42", "2"],
     ]
-    assert [each_guest.sh("head -n 1 /proc/filesystems") for _ in range(2)] == ["shown 7\n", "shown 8\n"]
+    assert [each_guest.sh("head -n 1 /proc/filesystems") for _ in range(2)] == [
+        "shown 7\n",
+        "shown 8\n",
+    ]
     assert each_guest.sh("uname -s; umask 0; umask") == "Sinux\n0007\n"
     assert each_guest.sh("cat /proc/cmdline").startswith("sutured ")
     assert "cmdline_proc_show" in said(each_guest, started)
@@ -251,7 +292,8 @@ def seen(guest: Guest) -> str:
 
 
 def a_module_before_and_after(guest: Guest, started: int) -> None:
-    """It comes after the live patch, and goes and comes once more; MODULE_STATE_COMING is 1, GOING is 2."""
+    """It comes after the live patch, and goes and comes once more; MODULE_STATE_COMING is 1, GOING
+    is 2."""
     guest.sh("modprobe null_blk nr_devices=0")
     assert guest.sh(f"{FEATURES}; {DEPTH}") == "sutured\n77\n"
     guest.sh("rmmod null_blk")
@@ -270,20 +312,28 @@ def test_what_is_done_for_the_patch_is_told(make_each: MakeEach) -> None:
         "the changed variable devinfo_ops in .rodata.devinfo_ops",
     } <= left_out
     called = {(one.objname, one.function) for one in built.calls}
-    assert {("vmlinux", "version_pre"), ("vmlinux", "on_load"), ("null_blk", "null_blk_post_un")} <= called
+    assert {
+        ("vmlinux", "version_pre"),
+        ("vmlinux", "on_load"),
+        ("null_blk", "null_blk_post_un"),
+    } <= called
     *livepatchs, kpatchs = built.patch.shadow_variables
     assert [one.id for one in livepatchs] == [77, 78]
     assert kpatchs.id, "a number made of its name"
 
 
-def test_one_that_refuses_leaves_everything_as_it_was(make_each: MakeEach, each_guest: Guest) -> None:
+def test_one_that_refuses_leaves_everything_as_it_was(
+    make_each: MakeEach, each_guest: Guest
+) -> None:
     built = make_each("refusing", REFUSING, data=frozenset({"mnemonics"}))
     each_guest.machine.put("/tmp/refusing.ko", built.path.read_bytes())
     for timeout, expected in ((222, ["first", "second", "first undone"]), (111, ["first"])):
         each_guest.sh(f"echo {timeout} >/proc/sys/kernel/panic")
         started = len(each_guest.machine.kernel_log())
         assert each_guest.machine.run("insmod /tmp/refusing.ko").status != 0
-        assert said(each_guest, started) == 2 * expected, "busybox tries finit_module(), then init_module()"
+        assert said(each_guest, started) == 2 * expected, (
+            "busybox tries finit_module(), then init_module()"
+        )
         assert each_guest.sh(f"{MNEMONIC}; ls /sys/kernel/livepatch") == "rd\n"
     each_guest.sh("echo -1 >/proc/sys/kernel/panic")
     started = len(each_guest.machine.kernel_log())

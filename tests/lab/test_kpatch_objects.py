@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import build
-from suture.build.diffs import cut_all
-from suture.build.inputs import NO_CHOICES
-from suture.build.part import Cut
+from suture.builder import build
+from suture.builder.diffs import cut_all
+from suture.builder.inputs import NO_CHOICES
+from suture.builder.part import Cut
 from suture.elf import reader
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
@@ -22,7 +22,14 @@ from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import Workspace
 from tests.kpatch_objects import as_kpatch_object
 from tests.lab.guest import Guest
-from tests.lab.test_kpatch import DATA_CHANGED_AND_PUT_BACK, DEPTH, FEATURES, OF_A_MODULE, PANIC, said
+from tests.lab.test_kpatch import (
+    DATA_CHANGED_AND_PUT_BACK,
+    DEPTH,
+    FEATURES,
+    OF_A_MODULE,
+    PANIC,
+    said,
+)
 from tests.patches import Edit, diff
 
 
@@ -60,9 +67,9 @@ def test_code_and_callbacks_of_the_core_kernel(
     old.write_bytes(maker.file(cut, "" if intermediate else None, intermediate=intermediate))
     built = build([old], each_target, output=tmp_path / "anew.ko", name="anew")
     assert [one.format for one in built.inputs] == [Format.KPATCH_OBJECT]
-    assert [(function.old_name, function.sympos) for function in built.patch.objects[0].functions] == list(
-        cut.functions
-    )
+    assert [
+        (function.old_name, function.sympos) for function in built.patch.objects[0].functions
+    ] == list(cut.functions)
     started = len(each_guest.machine.kernel_log())
     each_guest.load(built)
     assert each_guest.sh("cut -d' ' -f1 /proc/version") == "Sutured\n"
@@ -86,7 +93,9 @@ def test_code_and_callbacks_of_a_module_that_comes_later(
     each_guest.unload(built)
 
 
-def test_one_for_another_kernel_is_refused(maker: Maker, each_target: Target, tmp_path: Path) -> None:
+def test_one_for_another_kernel_is_refused(
+    maker: Maker, each_target: Target, tmp_path: Path
+) -> None:
     (cut,) = maker.cuts(*DATA_CHANGED_AND_PUT_BACK)
     old = tmp_path / "old.ko"
     for release, address, found in (("6.1.0-1-toy", 0, "is for 6.1.0-1-toy"), (None, 16, "was at")):

@@ -9,7 +9,9 @@ from tests.lab.conftest import MakeEach
 from tests.lab.guest import Guest
 from tests.patches import NEW_UNAME, Edit, appended
 
-VERSION, UPTIME, LOADAVG, CMDLINE = (f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline"))
+VERSION, UPTIME, LOADAVG, CMDLINE = (
+    f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline")
+)
 SOFTIRQS, DEVICES, CONSOLES, FILESYSTEMS = (
     *("fs/proc/softirqs.c", "fs/proc/devices.c", "fs/proc/consoles.c", "fs/filesystems.c"),
 )
@@ -18,7 +20,8 @@ HEADER = '#include "ksplice-patch.h"\n'
 
 
 def telling(name: str, *stages: str, failing: str = "") -> str:
-    """Hooks that write their stage to the kernel's log; `failing`: C for what those that may refuse return."""
+    """Hooks that write their stage to the kernel's log; `failing`: C for what those that may refuse
+    return."""
     lines = [HEADER]
     for stage in stages:
         says = f'pr_info("ksplice: {name} {stage}\\n");'
@@ -37,11 +40,19 @@ ALL = (
 )
 
 EVERY_HOOK = (
-    Edit(VERSION, "seq_printf(m, linux_proc_banner,", 'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,'),
+    Edit(
+        VERSION,
+        "seq_printf(m, linux_proc_banner,",
+        'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,',
+    ),
     appended(VERSION, telling("version", *ALL)),
 )
 TWO_FUNCTIONS = (
-    Edit(LOADAVG, '"%lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"', '"load %lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"'),
+    Edit(
+        LOADAVG,
+        '"%lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"',
+        '"load %lu.%02lu %lu.%02lu %lu.%02lu %u/%d %d\\n"',
+    ),
     Edit(UPTIME, '"%lu.%02lu %lu.%02lu\\n"', '"up %lu.%02lu %lu.%02lu\\n"'),
 )
 DATA_CHANGED_AND_PUT_BACK = (
@@ -91,10 +102,17 @@ SHADOW_FIELD_OF_ANOTHER_FILE = (
 )
 HINTS = (
     Edit(CMDLINE, "\tseq_puts(m, saved", '\tseq_puts(m, "sutured ");\n\tseq_puts(m, saved'),
-    appended(CMDLINE, f"{HEADER}ksplice_assume_rodata(saved_command_line);\nksplice_match_data_early(jiffies);\n"),
+    appended(
+        CMDLINE,
+        f"{HEADER}ksplice_assume_rodata(saved_command_line);\nksplice_match_data_early(jiffies);\n",
+    ),
 )
 SYSTEM_CALLS = (
-    Edit(SYS, "SYSCALL_DEFINE1(umask, int, mask)\n{\n", "SYSCALL_DEFINE1(umask, int, mask)\n{\n\tmask |= 07;\n"),
+    Edit(
+        SYS,
+        "SYSCALL_DEFINE1(umask, int, mask)\n{\n",
+        "SYSCALL_DEFINE1(umask, int, mask)\n{\n\tmask |= 07;\n",
+    ),
     NEW_UNAME,
 )
 OF_A_MODULE = (
@@ -112,16 +130,30 @@ ksplice_reverse(null_blk_reverse);
         after="\nmodule_exit(null_exit);\n",
     ),
 )
-HOOKS_ALONE = (appended(FILESYSTEMS, telling("filesystems", "pre_apply", "post_reverse"), after="\nmodule_init("),)
+HOOKS_ALONE = (
+    appended(
+        FILESYSTEMS, telling("filesystems", "pre_apply", "post_reverse"), after="\nmodule_init("
+    ),
+)
 
 MANY = (
-    *(EVERY_HOOK, TWO_FUNCTIONS, DATA_CHANGED_AND_PUT_BACK, SHADOW_FIELD, SHADOW_FIELD_OF_ANOTHER_FILE, HINTS),
+    *(
+        EVERY_HOOK,
+        TWO_FUNCTIONS,
+        DATA_CHANGED_AND_PUT_BACK,
+        SHADOW_FIELD,
+        SHADOW_FIELD_OF_ANOTHER_FILE,
+        HINTS,
+    ),
     *(SYSTEM_CALLS, OF_A_MODULE),
 )
 
 REFUSING = (
     *TWO_FUNCTIONS,
-    appended(LOADAVG, telling("loadavg", "pre_apply", "check_apply", "apply", "fail_apply", "post_reverse")),
+    appended(
+        LOADAVG,
+        telling("loadavg", "pre_apply", "check_apply", "apply", "fail_apply", "post_reverse"),
+    ),
     appended(
         UPTIME,
         telling(
@@ -136,21 +168,30 @@ def said(guest: Guest, since: int) -> list[str]:
     return re.findall(r"ksplice: (.*)$", guest.machine.kernel_log()[since:], re.MULTILINE)
 
 
-def test_eight_patches_in_force_together_and_taken_out_again(make_each: MakeEach, each_guest: Guest) -> None:
+def test_eight_patches_in_force_together_and_taken_out_again(
+    make_each: MakeEach, each_guest: Guest
+) -> None:
     built = make_each("ksplice_many", *MANY)
     guest = each_guest
     before = seen(guest)
     started = len(guest.machine.kernel_log())
     guest.load(built)
     assert said(guest, started) == [f"version {stage}" for stage in ALL[:4]]
-    assert guest.sh("cut -d' ' -f1 /proc/loadavg /proc/uptime /proc/version") == "load\nup\nSutured\n"
+    assert (
+        guest.sh("cut -d' ' -f1 /proc/loadavg /proc/uptime /proc/version") == "load\nup\nSutured\n"
+    )
     assert guest.sh("cat /proc/sys/kernel/panic_on_oops") == "9\n"
-    assert [guest.sh("head -n 1 /proc/softirqs").split()[:2] for _ in range(2)] == [["shown", "41"], ["shown", "42"]]
+    assert [guest.sh("head -n 1 /proc/softirqs").split()[:2] for _ in range(2)] == [
+        ["shown", "41"],
+        ["shown", "42"],
+    ]
     assert "(shown 42)" in guest.sh("head -n 1 /proc/consoles")
     assert guest.sh("cat /proc/cmdline").startswith("sutured ")
     assert guest.sh("uname -s; umask 0; umask") == "Sinux\n0007\n"
     guest.sh("modprobe null_blk nr_devices=0")
-    assert guest.sh("cat /sys/module/null_blk/parameters/hw_queue_depth") == "77\n", "the module came later"
+    assert guest.sh("cat /sys/module/null_blk/parameters/hw_queue_depth") == "77\n", (
+        "the module came later"
+    )
     guest.sh("rmmod null_blk")
     assert said(guest, started)[-2:] == ["null_blk post_apply", "null_blk post_reverse"]
     ended = len(guest.machine.kernel_log())
@@ -158,13 +199,17 @@ def test_eight_patches_in_force_together_and_taken_out_again(make_each: MakeEach
     assert said(guest, ended) == [f"version {stage}" for stage in ALL[5:9]]
     assert seen(guest) == before
     guest.load(built)
-    assert guest.sh("head -n 1 /proc/softirqs").split()[:2] == ["shown", "41"], "the fields were freed"
+    assert guest.sh("head -n 1 /proc/softirqs").split()[:2] == ["shown", "41"], (
+        "the fields were freed"
+    )
     guest.unload(built)
 
 
 def seen(guest: Guest) -> str:
     calls = "uname -s; umask 0; umask"
-    shown = "head -n 1 /proc/softirqs; cat /proc/cmdline /proc/consoles /proc/sys/kernel/panic_on_oops"
+    shown = (
+        "head -n 1 /proc/softirqs; cat /proc/cmdline /proc/consoles /proc/sys/kernel/panic_on_oops"
+    )
     return guest.sh(f"cut -c 1-3 /proc/version; {calls}; {shown}")
 
 
@@ -189,10 +234,14 @@ def test_where_a_check_refuses_nothing_is_applied(make_each: MakeEach, each_gues
     started = len(guest.machine.kernel_log())
     assert guest.machine.run("insmod /tmp/refusing.ko").status != 0
     expected = [
-        f"{name} {stage}" for stage in ("pre_apply", "check_apply", "fail_apply") for name in ("loadavg", "uptime")
+        f"{name} {stage}"
+        for stage in ("pre_apply", "check_apply", "fail_apply")
+        for name in ("loadavg", "uptime")
     ]
     assert said(guest, started) == 2 * expected, "busybox tries finit_module(), then init_module()"
-    assert guest.sh("ls /sys/kernel/livepatch; cut -d' ' -f1 /proc/uptime").startswith("up") is False
+    assert (
+        guest.sh("ls /sys/kernel/livepatch; cut -d' ' -f1 /proc/uptime").startswith("up") is False
+    )
     guest.sh("echo -1 >/proc/sys/kernel/panic")
 
 

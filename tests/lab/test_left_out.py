@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A patch with parts that have run, a parameter that nothing can set, and new per-CPU memory, in a booted kernel."""
+"""A patch with parts that have run, a parameter that nothing can set, and new per-CPU memory, in a
+booted kernel."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from suture.build import build
+from suture.builder import build
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
@@ -36,7 +37,11 @@ EDITS = (
         "\tput_cpu();\n"
         "\tsi_meminfo(&i);\n",
     ),
-    Edit(MEMINFO, "#include <linux/fs.h>\n", "#include <linux/fs.h>\n#include <linux/moduleparam.h>\n"),
+    Edit(
+        MEMINFO,
+        "#include <linux/fs.h>\n",
+        "#include <linux/fs.h>\n#include <linux/moduleparam.h>\n",
+    ),
     Edit(MEMINFO, 'proc_create_single("meminfo", 0,', 'proc_create_single("meminfo", 0400,'),
 )
 
@@ -61,6 +66,8 @@ def test_what_has_run_is_left_out_and_the_rest_works(
             "cpu 1 4 1000 22 init 79 param 5",
             "cpu 1 5 1000 24 init 80 param 5",
         ], "each CPU has its own, with the initial value"
-        assert guest.sh("stat -c %a /proc/meminfo").strip() == "444", "the init function did not run again"
+        assert guest.sh("stat -c %a /proc/meminfo").strip() == "444", (
+            "the init function did not run again"
+        )
         guest.unload(built)
         assert machine.complaints() == ()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Live patches, good and bad, tried out in the lab.  The modules are built by the kernel's kbuild alone."""
+"""Live patches, good and bad, tried out in the lab.  The modules are built by the kernel's kbuild
+alone."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from suture.elf import reader
 from suture.kernel.release import Target
 from suture.lab.complaints import Complaint
 from suture.lab.livepatch import Count, Phase, TestReport, try_out
-from suture.link.inspect import inspect
+from suture.module.inspect import inspect
 from suture.workspace.prepare import Workspace
 from tests.examples import shows
 from tests.lab.conftest import BuildModule
@@ -43,7 +44,9 @@ MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");
 """
 
-SHOW = 'static int new_code(struct seq_file *m, void *v) { %s seq_puts(m, "patched\\n"); return 0; }'
+SHOW = (
+    'static int new_code(struct seq_file *m, void *v) { %s seq_puts(m, "patched\\n"); return 0; }'
+)
 
 
 class Lab:
@@ -61,12 +64,18 @@ class Lab:
         enable: str = "klp_enable_patch(&patch)",
     ) -> bytes:
         named = f'"{objname}"' if objname else "NULL"
-        return self._build(name, LIVE_PATCH % {"code": code, "old": old, "object": named, "enable": enable})
+        return self._build(
+            name, LIVE_PATCH % {"code": code, "old": old, "object": named, "enable": enable}
+        )
 
-    def try_out(self, module: bytes, script: str | None = None, transition_deadline: float = 60) -> TestReport:
+    def try_out(
+        self, module: bytes, script: str | None = None, transition_deadline: float = 60
+    ) -> TestReport:
         patch = inspect(reader.read(module, "the module")).patch
         encoded = None if script is None else script.encode()
-        return try_out(self._target, module, patch, script=encoded, transition_deadline=transition_deadline)
+        return try_out(
+            self._target, module, patch, script=encoded, transition_deadline=transition_deadline
+        )
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +84,15 @@ def lab(target: Target, build_module: BuildModule) -> Lab:
 
 
 def codes(report: TestReport) -> tuple[str | None, list[str]]:
-    return (report.failure.code if report.failure else None), [complaint.what for complaint in report.complaints]
+    return (report.failure.code if report.failure else None), [
+        complaint.what for complaint in report.complaints
+    ]
 
 
 def test_a_good_live_patch_changes_the_kernel_and_is_taken_out_again(lab: Lab) -> None:
-    report = lab.try_out(lab.build("good", SHOW % ""), "cat /proc/cmdline; grep -q patched /proc/cmdline")
+    report = lab.try_out(
+        lab.build("good", SHOW % ""), "cat /proc/cmdline; grep -q patched /proc/cmdline"
+    )
     assert codes(report) == (None, [])
     assert report.passed
     assert [(run.phase, run.status) for run in report.scripts] == [
@@ -120,7 +133,8 @@ def test_new_code_that_kills_the_kernel_is_reported_with_its_last_words(lab: Lab
 def test_a_transition_that_a_sleeping_task_holds_up_names_the_task(lab: Lab) -> None:
     code = """static long new_code(ktime_t rqtp, const int mode, const int clockid) { return 0; }"""
     module = lab.build("stalls", code, old="hrtimer_nanosleep")
-    # The core wakes sleepers with a fake signal after 15 s; before that, this one stays where it is.
+    # The core wakes sleepers with a fake signal after 15 s; before that, this one stays where it
+    # is.
     report = lab.try_out(module, "[ $phase != before ] || sleep 1000 &", transition_deadline=4)
     assert codes(report) == ("lab-transition-stalled", [])
     assert report.failure is not None
@@ -163,7 +177,9 @@ def test_a_module_that_the_kernel_does_not_take_is_reported_with_the_reason(lab:
 def test_a_module_that_does_not_load_here_is_named(lab: Lab) -> None:
     """Software emulation has no VMX."""
     code = "struct file;\nstatic int new_code(struct file *filp) { return 0; }"
-    report = lab.try_out(lab.build("patches_vmx", code, old="vmx_hardware_enable", objname="kvm_intel"))
+    report = lab.try_out(
+        lab.build("patches_vmx", code, old="vmx_hardware_enable", objname="kvm_intel")
+    )
     assert report.failure is not None
     shows(report.failure, "lab-prepare-failed")
     assert "kvm_intel" in report.failure.found
@@ -183,13 +199,23 @@ def test_a_live_patch_that_somebody_else_takes_out_is_reported(lab: Lab) -> None
     shows(report.failure, "lab-unload-failed")
 
 
-def test_the_command_prints_what_the_library_reports(lab: Lab, workspace: Workspace, tmp_path: Path) -> None:
+def test_the_command_prints_what_the_library_reports(
+    lab: Lab, workspace: Workspace, tmp_path: Path
+) -> None:
     (tmp_path / "good.ko").write_bytes(lab.build("command", SHOW % ""))
     (tmp_path / "script").write_text("cat /proc/cmdline")
-    command = [sys.executable, "-c", "import sys; from suture.cli.app import main; sys.exit(main())", "test", "good.ko"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from suture.cli.app import main; sys.exit(main())",
+        "test",
+        "good.ko",
+    ]
     command += ["--kernel", workspace.target.release, "--script", "script", "--json"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    finished = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    finished = subprocess.run(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
     document = json.loads(finished.stdout)
     assert (finished.returncode, document["passed"], document["failure"]) == (0, True, None)
     assert document["functions"][0]["calls"] == 1

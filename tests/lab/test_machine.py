@@ -36,7 +36,9 @@ def test_exit_status_and_output_come_back(machine: Machine, status: int) -> None
 
 
 def test_a_command_of_several_lines_with_quotes_runs_as_it_stands(machine: Machine) -> None:
-    assert machine.run("for i in 1 2; do\n\techo \"'$i'\\\\\"\ndone # end").output == b"'1'\\\n'2'\\\n"
+    assert (
+        machine.run("for i in 1 2; do\n\techo \"'$i'\\\\\"\ndone # end").output == b"'1'\\\n'2'\\\n"
+    )
 
 
 def test_a_command_that_is_no_command_is_reported_by_its_status(machine: Machine) -> None:
@@ -46,12 +48,20 @@ def test_a_command_that_is_no_command_is_reported_by_its_status(machine: Machine
 
 
 def test_a_command_reads_nothing_of_the_line_to_the_agent(machine: Machine) -> None:
-    assert machine.run("cat; ls /proc/self/fd").text.split() == ["0", "1", "2", "3"]  # 3 is ls's own
+    assert machine.run("cat; ls /proc/self/fd").text.split() == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]  # 3 is ls's own
 
 
 def test_every_byte_of_a_megabyte_passes_in_both_directions(machine: Machine) -> None:
     machine.put("/tmp/new directory/noise", NOISE)
-    assert machine.run("md5sum <'/tmp/new directory/noise'").text.split()[0] == hashlib.md5(NOISE).hexdigest()
+    assert (
+        machine.run("md5sum <'/tmp/new directory/noise'").text.split()[0]
+        == hashlib.md5(NOISE).hexdigest()
+    )
     assert machine.run("cat '/tmp/new directory/noise'; rm -r '/tmp/new directory'").output == NOISE
 
 
@@ -124,7 +134,9 @@ def test_a_deadline_ends_a_command_that_does_not(target: Target) -> None:
 
 def test_a_kernel_that_panics_is_reported_with_its_last_words(target: Target) -> None:
     with Machine.boot(target) as machine:
-        with pytest.raises(Refusal, match="Kernel panic - not syncing: sysrq triggered crash") as refusal:
+        with pytest.raises(
+            Refusal, match="Kernel panic - not syncing: sysrq triggered crash"
+        ) as refusal:
             machine.run("echo c >/proc/sysrq-trigger")
         shows(refusal.value, "lab-guest-died")
         assert any("sysrq_handle_crash" in line for line in refusal.value.evidence)
@@ -138,7 +150,9 @@ def test_a_machine_that_is_powered_off_has_shut_down_and_keeps_its_log(target: T
         assert not Path(f"/proc/{machine.pid}").exists()
 
 
-def test_the_serial_wire_serves_a_kernel_without_virtio(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_serial_wire_serves_a_kernel_without_virtio(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("suture.lab.machine.WIRE_MODULES", ("no_such_driver",))
     with Machine.boot(target) as machine:
         machine.put("/tmp/noise", NOISE[:40000])
@@ -166,7 +180,9 @@ def test_the_accelerator_chosen_is_one_that_boots(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     chosen = accel.choose(target.vmlinuz)
     assert accel.boots(chosen, target.vmlinuz, deadline=60)
-    assert (paths.cache() / "lab" / "accelerator.json").exists() == os.access(accel.DEVICE, os.R_OK | os.W_OK)
+    assert (paths.cache() / "lab" / "accelerator.json").exists() == os.access(
+        accel.DEVICE, os.R_OK | os.W_OK
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The main job on a real kernel: source diffs become live patches, and what the booted kernel says shows it."""
+"""The main job on a real kernel: source diffs become live patches, and what the booted kernel says
+shows it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Built, build
+from suture.builder import Built, build
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
@@ -34,7 +35,9 @@ COUNTER = (
     Edit(MEMINFO, "\tsi_meminfo(&i);\n", "\tcount_reader();\n\tsi_meminfo(&i);\n"),
 )
 NEW_VERSION = Edit(
-    VERSION, "seq_printf(m, linux_proc_banner,", 'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,'
+    VERSION,
+    "seq_printf(m, linux_proc_banner,",
+    'seq_puts(m, "Sutured ");\n\tseq_printf(m, linux_proc_banner,',
 )
 ALWAYS_NEW_BATCH = Edit(INODE, "if (unlikely((res & (LAST_INO_BATCH-1)) == 0)) {", "if (true) {")
 THROUGH_POINTER = Edit(
@@ -50,7 +53,8 @@ NEW_FEATURES = Edit(NULL_BLK, '"badblocks,blocking,', '"sutured,badblocks,blocki
 
 @pytest.fixture(scope="module")
 def make(target: Target, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """From edits of the target's source to a live patch module, by way of a patch file for each group of edits."""
+    """From edits of the target's source to a live patch module, by way of a patch file for each
+    group of edits."""
     directory = tmp_path_factory.mktemp("modules")
 
     def made(name: str, *groups: tuple[Edit, ...]) -> Built:
@@ -71,7 +75,11 @@ def guest(target: Target) -> Iterator[Guest]:
 
 
 def replaced(built: Built) -> set[tuple[str, str]]:
-    return {(patched.name, function.old_name) for patched in built.patch.objects for function in patched.functions}
+    return {
+        (patched.name, function.old_name)
+        for patched in built.patch.objects
+        for function in patched.functions
+    }
 
 
 def test_a_string_in_a_static_function_changes_and_changes_back(make: Build, guest: Guest) -> None:
@@ -84,7 +92,9 @@ def test_a_string_in_a_static_function_changes_and_changes_back(make: Build, gue
     assert guest.meminfo() == "MemTotal"
 
 
-def test_new_function_and_variable_keep_their_value_between_calls(make: Build, guest: Guest) -> None:
+def test_new_function_and_variable_keep_their_value_between_calls(
+    make: Build, guest: Guest
+) -> None:
     built = make("counter", COUNTER)
     guest.load(built)
     for _ in range(3):
@@ -107,7 +117,9 @@ def test_static_local_of_the_running_kernel_is_shared(make: Build, guest: Guest)
 
 
 def inode_of_a_pipe(guest: Guest) -> int:
-    return int(guest.sh("echo | readlink /proc/self/fd/0").strip().removeprefix("pipe:[").removesuffix("]"))
+    return int(
+        guest.sh("echo | readlink /proc/self/fd/0").strip().removeprefix("pipe:[").removesuffix("]")
+    )
 
 
 def test_right_one_of_two_namesakes_is_replaced_and_reached(make: Build, guest: Guest) -> None:
@@ -125,11 +137,15 @@ def test_right_one_of_two_namesakes_is_replaced_and_reached(make: Build, guest: 
     assert "suture: next cpu by c_start" in guest.machine.kernel_log()
     said = guest.machine.kernel_log().count("suture: next cpu")
     assert guest.sh("cat /proc/crypto") == crypto
-    assert guest.machine.kernel_log().count("suture: next cpu") == said, "crypto's own c_next() still runs"
+    assert guest.machine.kernel_log().count("suture: next cpu") == said, (
+        "crypto's own c_next() still runs"
+    )
     guest.unload(built)
 
 
-def test_module_before_and_after_the_patch_and_loaded_again_while_it_is_in_force(make: Build, guest: Guest) -> None:
+def test_module_before_and_after_the_patch_and_loaded_again_while_it_is_in_force(
+    make: Build, guest: Guest
+) -> None:
     built = make("features", (NEW_FEATURES,))
     assert replaced(built) == {("null_blk", "memb_group_features_show")}
     features = "mkdir -p /tmp/c; mount -t configfs none /tmp/c 2>/dev/null; cut -d, -f1 /tmp/c/nullb/features"
@@ -162,7 +178,9 @@ def test_two_built_in_files_and_a_module_in_one_patch(make: Build, guest: Guest)
     guest.sh("rmmod null_blk")
 
 
-def test_two_patch_files_become_one_live_patch_that_replaces_an_earlier_one(make: Build, guest: Guest) -> None:
+def test_two_patch_files_become_one_live_patch_that_replaces_an_earlier_one(
+    make: Build, guest: Guest
+) -> None:
     earlier = make("earlier", (NEW_TOTAL,))
     both = make("both", (NEW_TOTAL,), (NEW_VERSION,))
     assert both.patch.replace
@@ -171,7 +189,9 @@ def test_two_patch_files_become_one_live_patch_that_replaces_an_earlier_one(make
     guest.load(both)
     assert guest.meminfo() == "SutTotal"
     assert guest.sh("cat /proc/version").startswith("Sutured")
-    assert guest.sh("ls /sys/kernel/livepatch").split() == ["both"], "the earlier one is disabled and gone"
+    assert guest.sh("ls /sys/kernel/livepatch").split() == ["both"], (
+        "the earlier one is disabled and gone"
+    )
     guest.sh("rmmod earlier")
     guest.unload(both)
     assert guest.meminfo() == "MemTotal"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Data that a live patch changes, in a booted kernel of each series: seen, put back, refused, taken over."""
+"""Data that a live patch changes, in a booted kernel of each series: seen, put back, refused, taken
+over."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Built, build
-from suture.build.inputs import Choices
+from suture.builder import Built, build
+from suture.builder.inputs import Choices
 from suture.host import run
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
@@ -62,13 +63,17 @@ def readable(text: str) -> Edit:
 
 
 @pytest.fixture(scope="module")
-def make(each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Build:
+def make(
+    each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Build:
     directory = tmp_path_factory.mktemp("data")
 
     def made(name: str, *edits: Edit, data: frozenset[str] = frozenset()) -> Built:
         path: Path = directory / f"{name}.patch"
         path.write_text(diff(each_workspace.tree, *edits))
-        return build([path], each_target, output=directory / f"{name}.ko", name=name, choices=Choices(data))
+        return build(
+            [path], each_target, output=directory / f"{name}.ko", name=name, choices=Choices(data)
+        )
 
     return made
 
@@ -90,7 +95,9 @@ def refused(guest: Guest, built: Built) -> str:
 
 def test_a_constant_table_of_the_core_kernel(make: Build, guest: Guest) -> None:
     built = make("table", readable("RD"), data=frozenset({"mnemonics"}))
-    assert [(variable.objname, variable.name.split(".")[0]) for variable in built.data] == [("vmlinux", "mnemonics")]
+    assert [(variable.objname, variable.name.split(".")[0]) for variable in built.data] == [
+        ("vmlinux", "mnemonics")
+    ]
     assert guest.sh(FLAGS) == "rd\n"
     guest.load(built)
     assert guest.sh(FLAGS) == "RD\n"
@@ -98,11 +105,15 @@ def test_a_constant_table_of_the_core_kernel(make: Build, guest: Guest) -> None:
     assert guest.sh(FLAGS) == "rd\n"
 
 
-def test_an_operation_structure_of_a_module_before_and_after_it_is_loaded(make: Build, guest: Guest) -> None:
+def test_an_operation_structure_of_a_module_before_and_after_it_is_loaded(
+    make: Build, guest: Guest
+) -> None:
     built = make("operations", NO_CARRIER, data=frozenset({"dummy_netdev_ops"}))
     guest.load(built)
     guest.sh(DUMMY_UP)
-    assert "not supported" in guest.machine.run(CARRIER).text, "the module came after the live patch"
+    assert "not supported" in guest.machine.run(CARRIER).text, (
+        "the module came after the live patch"
+    )
     guest.unload(built)
     guest.sh(CARRIER)
     guest.load(built)
@@ -130,7 +141,9 @@ def test_a_value_that_someone_changed_is_refused_and_left(
     guest.machine.put("/tmp/someone.ko", compiled(each_workspace, tmp_path))
     guest.sh("insmod /tmp/someone.ko address=0x$(grep ' mnemonics' /proc/kallsyms | cut -d' ' -f1)")
     assert guest.sh(FLAGS) == "Xd\n"
-    assert "table_again: mnemonics.0 in vmlinux does not hold its original value" in refused(guest, built)
+    assert "table_again: mnemonics.0 in vmlinux does not hold its original value" in refused(
+        guest, built
+    )
     assert guest.sh(FLAGS) == "Xd\n"
     guest.sh("rmmod someone")
     guest.load(built)
@@ -142,7 +155,9 @@ def compiled(workspace: Workspace, directory: Path) -> bytes:
     """`SOMEONE` as a module, made without Suture's own builder."""
     (directory / "someone.c").write_text(SOMEONE)
     (directory / "Makefile").write_text("obj-m := someone.o\n")
-    command = kbuild.make_command(workspace.target.release, workspace.compiler, f"M={directory}", "modules")
+    command = kbuild.make_command(
+        workspace.target.release, workspace.compiler, f"M={directory}", "modules"
+    )
     run.check(command, cwd=workspace.tree, env=kbuild.clean_environment())
     return (directory / "someone.ko").read_bytes()
 

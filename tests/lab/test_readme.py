@@ -22,7 +22,9 @@ def section() -> str:
 
 def block(language: str) -> str:
     """The last block in that language."""
-    blocks: list[str] = re.findall(rf"^```{language}\n(.*?)^```", section(), re.MULTILINE | re.DOTALL)
+    blocks: list[str] = re.findall(
+        rf"^```{language}\n(.*?)^```", section(), re.MULTILINE | re.DOTALL
+    )
     return blocks[-1]
 
 
@@ -33,12 +35,15 @@ def steps() -> list[tuple[str, str]]:
 
 
 def comparable(printed: str) -> list[str]:
-    """Without what differs from one run, machine or release to the next: times, accelerator, addresses."""
+    """Without what differs from one run, machine or release to the next: times, accelerator,
+    addresses."""
     printed = re.sub(r"\((tcg|kvm)\)|\d+\.\d s\b|\+0x[0-9a-f]+ *", "", printed)
     return [line.rstrip() for line in printed.splitlines() if line.strip()]
 
 
-def test_the_walk_prints_what_readme_shows(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_walk_prints_what_readme_shows(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("version.patch").write_text(block("diff"))
     Path("check.sh").write_text(block("sh"))
@@ -47,7 +52,9 @@ def test_the_walk_prints_what_readme_shows(target: Target, tmp_path: Path, monke
     for command, shown in commands:
         words = command.replace(EXAMPLE, target.release).split()
         assert words[0] == "suture"
-        finished = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+        finished = subprocess.run(
+            [sys.executable, "-m", *words], capture_output=True, text=True, check=False
+        )
         assert finished.returncode == 0, finished.stderr
         if shown:
             assert comparable(finished.stdout) == comparable(shown.replace(EXAMPLE, target.release))

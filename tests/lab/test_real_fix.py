@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Real fixes: what changed in a file between the target's source package and a newer one becomes a live patch."""
+"""Real fixes: what changed in a file between the target's source package and a newer one becomes a
+live patch."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Built, build
+from suture.builder import Built, build
 from suture.errors import Refusal
 from suture.host.paths import cache
-from suture.kernel.archive import Offer, apt, offers
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
+from suture.sources import Offer, apt, offers
 from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 
@@ -68,7 +69,9 @@ def _newest_other(target: Target) -> Offer:
 
 
 @pytest.fixture(scope="module")
-def fixes(target: Target, workspace: Workspace, newer: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
+def fixes(
+    target: Target, workspace: Workspace, newer: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[Built]:
     """Live patches from the smallest differences that make one."""
     directory = tmp_path_factory.mktemp("fixes")
     built: list[Built] = []
@@ -95,7 +98,9 @@ def _differences(old: Path, new: Path) -> Iterator[tuple[str, str]]:
         before, after = (old / path).read_text(errors="replace"), file.read_text(errors="replace")
         if before != after:
             lines = list(
-                difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
+                difflib.unified_diff(
+                    before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}"
+                )
             )
             found.append((len(lines), path, "".join(lines)))
     return ((path, text) for _, path, text in sorted(found))
@@ -103,17 +108,29 @@ def _differences(old: Path, new: Path) -> Iterator[tuple[str, str]]:
 
 def test_real_fixes_load_and_leave_without_a_complaint(target: Target, fixes: list[Built]) -> None:
     assert fixes
-    modules = {patched.name for built in fixes for patched in built.patch.objects if patched.name != "vmlinux"}
+    modules = {
+        patched.name
+        for built in fixes
+        for patched in built.patch.objects
+        if patched.name != "vmlinux"
+    }
     in_force = 0
     with Machine.boot(target, modules=sorted(modules)) as machine:
         guest = Guest(machine)
         for built in fixes:
             names = [patched.name for patched in built.patch.objects]
-            # A module may want hardware, or others that it asks for by itself; the live patch then waits for it.
-            present = [name for name in names if name == "vmlinux" or machine.run(f"modprobe {name}").status == 0]
+            # A module may want hardware, or others that it asks for by itself; the live patch then
+            # waits for it.
+            present = [
+                name
+                for name in names
+                if name == "vmlinux" or machine.run(f"modprobe {name}").status == 0
+            ]
             guest.load(built)
             for name in present:
-                patched = guest.sh(f"cat /sys/kernel/livepatch/{built.patch.name}/{name}/patched").strip()
+                patched = guest.sh(
+                    f"cat /sys/kernel/livepatch/{built.patch.name}/{name}/patched"
+                ).strip()
                 assert patched == "1", f"{built.patch.name}: {name}"
             in_force += len(present)
             guest.unload(built)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Signed live patches where they have to be: a stock kernel that UEFI Secure Boot started and has locked down."""
+"""Signed live patches where they have to be: a stock kernel that UEFI Secure Boot started and has
+locked down."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ import pytest
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.lab.qemu import Accelerator
-from suture.link import sign
-from suture.link.sign import KeyPair, Signer
+from suture.module import sign
+from suture.module.sign import KeyPair, Signer
 from suture.workspace.prepare import Workspace
 from tests.lab import firmware, modules, runtime
 from tests.lab.host import Host
@@ -32,8 +33,11 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
 
 @pytest.fixture
 def files(each_workspace: Workspace, owner: KeyPair, tmp_path: Path) -> dict[str, bytes]:
-    """A live patch, unsigned, signed by the owner, changed after that, and signed by two that are not enrolled."""
-    built = modules.build(each_workspace, tmp_path, {"lp_one": modules.SOURCES["lp_one"]}, ())["lp_one"]
+    """A live patch, unsigned, signed by the owner, changed after that, and signed by two that are
+    not enrolled."""
+    built = modules.build(each_workspace, tmp_path, {"lp_one": modules.SOURCES["lp_one"]}, ())[
+        "lp_one"
+    ]
 
     def signed(pair: KeyPair) -> bytes:
         return sign.sign(built, "lp_one.ko", Signer(str(pair.key), pair.certificate))
@@ -46,9 +50,13 @@ def files(each_workspace: Workspace, owner: KeyPair, tmp_path: Path) -> dict[str
         "stranger": signed(sign.new_key(tmp_path, "stranger", "Stranger")),
         "namesake": signed(sign.new_key(tmp_path, "namesake", OWNER)),
     }
-    certificates = {f"/lp/{path.name}": path.read_bytes() for path in (owner.der, tmp_path / "namesake.der")}
+    certificates = {
+        f"/lp/{path.name}": path.read_bytes() for path in (owner.der, tmp_path / "namesake.der")
+    }
     return (
-        runtime.files(*runtime.SIGNATURES) | {f"/lp/{name}.ko": module for name, module in made.items()} | certificates
+        runtime.files(*runtime.SIGNATURES)
+        | {f"/lp/{name}.ko": module for name, module in made.items()}
+        | certificates
     )
 
 
@@ -56,8 +64,11 @@ def files(each_workspace: Workspace, owner: KeyPair, tmp_path: Path) -> dict[str
 def booted(target: Target, files: Mapping[str, bytes], *enrolled: Path) -> Iterator[Host]:
     with (
         firmware.secure_boot(*enrolled) as secure_boot,
-        # Emulated wherever it runs: not each KVM has the System Management Mode that the firmware needs.
-        Machine.boot(target, files=files, memory=1024, accelerator=Accelerator.TCG, firmware=secure_boot) as machine,
+        # Emulated wherever it runs: not each KVM has the System Management Mode that the firmware
+        # needs.
+        Machine.boot(
+            target, files=files, memory=1024, accelerator=Accelerator.TCG, firmware=secure_boot
+        ) as machine,
     ):
         host = Host(machine)
         assert "[integrity]" in host.sh("cat /sys/kernel/security/lockdown")
@@ -85,7 +96,9 @@ def test_a_live_patch_of_the_owners_is_loaded_under_secure_boot_and_no_other(
         assert changed.is_refused("signature-wrong", f"it is not what {OWNER}")
         assert stranger.is_refused("signature-required", "it is signed by Stranger (")
         for refused in (stranger, namesake):
-            assert refused.is_refused("signature-required", f"whose key this kernel does not have, {DEMAND}")
+            assert refused.is_refused(
+                "signature-required", f"whose key this kernel does not have, {DEMAND}"
+            )
             assert f"it has the key of {OWNER} (.machine)" in refused.err
             assert "mokutil --import" in refused.err
         assert (loaded.status, loaded.out.splitlines()[0]) == (

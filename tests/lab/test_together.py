@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Built, build
+from suture.builder import Built, build
 from suture.errors import Refusal
 from suture.formats.recognise import Format
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
-from suture.link.inspect import read_file
-from suture.model import ExternalSymbol, LivePatch, PatchedFunction, PatchedObject, Reference, ShadowVariable
+from suture.model import (
+    ExternalSymbol,
+    LivePatch,
+    PatchedFunction,
+    PatchedObject,
+    Reference,
+    ShadowVariable,
+)
+from suture.module.inspect import read_file
 from suture.workspace.prepare import Workspace
 from tests.examples import shows
 from tests.lab.guest import Guest
@@ -44,9 +51,7 @@ static int new_version_proc_show(struct seq_file *m, void *v)
 	return 0;
 }}
 """
-HEADERS = (
-    "#include <linux/livepatch.h>\n#include <linux/module.h>\n#include <linux/seq_file.h>\n#include <linux/utsname.h>\n"
-)
+HEADERS = "#include <linux/livepatch.h>\n#include <linux/module.h>\n#include <linux/seq_file.h>\n#include <linux/utsname.h>\n"
 TABLES = r"""
 static struct klp_func funcs[] = { { .old_name = "version_proc_show", .new_func = new_version_proc_show }, { } };
 static struct klp_object objs[] = { { .funcs = funcs }, { } };
@@ -129,7 +134,10 @@ def ways(workspace: Workspace, directory: Path) -> dict[Format, Path]:
     texts = {
         Format.DIFF: ("diff.patch", diff(workspace.tree, including("<linux/livepatch.h>"), FIX)),
         Format.KPATCH: ("kpatch.patch", diff(workspace.tree, including('"kpatch-macros.h"'), FIX)),
-        Format.KSPLICE: ("ksplice.patch", diff(workspace.tree, including('"ksplice-patch.h"'), FIX)),
+        Format.KSPLICE: (
+            "ksplice.patch",
+            diff(workspace.tree, including('"ksplice-patch.h"'), FIX),
+        ),
         Format.KGRAFT: ("kgraft.c", f"#include <linux/kgraft.h>\n{HEADERS}{BODY}{GRAFT}{END}"),
         Format.LIVEPATCH: (
             "livepatch.c",
@@ -143,7 +151,9 @@ def ways(workspace: Workspace, directory: Path) -> dict[Format, Path]:
 
 def replaced(built: Built) -> set[tuple[str, str, int]]:
     return {
-        (item.name, function.old_name, function.sympos) for item in built.patch.objects for function in item.functions
+        (item.name, function.old_name, function.sympos)
+        for item in built.patch.objects
+        for function in item.functions
     }
 
 
@@ -152,7 +162,9 @@ def test_one_fix_in_every_camps_way_is_one_live_patch(
 ) -> None:
     banner = Reference("vmlinux", ExternalSymbol("vmlinux", "linux_proc_banner", 0))
     for format, path in ways(each_workspace, tmp_path).items():
-        built = build([path], each_target, name=f"way_{format.value}", output=tmp_path / f"{format.value}.ko")
+        built = build(
+            [path], each_target, name=f"way_{format.value}", output=tmp_path / f"{format.value}.ko"
+        )
         assert built.inputs[0].format is format
         (function,) = built.patch.objects[0].functions
         assert function.source == VERSION or function.source.startswith(f"{format.value}.c:")
@@ -177,23 +189,40 @@ def test_inputs_of_three_camps_become_one_live_patch(
     }
     for name, text in inputs.items():
         (tmp_path / name).write_text(text)
-    built = build([tmp_path / name for name in inputs], each_target, name="all_three", output=tmp_path / "all_three.ko")
+    built = build(
+        [tmp_path / name for name in inputs],
+        each_target,
+        name="all_three",
+        output=tmp_path / "all_three.ko",
+    )
     assert replaced(built) == {
-        ("vmlinux", name, 0) for name in ("version_proc_show", "cmdline_proc_show", "uptime_proc_show")
+        ("vmlinux", name, 0)
+        for name in ("version_proc_show", "cmdline_proc_show", "uptime_proc_show")
     }
     guest.load(built)
     assert guest.sh("cat /proc/version /proc/cmdline /proc/uptime").split()[0] == "Sutured"
     assert guest.sh("cat /proc/cmdline /proc/uptime") == "grafted\nlong\n"
     guest.unload(built)
     assert "grafted" not in guest.sh("cat /proc/cmdline")
-    log = [line.split("suture: ")[1] for line in guest.machine.kernel_log().splitlines() if "suture: " in line]
+    log = [
+        line.split("suture: ")[1]
+        for line in guest.machine.kernel_log().splitlines()
+        if "suture: " in line
+    ]
     assert log == ["grafted init", "uptime pre-patch", "uptime post-unpatch", "grafted exit"]
 
 
-def test_two_inputs_that_replace_one_function_are_refused(target: Target, workspace: Workspace, tmp_path: Path) -> None:
+def test_two_inputs_that_replace_one_function_are_refused(
+    target: Target, workspace: Workspace, tmp_path: Path
+) -> None:
     written = ways(workspace, tmp_path)
     with pytest.raises(Refusal) as caught:
-        build([written[Format.KGRAFT], written[Format.DIFF]], target, name="twice", output=tmp_path / "twice.ko")
+        build(
+            [written[Format.KGRAFT], written[Format.DIFF]],
+            target,
+            name="twice",
+            output=tmp_path / "twice.ko",
+        )
     assert caught.value.code == "function-replaced-twice"
     assert VERSION in caught.value.where
     assert "kgraft.c:" in caught.value.found
@@ -209,11 +238,18 @@ def selftest(workspace: Workspace, name: str) -> Path:
 def test_an_authors_states_are_the_live_patchs(
     each_target: Target, each_workspace: Workspace, guest: Guest, tmp_path: Path
 ) -> None:
-    """The kernel's own example: the first saves console_loglevel in its state, the second takes it over from there."""
-    (tmp_path / "fix.patch").write_text(diff(each_workspace.tree, including("<linux/livepatch.h>"), FIX))
+    """The kernel's own example: the first saves console_loglevel in its state, the second takes it
+    over from there."""
+    (tmp_path / "fix.patch").write_text(
+        diff(each_workspace.tree, including("<linux/livepatch.h>"), FIX)
+    )
     first = [selftest(each_workspace, "test_klp_state"), tmp_path / "fix.patch"]
     stated = build(first, each_target, name="stated", output=tmp_path / "stated.ko")
-    second = build([selftest(each_workspace, "test_klp_state2")], each_target, output=tmp_path / "test_klp_state2.ko")
+    second = build(
+        [selftest(each_workspace, "test_klp_state2")],
+        each_target,
+        output=tmp_path / "test_klp_state2.ko",
+    )
     level = "cut -f1 /proc/sys/kernel/printk"
     before = guest.sh(level)
     guest.load(stated)
@@ -229,7 +265,9 @@ def test_an_authors_states_are_the_live_patchs(
     guest.sh("rmmod stated")
 
 
-def test_states_of_two_authors_are_refused(target: Target, workspace: Workspace, tmp_path: Path) -> None:
+def test_states_of_two_authors_are_refused(
+    target: Target, workspace: Workspace, tmp_path: Path
+) -> None:
     both = [selftest(workspace, "test_klp_state"), selftest(workspace, "test_klp_state3")]
     with pytest.raises(Refusal) as caught:
         build(both, target, name="both", output=tmp_path / "both.ko")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the kernel knows of patched code: unwind data, bug and exception tables, static branches, on both series."""
+"""What the kernel knows of patched code: unwind data, bug and exception tables, static branches, on
+both series."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.build import Built, build
+from suture.builder import Built, build
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
@@ -22,7 +23,8 @@ BASE, MEMINFO, SCHED = "fs/proc/base.c", "fs/proc/meminfo.c", "kernel/sched/core
 HELPERS = Edit(
     BASE,
     "static ssize_t comm_write(struct file *file, const char __user *buf,",
-    # The kernel's own __cold says nothing where functions are to be aligned (include/linux/compiler_types.h).
+    # The kernel's own __cold says nothing where functions are to be aligned
+    # (include/linux/compiler_types.h).
     "static noinline __attribute__((cold)) void suture_cold(void)\n{\n"
     '\tpr_info("suture: in the cold\\n");\n}\n\n'
     "static noinline int suture_wait(struct file *file)\n{\n\twhile (!fatal_signal_pending(current))\n"
@@ -50,7 +52,8 @@ COMM = Edit(
     '\t\tpr_info("suture: recovered\\n");\n\t\tcount = -EFAULT;\n\t}\n'
     "\tif (same_thread_group(current, p)) {\n\t\tset_task_comm(p, buffer);",
 )
-"""Writing a word to a task's ``comm`` makes the patched function sleep, warn, or touch memory that is not there."""
+"""Writing a word to a task's ``comm`` makes the patched function sleep, warn, or touch memory that
+is not there."""
 
 SCHEDSTATS = Edit(
     SCHED,
@@ -63,13 +66,17 @@ Patch = Callable[..., Built]
 
 
 @pytest.fixture(scope="module")
-def patch(each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Patch:
+def patch(
+    each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Patch:
     directory = tmp_path_factory.mktemp("unwind")
 
     def made(name: str, *edits: Edit) -> Built:
         written = directory / f"{name}.patch"
         written.write_text(diff(each_workspace.tree, *edits))
-        return build([written], each_target, output=directory / f"{name}.ko", name=name, replace=False)
+        return build(
+            [written], each_target, output=directory / f"{name}.ko", name=name, replace=False
+        )
 
     return made
 
@@ -92,12 +99,16 @@ def guest(each_target: Target, built: Built) -> Iterator[Guest]:
         yield guest
 
 
-def test_every_function_has_unwind_data_from_its_start_to_its_end(built: Built, each_workspace: Workspace) -> None:
+def test_every_function_has_unwind_data_from_its_start_to_its_end(
+    built: Built, each_workspace: Workspace
+) -> None:
     """By the target's objtool and readelf."""
     objtool = each_workspace.tree / "tools/objtool/objtool"
     dumped = _output(objtool, "--dump=orc", built.path)
     states = re.findall(r"^(\S+)\+([0-9a-f]+): ?(.*)$", dumped, re.MULTILINE)
-    sections = dict(re.findall(r"^\s*\[ *(\d+)\] (\S+)", _output("readelf", "-SW", built.path), re.MULTILINE))
+    sections = dict(
+        re.findall(r"^\s*\[ *(\d+)\] (\S+)", _output("readelf", "-SW", built.path), re.MULTILINE)
+    )
     pattern = r": ([0-9a-f]+) +(\S+) FUNC +\w+ +\w+ +(\d+) (\S+)$"
     functions = re.findall(pattern, _output("readelf", "-sW", built.path), re.MULTILINE)
     assert {"comm_write", "sysctl_schedstats"} <= {name for *_, name in functions}
@@ -105,15 +116,22 @@ def test_every_function_has_unwind_data_from_its_start_to_its_end(built: Built, 
         start = int(value, 16)
         # A place is given from the start of its section or function.
         bases = {sections[index]: 0, name: start}
-        inside = {bases[base] + int(place, 16): state for base, place, state in states if base in bases}
+        inside = {
+            bases[base] + int(place, 16): state for base, place, state in states if base in bases
+        }
         first = max((place for place in inside if place <= start), default=None)
         assert first is not None, name
-        covering = [state for place, state in inside.items() if first <= place < start + int(size, 0)]
+        covering = [
+            state for place, state in inside.items() if first <= place < start + int(size, 0)
+        ]
         assert not any("sp:(und)" in state for state in covering), name
 
 
-def test_a_task_asleep_in_patched_code_has_a_reliable_stack(guest: Guest, built: Built, other: Built) -> None:
-    """The core moves no task whose stack it cannot walk (kernel/livepatch/transition.c: klp_check_stack())."""
+def test_a_task_asleep_in_patched_code_has_a_reliable_stack(
+    guest: Guest, built: Built, other: Built
+) -> None:
+    """The core moves no task whose stack it cannot walk (kernel/livepatch/transition.c:
+    klp_check_stack())."""
     guest.sh("sh -c 'echo sleep >/proc/$$/comm' >/dev/null 2>&1 & echo $! >/tmp/sleeper; sleep 1")
     stack = guest.sh("cat /proc/$(cat /tmp/sleeper)/stack")
     assert re.search(r"\bcomm_write\+0x\w+/0x\w+ \[unwind\]", stack), stack
@@ -135,7 +153,8 @@ def test_a_task_asleep_in_patched_code_has_a_reliable_stack(guest: Guest, built:
 def test_a_task_asleep_where_no_call_led_is_waited_for(
     guest: Guest, built: Built, write: str, function: str, hidden: str
 ) -> None:
-    """In the ``.cold`` part, or in a new function that was jumped to: freed under it, the task would not get far."""
+    """In the ``.cold`` part, or in a new function that was jumped to: freed under it, the task
+    would not get far."""
     guest.sh(f"sh -c '{write}/proc/$$/comm' >/dev/null 2>&1 & echo $! >/tmp/sleeper; sleep 1")
     stack = guest.sh("cat /proc/$(cat /tmp/sleeper)/stack")
     ((place, end),) = re.findall(rf"\b{function}\+(0x\w+)/(0x\w+) \[unwind\]", stack)
@@ -152,7 +171,9 @@ def test_a_task_asleep_where_no_call_led_is_waited_for(
 
 def test_a_static_branch_in_patched_code_follows_its_key(guest: Guest) -> None:
     switch = "/proc/sys/kernel/sched_schedstats"
-    assert guest.sh(f"cat {switch}; echo 1 >{switch}; cat {switch}; echo 0 >{switch}; cat {switch}").split() == [
+    assert guest.sh(
+        f"cat {switch}; echo 1 >{switch}; cat {switch}; echo 0 >{switch}; cat {switch}"
+    ).split() == [
         "40",
         "41",
         "40",
@@ -168,7 +189,9 @@ def test_a_warning_says_where_it_is_and_how_it_came_there(guest: Guest) -> None:
     assert len(reports) == 2
     assert "suture: warned of 5" in reports[0]
     for report in reports:
-        assert re.search(r"WARNING: .* at fs/proc/base\.c:\d+ comm_write\+0x\w+/0x\w+ \[unwind\]", report)
+        assert re.search(
+            r"WARNING: .* at fs/proc/base\.c:\d+ comm_write\+0x\w+/0x\w+ \[unwind\]", report
+        )
         trace = report.split("Call Trace:")[1].split("</TASK>")[0]
         # With "?" the kernel shows what else lies on the stack and is not on the way.
         way = re.findall(r"\]  (\w+)\+0x", trace)
@@ -186,9 +209,13 @@ def test_a_fault_in_patched_code_recovers(guest: Guest) -> None:
 def _symbol(module: Path, function: str) -> tuple[int, int]:
     """A function's start in its section, and its size."""
     table = _output("readelf", "-sW", module)
-    found = re.findall(r": ([0-9a-f]+) +(\d+|0x[0-9a-f]+) FUNC +\w+ +\w+ +\d+ (\S+)$", table, re.MULTILINE)
+    found = re.findall(
+        r": ([0-9a-f]+) +(\d+|0x[0-9a-f]+) FUNC +\w+ +\w+ +\d+ (\S+)$", table, re.MULTILINE
+    )
     return next((int(start, 16), int(size, 0)) for start, size, name in found if name == function)
 
 
 def _output(*words: str | Path) -> str:
-    return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=True
+    ).stdout

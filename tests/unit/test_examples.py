@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from suture.cli.failures import refused as refused_by_command
-from suture.diff.compare import compare
+from suture.diff.changes import compare
 from suture.diff.data import Asked
 from suture.errors import Refusal
 from suture.formats import diff
 from suture.host import run
+from suture.host.failures import refused as refused_by_command
 from suture.kernel import config, kallsyms, listing, modules, symvers
 from suture.kernel.types import struct_sizes
 from suture.link import kbuild, objtool
@@ -25,7 +25,7 @@ from suture.workspace.programs import refuse_separate
 from suture.workspace.selection import sort
 from suture.workspace.store import Stored
 from tests.examples import shows
-from tests.unit.objects import compile_c, side
+from tests.unit.toolchain import compile_c, side
 
 
 def _module(data: bytes) -> None:
@@ -76,7 +76,8 @@ deps_drivers/block/rnbd/rnbd-common.o := \\
   drivers/block/rnbd/rnbd-proto.h \\
 
 """
-"""As kbuild saves it where client and server are modules (``scripts/Makefile.lib``: ``modname-multi``)."""
+"""As kbuild saves it where client and server are modules (``scripts/Makefile.lib``:
+``modname-multi``)."""
 
 
 def _shared() -> None:
@@ -92,7 +93,9 @@ REFUSED: dict[str, Callable[[], object]] = {
     "patch-has-binary": lambda: diff.parse("fix.patch", BINARY, None),
     "patch-path-escapes": lambda: diff.parse("fix.patch", LINK, None),
     "data-unpatchable": lambda: compare(
-        side(compile_c(DATA)), side(compile_c(DATA.replace("5", "6"))), Asked(frozenset({"counted"}))
+        side(compile_c(DATA)),
+        side(compile_c(DATA.replace("5", "6"))),
+        Asked(frozenset({"counted"})),
     ),
     "config-malformed": lambda: config.parse(b"CONFIG_A=y\nhello\n", ".config"),
     "symvers-malformed": lambda: symvers.parse(b"", "Module.symvers"),
@@ -110,13 +113,17 @@ REFUSED: dict[str, Callable[[], object]] = {
     "command-failed": lambda: run.check(["ls", "/nonexistent"], where="ls"),
     "name-unusable": lambda: kbuild.check_name("my fix"),
     "interrupted": lambda: _command(KeyboardInterrupt()),
-    "build-extra-missing": lambda: _command(ModuleNotFoundError("No module named 'unidiff'", name="unidiff")),
+    "build-extra-missing": lambda: _command(
+        ModuleNotFoundError("No module named 'unidiff'", name="unidiff")
+    ),
     "internal-error": lambda: _command(ZeroDivisionError("division by zero")),
 }
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_the_example_is_what_is_printed(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_is_what_is_printed(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(Refusal) as refused:
         REFUSED[code]()

@@ -28,7 +28,7 @@ RUNTIME_ROOMS = (
     "elf/object.py",
     "elf/relocations/x86_64_types.py",
     "host",
-    "link/inspect.py",
+    "module/inspect.py",
     "errors",
     "model.py",
 )
@@ -85,19 +85,21 @@ def test_the_runtime_needs_the_base_install_alone(room: str) -> None:
 def test_loading_live_patches_imports_nothing_of_the_build_side() -> None:
     rooms = [path.parent.name for path in (TOP / "src" / "suture").glob("*/__init__.py")]
     program = (
-        "import sys, importlib, pkgutil, suture.core, suture.link.inspect\n"
-        "for found in pkgutil.iter_modules(suture.core.__path__, 'suture.core.'): importlib.import_module(found.name)\n"
+        "import sys, importlib, pkgutil, suture.core, suture.module\n"
+        "for room in (suture.core, suture.module):\n"
+        "    for found in pkgutil.iter_modules(room.__path__, f'{room.__name__}.'):\n"
+        "        importlib.import_module(found.name)\n"
         "print(*sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     ours = {room for room in rooms if f"suture.{room}" in loaded}
-    assert ours == {"core", "elf", "errors", "host", "link"}
-    assert {name for name in loaded if name.startswith("suture.link.")} == {
-        "suture.link.inspect",
-        "suture.link.modinfo",
-    }
-    assert not {name.partition(".")[0] for name in loaded} & modules_of(PROJECT["optional-dependencies"]["build"])
+    assert ours == {"core", "elf", "errors", "host", "module"}
+    assert not {name.partition(".")[0] for name in loaded} & modules_of(
+        PROJECT["optional-dependencies"]["build"]
+    )
 
 
 def test_the_build_extra_is_known_by_its_modules() -> None:
@@ -110,7 +112,9 @@ def test_the_build_extra_is_known_by_its_modules() -> None:
 
 def test_everything_declared_is_locked_with_hashes() -> None:
     lock = (TOP / "requirements.lock").read_text()
-    locked = re.findall(r"^([a-z0-9-]+)==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
+    locked = re.findall(
+        r"^([a-z0-9-]+)==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE
+    )
     extras = PROJECT["optional-dependencies"]
     declared = [*PROJECT["dependencies"], *extras["build"], *extras["dev"], "hatchling"]
     assert distributions(declared) <= set(locked)
@@ -123,9 +127,13 @@ def test_the_lock_names_no_place_to_download_from() -> None:
 
 
 def test_what_is_installed_here_is_what_is_locked() -> None:
-    lock = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (TOP / "requirements.lock").read_text(), re.MULTILINE))
+    lock = dict(
+        re.findall(r"^([a-z0-9-]+)==(\S+)", (TOP / "requirements.lock").read_text(), re.MULTILINE)
+    )
     runtime = distributions(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["build"])
-    assert {name: importlib.metadata.version(name) for name in runtime} == {name: lock[name] for name in runtime}
+    assert {name: importlib.metadata.version(name) for name in runtime} == {
+        name: lock[name] for name in runtime
+    }
 
 
 def test_readme_names_the_packages_to_install() -> None:
@@ -134,7 +142,9 @@ def test_readme_names_the_packages_to_install() -> None:
 
 
 def test_dpkg_is_asked_what_is_missing() -> None:
-    assert packages.missing_packages(("dpkg", "no-such-package-anywhere", "bash")) == ("no-such-package-anywhere",)
+    assert packages.missing_packages(("dpkg", "no-such-package-anywhere", "bash")) == (
+        "no-such-package-anywhere",
+    )
 
 
 def test_set_up_without_root_prints_the_line_and_stops(tmp_path: Path) -> None:
@@ -145,16 +155,25 @@ def test_set_up_without_root_prints_the_line_and_stops(tmp_path: Path) -> None:
         "sys.exit(packages.main())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(TOP / "scripts")], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, str(TOP / "scripts")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
-    assert "\n  sudo apt-get install --no-install-recommends no-such-package-anywhere\n" in done.stdout
+    assert (
+        "\n  sudo apt-get install --no-install-recommends no-such-package-anywhere\n" in done.stdout
+    )
 
 
 def test_pip_is_tried_again_without_additional_indexes_only() -> None:
-    settings = ":env:.timeout='9'\nglobal.cert='/a.pem'\nglobal.extra-index-url='file:///x\\nfile:///y'\n"
+    settings = (
+        ":env:.timeout='9'\nglobal.cert='/a.pem'\nglobal.extra-index-url='file:///x\\nfile:///y'\n"
+    )
     settings += "global.index-url='https://main.example/simple'\n"
-    assert environment.without_additional_indexes(settings, {"HOME": "/h", "PIP_FIND_LINKS": "/w"}) == {
+    assert environment.without_additional_indexes(
+        settings, {"HOME": "/h", "PIP_FIND_LINKS": "/w"}
+    ) == {
         "HOME": "/h",
         "PIP_CERT": "/a.pem",
         "PIP_INDEX_URL": "https://main.example/simple",
@@ -181,7 +200,16 @@ def test_four(broken): pass
 def level(tmp_path: Path, content: str) -> test_levels.Outcome:
     (tmp_path / "test_sample.py").write_text(content)
     report = tmp_path / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "--rootdir", str(tmp_path), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        f"--junitxml={report}",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     return test_levels.counted(done.returncode, report)
 
@@ -195,16 +223,19 @@ def test_a_level_without_tests_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_a_level_that_cannot_be_collected_is_a_failure(tmp_path: Path) -> None:
-    assert level(tmp_path, "import nothing_of_that_name\ndef test_one(): pass") == test_levels.Outcome(
-        ok=False, failed=1
-    )
+    assert level(
+        tmp_path, "import nothing_of_that_name\ndef test_one(): pass"
+    ) == test_levels.Outcome(ok=False, failed=1)
 
 
 def test_the_last_line_counts_all_tests() -> None:
-    unit, lint = (next(found for found in test_levels.LEVELS if found.name == name) for name in ("unit", "lint"))
-    good = (unit, test_levels.Outcome(ok=True, passed=12), 3.0)
-    assert test_levels.summary([(lint, test_levels.Outcome(ok=True), 1.0), good]).splitlines()[-1] == (
-        "12 passed, 0 failed"
+    unit, lint = (
+        next(found for found in test_levels.LEVELS if found.name == name)
+        for name in ("unit", "lint")
     )
+    good = (unit, test_levels.Outcome(ok=True, passed=12), 3.0)
+    assert test_levels.summary([(lint, test_levels.Outcome(ok=True), 1.0), good]).splitlines()[
+        -1
+    ] == ("12 passed, 0 failed")
     bad = (unit, test_levels.Outcome(ok=False, passed=1, failed=2, skipped=3), 3.0)
     assert test_levels.summary([good, bad]).splitlines()[-1] == "13 passed, 2 failed, 3 skipped"

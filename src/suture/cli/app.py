@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """``suture``: the tree of commands, and the exit status of each.
 
-Status 0: done.  1: refused or failed, with the reason on stderr (with ``--json``, as the document on stdout).  2: wrong
-usage.
+Status 0: done.  1: refused or failed, with the reason on stderr (with ``--json``, as the document
+on stdout).  2: wrong usage.
 
-The modules of the commands are all imported here, for help and completion.  They stay cheap to import: what a command
-works with, it imports when it runs.
+The modules of the commands are all imported here, for help and completion.  They stay cheap to
+import: what a command works with, it imports when it runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from suture.cli import (
     demo,
     diff,
     doctor,
-    failures,
     force,
     info,
     inspect,
@@ -42,7 +41,9 @@ from suture.cli import (
 )
 from suture.cli import list as list_command
 from suture.cli.commands import Commands, Part, add
+from suture.cli.output import PASSING
 from suture.errors import Refusal
+from suture.host import failures
 
 PROGRAM = "suture"
 
@@ -76,10 +77,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Turn a fix for the Linux kernel into a live patch, prove that it fits, and move a running kernel to it.
+    """Turn a fix for the Linux kernel into a live patch, prove that it fits, and move a running
+    kernel to it.
 
     Exit status: 0 done, 1 refused or failed (the reason is printed with its code), 2 wrong usage.
     """
@@ -122,8 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failures.end_like_ctrl_c()
     with failures.surviving_streams():
         try:
-            # Once more than in Commands.invoke, for what fails while the command line is read or help is printed.
-            with failures.refused(words):
+            # Once more than in Commands.invoke, for what fails while the command line is read or
+            # help is printed.
+            with failures.refused(words, PASSING):
                 return _run(words)
         except Refusal as refusal:
             output.refuse(refusal)

@@ -14,19 +14,34 @@ from suture.cli.target import KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
-    from suture.build import Built
+    from suture.builder import Built
     from suture.formats.recognise import Input
     from suture.kernel.release import Target
-    from suture.link.sign import Signer
+    from suture.module.sign import Signer
 
 EXAMPLES = (
     ("suture build fix.patch", "for the running kernel"),
-    ("suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko", "for another, under a name of your choice"),
-    ("suture build quirks.patch --patch-data quirk_table", "a table changes in memory while the patch is in force"),
+    (
+        "suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko",
+        "for another, under a name of your choice",
+    ),
+    (
+        "suture build quirks.patch --patch-data quirk_table",
+        "a table changes in memory while the patch is in force",
+    ),
     ("suture build first.patch second.patch --name both", "two fixes as one cumulative live patch"),
-    ("suture build kgr_fix.c", "a module that was written for kGraft, or for the kernel's livepatch, unchanged"),
-    ("suture build fix.patch --sign-key suture.key --sign-certificate suture.pem", "signed, for Secure Boot"),
-    ("suture build fix.livepatch --kernel 6.1.0-50-amd64 --kernel 6.1.0-56-amd64", "a written one, for two kernels"),
+    (
+        "suture build kgr_fix.c",
+        "a module that was written for kGraft, or for the kernel's livepatch, unchanged",
+    ),
+    (
+        "suture build fix.patch --sign-key suture.key --sign-certificate suture.pem",
+        "signed, for Secure Boot",
+    ),
+    (
+        "suture build fix.livepatch --kernel 6.1.0-50-amd64 --kernel 6.1.0-56-amd64",
+        "a written one, for two kernels",
+    ),
 )
 
 
@@ -55,7 +70,10 @@ def build(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", help="The module's name; by default livepatch_ and the first patch file's name."),
+        typer.Option(
+            "--name",
+            help="The module's name; by default livepatch_ and the first patch file's name.",
+        ),
     ] = None,
     replace: Annotated[
         bool | None,
@@ -65,7 +83,10 @@ def build(
         ),
     ] = None,
     format: Annotated[
-        Format | None, typer.Option("--format", help="What the inputs are; by default found out from their contents.")
+        Format | None,
+        typer.Option(
+            "--format", help="What the inputs are; by default found out from their contents."
+        ),
     ] = None,
     strip_level: Annotated[
         int | None,
@@ -82,7 +103,11 @@ def build(
     ] = None,
     caller_limit: Annotated[
         int | None,
-        typer.Option("--caller-limit", min=1, help="Replace at most so many callers for that reason; 32 by default."),
+        typer.Option(
+            "--caller-limit",
+            min=1,
+            help="Replace at most so many callers for that reason; 32 by default.",
+        ),
     ] = None,
     patch_data: Annotated[
         list[str] | None,
@@ -112,29 +137,43 @@ def build(
     ] = None,
     sign_key: Annotated[
         str | None,
-        typer.Option("--sign-key", metavar="KEY", help="Sign it: a private key in PEM form, or a pkcs11: URI."),
+        typer.Option(
+            "--sign-key",
+            metavar="KEY",
+            help="Sign it: a private key in PEM form, or a pkcs11: URI.",
+        ),
     ] = None,
     sign_certificate: Annotated[
         Path | None,
-        typer.Option("--sign-certificate", metavar="FILE", readable=False, help="That key's certificate, PEM or DER."),
+        typer.Option(
+            "--sign-certificate",
+            metavar="FILE",
+            readable=False,
+            help="That key's certificate, PEM or DER.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Turn source diffs, or a kGraft or livepatch module's source, into a live patch module.
 
-    Of diffs, only the files that they touch are compiled, before and after; what changed is cut out; every function
-    that is replaced is proved to be, byte for byte, the one in the shipped kernel. Of a module, the functions that it
-    replaces are checked as far as can be without unpatched source. What cannot be a live patch is refused, with the
-    reason and the way out.
+    Of diffs, only the files that they touch are compiled, before and after; what changed is cut
+    out; every function that is replaced is proved to be, byte for byte, the one in the shipped
+    kernel. Of a module, the functions that it replaces are checked as far as can be without
+    unpatched source. What cannot be a live patch is refused, with the reason and the way out.
     """
-    from suture.build import build as build_module
-    from suture.build.cmodules import build_modules
-    from suture.build.inputs import Choices
+    from suture.builder import build as build_module
+    from suture.builder.cmodules import build_modules
+    from suture.builder.inputs import Choices
     from suture.formats.recognise import MODULES, recognise
-    from suture.link.sign import sign_file
+    from suture.module.sign import sign_file
 
     signer = _signer(sign_key, sign_certificate)
-    if len(inputs) == 1 and inputs[0].is_dir() and replace is None and not (patch_data or keep_data or replace_thread):
+    if (
+        len(inputs) == 1
+        and inputs[0].is_dir()
+        and replace is None
+        and not (patch_data or keep_data or replace_thread)
+    ):
         given = recognise(inputs[0], format, strip_level)
         if given.format in MODULES:  # its Makefile may list several
             made = [
@@ -145,7 +184,10 @@ def build(
             if signer is not None:
                 for one in made:
                     sign_file(one.path, signer)
-            emit({"modules": [modules.document(one) for one in made]}, lambda: "\n".join(map(modules.for_people, made)))
+            emit(
+                {"modules": [modules.document(one) for one in made]},
+                lambda: "\n".join(map(modules.for_people, made)),
+            )
             return
 
     choices = Choices(
@@ -178,12 +220,15 @@ def build(
         emit(document(built), lambda: for_people(built))
         return
     several = [make(target, None, (output or Path()) / target.release) for target in targets]
-    emit({"modules": [document(one) for one in several]}, lambda: "\n".join(for_people(one) for one in several))
+    emit(
+        {"modules": [document(one) for one in several]},
+        lambda: "\n".join(for_people(one) for one in several),
+    )
 
 
 def _signer(key: str | None, certificate: Path | None) -> Signer | None:
     """Who is to sign; that they can is shown before anything is built."""
-    from suture.link.sign import Signer, sign
+    from suture.module.sign import Signer, sign
 
     if (key is None) != (certificate is None):
         raise typer.BadParameter("--sign-key and --sign-certificate belong together")
@@ -225,7 +270,11 @@ def document(built: Built) -> dict[str, object]:
 
 def for_people(built: Built) -> str:
     lines = [f"{built.path} is a live patch for {built.target.release}."]
-    lines += [f"  from     {one}: {one.format.value}; {one.why}" for one in built.inputs if _is_worth_saying(one)]
+    lines += [
+        f"  from     {one}: {one.format.value}; {one.why}"
+        for one in built.inputs
+        if _is_worth_saying(one)
+    ]
     calls = {(one.objname, one.function): one.calls for one in built.because}
     unproved = {(one.objname, one.function, one.sympos) for one in built.checked}
     for patched in built.patch.objects:
@@ -233,7 +282,9 @@ def for_people(built: Built) -> str:
             if (patched.name, function.old_name, function.sympos) in unproved:
                 continue
             position = f" (sympos {function.sympos})" if function.sympos else ""
-            lines.append(f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one")
+            lines.append(
+                f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one"
+            )
             called = calls.get((patched.name, function.old_name))
             if called is not None:
                 lines[-1] += f"; it calls {called}(), which has no fentry call"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a command or a group of them is made and run, and the parts of the work under which help lists them."""
+"""How a command or a group of them is made and run, and the parts of the work under which help
+lists them."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from suture.cli import failures, output
-from suture.cli.progress import for_stderr
+from suture.cli import output
+from suture.cli.output import PASSING
+from suture.host import failures
 from suture.host.progress import reporter
+from suture.host.reporters import for_stderr
 
 
 class Part(StrEnum):
@@ -25,7 +28,8 @@ class Part(StrEnum):
 
 
 def _without_type(params: list[Any]) -> list[Any]:
-    """Flags as help shows them: typer would write ``<bool>`` behind each, as if one were to be given."""
+    """Flags as help shows them: typer would write ``<bool>`` behind each, as if one were to be
+    given."""
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = ""
@@ -33,7 +37,9 @@ def _without_type(params: list[Any]) -> list[Any]:
 
 
 class Command(TyperCommand):
-    def get_params(self, ctx: Any) -> list[Any]:  # typer gives its contexts and parameters no public type
+    def get_params(
+        self, ctx: Any
+    ) -> list[Any]:  # typer gives its contexts and parameters no public type
         return _without_type(super().get_params(ctx))
 
 
@@ -48,7 +54,7 @@ class Commands(Group):
     def invoke(self, ctx: Any) -> Any:
         token = reporter.set(for_stderr())
         try:
-            with failures.refused(ctx.obj):
+            with failures.refused(ctx.obj, PASSING):
                 return super().invoke(ctx)
         finally:
             reporter.reset(token)
@@ -56,7 +62,9 @@ class Commands(Group):
 
 def group(name: str, about: str, *examples: tuple[str, str]) -> typer.Typer:
     """Commands below one word."""
-    return typer.Typer(name=name, cls=Group, no_args_is_help=True, help=about, epilog=output.examples(*examples))
+    return typer.Typer(
+        name=name, cls=Group, no_args_is_help=True, help=about, epilog=output.examples(*examples)
+    )
 
 
 def add(

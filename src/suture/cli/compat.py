@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from suture.cli.commands import add, group
-from suture.cli.output import Json, emit, printable
+from suture.cli.output import Json, emit
+from suture.host.terminal import printable
 
 app = group(
     "compat",
@@ -18,7 +19,10 @@ app = group(
     ("suture compat install --prefix /usr", "where kpatch.service looks"),
 )
 
-Prefix = Annotated[Path, typer.Option("--prefix", metavar="DIR", readable=False, help="They are in its sbin and bin.")]
+Prefix = Annotated[
+    Path,
+    typer.Option("--prefix", metavar="DIR", readable=False, help="They are in its sbin and bin."),
+]
 
 
 def install(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
@@ -29,7 +33,10 @@ def install(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
     from suture.compat.commands import install as make
 
     made = make(prefix)
-    emit({"commands": [str(path) for path in made]}, printable("\n".join(f"made {path}" for path in made)))
+    emit(
+        {"commands": [str(path) for path in made]},
+        printable("\n".join(f"made {path}" for path in made)),
+    )
 
 
 def remove(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:

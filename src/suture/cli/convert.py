@@ -13,61 +13,85 @@ from suture.cli.target import KernelDir, chosen
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
-    from suture.build.convert import Converted
+    from suture.builder.convert import Converted
 
 EXAMPLES = (
     ("suture convert fix.patch -o fix.livepatch", "a directory to check in and to review"),
-    ("suture convert kgr_fix.c -o fix.livepatch --kernel 6.1.0-50-amd64", "and write down what it replaces there"),
+    (
+        "suture convert kgr_fix.c -o fix.livepatch --kernel 6.1.0-50-amd64",
+        "and write down what it replaces there",
+    ),
     ("suture convert one.patch two.patch -o both.livepatch.tar.xz", "two inputs as one archive"),
 )
 
 
 def convert(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", readable=False, help="Whatever 'suture build' takes.")
+        list[Path],
+        typer.Argument(metavar="INPUT...", readable=False, help="Whatever 'suture build' takes."),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="OUT", readable=False, help="A new directory, or a .tar, .tar.gz or .tar.xz file."
+            "--output",
+            "-o",
+            metavar="OUT",
+            readable=False,
+            help="A new directory, or a .tar, .tar.gz or .tar.xz file.",
         ),
     ],
     kernel: Annotated[
         str | None,
-        typer.Option("--kernel", metavar="RELEASE", help="Build for this kernel, and write down what is replaced."),
+        typer.Option(
+            "--kernel",
+            metavar="RELEASE",
+            help="Build for this kernel, and write down what is replaced.",
+        ),
     ] = None,
     kernel_dir: KernelDir = None,
     name: Annotated[str | None, typer.Option("--name", help="The module's name.")] = None,
     replace: Annotated[
-        bool | None, typer.Option("--replace/--no-replace", help="Replace all live patches loaded before it, or stack.")
+        bool | None,
+        typer.Option(
+            "--replace/--no-replace", help="Replace all live patches loaded before it, or stack."
+        ),
     ] = None,
     format: Annotated[
-        Format | None, typer.Option("--format", help="What the inputs are; by default found out from their contents.")
+        Format | None,
+        typer.Option(
+            "--format", help="What the inputs are; by default found out from their contents."
+        ),
     ] = None,
     strip_level: Annotated[
         int | None, typer.Option("--strip-level", min=0, help="As patch -p; by default found out.")
     ] = None,
     patch_data: Annotated[
-        list[str] | None, typer.Option("--patch-data", metavar="NAME", help="As for 'suture build'.")
+        list[str] | None,
+        typer.Option("--patch-data", metavar="NAME", help="As for 'suture build'."),
     ] = None,
     keep_data: Annotated[
         list[str] | None, typer.Option("--keep-data", metavar="NAME", help="As for 'suture build'.")
     ] = None,
     replace_thread: Annotated[
-        list[str] | None, typer.Option("--replace-thread", metavar="NAME", help="As for 'suture build'.")
+        list[str] | None,
+        typer.Option("--replace-thread", metavar="NAME", help="As for 'suture build'."),
     ] = None,
-    caller_depth: Annotated[int | None, typer.Option("--caller-depth", min=0, help="As for 'suture build'.")] = None,
-    caller_limit: Annotated[int | None, typer.Option("--caller-limit", min=1, help="As for 'suture build'.")] = None,
+    caller_depth: Annotated[
+        int | None, typer.Option("--caller-depth", min=0, help="As for 'suture build'.")
+    ] = None,
+    caller_limit: Annotated[
+        int | None, typer.Option("--caller-limit", min=1, help="As for 'suture build'.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a live patch down in Suture's own form: livepatch.toml and the sources that it names.
 
-    It can be checked in, reviewed, and built for several kernels. The sources are taken along unchanged. With a
-    kernel, the live patch is built once and what it replaces is written down too: a later build that would replace
-    anything else is refused.
+    It can be checked in, reviewed, and built for several kernels. The sources are taken along
+    unchanged. With a kernel, the live patch is built once and what it replaces is written down too:
+    a later build that would replace anything else is refused.
     """
-    from suture.build.convert import convert as write_down
-    from suture.build.inputs import Choices
+    from suture.builder.convert import convert as write_down
+    from suture.builder.inputs import Choices
 
     target = chosen(kernel, kernel_dir) if kernel is not None or kernel_dir is not None else None
     converted = write_down(
@@ -106,9 +130,16 @@ def _for_people(converted: Converted) -> str:
     lines = [f"{converted.path} is {f'the live patch {name}' if name else 'a live patch'}."]
     lines += [f"  from     {one}: {one.format.value}; {one.why}" for one in converted.inputs]
     for patched in converted.manifest.object:
-        lines += [f"  replaces {patched.name}: {function.old_name}()" for function in patched.function]
-        lines += [f"  calls    {patched.name}: a {kind.value} callback" for kind in patched.callback]
+        lines += [
+            f"  replaces {patched.name}: {function.old_name}()" for function in patched.function
+        ]
+        lines += [
+            f"  calls    {patched.name}: a {kind.value} callback" for kind in patched.callback
+        ]
     if converted.patch is not None:
         lines += [f"  attaches shadow variable {one}" for one in converted.patch.shadow_variables]
-        lines += [f"  uses     {one.symbol.objname}: {one.symbol.name}" for one in converted.patch.references]
+        lines += [
+            f"  uses     {one.symbol.objname}: {one.symbol.name}"
+            for one in converted.patch.references
+        ]
     return "\n".join(lines)

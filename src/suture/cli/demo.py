@@ -14,16 +14,24 @@ from suture.cli.target import Kernel
 if TYPE_CHECKING:
     from suture.demo import Demonstration
 
-EXAMPLES = (("suture demo", "on a stock 6.1 kernel"), ("suture demo --kernel 6.1.0-50-amd64", "on one of your choice"))
+EXAMPLES = (
+    ("suture demo", "on a stock 6.1 kernel"),
+    ("suture demo --kernel 6.1.0-50-amd64", "on one of your choice"),
+)
 
-PHASES = {"before": "before", "patched": "with the live patch", "reverted": "after it was taken out"}
+PHASES = {
+    "before": "before",
+    "patched": "with the live patch",
+    "reverted": "after it was taken out",
+}
 
 
 def demo(kernel: Kernel = None, json: Json = False) -> None:
     """Show the main job on a stock kernel in a throwaway virtual machine.
 
-    A source diff becomes a live patch; the kernel is booted, says one thing, is patched while it runs, says another,
-    and says the first again when the patch is out. Nothing happens to the running kernel.
+    A source diff becomes a live patch; the kernel is booted, says one thing, is patched while it
+    runs, says another, and says the first again when the patch is out. Nothing happens to the
+    running kernel.
     """
     from suture.demo import demonstrate
 
@@ -43,12 +51,20 @@ def _for_people(shown: Demonstration) -> str:
     lines = ["The source diff:", ""]
     lines += [f"    {line}" for line in shown.patch.splitlines()]
     lines += ["", build_command.for_people(shown.built), ""]
-    lines += [f"{shown.report.release}, booted ({shown.report.accelerator}, {seconds.get('boot', 0):.0f} s):", ""]
+    lines += [
+        f"{shown.report.release}, booted ({shown.report.accelerator}, {seconds.get('boot', 0):.0f} s):",
+        "",
+    ]
     for run in shown.report.scripts:
         lines.append(f"  $ grep -i vmallocchunk /proc/meminfo    # {PHASES[run.phase.value]}")
         lines += [f"  {line}" for line in run.output.splitlines()]
     counts = [f"{count.function}() ran {count.calls} times" for count in shown.report.counts]
-    lines += ["", f"New code: {', '.join(counts)}.", "", "passed" if shown.report.passed else "FAILED"]
+    lines += [
+        "",
+        f"New code: {', '.join(counts)}.",
+        "",
+        "passed" if shown.report.passed else "FAILED",
+    ]
     if shown.report.failure is not None:
         lines.append(str(shown.report.failure))
     lines += [line for complaint in shown.report.complaints for line in complaint.lines]

@@ -26,7 +26,9 @@ MARKS = {"ok": "✓", "warning": "!", "lack": "✗"}
 def doctor(
     kernel: Annotated[
         str | None,
-        typer.Option("--kernel", metavar="RELEASE", help="The target; by default the running kernel."),
+        typer.Option(
+            "--kernel", metavar="RELEASE", help="The target; by default the running kernel."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -34,8 +36,8 @@ def doctor(
 
     Each lack is shown with the way to get it. Nothing is changed, downloaded or booted.
 
-    Exit status 0 says that everything for building and testing is there. What stands in the way of loading is only
-    a warning: another host may be the one that loads.
+    Exit status 0 says that everything for building and testing is there. What stands in the way of
+    loading is only a warning: another host may be the one that loads.
     """
     from suture.doctor import examine
 
@@ -55,7 +57,12 @@ def for_people(report: Report) -> RenderableType:
     from rich.console import Group
 
     rows = [
-        (check.purpose.value, MARKS[check.status.value], check.name, _found(check.found, check.remedy))
+        (
+            check.purpose.value,
+            MARKS[check.status.value],
+            check.name,
+            _found(check.found, check.remedy),
+        )
         for check in report.checks
     ]
     parts: list[RenderableType] = [table(("for", "", "what", "found"), rows)]

@@ -10,7 +10,8 @@ import typer
 
 from suture.cli.changing import NoJournal, Wait, options
 from suture.cli.names import InTransition
-from suture.cli.output import Json, console, emit, printable
+from suture.cli.output import Json, emit
+from suture.host.terminal import console, printable
 
 if TYPE_CHECKING:
     from suture.core.force import Forced
@@ -30,10 +31,11 @@ def force(
 ) -> None:
     """Declare the transition of a live patch over although tasks have not moved. The last resort.
 
-    The tasks that have not moved go on in the code that they are in, while all others run the other one: where the two
-    do not agree on locks or data, the kernel may hang or destroy data. What goes out of force by it, the live patch
-    itself or those that it replaces, stays in memory until the next boot. Stop the tasks that hold the transition up,
-    or reverse it with 'suture unload', rather than this.
+    The tasks that have not moved go on in the code that they are in, while all others run the other
+    one: where the two do not agree on locks or data, the kernel may hang or destroy data. What goes
+    out of force by it, the live patch itself or those that it replaces, stays in memory until the
+    next boot. Stop the tasks that hold the transition up, or reverse it with 'suture unload',
+    rather than this.
     """
     from suture.core import checks
     from suture.core.force import GIVES_UP, waited_for
@@ -43,7 +45,9 @@ def force(
     checks.may_change(f"forcing {name}")
     lines = [f"  {task.line()}" for task in waited_for(name)]
     if not yes:
-        console(stderr=True).print(printable("\n".join([f"{name} waits for:", *lines, GIVES_UP])), markup=False)
+        console(stderr=True).print(
+            printable("\n".join([f"{name} waits for:", *lines, GIVES_UP])), markup=False
+        )
         if not sys.stdin.isatty() or not typer.confirm("Force it?", err=True):
             raise Refusal(NOT_CONFIRMED, name, "forcing its transition was not confirmed")
     done = force_transition(name, options(10.0, True, wait, not no_journal))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from suture.cli.list import state
 from suture.cli.names import Loaded
-from suture.cli.output import Json, emit, printable, table, utc
+from suture.cli.output import Json, emit, table, utc
+from suture.host.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("suture info livepatch_fix", "what it replaces, since when, and who loaded it from where"),
-    ("suture info livepatch_fix --json | jq -r .loading.sha256", "the hash of the module that was loaded"),
+    (
+        "suture info livepatch_fix --json | jq -r .loading.sha256",
+        "the hash of the module that was loaded",
+    ),
 )
 
 
@@ -24,7 +28,8 @@ def info(
     name: Loaded,
     json: Json = False,
 ) -> None:
-    """Say what one live patch of the running kernel replaces, and what is known of how it came there.
+    """Say what one live patch of the running kernel replaces, and what is known of how it came
+    there.
 
     For a module file, see 'suture inspect'.
     """
@@ -48,14 +53,26 @@ def for_people(found: PatchStatus) -> RenderableType:
         facts.append(("place in the stack", str(patch.stack_order)))
     facts += [("build ID", found.build_id or "none")]
     if known is not None:
-        facts += [("loaded", f"{utc(known.time)} UTC by {known.user}"), ("from", known.file), ("SHA-256", known.sha256)]
+        facts += [
+            ("loaded", f"{utc(known.time)} UTC by {known.user}"),
+            ("from", known.file),
+            ("SHA-256", known.sha256),
+        ]
     else:
         facts.append(("loaded", "not by suture, as far as its journal says"))
     width = max(len(name) for name, _ in facts)
     rows = [
-        (item.name, function.name, str(function.sympos), {True: "yes", False: "not loaded", None: ""}[item.patched])
+        (
+            item.name,
+            function.name,
+            str(function.sympos),
+            {True: "yes", False: "not loaded", None: ""}[item.patched],
+        )
         for item in patch.objects
         for function in item.functions
     ]
     head = "\n".join(f"{name:{width}}  {value}" for name, value in facts)
-    return Group(f"{patch.name}\n\n{printable(head)}\n", table(("object", "function", "sympos", "patched"), rows))
+    return Group(
+        f"{patch.name}\n\n{printable(head)}\n",
+        table(("object", "function", "sympos", "patched"), rows),
+    )

@@ -13,22 +13,29 @@ from suture.cli.output import Json, emit, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from suture.link.inspect import Inspection
+    from suture.module.inspect import Inspection
 
 EXAMPLES = (
     ("suture inspect fix.ko", "what it replaces, and what it needs from the kernel"),
-    ("suture inspect fix.ko --json | jq '.objects[].functions[].old_name'", "the replaced functions alone"),
+    (
+        "suture inspect fix.ko --json | jq '.objects[].functions[].old_name'",
+        "the replaced functions alone",
+    ),
 )
 
 
 def inspect(
     module: Annotated[
-        Path, typer.Argument(metavar="FILE.ko", readable=False, help="A live patch module, whoever built it.")
+        Path,
+        typer.Argument(
+            metavar="FILE.ko", readable=False, help="A live patch module, whoever built it."
+        ),
     ],
     json: Json = False,
 ) -> None:
-    """Read a live patch module back: its objects, replaced functions, callbacks and livepatch relocations."""
-    from suture.link.inspect import read_file
+    """Read a live patch module back: its objects, replaced functions, callbacks and livepatch
+    relocations."""
+    from suture.module.inspect import read_file
 
     found = read_file(module)
     emit(_document(found), lambda: _for_people(found))
@@ -51,7 +58,11 @@ def _document(found: Inspection) -> dict[str, object]:
 def _for_people(found: Inspection) -> RenderableType:
     from rich.console import Group
 
-    how = "replaces all live patches before it" if found.patch.replace else "stacks on live patches before it"
+    how = (
+        "replaces all live patches before it"
+        if found.patch.replace
+        else "stacks on live patches before it"
+    )
     columns = ["object", "function", "sympos", "new code", "from"]
     functions = [
         [patched.name, function.old_name, str(function.sympos), function.new_name, function.source]

@@ -11,35 +11,53 @@ import typer
 
 from suture.cli.changing import NoJournal, Wait, options
 from suture.cli.names import Kept
-from suture.cli.output import Json, emit, printable
+from suture.cli.output import Json, emit
+from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from suture.core.keep import Installed
+    from suture.core.installing import Installed
 
 INSTALL_EXAMPLES = (
     ("suture install fix.ko", "from the next boot on, it is loaded before the network is up"),
     ("suture install fix.ko && suture load fix", "and now, too"),
-    ("suture install fix.ko --require-signature", "only with a signature by a key in /etc/suture/trusted"),
+    (
+        "suture install fix.ko --require-signature",
+        "only with a signature by a key in /etc/suture/trusted",
+    ),
 )
-UNINSTALL_EXAMPLES = (("suture uninstall fix", "keep it no longer; what is loaded stays until 'suture unload fix'"),)
-ENABLE_EXAMPLES = (("suture enable fix", "load it at boot (again); one that was set aside gets a new start"),)
+UNINSTALL_EXAMPLES = (
+    ("suture uninstall fix", "keep it no longer; what is loaded stays until 'suture unload fix'"),
+)
+ENABLE_EXAMPLES = (
+    ("suture enable fix", "load it at boot (again); one that was set aside gets a new start"),
+)
 DISABLE_EXAMPLES = (("suture disable fix", "keep it, and do not load it at boot"),)
 
 Release = Annotated[
     str | None,
-    typer.Option("--kernel", metavar="RELEASE", help="For which kernel it is kept; by default the running one."),
+    typer.Option(
+        "--kernel",
+        metavar="RELEASE",
+        help="For which kernel it is kept; by default the running one.",
+    ),
 ]
 
 
 def install(
     module: Annotated[
-        Path, typer.Argument(metavar="FILE.ko", readable=False, help="A live patch module, whoever built it.")
+        Path,
+        typer.Argument(
+            metavar="FILE.ko", readable=False, help="A live patch module, whoever built it."
+        ),
     ],
-    disabled: Annotated[bool, typer.Option("--disabled", help="Keep it, and do not load it at boot yet.")] = False,
+    disabled: Annotated[
+        bool, typer.Option("--disabled", help="Keep it, and do not load it at boot yet.")
+    ] = False,
     require_signature: Annotated[
         bool,
         typer.Option(
-            "--require-signature", help="Take it, now and at each boot, only with a signature by a trusted key."
+            "--require-signature",
+            help="Take it, now and at each boot, only with a signature by a trusted key.",
         ),
     ] = False,
     wait: Wait = 0.0,
@@ -48,14 +66,14 @@ def install(
 ) -> None:
     """Keep a live patch, so that each boot of its kernel loads it.
 
-    It is copied to /var/lib/suture, below the name of the kernel that it is for; boots of other kernels leave it
-    alone. A unit of systemd's (suture.service) loads what is kept, in the order of installation, before the network
-    is up. Its hash is checked each time.
+    It is copied to /var/lib/suture, below the name of the kernel that it is for; boots of other
+    kernels leave it alone. A unit of systemd's (suture.service) loads what is kept, in the order of
+    installation, before the network is up. Its hash is checked each time.
 
-    A live patch with which two boots in a row did not come up is set aside. suture.disable=1 on the kernel command
-    line skips all of them.
+    A live patch with which two boots in a row did not come up is set aside. suture.disable=1 on the
+    kernel command line skips all of them.
     """
-    from suture.core.keep import install as keep
+    from suture.core.installing import install as keep
     from suture.host.files import read_bytes
 
     done = keep(
@@ -69,10 +87,15 @@ def install(
 
 
 def uninstall(
-    name: Kept, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+    name: Kept,
+    kernel: Release = None,
+    wait: Wait = 0.0,
+    no_journal: NoJournal = False,
+    json: Json = False,
 ) -> None:
-    """Keep a live patch no longer: boots do not load it any more. What is loaded now is left alone."""
-    from suture.core.keep import uninstall as drop
+    """Keep a live patch no longer: boots do not load it any more. What is loaded now is left
+    alone."""
+    from suture.core.installing import uninstall as drop
 
     release = kernel or os.uname().release
     drop(release, name, options=options(60.0, True, wait, not no_journal))
@@ -83,23 +106,36 @@ def uninstall(
 
 
 def enable(
-    name: Kept, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+    name: Kept,
+    kernel: Release = None,
+    wait: Wait = 0.0,
+    no_journal: NoJournal = False,
+    json: Json = False,
 ) -> None:
     """Let boots load a live patch that is kept. One that was set aside gets a new start."""
     _set(name, kernel, True, wait, no_journal)
 
 
 def disable(
-    name: Kept, kernel: Release = None, wait: Wait = 0.0, no_journal: NoJournal = False, json: Json = False
+    name: Kept,
+    kernel: Release = None,
+    wait: Wait = 0.0,
+    no_journal: NoJournal = False,
+    json: Json = False,
 ) -> None:
     """Keep a live patch, and let no boot load it."""
     _set(name, kernel, False, wait, no_journal)
 
 
 def _set(name: str, kernel: str | None, enabled: bool, wait: float, no_journal: bool) -> None:
-    from suture.core.keep import set_enabled
+    from suture.core.installing import set_enabled
 
-    entry = set_enabled(kernel or os.uname().release, name, enabled, options=options(60.0, True, wait, not no_journal))
+    entry = set_enabled(
+        kernel or os.uname().release,
+        name,
+        enabled,
+        options=options(60.0, True, wait, not no_journal),
+    )
     does = "load" if enabled else "do not load"
     still = "" if enabled else _until_then(entry.release, entry.name)
     emit(entry, f"Boots of {entry.release} {does} {entry.name}.{still}")
@@ -107,7 +143,11 @@ def _set(name: str, kernel: str | None, enabled: bool, wait: float, no_journal: 
 
 def _until_then(release: str, name: str) -> str:
     """What is still true of the running kernel, of one that its next boot does without."""
-    return f"\nIt is in force until then; 'suture unload {name}' takes it out." if _is_loaded(release, name) else ""
+    return (
+        f"\nIt is in force until then; 'suture unload {name}' takes it out."
+        if _is_loaded(release, name)
+        else ""
+    )
 
 
 def _is_loaded(release: str, name: str) -> bool:
@@ -122,7 +162,11 @@ def for_people(done: Installed) -> str:
     if entry.enabled and entry.release != os.uname().release:
         lines.append("Each boot of that kernel loads it before the network is up.")
     elif entry.enabled:
-        now = "" if _is_loaded(entry.release, entry.name) else f"; now, 'suture load {entry.name}' does"
+        now = (
+            ""
+            if _is_loaded(entry.release, entry.name)
+            else f"; now, 'suture load {entry.name}' does"
+        )
         lines.append(f"From the next boot on it is loaded before the network is up{now}.")
     if done.units:
         lines.append("Made and enabled: suture.service and suture-confirm.service.")

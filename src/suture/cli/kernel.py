@@ -14,8 +14,8 @@ from suture.cli.target import KernelDir
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from suture.kernel.archive import Survey
     from suture.kernel.release import Target
+    from suture.sources import Survey
 
 EXAMPLES = (
     ("suture kernel list", "which kernels can be had"),
@@ -24,10 +24,16 @@ EXAMPLES = (
 
 app = group("kernel", "Get kernels to build for from the package archive: targets.", *EXAMPLES)
 
-Release = Annotated[str, typer.Argument(metavar="RELEASE", help="As uname -r says it, such as 6.1.0-50-amd64.")]
+Release = Annotated[
+    str, typer.Argument(metavar="RELEASE", help="As uname -r says it, such as 6.1.0-50-amd64.")
+]
 Version = Annotated[
     str | None,
-    typer.Option("--version", metavar="VERSION", help="Of its packages, where there are several; else the newest."),
+    typer.Option(
+        "--version",
+        metavar="VERSION",
+        help="Of its packages, where there are several; else the newest.",
+    ),
 ]
 
 OPTIONS_THAT_MATTER = (
@@ -44,37 +50,45 @@ OPTIONS_THAT_MATTER = (
 
 
 def list_kernels(
-    every: Annotated[bool, typer.Option("--all", help="Also those that cannot be targets, and why.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also those that cannot be targets, and why.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """List the kernels that the configured apt archives hold with image, headers and source of one version.
+    """List the kernels that the configured apt archives hold with image, headers and source of one
+    version.
 
     As old as the last apt-get update.
     """
-    from suture.kernel import archive
+    from suture import sources
 
-    survey = archive.survey()
-    here = {(target.release, target.version) for target in archive.fetched()}
+    survey = sources.survey()
+    here = {(target.release, target.version) for target in sources.fetched()}
     emit(_listing(survey, here), lambda: _listing_for_people(survey, here, every))
 
 
 def fetch(release: Release, version: Version = None, json: Json = False) -> None:
-    """Download a kernel's packages with apt, which checks their signatures, and unpack them into the cache.
+    """Download a kernel's packages with apt, which checks their signatures, and unpack them into
+    the cache.
 
-    Nothing is installed, and no root rights are needed. A kernel that is there already is not downloaded again.
+    Nothing is installed, and no root rights are needed. A kernel that is there already is not
+    downloaded again.
     """
-    from suture.kernel import archive
+    from suture import sources
 
-    target = archive.fetch(release, version)
+    target = sources.fetch(release, version)
     emit(target, f"{target.release} {target.version} is in {target.vmlinux.parent}")
 
 
 def show(
-    release: Annotated[str | None, typer.Argument(metavar="RELEASE", help="By default the running kernel.")] = None,
+    release: Annotated[
+        str | None, typer.Argument(metavar="RELEASE", help="By default the running kernel.")
+    ] = None,
     kernel_dir: KernelDir = None,
     json: Json = False,
 ) -> None:
-    """Describe a target: what built it, which options matter for live patches, where its parts are."""
+    """Describe a target: what built it, which options matter for live patches, where its parts
+    are."""
     from suture.cli.target import chosen
 
     document = _description(chosen(release, kernel_dir))
@@ -93,7 +107,9 @@ def _listing(survey: Survey, here: set[tuple[str, str]]) -> dict[str, object]:
             }
             for offer in survey.offers
         ],
-        "kept": [{"release": release, "version": version} for release, version in sorted(here - offered)],
+        "kept": [
+            {"release": release, "version": version} for release, version in sorted(here - offered)
+        ],
         "left_out": survey.left_out,
     }
 
@@ -111,7 +127,10 @@ def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool)
         )
         for offer in survey.offers
     ]
-    rows += [(release, version, "", "fetched, no longer offered") for release, version in sorted(here - offered)]
+    rows += [
+        (release, version, "", "fetched, no longer offered")
+        for release, version in sorted(here - offered)
+    ]
     parts: list[RenderableType] = [table(("release", "version", "download", ""), rows)]
     if every:
         reasons = [(left.release, left.version, left.reason) for left in survey.left_out]
@@ -157,8 +176,18 @@ def _description_for_people(document: dict[str, object]) -> RenderableType:
     )
 
 
-add(app, "list", list_kernels, [("suture kernel list --all", "with the reasons why others cannot be targets")])
-add(app, "fetch", fetch, [("suture kernel fetch 6.1.0-50-amd64", "once; 'suture build --kernel' then finds it")])
+add(
+    app,
+    "list",
+    list_kernels,
+    [("suture kernel list --all", "with the reasons why others cannot be targets")],
+)
+add(
+    app,
+    "fetch",
+    fetch,
+    [("suture kernel fetch 6.1.0-50-amd64", "once; 'suture build --kernel' then finds it")],
+)
 add(
     app,
     "show",

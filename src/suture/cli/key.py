@@ -10,11 +10,18 @@ from typing import Annotated
 import typer
 
 from suture.cli.commands import add, group
-from suture.cli.output import Json, emit, printable
+from suture.cli.output import Json, emit
+from suture.host.terminal import printable
 
 SIGN_EXAMPLES = (
-    ("suture sign fix.ko --key suture.key --certificate suture.pem", "in place, for 'modinfo fix.ko' to show"),
-    ("suture sign fix.ko --key 'pkcs11:token=t;object=signing' --certificate suture.pem", "with a key on a token"),
+    (
+        "suture sign fix.ko --key suture.key --certificate suture.pem",
+        "in place, for 'modinfo fix.ko' to show",
+    ),
+    (
+        "suture sign fix.ko --key 'pkcs11:token=t;object=signing' --certificate suture.pem",
+        "with a key on a token",
+    ),
 )
 
 app = group(
@@ -27,11 +34,16 @@ app = group(
 Key = Annotated[
     str,
     typer.Option(
-        "--key", metavar="KEY", help="A private key in PEM form, or a pkcs11: URI; KBUILD_SIGN_PIN has its passphrase."
+        "--key",
+        metavar="KEY",
+        help="A private key in PEM form, or a pkcs11: URI; KBUILD_SIGN_PIN has its passphrase.",
     ),
 ]
 Certificate = Annotated[
-    Path, typer.Option("--certificate", metavar="FILE", readable=False, help="The key's certificate, PEM or DER.")
+    Path,
+    typer.Option(
+        "--certificate", metavar="FILE", readable=False, help="The key's certificate, PEM or DER."
+    ),
 ]
 
 ENROL = """\
@@ -62,37 +74,51 @@ def new(
 ) -> None:
     """Make a private key that signs modules, and its certificate.
 
-    The key is an RSA key of 4096 bits, readable by its owner alone; with KBUILD_SIGN_PIN set, it is encrypted with
-    that. The certificate is good for code signing, and marked so that shim takes it for modules only.
+    The key is an RSA key of 4096 bits, readable by its owner alone; with KBUILD_SIGN_PIN set, it is
+    encrypted with that. The certificate is good for code signing, and marked so that shim takes it
+    for modules only.
     """
-    from suture.link.sign import new_key
+    from suture.module.sign import new_key
 
     pair = new_key(directory, name, common_name or f"Live patches of {socket.gethostname()}")
     text = ENROL.format(der=pair.der, certificate=pair.certificate, name=pair.certificate.name)
-    emit(pair, lambda: printable(f"{pair.key} is the private key; keep it off the hosts that load.\n\n{text}"))
+    emit(
+        pair,
+        lambda: printable(
+            f"{pair.key} is the private key; keep it off the hosts that load.\n\n{text}"
+        ),
+    )
 
 
 def show(
-    certificate: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="A certificate, PEM or DER.")],
+    certificate: Annotated[
+        Path, typer.Argument(metavar="FILE", readable=False, help="A certificate, PEM or DER.")
+    ],
     json: Json = False,
 ) -> None:
-    """Show whose a certificate is, by what the kernel knows its key, and whether the running kernel has it.
+    """Show whose a certificate is, by what the kernel knows its key, and whether the running kernel
+    has it.
 
     To see what the running kernel has takes root.
     """
-    from suture.link.sign import describe
+    from suture.module.sign import describe
 
     fields = describe(certificate) | {"kernel": _in_kernel(certificate)}
-    emit(fields, lambda: printable("\n".join(f"{name:15} {value}" for name, value in fields.items())))
+    emit(
+        fields, lambda: printable("\n".join(f"{name:15} {value}" for name, value in fields.items()))
+    )
 
 
 def _in_kernel(certificate: Path) -> str:
     """Whether the running kernel takes what it signed."""
-    from suture.core import keyrings, signature
+    from suture.core import keyrings
     from suture.host import files
+    from suture.module import signature
 
     known = keyrings.keys()
-    name = keyrings.identifier(signature.certificate(files.read_bytes(certificate), str(certificate)))
+    name = keyrings.identifier(
+        signature.certificate(files.read_bytes(certificate), str(certificate))
+    )
     rings = [key.ring for key in known if key.identifier == name]
     if rings:
         return f"takes modules that it signed ({', '.join(rings)})"
@@ -100,17 +126,24 @@ def _in_kernel(certificate: Path) -> str:
 
 
 def sign(
-    module: Annotated[Path, typer.Argument(metavar="FILE.ko", readable=False, help="The module to sign.")],
+    module: Annotated[
+        Path, typer.Argument(metavar="FILE.ko", readable=False, help="The module to sign.")
+    ],
     key: Key,
     certificate: Certificate,
     to: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT.ko", readable=False, help="By default in place.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT.ko", readable=False, help="By default in place."
+        ),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Take away a signature that is there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take away a signature that is there.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Sign a module in the form that the kernel checks when it loads it."""
-    from suture.link.sign import Signer, sign_file
+    from suture.module.sign import Signer, sign_file
 
     path = sign_file(module, Signer(key, certificate), output=to, replace=replace)
     emit({"module": path}, f"{printable(str(path))} is signed.")

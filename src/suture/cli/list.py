@@ -19,7 +19,8 @@ EXAMPLES = (
 
 
 def list_patches(json: Json = False) -> None:
-    """List the live patches that the running kernel has, first loaded first, whoever loaded them."""
+    """List the live patches that the running kernel has, first loaded first, whoever loaded
+    them."""
     from suture.core import sysfs
 
     found = sysfs.patches()
@@ -29,7 +30,10 @@ def list_patches(json: Json = False) -> None:
 def for_people(found: tuple[LoadedPatch, ...]) -> RenderableType:
     if not found:
         return "The running kernel has no live patches."
-    rows = [(patch.name, state(patch), ", ".join(sorted(f"{o}:{f}" for o, f in patch.functions))) for patch in found]
+    rows = [
+        (patch.name, state(patch), ", ".join(sorted(f"{o}:{f}" for o, f in patch.functions)))
+        for patch in found
+    ]
     return table(("live patch", "state", "replaces"), rows)
 
 

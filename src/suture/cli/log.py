@@ -16,19 +16,26 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("suture log", "what was done to this host's kernel, by whom, and what came of it"),
-    ("suture log --patch livepatch_fix --json | jq '.records[-1].details'", "all that is known of the last change"),
+    (
+        "suture log --patch livepatch_fix --json | jq '.records[-1].details'",
+        "all that is known of the last change",
+    ),
 )
 
 
 def log(
-    patch: Annotated[str, typer.Option("--patch", metavar="NAME", help="Only what concerns this live patch.")] = "",
-    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N; 0 for all.")] = 20,
+    patch: Annotated[
+        str, typer.Option("--patch", metavar="NAME", help="Only what concerns this live patch.")
+    ] = "",
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N; 0 for all.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """Show what was done to the running kernel: who, when, what, and the outcome.
 
-    Each change has two records: its intent before anything is changed, and its outcome. With --json both are there,
-    with hashes, times and what the kernel said.
+    Each change has two records: its intent before anything is changed, and its outcome. With --json
+    both are there, with hashes, times and what the kernel said.
     """
     from suture.core.journal import Journal
 
@@ -65,7 +72,9 @@ def _row(record: Record, result: str, outcome: Record | None) -> tuple[str, ...]
 def _more(outcome: Record) -> str:
     """What a refusal found, or what went with the change."""
     replaced = _replaced(outcome)
-    return f"in place of {', '.join(replaced)}" if replaced else str(outcome.details.get("found", ""))
+    return (
+        f"in place of {', '.join(replaced)}" if replaced else str(outcome.details.get("found", ""))
+    )
 
 
 def _replaced(record: Record) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from suture.build.cmodules import BuiltModule
+    from suture.builder.cmodules import BuiltModule
     from suture.verify.replaced import Checked
 
 NOT_PROVED = (
@@ -47,7 +47,13 @@ def for_people(built: BuiltModule) -> str:
     if built.patch is None:
         return f"{built.path} is a module for {built.target.release} that replaces nothing."
     head = f"{built.path} is a live patch for {built.target.release}."
-    return "\n".join([head, f"  from     {built.source.dialect.value}; {built.source.because}", *lines(built.checked)])
+    return "\n".join(
+        [
+            head,
+            f"  from     {built.source.dialect.value}; {built.source.because}",
+            *lines(built.checked),
+        ]
+    )
 
 
 def lines(functions: Sequence[Checked]) -> list[str]:
@@ -56,5 +62,7 @@ def lines(functions: Sequence[Checked]) -> list[str]:
     for one in functions:
         position = f" (sympos {one.sympos})" if one.sympos else ""
         types = "of the new one's type" if one.prototype else "its type is not known"
-        found.append(f"  replaces {one.objname}: {one.function}(){position}, there, has a fentry call, {types}")
+        found.append(
+            f"  replaces {one.objname}: {one.function}(){position}, there, has a fentry call, {types}"
+        )
     return [*found, f"  {NOT_PROVED}"] if found else []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The names of live patches that a shell offers when the user presses TAB, and what the options say of them.
+"""The names of live patches that a shell offers when the user presses TAB, and what the options say
+of them.
 
 A shell asks while the user types: what cannot be read offers nothing, and says nothing.
 """
@@ -40,7 +41,9 @@ def kept(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _name(about: str, offered: Callable[..., list[str]]) -> Any:
-    return typer.Argument(metavar="NAME", help=about, autocompletion=offered, callback=_as_the_kernel_has_it)
+    return typer.Argument(
+        metavar="NAME", help=about, autocompletion=offered, callback=_as_the_kernel_has_it
+    )
 
 
 Loaded = Annotated[str, _name("A live patch, as 'suture list' shows it.", loaded)]

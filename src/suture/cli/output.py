@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a command prints: its result on stdout, everything else on stderr.
 
-- A command takes ``json: Json = False`` and hands its result to `emit` once, as a document and as text for people.
+- A command takes ``json: Json = False`` and hands its result to `emit` once, as a document and as
+  text for people.
 - Colour and live progress only where a terminal is; ``NO_COLOR`` is respected (Rich does).
-- Rich is imported when something is printed, so that ``suture --version`` and shell completion do not wait for it.
+- Rich is imported when something is printed, so that ``suture --version`` and shell completion do
+  not wait for it.
 """
 
 from __future__ import annotations
@@ -22,15 +24,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.errors import Refusal
+from suture.host.terminal import console, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
+
+PASSING = (typer.Exit, typer.Abort, typer.TyperException)
+"""What ends a command by design: the command line library handles these itself."""
 
 json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
 """Whether the command was given ``--json``."""
-
-PIPE_WIDTH = 2000
-"""Columns where no terminal sets them: lines are for grep then, and must not be folded."""
 
 
 def _remember(wanted: bool) -> bool:
@@ -40,7 +43,12 @@ def _remember(wanted: bool) -> bool:
 
 Json = Annotated[
     bool,
-    typer.Option("--json", callback=_remember, is_eager=True, help="Print the result as one JSON document on stdout."),
+    typer.Option(
+        "--json",
+        callback=_remember,
+        is_eager=True,
+        help="Print the result as one JSON document on stdout.",
+    ),
 ]
 """The option that all commands share.  A refusal is then a JSON document as well."""
 
@@ -55,8 +63,11 @@ def examples(*pairs: tuple[str, str]) -> str:
 
 
 def paragraphs(text: str | None) -> str:
-    """A docstring as the text of a command's help: each paragraph one line, for the terminal to fold."""
-    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n"))
+    """A docstring as the text of a command's help: each paragraph one line, for the terminal to
+    fold."""
+    return "\n\n".join(
+        " ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n")
+    )
 
 
 def escape(text: str) -> str:
@@ -67,9 +78,10 @@ def escape(text: str) -> str:
 def emit(document: object, human: RenderableType | Callable[[], RenderableType]) -> None:
     """Print a command's result on stdout.
 
-    :param document: for ``--json``: dictionaries, lists, strings, numbers, dataclasses, enumerations and paths.
-    :param human: for people: text, a Rich table, a group of both, or a function that makes one.  Text is printed as it
-        is, without Rich's markup.
+    :param document: for ``--json``: dictionaries, lists, strings, numbers, dataclasses,
+        enumerations and paths.
+    :param human: for people: text, a Rich table, a group of both, or a function that makes one.
+        Text is printed as it is, without Rich's markup.
     """
     if json_wanted.get():
         sys.stdout.write(json_format.dumps(document, indent=2, default=_plain) + "\n")
@@ -90,7 +102,8 @@ def _print(human: RenderableType) -> None:
 
 
 def refuse(refusal: Refusal) -> None:
-    """Print why a command could not do what was asked: on stderr, or with ``--json`` as the document on stdout."""
+    """Print why a command could not do what was asked: on stderr, or with ``--json`` as the
+    document on stdout."""
     if json_wanted.get():
         sys.stdout.write(json_format.dumps({"error": refusal.as_dict()}, indent=2) + "\n")
         sys.stdout.flush()
@@ -99,22 +112,10 @@ def refuse(refusal: Refusal) -> None:
 
     first, *rest = printable(str(refusal)).splitlines()
     mark, _, found = first.partition(": ")
-    text = Text.assemble((mark, "bold red"), (f": {found}", "bold"), *(f"\n{line}" for line in rest))
+    text = Text.assemble(
+        (mark, "bold red"), (f": {found}", "bold"), *(f"\n{line}" for line in rest)
+    )
     console(stderr=True).print(text, soft_wrap=True, highlight=False)
-
-
-def console(*, stderr: bool) -> Console:
-    """Rich's console on one of the two streams."""
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, legacy_windows=False)
-
-
-def printable(text: str) -> str:
-    """`text` with control characters escaped: names in a patch or an object file must not steer the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def utc(time: str) -> str:
@@ -127,7 +128,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableTy
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made = Table(
+        box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
+    )
     for name in columns:
         made.add_column(name, overflow="fold")
     for row in rows:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.list import state
-from suture.cli.output import Json, console, emit, json_wanted, printable, table, utc
+from suture.cli.output import Json, emit, json_wanted, table, utc
+from suture.host.terminal import console, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("suture status", "what is in force, what is under way, and what holds it up"),
     ("suture status --watch", "the same, live"),
-    ("suture status --check", "for monitoring: 0 fine, 3 in transition, 4 left undone, 5 does not end, 6 not as kept"),
-    ("suture status --prometheus /var/lib/prometheus/node-exporter/suture.prom", "for node_exporter"),
+    (
+        "suture status --check",
+        "for monitoring: 0 fine, 3 in transition, 4 left undone, 5 does not end, 6 not as kept",
+    ),
+    (
+        "suture status --prometheus /var/lib/prometheus/node-exporter/suture.prom",
+        "for node_exporter",
+    ),
 )
 
 WATCH_EVERY = 1.0
@@ -36,19 +43,24 @@ def status(
             "left over, 5 where a transition does not end, 6 where the next boot would bring something else.",
         ),
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")
+    ] = False,
     prometheus: Annotated[
         Path | None,
-        typer.Option("--prometheus", metavar="FILE.prom", readable=False, help="Write metrics there instead."),
+        typer.Option(
+            "--prometheus", metavar="FILE.prom", readable=False, help="Write metrics there instead."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Say what is true of the running kernel's live patches now, and what to do.
 
-    Where something is kept for the running kernel ('suture install'), what is in force is compared with it.
+    Where something is kept for the running kernel ('suture install'), what is in force is compared
+    with it.
 
-    For a transition, each task that it waits for is shown with its stack and the replaced function that it is in.
-    Every user may look; stacks and some other things are shown to root only.
+    For a transition, each task that it waits for is shown with its stack and the replaced function
+    that it is in. Every user may look; stacks and some other things are shown to root only.
     """
     from suture.core import metrics
     from suture.core.status import status as look
@@ -107,7 +119,9 @@ def _summary(found: Status) -> str:
     from suture.core.status import Verdict
 
     number = sum(item.patch.enabled and not item.patch.transition for item in found.patches)
-    having = {0: "no live patch", 1: "1 live patch"}.get(number, f"{number} live patches") + " in force"
+    having = {0: "no live patch", 1: "1 live patch"}.get(
+        number, f"{number} live patches"
+    ) + " in force"
     doing = {
         Verdict.OK: "",
         Verdict.DRIFT: "; the next boot would bring something else",
@@ -127,20 +141,43 @@ def _left_undone(found: Status) -> str:
 def _row(item: PatchStatus) -> tuple[str, ...]:
     known = item.loading
     since = utc(known.time) if known else "not by suture"
-    return item.patch.name, state(item.patch), since, known.user if known else "", str(len(item.patch.functions))
+    return (
+        item.patch.name,
+        state(item.patch),
+        since,
+        known.user if known else "",
+        str(len(item.patch.functions)),
+    )
 
 
 def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
     count = item.count
     for_how_long = f" for {item.seconds:.0f} s" if item.seconds is not None else ""
-    moved = f": {count.moved} of {count.total} tasks have moved" if count else "; root sees which tasks have not moved"
-    lines: list[RenderableType] = [printable(f"{item.patch.name}: {state(item.patch)}{for_how_long}{moved}")]
+    moved = (
+        f": {count.moved} of {count.total} tasks have moved"
+        if count
+        else "; root sees which tasks have not moved"
+    )
+    lines: list[RenderableType] = [
+        printable(f"{item.patch.name}: {state(item.patch)}{for_how_long}{moved}")
+    ]
     for task in item.behind:
         lines.append(printable(f"  {task.line()}; {task.cpu_seconds:g} s of processor time"))
-        lines += [printable(f"    {'>' if frame in task.holding else ' '} {frame}") for frame in task.stack]
+        lines += [
+            printable(f"    {'>' if frame in task.holding else ' '} {frame}")
+            for frame in task.stack
+        ]
     if item.behind and not watched:
-        turn = "'suture unload {}' takes it back" if item.patch.enabled else "'suture recover' puts {} into force again"
-        lines.append(printable(f"  It ends when these are stopped or restarted; {turn.format(item.patch.name)}."))
+        turn = (
+            "'suture unload {}' takes it back"
+            if item.patch.enabled
+            else "'suture recover' puts {} into force again"
+        )
+        lines.append(
+            printable(
+                f"  It ends when these are stopped or restarted; {turn.format(item.patch.name)}."
+            )
+        )
     return lines
 
 
@@ -150,7 +187,9 @@ def _undone(found: Status) -> list[RenderableType]:
         lines.append(printable(f"Out of force and still in memory: {', '.join(found.recoverable)}"))
     if found.forced:
         lines.append(
-            printable(f"Out of force by 'suture force', in memory until the next boot: {', '.join(found.forced)}")
+            printable(
+                f"Out of force by 'suture force', in memory until the next boot: {', '.join(found.forced)}"
+            )
         )
     for record in found.interrupted:
         who = f"by {record.user} at {utc(record.time)}"
@@ -178,7 +217,11 @@ def _host(found: Status) -> list[RenderableType]:
             by = f": {', '.join(taint.modules)}" if taint.modules else ""
             lines.append(printable(f"  {taint.flag}  {taint.about}{by}"))
     if found.newer_kernel:
-        lines.append(printable(f"{found.newer_kernel} is installed: a reboot into it may make live patches needless."))
+        lines.append(
+            printable(
+                f"{found.newer_kernel} is installed: a reboot into it may make live patches needless."
+            )
+        )
     return lines
 
 

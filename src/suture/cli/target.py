@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 Kernel = Annotated[
     str | None,
-    typer.Option("--kernel", metavar="RELEASE", help="The target, as uname -r says it; by default the running kernel."),
+    typer.Option(
+        "--kernel",
+        metavar="RELEASE",
+        help="The target, as uname -r says it; by default the running kernel.",
+    ),
 ]
 Kernels = Annotated[
     list[str] | None,
@@ -27,7 +31,10 @@ Kernels = Annotated[
 KernelDir = Annotated[
     Path | None,
     typer.Option(
-        "--kernel-dir", metavar="DIR", readable=False, help="Take a kernel tree that you built as the target instead."
+        "--kernel-dir",
+        metavar="DIR",
+        readable=False,
+        help="Take a kernel tree that you built as the target instead.",
     ),
 ]
 
@@ -40,12 +47,12 @@ def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
     if kernel is not None and kernel_dir is not None:
         raise typer.BadParameter("give --kernel or --kernel-dir, not both")
     if kernel_dir is not None:
-        from suture.kernel import tree
+        from suture.sources.directory import from_directory
 
-        return tree.from_directory(kernel_dir)
-    from suture.kernel import archive
+        return from_directory(kernel_dir)
+    from suture import sources
 
-    return archive.find(kernel or os.uname().release)
+    return sources.find(kernel or os.uname().release)
 
 
 def chosen_several(kernels: list[str] | None, kernel_dir: Path | None) -> list[Target]:
@@ -53,4 +60,8 @@ def chosen_several(kernels: list[str] | None, kernel_dir: Path | None) -> list[T
 
     :raises Refusal: as `chosen`
     """
-    return [chosen(kernel, kernel_dir) for kernel in dict.fromkeys(kernels)] if kernels else [chosen(None, kernel_dir)]
+    return (
+        [chosen(kernel, kernel_dir) for kernel in dict.fromkeys(kernels)]
+        if kernels
+        else [chosen(None, kernel_dir)]
+    )

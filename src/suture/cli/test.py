@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suture.cli.output import Json, emit, printable, table
+from suture.cli.output import Json, emit, table
 from suture.cli.target import Kernel, KernelDir, chosen
+from suture.host.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,14 +18,23 @@ if TYPE_CHECKING:
     from suture.lab.livepatch import TestReport
 
 EXAMPLES = (
-    ("suture test fix.ko --kernel 6.1.0-50-amd64", "does it load, take over and unload without a complaint?"),
-    ("suture test fix.ko --script check.sh", "check.sh runs before, while and after; $phase tells it when"),
+    (
+        "suture test fix.ko --kernel 6.1.0-50-amd64",
+        "does it load, take over and unload without a complaint?",
+    ),
+    (
+        "suture test fix.ko --script check.sh",
+        "check.sh runs before, while and after; $phase tells it when",
+    ),
 )
 
 
 def test(
     module: Annotated[
-        Path, typer.Argument(metavar="FILE.ko", readable=False, help="A live patch module, whoever built it.")
+        Path,
+        typer.Argument(
+            metavar="FILE.ko", readable=False, help="A live patch module, whoever built it."
+        ),
     ],
     kernel: Kernel = None,
     kernel_dir: KernelDir = None,
@@ -39,22 +49,29 @@ def test(
         ),
     ] = None,
     script_deadline: Annotated[
-        float, typer.Option("--script-deadline", metavar="SECONDS", min=0.1, help="For each run of the script.")
+        float,
+        typer.Option(
+            "--script-deadline", metavar="SECONDS", min=0.1, help="For each run of the script."
+        ),
     ] = 60.0,
     transition_deadline: Annotated[
-        float, typer.Option("--transition-deadline", metavar="SECONDS", min=0.1, help="For each of the transitions.")
+        float,
+        typer.Option(
+            "--transition-deadline", metavar="SECONDS", min=0.1, help="For each of the transitions."
+        ),
     ] = 60.0,
     json: Json = False,
 ) -> None:
-    """Boot the target in a throwaway virtual machine, load a live patch there, and take it out again.
+    """Boot the target in a throwaway virtual machine, load a live patch there, and take it out
+    again.
 
-    The test fails if the module does not load or unload, a transition does not end, the script fails on the new code,
-    or the guest's kernel log has any WARNING, BUG, Oops, stall or hung task in it. For each replaced function it
-    says how often its new code ran.
+    The test fails if the module does not load or unload, a transition does not end, the script
+    fails on the new code, or the guest's kernel log has any WARNING, BUG, Oops, stall or hung task
+    in it. For each replaced function it says how often its new code ran.
     """
     from suture.host.files import read_bytes
     from suture.lab.livepatch import try_out
-    from suture.link.inspect import read_file
+    from suture.module.inspect import read_file
 
     found = read_file(module)
     report = try_out(
@@ -74,7 +91,12 @@ def for_people(report: TestReport) -> RenderableType:
     from rich.console import Group
 
     calls = [
-        (count.objname, count.function, count.new_name, "not counted" if count.calls is None else str(count.calls))
+        (
+            count.objname,
+            count.function,
+            count.new_name,
+            "not counted" if count.calls is None else str(count.calls),
+        )
         for count in report.counts
     ]
     parts: list[RenderableType] = []
@@ -84,10 +106,17 @@ def for_people(report: TestReport) -> RenderableType:
     if calls:
         parts += ["", table(("object", "function", "new code", "calls"), calls)]
     for complaint in report.complaints:
-        parts += ["", f"the kernel complained ({complaint.what}):", *(f"  {line}" for line in complaint.lines)]
+        parts += [
+            "",
+            f"the kernel complained ({complaint.what}):",
+            *(f"  {line}" for line in complaint.lines),
+        ]
     if report.failure is not None:
         parts += ["", printable(str(report.failure))]
     seconds = sum(step.seconds for step in report.steps)
     verdict = "passed" if report.passed else "FAILED"
-    parts += ["", f"{report.patch} on {report.release} ({report.accelerator}): {verdict} in {seconds:.1f} s"]
+    parts += [
+        "",
+        f"{report.patch} on {report.release} ({report.accelerator}): {verdict} in {seconds:.1f} s",
+    ]
     return Group(*parts)

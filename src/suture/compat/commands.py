@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Put the commands on a host's path, and take them away again: a file each, which starts this Python's Suture.
+"""Put the commands on a host's path, and take them away again: a file each, which starts this
+Python's Suture.
 
 A file of the same name that was not made here is somebody else's command, and stays.
 """
@@ -23,16 +24,22 @@ COMMANDS = {
 }
 """File below the prefix, where the originals have it, to what it starts.
 
-``python3 -I``: no variable of the environment and no directory of a user's is looked at, since root runs it.
+``python3 -I``: no variable of the environment and no directory of a user's is looked at, since root
+runs it.
 """
 
 
 def install(prefix: Path) -> list[Path]:
-    """All of them, or, where one is taken, none.  :raises Refusal: ``command-taken``, ``file-unreadable``"""
+    """All of them, or, where one is taken, none.  :raises Refusal: ``command-taken``,
+    ``file-unreadable``"""
     paths = {prefix / file: module for file, module in COMMANDS.items()}
     for path in paths:
         if path.is_symlink() or (path.exists() and not _is_ours(path)):
-            raise Refusal(COMMAND_TAKEN, str(path), "is there already, and was not made by 'suture compat install'")
+            raise Refusal(
+                COMMAND_TAKEN,
+                str(path),
+                "is there already, and was not made by 'suture compat install'",
+            )
     for path, module in paths.items():
         write_atomic(path, _text(module).encode(), mode=0o755)
     return list(paths)
@@ -40,7 +47,9 @@ def install(prefix: Path) -> list[Path]:
 
 def remove(prefix: Path) -> list[Path]:
     """Those that were made here.  :raises Refusal: ``file-unreadable``"""
-    ours = [path for path in (prefix / file for file in COMMANDS) if path.is_file() and _is_ours(path)]
+    ours = [
+        path for path in (prefix / file for file in COMMANDS) if path.is_file() and _is_ours(path)
+    ]
     for path in ours:
         path.unlink()
     return ours

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ``kpatch`` calls installed: what ``suture install`` keeps, and the modules in kpatch's own directory.
+"""What ``kpatch`` calls installed: what ``suture install`` keeps, and the modules in kpatch's own
+directory.
 
-Packages and roles put modules below ``/var/lib/kpatch/RELEASE`` by themselves, so that directory is read; it is not
-written.  Like all that root loads, it has to be root's alone (`suture.core.trusted`).
+Packages and roles put modules below ``/var/lib/kpatch/RELEASE`` by themselves, so that directory is
+read; it is not written.  Like all that root loads, it has to be root's alone
+(`suture.core.trusted`).
 """
 
 from __future__ import annotations
@@ -10,15 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suture.core import signature, trusted
+from suture.core import trusted
+from suture.core.certificates import trusted_certificates
 from suture.core.store import MODULE, Entry, Store, set_aside
+from suture.module import signature
 
 DIRECTORY = Path("/var/lib/kpatch")
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A module that is installed.  :ivar entry: None for a file in kpatch's directory, `where` it is."""
+    """A module that is installed.  :ivar entry: None for a file in kpatch's directory, `where` it
+    is."""
 
     name: str
     release: str
@@ -47,22 +52,29 @@ class Installation:
         return sorted(of_files | set(self.store.releases()))
 
     def modules(self, release: str) -> list[Kept]:
-        """In the order in which they are loaded.  :raises Refusal: ``store-damaged``, ``path-untrusted``"""
+        """In the order in which they are loaded.  :raises Refusal: ``store-damaged``,
+        ``path-untrusted``"""
         entries = self.store.entries(release)
-        found = [Kept(one.name, release, self.store.path / release / one.module_file, one) for one in entries]
+        found = [
+            Kept(one.name, release, self.store.path / release / one.module_file, one)
+            for one in entries
+        ]
         try:
             with self._open(release) as directory:
                 files = sorted(name for name in directory.names() if name.endswith(MODULE))
         except FileNotFoundError:
             files = []
-        return found + [Kept(module_name(file), release, self.directory / release / file) for file in files]
+        return found + [
+            Kept(module_name(file), release, self.directory / release / file) for file in files
+        ]
 
     def find(self, name: str, release: str) -> Kept | None:
         """By the module's name or its file's.  :raises Refusal: as `modules`"""
         return next((one for one in self.modules(release) if one.name == module_name(name)), None)
 
     def content(self, kept: Kept) -> bytes:
-        """:raises Refusal: ``set-aside``, ``store-damaged``, ``path-untrusted``, and what `signature.check` refuses"""
+        """:raises Refusal: ``set-aside``, ``store-damaged``, ``path-untrusted``, and what
+        `signature.check` refuses"""
         if kept.entry is None:
             with self._open(kept.release) as directory:
                 return directory.read(kept.where.name)
@@ -71,11 +83,13 @@ class Installation:
             raise set_aside(kept.entry, tries)
         content = self.store.module(kept.entry)
         if kept.entry.require_signature:
-            signature.check(content, kept.entry.origin, signature.trusted_certificates())
+            signature.check(content, kept.entry.origin, trusted_certificates())
         return content
 
     def _open(self, *parts: str) -> trusted.Directory:
-        return trusted.open_directory(self.directory.joinpath(*parts), anchor=self.anchor, owner=self.owner)
+        return trusted.open_directory(
+            self.directory.joinpath(*parts), anchor=self.anchor, owner=self.owner
+        )
 
 
 def module_name(file: str) -> str:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``klp`` and ``kgr``: SUSE's view of the running kernel's live patches: status, check, patches, blocking, poke.
+"""``klp`` and ``kgr``: SUSE's view of the running kernel's live patches: status, check, patches,
+blocking, poke.
 
-The messages are those that scripts read (klp(8); SUSE Manager's and openQA's use of them).  Which package and which
-CVEs a module is of, SUSE's tools ask RPM; where it is not known, that is what is said.
+The messages are those that scripts read (klp(8); SUSE Manager's and openQA's use of them).  Which
+package and which CVEs a module is of, SUSE's tools ask RPM; where it is not known, that is what is
+said.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ UNKNOWN = "(not known: the module is of no RPM package)"
 
 def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
     """:raises Died: with the message for stderr"""
-    letters = "".join(word[1:] for word in words if word.startswith("-") and not word.startswith("--"))
+    letters = "".join(
+        word[1:] for word in words if word.startswith("-") and not word.startswith("--")
+    )
     commands = [word for word in words if not word.startswith("-")]
     if "h" in letters or "--help" in words:
         say(USAGE.format(program=program))
@@ -54,7 +58,9 @@ def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
         case ["poke"]:
             kpatch.signal(root, lambda warning: print(f"{program}: {warning}", file=sys.stderr))
         case ["downgrade"]:
-            raise Died("no package manager knows an earlier version of this live patch; load it with 'suture load'")
+            raise Died(
+                "no package manager knows an earlier version of this live patch; load it with 'suture load'"
+            )
         case _:
             return _usage(program)
     return 0

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """``kpatch``: load, unload, install, uninstall, list, info, signal, force, version.
 
-The messages are those that scripts read (kpatch 0.9: ``kpatch/kpatch``, ``man/kpatch.1``).  What is done is what
-`suture.core` does: it looks for all that stands in the way first, and undoes what does not end.
+The messages are those that scripts read (kpatch 0.9: ``kpatch/kpatch``, ``man/kpatch.1``).  What is
+done is what `suture.core` does: it looks for all that stands in the way first, and undoes what does
+not end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ from pathlib import Path
 from suture import __version__
 from suture.compat.installed import Installation, Kept, module_name
 from suture.compat.program import Died, run, say
-from suture.core import boot, checks, force, keep, load, modules, running, sysfs, tasks, transition, unload
+from suture.core import (
+    boot,
+    checks,
+    force,
+    installing,
+    load,
+    modules,
+    running,
+    sysfs,
+    tasks,
+    transition,
+    unload,
+)
 from suture.core.change import Options
 from suture.core.running import ROOT
 from suture.core.store import MODULE
@@ -128,7 +141,8 @@ def main(words: Sequence[str], host: Host | None = None) -> int:
 
 
 def signal(root: Path, warn: Callable[[str], None]) -> None:
-    """``/sys/kernel/livepatch/NAME/signal`` is there from Linux 4.15 to 5.0; later kernels signal by themselves."""
+    """``/sys/kernel/livepatch/NAME/signal`` is there from Linux 4.15 to 5.0; later kernels signal
+    by themselves."""
     moving = sysfs.in_transition(root)
     if moving is None:
         return
@@ -142,7 +156,19 @@ def signal(root: Path, warn: Callable[[str], None]) -> None:
 
 
 def _usage(words: Sequence[str]) -> int:
-    known = ("load", "unload", "install", "uninstall", "list", "info", "signal", "force", "help", "-h", "--help")
+    known = (
+        "load",
+        "unload",
+        "install",
+        "uninstall",
+        "list",
+        "info",
+        "signal",
+        "force",
+        "help",
+        "-h",
+        "--help",
+    )
     if words and words[0] not in known:
         say(f"subcommand {words[0]} not recognized")
     print(USAGE, file=sys.stderr)
@@ -154,10 +180,13 @@ def _options() -> Options:
 
 
 def _found(argument: str, host: Host) -> tuple[bytes, str]:
-    """The module that an argument means: a file, or one that is installed for the running kernel."""
+    """The module that an argument means: a file, or one that is installed for the running
+    kernel."""
     if MODULE in argument and Path(argument).is_file():
         return read_bytes(Path(argument)), argument
-    kept = host.installed.find(argument, running.release(host.root)) if "/" not in argument else None
+    kept = (
+        host.installed.find(argument, running.release(host.root)) if "/" not in argument else None
+    )
     if kept is None:
         raise Died(f"can't find {argument}")
     return host.installed.content(kept), str(kept.where)
@@ -188,7 +217,12 @@ def _load(data: bytes, where: str, host: Host) -> None:
     module = checks.read(data, where)
     name = module.name
     patch, held = sysfs.read(name, host.root), modules.read(name, host.root)
-    if patch is not None and patch.enabled and held is not None and held.build_id == module.build_id:
+    if (
+        patch is not None
+        and patch.enabled
+        and held is not None
+        and held.build_id == module.build_id
+    ):
         say(f"module named {name} already loaded and enabled")
         if patch.transition:
             _wait_for(name, where, host)
@@ -202,13 +236,16 @@ def _load(data: bytes, where: str, host: Host) -> None:
         if refusal.kind in STALLED:
             say("\nStalled processes:")
             say("\n".join(refusal.evidence))
-            raise Died(f"error: failed to load module {name} (transition stalled): {refusal.found}") from refusal
+            raise Died(
+                f"error: failed to load module {name} (transition stalled): {refusal.found}"
+            ) from refusal
         print(refusal, file=sys.stderr)
         raise Died(f"failed to load module {where}") from refusal
 
 
 def _wait_for(name: str, where: str, host: Host) -> None:
-    """Wait for a live patch that somebody else has loaded; kpatch takes back what does not come into force."""
+    """Wait for a live patch that somebody else has loaded; kpatch takes back what does not come
+    into force."""
     with progress.step(f"{WAITING} to run the new code", name):
         waited = transition.into_force(name, TIMEOUT, root=host.root)
     patch = sysfs.read(name, host.root)
@@ -288,7 +325,7 @@ def _install(argument: str, release: str, host: Host) -> None:
     if host.installed.find(module.name, release) is not None:
         raise Died(f"{argument} is already installed")
     say(f"installing {argument} ({release})")
-    keep.install(data, argument, store=host.installed.store, options=_options())
+    installing.install(data, argument, store=host.installed.store, options=_options())
 
 
 def _uninstall(argument: str, release: str, host: Host) -> None:
@@ -301,7 +338,7 @@ def _uninstall(argument: str, release: str, host: Host) -> None:
     if kept.entry is None:
         kept.where.unlink()
     else:
-        keep.uninstall(release, kept.name, store=host.installed.store, options=_options())
+        installing.uninstall(release, kept.name, store=host.installed.store, options=_options())
 
 
 def _list(host: Host) -> None:
@@ -326,7 +363,9 @@ def _state(patch: sysfs.LoadedPatch) -> str:
 
 
 def _stalled(task: tasks.Task) -> str:
-    return "\n".join([f"{task.tid} {task.name}", "stack:", *(f"[<0>] {frame}" for frame in task.stack)])
+    return "\n".join(
+        [f"{task.tid} {task.name}", "stack:", *(f"[<0>] {frame}" for frame in task.stack)]
+    )
 
 
 def _info(argument: str, host: Host) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``kpatch-build``: source diffs to a live patch module, with kpatch-build's options and the names it gives.
+"""``kpatch-build``: source diffs to a live patch module, with kpatch-build's options and the names
+it gives.
 
-An option that says which kernel is meant decides that here too; one that says how kpatch-build is to go about it is
-accepted, and said to be needless.
+An option that says which kernel is meant decides that here too; one that says how kpatch-build is
+to go about it is accepted, and said to be needless.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from suture.cli.progress import for_stderr
 from suture.compat.program import Died, run, say
 from suture.host import progress
+from suture.host.reporters import for_stderr
 
 if TYPE_CHECKING:
     from suture.kernel.release import Target
@@ -52,14 +53,20 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     """kpatch-build's options."""
-    made = Parser(prog="kpatch-build", usage="kpatch-build [options] <patch1 ... patchN>", allow_abbrev=False)
+    made = Parser(
+        prog="kpatch-build", usage="kpatch-build [options] <patch1 ... patchN>", allow_abbrev=False
+    )
     made.add_argument("patches", nargs="*", type=Path, metavar="patch", help="source diffs")
     made.add_argument("-a", "--archversion", help="the kernel's release, as uname -r says it")
-    made.add_argument("-s", "--sourcedir", type=Path, help="a kernel tree that you built: it is the target")
+    made.add_argument(
+        "-s", "--sourcedir", type=Path, help="a kernel tree that you built: it is the target"
+    )
     made.add_argument("-v", "--vmlinux", type=Path, help="says which kernel is meant")
     made.add_argument("-n", "--name", help="of the module; by default livepatch-PATCH")
     made.add_argument("-o", "--output", type=Path, default=Path(), help="directory to write it to")
-    made.add_argument("-R", "--non-replace", action="store_true", help="stack on the live patches before it")
+    made.add_argument(
+        "-R", "--non-replace", action="store_true", help="stack on the live patches before it"
+    )
     for letters, name in (("-c", "--config"), ("-j", "--jobs"), ("-t", "--target")):
         made.add_argument(letters, name, help="needless")
     made.add_argument("-d", "--debug", action="count", help="needless")
@@ -72,7 +79,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """:raises Died: in kpatch-build's words; :raises Refusal: what `suture.build` refuses"""
+    """:raises Died: in kpatch-build's words; :raises Refusal: what `suture.builder` refuses"""
     given = parser().parse_args(list(words))
     for option, why in REFUSED.items():
         if getattr(given, option):
@@ -85,7 +92,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def module_name(name: str | None, patches: Sequence[Path]) -> str:
-    """The file's name without ``.ko``: ``livepatch-`` and the first patch's, where none is given."""
+    """The file's name without ``.ko``: ``livepatch-`` and the first patch's, where none is
+    given."""
     chosen = name or f"livepatch-{patches[0].name.removesuffix('.patch').removesuffix('.diff')}"
     return re.sub("[^A-Za-z0-9_-]", "-", chosen)[:NAME_LENGTH]
 
@@ -109,7 +117,7 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _build(given: argparse.Namespace, name: str) -> int:
-    from suture.build import build
+    from suture.builder import build
 
     token = progress.reporter.set(for_stderr())
     try:
@@ -129,16 +137,23 @@ def _build(given: argparse.Namespace, name: str) -> int:
 
 
 def _target(given: argparse.Namespace) -> Target:
-    from suture.kernel import archive, image, tree
+    from suture import sources
+    from suture.kernel import image
+    from suture.sources.directory import from_directory
 
-    if given.sourcedir is not None and (given.vmlinux is None or (given.sourcedir / "vmlinux").is_file()):
+    if given.sourcedir is not None and (
+        given.vmlinux is None or (given.sourcedir / "vmlinux").is_file()
+    ):
         say(f"Using source directory at {given.sourcedir.absolute()}")
-        return tree.from_directory(given.sourcedir)
+        return from_directory(given.sourcedir)
     if given.sourcedir is not None:
-        print("needless: -s: the tree is not built; the source comes with the kernel's package", file=sys.stderr)
+        print(
+            "needless: -s: the tree is not built; the source comes with the kernel's package",
+            file=sys.stderr,
+        )
     if given.vmlinux is not None:
-        return archive.find(image.read(given.vmlinux).release)
-    return archive.find(given.archversion or os.uname().release)
+        return sources.find(image.read(given.vmlinux).release)
+    return sources.find(given.archversion or os.uname().release)
 
 
 def program() -> int:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How each of these commands begins and ends: status 0, or 1 with the reason on stderr behind the command's name."""
+"""How each of these commands begins and ends: status 0, or 1 with the reason on stderr behind the
+command's name."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 
-from suture.cli import failures
-from suture.cli.output import printable
 from suture.errors import Refusal
+from suture.host import failures
+from suture.host.terminal import printable
 
 Main = Callable[[Sequence[str]], int]
 

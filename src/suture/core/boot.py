@@ -3,17 +3,20 @@
 
 Early, before the network (`boot`), for each entry that is enabled, in order:
 
-1. A boot that died with live patches is held against the one that was being loaded; if none was, against those that no
-   boot has come up with yet; if there are none of those, against all that it had.
-2. One that failed twice in a row is set aside.  The module of any other is read and shown to be what was installed.
-3. That this boot tries it is written down, durably.  If nothing more is ever written, the host died with it.
+1. A boot that died with live patches is held against the one that was being loaded; if none was,
+   against those that no boot has come up with yet; if there are none of those, against all that it
+   had.
+2. One that failed twice in a row is set aside.  The module of any other is read and shown to be
+   what was installed.
+3. That this boot tries it is written down, durably.  If nothing more is ever written, the host died
+   with it.
 4. It is loaded as ``suture load`` does, with everything that is checked there.
 
-Late, when the host is up (``--confirm``, `confirm`): this boot has come up with what it loaded, and the next one starts
-counting anew.
+Late, when the host is up (``--confirm``, `confirm`): this boot has come up with what it loaded, and
+the next one starts counting anew.
 
-Nothing that happens here keeps the host from booting, and no entry keeps the next from being loaded.
-``suture.disable=1`` on the kernel command line skips all of it.
+Nothing that happens here keeps the host from booting, and no entry keeps the next from being
+loaded. ``suture.disable=1`` on the kernel command line skips all of it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from suture.core import load, running, signature
+from suture.core import load, running
+from suture.core.certificates import trusted_certificates
 from suture.core.change import Options
 from suture.core.running import ROOT, text
 from suture.core.store import Entry, Store, Tries, in_order, set_aside
@@ -42,6 +46,7 @@ from suture.errors import (
     TRANSITION_UNDER_WAY,
     Refusal,
 )
+from suture.module import signature
 
 SWITCH = ("suture.disable", "suture.disable=1")
 """On the kernel command line: load nothing."""
@@ -105,7 +110,8 @@ def boot(store: Store | None = None, options: Options | None = None) -> Iterator
 
 
 def _hold_against(store: Store, entries: Sequence[Entry], now: str) -> Iterator[Result]:
-    """Count a boot that died before it was confirmed.  What cannot be counted is refused again when it is tried."""
+    """Count a boot that died before it was confirmed.  What cannot be counted is refused again when
+    it is tried."""
     died: list[tuple[Entry, Tries]] = []
     for entry in entries:
         with suppress(Refusal):
@@ -128,7 +134,8 @@ def _hold_against(store: Store, entries: Sequence[Entry], now: str) -> Iterator[
 def confirm(store: Store | None = None) -> None:
     """The host is up: what this boot has loaded did not keep it from that.
 
-    :raises Refusal: ``store-unwritable``, ``store-damaged``, ``path-untrusted``: the first, after all had their turn
+    :raises Refusal: ``store-unwritable``, ``store-damaged``, ``path-untrusted``: the first, after
+        all had their turn
     """
     kept = store or Store()
     release, now = running.release(), running.boot_id()
@@ -154,7 +161,7 @@ def _try(store: Store, entry: Entry, now: str, options: Options) -> Result:
         return Result(entry.name, State.SET_ASIDE, set_aside(entry, before))
     content = store.module(entry)
     if entry.require_signature:
-        signature.check(content, entry.origin, signature.trusted_certificates())
+        signature.check(content, entry.origin, trusted_certificates())
     store.record(entry, replace(before, boot=now, loading=True))
     try:
         load.load(content, str(store.path / entry.release / entry.name), options)
@@ -169,7 +176,9 @@ def _try(store: Store, entry: Entry, now: str, options: Options) -> Result:
 
 
 def _in_force(store: Store, entry: Entry, before: Tries, now: str) -> Result:
-    with suppress(Refusal):  # where this cannot be written, a boot that dies will be held against it
+    with suppress(
+        Refusal
+    ):  # where this cannot be written, a boot that dies will be held against it
         store.record(entry, replace(before, boot=now))
     return Result(entry.name, State.IN_FORCE)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all changes of the running kernel share: how they are asked for, written down, and cleaned up after."""
+"""What all changes of the running kernel share: how they are asked for, written down, and cleaned
+up after."""
 
 from __future__ import annotations
 
@@ -17,11 +18,12 @@ from suture.errors import CHANGE_INTERRUPTED, Refusal
 from suture.host import files
 
 TIMEOUT = 60.0
-"""Seconds.  After 15, and every 15 again, the core itself sends a fake signal to tasks that sleep interruptibly and
-wakes kernel threads (``kernel/livepatch/transition.c: SIGNALS_TIMEOUT``)."""
+"""Seconds.  After 15, and every 15 again, the core itself sends a fake signal to tasks that sleep
+interruptibly and wakes kernel threads (``kernel/livepatch/transition.c: SIGNALS_TIMEOUT``)."""
 
 WAY_BACK = 60.0
-"""Seconds that a reversal is given at the least, however short `Options.timeout` is: nothing better is to be had."""
+"""Seconds that a reversal is given at the least, however short `Options.timeout` is: nothing better
+is to be had."""
 
 RELEASE_DEADLINE = 10.0
 """Seconds for the core to let go of a module: a worker does it, after the directory is gone
@@ -33,7 +35,8 @@ TASKS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """:ivar timeout: seconds for the transition; its reversal is given as many, and `WAY_BACK` at the least.
+    """:ivar timeout: seconds for the transition; its reversal is given as many, and `WAY_BACK` at
+    the least.
     :ivar revert: reverse a transition that does not end in time; else leave it under way.
     :ivar ignore_probes: load although kprobes in replaced functions will no longer be reached.
     :ivar wait: seconds to wait for another process that changes live patches.
@@ -56,7 +59,8 @@ class Outcome:
     """What the journal will say came of a change.
 
     :ivar result: one word.
-    :ivar signals: those that have come; whoever waits looks at it, and brings the change to one of its clean ends.
+    :ivar signals: those that have come; whoever waits looks at it, and brings the change to one of
+        its clean ends.
     :ivar recorded: whether it could be written, once it was.
     """
 
@@ -67,11 +71,13 @@ class Outcome:
 
 
 @contextmanager
-def recorded(journal: Journal | None, operation: str, name: str, details: dict[str, object]) -> Iterator[Outcome]:
+def recorded(
+    journal: Journal | None, operation: str, name: str, details: dict[str, object]
+) -> Iterator[Outcome]:
     """Write the intent before the block and the outcome after it, whatever comes of it.
 
-    Signals are held, so that none comes between two steps.  One that came too late to stop anything is told with what
-    was done.
+    Signals are held, so that none comes between two steps.  One that came too late to stop anything
+    is told with what was done.
 
     :raises Refusal: ``journal-unwritable``, and the block has not begun; ``change-interrupted``
     """
@@ -90,7 +96,11 @@ def recorded(journal: Journal | None, operation: str, name: str, details: dict[s
                 outcome.recorded = journal.end(intent, outcome.result, outcome.details)
         if signals:
             signals.clear()
-            raise Refusal(CHANGE_INTERRUPTED, name, f"the signal came too late to stop it: it is {outcome.result}")
+            raise Refusal(
+                CHANGE_INTERRUPTED,
+                name,
+                f"the signal came too late to stop it: it is {outcome.result}",
+            )
 
 
 def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
@@ -124,9 +134,12 @@ def number(tasks: Sequence[Task]) -> str:
 
 
 def evidence(tasks: Sequence[Task]) -> tuple[str, ...]:
-    """Who holds up a transition, for a refusal: each task with its stack, the frames that hold it up marked."""
+    """Who holds up a transition, for a refusal: each task with its stack, the frames that hold it
+    up marked."""
     if not tasks:
-        return ("no task that /proc shows: an idle task of a processor, or one that is being forked",)
+        return (
+            "no task that /proc shows: an idle task of a processor, or one that is being forked",
+        )
     lines: list[str] = []
     for task in tasks[:TASKS_SHOWN]:
         lines.append(f"{task.line()}; {task.cpu_seconds:g} s of processor time")

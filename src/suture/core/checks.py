@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is looked at before a live patch is loaded: everything that can be known, so that a refusal changes nothing.
+"""What is looked at before a live patch is loaded: everything that can be known, so that a refusal
+changes nothing.
 
 The kernel checks most of it again, and says less about it.
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import kallsyms, keyrings, modules, notes, running, signature, sysfs
+from suture.core import kallsyms, keyrings, modules, notes, running, sysfs
 from suture.core.running import ROOT, text
 from suture.elf import reader
 from suture.errors import (
@@ -31,13 +32,17 @@ from suture.errors import (
     WRONG_RELEASE,
     Refusal,
 )
-from suture.link.inspect import Inspection, inspect
 from suture.model import VMLINUX
+from suture.module import signature
+from suture.module.inspect import Inspection, inspect
 
 MEMORY_FACTOR = 4
-"""Copies of a module that there are while it is loaded: the file, the kernel's copy, its final place, and room."""
+"""Copies of a module that there are while it is loaded: the file, the kernel's copy, its final
+place, and room."""
 
-_ENABLED_FUNCTION = re.compile(r"(\S+)(?: \[\w+\])? \(\d+\)..(..)")  # kernel/trace/ftrace.c: t_show()
+_ENABLED_FUNCTION = re.compile(
+    r"(\S+)(?: \[\w+\])? \(\d+\)..(..)"
+)  # kernel/trace/ftrace.c: t_show()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,14 @@ def may_change(doing: str, root: Path = ROOT) -> None:
         raise Refusal(MODULES_DISABLED, doing, "kernel.modules_disabled is 1")
 
 
-def may_load(module: Module, *, ignore_probes: bool = False, root: Path = ROOT) -> keyrings.Key | None:
+def may_load(
+    module: Module, *, ignore_probes: bool = False, root: Path = ROOT
+) -> keyrings.Key | None:
     """Everything that stands in the way of loading `module` now.
 
     :param ignore_probes: load although kprobes in replaced functions will no longer be reached.
-    :return: the kernel's key that has signed it, where the kernel asks for a signature and shows its keys
+    :return: the kernel's key that has signed it, where the kernel asks for a signature and shows
+        its keys
     :raises Refusal: each of the kinds that this module imports, and ``signature-wrong``
     """
     may_change(f"loading {module.name}", root)
@@ -96,7 +104,9 @@ def may_load(module: Module, *, ignore_probes: bool = False, root: Path = ROOT) 
     _not_loaded(module, root)
     moving = sysfs.in_transition(root)
     if moving is not None:
-        raise Refusal(TRANSITION_UNDER_WAY, module.name, f"tasks are still moving {_direction(moving)}")
+        raise Refusal(
+            TRANSITION_UNDER_WAY, module.name, f"tasks are still moving {_direction(moving)}"
+        )
     _dependencies(module, root)
     _symbols(module, root)
     _redirections(module, root)
@@ -128,7 +138,9 @@ def _not_loaded(module: Module, root: Path) -> None:
     in_force = {patch.name for patch in sysfs.patches(root)}
     for loaded in modules.livepatches(root):
         if loaded.name in in_force and loaded.build_id and loaded.build_id == module.build_id:
-            raise Refusal(ALREADY_LOADED, module.name, f"is loaded as {loaded.name} with the same build ID")
+            raise Refusal(
+                ALREADY_LOADED, module.name, f"is loaded as {loaded.name} with the same build ID"
+            )
     taken = modules.read(module.name, root)
     if taken is None:
         return
@@ -137,8 +149,15 @@ def _not_loaded(module: Module, root: Path) -> None:
         raise Refusal(MODULE_NAME_TAKEN, module.name, found)
     if taken in modules.left_over(root):
         found = "a live patch of this name is out of force and still in memory"
-        raise Refusal(MODULE_NAME_TAKEN, module.name, found, remedy="Unload what was left over: 'suture recover'.")
-    raise Refusal(MODULE_NAME_TAKEN, module.name, "a module of this name is loaded, which is no live patch")
+        raise Refusal(
+            MODULE_NAME_TAKEN,
+            module.name,
+            found,
+            remedy="Unload what was left over: 'suture recover'.",
+        )
+    raise Refusal(
+        MODULE_NAME_TAKEN, module.name, "a module of this name is loaded, which is no live patch"
+    )
 
 
 def _direction(patch: sysfs.LoadedPatch) -> str:
@@ -153,15 +172,24 @@ def _dependencies(module: Module, root: Path) -> None:
 
 
 def _symbols(module: Module, root: Path) -> None:
-    """Functions and livepatch symbols of all objects that are here; those of others are looked up when they come."""
+    """Functions and livepatch symbols of all objects that are here; those of others are looked up
+    when they come."""
     patch = module.inspection.patch
-    wanted = [(item.name, function.old_name, function.sympos) for item in patch.objects for function in item.functions]
+    wanted = [
+        (item.name, function.old_name, function.sympos)
+        for item in patch.objects
+        for function in item.functions
+    ]
     wanted += [
         (reference.symbol.objname, reference.symbol.name, reference.symbol.sympos)
         for reference in module.inspection.references
     ]
-    here = {name for name, _, _ in wanted if name == VMLINUX or modules.read(name, root) is not None}
-    counted = kallsyms.count({(objname, name) for objname, name, _ in wanted if objname in here}, root)
+    here = {
+        name for name, _, _ in wanted if name == VMLINUX or modules.read(name, root) is not None
+    }
+    counted = kallsyms.count(
+        {(objname, name) for objname, name, _ in wanted if objname in here}, root
+    )
     if counted is None:
         return  # /proc/kallsyms is not for us; the kernel looks itself
     for objname, name, sympos in wanted:
@@ -175,7 +203,9 @@ def _check_position(module: Module, objname: str, name: str, sympos: int, count:
         raise Refusal(KERNEL_LACKS_SYMBOL, module.where, f"{objname} has no {name}")
     if sympos > count:
         raise Refusal(
-            KERNEL_LACKS_SYMBOL, module.where, f"{objname} has {count} of {name}, and number {sympos} is meant"
+            KERNEL_LACKS_SYMBOL,
+            module.where,
+            f"{objname} has {count} of {name}, and number {sympos} is meant",
         )
     if sympos == 0 and count > 1:
         found = f"{objname} has {count} of {name}, and the live patch does not say which"
@@ -210,7 +240,8 @@ def _probes(module: Module, root: Path) -> None:
 
 
 def _events(function: str, root: Path) -> Iterator[str]:
-    """The probe events on a function: ``p:GROUP/EVENT PLACE ...`` (``Documentation/trace/kprobetrace.rst``)."""
+    """The probe events on a function: ``p:GROUP/EVENT PLACE ...``
+    (``Documentation/trace/kprobetrace.rst``)."""
     for line in text(root / "sys/kernel/tracing/kprobe_events").splitlines():
         words = line.split()
         if len(words) > 1 and words[1].rpartition(":")[2].partition("+")[0] == function:
@@ -218,10 +249,16 @@ def _events(function: str, root: Path) -> Iterator[str]:
 
 
 def _old_names(module: Module) -> set[str]:
-    return {function.old_name for item in module.inspection.patch.objects for function in item.functions}
+    return {
+        function.old_name for item in module.inspection.patch.objects for function in item.functions
+    }
 
 
 def _memory(module: Module, root: Path) -> None:
     needed, available = MEMORY_FACTOR * len(module.data), running.available_memory(root)
     if available is not None and available < needed:
-        raise Refusal(MEMORY_SHORT, module.name, f"needs {needed >> 10} KiB, and {available >> 10} KiB are available")
+        raise Refusal(
+            MEMORY_SHORT,
+            module.name,
+            f"needs {needed >> 10} KiB, and {available >> 10} KiB are available",
+        )

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the running kernel's live patches are not those that boots of it would load: what to expect of the next boot.
+"""Where the running kernel's live patches are not those that boots of it would load: what to expect
+of the next boot.
 
-What is kept is the expectation, as `suture.core.boot` would meet it: what is enabled and not set aside, and of those
-before one that replaces all others, none.  A host that keeps nothing for the running kernel expects nothing.
+What is kept is the expectation, as `suture.core.boot` would meet it: what is enabled and not set
+aside, and of those before one that replaces all others, none.  A host that keeps nothing for the
+running kernel expects nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ WAY_OUT = {
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One live patch that is not as it is kept.  :ivar found: more about it; "" where the kind says all."""
+    """One live patch that is not as it is kept.  :ivar found: more about it; "" where the kind says
+    all."""
 
     name: str
     kind: Kind
@@ -56,14 +59,18 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """One that the kernel has: its build ID, and the SHA-256 of the module by our journal; "" where not known."""
+    """One that the kernel has: its build ID, and the SHA-256 of the module by our journal; "" where
+    not known."""
 
     build_id: str
     sha256: str
 
 
-def drift(in_force: Mapping[str, InForce], store: Store | None = None, release: str = "") -> tuple[Drift, ...]:
-    """:param in_force: by name, what the kernel runs or is moving to.  :param release: the running kernel's."""
+def drift(
+    in_force: Mapping[str, InForce], store: Store | None = None, release: str = ""
+) -> tuple[Drift, ...]:
+    """:param in_force: by name, what the kernel runs or is moving to.  :param release: the running
+    kernel's."""
     kept, now = store or Store(), release or running.release()
     # A store that nobody has made is none that could be untrusted.
     if not (kept.path / now).is_dir():
@@ -109,7 +116,8 @@ def _of(store: Store, entry: Entry, now: InForce | None) -> list[Drift]:
 
 
 def _is_same(entry: Entry, module: bytes, now: InForce) -> bool:
-    """By the build ID that the kernel shows; by the journal for a module that has none; in doubt it is."""
+    """By the build ID that the kernel shows; by the journal for a module that has none; in doubt it
+    is."""
     build_id = notes.of_object(reader.read(module, entry.module_file))
     if build_id or now.build_id:
         return build_id == now.build_id

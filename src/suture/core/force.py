@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """End a transition by decree: the last resort for one that does not end and cannot be reversed.
 
-What it gives up (``Documentation/livepatch/livepatch.rst``, "force"): a task that is in a replaced function stays in
-it and goes on with whatever code it is in, beside others that run the other one; and since nobody knows any more who
-runs what, the core keeps the modules of what goes out of force for ever
-(``kernel/livepatch/transition.c: klp_force_transition()``).
+What it gives up (``Documentation/livepatch/livepatch.rst``, "force"): a task that is in a replaced
+function stays in it and goes on with whatever code it is in, beside others that run the other one;
+and since nobody knows any more who runs what, the core keeps the modules of what goes out of force
+for ever (``kernel/livepatch/transition.c: klp_force_transition()``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ GIVES_UP = (
 class Forced:
     """
     :ivar tasks: those that were declared to have moved.
-    :ivar stays: what is out of force now and stays in memory: the live patch itself, or those that it replaced.
+    :ivar stays: what is out of force now and stays in memory: the live patch itself, or those that
+        it replaced.
     :ivar recorded: in the journal.
     """
 
@@ -37,7 +38,8 @@ class Forced:
 
 
 def waited_for(name: str) -> tuple[tasks.Task, ...]:
-    """The tasks that would be declared to have moved.  :raises Refusal: ``patch-not-loaded``, ``not-in-transition``"""
+    """The tasks that would be declared to have moved.  :raises Refusal: ``patch-not-loaded``,
+    ``not-in-transition``"""
     patch = sysfs.read(name)
     if patch is None:
         raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
@@ -47,8 +49,8 @@ def waited_for(name: str) -> tuple[tasks.Task, ...]:
 
 
 def force(name: str, options: Options | None = None) -> Forced:
-    """:raises Refusal: ``patch-not-loaded``, ``not-in-transition``, ``another-at-work``, ``journal-unwritable``, and
-    what `suture.core.checks.may_change` refuses
+    """:raises Refusal: ``patch-not-loaded``, ``not-in-transition``, ``another-at-work``,
+    ``journal-unwritable``, and what `suture.core.checks.may_change` refuses
     """
     chosen = options or Options()
     checks.may_change(f"forcing {name}")
@@ -60,7 +62,9 @@ def force(name: str, options: Options | None = None) -> Forced:
             try:
                 sysfs.force(name)
             except OSError as error:
-                raise Refusal(NOT_IN_TRANSITION, name, "the transition ended in this moment") from error
+                raise Refusal(
+                    NOT_IN_TRANSITION, name, "the transition ended in this moment"
+                ) from error
             transition.into_force(name, chosen.timeout)
             in_force = {patch.name for patch in sysfs.patches() if patch.enabled}
             stays = tuple(other for other in before if other not in in_force)

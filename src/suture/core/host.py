@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an administrator wants to know of the host beside its live patches: taint, and whether a newer kernel waits."""
+"""What an administrator wants to know of the host beside its live patches: taint, and whether a
+newer kernel waits."""
 
 from __future__ import annotations
 
@@ -32,11 +33,13 @@ TAINT = (
     ("N", "a test in the kernel"),
     ("J", "fwctl's debugging"),
 )
-"""Bit by bit, ``include/linux/panic.h: TAINT_*``: the letter of ``kernel/panic.c: taint_flags``, and what it says
-(``Documentation/admin-guide/tainted-kernels.rst``).  Bit 0 is shown as ``G`` when it is not set."""
+"""Bit by bit, ``include/linux/panic.h: TAINT_*``: the letter of ``kernel/panic.c: taint_flags``,
+and what it says (``Documentation/admin-guide/tainted-kernels.rst``).  Bit 0 is shown as ``G`` when
+it is not set."""
 
 _FLAVOUR = re.compile(r"[^-]+(?:-[0-9][^-]*)?-(?P<flavour>.+)")
-"""Of a release, such as ``amd64`` in 6.1.0-50-amd64, and ``cloud-amd64`` in 6.1.0-50-cloud-amd64."""
+"""Of a release, such as ``amd64`` in 6.1.0-50-amd64, and ``cloud-amd64`` in
+6.1.0-50-cloud-amd64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +62,24 @@ def taints(root: Path = ROOT) -> tuple[Taint, ...]:
     bits = int(value) if value.isdigit() else 0
     by = modules.loaded(root) if bits else ()
     set_bits = [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
-    flags = [TAINT[bit] if bit < len(TAINT) else (str(bit), "of a newer kernel than Suture knows") for bit in set_bits]
+    flags = [
+        TAINT[bit] if bit < len(TAINT) else (str(bit), "of a newer kernel than Suture knows")
+        for bit in set_bits
+    ]
     return tuple(
-        Taint(flag, about, tuple(module.name for module in by if flag in module.taints)) for flag, about in flags
+        Taint(flag, about, tuple(module.name for module in by if flag in module.taints))
+        for flag, about in flags
     )
 
 
 def newer_kernel(root: Path = ROOT) -> str | None:
-    """The newest installed release of the running kernel's flavour, if it is newer than the running one."""
+    """The newest installed release of the running kernel's flavour, if it is newer than the running
+    one."""
     now = running.release(root)
     installed = [path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*")]
-    newest = max((other for other in installed if _flavour(other) == _flavour(now)), key=_order, default=None)
+    newest = max(
+        (other for other in installed if _flavour(other) == _flavour(now)), key=_order, default=None
+    )
     return newest if newest is not None and _order(newest) > _order(now) else None
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Live patches that are in force before the root file system is mounted, by hooks of initramfs-tools(7).
+"""Live patches that are in force before the root file system is mounted, by hooks of
+initramfs-tools(7).
 
-A hook puts what boots of a kernel would load into that kernel's initramfs, shown to be what was installed; a script
-there loads it, in order.  Neither Python nor ``/var`` is there then, so a failure cannot be written down: one that
-brings the host down early does so at each boot, until ``suture.disable=1`` on the kernel command line skips it.
-Therefore only what an earlier boot came up with is taken along.
+A hook puts what boots of a kernel would load into that kernel's initramfs, shown to be what was
+installed; a script there loads it, in order.  Neither Python nor ``/var`` is there then, so a
+failure cannot be written down: one that brings the host down early does so at each boot, until
+``suture.disable=1`` on the kernel command line skips it. Therefore only what an earlier boot came
+up with is taken along.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ for word in $(cat /proc/cmdline); do
 	suture.disable | suture.disable=1) exit 0 ;;
 	esac
 done
-# The kernel takes the next one when the transition of the one before is over (kernel/livepatch/core.c:
-# __klp_enable_patch()). One that does not end is left to suture.service.
+# The kernel takes the next one when the transition of the one before is over
+# (kernel/livepatch/core.c: __klp_enable_patch()). One that does not end is left to suture.service.
 moving() {{
 	case $(cat /sys/kernel/livepatch/*/transition 2>/dev/null) in
 	*1*) return 0 ;;
@@ -93,7 +95,8 @@ def disable(tools: Path = TOOLS) -> None:
 
 
 def fill(release: str, destination: Path, store: Store | None = None) -> Iterator[str]:
-    """Put the modules for `release` into the image that is being made below `destination`; says what was left out."""
+    """Put the modules for `release` into the image that is being made below `destination`; says
+    what was left out."""
     kept = store or Store()
     entries: list[Entry] = []
     for name in kept.names(release):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What was done to the running kernel: who, when, what, the kernel's answers, the outcome.
 
-An append-only file of JSON lines.  Before anything is changed its *intent* is written and made durable, and the
-*outcome* after.  An intent without an outcome is work that was interrupted: by SIGKILL, or by a power failure, after
-which the boot ID is another one.  A last line that was torn is passed over, and the next record begins on a new line.
+An append-only file of JSON lines.  Before anything is changed its *intent* is written and made
+durable, and the *outcome* after.  An intent without an outcome is work that was interrupted: by
+SIGKILL, or by a power failure, after which the boot ID is another one.  A last line that was torn
+is passed over, and the next record begins on a new line.
 
 Every record goes to the systemd journal too, where there is one.
 """
@@ -71,7 +72,8 @@ class Journal:
     path: Path = paths.STATE / "journal"
 
     def begin(self, operation: str, patch: str, details: Mapping[str, object]) -> Record:
-        """Write down, durably, what is about to be done.  :raises Refusal: ``journal-unwritable``"""
+        """Write down, durably, what is about to be done.  :raises Refusal:
+        ``journal-unwritable``"""
         record = Record(
             Phase.INTENT,
             uuid.uuid4().hex[:12],
@@ -86,7 +88,9 @@ class Journal:
         try:
             _append(self.path, record.line())
         except OSError as error:
-            raise Refusal(JOURNAL_UNWRITABLE, str(self.path), error.strerror or str(error)) from error
+            raise Refusal(
+                JOURNAL_UNWRITABLE, str(self.path), error.strerror or str(error)
+            ) from error
         _tell_systemd(record)
         return record
 
@@ -115,22 +119,28 @@ class Journal:
         return True
 
     def records(self) -> tuple[Record, ...]:
-        """All lines that can be read, oldest first; none where there is no journal or it may not be read."""
+        """All lines that can be read, oldest first; none where there is no journal or it may not be
+        read."""
         try:
             content = self.path.read_bytes()
         except OSError:
             return ()
-        return tuple(record for line in content.split(b"\n") if (record := _parse(line)) is not None)
+        return tuple(
+            record for line in content.split(b"\n") if (record := _parse(line)) is not None
+        )
 
 
 def unfinished(records: Sequence[Record]) -> tuple[Record, ...]:
     """The intents that have no outcome, oldest first."""
     ended = {record.id for record in records if record.phase is Phase.OUTCOME}
-    return tuple(record for record in records if record.phase is Phase.INTENT and record.id not in ended)
+    return tuple(
+        record for record in records if record.phase is Phase.INTENT and record.id not in ended
+    )
 
 
 def user() -> str:
-    """Who is at work: the user who logged in, where the kernel keeps that, and who they have become."""
+    """Who is at work: the user who logged in, where the kernel keeps that, and who they have
+    become."""
     effective = _name(os.geteuid())
     login = running.text(Path("/proc/self/loginuid"))
     if not login.isdigit() or int(login) == NOBODY or _name(int(login)) == effective:
@@ -178,12 +188,25 @@ def _parse(line: bytes) -> Record | None:
         record = Record(**{**fields, "phase": Phase(fields["phase"])})
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    words = (record.id, record.time, record.boot, record.operation, record.patch, record.user, record.result)
-    return record if all(isinstance(word, str) for word in words) and isinstance(record.details, dict) else None
+    words = (
+        record.id,
+        record.time,
+        record.boot,
+        record.operation,
+        record.patch,
+        record.user,
+        record.result,
+    )
+    return (
+        record
+        if all(isinstance(word, str) for word in words) and isinstance(record.details, dict)
+        else None
+    )
 
 
 def _tell_systemd(record: Record) -> None:
-    """systemd's native protocol: ``FIELD=value`` lines in one datagram; no value of ours has a line break."""
+    """systemd's native protocol: ``FIELD=value`` lines in one datagram; no value of ours has a line
+    break."""
     about = f"suture: {record.operation} {record.patch}: {record.result or 'begins'}"
     fields = {
         "MESSAGE": about,
@@ -193,7 +216,9 @@ def _tell_systemd(record: Record) -> None:
         "SUTURE_PATCH": record.patch,
         "SUTURE_RECORD": record.line().decode().strip(),
     }
-    datagram = "".join(f"{name}={' '.join(value.splitlines())}\n" for name, value in fields.items()).encode()
+    datagram = "".join(
+        f"{name}={' '.join(value.splitlines())}\n" for name, value in fields.items()
+    ).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.setblocking(False)
         try:

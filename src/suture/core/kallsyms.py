@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How many symbols of a name each object of the running kernel has.
 
-``/proc/kallsyms`` has a line ``ADDRESS TYPE NAME`` for each, with ``\\t[MODULE]`` after it for those of modules.  The
-addresses are hidden from most users, the names are not.
+``/proc/kallsyms`` has a line ``ADDRESS TYPE NAME`` for each, with ``\\t[MODULE]`` after it for
+those of modules.  The addresses are hidden from most users, the names are not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from suture.core.running import ROOT
 from suture.model import VMLINUX
 
 
-def count(wanted: Collection[tuple[str, str]], root: Path = ROOT) -> Counter[tuple[str, str]] | None:
+def count(
+    wanted: Collection[tuple[str, str]], root: Path = ROOT
+) -> Counter[tuple[str, str]] | None:
     """:param wanted: (object, symbol).  :return: None where the kernel shows no symbols"""
     if not wanted:
         return Counter()
@@ -29,4 +31,6 @@ def count(wanted: Collection[tuple[str, str]], root: Path = ROOT) -> Counter[tup
     names = b"|".join(re.escape(name.encode()) for name in sorted({name for _, name in wanted}))
     # One search over five megabytes; a step of Python for each line takes twenty times as long.
     lines = re.finditer(rb" (%s)(?:\t\[(\w+)\])?\n" % names, listing)
-    return Counter((match[2].decode() if match[2] else VMLINUX, match[1].decode()) for match in lines)
+    return Counter(
+        (match[2].decode() if match[2] else VMLINUX, match[1].decode()) for match in lines
+    )

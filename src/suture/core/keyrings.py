@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The keys by which the running kernel takes modules, as far as it shows them: to root, and never the keys themselves.
+"""The keys by which the running kernel takes modules, as far as it shows them: to root, and never
+the keys themselves.
 
 - ``/proc/keys`` names keyrings and keys, and keyctl(2) says which keys are in which keyring.
 - ``/sys/firmware/efi/mok-variables`` holds the certificates that firmware and shim handed over
   (``drivers/firmware/efi/mokvar-table.c``): those of the machine's owner and of its vendor.
 
-A signature names the issuer of the signer's certificate and its serial number, and the kernel shows a certificate's
-subject and key identifier.  So for a certificate that can be read it is certain whether it is the signer's; of the
-others it is if the issuer's name is their subject, which is so for a certificate that has signed itself.
+A signature names the issuer of the signer's certificate and its serial number, and the kernel shows
+a certificate's subject and key identifier.  So for a certificate that can be read it is certain
+whether it is the signer's; of the others it is if the issuer's name is their subject, which is so
+for a certificate that has signed itself.
 """
 
 from __future__ import annotations
@@ -21,26 +23,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suture.core import running, signature, syscalls
+from suture.core import certificates, running, syscalls
 from suture.core.running import ROOT
 from suture.errors import SIGNATURE_REQUIRED, Refusal
+from suture.module import signature
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 RINGS = (".builtin_trusted_keys", ".secondary_trusted_keys", ".machine", ".platform")
-"""Where ``kernel/module/signing.c: mod_verify_sig()`` looks; in the last, the firmware's own keys, by a change of
-Debian's.  A machine owner key is in ``.machine``, or in ``.platform`` if shim was told not to trust it
-(``security/integrity/platform_certs/keyring_handler.c``)."""
+"""Where ``kernel/module/signing.c: mod_verify_sig()`` looks; in the last, the firmware's own keys,
+by a change of Debian's.  A machine owner key is in ``.machine``, or in ``.platform`` if shim was
+told not to trust it (``security/integrity/platform_certs/keyring_handler.c``)."""
 
 MOK_VARIABLES = Path("sys/firmware/efi/mok-variables")
 CERTIFICATES = ("MokListRT", "db")
 
 X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072").bytes_le  # EFI_CERT_X509_GUID
-LIST = struct.Struct("<16sIII")  # EFI_SIGNATURE_LIST: SignatureType, ListSize, HeaderSize, SignatureSize
+LIST = struct.Struct(
+    "<16sIII"
+)  # EFI_SIGNATURE_LIST: SignatureType, ListSize, HeaderSize, SignatureSize
 OWNER = 16  # EFI_SIGNATURE_DATA: SignatureOwner, before the certificate
 
-# security/keys/proc.c: proc_keys_show(); crypto/asymmetric_keys/asymmetric_type.c: asymmetric_key_describe()
+# security/keys/proc.c: proc_keys_show(); crypto/asymmetric_keys/asymmetric_type.c:
+# asymmetric_key_describe()
 _RING = re.compile(r"^([0-9a-f]{8}) .{7} .* keyring   (\.\S+): ", re.MULTILINE)
 _KEY = re.compile(r"^([0-9a-f]{8}) .{7} .* asymmetri (.*): ([0-9a-f]*): X509\.", re.MULTILINE)
 
@@ -54,7 +60,8 @@ class Key:
 
     :ivar ring: the keyring, such as ``.machine``.
     :ivar subject: whose it is, as the kernel shortens it.
-    :ivar identifier: the certificate's subject key identifier, or else its serial number, in hexadecimal.
+    :ivar identifier: the certificate's subject key identifier, or else its serial number, in
+        hexadecimal.
     """
 
     ring: str
@@ -65,7 +72,9 @@ class Key:
         return f"{self.subject} ({self.ring})"
 
 
-def keys(root: Path = ROOT, members: Callable[[int], Sequence[int]] = syscalls.keyring) -> tuple[Key, ...]:
+def keys(
+    root: Path = ROOT, members: Callable[[int], Sequence[int]] = syscalls.keyring
+) -> tuple[Key, ...]:
     """All of them; none where this process is not shown all, which is so for others than root.
 
     :param members: from a keyring's serial number to those of its keys.
@@ -74,7 +83,9 @@ def keys(root: Path = ROOT, members: Callable[[int], Sequence[int]] = syscalls.k
     shown = {int(match[1], 16): (match[2], match[3]) for match in _KEY.finditer(listed)}
     rings = {match[2]: int(match[1], 16) for match in _RING.finditer(listed)}
     try:
-        found = [(ring, serial) for ring in RINGS if ring in rings for serial in members(rings[ring])]
+        found = [
+            (ring, serial) for ring in RINGS if ring in rings for serial in members(rings[ring])
+        ]
     except (OSError, Refusal):
         return ()
     of_keys = [(ring, serial) for ring, serial in found if serial not in rings.values()]
@@ -83,7 +94,9 @@ def keys(root: Path = ROOT, members: Callable[[int], Sequence[int]] = syscalls.k
     return tuple(Key(ring, *shown[serial]) for ring, serial in of_keys)
 
 
-def check(module: bytes, where: str, root: Path = ROOT, known: Sequence[Key] | None = None) -> Key | None:
+def check(
+    module: bytes, where: str, root: Path = ROOT, known: Sequence[Key] | None = None
+) -> Key | None:
     """Whether this kernel takes the signature of a module, before it is asked.
 
     :param known: the kernel's keys, if not those that it shows.
@@ -127,11 +140,14 @@ def way_out(root: Path = ROOT, remedy: str = SIGNATURE_REQUIRED.remedy) -> str:
 
 
 def identifier(certificate: x509.Certificate) -> str:
-    """By what the kernel tells it from others of the same subject (``x509_public_key.c: x509_key_preparse()``)."""
+    """By what the kernel tells it from others of the same subject (``x509_public_key.c:
+    x509_key_preparse()``)."""
     from cryptography import x509
 
     try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+        return certificate.extensions.get_extension_for_class(
+            x509.SubjectKeyIdentifier
+        ).value.digest.hex()
     except (x509.ExtensionNotFound, ValueError):
         number = certificate.serial_number
         return number.to_bytes(number.bit_length() // 8 + 1, signed=True).hex()
@@ -141,8 +157,11 @@ def _may_be(key: Key, made: signature.Signature) -> bool:
     """Whether a key whose certificate is not at hand may be a signature's."""
     if made.key_id:
         return key.identifier == made.key_id.hex()
-    # To this keyring root may add a certificate for which one of the kernel's keys vouches, and so of another issuer.
-    return key.ring == ".secondary_trusted_keys" or signature.common_name(made.issuer) in key.subject
+    # To this keyring root may add a certificate for which one of the kernel's keys vouches, and so
+    # of another issuer.
+    return (
+        key.ring == ".secondary_trusted_keys" or signature.common_name(made.issuer) in key.subject
+    )
 
 
 def _of_firmware(root: Path) -> Iterator[x509.Certificate]:
@@ -165,9 +184,10 @@ def _listed(data: bytes) -> Iterator[bytes]:
 
 
 def _of_suture(root: Path) -> Sequence[x509.Certificate]:
-    """Those in ``/etc/suture/trusted``: they tell of keys that came into the kernel in other ways."""
+    """Those in ``/etc/suture/trusted``: they tell of keys that came into the kernel in other
+    ways."""
     try:
-        directory = root / signature.TRUSTED.relative_to("/")
-        return signature.trusted_certificates(directory, anchor=root, owner=root.stat().st_uid)
+        directory = root / certificates.TRUSTED.relative_to("/")
+        return certificates.trusted_certificates(directory, anchor=root, owner=root.stat().st_uid)
     except Refusal:
         return ()

@@ -3,14 +3,15 @@
 
 1. Look whether anything stands in the way (`suture.core.checks`); nothing has been changed then.
 2. Write the intent into the journal.
-3. Give the module to the kernel from a sealed memory file.  Its init function puts the patch into transition.
-4. Wait for all tasks to move.  If they do not in time, or a signal comes: reverse the transition, wait for its end,
-   and unload the module.
+3. Give the module to the kernel from a sealed memory file.  Its init function puts the patch into
+   transition.
+4. Wait for all tasks to move.  If they do not in time, or a signal comes: reverse the transition,
+   wait for its end, and unload the module.
 5. Unload the modules of patches that this one replaced.
 6. Write the outcome.
 
-Killed between two steps, the kernel goes on by itself: a transition ends without us.  What remains to be done then is
-found in sysfs and the journal (`suture.core.recover`).
+Killed between two steps, the kernel goes on by itself: a transition ends without us.  What remains
+to be done then is found in sysfs and the journal (`suture.core.recover`).
 """
 
 from __future__ import annotations
@@ -37,15 +38,16 @@ from suture.errors import (
 from suture.host import progress
 
 SIGNATURE_ERRORS = (errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG)
-"""``kernel/module/signing.c: module_sig_check()``, where signatures are enforced.  A kernel that is locked down says
-``EPERM``, as others do for other reasons, and why in its log."""
+"""``kernel/module/signing.c: module_sig_check()``, where signatures are enforced.  A kernel that is
+locked down says ``EPERM``, as others do for other reasons, and why in its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A live patch that all tasks run.
 
-    :ivar signer: the kernel's key that has signed it, where the kernel asks for a signature and shows its keys; or "".
+    :ivar signer: the kernel's key that has signed it, where the kernel asks for a signature and
+        shows its keys; or "".
     :ivar seconds: that the transition took.
     :ivar replaced: the live patches whose place it took and that were unloaded.
     :ivar kept: of those, the ones whose modules are still in memory.
@@ -79,13 +81,20 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
             signer = checks.may_load(module, ignore_probes=chosen.ignore_probes)
         before = [patch.name for patch in sysfs.patches()]
         sha256 = hashlib.sha256(data).hexdigest()
-        with change.recorded(chosen.journal, "load", module.name, _details(module, sha256, before)) as outcome:
+        with change.recorded(
+            chosen.journal, "load", module.name, _details(module, sha256, before)
+        ) as outcome:
             with kmsg.Listener() as log:
                 seconds = _into_force(module, chosen, before, log, outcome.signals)
                 replaced, kept = _obsolete(before)
                 said = log.said(module.name)
             outcome.result = "loaded"
-            outcome.details |= {"seconds": round(seconds, 3), "replaced": replaced, "kept": kept, "kernel": said}
+            outcome.details |= {
+                "seconds": round(seconds, 3),
+                "replaced": replaced,
+                "kept": kept,
+                "kernel": said,
+            }
         return Loaded(
             module.name,
             sha256,
@@ -107,13 +116,19 @@ def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object
         "build_id": module.build_id,
         "release": module.inspection.release,
         "replace": module.inspection.patch.replace,
-        "functions": [f"{item.name}:{function.old_name}" for item in objects for function in item.functions],
+        "functions": [
+            f"{item.name}:{function.old_name}" for item in objects for function in item.functions
+        ],
         "before": before,
     }
 
 
 def _into_force(
-    module: Module, options: Options, before: Collection[str], log: kmsg.Listener, signals: Sequence[int]
+    module: Module,
+    options: Options,
+    before: Collection[str],
+    log: kmsg.Listener,
+    signals: Sequence[int],
 ) -> float:
     """Insert the module and wait for the end of the transition; undo it where there is none.
 
@@ -130,15 +145,24 @@ def _into_force(
         return waited.seconds
     if patch is None:
         unload.drop(name)
-        raise Refusal(KERNEL_REFUSED, name, "the patch went out of force again by itself", evidence=log.said(name))
+        raise Refusal(
+            KERNEL_REFUSED,
+            name,
+            "the patch went out of force again by itself",
+            evidence=log.said(name),
+        )
     if signals:
         raise Refusal(CHANGE_INTERRUPTED, name, undo(name, options, before))
     blocking = transition.behind(patch)
     evidence = change.evidence(blocking)
     found = f"{change.number(blocking)} did not move to it within {options.timeout:g} s"
     if not options.revert:
-        raise Refusal(TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence)
-    raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; {undo(name, options, before)}", evidence=evidence)
+        raise Refusal(
+            TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence
+        )
+    raise Refusal(
+        TRANSITION_TIMED_OUT, name, f"{found}; {undo(name, options, before)}", evidence=evidence
+    )
 
 
 def _insert(module: Module, log: kmsg.Listener) -> None:
@@ -151,7 +175,9 @@ def _insert(module: Module, log: kmsg.Listener) -> None:
         found = f"finit_module: {errno.errorcode.get(number, number)} ({error.strerror})"
         said = log.said(module.name)
         if number in SIGNATURE_ERRORS or any(line.startswith("Lockdown: ") for line in said):
-            raise Refusal(SIGNATURE_REQUIRED, module.where, found, remedy=keyrings.way_out(), evidence=said) from error
+            raise Refusal(
+                SIGNATURE_REQUIRED, module.where, found, remedy=keyrings.way_out(), evidence=said
+            ) from error
         raise Refusal(KERNEL_REFUSED, module.where, found, evidence=said) from error
     finally:
         os.close(descriptor)
@@ -174,13 +200,16 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
     patch = sysfs.read(name)
     if patch is not None and not waited.ended:
         found = f"tasks do not move back either within {options.way_back:g} s"
-        raise Refusal(TRANSITION_STUCK, name, found, evidence=change.evidence(transition.behind(patch)))
+        raise Refusal(
+            TRANSITION_STUCK, name, found, evidence=change.evidence(transition.behind(patch))
+        )
     unload.drop(name)
     return "it was taken back, and the kernel is as it was"
 
 
 def _keep(name: str, options: Options, before: Collection[str]) -> str:
-    """The transition ended between our look and our reversal, and what it replaced is gone: only forward is safe."""
+    """The transition ended between our look and our reversal, and what it replaced is gone: only
+    forward is safe."""
     try:
         sysfs.set_enabled(name, True)
         ended = transition.into_force(name, options.way_back).ended and sysfs.read(name) is not None
@@ -195,7 +224,8 @@ def _keep(name: str, options: Options, before: Collection[str]) -> str:
 
 
 def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:
-    """Unload the patches of `before` that are no longer in force: which those were, and which are still in memory."""
+    """Unload the patches of `before` that are no longer in force: which those were, and which are
+    still in memory."""
     replaced, kept = [], []
     for name in before:
         directory = ROOT / sysfs.DIRECTORY / name

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One at a time: whoever changes the running kernel's live patches holds a lock, and says in it who they are."""
+"""One at a time: whoever changes the running kernel's live patches holds a lock, and says in it who
+they are."""
 
 from __future__ import annotations
 
@@ -50,11 +51,16 @@ def _take(descriptor: int, until: float) -> None:
                 time.sleep(POLL)
                 continue
         pid, _, doing = os.pread(descriptor, LONGEST, 0).decode(errors="replace").partition(" ")
-        raise Refusal(ANOTHER_AT_WORK, f"process {pid}" if pid else "another process", doing or "holds the lock")
+        raise Refusal(
+            ANOTHER_AT_WORK,
+            f"process {pid}" if pid else "another process",
+            doing or "holds the lock",
+        )
 
 
 def holder(path: Path = paths.LOCK, root: Path = ROOT) -> int | None:
-    """The process that is at work, or None.  Everyone may ask, and asking takes no lock: ``proc_locks(5)``."""
+    """The process that is at work, or None.  Everyone may ask, and asking takes no lock:
+    ``proc_locks(5)``."""
     try:
         status = path.stat()
     except OSError:

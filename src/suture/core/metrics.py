@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The state of live patches for Prometheus, in the text format that node_exporter's textfile collector reads."""
+"""The state of live patches for Prometheus, in the text format that node_exporter's textfile
+collector reads."""
 
 from __future__ import annotations
 
@@ -15,21 +16,52 @@ def exposition(status: Status) -> str:
 
 
 def _lines(status: Status) -> Iterator[str]:
-    yield from _family("suture_verdict", "As the exit status of 'suture status --check'.", [("", status.verdict)])
+    yield from _family(
+        "suture_verdict", "As the exit status of 'suture status --check'.", [("", status.verdict)]
+    )
     for name, about, attribute in (
-        ("suture_livepatch_enabled", "1 if tasks run the live patch or are moving to it.", "enabled"),
-        ("suture_livepatch_transition", "1 while tasks are moving to or from the live patch.", "transition"),
+        (
+            "suture_livepatch_enabled",
+            "1 if tasks run the live patch or are moving to it.",
+            "enabled",
+        ),
+        (
+            "suture_livepatch_transition",
+            "1 while tasks are moving to or from the live patch.",
+            "transition",
+        ),
     ):
-        values = [(_label(item.patch.name), int(getattr(item.patch, attribute))) for item in status.patches]
+        values = [
+            (_label(item.patch.name), int(getattr(item.patch, attribute)))
+            for item in status.patches
+        ]
         yield from _family(name, about, values)
-    behind = [(_label(item.patch.name), item.count.total - item.count.moved) for item in status.patches if item.count]
-    yield from _family("suture_livepatch_tasks_behind", "Tasks that a transition waits for.", behind)
-    yield from _family("suture_left_over_modules", "Modules of patches out of force.", [("", len(status.left_over))])
-    yield from _family("suture_interrupted_changes", "Commands without an end.", [("", len(status.interrupted))])
-    yield from _family("suture_drift", "Live patches that are not as they are kept.", [("", len(status.drift))])
+    behind = [
+        (_label(item.patch.name), item.count.total - item.count.moved)
+        for item in status.patches
+        if item.count
+    ]
+    yield from _family(
+        "suture_livepatch_tasks_behind", "Tasks that a transition waits for.", behind
+    )
+    yield from _family(
+        "suture_left_over_modules",
+        "Modules of patches out of force.",
+        [("", len(status.left_over))],
+    )
+    yield from _family(
+        "suture_interrupted_changes", "Commands without an end.", [("", len(status.interrupted))]
+    )
+    yield from _family(
+        "suture_drift", "Live patches that are not as they are kept.", [("", len(status.drift))]
+    )
     if status.last_change:
         seconds = int(datetime.fromisoformat(status.last_change).timestamp())
-        yield from _family("suture_last_change_timestamp_seconds", "When patches were last changed.", [("", seconds)])
+        yield from _family(
+            "suture_last_change_timestamp_seconds",
+            "When patches were last changed.",
+            [("", seconds)],
+        )
 
 
 def _family(name: str, about: str, values: list[tuple[str, int]]) -> Iterator[str]:

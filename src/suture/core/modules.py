@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Modules in the running kernel's memory, above all those of live patches, whether in force or left over.
+"""Modules in the running kernel's memory, above all those of live patches, whether in force or left
+over.
 
 ``/proc/modules`` has a line ``NAME SIZE REFERENCES USERS STATE ADDRESS (TAINTS)`` for each
 (``kernel/module/procfs.c: m_show()``); every user may read it.
@@ -17,7 +18,9 @@ from suture.core.running import ROOT, text
 LIVEPATCH_TAINT = "K"
 """Each live patch module has it (``kernel/module/main.c: check_modinfo_livepatch()``)."""
 
-_LINE = re.compile(r"(?P<name>\S+) \d+ (?P<references>\d+|-) \S+ (?P<state>\w+) 0x[0-9a-f]+(?: \((?P<taints>.*)\))?")
+_LINE = re.compile(
+    r"(?P<name>\S+) \d+ (?P<references>\d+|-) \S+ (?P<state>\w+) 0x[0-9a-f]+(?: \((?P<taints>.*)\))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def livepatches(root: Path = ROOT) -> tuple[LoadedModule, ...]:
 
 
 def left_over(root: Path = ROOT) -> tuple[LoadedModule, ...]:
-    """Those that the core no longer uses and nobody has unloaded: replaced or taken out, they do nothing any more.
+    """Those that the core no longer uses and nobody has unloaded: replaced or taken out, they do
+    nothing any more.
 
     One that is being loaded is not in the core's list yet, and is no leftover.
     """
@@ -67,7 +71,8 @@ def left_over(root: Path = ROOT) -> tuple[LoadedModule, ...]:
 
 def _module(match: re.Match[str], root: Path) -> LoadedModule:
     count = match["references"]
-    # In Linux 6.4 and later the flags of a module that is coming or going stand among them (module_flags()).
+    # In Linux 6.4 and later the flags of a module that is coming or going stand among them
+    # (module_flags()).
     taints = (match["taints"] or "").strip("+-")
     return LoadedModule(
         match["name"],

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The build ID in an ELF note: the linker's hash of a module's contents, which the running kernel shows as well."""
+"""The build ID in an ELF note: the linker's hash of a module's contents, which the running kernel
+shows as well."""
 
 from __future__ import annotations
 
@@ -21,7 +22,11 @@ def build_id(note: bytes) -> str:
         return ""
     name_size, size, kind = _HEADER.unpack_from(note)
     start = _HEADER.size + (name_size + 3 & ~3)
-    return note[start : start + size].hex() if kind == NT_GNU_BUILD_ID and len(note) >= start + size else ""
+    return (
+        note[start : start + size].hex()
+        if kind == NT_GNU_BUILD_ID and len(note) >= start + size
+        else ""
+    )
 
 
 def of_object(obj: ObjectFile) -> str:

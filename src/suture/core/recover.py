@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finish or undo what was interrupted, from what the kernel shows; the journal then gets the outcome it lacks.
+"""Finish or undo what was interrupted, from what the kernel shows; the journal then gets the
+outcome it lacks.
 
 - A transition under way: wait for its end.  One that does not end in time is reversed.
-- Modules of live patches that are out of force, because they were replaced, taken out or never came into force: unload.
+- Modules of live patches that are out of force, because they were replaced, taken out or never came
+  into force: unload.
 
 What the core has put into force stays: an interrupted load whose transition ended is a load.
 """
@@ -11,7 +13,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suture.core import change, checks, keep, load, lock, modules, running, sysfs, transition, unload
+from suture.core import (
+    change,
+    checks,
+    installing,
+    load,
+    lock,
+    modules,
+    running,
+    sysfs,
+    transition,
+    unload,
+)
 from suture.core.change import Options
 from suture.core.journal import Record, unfinished
 from suture.errors import TRANSITION_UNDER_WAY, Refusal
@@ -69,7 +82,9 @@ def _transition(options: Options) -> tuple[str | None, bool]:
     found = f"tasks did not move within {options.timeout:g} s"
     with change.recorded(options.journal, "recover", name, {"found": found}) as outcome:
         if patch.enabled:
-            outcome.details["found"] = load.undo(name, options, [p.name for p in sysfs.patches() if p.name != name])
+            outcome.details["found"] = load.undo(
+                name, options, [p.name for p in sysfs.patches() if p.name != name]
+            )
         else:
             unload.back(name, options, (), found)
         outcome.result = "reversed"
@@ -103,10 +118,11 @@ def _close(options: Options) -> tuple[tuple[str, str, str], ...]:
 
 
 def _became(record: Record) -> str:
-    """The kernel's or the store's state of a patch now, which is the outcome of what was begun with it."""
-    if record.operation in keep.OPERATIONS:
+    """The kernel's or the store's state of a patch now, which is the outcome of what was begun with
+    it."""
+    if record.operation in installing.OPERATIONS:
         try:
-            return keep.became(record.patch, str(record.details.get("release", "")))
+            return installing.became(record.patch, str(record.details.get("release", "")))
         except Refusal as refusal:
             return refusal.code
     if record.boot != running.boot_id():

@@ -15,7 +15,10 @@ ROOT = Path("/")
 PIECE = 1 << 16
 
 SECURE_BOOT = (
-    ("sys/firmware/efi/efivars", "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"),  # where efivarfs is mounted
+    (
+        "sys/firmware/efi/efivars",
+        "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+    ),  # where efivarfs is mounted
     ("sys/firmware/efi/mok-variables", "SecureBoot"),  # shown to root
 )
 
@@ -24,7 +27,8 @@ CAP_SYS_MODULE = 16
 
 
 def text(path: Path) -> str:
-    """A file of the kernel's, or "" where this kernel does not have it or does not show it to us."""
+    """A file of the kernel's, or "" where this kernel does not have it or does not show it to
+    us."""
     return content(path).decode(errors="replace").strip()
 
 
@@ -56,7 +60,8 @@ def boot_id(root: Path = ROOT) -> str:
 
 
 def has_livepatch(root: Path = ROOT) -> bool:
-    """``CONFIG_LIVEPATCH``: the directory is there from boot on (``kernel/livepatch/core.c: klp_init()``)."""
+    """``CONFIG_LIVEPATCH``: the directory is there from boot on (``kernel/livepatch/core.c:
+    klp_init()``)."""
     return (root / "sys/kernel/livepatch").is_dir()
 
 
@@ -67,23 +72,27 @@ def may_load(root: Path = ROOT) -> bool:
 
 
 def modules_disabled(root: Path = ROOT) -> bool:
-    """``Documentation/admin-guide/sysctl/kernel.rst: modules_disabled``; it holds until the next boot."""
+    """``Documentation/admin-guide/sysctl/kernel.rst: modules_disabled``; it holds until the next
+    boot."""
     return text(root / "proc/sys/kernel/modules_disabled") == "1"
 
 
 def ftrace_disabled(root: Path = ROOT) -> bool:
-    """``kernel.ftrace_enabled=0``: no function can be redirected (``kernel/trace/ftrace.c: ftrace_startup()``)."""
+    """``kernel.ftrace_enabled=0``: no function can be redirected (``kernel/trace/ftrace.c:
+    ftrace_startup()``)."""
     return text(root / "proc/sys/kernel/ftrace_enabled") == "0"
 
 
 def lockdown(root: Path = ROOT) -> str:
-    """``kernel_lockdown(7)``: the mode in force stands in brackets; ``none`` where there is no lockdown."""
+    """``kernel_lockdown(7)``: the mode in force stands in brackets; ``none`` where there is no
+    lockdown."""
     match = re.search(r"\[(\w+)\]", text(root / "sys/kernel/security/lockdown"))
     return match[1] if match else "none"
 
 
 def has_uefi(root: Path = ROOT) -> bool:
-    """Whether UEFI firmware started this kernel (``drivers/firmware/efi/efi.c: efisubsys_init()``)."""
+    """Whether UEFI firmware started this kernel (``drivers/firmware/efi/efi.c:
+    efisubsys_init()``)."""
     return (root / "sys/firmware/efi").is_dir()
 
 
@@ -94,7 +103,8 @@ def secure_boot(root: Path = ROOT) -> bool:
 
 
 def signatures_enforced(root: Path = ROOT) -> bool:
-    """``Documentation/admin-guide/module-signing.rst``; the parameter is there with ``CONFIG_MODULE_SIG``."""
+    """``Documentation/admin-guide/module-signing.rst``; the parameter is there with
+    ``CONFIG_MODULE_SIG``."""
     return text(root / "sys/module/module/parameters/sig_enforce") == "Y"
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is true now: the kernel's live patches, what the journal knows of each, what was left undone, and whether the
-next boot would bring the same.
+"""What is true now: the kernel's live patches, what the journal knows of each, what was left
+undone, and whether the next boot would bring the same.
 
-Everything that concerns the present comes from the kernel; the journal only says who and when, and what was begun.
+Everything that concerns the present comes from the kernel; the journal only says who and when, and
+what was begun.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from suture.core.journal import Journal, Phase, Record, unfinished
 from suture.core.sysfs import LoadedPatch
 
 STALLED_AFTER = 90.0
-"""Seconds after which a transition that nobody watches is reported as one that does not end: by then the core has sent
-its fake signals six times."""
+"""Seconds after which a transition that nobody watches is reported as one that does not end: by
+then the core has sent its fake signals six times."""
 
 
 class Verdict(IntEnum):
@@ -36,7 +37,8 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What the journal says of how a live patch came into the kernel.  :ivar time: UTC, ISO 8601."""
+    """What the journal says of how a live patch came into the kernel.  :ivar time: UTC, ISO
+    8601."""
 
     time: str
     user: str
@@ -50,7 +52,8 @@ class PatchStatus:
 
     :ivar loading: None where it was not Suture that loaded it, or the journal may not be read.
     :ivar seconds: since the transition began; None where there is none, or it is not known.
-    :ivar count: how far a transition is; None without one, and where this user may not see all tasks.
+    :ivar count: how far a transition is; None without one, and where this user may not see all
+        tasks.
     :ivar behind: the tasks it waits for.
     """
 
@@ -68,7 +71,8 @@ class Status:
 
     :ivar at_work: the process that is changing live patches now.
     :ivar left_over: modules of live patches that are out of force.
-    :ivar forced: those of them that 'suture force' has put out of force, and that stay until the next boot.
+    :ivar forced: those of them that 'suture force' has put out of force, and that stay until the
+        next boot.
     :ivar interrupted: what was begun and never ended, oldest first.
     :ivar drift: what is not as it is kept; nothing while somebody is at work.
     :ivar last_change: time of the last outcome in the journal, or "".
@@ -94,7 +98,10 @@ class Status:
     @property
     def verdict(self) -> Verdict:
         moving = [status for status in self.patches if status.patch.transition]
-        if any(status.seconds is None or status.seconds > STALLED_AFTER for status in moving) and self.at_work is None:
+        if (
+            any(status.seconds is None or status.seconds > STALLED_AFTER for status in moving)
+            and self.at_work is None
+        ):
             return Verdict.STALLED
         if self.at_work is None and (self.left_over or self.interrupted):
             return Verdict.LEFT_UNDONE
@@ -121,7 +128,9 @@ def status(journal: Journal | None = None) -> Status:
         at_work=at_work,
         left_over=left_over,
         forced=tuple(name for name in left_over if name in forced),
-        interrupted=tuple(record for record in open_ends if at_work is None or record.pid != at_work),
+        interrupted=tuple(
+            record for record in open_ends if at_work is None or record.pid != at_work
+        ),
         drift=drift(_in_force(patches)) if at_work is None else (),
         last_change=outcomes[-1].time if outcomes else "",
         taints=host.taints(),
@@ -134,7 +143,9 @@ def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
     about = [record for record in of_this_boot if record.patch == patch.name]
     begun = next((record for record in reversed(about) if record.phase is Phase.INTENT), None)
     if not patch.transition:
-        return PatchStatus(patch, module.build_id if module else "", _loading(about), None, None, ())
+        return PatchStatus(
+            patch, module.build_id if module else "", _loading(about), None, None, ()
+        )
     return PatchStatus(
         patch,
         module.build_id if module else "",

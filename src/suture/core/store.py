@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The live patches that are kept for the next boots, below ``/var/lib/suture``.
 
-``RELEASE/NAME.json`` is the manifest of an entry; it names the module file by its hash, ``RELEASE/SHA256.ko``, so that
-one rename, that of the manifest, turns the old entry into the new one.  ``RELEASE/NAME.boot`` says what became of it at
-boot (`suture.core.boot`).  A run that was killed can leave module files and temporary files that no manifest names;
-they are never used, and `prune` removes them.
+``RELEASE/NAME.json`` is the manifest of an entry; it names the module file by its hash,
+``RELEASE/SHA256.ko``, so that one rename, that of the manifest, turns the old entry into the new
+one.  ``RELEASE/NAME.boot`` says what became of it at boot (`suture.core.boot`).  A run that was
+killed can leave module files and temporary files that no manifest names; they are never used, and
+`prune` removes them.
 
 Nothing depends on the clock: entries are loaded by their number, and times are only shown.
 """
@@ -49,7 +50,8 @@ class Entry:
     :ivar sha256: of the module file, hexadecimal.
     :ivar replace: whether it takes the place of all live patches before it.
     :ivar order: entries are loaded from the lowest on.
-    :ivar require_signature: whether it is loaded only with a signature by a trusted key (`suture.core.signature`).
+    :ivar require_signature: whether it is loaded only with a signature by a trusted key
+        (`suture.module.signature`).
     :ivar when: UTC, ISO 8601; for people.
     :ivar by: who installed it.
     :ivar origin: the file that it came from.
@@ -118,7 +120,11 @@ class Store:
         """The kernels that something is kept for.  :raises Refusal: ``path-untrusted``"""
         try:
             with self._open() as root:
-                return [name for name in root.names() if _RELEASE.fullmatch(name) and root.is_directory(name)]
+                return [
+                    name
+                    for name in root.names()
+                    if _RELEASE.fullmatch(name) and root.is_directory(name)
+                ]
         except FileNotFoundError:
             return []
 
@@ -131,7 +137,8 @@ class Store:
             return []
 
     def entry(self, release: str, name: str) -> Entry:
-        """:raises Refusal: ``not-installed``, ``store-damaged``, ``path-untrusted``, ``file-unreadable``"""
+        """:raises Refusal: ``not-installed``, ``store-damaged``, ``path-untrusted``,
+        ``file-unreadable``"""
         with self._of(release, name) as directory:
             return _entry(directory, release, name)
 
@@ -152,10 +159,14 @@ class Store:
             try:
                 content = directory.read(entry.module_file)
             except FileNotFoundError:
-                raise Refusal(STORE_DAMAGED, path, f"is not there, and {entry.name} names it") from None
+                raise Refusal(
+                    STORE_DAMAGED, path, f"is not there, and {entry.name} names it"
+                ) from None
         found = hashlib.sha256(content).hexdigest()
         if found != entry.sha256:
-            raise Refusal(STORE_DAMAGED, path, f"its SHA-256 is {found[:16]}..., its manifest says otherwise")
+            raise Refusal(
+                STORE_DAMAGED, path, f"its SHA-256 is {found[:16]}..., its manifest says otherwise"
+            )
         return content
 
     def install(
@@ -169,9 +180,11 @@ class Store:
         enabled: bool = True,
         require_signature: bool = False,
     ) -> Entry:
-        """Keep a live patch module for its kernel; one of the same name makes room for it, and gives it its place.
+        """Keep a live patch module for its kernel; one of the same name makes room for it, and
+        gives it its place.
 
-        :raises Refusal: ``store-unwritable``, ``store-damaged`` (`release` and `name` make no path), ``path-untrusted``
+        :raises Refusal: ``store-unwritable``, ``store-damaged`` (`release` and `name` make no
+            path), ``path-untrusted``
         """
         _checked_path(release, name)
         entry = Entry(
@@ -195,7 +208,8 @@ class Store:
         return entry
 
     def uninstall(self, release: str, name: str) -> None:
-        """Keep it no longer.  :raises Refusal: ``not-installed``, ``store-unwritable``, ``path-untrusted``"""
+        """Keep it no longer.  :raises Refusal: ``not-installed``, ``store-unwritable``,
+        ``path-untrusted``"""
         with self._of(release, name) as directory:
             directory.remove(name + MANIFEST)
             directory.remove(name + BOOT)
@@ -228,11 +242,13 @@ class Store:
             directory.write(entry.name + BOOT, _json(asdict(tries)))
 
     def check(self) -> list[Finding]:
-        """All that is wrong in the store, and all that lies there needlessly.  :raises Refusal: ``path-untrusted``"""
+        """All that is wrong in the store, and all that lies there needlessly.  :raises Refusal:
+        ``path-untrusted``"""
         return [finding for release in self.releases() for finding in self._check(release)]
 
     def prune(self, needless: list[str]) -> list[str]:
-        """Remove what killed runs have left, and all that is kept for the kernels `needless`; returns the paths.
+        """Remove what killed runs have left, and all that is kept for the kernels `needless`;
+        returns the paths.
 
         :raises Refusal: ``store-unwritable``, ``path-untrusted``
         """
@@ -240,7 +256,8 @@ class Store:
         for release in self.releases():
             with self._open(release) as directory:
                 if release in needless:
-                    # The manifests go first: what is cut short then has left only what nobody names.
+                    # The manifests go first: what is cut short then has left only what nobody
+                    # names.
                     names = sorted(directory.names(), key=lambda name: not name.endswith(MANIFEST))
                 else:
                     names = list(_unnamed(directory, release))
@@ -262,7 +279,10 @@ class Store:
                 entry = self.entry(release, name)
                 self.module(entry)
                 if self.tries(entry).set_aside:
-                    yield Finding(str(self.path / release / (name + BOOT)), set_aside(entry, self.tries(entry)))
+                    yield Finding(
+                        str(self.path / release / (name + BOOT)),
+                        set_aside(entry, self.tries(entry)),
+                    )
             except Refusal as refusal:
                 yield Finding(str(self.path / release / (name + MANIFEST)), refusal)
 
@@ -293,9 +313,11 @@ class Store:
 
 
 def named(what: Path, store: Store | None = None) -> tuple[bytes, str, bool]:
-    """The module that a user means by a file, or by the bare name of one that is kept for the running kernel.
+    """The module that a user means by a file, or by the bare name of one that is kept for the
+    running kernel.
 
-    A bare name never means a file: what lies in the working directory must not stand in for what root has installed.
+    A bare name never means a file: what lies in the working directory must not stand in for what
+    root has installed.
 
     :return: its content, where it came from, and whether it is loaded only with a signature
     :raises Refusal: ``file-unreadable``, ``not-installed``, ``store-damaged``, ``path-untrusted``
@@ -311,11 +333,16 @@ def named(what: Path, store: Store | None = None) -> tuple[bytes, str, bool]:
             raise
         remedy = f"{refusal.kind.remedy} For a file here, write './{what}'."
         raise Refusal(NOT_INSTALLED, name, refusal.found, remedy=remedy) from None
-    return kept.module(entry), str(kept.path / entry.release / entry.module_file), entry.require_signature
+    return (
+        kept.module(entry),
+        str(kept.path / entry.release / entry.module_file),
+        entry.require_signature,
+    )
 
 
 def module_name(word: str) -> str:
-    """A live patch's name as the kernel has it: users may write dashes, as they may to modprobe(8)."""
+    """A live patch's name as the kernel has it: users may write dashes, as they may to
+    modprobe(8)."""
     return word.replace("-", "_")
 
 
@@ -326,7 +353,9 @@ def in_order(entry: Entry) -> tuple[int, str]:
 
 def set_aside(entry: Entry, tries: Tries) -> Refusal:
     """The refusal of an entry that is no longer tried."""
-    return Refusal(SET_ASIDE, entry.name, f"failed at {tries.failed} boots; the last time: {tries.reason}")
+    return Refusal(
+        SET_ASIDE, entry.name, f"failed at {tries.failed} boots; the last time: {tries.reason}"
+    )
 
 
 def _entry_names(directory: Directory) -> list[str]:
@@ -334,7 +363,8 @@ def _entry_names(directory: Directory) -> list[str]:
 
 
 def _unnamed(directory: Directory, release: str) -> Iterator[str]:
-    """Files that no manifest names; all of them, if a manifest cannot be read, are kept but for temporary ones."""
+    """Files that no manifest names; all of them, if a manifest cannot be read, are kept but for
+    temporary ones."""
     named: set[str] = set()
     whole = True
     for name in _entry_names(directory):
@@ -393,7 +423,11 @@ def _made(kind: type[T], fields: dict[str, Any], path: str) -> T:
     wanted = {field.name: types[str(field.type)] for field in dataclasses.fields(kind)}
     wrong = [name for name, kind_of in wanted.items() if type(fields.get(name)) is not kind_of]
     if wrong or len(fields) != len(wanted):
-        raise Refusal(STORE_DAMAGED, path, f"its fields are not as they were written ({', '.join(wrong) or 'more'})")
+        raise Refusal(
+            STORE_DAMAGED,
+            path,
+            f"its fields are not as they were written ({', '.join(wrong) or 'more'})",
+        )
     return kind(**fields)
 
 

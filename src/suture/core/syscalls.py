@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""System calls that Python does not have: to put a module into the kernel, to take it out, and to read a keyring.
+"""System calls that Python does not have: to put a module into the kernel, to take it out, and to
+read a keyring.
 
-A module is given as a sealed memory file: what was checked is what is loaded, whatever becomes of the file it came
-from (``fcntl(2)``, "File Sealing").
+A module is given as a sealed memory file: what was checked is what is loaded, whatever becomes of
+the file it came from (``fcntl(2)``, "File Sealing").
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SE
 
 
 def sealed(module: bytes) -> int:
-    """A descriptor of a memory file with this content, which nobody can change any more.  The caller closes it."""
+    """A descriptor of a memory file with this content, which nobody can change any more.  The
+    caller closes it."""
     descriptor = os.memfd_create("livepatch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with open(descriptor, "wb", closefd=False) as file:
@@ -37,12 +39,14 @@ def sealed(module: bytes) -> int:
 
 
 def finit_module(descriptor: int) -> None:
-    """Load the module; returns when its init function has.  :raises OSError: as in ``finit_module(2)``"""
+    """Load the module; returns when its init function has.  :raises OSError: as in
+    ``finit_module(2)``"""
     _call(0, descriptor, b"", 0)
 
 
 def delete_module(name: str) -> None:
-    """Unload a module that nobody holds.  :raises OSError: as in ``delete_module(2)``; ``EWOULDBLOCK`` if it is held"""
+    """Unload a module that nobody holds.  :raises OSError: as in ``delete_module(2)``;
+    ``EWOULDBLOCK`` if it is held"""
     _call(1, name.encode(), os.O_NONBLOCK)
 
 
@@ -56,7 +60,9 @@ def keyring(serial: int) -> list[int]:
 def _call(which: int, *arguments: int | bytes | ctypes.Array[ctypes.c_int32]) -> int:
     machine = platform.machine()
     if machine not in NUMBERS:
-        raise Refusal(OBJECT_UNSUPPORTED, "this host", f"Suture does not know the system calls of {machine}")
+        raise Refusal(
+            OBJECT_UNSUPPORTED, "this host", f"Suture does not know the system calls of {machine}"
+        )
     libc = ctypes.CDLL(None, use_errno=True)
     values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     result: int = libc.syscall(ctypes.c_long(NUMBERS[machine][which]), *values)

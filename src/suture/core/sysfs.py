@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The live patches that the running kernel has, as ``/sys/kernel/livepatch`` shows them.
 
-``Documentation/ABI/testing/sysfs-kernel-livepatch``.  Attributes came over time, so each is asked for: `replace` is
-there since Linux 6.11, `stack_order` since 6.14, an object's `patched` since 6.1.  A patch that goes while it is read
-is left out.
+``Documentation/ABI/testing/sysfs-kernel-livepatch``.  Attributes came over time, so each is asked
+for: `replace` is there since Linux 6.11, `stack_order` since 6.14, an object's `patched` since
+6.1.  A patch that goes while it is read is left out.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from suture.core.running import ROOT, text
 
 DIRECTORY = "sys/kernel/livepatch"
 
-_FUNCTION = re.compile(r"(.+),([0-9]{1,10})")  # kernel/livepatch/core.c: klp_init_object_loaded(), "%s,%lu"
+_FUNCTION = re.compile(
+    r"(.+),([0-9]{1,10})"
+)  # kernel/livepatch/core.c: klp_init_object_loaded(), "%s,%lu"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedFunction:
-    """A replaced function.  :ivar sympos: what was found, so 1 where the patch said 0 (``klp_init_func()``)."""
+    """A replaced function.  :ivar sympos: what was found, so 1 where the patch said 0
+    (``klp_init_func()``)."""
 
     name: str
     sympos: int
@@ -30,7 +33,8 @@ class LoadedFunction:
 
 @dataclass(frozen=True, slots=True)
 class LoadedObject:
-    """What one patch replaces in ``vmlinux`` or a module.  :ivar patched: None where the kernel does not say."""
+    """What one patch replaces in ``vmlinux`` or a module.  :ivar patched: None where the kernel
+    does not say."""
 
     name: str
     patched: bool | None
@@ -41,7 +45,8 @@ class LoadedObject:
 class LoadedPatch:
     """A live patch that the core knows.
 
-    :ivar enabled: whether tasks run its code, or are moving there; with `transition`, where they are moving to.
+    :ivar enabled: whether tasks run its code, or are moving there; with `transition`, where they
+        are moving to.
     :ivar transition: tasks are moving still.
     :ivar replace: whether it took the place of all before it; None where the kernel does not say.
     :ivar stack_order: from 1 for the first that was enabled; None where the kernel does not say.
@@ -57,7 +62,9 @@ class LoadedPatch:
     @property
     def functions(self) -> frozenset[tuple[str, str]]:
         """(object, function) for all that it replaces."""
-        return frozenset((item.name, function.name) for item in self.objects for function in item.functions)
+        return frozenset(
+            (item.name, function.name) for item in self.objects for function in item.functions
+        )
 
 
 def patches(root: Path = ROOT) -> tuple[LoadedPatch, ...]:
@@ -69,7 +76,9 @@ def patches(root: Path = ROOT) -> tuple[LoadedPatch, ...]:
     found = [patch for name in names if (patch := read(name, root)) is not None]
     loaded = _in_order_of_loading(root)
     # A live patch is enabled while its module is being loaded, so that the order is the same.
-    return tuple(sorted(found, key=lambda patch: (patch.stack_order or 0, loaded.get(patch.name, 0))))
+    return tuple(
+        sorted(found, key=lambda patch: (patch.stack_order or 0, loaded.get(patch.name, 0)))
+    )
 
 
 def read(name: str, root: Path = ROOT) -> LoadedPatch | None:
@@ -84,7 +93,9 @@ def read(name: str, root: Path = ROOT) -> LoadedPatch | None:
         return None
     order = text(directory / "stack_order")
     objects = tuple(item for item in found if item is not None)
-    return LoadedPatch(name, *state, _flag(directory / "replace"), int(order) if order.isdigit() else None, objects)
+    return LoadedPatch(
+        name, *state, _flag(directory / "replace"), int(order) if order.isdigit() else None, objects
+    )
 
 
 def flags(name: str, root: Path = ROOT) -> tuple[bool, bool] | None:
@@ -95,7 +106,8 @@ def flags(name: str, root: Path = ROOT) -> tuple[bool, bool] | None:
 
 
 def in_transition(root: Path = ROOT) -> LoadedPatch | None:
-    """The patch that tasks are moving to or from; the core has one at a time (``klp_transition_patch``)."""
+    """The patch that tasks are moving to or from; the core has one at a time
+    (``klp_transition_patch``)."""
     return next((patch for patch in patches(root) if patch.transition), None)
 
 
@@ -108,7 +120,8 @@ def set_enabled(name: str, enabled: bool, root: Path = ROOT) -> None:
 
 
 def force(name: str, root: Path = ROOT) -> None:
-    """Declare the transition over for all tasks (``force_store()``).  :raises OSError: it is not in transition"""
+    """Declare the transition over for all tasks (``force_store()``).  :raises OSError: it is not in
+    transition"""
     _write(root / DIRECTORY / name / "force", "1")
 
 
@@ -121,10 +134,14 @@ def _write(path: Path, value: str) -> None:
 
 
 def _object(directory: Path) -> LoadedObject | None:
-    """None where it has gone: a patch in force loses its nops' objects when the transition ends, and goes on
-    (``kernel/livepatch/core.c: klp_discard_nops()``)."""
+    """None where it has gone: a patch in force loses its nops' objects when the transition ends,
+    and goes on (``kernel/livepatch/core.c: klp_discard_nops()``)."""
     try:
-        functions = [_FUNCTION.fullmatch(entry.name) for entry in sorted(directory.iterdir()) if entry.is_dir()]
+        functions = [
+            _FUNCTION.fullmatch(entry.name)
+            for entry in sorted(directory.iterdir())
+            if entry.is_dir()
+        ]
     except OSError:
         return None
     return LoadedObject(
@@ -139,6 +156,9 @@ def _flag(path: Path) -> bool | None:
 
 
 def _in_order_of_loading(root: Path) -> dict[str, int]:
-    """Module -> a number that grows; ``/proc/modules`` has the last one first (``kernel/module/main.c: modules``)."""
+    """Module -> a number that grows; ``/proc/modules`` has the last one first
+    (``kernel/module/main.c: modules``)."""
     lines = text(root / "proc/modules").splitlines()
-    return {line.split(maxsplit=1)[0]: number for number, line in enumerate(reversed(lines)) if line}
+    return {
+        line.split(maxsplit=1)[0]: number for number, line in enumerate(reversed(lines)) if line
+    }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The tasks that a transition waits for, and what each of them is in.
 
-``/proc/PID/task/TID/patch_state`` is -1 when there is no transition, else 0 for a task that runs the old code and 1 for
-one that runs the new (``Documentation/livepatch/livepatch.rst``, "Consistency model").  Idle tasks have no entry there.
+``/proc/PID/task/TID/patch_state`` is -1 when there is no transition, else 0 for a task that runs
+the old code and 1 for one that runs the new (``Documentation/livepatch/livepatch.rst``,
+"Consistency model").  Idle tasks have no entry there.
 """
 
 from __future__ import annotations
@@ -79,7 +80,11 @@ class Task:
             return "moves when it is let go on (SIGCONT)"
         if self.state == "R":
             return "moves at its next system call or interrupt from user space"
-        return "in none of the functions, and not looked at since" if self.stack else "its stack may not be read"
+        return (
+            "in none of the functions, and not looked at since"
+            if self.stack
+            else "its stack may not be read"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +96,30 @@ class Count:
 
 
 def count(target: int, root: Path = ROOT) -> Count | None:
-    """None where this user may not read the state of all: the tasks of others are root's to look at.
+    """None where this user may not read the state of all: the tasks of others are root's to look
+    at.
 
     :param target: the patch state that tasks move to, 0 or 1.
     """
     states = [state for _, state in _states(root)]
-    return None if UNREADABLE in states else Count(sum(state == str(target) for state in states), len(states))
+    return (
+        None
+        if UNREADABLE in states
+        else Count(sum(state == str(target) for state in states), len(states))
+    )
 
 
 def behind(target: int, functions: Set[tuple[str, str]], root: Path = ROOT) -> tuple[Task, ...]:
     """The tasks whose patch state is not `target`, with their stacks.
 
-    :param functions: (object, function or `ANY`) that no stack may hold; object is `VMLINUX` or a module.
+    :param functions: (object, function or `ANY`) that no stack may hold; object is `VMLINUX` or a
+        module.
     """
-    found = (_task(directory, functions) for directory, state in _states(root) if state == str(1 - target))
+    found = (
+        _task(directory, functions)
+        for directory, state in _states(root)
+        if state == str(1 - target)
+    )
     return tuple(task for task in found if task is not None)
 
 
@@ -117,7 +132,9 @@ def function(frame: str) -> str:
 def is_in(frame: str, functions: Set[tuple[str, str]]) -> bool:
     """Whether a line of a stack is in one of (object, function)."""
     match = _FRAME.fullmatch(frame)
-    return match is not None and not functions.isdisjoint((match[2] or VMLINUX, name) for name in (match[1], ANY))
+    return match is not None and not functions.isdisjoint(
+        (match[2] or VMLINUX, name) for name in (match[1], ANY)
+    )
 
 
 def _states(root: Path) -> Iterator[tuple[Path, str]]:
@@ -132,7 +149,8 @@ def _states(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _numbered(directory: Path) -> list[Path]:
-    """What has a number for its name; nothing where the process has ended in the meantime, which glob() cannot bear."""
+    """What has a number for its name; nothing where the process has ended in the meantime, which
+    glob() cannot bear."""
     try:
         return [directory / name for name in os.listdir(directory) if name[0].isdigit()]
     except OSError:

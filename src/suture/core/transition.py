@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From old code to new and back: wait until all tasks have moved, and say which have not.
 
-The end of a transition into force is that the patch is no longer in transition; the end of one out of force is that
-its directory is gone (``kernel/livepatch/transition.c: klp_complete_transition()``, ``klp_free_patch_start()``).
+The end of a transition into force is that the patch is no longer in transition; the end of one out
+of force is that its directory is gone (``kernel/livepatch/transition.c:
+klp_complete_transition()``, ``klp_free_patch_start()``).
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ COUNT_EVERY = 10
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """:ivar ended: within the time that was given, and before a signal came.  :ivar seconds: that it took."""
+    """:ivar ended: within the time that was given, and before a signal came.  :ivar seconds: that
+    it took."""
 
     ended: bool
     seconds: float
 
 
 def into_force(name: str, timeout: float, signals: Sequence[int] = (), root: Path = ROOT) -> Waited:
-    """Wait until all tasks run the patch.  One that went meanwhile has ended too: see whether it is there.
+    """Wait until all tasks run the patch.  One that went meanwhile has ended too: see whether it is
+    there.
 
     :param timeout: seconds.
     :param signals: what `suture.host.files.signals_held` fills; the first one ends the wait.
@@ -41,7 +44,9 @@ def into_force(name: str, timeout: float, signals: Sequence[int] = (), root: Pat
     return _wait(lambda flags: flags is None or not flags[1], name, timeout, signals, root)
 
 
-def out_of_force(name: str, timeout: float, signals: Sequence[int] = (), root: Path = ROOT) -> Waited:
+def out_of_force(
+    name: str, timeout: float, signals: Sequence[int] = (), root: Path = ROOT
+) -> Waited:
     """Wait until no task runs the patch any more; parameters as for `into_force`."""
     return _wait(lambda flags: flags is None, name, timeout, signals, root)
 
@@ -52,20 +57,27 @@ def behind(patch: LoadedPatch, root: Path = ROOT) -> tuple[tasks.Task, ...]:
 
 
 def left_behind(patch: LoadedPatch, root: Path = ROOT) -> frozenset[tuple[str, str]]:
-    """(object, function) that no task's stack may hold before it moves (``klp_check_stack_func()``).
+    """(object, function) that no task's stack may hold before it moves
+    (``klp_check_stack_func()``).
 
-    On the way into force: the original functions, and those of patches before it that it takes over from.  On the way
-    out: the patch's own new functions.  Of those sysfs does not tell the names, so all of the module stands for them:
-    there is no way into it but through them.
+    On the way into force: the original functions, and those of patches before it that it takes over
+    from.  On the way out: the patch's own new functions.  Of those sysfs does not tell the names,
+    so all of the module stands for them: there is no way into it but through them.
     """
     if not patch.enabled:
         return frozenset({(patch.name, tasks.ANY)})
     before = [other for other in sysfs.patches(root) if other.name != patch.name]
-    return patch.functions | {(other.name, tasks.ANY) for other in before if other.functions & patch.functions}
+    return patch.functions | {
+        (other.name, tasks.ANY) for other in before if other.functions & patch.functions
+    }
 
 
 def _wait(
-    done: Callable[[tuple[bool, bool] | None], bool], name: str, timeout: float, signals: Sequence[int], root: Path
+    done: Callable[[tuple[bool, bool] | None], bool],
+    name: str,
+    timeout: float,
+    signals: Sequence[int],
+    root: Path,
 ) -> Waited:
     started = time.monotonic()
     polls = 0

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Directories and files that root alone can have put there, and writing them so that they are wholly there or not.
+"""Directories and files that root alone can have put there, and writing them so that they are
+wholly there or not.
 
-A path is walked one component at a time, each opened relative to the one before and never through a symbolic link
-(``openat(2)``, ``O_NOFOLLOW``); what was opened is what is looked at, so that nothing can be exchanged between the look
-and the use.  Every component has to belong to `OWNER` and be writable by nobody else.
+A path is walked one component at a time, each opened relative to the one before and never through a
+symbolic link (``openat(2)``, ``O_NOFOLLOW``); what was opened is what is looked at, so that nothing
+can be exchanged between the look and the use.  Every component has to belong to `OWNER` and be
+writable by nobody else.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class Directory:
     def is_directory(self, name: str) -> bool:
         """Whether `name` is there and is a directory, not a link to one."""
         try:
-            return stat.S_ISDIR(os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode)
+            return stat.S_ISDIR(
+                os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode
+            )
         except FileNotFoundError:
             return False
 
@@ -88,8 +92,8 @@ class Directory:
         return content
 
     def write(self, name: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Put a file there so that, whatever happens, its name stands for the old content or all of the new; when this
-        returns, the new is on the disk.
+        """Put a file there so that, whatever happens, its name stands for the old content or all of
+        the new; when this returns, the new is on the disk.
 
         :raises Refusal: ``store-unwritable``
         """
@@ -131,7 +135,9 @@ class Directory:
             os.fsync(self._descriptor)
 
 
-def open_directory(path: Path, *, anchor: Path = Path("/"), owner: int = 0, make: bool = False) -> Directory:
+def open_directory(
+    path: Path, *, anchor: Path = Path("/"), owner: int = 0, make: bool = False
+) -> Directory:
     """A directory by its whole path, every component of it checked.
 
     :param path: absolute, below `anchor`.
@@ -151,7 +157,8 @@ def open_directory(path: Path, *, anchor: Path = Path("/"), owner: int = 0, make
 
 @contextmanager
 def unwritable(path: Path) -> Iterator[None]:
-    """Turn what the system says to a write into a refusal.  :raises Refusal: ``store-unwritable``"""
+    """Turn what the system says to a write into a refusal.  :raises Refusal:
+    ``store-unwritable``"""
     try:
         yield
     except OSError as error:
@@ -166,7 +173,9 @@ def _open(name: str, flags: int, path: Path, directory: int) -> int:
     except OSError as error:
         # open(2): ELOOP is what O_NOFOLLOW says to a link, ENOTDIR what O_DIRECTORY says to it.
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise Refusal(PATH_UNTRUSTED, str(path), "is a symbolic link, or not what it should be") from error
+            raise Refusal(
+                PATH_UNTRUSTED, str(path), "is a symbolic link, or not what it should be"
+            ) from error
         raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
 
 
@@ -181,6 +190,12 @@ def _checked(directory: Directory) -> Directory:
 
 def _check(status: os.stat_result, path: Path, owner: int) -> None:
     if status.st_uid != owner:
-        raise Refusal(PATH_UNTRUSTED, str(path), f"belongs to user {status.st_uid}, not to user {owner}")
+        raise Refusal(
+            PATH_UNTRUSTED, str(path), f"belongs to user {status.st_uid}, not to user {owner}"
+        )
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise Refusal(PATH_UNTRUSTED, str(path), f"can be written by others (mode {stat.S_IMODE(status.st_mode):04o})")
+        raise Refusal(
+            PATH_UNTRUSTED,
+            str(path),
+            f"can be written by others (mode {stat.S_IMODE(status.st_mode):04o})",
+        )

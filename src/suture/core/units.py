@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What makes a boot load what is kept: two units of systemd's, and for those who want it a hook for the initramfs.
+"""What makes a boot load what is kept: two units of systemd's, and for those who want it a hook for
+the initramfs.
 
-They name the Python that runs this and start it so that no variable of the environment and no directory of a user's is
-looked at (``python3 -I``).  Python and Suture have to be root's alone, like everything that root runs at boot.
+They name the Python that runs this and start it so that no variable of the environment and no
+directory of a user's is looked at (``python3 -I``).  Python and Suture have to be root's alone,
+like everything that root runs at boot.
 """
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ def ensure(units: Path = UNITS) -> bool:
     """See to it that the next boot loads what is kept.
 
     :return: whether something had to be written for that.
-    :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``, ``command-failed``
+    :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``,
+        ``command-failed``
     """
     if not SYSTEMD_RUNS.is_dir():
         raise Refusal(SYSTEMD_MISSING, "this host", "was not booted with systemd")
@@ -84,7 +87,9 @@ def ensure(units: Path = UNITS) -> bool:
     texts = {name: text.format(python=sys.executable).encode() for name, text in wanted.items()}
     with trusted.open_directory(units) as directory:
         there = directory.names()
-        if all(name in there and directory.read(name) == text for name, text in texts.items()) and _enabled(directory):
+        if all(
+            name in there and directory.read(name) == text for name, text in texts.items()
+        ) and _enabled(directory):
             return False
         for name, text in texts.items():
             directory.write(name, text)
@@ -103,9 +108,14 @@ def _enabled(directory: trusted.Directory) -> bool:
 
 
 def check_code() -> None:
-    """Whether Python and Suture are what root may run at each boot.  :raises Refusal: ``path-untrusted``"""
+    """Whether Python and Suture are what root may run at each boot.  :raises Refusal:
+    ``path-untrusted``"""
     python = Path(sys.executable)
-    for place in (python.parent.resolve(), python.resolve().parent, Path(suture.__file__).resolve().parent):
+    for place in (
+        python.parent.resolve(),
+        python.resolve().parent,
+        Path(suture.__file__).resolve().parent,
+    ):
         trusted.open_directory(place).__exit__()
 
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Take a live patch out of force and its module out of memory, or leave it in force as before: nothing in between.
+"""Take a live patch out of force and its module out of memory, or leave it in force as before:
+nothing in between.
 
-A patch that is on its way into force is turned round.  The module of one that is out of force already is unloaded.
+A patch that is on its way into force is turned round.  The module of one that is out of force
+already is unloaded.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from suture.host import progress
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """A live patch that is gone.  :ivar seconds: that the transition took.  :ivar recorded: in the journal."""
+    """A live patch that is gone.  :ivar seconds: that the transition took.  :ivar recorded: in the
+    journal."""
 
     name: str
     seconds: float
@@ -34,9 +37,9 @@ class Unloaded:
 
 
 def unload(name: str, options: Options | None = None) -> Unloaded:
-    """:raises Refusal: ``patch-not-loaded``, ``transition-under-way``, ``transition-timed-out``, ``transition-stuck``,
-    ``module-stays``, ``change-interrupted``, ``another-at-work``, ``journal-unwritable``, and what
-    `suture.core.checks.may_change` refuses
+    """:raises Refusal: ``patch-not-loaded``, ``transition-under-way``, ``transition-timed-out``,
+    ``transition-stuck``, ``module-stays``, ``change-interrupted``, ``another-at-work``,
+    ``journal-unwritable``, and what `suture.core.checks.may_change` refuses
     """
     chosen = options or Options()
     checks.may_change(f"unloading {name}")
@@ -83,7 +86,9 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
     evidence = change.evidence(blocking)
     found = f"{change.number(blocking)} did not leave it within {options.timeout:g} s"
     if not options.revert:
-        raise Refusal(TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence)
+        raise Refusal(
+            TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence
+        )
     back(name, options, evidence, found)
     raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; it is in force again", evidence=evidence)
 
@@ -97,8 +102,14 @@ def _begin(name: str) -> None:
         sysfs.set_enabled(name, False)
     except OSError as error:
         if error.errno == errno.EBUSY:  # kernel/livepatch/core.c: __klp_disable_patch()
-            raise Refusal(TRANSITION_UNDER_WAY, name, "tasks have begun to move for another live patch") from error
-        if error.errno not in (errno.EINVAL, errno.ENOENT, errno.ENODEV):  # it is on its way out, or has gone
+            raise Refusal(
+                TRANSITION_UNDER_WAY, name, "tasks have begun to move for another live patch"
+            ) from error
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOENT,
+            errno.ENODEV,
+        ):  # it is on its way out, or has gone
             raise
 
 
@@ -114,7 +125,16 @@ def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> 
     patch = sysfs.read(name)
     if patch is None:
         drop(name)
-        raise Refusal(CHANGE_INTERRUPTED, name, f"{found}, and then it went out of force all the same; it is gone")
+        raise Refusal(
+            CHANGE_INTERRUPTED,
+            name,
+            f"{found}, and then it went out of force all the same; it is gone",
+        )
     if not waited.ended:
         stuck = change.evidence(transition.behind(patch))
-        raise Refusal(TRANSITION_STUCK, name, f"{found}, and the way back does not end", evidence=stuck or evidence)
+        raise Refusal(
+            TRANSITION_STUCK,
+            name,
+            f"{found}, and the way back does not end",
+            evidence=stuck or evidence,
+        )

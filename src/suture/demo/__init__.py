@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The main job, shown on a stock kernel: a source diff changes what a kernel says while it runs, and back.
+"""The main job, shown on a stock kernel: a source diff changes what a kernel says while it runs,
+and back.
 
 1. Fetch a stock 6.1 kernel, unless one is here.
 2. Build `PATCH`, which changes one string in ``meminfo_proc_show()``.
-3. Boot that kernel in the lab, load the live patch, and read ``/proc/meminfo`` before, with and after it.
+3. Boot that kernel in the lab, load the live patch, and read ``/proc/meminfo`` before, with and
+   after it.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 
-from suture.build import Built, build
+from suture import sources
+from suture.builder import Built, build
 from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.files import write_atomic
 from suture.host.paths import cache
-from suture.kernel import archive
-from suture.kernel.archive import Offer
 from suture.kernel.release import Target
 from suture.lab.livepatch import TestReport, try_out
+from suture.sources import Offer
 
 SERIES = "6.1."
 FLAVOUR = "-amd64"
@@ -37,10 +39,11 @@ class Demonstration:
 def demonstrate(release: str | None = None) -> Demonstration:
     """Run it.
 
-    :param release: the kernel to run it on; by default a 6.1 kernel that is here, else the newest that is offered.
+    :param release: the kernel to run it on; by default a 6.1 kernel that is here, else the newest
+        that is offered.
     :raises Refusal: ``kernel-not-offered``, and what fetching, building and booting raise
     """
-    target = archive.fetch(release) if release else a_target()
+    target = sources.fetch(release) if release else a_target()
     directory = cache() / "demo"
     patch = directory / "meminfo.patch"
     text = patch_text()
@@ -59,10 +62,10 @@ def a_target() -> Target:
 
     :raises Refusal: ``kernel-not-offered``
     """
-    here = [target for target in archive.fetched() if _is_wanted(target.release)]
+    here = [target for target in sources.fetched() if _is_wanted(target.release)]
     if here:
         return here[0]
-    return archive.fetch(newest_offer().release)
+    return sources.fetch(newest_offer().release)
 
 
 def newest_offer() -> Offer:
@@ -70,10 +73,14 @@ def newest_offer() -> Offer:
 
     :raises Refusal: ``kernel-not-offered``
     """
-    for offer in archive.offers():
+    for offer in sources.offers():
         if _is_wanted(offer.release):
             return offer
-    raise Refusal(KERNEL_NOT_OFFERED, "apt", f"no kernel {SERIES}*{FLAVOUR} is offered with headers and source")
+    raise Refusal(
+        KERNEL_NOT_OFFERED,
+        "apt",
+        f"no kernel {SERIES}*{FLAVOUR} is offered with headers and source",
+    )
 
 
 def _is_wanted(release: str) -> bool:

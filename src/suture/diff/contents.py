@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The old and new contents of variables that change in memory, as an object to link into the live patch.
+"""The old and new contents of variables that change in memory, as an object to link into the live
+patch.
 
-For each variable there is a global symbol for a ``struct livepatch_contents`` (link/templates/data.c): four pointers,
-to the variable and to three read-only copies of its size.  ``old_value`` holds what the original object has and
-``new_value`` what the patched one has, with references resolved as those of code are; a byte of ``mask`` is 0 where a
-pointer leads, before and after, to something without a name in the running kernel, such as a string, and in the words
-of a writable structure that the patch does not change: it is neither compared nor written.
+For each variable there is a global symbol for a ``struct livepatch_contents``
+(link/templates/data.c): four pointers, to the variable and to three read-only copies of its size.
+``old_value`` holds what the original object has and ``new_value`` what the patched one has, with
+references resolved as those of code are; a byte of ``mask`` is 0 where a pointer leads, before and
+after, to something without a name in the running kernel, such as a string, and in the words of a
+writable structure that the patch does not change: it is neither compared nor written.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suture.diff.compare import Changes
-from suture.diff.locals import base
-from suture.diff.output import Builder
-from suture.diff.same import masked
+from suture.diff.changes import Changes
+from suture.diff.comparison import masked
+from suture.diff.object_builder import Builder
 from suture.diff.select import Linked, Outside, Resolver
-from suture.diff.view import Reference, ToAbsolute, ToUndefined, ToUnit, Unit
 from suture.elf.object import (
     SHF_ALLOC,
     SHN_ABS,
@@ -34,6 +34,8 @@ from suture.elf.object import (
 )
 from suture.elf.relocations.x86_64 import ADDRESS64, TYPES
 from suture.errors import DATA_UNPATCHABLE, SYMBOL_UNSUPPORTED, Refusal
+from suture.objects.locals import base
+from suture.objects.view import Reference, ToAbsolute, ToUndefined, ToUnit, Unit
 
 SYMBOL = "livepatch_data_"
 """Begins the global names under which the glue finds the contents."""
@@ -57,7 +59,9 @@ def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> 
     :raises Refusal: ``data-unpatchable``, and what `resolver` raises
     """
     maker = _Maker(changes, objname, resolver)
-    symbols = tuple(maker.add(number, *pair) for number, pair in enumerate(changes.data, start=first))
+    symbols = tuple(
+        maker.add(number, *pair) for number, pair in enumerate(changes.data, start=first)
+    )
     return Contents(maker.out.finish(f"{changes.patched.view.obj.name} (data)"), symbols)
 
 
@@ -90,13 +94,20 @@ class _Maker:
                 f"{name}_new",
                 new.data(after),
                 list(new.references(after)),
-                known | {r.offset: self._resolve(r, after) for r in new.references(after) if r.offset not in kept},
+                known
+                | {
+                    r.offset: self._resolve(r, after)
+                    for r in new.references(after)
+                    if r.offset not in kept
+                },
             ),
             self._copy(f"{name}_mask", mask, [], {}),
         ]
         head = self._section(name, bytes(4 * WORD), WORD)
         variable = self._symbol_for(self._resolver.defined(before))
-        for position, symbol in enumerate((variable, *(self.out.section_symbol(copy) for copy in copies))):
+        for position, symbol in enumerate(
+            (variable, *(self.out.section_symbol(copy) for copy in copies))
+        ):
             self.out.add_relocation(head, Relocation(position * WORD, ADDRESS64, symbol, 0))
         self.out.add_symbol(Symbol(name, 0, 4 * WORD, STT_OBJECT, STB_GLOBAL, head))
         return name
@@ -109,14 +120,20 @@ class _Maker:
         return bytes(0xFF if at - at % WORD in words else 0 for at in range(before.size))
 
     def _copy(
-        self, name: str, data: bytes, references: list[Reference], known: dict[int, tuple[Outside | int, int]]
+        self,
+        name: str,
+        data: bytes,
+        references: list[Reference],
+        known: dict[int, tuple[Outside | int, int]],
     ) -> int:
         section = self._section(name, masked(data, references), WORD)
         for reference in references:
             if reference.offset in known:
                 outside, offset = known[reference.offset]
                 symbol = self._symbol_for(outside)
-                self.out.add_relocation(section, Relocation(reference.offset, reference.type, symbol, offset))
+                self.out.add_relocation(
+                    section, Relocation(reference.offset, reference.type, symbol, offset)
+                )
         return section
 
     def _section(self, name: str, data: bytes, align: int) -> int:
@@ -132,7 +149,9 @@ class _Maker:
             raise Refusal(SYMBOL_UNSUPPORTED, where, "holds a relative address")
         match reference.target:
             case ToUnit(unit, offset):
-                return self._resolver.defined(self._changes.correlation.original.get(unit, unit)), offset
+                return self._resolver.defined(
+                    self._changes.correlation.original.get(unit, unit)
+                ), offset
             case ToUndefined(name, offset):
                 outside = self._resolver.undefined(name)
                 if isinstance(outside, Linked) and outside.is_new:
@@ -141,7 +160,9 @@ class _Maker:
                 return outside, offset
             case ToAbsolute(value):
                 return value, 0
-        raise Refusal(SYMBOL_UNSUPPORTED, where, "points to something that has no name in the running kernel")
+        raise Refusal(
+            SYMBOL_UNSUPPORTED, where, "points to something that has no name in the running kernel"
+        )
 
     def _symbol_for(self, outside: Outside | int) -> int:
         if isinstance(outside, int):
@@ -149,5 +170,7 @@ class _Maker:
         # The form that klp.finish() makes livepatch symbols of.
         name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
         if name not in self._undefined:
-            self._undefined[name] = self.out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+            self._undefined[name] = self.out.add_symbol(
+                Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
+            )
         return self._undefined[name]

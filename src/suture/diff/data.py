@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Variables whose initial value the patch changes: which of them a live patch can change in memory, and why not others.
+"""Variables whose initial value the patch changes: which of them a live patch can change in memory,
+and why not others.
 
-What may be changed (`--patch-data`) must be what it was when the kernel was built, until now and for as long as the
-live patch is in force: nothing but the live patch may write it.  That holds for memory that is read-only once the
-kernel has booted, and for a single number that is static and that no code writes.
+What may be changed (`--patch-data`) must be what it was when the kernel was built, until now and
+for as long as the live patch is in force: nothing but the live patch may write it.  That holds for
+memory that is read-only once the kernel has booted, and for a single number that is static and that
+no code writes.
 """
 
 from __future__ import annotations
@@ -11,16 +13,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from suture.diff.keep import WORD, reasons_not_to_keep
-from suture.diff.leave import BY_AUTHOR, Part
-from suture.diff.locals import base
-from suture.diff.same import Comparison, is_once_only, masked
+from suture.diff.comparison import Comparison, is_once_only, masked
+from suture.diff.keep_data import WORD, reasons_not_to_keep
+from suture.diff.omitted import BY_AUTHOR, Part
 from suture.diff.sections import row
 from suture.diff.stores import Use, uses
-from suture.diff.view import Reference, ToAbsolute, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.elf.object import SHF_WRITE
 from suture.elf.relocations.x86_64 import ADDRESS64, TYPES
 from suture.errors import DATA_CHANGED, DATA_UNKEEPABLE, DATA_UNPATCHABLE, Refusal
+from suture.objects.locals import base
+from suture.objects.view import (
+    Reference,
+    ToAbsolute,
+    ToAnonymous,
+    ToLiteral,
+    ToUndefined,
+    ToUnit,
+    Unit,
+    View,
+)
 
 READ_ONLY_LATER = (".data..ro_after_init", ".data.rel.ro")
 """Mapped read-only after init, though the object has them writable (include/linux/cache.h)."""
@@ -46,7 +57,8 @@ NOTHING = Asked()
 def changed_data(
     comparison: Comparison, asked: Asked, used: Collection[Unit], ignored: Collection[str] = ()
 ) -> tuple[tuple[tuple[Unit, Unit], ...], tuple[Unit, ...]]:
-    """Find the changed variables that are to be changed in memory, original and patched; refuse what was not asked for.
+    """Find the changed variables that are to be changed in memory, original and patched; refuse
+    what was not asked for.
 
     :param used: what new code of the live patch refers to.
     :param ignored: names of sections that the patch wants to be left out.
@@ -84,7 +96,9 @@ def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[Part
     found = (after for _, after in (_changed(comparison) if ignored else ()))
     sections = ((after, view.section(after).name) for after in found)
     return tuple(
-        Part(f"the changed variable {base(after.name)}", name, BY_AUTHOR) for after, name in sections if name in ignored
+        Part(f"the changed variable {base(after.name)}", name, BY_AUTHOR)
+        for after, name in sections
+        if name in ignored
     )
 
 
@@ -100,9 +114,12 @@ def is_writable(view: View, unit: Unit) -> bool:
 
 
 def holds_labels(view: View, unit: Unit) -> bool:
-    """A constant that refers into the middle of functions: a table for computed jumps (``&&label``)."""
+    """A constant that refers into the middle of functions: a table for computed jumps
+    (``&&label``)."""
     return not view.section(unit).flags & SHF_WRITE and any(
-        isinstance(reference.target, ToUnit) and reference.target.unit.is_function and reference.target.offset
+        isinstance(reference.target, ToUnit)
+        and reference.target.unit.is_function
+        and reference.target.offset
         for reference in view.references(unit)
     )
 
@@ -118,7 +135,8 @@ def same_references(comparison: Comparison, before: Unit, after: Unit) -> frozen
 
 
 def differing_words(comparison: Comparison, before: Unit, after: Unit) -> frozenset[int]:
-    """Offsets of the machine words, counted from the start of a variable of unchanged size, that differ."""
+    """Offsets of the machine words, counted from the start of a variable of unchanged size, that
+    differ."""
     mine, theirs = comparison.original.view, comparison.patched.view
     left, right = list(mine.references(before)), list(theirs.references(after))
     same = same_references(comparison, before, after)
@@ -142,18 +160,30 @@ def _changed(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
 
 
 def _not_asked(
-    comparison: Comparison, before: Unit, after: Unit, unpatchable: str | None, unkeepable: str | None
+    comparison: Comparison,
+    before: Unit,
+    after: Unit,
+    unpatchable: str | None,
+    unkeepable: str | None,
 ) -> Refusal:
     view, name = comparison.patched.view, base(after.name)
-    size = f"{before.size} bytes" if before.size == after.size else f"{before.size} to {after.size} bytes"
+    size = (
+        f"{before.size} bytes"
+        if before.size == after.size
+        else f"{before.size} to {after.size} bytes"
+    )
     found = f"the patch changes the initial value of {name} ({view.section(after).name}, {size})"
     evidence, ways_out = [], []
     if unpatchable is None:
-        ways_out.append(f"If it is to change in memory while the live patch is in force, say so: --patch-data {name}")
+        ways_out.append(
+            f"If it is to change in memory while the live patch is in force, say so: --patch-data {name}"
+        )
     else:
         evidence.append(f"--patch-data cannot change it: it {unpatchable}")
     if unkeepable is None:
-        ways_out.append(f"If what the running kernel holds is right as it is, say so: --keep-data {name}")
+        ways_out.append(
+            f"If what the running kernel holds is right as it is, say so: --keep-data {name}"
+        )
     else:
         evidence.append(f"--keep-data cannot leave it as it is: it {unkeepable}")
     remedy = "\n".join([*ways_out, "See docs/data.md."]) if ways_out else None
@@ -178,13 +208,15 @@ def _wrong_place(comparison: Comparison, before: Unit, after: Unit) -> Iterator[
     if old.flags != new.flags:
         yield f"moves from {old.name} to {new.name}"
     if not old.name.startswith((".rodata", *READ_ONLY_LATER, *WRITABLE)) or (
-        old.name.startswith(".data..") and not old.name.startswith((*READ_ONLY_LATER, *WRITABLE[:2]))
+        old.name.startswith(".data..")
+        and not old.name.startswith((*READ_ONLY_LATER, *WRITABLE[:2]))
     ):
         yield f"is in {old.name}, which the kernel reads for a purpose of its own"
 
 
 def _unknown_value(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
-    """What else may have written it, or may yet: of a variable that stays writable, the words that are to change."""
+    """What else may have written it, or may yet: of a variable that stays writable, the words that
+    are to change."""
     view = comparison.original.view
     if not view.section(before).flags & SHF_WRITE or before.size != after.size:
         return
@@ -198,8 +230,9 @@ def _unknown_value(comparison: Comparison, before: Unit, after: Unit) -> Iterato
     if not writable:
         return
     for user in found[Use.ADDRESS]:
-        # What is registered is written through the pointer that was handed over: list heads, counts, states.  No
-        # subsystem writes a function into a structure of its caller's, or gives it another constant to read.
+        # What is registered is written through the pointer that was handed over: list heads,
+        # counts, states.  No subsystem writes a function into a structure of its caller's, or gives
+        # it another constant to read.
         numbers = [at for at in sorted(words) if not _stays_pointer(comparison, before, after, at)]
         if before.size <= WORD:
             yield f"may be written through a pointer: {user} takes its address"
@@ -211,7 +244,8 @@ def _unknown_value(comparison: Comparison, before: Unit, after: Unit) -> Iterato
 
 
 def _stays_pointer(comparison: Comparison, before: Unit, after: Unit, at: int) -> bool:
-    """A machine word is a pointer to a function or a constant, or NULL, both before the patch and after it."""
+    """A machine word is a pointer to a function or a constant, or NULL, both before the patch and
+    after it."""
     return _is_constant_pointer(comparison.original.view, before, at) and _is_constant_pointer(
         comparison.patched.view, after, at
     )
@@ -243,7 +277,8 @@ def _unreachable_pointers(comparison: Comparison, before: Unit, after: Unit) -> 
 
 
 def _outlived(comparison: Comparison, reference: Reference) -> Iterator[str]:
-    """The kernel may hold on to what it read from the table, longer than the live patch is there."""
+    """The kernel may hold on to what it read from the table, longer than the live patch is
+    there."""
     place = f"at +{reference.offset:#x}"
     if TYPES[reference.type].pc_relative:
         yield f"holds a relative address {place}"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which local symbols of an object are of one source file, and in which order they stand.
 
-Several source files linked into one object (``ld -r``: ``xfs.o``) may each have a static function of the same name.
-``STT_FILE`` symbols tell them apart (gABI 4.17: one precedes the local symbols of its file); where they are stripped,
-the symbols before and after do.
+Several source files linked into one object (``ld -r``: ``xfs.o``) may each have a static function
+of the same name. ``STT_FILE`` symbols tell them apart (gABI 4.17: one precedes the local symbols of
+its file); where they are stripped, the symbols before and after do.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from suture.diff.locals import DATA, is_numbered
-from suture.diff.view import Unit
 from suture.elf.object import STB_LOCAL, STT_FILE, STT_FUNC, STT_OBJECT, ObjectFile
+from suture.objects.locals import DATA, is_numbered
+from suture.objects.view import Unit
 
 NO_FILE = -1
 
@@ -38,7 +38,11 @@ class SourceFiles:
         for symbol in obj.symbols:
             if symbol.type == STT_FILE:
                 self.names.append(symbol.name)
-            elif symbol.bind == STB_LOCAL and symbol.is_defined_here and symbol.type in (STT_FUNC, STT_OBJECT):
+            elif (
+                symbol.bind == STB_LOCAL
+                and symbol.is_defined_here
+                and symbol.type in (STT_FUNC, STT_OBJECT)
+            ):
                 key = symbol.shndx, symbol.value, symbol.name
                 self._file[key] = len(self.names) - 1
                 self._position[key] = len(self.order)
@@ -50,20 +54,27 @@ class SourceFiles:
                     self._locals[len(self.names) - 1].add(symbol.name)
 
     def file_of(self, unit: Unit) -> int:
-        """Index into `names`; `NO_FILE` for what is global, or where no ``STT_FILE`` symbol says."""
-        return self._file.get((unit.section, unit.start, unit.name), NO_FILE) if unit.is_local else NO_FILE
+        """Index into `names`; `NO_FILE` for what is global, or where no ``STT_FILE`` symbol
+        says."""
+        return (
+            self._file.get((unit.section, unit.start, unit.name), NO_FILE)
+            if unit.is_local
+            else NO_FILE
+        )
 
     def position(self, unit: Unit) -> int | None:
         """Index into `order`; None for what is global."""
         return self._position.get((unit.section, unit.start, unit.name)) if unit.is_local else None
 
     def locals_of(self, file: int) -> set[str]:
-        """The names of a file's static functions and variables, but for variables that the compiler numbered."""
+        """The names of a file's static functions and variables, but for variables that the compiler
+        numbered."""
         return self._locals[file]
 
 
 def pair_files(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
-    """Which file of `right` is which of `left`: by position where all names are the same, else by names of one file."""
+    """Which file of `right` is which of `left`: by position where all names are the same, else by
+    names of one file."""
     if list(left) == list(right):
         return {index: index for index in range(len(right))}
     here, there = _unique(left), _unique(right)
@@ -73,10 +84,12 @@ def pair_files(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
 def pair_neighbours(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
     """Pair what has one name several times by what stands around it.
 
-    A name that stands once on both sides is an anchor.  Between two anchors that follow each other on both sides, equal
-    names are paired in order if there are as many on both.  Where all names are the same, so is what they stand for.
+    A name that stands once on both sides is an anchor.  Between two anchors that follow each other
+    on both sides, equal names are paired in order if there are as many on both.  Where all names
+    are the same, so is what they stand for.
 
-    :return: index into `right` -> index into `left`; without the anchors where the names are not all the same.
+    :return: index into `right` -> index into `left`; without the anchors where the names are not
+        all the same.
     """
     if list(left) == list(right):
         return {index: index for index in range(len(right))}

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a patch says about itself in sections of the patched object: functions to call, and what to look away from.
+"""What a patch says about itself in sections of the patched object: functions to call, and what to
+look away from.
 
-The macros of kpatch and Ksplice (`suture/formats/include`) put pointers in sections of their own.  `TABLE` says for
-each section when its functions are to be called.  Ksplice and older kpatch called some of them with the machine stopped
-between the old code and the new.  Today each task has its own moment: before any task may run new code, those that
-prepare for it are called, and after the last has left it those that clear up, and other tasks run meanwhile.
+The macros of kpatch and Ksplice (`suture/formats/include`) put pointers in sections of their own.
+`TABLE` says for each section when its functions are to be called.  Ksplice and older kpatch called
+some of them with the machine stopped between the old code and the new.  Today each task has its own
+moment: before any task may run new code, those that prepare for it are called, and after the last
+has left it those that clear up, and other tasks run meanwhile.
 """
 
 from __future__ import annotations
@@ -12,10 +14,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from suture.diff.leave import Part, Reason
-from suture.diff.returns import always_returns_zero
-from suture.diff.same import is_once_only
-from suture.diff.view import ToLiteral, ToUnit, Unit, View
+from iced_x86 import (
+    Decoder,
+    FlowControl,
+    Instruction,
+    InstructionInfoFactory,
+    Mnemonic,
+    OpAccess,
+    OpKind,
+    Register,
+)
+from iced_x86 import RegisterExt as Registers
+
+from suture.diff.comparison import is_once_only
+from suture.diff.omitted import Part, Reason
 from suture.errors import (
     CALLBACK_DUPLICATE,
     CALLBACK_UNUSABLE,
@@ -25,6 +37,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.model import CallbackKind
+from suture.objects.view import Reference, ToLiteral, ToUndefined, ToUnit, Unit, View
 
 OF_PATCHES = (".kpatch.", ".ksplice_")
 """Begin the names of these sections; they are no part of the live patch."""
@@ -35,8 +48,8 @@ class Stage:
     """When the functions of a section are called, and how.
 
     :ivar section: its name.
-    :ivar kind: the callback of the kernel's core from which they are called; None: when a later one of the same load
-        fails.
+    :ivar kind: the callback of the kernel's core from which they are called; None: when a later one
+        of the same load fails.
     :ivar takes_object: they take a ``struct klp_object *``, as the core's do; else nothing.
     :ivar fails: they return an int, and anything but 0 refuses the live patch.
     :ivar several: a source file may have more than one.
@@ -105,7 +118,9 @@ TABLE = (*KPATCH_STAGES, *KSPLICE_STAGES)
 
 IGNORED_SECTIONS, IGNORED_FUNCTIONS = ".kpatch.ignore.sections", ".kpatch.ignore.functions"
 FORCED, OPTIONS = ".kpatch.force", ".ksplice_options"
-KNOWN = frozenset({IGNORED_SECTIONS, IGNORED_FUNCTIONS, FORCED, OPTIONS, *(stage.section for stage in TABLE)})
+KNOWN = frozenset(
+    {IGNORED_SECTIONS, IGNORED_FUNCTIONS, FORCED, OPTIONS, *(stage.section for stage in TABLE)}
+)
 
 
 def _left(why: str) -> Reason:
@@ -117,7 +132,9 @@ NOT_FORCED = _left(
     "does not come to an end, /sys/kernel/livepatch/NAME/force makes them go on"
 )
 NEVER_FAILS = _left("that the live patch is taken out can take long, and does not fail")
-NO_HINTS = _left("every function is compared with the shipped kernel, and what it refers to is found out by that")
+NO_HINTS = _left(
+    "every function is compared with the shipped kernel, and what it refers to is found out by that"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +169,20 @@ NO_HOOKS = Hooks()
 def read_hooks(view: View) -> Hooks:
     """Read the sections of the patched object.
 
-    :raises Refusal: ``callback-duplicate``, ``callback-unusable``, ``ignored-not-found``, ``reversal-veto``
+    :raises Refusal: ``callback-duplicate``, ``callback-unusable``, ``ignored-not-found``,
+        ``reversal-veto``
     """
-    unknown = [s.name for s in view.obj.sections if s.name.startswith(OF_PATCHES) and s.name not in KNOWN and s.size]
+    unknown = [
+        s.name
+        for s in view.obj.sections
+        if s.name.startswith(OF_PATCHES) and s.name not in KNOWN and s.size
+    ]
     if unknown:
-        raise Refusal(CALLBACK_UNUSABLE, view.obj.name, f"{unknown[0]} is no section that kpatch or Ksplice reads")
+        raise Refusal(
+            CALLBACK_UNUSABLE,
+            view.obj.name,
+            f"{unknown[0]} is no section that kpatch or Ksplice reads",
+        )
     calls = tuple(hook for stage in TABLE for hook in _calls(view, stage))
     return Hooks(
         tuple(hook for hook in calls if hook.stage != FAIL_REVERSE),
@@ -164,8 +190,16 @@ def read_hooks(view: View) -> Hooks:
         frozenset(_functions(view, IGNORED_FUNCTIONS)),
         (
             *(Part(f"{f.name}()", FORCED, NOT_FORCED) for f in _functions(view, FORCED)),
-            *(Part(f"{h.function.name}()", h.stage.section, NEVER_FAILS) for h in calls if h.stage == FAIL_REVERSE),
-            *(Part("a hint", OPTIONS, NO_HINTS) for index in _sections(view, OPTIONS) if view.obj.sections[index].size),
+            *(
+                Part(f"{h.function.name}()", h.stage.section, NEVER_FAILS)
+                for h in calls
+                if h.stage == FAIL_REVERSE
+            ),
+            *(
+                Part("a hint", OPTIONS, NO_HINTS)
+                for index in _sections(view, OPTIONS)
+                if view.obj.sections[index].size
+            ),
         ),
     )
 
@@ -184,7 +218,8 @@ def _calls(view: View, stage: Stage) -> Iterator[Hook]:
 def _functions(view: View, name: str) -> Iterator[Unit]:
     """The functions that the pointers of a section lead to.
 
-    What kpatch's own tools leave there has pointers to the object's name beside (``struct kpatch_patch_hook``).
+    What kpatch's own tools leave there has pointers to the object's name beside (``struct
+    kpatch_patch_hook``).
     """
     for index in _sections(view, name):
         for reference in view.references_in(index, 0, view.obj.sections[index].size):
@@ -206,7 +241,11 @@ def _section_names(view: View) -> Iterator[str]:
     for index in _sections(view, IGNORED_SECTIONS):
         for reference in view.references_in(index, 0, view.obj.sections[index].size):
             if not isinstance(reference.target, ToLiteral):
-                raise Refusal(CALLBACK_UNUSABLE, view.obj.name, f"{IGNORED_SECTIONS} holds something else than strings")
+                raise Refusal(
+                    CALLBACK_UNUSABLE,
+                    view.obj.name,
+                    f"{IGNORED_SECTIONS} holds something else than strings",
+                )
             name = reference.target.content.rstrip(b"\0").decode(errors="replace")
             if name not in have:
                 raise Refusal(IGNORED_NOT_FOUND, view.obj.name, f"has no section {name}")
@@ -215,3 +254,104 @@ def _section_names(view: View) -> Iterator[str]:
 
 def _sections(view: View, name: str) -> Iterator[int]:
     return (index for index, section in enumerate(view.obj.sections) if section.name == name)
+
+
+# --- whether a function can return anything but 0, as its instructions say
+
+RETURN_THUNK = "__x86_return_thunk"
+"""What the kernel jumps to in place of a return (arch/x86/include/asm/linkage.h)."""
+
+_WRITES = frozenset(
+    {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
+)
+
+
+def always_returns_zero(view: View, function: Unit) -> bool:
+    """Every way through the function ends with 0 in its return register, and that can be seen in
+    the function alone.
+
+    False where it cannot be seen: a jump to other code, a value that comes from a call.
+    """
+    decoder = Decoder(64, view.data(function))
+    instructions = {instruction.ip: instruction for instruction in decoder}
+    references = {reference.offset: reference for reference in view.references(function)}
+    known: dict[int, bool] = {}
+    todo = [(0, False)]
+    while todo:
+        place, zero = todo.pop()
+        if place in known and (zero or not known[place]):
+            continue  # seen, knowing no more than now
+        known[place] = zero
+        instruction = instructions.get(place)
+        if instruction is None:
+            return False
+        reference = next(
+            (references[at] for at in range(place, instruction.next_ip) if at in references), None
+        )
+        following = _following(function, instruction, reference, zero)
+        if following is None:
+            return False
+        todo += following
+    return True
+
+
+def _following(
+    function: Unit, instruction: Instruction, reference: Reference | None, zero: bool
+) -> list[tuple[int, bool]] | None:
+    """Where it goes on, and whether the register is 0 there; None where another value may be
+    returned."""
+    match instruction.flow_control:
+        case FlowControl.NEXT:
+            return [(instruction.next_ip, _is_zero_after(instruction, reference, zero))]
+        case FlowControl.CALL | FlowControl.INDIRECT_CALL:
+            last = instruction.next_ip == function.size  # it does not come back
+            return [] if last else [(instruction.next_ip, False)]
+        case FlowControl.RETURN:
+            return [] if zero else None
+        case FlowControl.EXCEPTION:
+            return []
+        case FlowControl.UNCONDITIONAL_BRANCH | FlowControl.CONDITIONAL_BRANCH:
+            target = _target(function, instruction, reference)
+            if (
+                target == RETURN_THUNK
+                and instruction.flow_control == FlowControl.UNCONDITIONAL_BRANCH
+            ):
+                return [] if zero else None
+            if not isinstance(target, int):
+                return None
+            goes_on = instruction.flow_control == FlowControl.CONDITIONAL_BRANCH
+            return [(target, zero), *([(instruction.next_ip, zero)] if goes_on else [])]
+    return None
+
+
+def _target(
+    function: Unit, instruction: Instruction, reference: Reference | None
+) -> int | str | None:
+    """A place in the function, or the name of another."""
+    if reference is None:
+        return instruction.near_branch_target
+    match reference.target:
+        case ToUnit(unit, offset) if unit == function:
+            return offset
+        case ToUndefined(name, 0):
+            return name
+    return None
+
+
+def _is_zero_after(instruction: Instruction, reference: Reference | None, zero: bool) -> bool:
+    info = InstructionInfoFactory().info(instruction)
+    writes = any(
+        Registers.full_register(used.register) == Register.RAX and used.access in _WRITES
+        for used in info.used_registers()
+    )
+    if not writes:
+        return zero
+    if instruction.mnemonic == Mnemonic.XOR:
+        return instruction.op0_register == instruction.op1_register == Register.EAX
+    return (
+        instruction.mnemonic == Mnemonic.MOV
+        and reference is None
+        and instruction.op0_register in (Register.EAX, Register.RAX)
+        and instruction.op1_kind in (OpKind.IMMEDIATE32, OpKind.IMMEDIATE32TO64)
+        and instruction.immediate(1) == 0
+    )

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sections that are neither code, variables nor special: the kernel reads each for a purpose of its own.
+"""Sections that are neither code, variables nor special: the kernel reads each for a purpose of its
+own.
 
-`TABLE` says for each what a change to it means: left out, with the reason told, or refused.  What has no row is refused
-by the section's name.
+`TABLE` says for each what a change to it means: left out, with the reason told, or refused.  What
+has no row is refused by the section's name.
 """
 
 from __future__ import annotations
@@ -12,12 +13,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from suture.diff.comparison import Comparison
 from suture.diff.hooks import OF_PATCHES
-from suture.diff.leave import BY_AUTHOR, EXIT_DATA, INIT_DATA, Part, Reason
-from suture.diff.locals import DATA, IN_SECTION, base
-from suture.diff.same import Comparison
-from suture.diff.special import CARRIED_ALONG, SECTIONS
-from suture.diff.view import ToUndefined, ToUnit, Unit, View
+from suture.diff.omitted import BY_AUTHOR, EXIT_DATA, INIT_DATA, Part, Reason
 from suture.elf.object import SHT_NOBITS, Section
 from suture.errors import (
     DATA_CHANGED,
@@ -28,12 +26,27 @@ from suture.errors import (
     Kind,
     Refusal,
 )
+from suture.objects.locals import DATA, IN_SECTION, base
+from suture.objects.special import CARRIED_ALONG, SECTIONS
+from suture.objects.view import ToUndefined, ToUnit, Unit, View
 
 IGNORED = (
-    *(".discard", ".comment", ".note", ".debug", ".symtab", ".strtab", ".shstrtab", ".rela", ".eh_frame", ".BTF"),
+    *(
+        ".discard",
+        ".comment",
+        ".note",
+        ".debug",
+        ".symtab",
+        ".strtab",
+        ".shstrtab",
+        ".rela",
+        ".eh_frame",
+        ".BTF",
+    ),
     *OF_PATCHES,
 )
-"""Not part of the running kernel, or made anew for the live patch module.  ``.BTF_ids`` has a row of its own."""
+"""Not part of the running kernel, or made anew for the live patch module.  ``.BTF_ids`` has a row
+of its own."""
 
 Verdict = Reason | Kind
 """What is left out, or refused."""
@@ -42,7 +55,8 @@ Verdict = Reason | Kind
 @dataclass(frozen=True, slots=True)
 class Row:
     """:ivar prefix: which sections; the longest prefix that fits counts.
-    :ivar new: what a new entry means; `gone`, `changed`: one that the patch removes or changes, if not the same.
+    :ivar new: what a new entry means; `gone`, `changed`: one that the patch removes or changes, if
+        not the same.
     :ivar noun: what an entry is, for people.
     :ivar why: replaces the refusal's reason; `remedy` its way out.
     """
@@ -79,7 +93,9 @@ TABLE: tuple[Row, ...] = (
     # --- read by user space alone: depmod, modprobe, modinfo (include/linux/module.h: MODULE_INFO)
     Row(
         ".modinfo",
-        _left("programs read it in the module's file; the kernel has no use for it in code that is already there"),
+        _left(
+            "programs read it in the module's file; the kernel has no use for it in code that is already there"
+        ),
         noun="line",
     ),
     # include/linux/module.h: MODULE_VERSION of code that is built in
@@ -95,8 +111,12 @@ TABLE: tuple[Row, ...] = (
     # param_sysfs_builtin() makes the files in /sys once
     Row(
         "__param",
-        _left("nothing can set it, on the command line or in /sys: the new code finds the variable as it is"),
-        gone=_left("the kernel keeps the parameter, and setting it has no more effect on the new code"),
+        _left(
+            "nothing can set it, on the command line or in /sys: the new code finds the variable as it is"
+        ),
+        gone=_left(
+            "the kernel keeps the parameter, and setting it has no more effect on the new code"
+        ),
         changed=DATA_CHANGED,
         noun="parameter",
         why="The kernel made the file in /sys and took the command line's value when it booted or loaded the module.",
@@ -122,18 +142,26 @@ TABLE: tuple[Row, ...] = (
     Row(".apicdrivers", _RAN),
     # --- for people who debug
     # include/linux/printk.h: CONFIG_PRINTK_INDEX lists formats in debugfs
-    Row(".printk_index", _left("it lists the messages of the kernel as built, for programs that read logs")),
+    Row(
+        ".printk_index",
+        _left("it lists the messages of the kernel as built, for programs that read logs"),
+    ),
     # include/linux/dynamic_debug.h: the code's own call sites come along in __dyndbg
     Row("__dyndbg_classes", _left("the class of messages cannot be switched; its call sites can")),
     # include/asm-generic/error-injection.h
     Row(
         "_error_injection_whitelist",
-        _left("errors are injected at the old function's address, which is where new code is entered too"),
+        _left(
+            "errors are injected at the old function's address, which is where new code is entered too"
+        ),
     ),
-    # include/linux/btf_ids.h: filled in from the kernel's BTF when vmlinux is linked (tools/bpf/resolve_btfids)
+    # include/linux/btf_ids.h: filled in from the kernel's BTF when vmlinux is linked
+    # (tools/bpf/resolve_btfids)
     Row(
         ".BTF_ids",
-        _left("BPF programs are checked against the lists that were linked into the kernel, which stay as they are"),
+        _left(
+            "BPF programs are checked against the lists that were linked into the kernel, which stay as they are"
+        ),
         changed=SECTION_CHANGED,
         noun="BTF id",
         why="The number of a type is written here when the kernel is linked, and cannot be had for a live patch.",
@@ -153,7 +181,8 @@ TABLE: tuple[Row, ...] = (
             "__trace_printk_fmt",
         )
     ),
-    # include/linux/syscalls.h: SYSCALL_METADATA; the table of calls is made from arch/x86/entry/syscalls/*.tbl
+    # include/linux/syscalls.h: SYSCALL_METADATA; the table of calls is made from
+    # arch/x86/entry/syscalls/*.tbl
     Row(
         "__syscalls_metadata",
         SECTION_CHANGED,
@@ -162,7 +191,8 @@ TABLE: tuple[Row, ...] = (
         remedy="Leave the number and the parameters of system calls as they are; what is new can be asked for with a "
         "flag of a call that there is, or through a file in /proc.",
     ),
-    # include/asm-generic/kprobes.h: NOKPROBE_SYMBOL; kernel/kprobes.c: populate_kprobe_blacklist(), at boot
+    # include/asm-generic/kprobes.h: NOKPROBE_SYMBOL; kernel/kprobes.c: populate_kprobe_blacklist(),
+    # at boot
     Row(
         "_kprobe_blacklist",
         SECTION_CHANGED,
@@ -180,7 +210,8 @@ TABLE: tuple[Row, ...] = (
         why="The kernel walks the table of quirks that was linked into it; a live patch cannot add to that table.",
         remedy="Do in a pre-patch callback what the quirk does, for the device that is there.",
     ),
-    # include/linux/srcutree.h: DEFINE_SRCU in a module; srcu_module_coming() initialises what is listed
+    # include/linux/srcutree.h: DEFINE_SRCU in a module; srcu_module_coming() initialises what is
+    # listed
     Row(
         "___srcu_struct_ptrs",
         SECTION_CHANGED,
@@ -196,7 +227,8 @@ TABLE: tuple[Row, ...] = (
         why="The trampoline of a static call is code that the kernel rewrites, and part of the object that defines it.",
         remedy="Call through a function pointer.",
     ),
-    # a constructor would run when the live patch module is loaded (kernel/module/main.c: do_mod_ctors())
+    # a constructor would run when the live patch module is loaded (kernel/module/main.c:
+    # do_mod_ctors())
     Row(".ctors", SECTION_CHANGED, noun="constructor"),
     Row(".init_array", SECTION_CHANGED, noun="constructor"),
 )
@@ -223,11 +255,23 @@ def changed_sections(comparison: Comparison, ignored: Collection[str] = ()) -> t
             continue
         known = row(section)
         for how, entry in _differences(comparison, section, mine, theirs):
-            verdict = BY_AUTHOR if section in ignored else known.verdict(how) if known else SECTION_CHANGED
+            verdict = (
+                BY_AUTHOR
+                if section in ignored
+                else known.verdict(how)
+                if known
+                else SECTION_CHANGED
+            )
             what = f"the {how} {known.noun if known else 'entry'}{f' {entry}' if entry else ''}"
             if isinstance(verdict, Kind):
                 name = comparison.patched.view.obj.name
-                raise Refusal(verdict, name, f"{what} is in section {section}", why=_why(known), remedy=_remedy(known))
+                raise Refusal(
+                    verdict,
+                    name,
+                    f"{what} is in section {section}",
+                    why=_why(known),
+                    remedy=_remedy(known),
+                )
             left[Part(what, section, verdict)] = None
     return tuple(left)
 
@@ -247,7 +291,9 @@ def _differences(
     mine, theirs = comparison.original.view, comparison.patched.view
     if section == ".modinfo":
         yield from _counted(_strings(mine, before), _strings(theirs, after))
-    elif all(_is_named(mine, index) for index in before) and all(_is_named(theirs, index) for index in after):
+    elif all(_is_named(mine, index) for index in before) and all(
+        _is_named(theirs, index) for index in after
+    ):
         pairs = comparison.correlation.original
         old = [unit for index in before for unit in mine.units_in(index)]
         new = [unit for index in after for unit in theirs.units_in(index)]
@@ -269,11 +315,20 @@ def _counted(before: Counter[str], after: Counter[str]) -> Iterator[tuple[str, s
     yield from (("new", name) for name in after - before)
 
 
-MADE_BY_MACROS = ("__param_", "__setup_", "__tracepoint_", "event_", "__BTF_ID__", "_kbl_addr_", "__p_syscall_meta__")
+MADE_BY_MACROS = (
+    "__param_",
+    "__setup_",
+    "__tracepoint_",
+    "event_",
+    "__BTF_ID__",
+    "_kbl_addr_",
+    "__p_syscall_meta__",
+)
 
 
 def _name(unit: Unit) -> str:
-    """What the author wrote of an entry's name, without what a macro made of it: ``__param_depth``."""
+    """What the author wrote of an entry's name, without what a macro made of it:
+    ``__param_depth``."""
     return _written(re.sub(r"__\d+$", "", base(unit.name)))
 
 
@@ -313,7 +368,8 @@ def _strings(view: View, sections: list[int]) -> Counter[str]:
 
 
 def _watched(view: View) -> dict[str, list[int]]:
-    """Sections, by name, that the kernel reads for a purpose of its own, and code that no symbol names."""
+    """Sections, by name, that the kernel reads for a purpose of its own, and code that no symbol
+    names."""
     found: dict[str, list[int]] = {}
     for index, section in enumerate(view.obj.sections):
         if section.size and _is_watched(section) and not (section.is_code and view.units_in(index)):

@@ -6,8 +6,9 @@ What a copied range refers to decides what comes along:
 - strings and unnamed constants are copied;
 - new functions and new or private data are copied, and what they need in turn;
 - calls between changed functions stay in the live patch;
-- everything else, the address of a replaced function included, stays the running kernel's own.  (A pointer to new code
-  that is stored somewhere would outlive the live patch; the old address leads to the new code while it is in force.)
+- everything else, the address of a replaced function included, stays the running kernel's own.  (A
+  pointer to new code that is stored somewhere would outlive the live patch; the old address leads
+  to the new code while it is in force.)
 """
 
 from __future__ import annotations
@@ -16,37 +17,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from suture.diff.carry import output_section
-from suture.diff.compare import Changes, cold_part
+from suture.diff.changes import Changes, cold_part
+from suture.diff.comparison import ONCE_ONLY, anonymous_range
 from suture.diff.data import holds_labels
-from suture.diff.hints import HINTS
 from suture.diff.hooks import Stage
-from suture.diff.locals import is_cold
-from suture.diff.output import Builder
+from suture.diff.object_builder import Builder
 from suture.diff.padding import lead
-from suture.diff.same import ONCE_ONLY, anonymous_range
-from suture.diff.special import (
-    ALTINSTR_AUX,
-    ALTINSTRUCTIONS,
-    JUMP_TABLE,
-    ORC_UNWIND,
-    ORC_UNWIND_IP,
-    SEEN_FROM_OUTSIDE,
-    Entry,
-    SpecialSection,
-    replaced,
-    replacement,
-)
-from suture.diff.view import (
-    Reference,
-    ToAbsolute,
-    ToAnonymous,
-    ToLiteral,
-    ToUndefined,
-    ToUnit,
-    Unit,
-    View,
-)
+from suture.diff.placement import output_section
 from suture.elf.object import (
     SHF_WRITE,
     SHN_ABS,
@@ -70,6 +47,30 @@ from suture.errors import (
     Refusal,
 )
 from suture.model import VMLINUX, ExternalSymbol
+from suture.objects.locals import is_cold
+from suture.objects.special import (
+    ALTINSTR_AUX,
+    ALTINSTRUCTIONS,
+    HINTS,
+    JUMP_TABLE,
+    ORC_UNWIND,
+    ORC_UNWIND_IP,
+    SEEN_FROM_OUTSIDE,
+    Entry,
+    SpecialSection,
+    replaced,
+    replacement,
+)
+from suture.objects.view import (
+    Reference,
+    ToAbsolute,
+    ToAnonymous,
+    ToLiteral,
+    ToUndefined,
+    ToUnit,
+    Unit,
+    View,
+)
 
 TRAMPOLINE, KEY = "__SCT__", "__SCK__"
 """A static call's names (include/linux/static_call_types.h)."""
@@ -77,7 +78,8 @@ TRAMPOLINE, KEY = "__SCT__", "__SCK__"
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A symbol that a module may link against: exported by the core kernel, or provided by the live patch itself.
+    """A symbol that a module may link against: exported by the core kernel, or provided by the live
+    patch itself.
 
     :ivar is_new: the latter.
     """
@@ -151,7 +153,8 @@ def select(changes: Changes, objname: str, resolver: Resolver) -> OutputObject:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A range of the patched object that went to offset `base` of output section `out`; its references are to be made.
+    """A range of the patched object that went to offset `base` of output section `out`; its
+    references are to be made.
 
     :ivar special: whose entry it is, where it is one.
     """
@@ -175,7 +178,9 @@ class _Selection:
         self._replaced = {after: before for before, after in changes.changed}
         self._out = Builder()
         self._copied: dict[Unit, int] = {}  # unit -> symbol
-        self._pieces: dict[tuple[int, int, int], tuple[int, int]] = {}  # range -> output section, base
+        self._pieces: dict[
+            tuple[int, int, int], tuple[int, int]
+        ] = {}  # range -> output section, base
         self._outside: dict[str, Outside] = {}
         self._undefined: dict[str, int] = {}
         self._todo: deque[_Copy] = deque()
@@ -201,12 +206,18 @@ class _Selection:
         return OutputObject(
             objname=self._objname,
             obj=self._out.finish(self._view.obj.name),
-            replaced=tuple(Replacement(before, self._copied[after]) for after, before in self._replaced.items()),
+            replaced=tuple(
+                Replacement(before, self._copied[after]) for after, before in self._replaced.items()
+            ),
             new=tuple(
-                u.name for u in self._copied if u.is_function and not is_cold(u.name) and u not in self._original_of
+                u.name
+                for u in self._copied
+                if u.is_function and not is_cold(u.name) and u not in self._original_of
             ),
             outside=self._outside,
-            calls=tuple(Call(hook.stage, self._copied[hook.function]) for hook in self._changes.hooks.calls),
+            calls=tuple(
+                Call(hook.stage, self._copied[hook.function]) for hook in self._changes.hooks.calls
+            ),
         )
 
     def _is_new(self, unit: Unit) -> bool:
@@ -232,7 +243,9 @@ class _Selection:
             self._out.append(out, section.data[start : unit.end])
         is_provided = unit in self._changes.provided
         bind = STB_GLOBAL if is_provided else STB_LOCAL
-        self._copied[unit] = self._out.add_symbol(Symbol(unit.name, room, unit.size, type, bind, out))
+        self._copied[unit] = self._out.add_symbol(
+            Symbol(unit.name, room, unit.size, type, bind, out)
+        )
         for alias in unit.aliases if is_provided else ():
             self._out.add_symbol(Symbol(alias, room, unit.size, type, bind, out))
         self._todo.append(_Copy(unit.section, start, unit.end, out, 0))
@@ -250,7 +263,9 @@ class _Selection:
             if entry.special.name in SEEN_FROM_OUTSIDE:
                 self._point(copy, entry, out, base)
                 continue
-            self._todo.append(_Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry))
+            self._todo.append(
+                _Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry)
+            )
             if entry.special.name == ORC_UNWIND_IP:
                 self._copy_orc(entry)
         inherited = entries.in_force(copy.section, copy.start, ORC_UNWIND_IP)
@@ -271,23 +286,29 @@ class _Selection:
                 self._point(copy, entry, out, base)
 
     def _point(self, copy: _Copy, entry: Entry, out: int, base: int) -> None:
-        """Let a copied entry that refers to its place alone refer to it in the copy, by the section's symbol."""
+        """Let a copied entry that refers to its place alone refer to it in the copy, by the
+        section's symbol."""
         (relocation,) = self._view.relocations(entry.section, entry.start, entry.end)
         symbol, place = self._out.section_symbol(copy.out), copy.base + entry.place - copy.start
         self._out.add_relocation(out, Relocation(base, relocation.type, symbol, place))
 
     def _copy_orc(self, entry: Entry) -> None:
-        """``.orc_unwind`` has one ``struct orc_entry`` for each s32 of ``.orc_unwind_ip``, in the same order."""
+        """``.orc_unwind`` has one ``struct orc_entry`` for each s32 of ``.orc_unwind_ip``, in the
+        same order."""
         index = self._view.obj.section_named(ORC_UNWIND)
         if index is None:
-            raise Refusal(SYMBOL_UNSUPPORTED, self._view.obj.name, f"has {ORC_UNWIND_IP} without {ORC_UNWIND}")
+            raise Refusal(
+                SYMBOL_UNSUPPORTED, self._view.obj.name, f"has {ORC_UNWIND_IP} without {ORC_UNWIND}"
+            )
         section = self._view.obj.sections[index]
         count = self._view.obj.sections[entry.section].size // 4
         size = section.size // count
         position = entry.start // 4 * size
         self._out.append(self._out.pool(section), section.data[position : position + size])
 
-    def _copy_piece(self, section: int, start: int, end: int, special: SpecialSection | None) -> tuple[int, int]:
+    def _copy_piece(
+        self, section: int, start: int, end: int, special: SpecialSection | None
+    ) -> tuple[int, int]:
         """Unnamed contents; pieces of one section are collected in one.
 
         :return: output section and offset in it.
@@ -312,7 +333,9 @@ class _Selection:
                 found = f"changed code has a jump of one byte to another function at {reference.offset:#x}"
                 raise Refusal(SYMBOL_UNSUPPORTED, where, found)
             symbol, offset = self._destination(copy, reference, is_place)
-            relocation = Relocation(copy.base + reference.offset, reference.type, symbol, offset - reference.bias)
+            relocation = Relocation(
+                copy.base + reference.offset, reference.type, symbol, offset - reference.bias
+            )
             self._out.add_relocation(copy.out, relocation)
 
     def _destination(self, copy: _Copy, reference: Reference, is_place: bool) -> tuple[int, int]:
@@ -329,17 +352,29 @@ class _Selection:
                 return self._reach(copy, reference, self._resolver.undefined(name)), offset
             case ToUnit(unit, offset):
                 symbol = self._unit(copy, unit, offset, reference, is_place)
-                # As the assembler does.  A jump to a function by its name is a tail call to objtool, and not one to the
-                # .cold part or back from it (tools/objtool/check.c: add_jump_destinations()).
-                if unit.is_function and self._copied.get(unit) == symbol and (offset or is_cold(unit.name)):
+                # As the assembler does.  A jump to a function by its name is a tail call to
+                # objtool, and not one to the .cold part or back from it (tools/objtool/check.c:
+                # add_jump_destinations()).
+                if (
+                    unit.is_function
+                    and self._copied.get(unit) == symbol
+                    and (offset or is_cold(unit.name))
+                ):
                     symbol, place = self._out.without_name(symbol)
                     return symbol, place + offset
                 return symbol, offset
 
-    def _unit(self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool) -> int:
+    def _unit(
+        self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool
+    ) -> int:
         original = self._original_of.get(unit)
         if unit.is_function:
-            stays_inside = is_place or copy.special is not None or reference.is_branch or unit not in self._replaced
+            stays_inside = (
+                is_place
+                or copy.special is not None
+                or reference.is_branch
+                or unit not in self._replaced
+            )
             # What leads into the middle of a function means a label in it, not its address.
             if unit in self._copied and (stays_inside or offset):
                 return self._copied[unit]
@@ -347,12 +382,18 @@ class _Selection:
                 return self._copy_function(unit)
             if offset:
                 where = f"{self._view.obj.name}: {unit.name}()"
-                raise Refusal(SYMBOL_UNSUPPORTED, where, f"changed code refers to {offset:+#x} in it, and it stays")
+                raise Refusal(
+                    SYMBOL_UNSUPPORTED,
+                    where,
+                    f"changed code refers to {offset:+#x} in it, and it stays",
+                )
         elif unit in self._copied:
             return self._copied[unit]
         elif original is None or self._view.is_private(unit) or holds_labels(self._view, unit):
             return self._copy_unit(unit, STT_OBJECT)
-        if original is None or self._changes.original.view.section(original).name.startswith(ONCE_ONLY):
+        if original is None or self._changes.original.view.section(original).name.startswith(
+            ONCE_ONLY
+        ):
             where = f"{self._view.obj.name}: {unit.name}"
             raise Refusal(INIT_REFERENCED, where, f"is in {self._view.section(unit).name}")
         return self._reach(copy, reference, self._resolver.defined(original))
@@ -362,9 +403,17 @@ class _Selection:
         section = view.obj.sections[target.section]
         if section.flags & SHF_WRITE:
             place = f"{section.name}+{target.offset:#x}"
-            raise Refusal(SYMBOL_UNSUPPORTED, f"{view.obj.name}: {place}", "is variable data that no symbol names")
+            raise Refusal(
+                SYMBOL_UNSUPPORTED,
+                f"{view.obj.name}: {place}",
+                "is variable data that no symbol names",
+            )
         special = copy.special
-        if copy.entry is not None and copy.special is not None and copy.special.name == ALTINSTRUCTIONS:
+        if (
+            copy.entry is not None
+            and copy.special is not None
+            and copy.special.name == ALTINSTRUCTIONS
+        ):
             start, end = replacement(view, copy.entry, target)
         else:
             start, end = anonymous_range(view, target)
@@ -373,15 +422,25 @@ class _Selection:
         return self._out.section_symbol(out), base + target.offset - start
 
     def _keep_key(self, name: str) -> None:
-        """Let objtool find a static call's key, by which the kernel knows the call, among the object's symbols.
+        """Let objtool find a static call's key, by which the kernel knows the call, among the
+        object's symbols.
 
-        It looks for the name (tools/objtool/check.c: create_static_call_sections()); in what the compiler makes,
-        __ADDRESSABLE() keeps it (include/linux/static_call_types.h: __static_call()).
+        It looks for the name (tools/objtool/check.c: create_static_call_sections()); in what the
+        compiler makes, __ADDRESSABLE() keeps it (include/linux/static_call_types.h:
+        __static_call()).
         """
-        known = any(symbol.is_undefined and symbol.name == name for symbol in self._view.obj.symbols)
-        if known and name not in self._undefined and isinstance(self._resolver.undefined(name), Linked):
+        known = any(
+            symbol.is_undefined and symbol.name == name for symbol in self._view.obj.symbols
+        )
+        if (
+            known
+            and name not in self._undefined
+            and isinstance(self._resolver.undefined(name), Linked)
+        ):
             self._outside[name] = Linked(name)
-            self._undefined[name] = self._out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+            self._undefined[name] = self._out.add_symbol(
+                Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
+            )
 
     def _reach(self, copy: _Copy, reference: Reference, outside: Outside) -> int:
         name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
@@ -389,7 +448,9 @@ class _Selection:
             self._refuse_early(copy, reference, outside)
         self._outside[name] = outside
         if name not in self._undefined:
-            self._undefined[name] = self._out.add_symbol(Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+            self._undefined[name] = self._out.add_symbol(
+                Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
+            )
             if name.startswith(TRAMPOLINE):
                 self._keep_key(f"{KEY}{name.removeprefix(TRAMPOLINE)}")
         return self._undefined[name]
@@ -400,7 +461,9 @@ class _Selection:
             match reference.target:
                 case ToUndefined(name):
                     outside = self._resolver.undefined(name)
-                case ToUnit(unit) if not unit.is_function and (original := self._original_of.get(unit)) is not None:
+                case ToUnit(unit) if (
+                    not unit.is_function and (original := self._original_of.get(unit)) is not None
+                ):
                     outside = self._resolver.defined(original)
                 case _:
                     continue
@@ -409,9 +472,11 @@ class _Selection:
         return False
 
     def _refuse_early(self, copy: _Copy, reference: Reference, outside: ExternalSymbol) -> None:
-        """A module's symbols are resolved when it is there, which may be long after special sections were acted on.
+        """A module's symbols are resolved when it is there, which may be long after special
+        sections were acted on.
 
-        Alternatives overwrite code at load: a relocation of what was there before would destroy what is there then.
+        Alternatives overwrite code at load: a relocation of what was there before would destroy
+        what is there then.
         """
         special = copy.special.name if copy.special is not None and copy.special.reads_early else ""
         place = copy.start + reference.offset

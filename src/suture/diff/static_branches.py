@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A patched object whose static branches read their keys in place of one whose branches the kernel rewrites.
+"""A patched object whose static branches read their keys in place of one whose branches the kernel
+rewrites.
 
-Both are made by one compiler from one source, save for the assembly text of ``arch_static_branch()``.  That everything
-else is the same is not taken for granted: unit by unit and instruction by instruction they must agree, and where the
-one has an entry in ``__jump_table``, the other has a comparison and a conditional jump to the same place.  So what was
-found out about the one (what changed, which variable is which, how functions are called) holds for the other.
+Both are made by one compiler from one source, save for the assembly text of
+``arch_static_branch()``.  That everything else is the same is not taken for granted: unit by unit
+and instruction by instruction they must agree, and where the one has an entry in ``__jump_table``,
+the other has a comparison and a conditional jump to the same place.  So what was found out about
+the one (what changed, which variable is which, how functions are called) holds for the other.
 """
 
 from __future__ import annotations
@@ -14,20 +16,31 @@ from dataclasses import dataclass, replace
 
 from iced_x86 import Code, Decoder, Instruction, Mnemonic
 
-from suture.diff.compare import Changes
+from suture.diff.changes import Changes
+from suture.diff.comparison import Side, masked
 from suture.diff.correlate import Correlation
-from suture.diff.same import Side, masked
-from suture.diff.special import JUMP_TABLE, Entry
-from suture.diff.view import Reference, Target, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.elf.relocations.x86_64 import TYPES, is_direct_branch
 from suture.errors import MODULE_STATIC_KEY, Refusal
+from suture.objects.special import JUMP_TABLE, Entry
+from suture.objects.view import (
+    Reference,
+    Target,
+    ToAnonymous,
+    ToLiteral,
+    ToUndefined,
+    ToUnit,
+    Unit,
+    View,
+)
 
 FLAGS = 3
-"""Bits of ``jump_entry.key`` that are no address: 1 for `branch`, 2 for objtool (``include/linux/jump_label.h``)."""
+"""Bits of ``jump_entry.key`` that are no address: 1 for `branch`, 2 for objtool
+(``include/linux/jump_label.h``)."""
 
 
 def with_keys_read(changes: Changes, reading: Side) -> Changes:
-    """The same changes, with the code of `reading`, the patched object whose static branches read their keys.
+    """The same changes, with the code of `reading`, the patched object whose static branches read
+    their keys.
 
     :raises Refusal: ``module-static-key`` where the two patched objects differ in more than that
     """
@@ -37,13 +50,17 @@ def with_keys_read(changes: Changes, reading: Side) -> Changes:
     return replace(
         changes,
         patched=reading,
-        correlation=Correlation({twin[after]: before for after, before in changes.correlation.original.items()}),
+        correlation=Correlation(
+            {twin[after]: before for after, before in changes.correlation.original.items()}
+        ),
         changed=tuple((before, twin[after]) for before, after in changes.changed),
         provided=tuple(twin[unit] for unit in changes.provided),
         published=tuple((before, twin[after]) for before, after in changes.published),
         hooks=replace(
             changes.hooks,
-            calls=tuple(replace(hook, function=twin[hook.function]) for hook in changes.hooks.calls),
+            calls=tuple(
+                replace(hook, function=twin[hook.function]) for hook in changes.hooks.calls
+            ),
         ),
     )
 
@@ -62,12 +79,15 @@ class _Pair:
 
 
 class _Twins:
-    """Two objects, unit for unit: the one with ``__jump_table`` on the left, the one that reads keys on the right."""
+    """Two objects, unit for unit: the one with ``__jump_table`` on the left, the one that reads
+    keys on the right."""
 
     def __init__(self, left: Side, right: Side) -> None:
         self._entries = left.entries
         self._left, self._right = left.view, right.view
-        names = [[_description(view, unit) for unit in view.units] for view in (self._left, self._right)]
+        names = [
+            [_description(view, unit) for unit in view.units] for view in (self._left, self._right)
+        ]
         if names[0] != names[1]:
             raise self._differs("other functions and variables")
         self.twin: Mapping[Unit, Unit] = dict(zip(self._left.units, self._right.units, strict=True))
@@ -82,9 +102,14 @@ class _Twins:
         for unit in code:
             references = [
                 {reference.offset: reference for reference in self._left.references(unit)},
-                {reference.offset: reference for reference in self._right.references(self.twin[unit])},
+                {
+                    reference.offset: reference
+                    for reference in self._right.references(self.twin[unit])
+                },
             ]
-            if not all(self._same_instruction(unit, pair, *references) for pair in self._pairs[unit]):
+            if not all(
+                self._same_instruction(unit, pair, *references) for pair in self._pairs[unit]
+            ):
                 raise self._differs(f"another {unit.name}()")
         for unit in self.twin.keys() - set(code):
             if self._left.section(unit).is_allocated and not self._same_data(unit):
@@ -92,14 +117,20 @@ class _Twins:
 
     def _differs(self, what: str) -> Refusal:
         name = self._right.obj.name
-        return Refusal(MODULE_STATIC_KEY, name, f"with static branches that read their keys, the compiler makes {what}")
+        return Refusal(
+            MODULE_STATIC_KEY,
+            name,
+            f"with static branches that read their keys, the compiler makes {what}",
+        )
 
     def _pair_up(self, unit: Unit) -> None:
         left = Decoder(64, self._left.data(unit))
         right = iter(Decoder(64, self._right.data(self.twin[unit])))
         pairs, places = [], {unit.size: self.twin[unit].size}
         entries = self._entries.within(unit.section, unit.start, unit.end)
-        sites = {entry.place - unit.start: entry for entry in entries if entry.special.name == JUMP_TABLE}
+        sites = {
+            entry.place - unit.start: entry for entry in entries if entry.special.name == JUMP_TABLE
+        }
         for mine in left:
             entry = sites.pop(mine.ip, None)
             theirs, jump = next(right, None), None if entry is None else next(right, None)
@@ -138,12 +169,17 @@ class _Twins:
         read: list[Reference],
         right: Mapping[int, Reference],
     ) -> bool:
-        """``cmpl $0, key; jne target``, or ``je`` where the branch is taken while the key is disabled."""
+        """``cmpl $0, key; jne target``, or ``je`` where the branch is taken while the key is
+        disabled."""
         _, target, key = self._left.references_in(entry.section, entry.start, entry.end)
         if not isinstance(key.target, ToUnit | ToUndefined):
             return False
         taken = Mnemonic.JE if key.target.offset & 1 else Mnemonic.JNE
-        is_test = compare.code == Code.CMP_RM32_IMM8 and compare.is_ip_rel_memory_operand and compare.immediate8 == 0
+        is_test = (
+            compare.code == Code.CMP_RM32_IMM8
+            and compare.is_ip_rel_memory_operand
+            and compare.immediate8 == 0
+        )
         if not is_test or jump.mnemonic != taken or len(read) != 1:
             return False
         plain = key.target.offset & ~FLAGS
@@ -152,9 +188,13 @@ class _Twins:
             wanted = ToUnit(self.twin[key.target.unit], plain)
         else:
             wanted = ToUndefined(key.target.name, plain)
-        return read[0].target == wanted and self._leads_to(unit, jump, list(_within(jump, right)), target.target)
+        return read[0].target == wanted and self._leads_to(
+            unit, jump, list(_within(jump, right)), target.target
+        )
 
-    def _leads_to(self, unit: Unit, jump: Instruction, fields: list[Reference], target: Target) -> bool:
+    def _leads_to(
+        self, unit: Unit, jump: Instruction, fields: list[Reference], target: Target
+    ) -> bool:
         """A jump of the right side goes where `target` says for the left one."""
         if fields:
             return self._same_target(target, fields[0].target)
@@ -164,7 +204,8 @@ class _Twins:
         return place == (self.twin[unit].section, self.twin[unit].start + jump.near_branch_target)
 
     def _in_right(self, unit: Unit, offset: int) -> tuple[int, int] | None:
-        """Section and offset there that `offset` from the start of a left function corresponds to."""
+        """Section and offset there that `offset` from the start of a left function corresponds
+        to."""
         if not 0 <= offset < unit.size:  # a neighbour in the same section
             neighbour = self._left.unit_at(unit.section, unit.start + offset)
             if neighbour is None:
@@ -179,11 +220,16 @@ class _Twins:
     def _same_target(self, left: Target, right: Target) -> bool:
         match left, right:
             case ToUnit(unit, here), ToUnit(other, there):
-                return other == self.twin[unit] and there == self._places.get(unit, {}).get(here, here)
+                return other == self.twin[unit] and there == self._places.get(unit, {}).get(
+                    here, here
+                )
             case ToLiteral(_, content, here), ToLiteral(_, others, there):
                 return (content, here) == (others, there)
             case ToAnonymous(section, here), ToAnonymous(other_section, there):
-                names = self._left.obj.sections[section].name, self._right.obj.sections[other_section].name
+                names = (
+                    self._left.obj.sections[section].name,
+                    self._right.obj.sections[other_section].name,
+                )
                 return names[0] == names[1] and here == there
         return left == right
 
@@ -192,12 +238,15 @@ class _Twins:
         left, right = list(self._left.references(unit)), list(self._right.references(other))
         return (
             masked(self._left.data(unit), left) == masked(self._right.data(other), right)
-            and [reference.offset for reference in left] == [reference.offset for reference in right]
+            and [reference.offset for reference in left]
+            == [reference.offset for reference in right]
             and all(map(self._same_reference, left, right))
         )
 
     @staticmethod
-    def _bytes(view: View, unit: Unit, instruction: Instruction, fields: list[Reference]) -> tuple[bytes, list[int]]:
+    def _bytes(
+        view: View, unit: Unit, instruction: Instruction, fields: list[Reference]
+    ) -> tuple[bytes, list[int]]:
         """An instruction without its fields, and where in it those are."""
         data = bytearray(view.data(unit)[instruction.ip : instruction.next_ip])
         starts = [field.offset - instruction.ip for field in fields]
@@ -209,7 +258,15 @@ class _Twins:
 def _description(view: View, unit: Unit) -> tuple[object, ...]:
     section = view.section(unit)
     size = None if unit.is_function else unit.size
-    return unit.name, unit.aliases, unit.is_function, unit.is_local, section.name, section.flags, size
+    return (
+        unit.name,
+        unit.aliases,
+        unit.is_function,
+        unit.is_local,
+        section.name,
+        section.flags,
+        size,
+    )
 
 
 def _within(instruction: Instruction, references: Mapping[int, Reference]) -> Iterator[Reference]:

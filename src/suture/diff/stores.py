@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the code and data of one object do with a variable: read it, write it, or take its address."""
+"""What the code and data of one object do with a variable: read it, write it, or take its
+address."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from enum import Enum, auto
 
 from iced_x86 import Decoder, Instruction, InstructionInfoFactory, MemorySizeExt, OpAccess, Register
 
-from suture.diff.special import SECTIONS
-from suture.diff.view import ToUnit, Unit, View
+from suture.objects.special import SECTIONS
+from suture.objects.view import ToUnit, Unit, View
 
 WRITES = (OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE)
 
@@ -29,7 +30,8 @@ class Use(Enum):
 def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mapping[Use, list[str]]:
     """Who uses a variable how: names of functions and variables of the same object, or of sections.
 
-    :param within: offsets of the bytes that matter; what is seen to read or write others alone is left out.
+    :param within: offsets of the bytes that matter; what is seen to read or write others alone is
+        left out.
     """
     found: dict[Use, list[str]] = {use: [] for use in Use}
     special = {known.name for known in SECTIONS}
@@ -46,7 +48,11 @@ def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mappi
                 elif section.is_code:
                     use, size = code_use(section.data[start:end], reference.offset)
                     first = reference.target.offset
-                    if within is not None and size and not any(at in within for at in range(first, first + size)):
+                    if (
+                        within is not None
+                        and size
+                        and not any(at in within for at in range(first, first + size))
+                    ):
                         continue
                 else:
                     use = Use.ADDRESS
@@ -56,7 +62,8 @@ def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mappi
 
 
 def code_use(code: bytes, field: int) -> tuple[Use, int]:
-    """What the instruction with a relocated field at offset `field` does with what the field refers to.
+    """What the instruction with a relocated field at offset `field` does with what the field refers
+    to.
 
     :return: the same, and to how many bytes from there; 0 where that may be others.
     """
@@ -70,7 +77,10 @@ def code_use(code: bytes, field: int) -> tuple[Use, int]:
 
 def _width(instruction: Instruction) -> int:
     """How many bytes an instruction accesses at the one place that stands in it."""
-    if instruction.memory_index != Register.NONE or instruction.memory_base not in (Register.NONE, Register.RIP):
+    if instruction.memory_index != Register.NONE or instruction.memory_base not in (
+        Register.NONE,
+        Register.RIP,
+    ):
         return 0
     return int(MemorySizeExt.size(instruction.memory_size))
 
@@ -81,7 +91,9 @@ def instruction_use(decoder: Decoder, instruction: Instruction, field: int) -> U
     if not constants.has_displacement or instruction.ip + constants.displacement_offset != field:
         return Use.ADDRESS  # an immediate: its address
     used = InstructionInfoFactory().info(instruction).used_memory()
-    accesses = [memory.access for memory in used if memory.base != Register.RSP]  # a call pushes its return address
+    accesses = [
+        memory.access for memory in used if memory.base != Register.RSP
+    ]  # a call pushes its return address
     if any(access in WRITES for access in accesses):
         return Use.STORE
     # lea accesses no memory, and an address with an index may be another variable's.

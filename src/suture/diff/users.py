@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who uses a function inside one object file: by calling it, which a live patch can follow, or by its address."""
+"""Who uses a function inside one object file: by calling it, which a live patch can follow, or by
+its address."""
 
 from __future__ import annotations
 
@@ -8,27 +9,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from suture.diff.compare import Changes, owner
-from suture.diff.locals import is_cold
-from suture.diff.same import Side
+from suture.diff.changes import Changes, owner
+from suture.diff.comparison import Side
 from suture.diff.sections import IGNORED
-from suture.diff.special import SECTIONS
-from suture.diff.view import Reference, ToUndefined, ToUnit, Unit, View
 from suture.errors import FUNCTION_NOT_TRACEABLE, Refusal
+from suture.objects.locals import is_cold
+from suture.objects.special import SECTIONS
+from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
 
 EXPORTS = ("__ksymtab", "___ksymtab", "__kcrctab", "___kcrctab", ".export_symbol")
 """``EXPORT_SYMBOL()``: the address for modules to link with; those are looked at by themselves."""
 
 HARMLESS = (*EXPORTS, *IGNORED, "_kprobe_blacklist", "_error_injection_whitelist")
 """Sections that hold a function's address to know it by, not to call it (``NOKPROBE_SYMBOL()`` of
-include/asm-generic/kprobes.h, ``ALLOW_ERROR_INJECTION()`` of include/asm-generic/error-injection.h)."""
+include/asm-generic/kprobes.h, ``ALLOW_ERROR_INJECTION()`` of
+include/asm-generic/error-injection.h)."""
 
 HOOKS = ("__mcount_loc", "__patchable_function_entries")
 
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """:ivar callers: functions that call it or jump to its start; itself left out, ``.cold`` parts as their function.
+    """:ivar callers: functions that call it or jump to its start; itself left out, ``.cold`` parts
+    as their function.
     :ivar taken: places that use its address in any other way, in words.
     """
 
@@ -43,7 +46,8 @@ class Usage:
         self._side = side
 
     def of(self, function: Unit | str) -> Users:
-        """:param function: a function of the object, or the name of a symbol that another object defines."""
+        """:param function: a function of the object, or the name of a symbol that another object
+        defines."""
         callers: dict[Unit, None] = {}
         taken: dict[str, None] = {}
         for user, place, reference, offset in self._found.get(function, ()):
@@ -61,12 +65,15 @@ class Usage:
 
     @cached_property
     def _found(self) -> dict[Unit | str, list[tuple[Unit | None, str, Reference, int]]]:
-        """Function or name -> who refers to it (the function, where it is one), from where, how, to which offset."""
+        """Function or name -> who refers to it (the function, where it is one), from where, how, to
+        which offset."""
         found: dict[Unit | str, list[tuple[Unit | None, str, Reference, int]]] = defaultdict(list)
         for user, place, reference in _references(self._side):
             match reference.target:
                 case ToUnit(unit, offset) if unit.is_function:
-                    found[whole(self._side.view, unit)].append((user, place, reference, _depth(unit, offset)))
+                    found[whole(self._side.view, unit)].append(
+                        (user, place, reference, _depth(unit, offset))
+                    )
                 case ToUndefined(name, offset):
                     found[name].append((user, place, reference, offset))
         return found
@@ -126,14 +133,20 @@ def _code_references(view: View, index: int) -> Iterator[tuple[Unit | None, str,
     end = 0
     for unit in view.units_in(index):
         if end < unit.start:  # assembly that no function symbol names
-            yield from ((None, view.section(unit).name, r) for r in view.references_in(index, end, unit.start))
+            yield from (
+                (None, view.section(unit).name, r)
+                for r in view.references_in(index, end, unit.start)
+            )
         end = max(end, unit.end)
         user = whole(view, unit)
         # A static call's trampoline is rewritten at run time (include/linux/static_call.h).
         caller = None if user.name.startswith("__SCT__") else user
         yield from ((caller, f"{user.name}()", reference) for reference in view.references(unit))
     size = view.obj.sections[index].size
-    yield from ((None, view.obj.sections[index].name, r) for r in view.references_in(index, min(end, size), size))
+    yield from (
+        (None, view.obj.sections[index].name, r)
+        for r in view.references_in(index, min(end, size), size)
+    )
 
 
 def _special_references(side: Side, index: int) -> Iterator[tuple[Unit | None, str, Reference]]:
@@ -144,11 +157,14 @@ def _special_references(side: Side, index: int) -> Iterator[tuple[Unit | None, s
         about = view.unit_at(entry.code, entry.place)
         user = None if about is None or not about.is_function else whole(view, about)
         for reference in references[1:]:
-            # An entry about a function may well name its own labels (exception tables, static branches).
+            # An entry about a function may well name its own labels (exception tables, static
+            # branches).
             if user is None or _function(view, reference) != user:
                 yield None, entry.special.name, reference
 
 
 def _function(view: View, reference: Reference) -> Unit | None:
     target = reference.target
-    return whole(view, target.unit) if isinstance(target, ToUnit) and target.unit.is_function else None
+    return (
+        whole(view, target.unit) if isinstance(target, ToUnit) and target.unit.is_function else None
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this host has and lacks for building, testing and loading live patches, with the way to get each lack."""
+"""What this host has and lacks for building, testing and loading live patches, with the way to get
+each lack."""
 
 from __future__ import annotations
 
@@ -28,7 +29,11 @@ class Report:
     @property
     def install(self) -> str:
         """The one command that installs every missing Debian package, or ""."""
-        packages = {check.package for check in self.checks if check.package and check.status is not Status.OK}
+        packages = {
+            check.package
+            for check in self.checks
+            if check.package and check.status is not Status.OK
+        }
         return f"sudo {install_line(tuple(sorted(packages)))}" if packages else ""
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What building needs: the target, its very compiler, kbuild's tools, Python packages, room on the disk."""
+"""What building needs: the target, its very compiler, kbuild's tools, Python packages, room on the
+disk."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from suture.host.packages import BUILD_MODULES, COMPILER, PACKAGES, Package, Pur
 from suture.host.run import run
 
 NEEDED = 3 << 30
-"""Bytes that one target takes: 0.2 GB packages, 0.6 GB unpacked, 1.5 GB source tree prepared (linux-source-6.1)."""
+"""Bytes that one target takes: 0.2 GB packages, 0.6 GB unpacked, 1.5 GB source tree prepared
+(linux-source-6.1)."""
 
 GCC = re.compile(r"\bgcc-\d+\b")
 
@@ -27,7 +29,8 @@ class Known:
     """What is known about a target before it is built for.
 
     :ivar where: how it is known, one line.
-    :ivar compiler: the first line that its compiler prints of itself, or only the compiler's name, or "".
+    :ivar compiler: the first line that its compiler prints of itself, or only the compiler's name,
+        or "".
     """
 
     where: str
@@ -36,7 +39,8 @@ class Known:
 
 
 def checks(release: str, *, named: bool) -> Iterator[Check]:
-    """:param named: the user asked for `release`; else it is the running kernel, which need not be a target."""
+    """:param named: the user asked for `release`; else it is the running kernel, which need not be
+    a target."""
     known = target(release)
     yield _target_check(release, known, named=named)
     yield compiler_check(known.compiler if known else "")
@@ -48,24 +52,31 @@ def checks(release: str, *, named: bool) -> Iterator[Check]:
 
 
 def target(release: str) -> Known | None:
-    """What this host knows of a kernel release: fetched before, or offered by the archives that apt has lists of."""
+    """What this host knows of a kernel release: fetched before, or offered by the archives that apt
+    has lists of."""
     if missing_modules():
         return None
-    from suture.kernel import archive, config
+    from suture import sources
+    from suture.kernel import config
 
     try:
-        found = archive.find(release)
-        return Known(f"fetched, version {found.version}", config.read(found.config).compiler, fetched=True)
+        found = sources.find(release)
+        return Known(
+            f"fetched, version {found.version}", config.read(found.config).compiler, fetched=True
+        )
     except Refusal:
         pass
     try:
-        offer = archive.survey().offer(release)
+        offer = sources.survey().offer(release)
     except Refusal:
         return None
-    # The headers depend on the compiler: linux-compiler-gcc-12-x86 in Debian's 6.1, gcc-12 in its 6.12.
+    # The headers depend on the compiler: linux-compiler-gcc-12-x86 in Debian's 6.1, gcc-12 in its
+    # 6.12.
     headers = f"{offer.headers.name}={offer.headers.version}"
     depends = GCC.search(run(["apt-cache", "show", headers]).stdout)
-    return Known(f"the archive offers version {offer.version}", depends[0] if depends else "", fetched=False)
+    return Known(
+        f"the archive offers version {offer.version}", depends[0] if depends else "", fetched=False
+    )
 
 
 def _target_check(release: str, known: Known | None, *, named: bool) -> Check:
@@ -76,7 +87,9 @@ def _target_check(release: str, known: Known | None, *, named: bool) -> Check:
         Purpose.BUILDING,
         name,
         Status.LACK if named else Status.WARNING,
-        "not fetched, and no apt archive of this host offers it" if named else "running here, but no target",
+        "not fetched, and no apt archive of this host offers it"
+        if named
+        else "running here, but no target",
         "choose one of 'suture kernel list', or give --kernel-dir to 'suture build'",
     )
 
@@ -90,7 +103,9 @@ def compiler_check(wanted: str) -> Check:
     name = f"compiler {package.name}"
     if package.found() is None:
         needed = f"not installed; {'the target was' if wanted else 'Debian 12 kernels were'} built with it"
-        return Check(Purpose.BUILDING, name, Status.LACK, needed, f"install {package.name}", package.name)
+        return Check(
+            Purpose.BUILDING, name, Status.LACK, needed, f"install {package.name}", package.name
+        )
     found = run([package.program, "--version"]).stdout.partition("\n")[0].strip()
     if " " in wanted and found != wanted:
         return Check(
@@ -126,7 +141,13 @@ def _python_check() -> Check:
     missing = missing_modules()
     if missing:
         remedy = "pip install 'suture[build]'"
-        return Check(Purpose.BUILDING, "Python packages", Status.LACK, f"missing: {', '.join(missing)}", remedy)
+        return Check(
+            Purpose.BUILDING,
+            "Python packages",
+            Status.LACK,
+            f"missing: {', '.join(missing)}",
+            remedy,
+        )
     return Check(Purpose.BUILDING, "Python packages", Status.OK, "all there")
 
 

@@ -19,7 +19,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """:ivar found: what there is, one line.  :ivar remedy: the way to get what is missing.  :ivar package: Debian's."""
+    """:ivar found: what there is, one line.  :ivar remedy: the way to get what is missing.  :ivar
+    package: Debian's."""
 
     purpose: Purpose
     name: str

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the running kernel says to live patches.  All of it is a warning: another host may be the one that loads."""
+"""What the running kernel says to live patches.  All of it is a warning: another host may be the
+one that loads."""
 
 from __future__ import annotations
 
@@ -37,14 +38,18 @@ def _capability(root: Path) -> Check:
     if running.may_load(root):
         return Check(Purpose.LOADING, "CAP_SYS_MODULE", Status.OK, "this process may load modules")
     found = "this process may not load modules"
-    return Check(Purpose.LOADING, "CAP_SYS_MODULE", Status.WARNING, found, "load live patches as root")
+    return Check(
+        Purpose.LOADING, "CAP_SYS_MODULE", Status.WARNING, found, "load live patches as root"
+    )
 
 
 def _modules_disabled(root: Path) -> Check:
     name = "kernel.modules_disabled"
     if running.modules_disabled(root):
         found = "no module can be loaded or unloaded until the next boot"
-        return Check(Purpose.LOADING, name, Status.WARNING, found, "boot without setting that sysctl")
+        return Check(
+            Purpose.LOADING, name, Status.WARNING, found, "boot without setting that sysctl"
+        )
     return Check(Purpose.LOADING, name, Status.OK, "modules can be loaded")
 
 

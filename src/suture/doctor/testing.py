@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the lab needs: QEMU, a busybox that runs with nothing beside it, and something to run guests on."""
+"""What the lab needs: QEMU, a busybox that runs with nothing beside it, and something to run guests
+on."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def busybox_check(path: Path) -> Check:
         static_busybox(path)
     except Refusal as refusal:
         remedy = "install busybox-static"
-        return Check(Purpose.TESTING, "static busybox", Status.LACK, refusal.found, remedy, "busybox-static")
+        return Check(
+            Purpose.TESTING, "static busybox", Status.LACK, refusal.found, remedy, "busybox-static"
+        )
     return Check(Purpose.TESTING, "static busybox", Status.OK, str(path))
 
 
@@ -37,7 +40,9 @@ def kvm_check(device: Path) -> Check:
         found = "none: the lab emulates a processor, which is slower"
     elif not os.access(device, os.R_OK | os.W_OK):
         found = "not ours to use: the lab emulates a processor, which is slower"
-        return Check(Purpose.TESTING, str(device), Status.WARNING, found, "add your user to the group kvm")
+        return Check(
+            Purpose.TESTING, str(device), Status.WARNING, found, "add your user to the group kvm"
+        )
     else:
         found = "there; whether guests boot under it, the lab finds out"
     return Check(Purpose.TESTING, str(device), Status.OK, found)

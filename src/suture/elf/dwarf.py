@@ -27,13 +27,25 @@ def struct_sizes(data: bytes, names: Collection[str]) -> dict[str, int]:
             return {}
         for unit in elf.get_dwarf_info().iter_CUs():
             for entry in unit.get_top_DIE().iter_children():
-                if entry.tag != "DW_TAG_structure_type" or "DW_AT_byte_size" not in entry.attributes:
+                if (
+                    entry.tag != "DW_TAG_structure_type"
+                    or "DW_AT_byte_size" not in entry.attributes
+                ):
                     continue
                 name = entry.attributes.get("DW_AT_name")
                 if name is not None and name.value in wanted:
                     found[name.value.decode()] = entry.attributes["DW_AT_byte_size"].value
             if len(found) == len(wanted):
                 break
-    except (DWARFError, ELFError, ConstructError, struct.error, LookupError, ValueError, TypeError, AttributeError):
+    except (
+        DWARFError,
+        ELFError,
+        ConstructError,
+        struct.error,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ):
         return {}
     return found

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A relocatable object file (ELF64, little-endian) as a value.
 
-Numbers and names are those of the ELF specification (System V gABI, chapter 4) and the x86-64 psABI.  Indices are kept
-as they stand in the file: ``symbol.shndx`` indexes `ObjectFile.sections`, ``relocation.symbol`` indexes
-`ObjectFile.symbols`.
+Numbers and names are those of the ELF specification (System V gABI, chapter 4) and the x86-64
+psABI.  Indices are kept as they stand in the file: ``symbol.shndx`` indexes `ObjectFile.sections`,
+``relocation.symbol`` indexes `ObjectFile.symbols`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 # Section types and flags (gABI 4.9, 4.11).
-SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_REL = 0, 1, 2, 3, 4, 7, 8, 9
+SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_REL = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    7,
+    8,
+    9,
+)
 SHT_GROUP, SHT_SYMTAB_SHNDX = 17, 18
-SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK = 0x1, 0x2, 0x4, 0x10, 0x20, 0x40
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK = (
+    0x1,
+    0x2,
+    0x4,
+    0x10,
+    0x20,
+    0x40,
+)
 SHF_LINK_ORDER = 0x80
 SHF_RELA_LIVEPATCH = 0x00100000
 """include/uapi/linux/elf.h: the core applies the section, not the module loader."""
@@ -59,13 +75,15 @@ class Section:
 
     @property
     def is_strings(self) -> bool:
-        """Holds NUL-terminated strings that the linker may merge: only their contents identify them."""
+        """Holds NUL-terminated strings that the linker may merge: only their contents identify
+        them."""
         return bool(self.flags & SHF_STRINGS and self.flags & SHF_MERGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """One symbol table entry; `value` is the offset into its section (gABI 4.19, relocatable files)."""
+    """One symbol table entry; `value` is the offset into its section (gABI 4.19, relocatable
+    files)."""
 
     name: str
     value: int
@@ -87,7 +105,8 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """One ``Elf64_Rela``: `offset` into the section it applies to, `symbol` an index, `addend` signed."""
+    """One ``Elf64_Rela``: `offset` into the section it applies to, `symbol` an index, `addend`
+    signed."""
 
     offset: int
     type: int
@@ -97,7 +116,8 @@ class Relocation:
 
 @dataclass(frozen=True, slots=True)
 class LivepatchRelocations:
-    """A ``.klp.rela.<objname>.<section>``: relocations that the core applies to `section` once `objname` is there.
+    """A ``.klp.rela.<objname>.<section>``: relocations that the core applies to `section` once
+    `objname` is there.
 
     ``Documentation/livepatch/module-elf-format.rst``, section 3.
     """
@@ -126,7 +146,9 @@ class ObjectFile:
 
     def section_named(self, name: str) -> int | None:
         """The index of the first section of that name."""
-        return next((index for index, section in enumerate(self.sections) if section.name == name), None)
+        return next(
+            (index for index, section in enumerate(self.sections) if section.name == name), None
+        )
 
     def symbols_of_type(self, *types: int) -> Iterator[tuple[int, Symbol]]:
         """Symbols of these types that stand in a section, with their indices."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Prototypes of functions, from the debug information of an object file (DWARF 5, sections 3.3 and 5).
+"""Prototypes of functions, from the debug information of an object file (DWARF 5, sections 3.3 and
+5).
 
-Types are spelled as the calling convention sees them: a typedef is what it stands for, ``const`` and its kin are left
-out, and a structure is its name (and its size, where it is passed by value).
+Types are spelled as the calling convention sees them: a typedef is what it stands for, ``const``
+and its kin are left out, and a structure is its name (and its size, where it is passed by value).
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from elftools.elf.elffile import ELFFile
 
 VOID = "void"
 _TRANSPARENT = frozenset(
-    {"DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type", "DW_TAG_typedef"}
+    {
+        "DW_TAG_const_type",
+        "DW_TAG_volatile_type",
+        "DW_TAG_restrict_type",
+        "DW_TAG_atomic_type",
+        "DW_TAG_typedef",
+    }
 )
 _TAGGED = {
     "DW_TAG_structure_type": "struct",
@@ -70,7 +77,9 @@ def prototypes(data: bytes, names: Collection[str]) -> dict[str, Prototype]:
 def _prototype(entry: DIE) -> Prototype:
     """Of a subprogram, or of the type of a function."""
     children = list(entry.iter_children())
-    parameters = tuple(_by_value(child) for child in children if child.tag == "DW_TAG_formal_parameter")
+    parameters = tuple(
+        _by_value(child) for child in children if child.tag == "DW_TAG_formal_parameter"
+    )
     told = "DW_AT_prototyped" in entry.attributes
     variadic = not told or any(child.tag == "DW_TAG_unspecified_parameters" for child in children)
     return Prototype(_by_value(entry), parameters, variadic)
@@ -88,18 +97,25 @@ def _by_value(entry: DIE) -> str:
 
 
 def _plain(kind: DIE | None) -> tuple[DIE | None, str]:
-    """Without typedefs and qualifiers; with the last typedef's name, for what has none of its own."""
+    """Without typedefs and qualifiers; with the last typedef's name, for what has none of its
+    own."""
     name = ""
     while kind is not None and kind.tag in _TRANSPARENT:
         name = _name(kind) or name
-        kind = kind.get_DIE_from_attribute("DW_AT_type") if "DW_AT_type" in kind.attributes else None
+        kind = (
+            kind.get_DIE_from_attribute("DW_AT_type") if "DW_AT_type" in kind.attributes else None
+        )
     return kind, name
 
 
 def _spelled(kind: DIE | None, typedef: str = "") -> str:
     if kind is None:
         return VOID
-    pointee = _plain(kind.get_DIE_from_attribute("DW_AT_type")) if "DW_AT_type" in kind.attributes else (None, "")
+    pointee = (
+        _plain(kind.get_DIE_from_attribute("DW_AT_type"))
+        if "DW_AT_type" in kind.attributes
+        else (None, "")
+    )
     match kind.tag:
         case "DW_TAG_pointer_type":
             return f"{_spelled(*pointee)} *"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Bytes of a relocatable object -> `ObjectFile`.
 
-pyelftools reads the headers; symbols and relocations, of which large objects have hundreds of thousands, are unpacked
-with one `struct` call per table.
+pyelftools reads the headers; symbols and relocations, of which large objects have hundreds of
+thousands, are unpacked with one `struct` call per table.
 """
 
 from __future__ import annotations
@@ -41,13 +41,16 @@ from suture.errors import OBJECT_MALFORMED, OBJECT_UNSUPPORTED, Refusal
 
 ET_REL = 1
 TABLES = (SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA)
-"""Sections that describe the others: no symbol stands in them, and no relocation applies to them."""
+"""Sections that describe the others: no symbol stands in them, and no relocation applies to
+them."""
 LARGEST = 1 << 30
-"""Bytes; modules have to fit into 1.5 GB of addresses (Documentation/arch/x86/x86_64/mm.rst).  What a file does not
-hold itself (``.bss``, padding) is a quarter of that at most."""
+"""Bytes; modules have to fit into 1.5 GB of addresses (Documentation/arch/x86/x86_64/mm.rst).  What
+a file does not hold itself (``.bss``, padding) is a quarter of that at most."""
 LONGEST_NAME = 4096
 """Bytes; the kernel's own limit is 512 (include/linux/kallsyms.h: KSYM_NAME_LEN)."""
-SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
+SYMBOL = struct.Struct(
+    "<IBBHQQ"
+)  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
 RELA = struct.Struct("<QQq")  # Elf64_Rela: r_offset, r_info, r_addend
 
 
@@ -55,24 +58,44 @@ def read(data: bytes, name: str) -> ObjectFile:
     """Read a relocatable x86-64 object or module.
 
     :param name: what to call it in messages.
-    :raises Refusal: ``object-malformed`` (not ELF, truncated, inconsistent), ``object-unsupported`` (well-formed, but
-        not an x86-64 relocatable object, or with a construct that we cannot carry)
+    :raises Refusal: ``object-malformed`` (not ELF, truncated, inconsistent), ``object-unsupported``
+        (well-formed, but not an x86-64 relocatable object, or with a construct that we cannot
+        carry)
     """
     try:
         return _read(data, name)
     except Refusal:
         raise
-    except (ELFError, struct.error, ValueError, LookupError, TypeError, AttributeError, OverflowError, OSError) as bad:
+    except (
+        ELFError,
+        struct.error,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        OSError,
+    ) as bad:
         # pyelftools meets damaged headers with any of these.
-        raise Refusal(OBJECT_MALFORMED, name, f"cannot be read as an ELF object ({type(bad).__name__}: {bad})") from bad
+        raise Refusal(
+            OBJECT_MALFORMED, name, f"cannot be read as an ELF object ({type(bad).__name__}: {bad})"
+        ) from bad
 
 
 def _read(data: bytes, name: str) -> ObjectFile:
     elf = ELFFile(io.BytesIO(data))
-    if elf.elfclass != 64 or not elf.little_endian or elf["e_machine"] not in ("EM_X86_64", EM_X86_64):
-        raise Refusal(OBJECT_UNSUPPORTED, name, f"is for {elf.get_machine_arch()}, {elf.elfclass} bits")
+    if (
+        elf.elfclass != 64
+        or not elf.little_endian
+        or elf["e_machine"] not in ("EM_X86_64", EM_X86_64)
+    ):
+        raise Refusal(
+            OBJECT_UNSUPPORTED, name, f"is for {elf.get_machine_arch()}, {elf.elfclass} bits"
+        )
     if elf["e_type"] not in ("ET_REL", ET_REL):
-        raise Refusal(OBJECT_UNSUPPORTED, name, f"is not a relocatable object (its type is {elf['e_type']})")
+        raise Refusal(
+            OBJECT_UNSUPPORTED, name, f"is not a relocatable object (its type is {elf['e_type']})"
+        )
     sections = _sections(elf, data, name)
     table = [index for index, section in enumerate(sections) if section.type == SHT_SYMTAB]
     if len(table) != 1:
@@ -89,16 +112,36 @@ def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
     if count >= SHN_LORESERVE:
         raise Refusal(OBJECT_UNSUPPORTED, name, f"has {count} sections, more than symbols can name")
     names_header = elf._get_section_header(elf.get_shstrndx())
-    names = _slice(data, names_header["sh_offset"], names_header["sh_size"], name, "the section names")
-    sections = tuple(_section(dict(elf._get_section_header(index)), names, data, name) for index in range(count))
+    names = _slice(
+        data, names_header["sh_offset"], names_header["sh_size"], name, "the section names"
+    )
+    sections = tuple(
+        _section(dict(elf._get_section_header(index)), names, data, name) for index in range(count)
+    )
     if sum(len(section.data) for section in sections) > len(data):
-        raise Refusal(OBJECT_MALFORMED, name, "its sections overlap")  # gABI 4.7: no byte resides in two
+        raise Refusal(
+            OBJECT_MALFORMED, name, "its sections overlap"
+        )  # gABI 4.7: no byte resides in two
     for section in sections:
         if section.flags & SHF_LINK_ORDER and section.link >= count:
-            raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} is ordered by one that is not there")
-        if section.size > LARGEST or section.addralign > LARGEST or section.addralign & (section.addralign - 1):
-            raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} has an impossible size or alignment")
-    if sum(max(section.addralign, section.size) for section in sections) > LARGEST // 4 + 4 * len(data):
+            raise Refusal(
+                OBJECT_MALFORMED,
+                name,
+                f"section {section.name} is ordered by one that is not there",
+            )
+        if (
+            section.size > LARGEST
+            or section.addralign > LARGEST
+            or section.addralign & (section.addralign - 1)
+        ):
+            raise Refusal(
+                OBJECT_MALFORMED,
+                name,
+                f"section {section.name} has an impossible size or alignment",
+            )
+    if sum(max(section.addralign, section.size) for section in sections) > LARGEST // 4 + 4 * len(
+        data
+    ):
         raise Refusal(OBJECT_MALFORMED, name, "its sections have impossible sizes or alignments")
     return sections
 
@@ -109,7 +152,11 @@ def _section(header: dict[str, int | str], names: bytes, data: bytes, name: str)
     title = _string(names, field["sh_name"], name)
     if kind in (SHT_GROUP, SHT_SYMTAB_SHNDX, SHT_REL):
         raise Refusal(OBJECT_UNSUPPORTED, name, f"has section {title} of type {header['sh_type']}")
-    held = b"" if kind in (SHT_NOBITS, SHT_NULL) else _slice(data, field["sh_offset"], field["sh_size"], name, title)
+    held = (
+        b""
+        if kind in (SHT_NOBITS, SHT_NULL)
+        else _slice(data, field["sh_offset"], field["sh_size"], name, title)
+    )
     return Section(
         name=title,
         type=kind,
@@ -137,11 +184,21 @@ def _symbols(sections: tuple[Section, ...], table: int, name: str) -> tuple[Symb
     strings = sections[section.link].data
     symbols: list[Symbol] = []
     for st_name, info, other, shndx, value, size in SYMBOL.iter_unpack(section.data):
-        symbol = Symbol(_string(strings, st_name, name), value, size, info & 0xF, info >> 4, shndx, other)
+        symbol = Symbol(
+            _string(strings, st_name, name), value, size, info & 0xF, info >> 4, shndx, other
+        )
         if 0 < shndx < SHN_LORESERVE and not _fits(symbol, sections):
-            raise Refusal(OBJECT_MALFORMED, name, f"symbol {symbol.name or len(symbols)} stands outside its section")
+            raise Refusal(
+                OBJECT_MALFORMED,
+                name,
+                f"symbol {symbol.name or len(symbols)} stands outside its section",
+            )
         if symbol.type == STT_FUNC and symbol.size and _is_empty(symbol, sections):
-            raise Refusal(OBJECT_UNSUPPORTED, name, f"holds no code for {symbol.name}(), as a file for debuggers does")
+            raise Refusal(
+                OBJECT_UNSUPPORTED,
+                name,
+                f"holds no code for {symbol.name}(), as a file for debuggers does",
+            )
         symbols.append(symbol)
     return tuple(symbols)
 
@@ -153,7 +210,10 @@ def _is_empty(symbol: Symbol, sections: tuple[Section, ...]) -> bool:
 def _fits(symbol: Symbol, sections: tuple[Section, ...]) -> bool:
     if symbol.shndx >= len(sections) or sections[symbol.shndx].type in TABLES:
         return False
-    return symbol.type not in (STT_FUNC, STT_OBJECT) or symbol.value + symbol.size <= sections[symbol.shndx].size
+    return (
+        symbol.type not in (STT_FUNC, STT_OBJECT)
+        or symbol.value + symbol.size <= sections[symbol.shndx].size
+    )
 
 
 def _relocations(
@@ -164,33 +224,53 @@ def _relocations(
     for section in sections:
         if section.type != SHT_RELA:
             continue
-        if section.info >= len(sections) or sections[section.info].type in TABLES or len(section.data) % RELA.size:
-            raise Refusal(OBJECT_MALFORMED, name, f"section {section.name} is cut off or applies to no section")
+        if (
+            section.info >= len(sections)
+            or sections[section.info].type in TABLES
+            or len(section.data) % RELA.size
+        ):
+            raise Refusal(
+                OBJECT_MALFORMED,
+                name,
+                f"section {section.name} is cut off or applies to no section",
+            )
         found = []
         size = len(sections[section.info].data)
         for offset, info, addend in RELA.iter_unpack(section.data):
             kind = info & 0xFFFFFFFF
             width = TYPES[kind].size if kind in TYPES else 1
             if info >> 32 >= symbols or offset + width > size:
-                raise Refusal(OBJECT_MALFORMED, name, f"a relocation in {section.name} is out of range")
+                raise Refusal(
+                    OBJECT_MALFORMED, name, f"a relocation in {section.name} is out of range"
+                )
             found.append(Relocation(offset, kind, info >> 32, addend))
         if section.flags & SHF_RELA_LIVEPATCH:
             ordered = tuple(sorted(found, key=attrgetter("offset")))
             livepatch.append(LivepatchRelocations(section.name, section.info, ordered))
         else:
             ordinary[section.info] += found
-    by_offset = {info: tuple(sorted(found, key=attrgetter("offset"))) for info, found in ordinary.items()}
+    by_offset = {
+        info: tuple(sorted(found, key=attrgetter("offset"))) for info, found in ordinary.items()
+    }
     return by_offset, tuple(livepatch)
 
 
 def _slice(data: bytes, offset: int, size: int, name: str, what: str) -> bytes:
     if offset + size > len(data):
-        raise Refusal(OBJECT_MALFORMED, name, f"is truncated: {what} ends at byte {offset + size} of {len(data)}")
+        raise Refusal(
+            OBJECT_MALFORMED,
+            name,
+            f"is truncated: {what} ends at byte {offset + size} of {len(data)}",
+        )
     return data[offset : offset + size]
 
 
 def _string(strings: bytes, offset: int, name: str) -> str:
     end = strings.find(b"\0", offset, offset + LONGEST_NAME)
     if end < 0:
-        raise Refusal(OBJECT_MALFORMED, name, f"a name at offset {offset} lies outside its string table or has no end")
+        raise Refusal(
+            OBJECT_MALFORMED,
+            name,
+            f"a name at offset {offset} lies outside its string table or has no end",
+        )
     return strings[offset:end].decode("utf-8", "surrogateescape")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`ObjectFile` -> bytes of a relocatable object.
 
-Symbol, string and relocation sections are made anew from the values; every other section is written as it is.  Layout:
-header, contents in section order, section headers.  Local symbols come before the others, as gABI 4.17 demands.
+Symbol, string and relocation sections are made anew from the values; every other section is written
+as it is.  Layout: header, contents in section order, section headers.  Local symbols come before
+the others, as gABI 4.17 demands.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class _Numbers:
 
 
 def write(obj: ObjectFile) -> bytes:
-    """Serialise `obj`.  Reading the result back gives the same sections, symbols and relocations."""
+    """Serialise `obj`.  Reading the result back gives the same sections, symbols and
+    relocations."""
     kept = [i for i, s in enumerate(obj.sections) if i and not _is_made_anew(s)]
     order = sorted(range(1, len(obj.symbols)), key=lambda i: obj.symbols[i].bind != STB_LOCAL)
     numbers = _Numbers(
@@ -56,12 +58,16 @@ def write(obj: ObjectFile) -> bytes:
     locals_end = 1 + sum(symbol.bind == STB_LOCAL for symbol in symbols)
     strings = _Strings()
     table = bytes(24) + b"".join(_symbol(symbol, strings) for symbol in symbols)
-    sections.append(_section(".symtab", SHT_SYMTAB, table, 8, entsize=24, link=symtab + 1, info=locals_end))
+    sections.append(
+        _section(".symtab", SHT_SYMTAB, table, 8, entsize=24, link=symtab + 1, info=locals_end)
+    )
     sections.append(_section(".strtab", SHT_STRTAB, strings.data(), 1))
     for old in kept:
         if obj.relocations.get(old):
             name = f".rela{obj.sections[old].name}"
-            sections.append(_rela(name, obj.relocations[old], numbers, symtab, numbers.sections[old], 0))
+            sections.append(
+                _rela(name, obj.relocations[old], numbers, symtab, numbers.sections[old], 0)
+            )
     for group in obj.livepatch:
         flags = SHF_ALLOC | SHF_RELA_LIVEPATCH
         into = numbers.sections[group.section]
@@ -70,7 +76,9 @@ def write(obj: ObjectFile) -> bytes:
 
 
 def _is_made_anew(section: Section) -> bool:
-    return section.type in MADE_ANEW or (section.type == SHT_STRTAB and section.name in STRING_TABLES)
+    return section.type in MADE_ANEW or (
+        section.type == SHT_STRTAB and section.name in STRING_TABLES
+    )
 
 
 class _Strings:
@@ -91,18 +99,33 @@ class _Strings:
 
 
 def _section(
-    name: str, type: int, data: bytes, align: int, *, flags: int = 0, entsize: int = 0, link: int = 0, info: int = 0
+    name: str,
+    type: int,
+    data: bytes,
+    align: int,
+    *,
+    flags: int = 0,
+    entsize: int = 0,
+    link: int = 0,
+    info: int = 0,
 ) -> Section:
     return Section(name, type, flags, data, len(data), align, entsize, link, info)
 
 
 def _relinked(section: Section, numbers: _Numbers) -> Section:
-    """Only ``SHF_LINK_ORDER`` gives `link` a meaning in the sections that are kept (gABI figure 4-12)."""
-    return replace(section, link=numbers.sections.get(section.link, 0) if section.flags & SHF_LINK_ORDER else 0, info=0)
+    """Only ``SHF_LINK_ORDER`` gives `link` a meaning in the sections that are kept (gABI figure
+    4-12)."""
+    return replace(
+        section,
+        link=numbers.sections.get(section.link, 0) if section.flags & SHF_LINK_ORDER else 0,
+        info=0,
+    )
 
 
 def _renumbered(symbol: Symbol, numbers: _Numbers) -> Symbol:
-    return replace(symbol, shndx=numbers.sections[symbol.shndx]) if symbol.is_defined_here else symbol
+    return (
+        replace(symbol, shndx=numbers.sections[symbol.shndx]) if symbol.is_defined_here else symbol
+    )
 
 
 def _symbol(symbol: Symbol, strings: _Strings) -> bytes:
@@ -118,7 +141,12 @@ def _symbol(symbol: Symbol, strings: _Strings) -> bytes:
 
 
 def _rela(
-    name: str, relocations: tuple[Relocation, ...], numbers: _Numbers, symtab: int, into: int, flags: int
+    name: str,
+    relocations: tuple[Relocation, ...],
+    numbers: _Numbers,
+    symtab: int,
+    into: int,
+    flags: int,
 ) -> Section:
     data = b"".join(
         struct.pack(
@@ -129,7 +157,9 @@ def _rela(
         )
         for relocation in relocations
     )
-    return _section(name, SHT_RELA, data, 8, flags=flags | SHF_INFO_LINK, entsize=24, link=symtab, info=into)
+    return _section(
+        name, SHT_RELA, data, 8, flags=flags | SHF_INFO_LINK, entsize=24, link=symtab, info=into
+    )
 
 
 def _file(sections: list[Section]) -> bytes:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every way Suture refuses: `Refusal` and `Kind`, and all kinds, from the module of the room that raises them."""
+"""Every way Suture refuses: `Refusal` and `Kind`, and all kinds, from the module of the room that
+raises them."""
 
 from __future__ import annotations
 
-from suture.errors.build import *  # noqa: F403
+from suture.errors.builder import *  # noqa: F403
 from suture.errors.cli import *  # noqa: F403
 from suture.errors.cmodule import *  # noqa: F403
 from suture.errors.core import *  # noqa: F403

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every way Suture refuses: a stable code, what was found and where, why, and the way out.
 
-A `Kind` is one reason to refuse; the modules beside this one hold all there are, one for each room that raises them.
-Code raises ``Refusal(KIND, where, found)``; the kind brings the reason and the remedy, which a caller replaces where
-it knows better.  `str()` of a refusal is the form that the command line prints::
+A `Kind` is one reason to refuse; the modules beside this one hold all there are, one for each room
+that raises them. Code raises ``Refusal(KIND, where, found)``; the kind brings the reason and the
+remedy, which a caller replaces where it knows better.  `str()` of a refusal is the form that the
+command line prints::
 
     error[init-function-changed]: fs/proc/meminfo.c: proc_meminfo_init() is in .init.text
       It ran once at boot and its memory is gone; no live patch can reach it.
@@ -61,7 +62,9 @@ class Refusal(Exception):
     def __str__(self) -> str:
         body = [self.why, *(f"  {line}" for line in self.evidence), self.remedy]
         lines = [line for text in body for line in text.splitlines() if line.strip()]
-        return "\n".join([f"error[{self.code}]: {self.where}: {self.found}", *(f"  {line}" for line in lines)])
+        return "\n".join(
+            [f"error[{self.code}]: {self.where}: {self.found}", *(f"  {line}" for line in lines)]
+        )
 
     def as_dict(self) -> dict[str, object]:
         """The same for ``--json``."""

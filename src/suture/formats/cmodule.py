@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Patches that are C modules: the files of an author's module, and how they become one.
 
-An input is a C file (with the headers beside it that it includes), or a directory with a Makefile or with SUSE's
-``livepatch_main.c`` in it.  It is read as a value, so that what is compiled later is what was looked at, and the
-compiler gets at nothing else of the author's.  Makefiles are read (`suture.formats.makefile`), never run.
+An input is a C file (with the headers beside it that it includes), or a directory with a Makefile
+or with SUSE's ``livepatch_main.c`` in it.  It is read as a value, so that what is compiled later is
+what was looked at, and the compiler gets at nothing else of the author's.  Makefiles are read
+(`suture.formats.makefile`), never run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from suture.errors import INCLUDE_CYCLE, NOT_A_MODULE_SOURCE, SOURCE_ESCAPES, SOURCE_TOO_LARGE, Refusal
+from suture.errors import (
+    INCLUDE_CYCLE,
+    NOT_A_MODULE_SOURCE,
+    SOURCE_ESCAPES,
+    SOURCE_TOO_LARGE,
+    Refusal,
+)
 from suture.formats import makefile, suse
 from suture.host.files import read_bytes
 from suture.kernel.config import Config
@@ -46,7 +53,8 @@ class CModule:
 
     :ivar name: the module's, as the kernel writes it.
     :ivar where: the input, as the user named it, for messages.
-    :ivar files: path from the top of the source -> contents: the C files and all headers they may include.
+    :ivar files: path from the top of the source -> contents: the C files and all headers they may
+        include.
     :ivar parts: the C files that are compiled and linked, of `files`.
     :ivar include: directories of `files` in which headers are looked for.
     :ivar options: ``-D`` and ``-U`` options for the compiler.
@@ -69,7 +77,8 @@ class CModule:
         return self.files[path].decode(errors="replace")
 
     def line_of(self, *words: str) -> str:
-        """``FILE:LINE`` of the first line that names all of `words`, for messages; the input where none does."""
+        """``FILE:LINE`` of the first line that names all of `words`, for messages; the input where
+        none does."""
         wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)") for word in words]
         for path in (*self.parts, *sorted(set(self.files) - set(self.parts))):
             for number, line in enumerate(self.text(path).splitlines(), 1):
@@ -78,7 +87,8 @@ class CModule:
         return self.where
 
     def definition_of(self, function: str, part: str) -> str:
-        """``FILE:LINE`` where a part defines a function; the file alone where no line of it begins like that."""
+        """``FILE:LINE`` where a part defines a function; the file alone where no line of it begins
+        like that."""
         begins = re.compile(rf"^\w.*?\b{re.escape(function)}\s*\([^;]*$")
         for number, line in enumerate(self.text(part).splitlines(), 1):
             if begins.match(line):
@@ -104,8 +114,9 @@ def read(path: Path, config: Config, release: str) -> ModuleSource:
 
     :param config: the target's, by which a Makefile's conditions are decided.
     :param release: the target's, for what SUSE's place holders stand for.
-    :raises Refusal: ``file-unreadable``, ``not-a-module-source``, ``source-escapes``, ``source-too-large``,
-        ``include-cycle``, and what `suture.formats.makefile` and `suture.formats.suse` raise
+    :raises Refusal: ``file-unreadable``, ``not-a-module-source``, ``source-escapes``,
+        ``source-too-large``, ``include-cycle``, and what `suture.formats.makefile` and
+        `suture.formats.suse` raise
     """
     if not path.is_dir():
         module = _module(path.stem, str(path), with_headers(path), (path.name,), (), ())
@@ -117,15 +128,22 @@ def read(path: Path, config: Config, release: str) -> ModuleSource:
         return ModuleSource(str(path), named)
     listed = next((name for name in ("Kbuild", "Makefile") if (path / name).is_file()), None)
     if listed is None:
-        raise Refusal(NOT_A_MODULE_SOURCE, str(path), "it holds no Makefile, no Kbuild and no livepatch_main.c")
+        raise Refusal(
+            NOT_A_MODULE_SOURCE,
+            str(path),
+            "it holds no Makefile, no Kbuild and no livepatch_main.c",
+        )
     text = read_bytes(path / listed).decode(errors="replace")
     found = makefile.read(str(path / listed), text, config, frozenset(files))
-    modules = [_module(one.name, str(path), files, one.parts, one.include, one.options) for one in found]
+    modules = [
+        _module(one.name, str(path), files, one.parts, one.include, one.options) for one in found
+    ]
     return ModuleSource(str(path), tuple(modules))
 
 
 def with_headers(path: Path) -> dict[str, bytes]:
-    """A C file, and what it includes from its own directory and those below, by their paths from there.
+    """A C file, and what it includes from its own directory and those below, by their paths from
+    there.
 
     :raises Refusal: as `read`
     """
@@ -151,7 +169,16 @@ def _module(
 ) -> CModule:
     _refuse_cycles(files)
     dialect, because = _dialect(files, parts)
-    return CModule(name.replace("-", "_"), where, files, tuple(parts), tuple(include), tuple(options), dialect, because)
+    return CModule(
+        name.replace("-", "_"),
+        where,
+        files,
+        tuple(parts),
+        tuple(include),
+        tuple(options),
+        dialect,
+        because,
+    )
 
 
 def _dialect(files: Mapping[str, bytes], parts: Sequence[str]) -> tuple[Dialect, str]:
@@ -166,7 +193,8 @@ def _dialect(files: Mapping[str, bytes], parts: Sequence[str]) -> tuple[Dialect,
 
 
 def _reached(files: Mapping[str, bytes], parts: Sequence[str]) -> list[str]:
-    """The parts, and what they include of the source itself: a module can be another's C file once more."""
+    """The parts, and what they include of the source itself: a module can be another's C file once
+    more."""
     reached = dict.fromkeys(parts)
     waiting = list(parts)
     while waiting:
@@ -179,7 +207,8 @@ def _reached(files: Mapping[str, bytes], parts: Sequence[str]) -> list[str]:
 
 
 def _directory(top: Path) -> dict[str, bytes]:
-    """The C files below a directory, hidden ones left out; links that lead out of it are refused."""
+    """The C files below a directory, hidden ones left out; links that lead out of it are
+    refused."""
     files: dict[str, bytes] = {}
     total = 0
     for directory, below, names in os.walk(top):
@@ -193,7 +222,9 @@ def _directory(top: Path) -> dict[str, bytes]:
             files[relative] = _within(top, relative)
             total += len(files[relative])
             if total > MOST_BYTES:
-                raise Refusal(SOURCE_TOO_LARGE, str(top), f"it holds more than {MOST_BYTES >> 20} MiB of C")
+                raise Refusal(
+                    SOURCE_TOO_LARGE, str(top), f"it holds more than {MOST_BYTES >> 20} MiB of C"
+                )
     return files
 
 
@@ -213,7 +244,8 @@ def _check_name(name: str, where: str) -> None:
 def _included(name: str, text: str) -> Iterator[tuple[int, str]]:
     """Line and path, from the top of the source, of what a file includes in quotes.
 
-    The compiler looks for it beside the file, then elsewhere; what is not there is not for us to say.
+    The compiler looks for it beside the file, then elsewhere; what is not there is not for us to
+    say.
 
     :raises Refusal: ``source-escapes``
     """
@@ -221,12 +253,17 @@ def _included(name: str, text: str) -> Iterator[tuple[int, str]]:
         line = text.count("\n", 0, match.start()) + 1
         included = os.path.normpath(PurePosixPath(name).parent / match[1])
         if included.startswith(("/", "../")):
-            raise Refusal(SOURCE_ESCAPES, f"{name}:{line}", f"it includes {match[1]}, which is not in its directory")
+            raise Refusal(
+                SOURCE_ESCAPES,
+                f"{name}:{line}",
+                f"it includes {match[1]}, which is not in its directory",
+            )
         yield line, included
 
 
 def _refuse_cycles(files: Mapping[str, bytes]) -> None:
-    """Headers that include each other without a guard: the compiler would only say that it went 200 deep."""
+    """Headers that include each other without a guard: the compiler would only say that it went 200
+    deep."""
     texts = {name: data.decode(errors="replace") for name, data in files.items()}
     edges = {name: list(_included(name, text)) for name, text in texts.items()}
     done: set[str] = set()

@@ -5,7 +5,8 @@
 2. The number of leading path components to strip is settled, as ``patch -p`` takes it.
 3. Every path is checked: inside the tree, and a regular file.
 
-Applying it is the workspace's part (`suture.workspace.overlay`), because only the tree can say whether it fits.
+Applying it is the workspace's part (`suture.workspace.overlay`), because only the tree can say
+whether it fits.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ TREE_TOP = frozenset(
 """What stands at the top of a kernel tree: tells ``-p0`` paths from ``-p1`` paths."""
 
 NO_FILE = "/dev/null"
-_SYMLINK_OR_SUBMODULE = re.compile(r"^(?:new file mode|deleted file mode|new mode|old mode) 1[26]0000$", re.MULTILINE)
+_SYMLINK_OR_SUBMODULE = re.compile(
+    r"^(?:new file mode|deleted file mode|new mode|old mode) 1[26]0000$", re.MULTILINE
+)
 _BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$", re.MULTILINE)
 
 
@@ -45,7 +48,8 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hunk:
-    """One hunk: 1-based first lines and line counts, as in ``@@ -old_start,old_length +new_start,new_length @@``."""
+    """One hunk: 1-based first lines and line counts, as in ``@@ -old_start,old_length
+    +new_start,new_length @@``."""
 
     old_start: int
     old_length: int
@@ -93,7 +97,9 @@ class PatchSource:
     def paths(self) -> tuple[str, ...]:
         """Every path that is touched, old or new name, sorted, each once."""
         changes = [change for file in self.files for change in file.changes]
-        return tuple(sorted({path for change in changes for path in (change.path, change.old_path)}))
+        return tuple(
+            sorted({path for change in changes for path in (change.path, change.old_path)})
+        )
 
 
 def read(paths: Sequence[Path], strip: int | None = None) -> PatchSource:
@@ -101,8 +107,8 @@ def read(paths: Sequence[Path], strip: int | None = None) -> PatchSource:
 
     :param paths: in the order in which they apply.
     :param strip: leading path components to strip; None to find out (1 as git writes them, else 0).
-    :raises Refusal: ``not-a-patch``, ``patch-has-binary``, ``patch-path-escapes``, ``patch-has-crlf``,
-        ``file-unreadable``
+    :raises Refusal: ``not-a-patch``, ``patch-has-binary``, ``patch-path-escapes``,
+        ``patch-has-crlf``, ``file-unreadable``
     """
     return PatchSource(tuple(parse(str(path), read_bytes(path), strip) for path in paths))
 
@@ -112,14 +118,20 @@ def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
     text = _decode(name, data)
     if re.search(r"^(?:---|\+\+\+|@@) .*\r$", text, re.MULTILINE):
         raise Refusal(PATCH_HAS_CRLF, name, "its lines end in CR LF")
-    # A line ends with a line feed alone: str.splitlines() would also take the form feeds in old C files for an end.
+    # A line ends with a line feed alone: str.splitlines() would also take the form feeds in old C
+    # files for an end.
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     try:
         files = [file for file in PatchSet(lines) if _says_something(name, file)]
-    except (UnidiffParseError, ValueError) as error:  # int() takes no numbers of thousands of digits
+    except (
+        UnidiffParseError,
+        ValueError,
+    ) as error:  # int() takes no numbers of thousands of digits
         raise Refusal(NOT_A_PATCH, name, f"the diff is damaged: {error}") from error
     if not files:
-        raise Refusal(NOT_A_PATCH, name, "is empty" if not text.strip() else "holds no hunk of a unified diff")
+        raise Refusal(
+            NOT_A_PATCH, name, "is empty" if not text.strip() else "holds no hunk of a unified diff"
+        )
     level = _strip_level(files) if strip is None else strip
     return PatchFile(name, data, level, tuple(_change(name, file, level) for file in files))
 
@@ -142,7 +154,8 @@ def _says_something(name: str, file: PatchedFile) -> bool:
 
 
 def _names(file: PatchedFile) -> tuple[str, str]:
-    # A time stamp may follow the name after a tab (GNU diff); unidiff leaves none, older versions did.
+    # A time stamp may follow the name after a tab (GNU diff); unidiff leaves none, older versions
+    # did.
     return file.source_file.split("\t")[0], file.target_file.split("\t")[0]
 
 
@@ -165,7 +178,9 @@ def _change(patch: str, file: PatchedFile, level: int) -> FileChange:
         raise Refusal(NOT_A_PATCH, patch, "a file is both added and removed")
     old = "" if added else _path(patch, source, level)
     new = "" if removed else _path(patch, target, level)
-    hunks = tuple(Hunk(h.source_start, h.source_length, h.target_start, h.target_length) for h in file)
+    hunks = tuple(
+        Hunk(h.source_start, h.source_length, h.target_start, h.target_length) for h in file
+    )
     if added:
         return FileChange(new, new, ChangeKind.ADDED, hunks)
     if removed:
@@ -173,7 +188,9 @@ def _change(patch: str, file: PatchedFile, level: int) -> FileChange:
     if old != new and file.is_rename:
         return FileChange(new, old, ChangeKind.RENAMED, hunks)
     # `diff -u fs/x.c.orig fs/x.c`: patch(1) takes the shorter name of the two.
-    path = min((old, new), key=lambda name: (name.count("/"), len(PurePosixPath(name).name), len(name)))
+    path = min(
+        (old, new), key=lambda name: (name.count("/"), len(PurePosixPath(name).name), len(name))
+    )
     return FileChange(path, path, ChangeKind.MODIFIED, hunks)
 
 
@@ -183,5 +200,7 @@ def _path(patch: str, name: str, level: int) -> str:
     if name.startswith('"'):
         raise Refusal(PATCH_PATH_ESCAPES, patch, f"has the quoted file name {name}")
     if not path or path.startswith("/") or ".." in parts or "." in parts or "" in parts:
-        raise Refusal(PATCH_PATH_ESCAPES, patch, f"names {name}, which is {path or 'nothing'} with -p{level}")
+        raise Refusal(
+            PATCH_PATH_ESCAPES, patch, f"names {name}, which is {path or 'nothing'} with -p{level}"
+        )
     return path

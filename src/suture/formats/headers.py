@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The headers of kpatch and Ksplice that patches include: our own, from what is documented of theirs (`include/`).
+"""The headers of kpatch and Ksplice that patches include: our own, from what is documented of
+theirs (`include/`).
 
-They are put beside the kernel's own in the tree that the patched side is compiled in, and only where a patch asks for
-one, so that nothing else depends on them.
+They are put beside the kernel's own in the tree that the patched side is compiled in, and only
+where a patch asks for one, so that nothing else depends on them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from suture.errors import PATCH_HEADER_UNKNOWN, Refusal
 DIRECTORY = "include"
 """In the kernel's tree; the compiler looks there for ``#include "kpatch-macros.h"``."""
 
-_INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*["<](?:linux/)?((?:kpatch|ksplice)[^">/\n]*)[">]')
+_INCLUDE = re.compile(
+    rb'^[ \t]*#[ \t]*include[ \t]*["<](?:linux/)?((?:kpatch|ksplice)[^">/\n]*)[">]'
+)
 
 
 @cache
 def ours() -> Mapping[str, bytes]:
     """File name -> text."""
     directory = resources.files("suture.formats").joinpath("include")
-    return {entry.name: entry.read_bytes() for entry in directory.iterdir() if entry.name.endswith(".h")}
+    return {
+        entry.name: entry.read_bytes() for entry in directory.iterdir() if entry.name.endswith(".h")
+    }
 
 
 def included(text: bytes) -> Iterator[tuple[int, str]]:
@@ -37,7 +42,8 @@ def included(text: bytes) -> Iterator[tuple[int, str]]:
 
 
 def wanted(contents: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The headers to add to the tree, by their path in it: all of ours if there is need for any, else none.
+    """The headers to add to the tree, by their path in it: all of ours if there is need for any,
+    else none.
 
     :param contents: the patched files, by path; a header that is among them is the patch's own.
     :raises Refusal: ``patch-header-unknown``
@@ -51,6 +57,8 @@ def wanted(contents: Mapping[str, bytes]) -> dict[str, bytes]:
             if name not in ours():
                 near = get_close_matches(name, ours(), 1, 0) or sorted(ours())
                 there = f"nearest of {', '.join(sorted(n for n in ours() if not n.startswith('suture')))}: {near[0]}"
-                raise Refusal(PATCH_HEADER_UNKNOWN, f"{path}:{line}", f"includes {name}", evidence=[there])
+                raise Refusal(
+                    PATCH_HEADER_UNKNOWN, f"{path}:{line}", f"includes {name}", evidence=[there]
+                )
             found = True
     return {f"{DIRECTORY}/{name}": text for name, text in ours().items()} if found else {}

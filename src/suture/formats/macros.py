@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a source file uses the macros of kpatch and Ksplice, to say so when one of them is used wrongly.
+"""Where a source file uses the macros of kpatch and Ksplice, to say so when one of them is used
+wrongly.
 
-The compiler and the object file tell what a macro came to; an author looks for the line.  What can be seen in the text
-already, a macro that there is not or a function that the file does not mention, is refused before the compiler makes a
-page of messages of it.
+The compiler and the object file tell what a macro came to; an author looks for the line.  What can
+be seen in the text already, a macro that there is not or a function that the file does not mention,
+is refused before the compiler makes a page of messages of it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,18 @@ _DEFINED = re.compile(rb"^#define[ \t]+(KPATCH_\w+|ksplice_\w+)\(", re.MULTILINE
 _SKIPPED = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _NAMED = re.compile(r"[\w.]+")
 
-ONCE = tuple(f"KPATCH_{kind}_CALLBACK" for kind in ("PRE_PATCH", "POST_PATCH", "PRE_UNPATCH", "POST_UNPATCH"))
+ONCE = tuple(
+    f"KPATCH_{kind}_CALLBACK" for kind in ("PRE_PATCH", "POST_PATCH", "PRE_UNPATCH", "POST_UNPATCH")
+)
 """Macros that a file may use once (suture.diff.hooks: Stage.several)."""
 
-WITHOUT_FUNCTION = ("KPATCH_IGNORE_SECTION", "KPATCH_SYSCALL", "KPATCH_STATIC_CALL", "KPATCH_PRINTK", "KPATCH_WARN")
+WITHOUT_FUNCTION = (
+    "KPATCH_IGNORE_SECTION",
+    "KPATCH_SYSCALL",
+    "KPATCH_STATIC_CALL",
+    "KPATCH_PRINTK",
+    "KPATCH_WARN",
+)
 HINTS = ("ksplice_assume_rodata", "ksplice_match_data_early", "ksplice_call_")
 
 
@@ -66,25 +75,39 @@ def located(refusal: Refusal, text: bytes) -> Refusal:
     """
     words = set(_NAMED.findall(refusal.found))
     found = list(uses(text))
-    about = [use for use in found if use.argument in words] or [use for use in found if _makes(use, words)]
+    about = [use for use in found if use.argument in words] or [
+        use for use in found if _makes(use, words)
+    ]
     if not about:
         return refusal
     where = f"{refusal.where}:{about[0].line}"
     return Refusal(
-        refusal.kind, where, refusal.found, why=refusal.why, remedy=refusal.remedy, evidence=refusal.evidence
+        refusal.kind,
+        where,
+        refusal.found,
+        why=refusal.why,
+        remedy=refusal.remedy,
+        evidence=refusal.evidence,
     )
 
 
 def _makes(use: Use, words: Collection[str]) -> bool:
-    """One of the words is a section that the macro makes: ``.kpatch.hooks.load``, ``.ksplice_call_apply``."""
+    """One of the words is a section that the macro makes: ``.kpatch.hooks.load``,
+    ``.ksplice_call_apply``."""
     stage = use.argument.partition(",")[0]
-    endings = [word.rpartition(".")[2].removeprefix("ksplice_call_").rstrip("s") for word in words if word[0] == "."]
+    endings = [
+        word.rpartition(".")[2].removeprefix("ksplice_call_").rstrip("s")
+        for word in words
+        if word[0] == "."
+    ]
     return any(ending == stage or ending in use.macro.lower() for ending in endings)
 
 
 @cache
 def _known() -> frozenset[str]:
-    return frozenset(name.decode() for text in headers.ours().values() for name in _DEFINED.findall(text))
+    return frozenset(
+        name.decode() for text in headers.ours().values() for name in _DEFINED.findall(text)
+    )
 
 
 def _check_file(path: str, text: bytes) -> None:
@@ -94,13 +117,20 @@ def _check_file(path: str, text: bytes) -> None:
         where = f"{path}:{use.line}"
         if use.macro not in _known() | own and not use.macro.startswith("KPATCH_SYSCALL_DEFINE"):
             near = get_close_matches(use.macro, _known(), 1, 0)
-            raise Refusal(PATCH_MACRO_UNKNOWN, where, f"uses {use.macro}()", evidence=[f"nearest: {near[0]}()"])
+            raise Refusal(
+                PATCH_MACRO_UNKNOWN,
+                where,
+                f"uses {use.macro}()",
+                evidence=[f"nearest: {near[0]}()"],
+            )
         if use.macro in ONCE and use.macro in seen:
             first = seen[use.macro]
             found = f"{use.macro}({use.argument}), and {first.argument} is one already in line {first.line}"
             raise Refusal(CALLBACK_DUPLICATE, where, found)
         seen[use.macro] = use
-        named = not use.macro.startswith((*WITHOUT_FUNCTION, *HINTS)) and re.fullmatch(r"\w+", use.argument)
+        named = not use.macro.startswith((*WITHOUT_FUNCTION, *HINTS)) and re.fullmatch(
+            r"\w+", use.argument
+        )
         if named and len(re.findall(rf"\b{use.argument}\b".encode(), text)) < 2:
             found = f"{use.macro}({use.argument}), and nothing else in the file is called that"
             raise Refusal(PATCH_MACRO_UNKNOWN, where, found)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Makefile of an author's module, read and never run (Documentation/kbuild/modules.rst, makefiles.rst).
+"""The Makefile of an author's module, read and never run (Documentation/kbuild/modules.rst,
+makefiles.rst).
 
-Of what kbuild would take from it, this is understood: ``obj-m``, ``obj-$(CONFIG_X)``, ``NAME-y``, ``NAME-objs``,
-``ccflags-y`` and its older spellings with ``-I``, ``-D`` and ``-U``, conditions on ``KERNELRELEASE`` and on options of
-the target, and simple variables.  Rules and their recipes are for the author's own make and are passed over.  What
-decides about the module and is none of this is refused with its line, never guessed.
+Of what kbuild would take from it, this is understood: ``obj-m``, ``obj-$(CONFIG_X)``, ``NAME-y``,
+``NAME-objs``, ``ccflags-y`` and its older spellings with ``-I``, ``-D`` and ``-U``, conditions on
+``KERNELRELEASE`` and on options of the target, and simple variables.  Rules and their recipes are
+for the author's own make and are passed over.  What decides about the module and is none of this is
+refused with its line, never guessed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from pathlib import PurePosixPath
 from suture.errors import MAKEFILE_ESCAPES, MAKEFILE_NOT_UNDERSTOOD, Refusal
 from suture.kernel.config import Config
 
-_ASSIGNMENT = re.compile(r"^(?:export\s+|override\s+)*([^\s:=+?#]+(?:\([^)]*\)[^\s:=+?#]*)?)\s*(:{0,2}|\+|\?)=\s*(.*)$")
+_ASSIGNMENT = re.compile(
+    r"^(?:export\s+|override\s+)*([^\s:=+?#]+(?:\([^)]*\)[^\s:=+?#]*)?)\s*(:{0,2}|\+|\?)=\s*(.*)$"
+)
 _CONDITION = re.compile(r"^(ifeq|ifneq|ifdef|ifndef)\b\s*(.*)$")
 _REFERENCE = re.compile(r"\$(?:\(([^()$]*)\)|\{([^{}$]*)\}|(.))")
 _FLAGS = (
@@ -103,25 +107,39 @@ def _relevant(where: str, text: str, config: Config) -> Iterator[tuple[int, str]
             taken.append(_decide(condition[1], condition[2], config))
         elif line.split()[0] == "else":
             if not taken:
-                raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{where}:{number}", "there is an else without a condition")
+                raise Refusal(
+                    MAKEFILE_NOT_UNDERSTOOD,
+                    f"{where}:{number}",
+                    "there is an else without a condition",
+                )
             taken[-1] = None if taken[-1] is None else not taken[-1]
             if chained := _CONDITION.match(line[4:].strip()):
                 decided = _decide(chained[1], chained[2], config)
                 taken[-1] = None if taken[-1] is None or decided is None else taken[-1] and decided
         elif line.split()[0] == "endif":
             if not taken:
-                raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{where}:{number}", "there is an endif without a condition")
+                raise Refusal(
+                    MAKEFILE_NOT_UNDERSTOOD,
+                    f"{where}:{number}",
+                    "there is an endif without a condition",
+                )
             taken.pop()
         elif raw.startswith("\t") and in_rule:
             continue
         elif not _ASSIGNMENT.match(line):
             if line.split()[0] in ("include", "-include", "sinclude") and False not in taken:
-                raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{where}:{number}", f"it takes in another file: {line[:60]}")
+                raise Refusal(
+                    MAKEFILE_NOT_UNDERSTOOD,
+                    f"{where}:{number}",
+                    f"it takes in another file: {line[:60]}",
+                )
             in_rule = ":" in line
         elif False not in taken:
             in_rule = False
             if None in taken and _decides(line):
-                found = f"whether this holds cannot be read off the target's configuration: {line[:60]}"
+                found = (
+                    f"whether this holds cannot be read off the target's configuration: {line[:60]}"
+                )
                 raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{where}:{number}", found)
             yield number, line
     if taken:
@@ -133,7 +151,11 @@ def _decides(line: str) -> bool:
     match = _ASSIGNMENT.match(line)
     assert match
     name = match[1]
-    return name.startswith(("obj-", "CFLAGS_")) or name.endswith(("-y", "-objs", "-m")) or name in _FLAGS
+    return (
+        name.startswith(("obj-", "CFLAGS_"))
+        or name.endswith(("-y", "-objs", "-m"))
+        or name in _FLAGS
+    )
 
 
 def _decide(kind: str, rest: str, config: Config) -> bool | None:
@@ -170,16 +192,26 @@ def _assign(found: _Read, number: int, line: str) -> None:
     name, operator, value = match.groups()
     if name.startswith("obj-"):
         if name not in ("obj-m", "obj-y") and not re.fullmatch(r"obj-\$[({]CONFIG_\w+[)}]", name):
-            raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"it assigns to {name}")
+            raise Refusal(
+                MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"it assigns to {name}"
+            )
         if operator != "+" and name == "obj-m":
             found.modules.clear()
         for word in _words(found, number, value):
             if not word.endswith(".o"):
-                raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"it lists {word} as a module")
+                raise Refusal(
+                    MAKEFILE_NOT_UNDERSTOOD,
+                    f"{found.where}:{number}",
+                    f"it lists {word} as a module",
+                )
             found.modules.setdefault(_inside(found.where, number, word[:-2]), number)
         return
     if name.startswith("CFLAGS_"):
-        raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"it has options for one file: {name}")
+        raise Refusal(
+            MAKEFILE_NOT_UNDERSTOOD,
+            f"{found.where}:{number}",
+            f"it has options for one file: {name}",
+        )
     wanted = _decides(line)
     if wanted and "$" in name:
         raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"it assigns to {name}")
@@ -201,11 +233,17 @@ def _words(found: _Read, number: int, value: str) -> list[str]:
             if name in _OURS:
                 return "."
             if name in ("srctree", "objtree"):
-                raise Refusal(MAKEFILE_ESCAPES, f"{found.where}:{number}", f"$({name}) is the kernel's own tree")
+                raise Refusal(
+                    MAKEFILE_ESCAPES,
+                    f"{found.where}:{number}",
+                    f"$({name}) is the kernel's own tree",
+                )
             if name not in found.values:
                 what = f"$({name})" if " " not in name else f"$({name[:40]}), a function of make,"
                 raise Refusal(
-                    MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"{what} stands for nothing that is known here"
+                    MAKEFILE_NOT_UNDERSTOOD,
+                    f"{found.where}:{number}",
+                    f"{what} stands for nothing that is known here",
                 )
             return " ".join(found.values[name])
 
@@ -213,7 +251,11 @@ def _words(found: _Read, number: int, value: str) -> list[str]:
         if changed == value:
             break
         value = changed
-    raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"{value[:60]} refers to itself, or is cut off")
+    raise Refusal(
+        MAKEFILE_NOT_UNDERSTOOD,
+        f"{found.where}:{number}",
+        f"{value[:60]} refers to itself, or is cut off",
+    )
 
 
 def _listed(found: _Read, name: str, line: int, files: frozenset[str]) -> Listed:
@@ -224,7 +266,9 @@ def _listed(found: _Read, name: str, line: int, files: frozenset[str]) -> Listed
         part = _inside(found.where, number, word.removesuffix(".o") + ".c")
         if not word.endswith(".o") or part not in files:
             raise Refusal(
-                MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"{word} is to be made from what is not there"
+                MAKEFILE_NOT_UNDERSTOOD,
+                f"{found.where}:{number}",
+                f"{word} is to be made from what is not there",
             )
         if part not in parts:
             parts.append(part)
@@ -247,16 +291,24 @@ def _flags(found: _Read) -> tuple[tuple[str, ...], tuple[str, ...]]:
             elif word.startswith(("-D", "-U")) and re.fullmatch(r"-[DU]\w+(=[\w.\"\\'-]*)?", word):
                 if word.count('"') % 2 or word.count("'") % 2:
                     raise Refusal(
-                        MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"a quote of {word} is not closed"
+                        MAKEFILE_NOT_UNDERSTOOD,
+                        f"{found.where}:{number}",
+                        f"a quote of {word} is not closed",
                     )
                 options.append(word)
             elif not _HARMLESS_FLAGS.fullmatch(word):
-                raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{found.where}:{number}", f"{word} is an option of its own")
+                raise Refusal(
+                    MAKEFILE_NOT_UNDERSTOOD,
+                    f"{found.where}:{number}",
+                    f"{word} is an option of its own",
+                )
     return tuple(include), tuple(options)
 
 
 def _inside(where: str, number: int, path: str) -> str:
     plain = os.path.normpath(path)
     if plain.startswith(("/", "..")) or not re.fullmatch(r"[\w.+/-]+", plain):
-        raise Refusal(MAKEFILE_ESCAPES, f"{where}:{number}", f"{path} is not in the Makefile's directory")
+        raise Refusal(
+            MAKEFILE_ESCAPES, f"{where}:{number}", f"{path} is not in the Makefile's directory"
+        )
     return plain

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an author's input is, told from its content.
 
-Each way of writing live patches names something that the others do not have; `_MARKS` says what.  A recognised input
-comes with the line that gave it away, so that an author can see why it was taken for what it is.
+Each way of writing live patches names something that the others do not have; `_MARKS` says what.  A
+recognised input comes with the line that gave it away, so that an author can see why it was taken
+for what it is.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ MODULES = frozenset({Format.KGRAFT, Format.LIVEPATCH})
 _MARKS = (
     (
         Format.KPATCH,
-        re.compile(r'^\+\s*#\s*include\s*["<](?:linux/)?kpatch(?:-[\w-]+)?\.h[">]|^\+\s*_*KPATCH_[A-Z_]+\w*\s*\('),
+        re.compile(
+            r'^\+\s*#\s*include\s*["<](?:linux/)?kpatch(?:-[\w-]+)?\.h[">]|^\+\s*_*KPATCH_[A-Z_]+\w*\s*\('
+        ),
     ),
     (
         Format.KSPLICE,
@@ -53,12 +56,22 @@ _MARKS = (
             r"|^\+\s*(?:ksplice_[a-z_]+|DEFINE_SHADOW_FIELD)\s*\("
         ),
     ),
-    (Format.KGRAFT, re.compile(r"^\s*#\s*include\s*<linux/kgraft\.h>|^[^/*]*\bstruct\s+kgr_patch\b")),
-    (Format.LIVEPATCH, re.compile(r"^\s*#\s*include\s*<linux/livepatch\.h>|^[^/*]*\bstruct\s+klp_(?:patch|func)\b")),
+    (
+        Format.KGRAFT,
+        re.compile(r"^\s*#\s*include\s*<linux/kgraft\.h>|^[^/*]*\bstruct\s+kgr_patch\b"),
+    ),
+    (
+        Format.LIVEPATCH,
+        re.compile(
+            r"^\s*#\s*include\s*<linux/livepatch\.h>|^[^/*]*\bstruct\s+klp_(?:patch|func)\b"
+        ),
+    ),
 )
 """What gives a format away: lines that a diff adds, or lines of C."""
 
-_KPATCH_CORE = re.compile(r'^\s*#\s*include\s*["<](?:linux/)?kpatch\.h[">]|^[^/*]*\bstruct\s+kpatch_(?:module|func)\b')
+_KPATCH_CORE = re.compile(
+    r'^\s*#\s*include\s*["<](?:linux/)?kpatch\.h[">]|^[^/*]*\bstruct\s+kpatch_(?:module|func)\b'
+)
 """C that registers itself with kpatch's own core."""
 
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
@@ -99,19 +112,29 @@ def recognise(path: Path, wanted: Format | None = None, strip: int | None = None
 def _of_directory(directory: Path) -> tuple[Format, str]:
     if (directory / MANIFEST).is_file():
         return Format.SUTURE, f"{directory / MANIFEST} is there"
-    sources = sorted(path for path in directory.rglob("*") if path.suffix in _C_SUFFIXES and path.is_file())
-    marks = [mark for path in sources for mark in _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))]
+    sources = sorted(
+        path for path in directory.rglob("*") if path.suffix in _C_SUFFIXES and path.is_file()
+    )
+    marks = [
+        mark
+        for path in sources
+        for mark in _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))
+    ]
     if not marks:
         found = f"holds no {MANIFEST} and no C file that uses linux/kgraft.h or linux/livepatch.h"
         raise Refusal(FORMAT_UNKNOWN, str(directory), found)
-    # SUSE's livepatch packages use the kernel's API in most files and kGraft's in none, or the other way round.
+    # SUSE's livepatch packages use the kernel's API in most files and kGraft's in none, or the
+    # other way round.
     return _only_one(directory, marks)
 
 
 def _of_file(path: Path) -> tuple[Format, str]:
     data = read_bytes(path)
     if path.name.endswith(".toml"):
-        return Format.SUTURE, f"its name ends with {MANIFEST}" if path.name == MANIFEST else "it is a .toml file"
+        return (
+            Format.SUTURE,
+            f"its name ends with {MANIFEST}" if path.name == MANIFEST else "it is a .toml file",
+        )
     if data.startswith(ELF_MAGIC):
         return Format.KPATCH_OBJECT, "it is an ELF file"
     if not _is_text(data):
@@ -121,13 +144,22 @@ def _of_file(path: Path) -> tuple[Format, str]:
     text = data.decode("utf-8", errors="replace")
     if _HUNK.search(text):
         marks = list(_marks(path, text, (Format.KPATCH, Format.KSPLICE)))
-        return _only_one(path, marks) if marks else (Format.DIFF, "it holds hunks of a unified diff")
+        return (
+            _only_one(path, marks) if marks else (Format.DIFF, "it holds hunks of a unified diff")
+        )
     marks = list(_marks(path, text, (Format.KGRAFT, Format.LIVEPATCH)))
     if not marks and path.suffix in _C_SUFFIXES:
-        from suture.formats.cmodule import with_headers  # the command line wants the names of the formats alone
+        from suture.formats.cmodule import (
+            with_headers,
+        )  # the command line wants the names of the formats alone
 
-        included = ((path.parent / name, data.decode(errors="replace")) for name, data in with_headers(path).items())
-        marks = [mark for each in included for mark in _marks(*each, (Format.KGRAFT, Format.LIVEPATCH))]
+        included = (
+            (path.parent / name, data.decode(errors="replace"))
+            for name, data in with_headers(path).items()
+        )
+        marks = [
+            mark for each in included for mark in _marks(*each, (Format.KGRAFT, Format.LIVEPATCH))
+        ]
     if marks:
         return _only_one(path, marks)
     if path.suffix in _C_SUFFIXES:
@@ -136,8 +168,14 @@ def _of_file(path: Path) -> tuple[Format, str]:
                 found = "is C for kpatch's own core, which finds functions by addresses that kpatch-build wrote"
                 remedy = "Give the source diff, or the module that kpatch-build made of it."
                 raise Refusal(FORMAT_UNKNOWN, f"{path}:{number}", found, remedy=remedy)
-        raise Refusal(FORMAT_UNKNOWN, str(path), "is C that uses neither linux/kgraft.h nor linux/livepatch.h")
-    raise Refusal(NOT_A_PATCH, str(path), "is empty" if not text.strip() else "holds no hunk of a unified diff")
+        raise Refusal(
+            FORMAT_UNKNOWN, str(path), "is C that uses neither linux/kgraft.h nor linux/livepatch.h"
+        )
+    raise Refusal(
+        NOT_A_PATCH,
+        str(path),
+        "is empty" if not text.strip() else "holds no hunk of a unified diff",
+    )
 
 
 def _marks(path: Path, text: str, formats: Sequence[Format]) -> Iterator[tuple[Format, str]]:
@@ -145,18 +183,26 @@ def _marks(path: Path, text: str, formats: Sequence[Format]) -> Iterator[tuple[F
     lines = text.split("\n")
     for format, pattern in _MARKS:
         if format in formats:
-            first = next(((number, line) for number, line in enumerate(lines, 1) if pattern.search(line)), None)
+            first = next(
+                ((number, line) for number, line in enumerate(lines, 1) if pattern.search(line)),
+                None,
+            )
             if first is not None:
                 yield format, f"{path}:{first[0]}: {first[1].strip()}"
 
 
 def _only_one(path: Path, marks: Sequence[tuple[Format, str]]) -> tuple[Format, str]:
     formats = {format for format, _ in marks}
-    if Format.KGRAFT in formats:  # a module that also runs on kernels with livepatch chooses by the preprocessor
+    if (
+        Format.KGRAFT in formats
+    ):  # a module that also runs on kernels with livepatch chooses by the preprocessor
         formats.discard(Format.LIVEPATCH)
     if len(formats) > 1:
         raise Refusal(
-            FORMAT_AMBIGUOUS, str(path), f"could be {' or '.join(sorted(formats))}", evidence=[w for _, w in marks]
+            FORMAT_AMBIGUOUS,
+            str(path),
+            f"could be {' or '.join(sorted(formats))}",
+            evidence=[w for _, w in marks],
         )
     return next((format, why) for format, why in marks if format in formats)
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SUSE's directories of kernel live patches: a main file with place holders, and one directory for each fix.
+"""SUSE's directories of kernel live patches: a main file with place holders, and one directory for
+each fix.
 
-A fix NAME has ``NAME/livepatch_NAME.h`` (in the days of kGraft ``NAME/kgr_patch_NAME.h``), which declares its init and
-cleanup functions, C files, and ``NAME/patched_funcs.csv`` with lines ``OBJECT OLD[,SYMPOS] NEW [CONDITION]``.  The main
-file has ``@@...@@`` where the fixes are to be named; what SUSE's packaging writes there is written here.  Its build
-scripts and its Makefile are not run; its Makefile is not read either, since it knows nothing of the fixes.
+A fix NAME has ``NAME/livepatch_NAME.h`` (in the days of kGraft ``NAME/kgr_patch_NAME.h``), which
+declares its init and cleanup functions, C files, and ``NAME/patched_funcs.csv`` with lines ``OBJECT
+OLD[,SYMPOS] NEW [CONDITION]``.  The main file has ``@@...@@`` where the fixes are to be named; what
+SUSE's packaging writes there is written here.  Its build scripts and its Makefile are not run; its
+Makefile is not read either, since it knows nothing of the fixes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ MAIN, OLD_MAIN = "livepatch_main.c", "kgr_patch_main.c"
 TABLE = "patched_funcs.csv"
 TABLES = (TABLE,)
 HELPERS = ("kallsyms_relocs.c", "kallsyms_relocs.h")
-"""How fixes look symbols up; SUSE's is written against one kernel's functions, and has ours put in its place."""
+"""How fixes look symbols up; SUSE's is written against one kernel's functions, and has ours put in
+its place."""
 
 NOT_FIXES = ("rpm", "scripts", "uname_patch")
 
@@ -44,7 +47,8 @@ class Expanded:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line of a table: `old` is replaced by `new` in `objname` where the C condition `when` holds ("": always)."""
+    """One line of a table: `old` is replaced by `new` in `objname` where the C condition `when`
+    holds ("": always)."""
 
     objname: str
     old: str
@@ -71,7 +75,11 @@ def expand(where: str, files: Mapping[str, bytes], release: str) -> Expanded:
     )
     headers = {fix: _header(where, fix, files) for fix in fixes}
     rows = [row for fix in fixes for row in _rows(f"{fix}/{TABLE}", files[f"{fix}/{TABLE}"])]
-    text = {path: data.decode(errors="replace") for path, data in files.items() if path.endswith((".c", ".h"))}
+    text = {
+        path: data.decode(errors="replace")
+        for path, data in files.items()
+        if path.endswith((".c", ".h"))
+    }
     uname = "uname_patch/livepatch_uname.h" in text or "uname_patch/kgr_patch_uname.h" in text
     meaning = {
         "PATCHES_INCLUDES": "\n".join(f'#include "{header}"' for header in headers.values()),
@@ -79,7 +87,9 @@ def expand(where: str, files: Mapping[str, bytes], release: str) -> Expanded:
         "PATCHES_FUNCS": "\n".join(_kgraft_rows(rows)),
         "PATCHES_INIT_CALLS": "\n".join(_init_calls(fixes, text, headers)),
         "PATCHES_INIT_ERR_HANDLERS": _error_handlers(fixes, text, headers, main),
-        "PATCHES_CLEANUP_CALLS": "\n".join(f"\t{_function(fix, 'cleanup', text, headers)}();" for fix in fixes),
+        "PATCHES_CLEANUP_CALLS": "\n".join(
+            f"\t{_function(fix, 'cleanup', text, headers)}();" for fix in fixes
+        ),
         "RELEASE": release,
         "RPMRELEASE": release,
         "GITREV": "0000000",
@@ -87,13 +97,20 @@ def expand(where: str, files: Mapping[str, bytes], release: str) -> Expanded:
     }
     for path in HELPERS:
         if path in text:
-            text[path] = resources.files("suture.formats").joinpath(f"include/suse/{path}").read_text()
+            text[path] = (
+                resources.files("suture.formats").joinpath(f"include/suse/{path}").read_text()
+            )
     filled = {path: _fill(path, content, meaning) for path, content in text.items()}
     plain = re.sub(r"\W+", "_", PurePosixPath(where).name or "livepatch", flags=re.ASCII).strip("_")
-    # Of the files at the top, the main file and what resolves symbols; helpers for SUSE's own kernels come along.
+    # Of the files at the top, the main file and what resolves symbols; helpers for SUSE's own
+    # kernels come along.
     parts = [path for path in filled if path.endswith(".c")]
     parts.sort(key=lambda path: (path != main, path))
-    return Expanded(plain or "livepatch", {path: content.encode() for path, content in filled.items()}, tuple(parts))
+    return Expanded(
+        plain or "livepatch",
+        {path: content.encode() for path, content in filled.items()},
+        tuple(parts),
+    )
 
 
 def _header(where: str, fix: str, files: Mapping[str, bytes]) -> str:
@@ -112,7 +129,9 @@ def _rows(where: str, data: bytes) -> Iterator[_Row]:
             continue
         if len(words) < 3:
             raise Refusal(
-                PATCHED_FUNCS_MALFORMED, f"{where}:{number}", f"{line.strip()[:60]!r} has fewer than three words"
+                PATCHED_FUNCS_MALFORMED,
+                f"{where}:{number}",
+                f"{line.strip()[:60]!r} has fewer than three words",
             )
         old, comma, position = words[1].partition(",")
         when = words[3].strip() if len(words) == 4 else ""
@@ -124,13 +143,16 @@ def _rows(where: str, data: bytes) -> Iterator[_Row]:
         )
         if not well_formed:
             raise Refusal(
-                PATCHED_FUNCS_MALFORMED, f"{where}:{number}", f"{line.strip()[:60]!r} is no function to replace"
+                PATCHED_FUNCS_MALFORMED,
+                f"{where}:{number}",
+                f"{line.strip()[:60]!r} is no function to replace",
             )
         yield _Row(words[0].replace("-", "_"), old, int(position or 0), words[2], when)
 
 
 def _objects(rows: Sequence[_Row], uname: bool) -> Iterator[str]:
-    """The entries of ``struct klp_object objs[]``; an object whose rows all have conditions is there if any holds."""
+    """The entries of ``struct klp_object objs[]``; an object whose rows all have conditions is
+    there if any holds."""
     names = dict.fromkeys([*([VMLINUX] if uname else []), *(row.objname for row in rows)])
     for name in sorted(names, key=lambda one: (one != VMLINUX, one)):
         own = [row for row in rows if row.objname == name]
@@ -145,7 +167,9 @@ def _objects(rows: Sequence[_Row], uname: bool) -> Iterator[str]:
             yield '\t\t\t{ .old_name = "sys_newuname", .new_func = klp_sys_newuname, },'
         for row in own:
             position = f".old_sympos = {row.sympos}, " if row.sympos else ""
-            yield from _when(row, f'\t\t\t{{ .old_name = "{row.old}", .new_func = {row.new}, {position}}},')
+            yield from _when(
+                row, f'\t\t\t{{ .old_name = "{row.old}", .new_func = {row.new}, {position}}},'
+            )
         yield "\t\t\t{ }"
         yield "\t\t},"
         yield "\t},"
@@ -169,21 +193,33 @@ def _when(row: _Row, line: str) -> Iterator[str]:
 
 def _function(fix: str, what: str, text: Mapping[str, str], headers: Mapping[str, str]) -> str:
     """How the fix's header calls its init or cleanup function: the name changed over the years."""
-    for name in (f"livepatch_{fix}_{what}", f"klp_patch_{fix}_{what}", f"kgr_patch_{fix}_{what}", f"{fix}_{what}"):
+    for name in (
+        f"livepatch_{fix}_{what}",
+        f"klp_patch_{fix}_{what}",
+        f"kgr_patch_{fix}_{what}",
+        f"{fix}_{what}",
+    ):
         if re.search(rf"\b{re.escape(name)}\b", text[headers[fix]]):
             return name
     found = f"it declares no livepatch_{fix}_{what}()"
     raise Refusal(SUSE_FIX_INCOMPLETE, headers[fix], found)
 
 
-def _init_calls(fixes: Sequence[str], text: Mapping[str, str], headers: Mapping[str, str]) -> Iterator[str]:
+def _init_calls(
+    fixes: Sequence[str], text: Mapping[str, str], headers: Mapping[str, str]
+) -> Iterator[str]:
     for fix in fixes:
         yield f"\tretval = {_function(fix, 'init', text, headers)}();\n\tif (retval)\n\t\tgoto err_{fix};\n"
 
 
-def _error_handlers(fixes: Sequence[str], text: Mapping[str, str], headers: Mapping[str, str], main: str) -> str:
-    """What undoes the init calls in reverse order; the main files of the kGraft time leave the return to it."""
-    lines = [f"\t{_function(fix, 'cleanup', text, headers)}();\nerr_{fix}:" for fix in reversed(fixes)]
+def _error_handlers(
+    fixes: Sequence[str], text: Mapping[str, str], headers: Mapping[str, str], main: str
+) -> str:
+    """What undoes the init calls in reverse order; the main files of the kGraft time leave the
+    return to it."""
+    lines = [
+        f"\t{_function(fix, 'cleanup', text, headers)}();\nerr_{fix}:" for fix in reversed(fixes)
+    ]
     ends = re.search(r"ERR_HANDLERS@@[;:]?\s*\n\s*return\b", text[main])
     return "\n".join([*lines, "\t;" if ends else "\treturn retval;"])
 
@@ -195,7 +231,9 @@ def _fill(path: str, text: str, meaning: Mapping[str, str]) -> str:
             name = name.removeprefix(prefix) if name.removeprefix(prefix) in meaning else name
         if name not in meaning:
             line = text.count("\n", 0, match.start()) + 1
-            raise Refusal(PLACEHOLDER_LEFT, f"{path}:{line}", f"{match[0]} stands for nothing that is known")
+            raise Refusal(
+                PLACEHOLDER_LEFT, f"{path}:{line}", f"{match[0]} stands for nothing that is known"
+            )
         return meaning[name]
 
     # In a list or a block of statements, the main file has the comma or semicolon that ends it.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The written form of a live patch: ``livepatch.toml`` and the sources that it names.
 
-It is a directory (by convention ``NAME.livepatch``), the same as one tar file, or the ``.toml`` file beside its
-sources.  `Manifest` is the schema: a field that is not in it is an error, and `schema` gives it as JSON schema.
+It is a directory (by convention ``NAME.livepatch``), the same as one tar file, or the ``.toml``
+file beside its sources.  `Manifest` is the schema: a field that is not in it is an error, and
+`schema` gives it as JSON schema.
 
 ::
 
@@ -37,14 +38,16 @@ from suture.host.files import read_bytes, temporary_directory, write_atomic
 from suture.model import CallbackKind, LivePatch, PatchedObject
 
 VERSION = 1
-"""Of the written form.  A new field that old versions may not ignore raises it; what older ones say stays readable."""
+"""Of the written form.  A new field that old versions may not ignore raises it; what older ones say
+stays readable."""
 
 LARGEST_ARCHIVE = 64 << 20
 """Bytes that an archive may hold unpacked; patch sources are text."""
 
 
 class Function(Struct, frozen=True, forbid_unknown_fields=True):
-    """``struct klp_func``: `sympos` only where the author settles it; it differs between kernels."""
+    """``struct klp_func``: `sympos` only where the author settles it; it differs between
+    kernels."""
 
     old_name: str
     sympos: Annotated[int, Meta(ge=0)] | None = None
@@ -69,8 +72,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """``livepatch.toml``: what an author decides, as the options of ``suture build`` say it.
 
-    What is not said is as it is for a build of the sources: a C module says itself what it is called and whether it
-    replaces the live patches before it.
+    What is not said is as it is for a build of the sources: a C module says itself what it is
+    called and whether it replaces the live patches before it.
     """
 
     suture: int
@@ -93,10 +96,12 @@ def schema() -> dict[str, Any]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Path, Manifest]]:
-    """The directory of a written live patch, and its manifest; an archive is unpacked for the time of the block.
+    """The directory of a written live patch, and its manifest; an archive is unpacked for the time
+    of the block.
 
     :param path: directory, archive, or ``.toml`` file.
-    :raises Refusal: ``written-form-invalid``, ``written-form-newer``, ``source-escapes``, ``file-unreadable``
+    :raises Refusal: ``written-form-invalid``, ``written-form-newer``, ``source-escapes``,
+        ``file-unreadable``
     """
     if path.is_dir():
         yield path, read(path / MANIFEST)
@@ -105,7 +110,10 @@ def opened(path: Path) -> Iterator[tuple[Path, Manifest]]:
     else:
         with temporary_directory() as directory:
             _unpack(path, directory)
-            yield directory, parse(f"{path}: {MANIFEST}", read_bytes(directory / MANIFEST), directory)
+            yield (
+                directory,
+                parse(f"{path}: {MANIFEST}", read_bytes(directory / MANIFEST), directory),
+            )
 
 
 def read(manifest: Path) -> Manifest:
@@ -120,22 +128,31 @@ def parse(name: str, data: bytes, directory: Path) -> Manifest:
     try:
         text = data.decode()
         plain = msgspec.toml.decode(text)
-    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and brackets as deep
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also numbers of thousands of digits, and brackets as deep
         raise Refusal(WRITTEN_FORM_INVALID, name, f"is no TOML: {error}") from error
     version = plain.get("suture")
     if isinstance(version, int) and version > VERSION:
         raise Refusal(
-            WRITTEN_FORM_NEWER, name, f"is version {version} of the written form; this Suture reads {VERSION}"
+            WRITTEN_FORM_NEWER,
+            name,
+            f"is version {version} of the written form; this Suture reads {VERSION}",
         )
     try:
         manifest = msgspec.convert(plain, Manifest)
     except msgspec.ValidationError as error:
         raise Refusal(WRITTEN_FORM_INVALID, name, str(error)) from error
     if manifest.suture < 1:
-        raise Refusal(WRITTEN_FORM_INVALID, name, f"there is no version {manifest.suture} of the written form")
+        raise Refusal(
+            WRITTEN_FORM_INVALID, name, f"there is no version {manifest.suture} of the written form"
+        )
     for source in manifest.source:
         if source.format is Format.SUTURE:
-            raise Refusal(WRITTEN_FORM_INVALID, name, f"{source.path} is a written live patch itself")
+            raise Refusal(
+                WRITTEN_FORM_INVALID, name, f"{source.path} is a written live patch itself"
+            )
         _check_inside(name, directory, source.path)
     return manifest
 
@@ -154,7 +171,11 @@ def _check_inside(name: str, directory: Path, path: str) -> None:
     if place.is_dir():
         for below in place.rglob("*"):
             if below.is_symlink() or not (below.is_file() or below.is_dir()):
-                raise Refusal(SOURCE_ESCAPES, name, f"{below.relative_to(directory)} is neither file nor directory")
+                raise Refusal(
+                    SOURCE_ESCAPES,
+                    name,
+                    f"{below.relative_to(directory)} is neither file nor directory",
+                )
 
 
 def _unpack(archive: Path, directory: Path) -> None:
@@ -163,27 +184,38 @@ def _unpack(archive: Path, directory: Path) -> None:
             members = tar.getmembers()
             size = sum(member.size for member in members)
             if size > LARGEST_ARCHIVE:
-                found = f"holds {size >> 20} MiB; patch sources take at most {LARGEST_ARCHIVE >> 20}"
+                found = (
+                    f"holds {size >> 20} MiB; patch sources take at most {LARGEST_ARCHIVE >> 20}"
+                )
                 raise Refusal(WRITTEN_FORM_INVALID, str(archive), found)
-            odd = next((member for member in members if not (member.isfile() or member.isdir())), None)
+            odd = next(
+                (member for member in members if not (member.isfile() or member.isdir())), None
+            )
             if odd is not None:
-                raise Refusal(SOURCE_ESCAPES, str(archive), f"{odd.name} is neither file nor directory")
+                raise Refusal(
+                    SOURCE_ESCAPES, str(archive), f"{odd.name} is neither file nor directory"
+                )
             for member in members:
                 _take_out(tar, member, directory, str(archive))
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
-        raise Refusal(WRITTEN_FORM_INVALID, str(archive), f"is no archive that can be unpacked: {error}") from error
+        raise Refusal(
+            WRITTEN_FORM_INVALID, str(archive), f"is no archive that can be unpacked: {error}"
+        ) from error
     if not (directory / MANIFEST).is_file():
         raise Refusal(WRITTEN_FORM_INVALID, str(archive), f"holds no {MANIFEST} at its top")
 
 
 def _take_out(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path, archive: str) -> None:
-    """One file or directory.  Not by tarfile's filters, which Python has since 3.11.4 and Debian 12 not.
+    """One file or directory.  Not by tarfile's filters, which Python has since 3.11.4 and Debian 12
+    not.
 
     There are no links among the members, so a path without ``..`` stays inside.
     """
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
-        raise Refusal(SOURCE_ESCAPES, archive, f"{member.name} is not inside the archive's own directory")
+        raise Refusal(
+            SOURCE_ESCAPES, archive, f"{member.name} is not inside the archive's own directory"
+        )
     content = tar.extractfile(member)
     if content is None:
         (directory / name).mkdir(parents=True, exist_ok=True)
@@ -193,7 +225,8 @@ def _take_out(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path, ar
 
 
 def dumped(manifest: Manifest) -> bytes:
-    """`manifest` as TOML; fields that are as they would be without being said are left out, tables come last."""
+    """`manifest` as TOML; fields that are as they would be without being said are left out, tables
+    come last."""
     said = sorted(_said(manifest).items(), key=lambda field: field[0] in ("source", "object"))
     return tomli_w.dumps(dict(said)).encode()
 
@@ -236,10 +269,14 @@ def objects(patch: LivePatch) -> tuple[Object, ...]:
 
 
 def differences(expected: Sequence[Object], patch: LivePatch) -> list[str]:
-    """What a built live patch replaces beyond what is expected (``+``), or not (``-``), a line each."""
+    """What a built live patch replaces beyond what is expected (``+``), or not (``-``), a line
+    each."""
     built = {f"{one.name}: {what}" for one in patch.objects for what in _built(one)}
     wanted = {f"{one.name}: {what}" for one in expected for what in _wanted(one, patch)}
-    return [*(f"- {line}" for line in sorted(wanted - built)), *(f"+ {line}" for line in sorted(built - wanted))]
+    return [
+        *(f"- {line}" for line in sorted(wanted - built)),
+        *(f"+ {line}" for line in sorted(built - wanted)),
+    ]
 
 
 def _built(patched: PatchedObject) -> Iterator[str]:
@@ -255,7 +292,9 @@ def _wanted(expected: Object, patch: LivePatch) -> Iterator[str]:
         for function in patched.functions
     }
     for function in expected.function:
-        yield _function(function.old_name, built.get((expected.name, function.old_name), 0), function.sympos)
+        yield _function(
+            function.old_name, built.get((expected.name, function.old_name), 0), function.sympos
+        )
     yield from (_callback(kind) for kind in expected.callback)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Files and directories that are either wholly there or not there at all.
 
-Everything is made under a temporary name beside its final place and renamed when complete, so that a run that is
-killed at any moment leaves nothing that a later one takes for complete, and two runs at once do not disturb each other.
+Everything is made under a temporary name beside its final place and renamed when complete, so that
+a run that is killed at any moment leaves nothing that a later one takes for complete, and two runs
+at once do not disturb each other.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write `data` to `path` so that a reader sees the old content or all of the new, also after a power failure.
+    """Write `data` to `path` so that a reader sees the old content or all of the new, also after a
+    power failure.
 
     :raises Refusal: ``disk-full``, ``file-unreadable`` (the directory cannot be written)
     """
@@ -60,7 +62,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def check_output(path: Path) -> None:
-    """Refuse early what `write_atomic` could not write, and what it must not replace, such as ``/dev/null``.
+    """Refuse early what `write_atomic` could not write, and what it must not replace, such as
+    ``/dev/null``.
 
     :raises Refusal: ``file-unreadable``
     """
@@ -70,12 +73,15 @@ def check_output(path: Path) -> None:
     if not parent.is_dir():
         raise cannot_write(path, OSError(errno.ENOTDIR, f"{parent} is no directory"))
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise cannot_write(path, OSError(errno.EACCES, f"the directory {parent} may not be written to"))
+        raise cannot_write(
+            path, OSError(errno.EACCES, f"the directory {parent} may not be written to")
+        )
 
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """A directory for the time of the block, by its real path, in the system's place for temporary files."""
+    """A directory for the time of the block, by its real path, in the system's place for temporary
+    files."""
     work: Path | None = None
     try:
         with signals_held():
@@ -89,21 +95,27 @@ def temporary_directory() -> Iterator[Path]:
 
 @contextmanager
 def signals_held() -> Iterator[list[int]]:
-    """Let no signal come between making something and knowing that it has to be removed: it comes when the block ends.
+    """Let no signal come between making something and knowing that it has to be removed: it comes
+    when the block ends.
 
     The block gets the list of those that have come; one that empties it has dealt with them.
 
-    Blocking them (pthread_sigmask(3)) would not do: another thread takes the signal, and Python then raises the
-    exception for it in the main thread.  In other threads none is raised.
+    Blocking them (pthread_sigmask(3)) would not do: another thread takes the signal, and Python
+    then raises the exception for it in the main thread.  In other threads none is raised.
     """
     if threading.current_thread() is not threading.main_thread():
         yield []
         return
     came: list[int] = []
     handled = [
-        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(number))
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if callable(signal.getsignal(number))
     ]
-    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in handled}
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in handled
+    }
     try:
         yield came
     finally:
@@ -115,7 +127,8 @@ def signals_held() -> Iterator[list[int]]:
 
 @contextmanager
 def new_directory(final: Path) -> Iterator[Path]:
-    """A directory to fill; renamed to `final` when the block ends without an exception, removed otherwise.
+    """A directory to fill; renamed to `final` when the block ends without an exception, removed
+    otherwise.
 
     Where another run has made `final` meanwhile, its result is kept and this one removed.
     """
@@ -187,7 +200,8 @@ def _lock_unused(directory: Path) -> int | None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (made if need be).  The kernel drops it when the holder dies (flock(2))."""
+    """Hold an exclusive lock on `path` (made if need be).  The kernel drops it when the holder dies
+    (flock(2))."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

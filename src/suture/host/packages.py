@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Debian packages that Suture uses, each with what shows that it is there: the one list of them.
+"""The Debian packages that Suture uses, each with what shows that it is there: the one list of
+them.
 
-``make`` installs them (``scripts/packages.py``, before there is a virtual environment, so this module needs nothing but
-Python), ``suture doctor`` looks for them, and README prints them.
+``make`` installs them (``scripts/packages.py``, before there is a virtual environment, so this
+module needs nothing but Python), ``suture doctor`` looks for them, and README prints them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Package:
         return self.program or f"<{self.header}>"
 
     def found(self) -> Path | None:
-        """Where its program or header is on this host; also true on a distribution with other package names."""
+        """Where its program or header is on this host; also true on a distribution with other
+        package names."""
         if self.program:
             where = shutil.which(self.program, path=SEARCH_PATH)
             return Path(where) if where else None
@@ -53,11 +55,13 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """A user's PATH on Debian leaves the sbin directories out."""
 
 COMPILER = "gcc-12"
-"""What Debian 12 builds its kernels with; for another target, `suture.doctor` reads the compiler from the target."""
+"""What Debian 12 builds its kernels with; for another target, `suture.doctor` reads the compiler
+from the target."""
 
 
 def for_compiler(command: str) -> Package:
-    """The package of a compiler that a kernel's ``CONFIG_CC_VERSION_TEXT`` names, such as ``gcc-12``."""
+    """The package of a compiler that a kernel's ``CONFIG_CC_VERSION_TEXT`` names, such as
+    ``gcc-12``."""
     return Package(command, Purpose.BUILDING, "the compiler that built the target", program=command)
 
 
@@ -72,14 +76,21 @@ PACKAGES: tuple[Package, ...] = (
     Package("bc", Purpose.BUILDING, "kbuild: timeconst.h", program="bc"),
     Package("libelf-dev", Purpose.BUILDING, "kbuild: objtool", header="gelf.h"),
     Package("libssl-dev", Purpose.BUILDING, "kbuild: sign-file", header="openssl/ssl.h"),
-    Package("dwarves", Purpose.BUILDING, "kbuild: BTF, and the layout of structures", program="pahole"),
+    Package(
+        "dwarves", Purpose.BUILDING, "kbuild: BTF, and the layout of structures", program="pahole"
+    ),
     Package("kmod", Purpose.BUILDING, "kbuild: the dependencies of modules", program="depmod"),
     Package("patch", Purpose.BUILDING, "applying a patch to the source", program="patch"),
     Package("dpkg", Purpose.BUILDING, "unpacking the kernel's packages", program="dpkg-deb"),
     Package("apt", Purpose.BUILDING, "fetching the kernel's packages", program="apt-get"),
     Package("xz-utils", Purpose.BUILDING, "unpacking the source", program="xz"),
     Package("lzop", Purpose.BUILDING, "unpacking images", program="lzop"),
-    Package("qemu-system-x86", Purpose.TESTING, "the lab's virtual machine", program="qemu-system-x86_64"),
+    Package(
+        "qemu-system-x86",
+        Purpose.TESTING,
+        "the lab's virtual machine",
+        program="qemu-system-x86_64",
+    ),
     Package("busybox-static", Purpose.TESTING, "the lab's guest", program="busybox"),
     Package("mmdebstrap", Purpose.TESTING, "the lab's guest with systemd", program="mmdebstrap"),
     Package("e2fsprogs", Purpose.TESTING, "the disks of that guest", program="mke2fs"),
@@ -88,14 +99,27 @@ PACKAGES: tuple[Package, ...] = (
 )
 
 DEVELOPING = (
-    *("bzip2", "git", "libengine-pkcs11-openssl", "lz4", "openssl", "procps", "python3-dev", "python3-venv"),
+    *(
+        "bzip2",
+        "git",
+        "libengine-pkcs11-openssl",
+        "lz4",
+        "openssl",
+        "procps",
+        "python3-dev",
+        "python3-venv",
+    ),
     *("softhsm2", "zstd"),
 )
-"""What ``make`` and the tests use besides: a virtual environment, Python's headers (minilzo comes as source, and pip
-compiles it), a token in software, and programs that make the tests' inputs or run in their guests."""
+"""What ``make`` and the tests use besides: a virtual environment, Python's headers (minilzo comes
+as source, and pip compiles it), a token in software, and programs that make the tests' inputs or
+run in their guests."""
 
-BUILD_MODULES = frozenset({"debian", "iced_x86", "lz4", "msgspec", "tomli_w", "unidiff", "vmlinux_to_elf", "zstandard"})
-"""What the extra ``build`` of ``pyproject.toml`` brings, by the names under which Python imports it."""
+BUILD_MODULES = frozenset(
+    {"debian", "iced_x86", "lz4", "msgspec", "tomli_w", "unidiff", "vmlinux_to_elf", "zstandard"}
+)
+"""What the extra ``build`` of ``pyproject.toml`` brings, by the names under which Python imports
+it."""
 
 
 def names() -> tuple[str, ...]:
@@ -104,7 +128,8 @@ def names() -> tuple[str, ...]:
 
 
 def install_line(packages: tuple[str, ...]) -> str:
-    """The command that installs them.  Recommended packages would bring a desktop's worth of QEMU's displays."""
+    """The command that installs them.  Recommended packages would bring a desktop's worth of QEMU's
+    displays."""
     return f"apt-get install --no-install-recommends {' '.join(packages)}"
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    """``$XDG_CACHE_HOME/suture``.  Everything below it can be deleted at any time; the next run makes it anew."""
+    """``$XDG_CACHE_HOME/suture``.  Everything below it can be deleted at any time; the next run
+    makes it anew."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification: a relative path in the variable is invalid and is to be ignored.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"

@@ -4,7 +4,8 @@
 >>> with step("Unpacking the source", "linux-source-6.1"):
 ...     pass
 
-The reporter is a context variable, so that a library user sees nothing unless they ask, and no room passes it along.
+The reporter is a context variable, so that a library user sees nothing unless they ask, and no room
+passes it along.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from suture.errors import COMMAND_FAILED, DISK_FULL, TOOL_MISSING, Kind, Refusal
 EVIDENCE_LINES = 20
 
 NO_SPACE = ("No space left on device", "Wrote only")
-"""What programs say on a full disk; the second is tar's (``write_fatal_details()``) when part of a block still went."""
+"""What programs say on a full disk; the second is tar's (``write_fatal_details()``) when part of a
+block still went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Finished:
-    """Run a program to its end and capture its output.  It is ended with all its children when we are interrupted.
+    """Run a program to its end and capture its output.  It is ended with all its children when we
+    are interrupted.
 
     :param env: the whole environment; None for our own.
     :raises Refusal: ``tool-missing``

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Types from BTF (Documentation/bpf/btf.rst): of the kernel, of its modules, and of what was compiled here.
+"""Types from BTF (Documentation/bpf/btf.rst): of the kernel, of its modules, and of what was
+compiled here.
 
-A module's BTF goes on where the kernel's ends ("split BTF"): its first type has the number after the kernel's last, and
-its strings begin where the kernel's end (``kernel/bpf/btf.c: btf_parse_module()``).
+A module's BTF goes on where the kernel's ends ("split BTF"): its first type has the number after
+the kernel's last, and its strings begin where the kernel's end (``kernel/bpf/btf.c:
+btf_parse_module()``).
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from dataclasses import dataclass
 from suture.errors import TYPES_MALFORMED, Refusal
 from suture.kernel.types import FIXED, LAST_KIND, MAGIC, PER_MEMBER
 
-INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO = range(1, 14)
+INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO = (
+    range(1, 14)
+)
 FLOAT, TYPE_TAG, ENUM64 = 16, 18, 19
 QUALIFIERS = {VOLATILE, CONST, RESTRICT, TYPE_TAG}
 
@@ -25,7 +29,8 @@ VOID = 0
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """One ``struct btf_type``; `value` is a size in bytes or the number of another type, as its kind has it."""
+    """One ``struct btf_type``; `value` is a size in bytes or the number of another type, as its
+    kind has it."""
 
     kind: int
     name: str
@@ -60,7 +65,9 @@ class Btf:
 
     def _read(self) -> None:
         # struct btf_header: magic, version, flags, hdr_len, type_off, type_len, str_off, str_len
-        magic, _, _, header, type_off, type_len, str_off, str_len = struct.unpack_from("<HBBIIIII", self._data)
+        magic, _, _, header, type_off, type_len, str_off, str_len = struct.unpack_from(
+            "<HBBIIIII", self._data
+        )
         if magic != MAGIC:
             raise Refusal(TYPES_MALFORMED, self._where, f"its BTF begins with {magic:#x}")
         self._strings = self._data[header + str_off : header + str_off + str_len]
@@ -83,17 +90,24 @@ class Btf:
             position += 12 + FIXED.get(kind, 0) + PER_MEMBER.get(kind, 0) * (info & 0xFFFF)
 
     def __len__(self) -> int:
-        """How many types there are, ``void`` and those of the kernel that it builds on among them."""
+        """How many types there are, ``void`` and those of the kernel that it builds on among
+        them."""
         return self._first + len(self._offsets)
 
     def functions(self, name: str) -> tuple[Prototype, ...]:
         """The prototypes of all functions of that name, each once."""
-        numbers = [number for offset in self._offsets_of(name) for number in self._functions.get(offset, ())]
+        numbers = [
+            number
+            for offset in self._offsets_of(name)
+            for number in self._functions.get(offset, ())
+        ]
         return tuple(dict.fromkeys(self.prototype(self[number].value) for number in numbers))
 
     def integer(self, name: str) -> int | None:
         """The type of that name, a typedef's or a basic one's; None where there is none."""
-        found = [number for offset in self._offsets_of(name) for number in self._typedefs.get(offset, ())]
+        found = [
+            number for offset in self._offsets_of(name) for number in self._typedefs.get(offset, ())
+        ]
         return found[0] if found else self._base.integer(name) if self._base else None
 
     def _offsets_of(self, name: str) -> Iterator[int]:
@@ -110,9 +124,13 @@ class Btf:
                 return Type(VOID, "void", 0)
             return self._base[number]
         try:
-            name, info, value = struct.unpack_from("<III", self._data, self._offsets[number - self._first])
+            name, info, value = struct.unpack_from(
+                "<III", self._data, self._offsets[number - self._first]
+            )
         except IndexError:
-            raise Refusal(TYPES_MALFORMED, self._where, f"its BTF refers to a type {number} that it has not") from None
+            raise Refusal(
+                TYPES_MALFORMED, self._where, f"its BTF refers to a type {number} that it has not"
+            ) from None
         return Type(info >> 24 & 0x1F, self._string(name), value)
 
     def prototype(self, number: int) -> Prototype:
@@ -123,9 +141,13 @@ class Btf:
             position = self._offsets[number - self._first]
             _, info, returns = struct.unpack_from("<III", self._data, position)
             places = range(position + 12, position + 12 + 8 * (info & 0xFFFF), 8)
-            return Prototype(returns, tuple(struct.unpack_from("<II", self._data, place)[1] for place in places))
+            return Prototype(
+                returns, tuple(struct.unpack_from("<II", self._data, place)[1] for place in places)
+            )
         except (struct.error, IndexError) as error:
-            raise Refusal(TYPES_MALFORMED, self._where, f"its BTF has no function type {number}") from error
+            raise Refusal(
+                TYPES_MALFORMED, self._where, f"its BTF has no function type {number}"
+            ) from error
 
     def plain(self, number: int) -> int:
         """The type behind typedefs and qualifiers."""

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A bootable x86 image (``vmlinuz``, bzImage) taken apart: the ELF file that the boot code would decompress.
+"""A bootable x86 image (``vmlinuz``, bzImage) taken apart: the ELF file that the boot code would
+decompress.
 
-The image is a setup header, boot code, and the compressed payload, which is ``vmlinux`` without its symbols
-(``arch/x86/boot/compressed/Makefile: vmlinux.bin``).  Where the payload lies is in the setup header
-(``Documentation/arch/x86/boot.rst``); how it is compressed shows in its first bytes; the last four bytes of the
-payload are its decompressed size, little-endian, for every compression (``scripts/Makefile.lib: size_append``; gzip's
-own trailer happens to have that form).
+The image is a setup header, boot code, and the compressed payload, which is ``vmlinux`` without its
+symbols (``arch/x86/boot/compressed/Makefile: vmlinux.bin``).  Where the payload lies is in the
+setup header (``Documentation/arch/x86/boot.rst``); how it is compressed shows in its first bytes;
+the last four bytes of the payload are its decompressed size, little-endian, for every compression
+(``scripts/Makefile.lib: size_append``; gzip's own trailer happens to have that form).
 """
 
 from __future__ import annotations
@@ -53,13 +54,16 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
     """The ELF file inside a bzImage.
 
     :param where: the image's path, for the message.
-    :raises Refusal: ``image-malformed``, ``tool-missing`` (lzop, for an image that was packed with it)
+    :raises Refusal: ``image-malformed``, ``tool-missing`` (lzop, for an image that was packed with
+        it)
     """
     payload = _payload(vmlinuz, where)
     known = next((known for known in COMPRESSIONS if payload.data.startswith(known[0])), None)
     if known is None:
         raise Refusal(
-            IMAGE_MALFORMED, where, f"its payload begins with {payload.data[:6].hex(' ')}, no known compression"
+            IMAGE_MALFORMED,
+            where,
+            f"its payload begins with {payload.data[:6].hex(' ')}, no known compression",
         )
     _, name, unpacker = known
     if payload.size > unpack.limit(len(payload.data)):
@@ -68,7 +72,9 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
     try:
         kernel = unpacker(payload)
     except (_Damaged, *unpack.ERRORS) as error:
-        raise Refusal(IMAGE_MALFORMED, where, f"its {name} payload cannot be decompressed ({error})") from error
+        raise Refusal(
+            IMAGE_MALFORMED, where, f"its {name} payload cannot be decompressed ({error})"
+        ) from error
     if len(kernel) != payload.size:
         raise Refusal(
             IMAGE_MALFORMED,
@@ -82,7 +88,10 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
 
 def is_bzimage(head: bytes) -> bool:
     """Whether a file that begins so has an x86 setup header."""
-    return head[HEADER_MAGIC : HEADER_MAGIC + 4] == b"HdrS" and head[BOOT_FLAG : BOOT_FLAG + 2] == b"\x55\xaa"
+    return (
+        head[HEADER_MAGIC : HEADER_MAGIC + 4] == b"HdrS"
+        and head[BOOT_FLAG : BOOT_FLAG + 2] == b"\x55\xaa"
+    )
 
 
 def _payload(image: bytes, where: str) -> _Payload:
@@ -90,7 +99,11 @@ def _payload(image: bytes, where: str) -> _Payload:
         raise Refusal(IMAGE_MALFORMED, where, "it has no x86 boot header")
     (protocol,) = struct.unpack_from("<H", image, PROTOCOL_VERSION)
     if protocol < FIRST_PROTOCOL_WITH_PAYLOAD:
-        raise Refusal(IMAGE_MALFORMED, where, f"its boot protocol {protocol:#06x} does not say where the payload is")
+        raise Refusal(
+            IMAGE_MALFORMED,
+            where,
+            f"its boot protocol {protocol:#06x} does not say where the payload is",
+        )
     # boot.rst: for backwards compatibility, a setup_sects of 0 means 4.
     sectors = image[SETUP_SECTS] or 4
     offset, length = struct.unpack_from("<II", image, PAYLOAD_OFFSET)
@@ -114,7 +127,8 @@ def _stream(name: str) -> Callable[[_Payload], bytes]:
 
 
 def _lz4(payload: _Payload) -> bytes:
-    """The legacy frame: a magic number, then blocks of a 32-bit length and as many bytes (``lib/decompress_unlz4.c``).
+    """The legacy frame: a magic number, then blocks of a 32-bit length and as many bytes
+    (``lib/decompress_unlz4.c``).
 
     It has no end mark; the appended size stands where the next length would.
     """
@@ -129,7 +143,9 @@ def _lz4(payload: _Payload) -> bytes:
         if position + length > end:
             raise _Damaged("a block is cut off")
         try:
-            blocks.append(lz4.block.decompress(data[position : position + length], LZ4_LEGACY_BLOCK))
+            blocks.append(
+                lz4.block.decompress(data[position : position + length], LZ4_LEGACY_BLOCK)
+            )
         except lz4.block.LZ4BlockError as error:
             raise _Damaged(str(error)) from error
         position += length
@@ -163,4 +179,5 @@ COMPRESSIONS: tuple[tuple[bytes, str, Callable[[_Payload], bytes]], ...] = (
     (b"\x02\x21\x4c\x18", "lz4", _lz4),
     (b"\x89LZO\x00\r\n\x1a\n", "lzo", _lzo),
 )
-"""The ``CONFIG_KERNEL_*`` compressions, by the first bytes of their payload (``lib/decompress.c``)."""
+"""The ``CONFIG_KERNEL_*`` compressions, by the first bytes of their payload
+(``lib/decompress.c``)."""

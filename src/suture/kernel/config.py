@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's configuration (``.config``, ``/boot/config-*``): Documentation/kbuild/kconfig.rst."""
+"""The kernel's configuration (``.config``, ``/boot/config-*``):
+Documentation/kbuild/kconfig.rst."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ UNSET = re.compile(r"# CONFIG_(\w+) is not set")
 class Config:
     """Options by name without ``CONFIG_``.
 
-    :ivar options: value as written, a string without its quotes; an option that is "not set" is absent.
+    :ivar options: value as written, a string without its quotes; an option that is "not set" is
+        absent.
     """
 
     options: Mapping[str, str]
@@ -34,7 +36,8 @@ class Config:
 
     @property
     def compiler(self) -> str:
-        """The first line of ``gcc --version`` of the compiler that built the kernel; "" before Linux 5.1."""
+        """The first line of ``gcc --version`` of the compiler that built the kernel; "" before
+        Linux 5.1."""
         return self.value("CC_VERSION_TEXT")
 
 
@@ -54,7 +57,9 @@ def parse(data: bytes, where: str) -> Config:
         elif UNSET.fullmatch(line):
             known += 1
         elif line.strip() and not line.startswith("#"):
-            raise Refusal(CONFIG_MALFORMED, f"{where}:{number}", f"{line.strip()[:60]!r} sets no option")
+            raise Refusal(
+                CONFIG_MALFORMED, f"{where}:{number}", f"{line.strip()[:60]!r} sets no option"
+            )
     if known == 0:
         raise Refusal(CONFIG_MALFORMED, where, "no option is set or unset in it")
     return Config(options)

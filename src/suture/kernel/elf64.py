@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Just enough of 64-bit little-endian ELF to find our way in a linked kernel: segments, sections, the symbol table.
+"""Just enough of 64-bit little-endian ELF to find our way in a linked kernel: segments, sections,
+the symbol table.
 
-A kernel image has no relocations to understand, but tens of megabytes and a hundred thousand symbols, so it is read
-through a memory map and in bulk.  Field order is that of elf(5).
+A kernel image has no relocations to understand, but tens of megabytes and a hundred thousand
+symbols, so it is read through a memory map and in bulk.  Field order is that of elf(5).
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A ``PT_LOAD`` program header: `file_size` bytes at `offset` of the file appear at `address`, then zeroes."""
+    """A ``PT_LOAD`` program header: `file_size` bytes at `offset` of the file appear at `address`,
+    then zeroes."""
 
     offset: int
     address: int
@@ -71,17 +73,22 @@ def layout(data: Bytes) -> Layout:
     """
     if len(data) < HEADER.size or data[: len(IDENT)] != IDENT:
         raise Malformed("it is not a 64-bit little-endian ELF file")
-    (_, _, machine, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = HEADER.unpack(
-        data[: HEADER.size]
+    (_, _, machine, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = (
+        HEADER.unpack(data[: HEADER.size])
     )
     if machine != EM_X86_64:
         raise Malformed(f"it is made for ELF machine {machine}, not for x86-64 ({EM_X86_64})")
-    return Layout(tuple(_segments(data, phoff, phentsize, phnum)), _sections(data, shoff, shentsize, shnum, shstrndx))
+    return Layout(
+        tuple(_segments(data, phoff, phentsize, phnum)),
+        _sections(data, shoff, shentsize, shnum, shstrndx),
+    )
 
 
 def contents(data: Bytes, section: Section) -> bytes:
     """A section's bytes; none for one without (``SHT_NOBITS``)."""
-    return b"" if section.type == SHT_NOBITS else data[section.offset : section.offset + section.size]
+    return (
+        b"" if section.type == SHT_NOBITS else data[section.offset : section.offset + section.size]
+    )
 
 
 def string(table: bytes, offset: int) -> str:
@@ -106,7 +113,9 @@ def _segments(data: Bytes, offset: int, entry_size: int, count: int) -> Iterator
             yield Segment(start, address, file_size, memory_size)
 
 
-def _sections(data: Bytes, offset: int, entry_size: int, count: int, names: int) -> tuple[Section, ...]:
+def _sections(
+    data: Bytes, offset: int, entry_size: int, count: int, names: int
+) -> tuple[Section, ...]:
     if count == 0:
         return ()
     if entry_size != SECTION.size:
@@ -128,4 +137,6 @@ def _sections(data: Bytes, offset: int, entry_size: int, count: int, names: int)
 
 def _inside(data: Bytes, offset: int, size: int, what: str) -> None:
     if offset + size > len(data):
-        raise Malformed(f"{what} should end at byte {offset + size:,}, and the file at {len(data):,}")
+        raise Malformed(
+            f"{what} should end at byte {offset + size:,}, and the file at {len(data):,}"
+        )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's code and data as they are shipped: bytes at the addresses the kernel was linked for.
 
-It is the state before boot: alternatives, jump labels, static calls and fentry sites are as the build left them.
+It is the state before boot: alternatives, jump labels, static calls and fentry sites are as the
+build left them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from suture.kernel import elf64
 from suture.kernel.elf64 import Layout
 
 BANNER = re.compile(rb"Linux version \d+\.[^\0\n]{1,500} #\d+[^\0\n]{0,200}")
-"""``init/version-timestamp.c: linux_banner``.  The weak one of ``init/version.c``, which has no number after the ``#``,
-is in the image too."""
+"""``init/version-timestamp.c: linux_banner``.  The weak one of ``init/version.c``, which has no
+number after the ``#``, is in the image too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Image:
     """A linked kernel (``vmlinux``), with or without a symbol table.
 
     :ivar path: the ELF file.
-    :ivar banner: what the kernel prints first: ``Linux version 6.1.0-50-amd64 (...) (gcc-12 ...) ...``.
+    :ivar banner: what the kernel prints first: ``Linux version 6.1.0-50-amd64 (...) (gcc-12 ...)
+        ...``.
     """
 
     path: Path
@@ -35,7 +37,8 @@ class Image:
     _layout: Layout
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes at a link address.  Where the file holds none (``.bss``), the kernel sees zeroes, and so do we.
+        """`size` bytes at a link address.  Where the file holds none (``.bss``), the kernel sees
+        zeroes, and so do we.
 
         The per-CPU template is linked at address 0, so small addresses are offsets into it.
 
@@ -44,12 +47,17 @@ class Image:
         for segment in self._layout.segments:
             start = address - segment.address
             if start >= 0 and start + size <= segment.memory_size:
-                stored = self._data[segment.offset + start : segment.offset + min(start + size, segment.file_size)]
+                stored = self._data[
+                    segment.offset + start : segment.offset + min(start + size, segment.file_size)
+                ]
                 return stored.ljust(size, b"\0") if start < segment.file_size else bytes(size)
-        raise Refusal(ADDRESS_NOT_IN_IMAGE, str(self.path), f"nothing is loaded at {address:#x} (+{size:#x})")
+        raise Refusal(
+            ADDRESS_NOT_IN_IMAGE, str(self.path), f"nothing is loaded at {address:#x} (+{size:#x})"
+        )
 
     def section(self, name: str) -> bytes | None:
-        """The bytes of a section such as ``.BTF`` or ``__ksymtab_strings``; None where there is none of that name."""
+        """The bytes of a section such as ``.BTF`` or ``__ksymtab_strings``; None where there is
+        none of that name."""
         for section in self._layout.sections:
             if section.name == name:
                 return elf64.contents(self._data, section)
@@ -57,12 +65,18 @@ class Image:
 
     def section_address(self, name: str) -> int | None:
         """Where a section is linked to; None where there is none of that name."""
-        return next((section.address for section in self._layout.sections if section.name == name), None)
+        return next(
+            (section.address for section in self._layout.sections if section.name == name), None
+        )
 
     def sections(self) -> Iterator[tuple[str, int, bool]]:
         """Name, address and whether it is code of each section that is loaded and has contents."""
         for section in self._layout.sections:
-            if section.flags & elf64.SHF_ALLOC and section.type != elf64.SHT_NOBITS and section.size:
+            if (
+                section.flags & elf64.SHF_ALLOC
+                and section.type != elf64.SHT_NOBITS
+                and section.size
+            ):
                 yield section.name, section.address, bool(section.flags & elf64.SHF_EXECINSTR)
 
     @property

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's symbols in its own order, as ``/proc/kallsyms`` lists them.
 
-The order matters: ``sympos``, with which livepatch tells symbols of one name apart, counts them in it
-(``kernel/livepatch/core.c: klp_find_object_symbol``), within one object.
+The order matters: ``sympos``, with which livepatch tells symbols of one name apart, counts them in
+it (``kernel/livepatch/core.c: klp_find_object_symbol``), within one object.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ LEAST_SYMBOLS = 1000
 class KernelSymbol(NamedTuple):
     """One line of ``/proc/kallsyms``.
 
-    :ivar type: the letter nm(1) would print; percpu symbols have ``A`` and their offset for an address.
+    :ivar type: the letter nm(1) would print; percpu symbols have ``A`` and their offset for an
+        address.
     :ivar module: the object that holds it, `VMLINUX` or a module's name.
     """
 
@@ -51,7 +52,8 @@ class Kallsyms:
         return tuple(symbol for symbol in found if module is None or symbol.module == module)
 
     def sympos(self, symbol: KernelSymbol) -> int:
-        """0 where the name is unique in its object, else its 1-based position among its namesakes there.
+        """0 where the name is unique in its object, else its 1-based position among its namesakes
+        there.
 
         :raises ValueError: it is not one of these symbols.
         """
@@ -69,7 +71,8 @@ class Kallsyms:
         return self._by_address[self._addresses[position - 1]][-1] if position else None
 
     def size(self, symbol: KernelSymbol) -> int:
-        """Bytes up to the next higher address that has a symbol, padding included; 0 for the last symbol.
+        """Bytes up to the next higher address that has a symbol, padding included; 0 for the last
+        symbol.
 
         kallsyms keeps no sizes; ``kernel/kallsyms.c: get_symbol_pos`` reckons them in this way too.
         """
@@ -96,7 +99,8 @@ class Kallsyms:
 
 
 def extract(vmlinux: Path) -> bytes:
-    """The symbols inside a kernel image, as ``/proc/kallsyms`` would list them for root with ``nokaslr``.
+    """The symbols inside a kernel image, as ``/proc/kallsyms`` would list them for root with
+    ``nokaslr``.
 
     :param vmlinux: the ELF file out of the bootable image; it needs no symbol table.
     :raises Refusal: ``kallsyms-not-found``, ``file-unreadable``, ``disk-full``
@@ -112,7 +116,10 @@ def extract(vmlinux: Path) -> bytes:
         if error.kind is not COMMAND_FAILED:
             raise
         raise Refusal(
-            KALLSYMS_NOT_FOUND, str(vmlinux), "no symbol table was found in it", evidence=error.evidence[-1:]
+            KALLSYMS_NOT_FOUND,
+            str(vmlinux),
+            "no symbol table was found in it",
+            evidence=error.evidence[-1:],
         ) from error
     data = finished.stdout.encode()
     count = data.count(b"\n")
@@ -130,7 +137,8 @@ def read(path: Path) -> Kallsyms:
 
 
 def read_any(path: Path) -> Kallsyms:
-    """Read the symbols of a kernel from whatever has them: a kallsyms listing, a ``System.map``, an ELF file.
+    """Read the symbols of a kernel from whatever has them: a kallsyms listing, a ``System.map``, an
+    ELF file.
 
     An ELF file without a symbol table is searched for kallsyms.
 
@@ -166,7 +174,9 @@ def parse(data: bytes, where: str) -> Kallsyms:
                 raise ValueError
             symbols.append(KernelSymbol(int(address, 16), kind, name, module))
         except ValueError:
-            raise Refusal(KALLSYMS_MALFORMED, f"{where}:{number}", f"{line.strip()[:72]!r} is no symbol") from None
+            raise Refusal(
+                KALLSYMS_MALFORMED, f"{where}:{number}", f"{line.strip()[:72]!r} is no symbol"
+            ) from None
     if not symbols:
         raise Refusal(KALLSYMS_MALFORMED, where, "it holds no symbols")
     if not any(symbol.address for symbol in symbols):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A process of its own for the search for kallsyms in an image: ``python -m suture.kernel.kallsyms_child VMLINUX``.
+"""A process of its own for the search for kallsyms in an image: ``python -m
+suture.kernel.kallsyms_child VMLINUX``.
 
-vmlinux-to-elf knows every layout that the tables have had.  It needs several hundred megabytes and seconds for it, logs
-as it goes, and on an image that it cannot read ends in whatever exception comes first; none of that is to reach us.
+vmlinux-to-elf knows every layout that the tables have had.  It needs several hundred megabytes and
+seconds for it, logs as it goes, and on an image that it cannot read ends in whatever exception
+comes first; none of that is to reach us.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ EM_X86_64 = 62
 
 
 class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
-    """The library's search, told what it would otherwise spend most of its time on finding out, or on logging."""
+    """The library's search, told what it would otherwise spend most of its time on finding out, or
+    on logging."""
 
     def find_linux_kernel_version(self) -> None:
         banner = re.search(rb"Linux version (\d+\.[\d.]*\d)[ -~]+", self.kernel_img)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The symbols of a kernel from any file that lists them, with all that the file says about each.
 
-- a linked ``vmlinux`` (ELF): bindings, and ``STT_FILE`` symbols, which say which local symbols are of one source file;
-- a module (ELF, as ``.ko`` or linked ``.o``): the same for that module alone, as far as it was not stripped;
-- a ``System.map`` or kallsyms listing: nm(1)'s letters only, and with ``/proc/kallsyms`` the modules that are loaded.
+- a linked ``vmlinux`` (ELF): bindings, and ``STT_FILE`` symbols, which say which local symbols are
+  of one source file;
+- a module (ELF, as ``.ko`` or linked ``.o``): the same for that module alone, as far as it was not
+  stripped;
+- a ``System.map`` or kallsyms listing: nm(1)'s letters only, and with ``/proc/kallsyms`` the
+  modules that are loaded.
 
 Symbols stand in the order in which the kernel counts ``sympos``: by address in the core kernel
 (``kernel/kallsyms.c: kallsyms_on_each_match_symbol()``), by symbol table in a module
@@ -33,7 +36,8 @@ NO_FILE = -1
 class ListedSymbol:
     """:ivar objname: the object that holds it.
     :ivar place: address, or section and offset in a module: what two names of one thing share.
-    :ivar is_global: other files can name it; None where the listing does not say (percpu symbols in kallsyms).
+    :ivar is_global: other files can name it; None where the listing does not say (percpu symbols in
+        kallsyms).
     :ivar file: index into `Listing.files`, or `NO_FILE`.
     :ivar is_discarded: in memory that is given back after init.
     :ivar is_weak: another file's definition would have taken its place.
@@ -52,7 +56,8 @@ class ListedSymbol:
 class Listing:
     """:ivar where: what to call it in messages.
     :ivar symbols: in the kernel's order, object by object.
-    :ivar files: names of source files, one for each ``STT_FILE`` symbol; several files can have one name.
+    :ivar files: names of source files, one for each ``STT_FILE`` symbol; several files can have one
+        name.
     :ivar needs: the symbols that a module's file leaves undefined.
     :ivar knows_init: it lists what is freed after init too, and says so.
     :ivar btf: contents of the core kernel's ``.BTF``, or b"".
@@ -64,7 +69,9 @@ class Listing:
     needs: frozenset[str] = frozenset()
     knows_init: bool = True
     btf: bytes = b""
-    _by_name: Mapping[tuple[str, str], list[ListedSymbol]] = field(init=False, repr=False, compare=False)
+    _by_name: Mapping[tuple[str, str], list[ListedSymbol]] = field(
+        init=False, repr=False, compare=False
+    )
     _names_of_file: Mapping[int, frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +82,9 @@ class Listing:
             if symbol.file != NO_FILE:
                 of_file[symbol.file].add(symbol.name)
         object.__setattr__(self, "_by_name", dict(by_name))
-        object.__setattr__(self, "_names_of_file", {file: frozenset(names) for file, names in of_file.items()})
+        object.__setattr__(
+            self, "_names_of_file", {file: frozenset(names) for file, names in of_file.items()}
+        )
 
     def named(self, objname: str, name: str) -> Sequence[ListedSymbol]:
         """All symbols of that name in an object, in the kernel's order."""
@@ -87,7 +96,11 @@ class Listing:
 
     def files_named(self, name: str) -> list[int]:
         """The source files of that name (without directories)."""
-        return [index for index, file in enumerate(self.files) if file.rpartition("/")[2] == name.rpartition("/")[2]]
+        return [
+            index
+            for index, file in enumerate(self.files)
+            if file.rpartition("/")[2] == name.rpartition("/")[2]
+        ]
 
     def names_in(self, file: int) -> frozenset[str]:
         """The local symbols of a source file."""
@@ -97,9 +110,10 @@ class Listing:
 def read(path: Path, objname: str) -> Listing:
     """Read a listing; its content says of what kind it is.
 
-    :param objname: the object that is asked for: what a module's file is taken for that does not name its module.
-    :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``, ``kallsyms-not-found``, ``object-malformed``,
-        ``object-unsupported``, ``object-not-listed``
+    :param objname: the object that is asked for: what a module's file is taken for that does not
+        name its module.
+    :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``, ``kallsyms-not-found``,
+        ``object-malformed``, ``object-unsupported``, ``object-not-listed``
     """
     where = str(path)
     data = _unpacked(files.read_bytes(path), where)
@@ -133,8 +147,12 @@ def _from_lines(data: bytes, where: str) -> Listing:
                 why="The kernel counts symbols of one name in the order of their addresses.",
                 remedy="Sort the listing by address ('sort FILE', or 'nm -n').",
             )
-    begin, end = (next((s.address for s in core if s.name == name), 0) for name in ("__init_begin", "__init_end"))
-    # nm(1): a capital letter is a global symbol; kallsyms marks percpu symbols A, whatever they are.
+    begin, end = (
+        next((s.address for s in core if s.name == name), 0)
+        for name in ("__init_begin", "__init_end")
+    )
+    # nm(1): a capital letter is a global symbol; kallsyms marks percpu symbols A, whatever they
+    # are.
     symbols = tuple(
         ListedSymbol(
             symbol.name,
@@ -153,7 +171,9 @@ def _from_module(data: bytes, where: str, objname: str) -> Listing:
     module = reader.read(data, where)
     named = dict(modules.modinfo(data, where)).get("name", objname)
     if objname == VMLINUX:
-        raise Refusal(OBJECT_NOT_LISTED, where, f"it is a relocatable object, and no linked {VMLINUX}")
+        raise Refusal(
+            OBJECT_NOT_LISTED, where, f"it is a relocatable object, and no linked {VMLINUX}"
+        )
     if named != objname:
         raise Refusal(OBJECT_NOT_LISTED, where, f"it is module {named}, and not {objname}")
     symbols, names = [], []
@@ -170,12 +190,18 @@ def _from_module(data: bytes, where: str, objname: str) -> Listing:
                         objname,
                         (symbol.shndx, symbol.value),
                         not is_local,
-                        len(names) - 1 if is_local and symbol.type in (STT_FUNC, STT_OBJECT) else NO_FILE,
-                        section.name.startswith(".init"),  # kernel/module/main.c: module_init_layout_section()
+                        len(names) - 1
+                        if is_local and symbol.type in (STT_FUNC, STT_OBJECT)
+                        else NO_FILE,
+                        section.name.startswith(
+                            ".init"
+                        ),  # kernel/module/main.c: module_init_layout_section()
                         symbol.bind == STB_WEAK,
                     )
                 )
-    needs = frozenset(symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name)
+    needs = frozenset(
+        symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name
+    )
     return Listing(where, tuple(symbols), tuple(names), needs)
 
 
@@ -184,7 +210,9 @@ def _from_vmlinux(data: bytes, path: Path) -> Listing:
     try:
         sections = elf64.layout(data).sections
         table = next((section for section in sections if section.type == elf64.SHT_SYMTAB), None)
-        btf = next((elf64.contents(data, section) for section in sections if section.name == ".BTF"), b"")
+        btf = next(
+            (elf64.contents(data, section) for section in sections if section.name == ".BTF"), b""
+        )
         if table is None:
             inside = _from_lines(kallsyms.extract(path), where)
             return Listing(where, inside.symbols, knows_init=False, btf=btf)
@@ -197,7 +225,9 @@ def _from_vmlinux(data: bytes, path: Path) -> Listing:
     bounds = {s.name: s.place[1] for s in symbols if s.name in ("__init_begin", "__init_end")}
     begin, end = bounds.get("__init_begin", 0), bounds.get("__init_end", 0)
     ordered = sorted(symbols, key=lambda symbol: symbol.place)
-    marked = tuple(replace(symbol, is_discarded=begin <= symbol.place[1] < end) for symbol in ordered)
+    marked = tuple(
+        replace(symbol, is_discarded=begin <= symbol.place[1] < end) for symbol in ordered
+    )
     return Listing(where, marked, tuple(names), btf=btf)
 
 
@@ -210,9 +240,19 @@ def _linked_symbols(
         binding, kind = info >> 4, info & 0xF
         if kind == STT_FILE:
             names.append(elf64.string(strings, name))
-        elif name and kind != STT_SECTION and 0 < index < len(sections) and sections[index].flags & elf64.SHF_ALLOC:
+        elif (
+            name
+            and kind != STT_SECTION
+            and 0 < index < len(sections)
+            and sections[index].flags & elf64.SHF_ALLOC
+        ):
             is_local = binding == STB_LOCAL
             file = len(names) - 1 if is_local and kind in (STT_FUNC, STT_OBJECT) else NO_FILE
             yield ListedSymbol(
-                elf64.string(strings, name), VMLINUX, (0, value), not is_local, file, is_weak=binding == STB_WEAK
+                elf64.string(strings, name),
+                VMLINUX,
+                (0, value),
+                not is_local,
+                file,
+                is_weak=binding == STB_WEAK,
             )

@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kallsyms listing made from the symbol table of a linked kernel, for trees and images that still have one.
+"""A kallsyms listing made from the symbol table of a linked kernel, for trees and images that still
+have one.
 
 Symbols come in order of address, which is the kernel's order but for aliases at one address
-(``scripts/kallsyms.c: compare_symbols``); those share what they name, so that ``sympos`` means the same.
+(``scripts/kallsyms.c: compare_symbols``); those share what they name, so that ``sympos`` means the
+same.
 """
 
 from __future__ import annotations
 
 from suture.errors import KALLSYMS_MALFORMED, Refusal
 from suture.kernel import elf64
-from suture.kernel.elf64 import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_SYMTAB, SYMBOL, Bytes, Section
+from suture.kernel.elf64 import (
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHF_WRITE,
+    SHT_NOBITS,
+    SHT_SYMTAB,
+    SYMBOL,
+    Bytes,
+    Section,
+)
 
 SHN_UNDEF = 0
 SHN_ABS = 0xFFF1
@@ -21,7 +32,8 @@ PERCPU_SECTION = ".data..percpu"
 
 
 def listing(data: Bytes, where: str) -> bytes | None:
-    """The symbols in the form of ``/proc/kallsyms``; None for a file that has been stripped of them.
+    """The symbols in the form of ``/proc/kallsyms``; None for a file that has been stripped of
+    them.
 
     :raises Refusal: ``kallsyms-malformed``
     """
@@ -32,14 +44,18 @@ def listing(data: Bytes, where: str) -> bytes | None:
             return None
         if table.link >= len(sections) or table.size % SYMBOL.size:
             raise elf64.Malformed("its symbol table is damaged")
-        symbols = _symbols(elf64.contents(data, table), elf64.contents(data, sections[table.link]), sections)
+        symbols = _symbols(
+            elf64.contents(data, table), elf64.contents(data, sections[table.link]), sections
+        )
     except elf64.Malformed as error:
         raise Refusal(KALLSYMS_MALFORMED, where, str(error)) from error
     symbols.sort(key=lambda symbol: symbol[0])
     return "".join(f"{address:016x} {kind} {name}\n" for address, kind, name in symbols).encode()
 
 
-def _symbols(table: bytes, names: bytes, sections: tuple[Section, ...]) -> list[tuple[int, str, str]]:
+def _symbols(
+    table: bytes, names: bytes, sections: tuple[Section, ...]
+) -> list[tuple[int, str, str]]:
     letters = [_letter(section) for section in sections]
     symbols = []
     for name, info, _, index, value, _ in SYMBOL.iter_unpack(table):
@@ -59,7 +75,8 @@ def _symbols(table: bytes, names: bytes, sections: tuple[Section, ...]) -> list[
 
 
 def _letter(section: Section) -> str:
-    """nm(1)'s letter for a local symbol of a section; "" where the section is not part of the running kernel."""
+    """nm(1)'s letter for a local symbol of a section; "" where the section is not part of the
+    running kernel."""
     if not section.flags & SHF_ALLOC:
         return ""
     if section.name == PERCPU_SECTION:

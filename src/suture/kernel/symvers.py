@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the kernel exports to modules (``Module.symvers``): Documentation/kbuild/modules.rst, section 6.3."""
+"""What the kernel exports to modules (``Module.symvers``): Documentation/kbuild/modules.rst,
+section 6.3."""
 
 from __future__ import annotations
 
@@ -76,7 +77,9 @@ def _export(line: str) -> Export | None:
         crc = int(fields[0], 16)
     except ValueError:
         return None
-    return Export(fields[1], crc, _objname(fields[2]), fields[3], fields[4] if len(fields) == 5 else "")
+    return Export(
+        fields[1], crc, _objname(fields[2]), fields[3], fields[4] if len(fields) == 5 else ""
+    )
 
 
 _objname = lru_cache(maxsize=None)(module_name)

@@ -12,7 +12,14 @@ MAGIC = 0xEB9F
 STRUCT_KIND = 4
 # What follows struct btf_type, by kind: bytes once, or bytes for each of its `vlen` members.
 FIXED = {1: 4, 3: 12, 14: 4, 17: 4}  # INT, ARRAY, VAR, DECL_TAG
-PER_MEMBER = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # STRUCT, UNION, ENUM, FUNC_PROTO, DATASEC, ENUM64
+PER_MEMBER = {
+    4: 12,
+    5: 12,
+    6: 8,
+    13: 8,
+    15: 12,
+    19: 12,
+}  # STRUCT, UNION, ENUM, FUNC_PROTO, DATASEC, ENUM64
 LAST_KIND = 19
 
 
@@ -34,7 +41,9 @@ def _struct_sizes(btf: bytes, names: Collection[bytes], where: str) -> dict[str,
     if magic != MAGIC:
         raise Refusal(TYPES_MALFORMED, where, f"its BTF begins with {magic:#x}")
     strings = btf[header + str_off : header + str_off + str_len]
-    wanted = {offset: name for name in names if (offset := strings.find(b"\0" + name + b"\0") + 1) > 0}
+    wanted = {
+        offset: name for name in names if (offset := strings.find(b"\0" + name + b"\0") + 1) > 0
+    }
     found: dict[str, int] = {}
     position, end = header + type_off, header + type_off + type_len
     while position < end and len(found) < len(wanted):

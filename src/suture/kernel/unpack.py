@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Decompression with a limit: what a file unpacks to, and the memory for it, is in proportion to the file.
+"""Decompression with a limit: what a file unpacks to, and the memory for it, is in proportion to
+the file.
 
 A damaged header may ask for gigabytes, of output or for the window alone.
 """
@@ -20,12 +21,21 @@ LEAST_LIMIT = 64 << 20
 """Bytes that even a small file may unpack to."""
 
 WINDOW = 128 << 20
-"""Bytes: the window of ``zstd --ultra -22`` and the dictionary of ``scripts/xz_wrap.sh`` (``scripts/Makefile.lib``)."""
+"""Bytes: the window of ``zstd --ultra -22`` and the dictionary of ``scripts/xz_wrap.sh``
+(``scripts/Makefile.lib``)."""
 
 ZSTD_CHUNK = 1024
 """Bytes of input at a time: 4 of them can stand for 128 KiB (RFC 8878, 3.1.1.2.2: RLE_Block)."""
 
-ERRORS = (lzma.LZMAError, zlib.error, zstandard.ZstdError, EOFError, OSError, ValueError, MemoryError)
+ERRORS = (
+    lzma.LZMAError,
+    zlib.error,
+    zstandard.ZstdError,
+    EOFError,
+    OSError,
+    ValueError,
+    MemoryError,
+)
 """What the functions of `STREAMS` raise for a damaged stream."""
 
 
@@ -86,7 +96,8 @@ STREAMS: Mapping[str, Callable[[bytes, int], bytes]] = {
     "lzma": _lzma,
     "zstd": _zstd,
 }
-"""By name: unpacks one stream from the front of some bytes, to at most so many, and leaves what follows it alone.
+"""By name: unpacks one stream from the front of some bytes, to at most so many, and leaves what
+follows it alone.
 
 :raises one of `ERRORS`: it is damaged, cut off or larger
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which accelerator the lab uses: KVM where a guest really boots under it, emulation elsewhere.
 
-``/dev/kvm`` can exist and open while a guest under it never leaves the firmware, or while QEMU gives up on a register
-that the outer hypervisor refuses.  So the target is booted under KVM once, with a short deadline, and the answer is
-kept until the host is booted again or QEMU changes.
+``/dev/kvm`` can exist and open while a guest under it never leaves the firmware, or while QEMU
+gives up on a register that the outer hypervisor refuses.  So the target is booted under KVM once,
+with a short deadline, and the answer is kept until the host is booted again or QEMU changes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def choose(vmlinuz: Path) -> Accelerator:
         if known is None:
             with progress.step("Trying whether KVM works here"):
                 known = Accelerator.KVM if boots(Accelerator.KVM, vmlinuz) else Accelerator.TCG
-            files.write_atomic(record, json.dumps({"key": key, "accelerator": known.value}).encode())
+            files.write_atomic(
+                record, json.dumps({"key": key, "accelerator": known.value}).encode()
+            )
     return known
 
 
@@ -57,7 +59,8 @@ def boots(accelerator: Accelerator, vmlinuz: Path, deadline: float = DEADLINE) -
 
 
 def _recorded(record: Path, key: str) -> Accelerator | None:
-    """The answer found before under the same `key`; None for a missing, outdated or damaged record."""
+    """The answer found before under the same `key`; None for a missing, outdated or damaged
+    record."""
     try:
         content = json.loads(record.read_bytes())
         return Accelerator(content["accelerator"]) if content["key"] == key else None

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The line to the agent in the guest: one request at a time, every byte passed unchanged.
 
-The other end is ``agent.sh``; what carries the bytes is `suture.lab.qemu.Wire`. Sizes are decimal counts of bytes::
+The other end is ``agent.sh``; what carries the bytes is `suture.lab.qemu.Wire`. Sizes are decimal
+counts of bytes::
 
     guest                host
     ready\\n
                          VERB SIZE ARGUMENT\\n  and SIZE bytes
     done STATUS SIZE\\n   and SIZE bytes
 
-A serial port has no flow control here: the kernel buffers at most 640 KiB of input that nobody reads
-(``drivers/tty/tty_buffer.c: TTYB_DEFAULT_MEM_LIMIT``) and drops the rest, so a request may hold `MAX_PAYLOAD` bytes.
+A serial port has no flow control here: the kernel buffers at most 640 KiB of input that nobody
+reads (``drivers/tty/tty_buffer.c: TTYB_DEFAULT_MEM_LIMIT``) and drops the rest, so a request may
+hold `MAX_PAYLOAD` bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Reply:
 
 
 class Channel:
-    """Our end.  :raises TimeoutError: (every method) at its deadline, in seconds of ``time.monotonic()``
+    """Our end.  :raises TimeoutError: (every method) at its deadline, in seconds of
+    ``time.monotonic()``
     :raises ChannelClosed: when the virtual machine ends
     """
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel complains about: the reports in a kernel log that fail a run.
 
-Each rule names the kernel source that prints the line.  Lines are matched as the console shows them, without time
-stamp; words are matched in the kernel's own capitals, so that ``[Firmware Bug]`` or ``warning:`` is no complaint.
+Each rule names the kernel source that prints the line.  Lines are matched as the console shows
+them, without time stamp; words are matched in the kernel's own capitals, so that ``[Firmware Bug]``
+or ``warning:`` is no complaint.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ REPORT_LINES = 120
 """The longest report that is looked through for its end; a dump of two stacks is half of that."""
 
 LINE_LENGTH = 2048
-"""Characters that are looked at; the kernel's own lines are shorter (kernel/printk/printk.c: LOG_LINE_MAX)."""
+"""Characters that are looked at; the kernel's own lines are shorter (kernel/printk/printk.c:
+LOG_LINE_MAX)."""
 
 PANIC = "panic"
 
@@ -23,18 +25,40 @@ RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern))
     for what, pattern in (
         ("WARNING", r"^WARNING: "),  # kernel/panic.c: __warn(); lockdep and RCU say it the same way
-        # lib/bug.c "kernel BUG at", arch/x86/mm/fault.c "BUG: unable to", mm/ "BUG: Bad page", "watchdog: BUG: soft"
+        # lib/bug.c "kernel BUG at", arch/x86/mm/fault.c "BUG: unable to", mm/ "BUG: Bad page",
+        # "watchdog: BUG: soft"
         ("BUG", r"^BUG: |^BUG\b|\bkernel BUG at |\bBUG: (soft|workqueue|KASAN|KFENCE)|^\w+: BUG: "),
         ("Oops", r"^Oops\b"),  # arch/x86/kernel/dumpstack.c: __die_header()
         (PANIC, r"^Kernel panic - not syncing"),  # kernel/panic.c: panic()
-        ("general protection", r"\bgeneral protection\b"),  # arch/x86/kernel/traps.c: exc_general_protection()
-        ("page fault", r"^unable to handle |^kernel tried to execute NX-protected page"),  # arch/x86/mm/fault.c
-        ("trap", r"^(divide error|invalid opcode|double fault|stack segment|int3|bounds|control protection)\b"),
-        ("hung task", r"\bblocked for more than \d+ seconds"),  # kernel/hung_task.c: check_hung_task()
-        ("rcu stall", r"^rcu: .*\b(detected (expedited )?stalls?|self-detected stall|kthread starved)\b"),
-        ("lockup", r"\bdetected hard LOCKUP\b|\bsoft lockup\b"),  # kernel/watchdog.c, kernel/watchdog_hld.c
+        (
+            "general protection",
+            r"\bgeneral protection\b",
+        ),  # arch/x86/kernel/traps.c: exc_general_protection()
+        (
+            "page fault",
+            r"^unable to handle |^kernel tried to execute NX-protected page",
+        ),  # arch/x86/mm/fault.c
+        (
+            "trap",
+            r"^(divide error|invalid opcode|double fault|stack segment|int3|bounds|control protection)\b",
+        ),
+        (
+            "hung task",
+            r"\bblocked for more than \d+ seconds",
+        ),  # kernel/hung_task.c: check_hung_task()
+        (
+            "rcu stall",
+            r"^rcu: .*\b(detected (expedited )?stalls?|self-detected stall|kthread starved)\b",
+        ),
+        (
+            "lockup",
+            r"\bdetected hard LOCKUP\b|\bsoft lockup\b",
+        ),  # kernel/watchdog.c, kernel/watchdog_hld.c
         ("UBSAN", r"^UBSAN: "),  # lib/ubsan.c
-        ("module layout", r"disagrees about (version of symbol|.* struct module)|: Unknown symbol "),
+        (
+            "module layout",
+            r"disagrees about (version of symbol|.* struct module)|: Unknown symbol ",
+        ),
         ("call trace", r"^Call Trace:"),  # arch/x86/kernel/dumpstack.c: show_trace_log_lvl()
     )
 )
@@ -53,7 +77,8 @@ class Complaint:
 
 
 def find(log: str) -> tuple[Complaint, ...]:
-    """The complaints in a kernel log, in order; one report with its registers and stack is one complaint."""
+    """The complaints in a kernel log, in order; one report with its registers and stack is one
+    complaint."""
     lines = log.splitlines()
     found = []
     at = 0
@@ -75,7 +100,8 @@ def _match(line: str) -> str | None:
 
 
 def _end_of_report(lines: Sequence[str], first: int) -> int:
-    """The index after the report's end marker; without one, after the last line that is itself a complaint."""
+    """The index after the report's end marker; without one, after the last line that is itself a
+    complaint."""
     for at in range(first, min(first + REPORT_LINES, len(lines))):
         if _END.search(lines[at]):
             return at + 1

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A small real Debian, systemd and all, as a file system image that any target boots from.
 
-It is made by mmdebstrap from the archives that this host's apt uses, of the release that this host runs, and kept in
-the cache under a name that says what went into it.  Nothing of Suture and no kernel is in it: those come from
-`suture.lab.installed` and from the target.
+It is made by mmdebstrap from the archives that this host's apt uses, of the release that this host
+runs, and kept in the cache under a name that says what went into it.  Nothing of Suture and no
+kernel is in it: those come from `suture.lab.installed` and from the target.
 """
 
 from __future__ import annotations
@@ -23,8 +23,18 @@ from suture.host.packages import SEARCH_PATH
 RECIPE = 1
 """Of how the rest of this file makes the image; to be raised when that changes."""
 
-PACKAGES = ("iproute2", "kmod", "procps", "python3", "strace", "systemd", "systemd-sysv", "util-linux")
-"""What is in it beside the packages that Debian marks essential.  No udev: nothing waits for devices."""
+PACKAGES = (
+    "iproute2",
+    "kmod",
+    "procps",
+    "python3",
+    "strace",
+    "systemd",
+    "systemd-sysv",
+    "util-linux",
+)
+"""What is in it beside the packages that Debian marks essential.  No udev: nothing waits for
+devices."""
 
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
@@ -48,7 +58,8 @@ MASKED = (
     "systemd-update-utmp.service",
     "systemd-user-sessions.service",
 )
-"""Units that a throwaway machine has no use for: each costs an emulated processor a second or so."""
+"""Units that a throwaway machine has no use for: each costs an emulated processor a second or
+so."""
 
 ENABLED = {"systemd-networkd.service": "multi-user.target.wants"}
 """A real network daemon, so that there is something to be earlier than."""
@@ -57,7 +68,8 @@ FILES = {
     "etc/hostname": "lab\n",
     "etc/hosts": "127.0.0.1 localhost lab\n",
     "etc/fstab": "",
-    # A machine without one goes through systemd's first boot, which enables units anew (machine-id(5)).
+    # A machine without one goes through systemd's first boot, which enables units anew
+    # (machine-id(5)).
     "etc/machine-id": f"{hashlib.md5(b'suture lab', usedforsecurity=False).hexdigest()}\n",
 }
 
@@ -77,14 +89,20 @@ def image() -> Path:
     """
     sources = _sources()
     recipe = "\n".join((str(RECIPE), *PACKAGES, *EXCLUDED, *_settings(), SIZE, *sources))
-    final = paths.cache() / "lab" / f"debian-{_codename()}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.ext4"
+    final = (
+        paths.cache()
+        / "lab"
+        / f"debian-{_codename()}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.ext4"
+    )
     with files.locked(final.with_suffix(".lock")):
         if not final.exists():
             with (
                 progress.step("Making a small Debian", _codename()),
                 tempfile.TemporaryDirectory(prefix="suture-", dir=_scratch_parent()) as work,
             ):
-                os.chmod(work, 0o711)  # mmdebstrap works as another user than we are where we are not root
+                os.chmod(
+                    work, 0o711
+                )  # mmdebstrap works as another user than we are where we are not root
                 _keep(_make(Path(work), sources), final)
     return final
 
@@ -93,7 +111,21 @@ def ext4_command(tree: Path, to: Path, size: str) -> list[str | Path]:
     """The command that makes an ext4 file system of `size` with all that is below `tree`."""
     # The lazily initialized parts would be written by a thread of the guest's kernel.
     options = "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"
-    return [program("mke2fs"), "-q", "-F", "-t", "ext4", "-m", "0", "-E", options, "-d", tree, to, size]
+    return [
+        program("mke2fs"),
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-m",
+        "0",
+        "-E",
+        options,
+        "-d",
+        tree,
+        to,
+        size,
+    ]
 
 
 def program(name: str) -> str:
@@ -102,7 +134,8 @@ def program(name: str) -> str:
 
 
 def as_root_would(command: Sequence[str | Path]) -> list[str | Path]:
-    """The command in a user namespace in which we are root and files can have any owner, where we are not root."""
+    """The command in a user namespace in which we are root and files can have any owner, where we
+    are not root."""
     if os.geteuid() == 0:
         return [*command]
     return [program("unshare"), "--map-root-user", "--map-auto", "--", *command]
@@ -114,7 +147,12 @@ def _make(work: Path, sources: Sequence[str]) -> Path:
     listed.write_text("".join(f"{line}\n" for line in sources))
     options = ["force-unsafe-io", *(f"path-exclude={pattern}" for pattern in EXCLUDED)]
     command: list[str | Path] = [
-        *(program("mmdebstrap"), "--quiet", "--variant=essential", f"--include={','.join(PACKAGES)}"),
+        *(
+            program("mmdebstrap"),
+            "--quiet",
+            "--variant=essential",
+            f"--include={','.join(PACKAGES)}",
+        ),
         *(f"--dpkgopt={option}" for option in options),
         *(f"--customize-hook={line}" for line in _settings()),
         *("--format=tar", _codename(), archive, listed),
@@ -128,8 +166,8 @@ def _make(work: Path, sources: Sequence[str]) -> Path:
         raise Refusal(kind, "mmdebstrap", f"it ended with status {finished.status}", evidence=said)
     tree = work / "root"
     tree.mkdir()
-    # In a user namespace there are no device nodes to be made; the kernel mounts its own. What belongs to others there
-    # has to be removed there as well.
+    # In a user namespace there are no device nodes to be made; the kernel mounts its own. What
+    # belongs to others there has to be removed there as well.
     unpack = f'tar -xf {archive} -C {tree} --exclude "./dev/*" && "$@" && rm -rf {tree}/*'
     run.check(
         as_root_would(["sh", "-c", unpack, "sh", *ext4_command(tree, made, SIZE)]),
@@ -142,10 +180,13 @@ def _make(work: Path, sources: Sequence[str]) -> Path:
 def _settings() -> list[str]:
     """Shell lines for mmdebstrap's hooks; ``$1`` is the new root."""
     units = 'cd "$1/etc/systemd/system"'
-    written = [f"printf '{text}' >\"$1/{name}\"".replace("\n", "\\n") for name, text in FILES.items()]
+    written = [
+        f"printf '{text}' >\"$1/{name}\"".replace("\n", "\\n") for name, text in FILES.items()
+    ]
     masked = [f"{units} && ln -sf /dev/null {unit}" for unit in MASKED]
     enabled = [
-        f"{units} && mkdir -p {wants} && ln -sf /lib/systemd/system/{unit} {wants}/" for unit, wants in ENABLED.items()
+        f"{units} && mkdir -p {wants} && ln -sf /lib/systemd/system/{unit} {wants}/"
+        for unit, wants in ENABLED.items()
     ]
     return [*written, *masked, *enabled]
 
@@ -156,9 +197,17 @@ def _sources() -> list[str]:
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
     form = "$(ORIGIN) $(REPO_URI) $(CODENAME) $(COMPONENT)"
-    listed = run.check(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], where="apt").stdout
+    listed = run.check(
+        ["apt-get", "indextargets", "--format", form, "Created-By: Packages"], where="apt"
+    ).stdout
     lines = (line.split() for line in listed.splitlines())
-    found = sorted({" ".join(("deb", *words[1:])) for words in lines if words[0] == "Debian" and len(words) == 4})
+    found = sorted(
+        {
+            " ".join(("deb", *words[1:]))
+            for words in lines
+            if words[0] == "Debian" and len(words) == 4
+        }
+    )
     if not found:
         raise Refusal(ARCHIVE_UNREACHABLE, "apt", "its lists name no archive of Debian's")
     return found
@@ -169,7 +218,8 @@ def _codename() -> str:
 
 
 def _scratch_parent() -> Path | None:
-    """Memory where there is plenty of it: dpkg asks for each file to be on the disk.  None for the usual place."""
+    """Memory where there is plenty of it: dpkg asks for each file to be on the disk.  None for the
+    usual place."""
     try:
         plenty = shutil.disk_usage(MEMORY_DISK).free > 4 * SCRATCH_NEEDED
     except OSError:

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Count how often functions of a module run, from the first call on.
 
-Each function gets a kprobe event (the target's ``Documentation/trace/kprobetrace.rst``).  Why these:
+Each function gets a kprobe event (the target's ``Documentation/trace/kprobetrace.rst``).  Why
+these:
 
-- A live patch module enables itself in its init function, so probes that are set after it is loaded miss the calls
-  before.  An event named ``MODULE:FUNCTION`` may be defined before the module is there; the kernel arms it when the
-  module arrives (``kernel/trace/trace_kprobe.c: trace_kprobe_module_callback()``), ahead of the module's init.
-- The probe sits on the new code, in the module, at its fentry call.  The ftrace handler of livepatch is on the old
-  function and is not touched; the probe does not change the return address, so stacks stay reliable for the
-  transition.  The function profiler would count too, but distribution kernels leave it out.
+- A live patch module enables itself in its init function, so probes that are set after it is loaded
+  miss the calls before.  An event named ``MODULE:FUNCTION`` may be defined before the module is
+  there; the kernel arms it when the module arrives (``kernel/trace/trace_kprobe.c:
+  trace_kprobe_module_callback()``), ahead of the module's init.
+- The probe sits on the new code, in the module, at its fentry call.  The ftrace handler of
+  livepatch is on the old function and is not touched; the probe does not change the return address,
+  so stacks stay reliable for the transition.  The function profiler would count too, but
+  distribution kernels leave it out.
 - Hits are counted whether or not the event is written to the trace buffer; that is switched off.
 
-A function that cannot be probed (``noinstr``, no kallsyms entry, several of one name) is reported as not counted.
+A function that cannot be probed (``noinstr``, no kallsyms entry, several of one name) is reported
+as not counted.
 """
 
 from __future__ import annotations
@@ -23,15 +27,24 @@ from suture.lab.machine import Machine
 
 TRACING = "/sys/kernel/tracing"
 ARMED = "/sys/kernel/debug/kprobes/list"
-DEAD = ("[GONE]", "[DISABLED]")  # kernel/kprobes.c: report_probe(), which writes flags without a blank between
+DEAD = (
+    "[GONE]",
+    "[DISABLED]",
+)  # kernel/kprobes.c: report_probe(), which writes flags without a blank between
 GROUP = "suture"
 _PROFILED = re.compile(r"\s*(\S+)\s+([0-9]{1,20})\s+([0-9]{1,20})\s*")
 
 
 def arm(machine: Machine, module: str, functions: Sequence[str]) -> None:
     """Define a probe on each of `functions` of `module`, which is not loaded yet."""
-    define = [f"echo 'p:{GROUP}/f{n} {module}:{name}' >>kprobe_events" for n, name in enumerate(functions)]
-    machine.run("\n".join([f"cd {TRACING}", "echo 0 >tracing_on", *define, f"echo 1 >events/{GROUP}/enable"]))
+    define = [
+        f"echo 'p:{GROUP}/f{n} {module}:{name}' >>kprobe_events" for n, name in enumerate(functions)
+    ]
+    machine.run(
+        "\n".join(
+            [f"cd {TRACING}", "echo 0 >tracing_on", *define, f"echo 1 >events/{GROUP}/enable"]
+        )
+    )
 
 
 def read(machine: Machine, module: str, functions: Sequence[str]) -> list[int | None]:
@@ -42,7 +55,9 @@ def read(machine: Machine, module: str, functions: Sequence[str]) -> list[int | 
     armed = armed_functions(machine.run(f"cat {ARMED}").text, module)
     counted = profile(machine.run(f"cat {TRACING}/kprobe_profile").text)
     unique = {name for name in functions if functions.count(name) == 1}
-    return [counted.get(f"f{n}") if name in armed & unique else None for n, name in enumerate(functions)]
+    return [
+        counted.get(f"f{n}") if name in armed & unique else None for n, name in enumerate(functions)
+    ]
 
 
 def disarm(machine: Machine) -> None:
@@ -52,14 +67,17 @@ def disarm(machine: Machine) -> None:
 
 def armed_functions(listing: str, module: str) -> set[str]:
     """The functions of `module` in ``kprobes/list``, whose lines read ``ADDRESS k FUNCTION+0x0  MODULE [FTRACE]``."""
-    alive = [line.split() for line in listing.splitlines() if not any(flag in line for flag in DEAD)]
+    alive = [
+        line.split() for line in listing.splitlines() if not any(flag in line for flag in DEAD)
+    ]
     return {row[2].partition("+")[0] for row in alive if len(row) > 3 and row[3] == module}
 
 
 def profile(text: str) -> dict[str, int]:
     """Event to hits from ``kprobe_profile``, whose lines read ``EVENT HITS MISSES``.
 
-    A miss is a call that came while another probe was being handled on that processor: the function ran.
+    A miss is a call that came while another probe was being handled on that processor: the function
+    ran.
     """
     rows = (_PROFILED.fullmatch(line) for line in text.splitlines())
     return {row[1]: int(row[2]) + int(row[3]) for row in rows if row}

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lab's initramfs: busybox, the agent, kernel modules and the caller's files, as one uncompressed newc archive.
+"""The lab's initramfs: busybox, the agent, kernel modules and the caller's files, as one
+uncompressed newc archive.
 
-The format is that of the target's own ``Documentation/driver-api/early-userspace/buffer-format.rst``: a header of
-thirteen 8-digit hexadecimal fields, the name, the content, each padded to four bytes.  It is left uncompressed: QEMU
+The format is that of the target's own
+``Documentation/driver-api/early-userspace/buffer-format.rst``: a header of thirteen 8-digit
+hexadecimal fields, the name, the content, each padded to four bytes.  It is left uncompressed: QEMU
 hands it over in memory, and unpacking costs an emulated processor more than copying.
 """
 
@@ -29,7 +31,8 @@ DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "run", "sys", "tmp")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of the archive.  `mode` as in ``st_mode``; `device` is (major, minor) of a device node."""
+    """One file of the archive.  `mode` as in ``st_mode``; `device` is (major, minor) of a device
+    node."""
 
     name: str
     mode: int
@@ -37,15 +40,19 @@ class Entry:
     device: tuple[int, int] = (0, 0)
 
 
-def build(additions: Mapping[str, bytes], *, init: str = "agent.sh", busybox: Path = BUSYBOX) -> bytes:
-    """The archive: busybox, init, and `additions` (absolute path in the guest to content, mode 0755).
+def build(
+    additions: Mapping[str, bytes], *, init: str = "agent.sh", busybox: Path = BUSYBOX
+) -> bytes:
+    """The archive: busybox, init, and `additions` (absolute path in the guest to content, mode
+    0755).
 
     :param init: the script beside this module that the guest runs first.
     :raises Refusal: ``tool-missing`` (no busybox, or one that needs libraries), ``file-unreadable``
     """
     entries = [
         *(Entry(name, stat.S_IFDIR | 0o755) for name in DIRECTORIES),
-        # The kernel opens it for init before init has mounted anything (init/main.c: console_on_rootfs()).
+        # The kernel opens it for init before init has mounted anything (init/main.c:
+        # console_on_rootfs()).
         Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
         Entry("bin/busybox", stat.S_IFREG | 0o755, static_busybox(busybox)),
         Entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox"),
@@ -66,7 +73,12 @@ def static_busybox(path: Path) -> bytes:
     :raises Refusal: ``tool-missing``
     """
     if not path.exists():
-        raise Refusal(TOOL_MISSING, str(path), "is not installed", remedy="Install the package busybox-static.")
+        raise Refusal(
+            TOOL_MISSING,
+            str(path),
+            "is not installed",
+            remedy="Install the package busybox-static.",
+        )
     data = files.read_bytes(path)
     if not _is_static(data):
         raise Refusal(
@@ -81,13 +93,17 @@ def static_busybox(path: Path) -> bytes:
 
 def _is_static(program: bytes) -> bool:
     try:
-        return not any(segment["p_type"] == "PT_INTERP" for segment in ELFFile(BytesIO(program)).iter_segments())
+        return not any(
+            segment["p_type"] == "PT_INTERP"
+            for segment in ELFFile(BytesIO(program)).iter_segments()
+        )
     except ELFError:
         return False
 
 
 def _with_parents(additions: Mapping[str, bytes], present: set[str]) -> Iterable[Entry]:
-    """The added files, each after the directories it needs: the kernel does not make them (init/initramfs.c)."""
+    """The added files, each after the directories it needs: the kernel does not make them
+    (init/initramfs.c)."""
     for path, data in additions.items():
         name = PurePosixPath(path.lstrip("/"))
         for parent in reversed(name.parents[:-1]):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Suture as ``pip install suture`` lays it out, as a small file system image that the lab mounts at ``/usr/local``.
+"""Suture as ``pip install suture`` lays it out, as a small file system image that the lab mounts at
+``/usr/local``.
 
-The files are those of the Python that runs this: Suture itself, and what the base install depends on, no more, so that
-a guest shows what is missing there.
+The files are those of the Python that runs this: Suture itself, and what the base install depends
+on, no more, so that a guest shows what is missing there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ sys.exit(run())
 """
 
 PACKAGES = Path(f"lib/python{sys.version_info.major}.{sys.version_info.minor}/dist-packages")
-"""Where Debian's Python looks below ``/usr/local``.  The guest's is of this version: both are this host's release."""
+"""Where Debian's Python looks below ``/usr/local``.  The guest's is of this version: both are this
+host's release."""
 
 KEPT = 4
 """How many images of earlier sources stay in the cache."""
@@ -51,7 +53,9 @@ def image() -> Path:
                 _lay_out(sources, tree)
                 run.check(as_root_would(ext4_command(tree, made, SIZE)))
                 os.rename(made, final)
-            older = sorted(final.parent.glob("installed-*.ext4"), key=lambda path: path.stat().st_mtime)
+            older = sorted(
+                final.parent.glob("installed-*.ext4"), key=lambda path: path.stat().st_mtime
+            )
             for path in older[:-KEPT]:
                 path.unlink()
     return final
@@ -65,7 +69,9 @@ def _lay_out(sources: Path, tree: Path) -> None:
             if ".." not in file.parts and not file.match("*.dist-info/*"):
                 to = packages / file
                 to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(file.locate(), to)  # with its time, by which Python knows its compiled form
+                shutil.copy2(
+                    file.locate(), to
+                )  # with its time, by which Python knows its compiled form
     compileall.compile_dir(packages, quiet=2)
     program = tree / "bin" / "suture"
     program.parent.mkdir()
@@ -95,6 +101,8 @@ def _digest(sources: Path) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for distribution in _needed("suture"):
         digest.update(f"{distribution.name} {distribution.version}\n".encode())
-    for path in sorted(path for path in sources.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+    for path in sorted(
+        path for path in sources.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    ):
         digest.update(f"{path.relative_to(sources)}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:12]

@@ -3,7 +3,8 @@
 
 1. Boot the target; load the modules that the patch changes or needs.
 2. Run the script (phase ``before``): the old code.
-3. Set the probes that count calls, load the module, wait for the transition to end, see that the patch is enabled.
+3. Set the probes that count calls, load the module, wait for the transition to end, see that the
+   patch is enabled.
 4. Run the script (phase ``patched``): the new code.  Its exit status has to be 0.
 5. Disable the patch, wait for the transition back, unload the module.
 6. Run the script (phase ``reverted``): the old code again.
@@ -50,14 +51,16 @@ SCRIPT_DEADLINE = 60.0
 STALLED = f"""for task in /proc/[0-9]*/task/[0-9]*; do
     [ "$(cat "$task/patch_state")" = "$behind" ] && echo "${{task##*/}} $(cat "$task/comm")" && cat "$task/stack"
 done 2>/dev/null | head -n {EVIDENCE_LINES}"""
-"""Show the tasks whose ``patch_state`` is `$behind`, with their stacks (``Documentation/livepatch/livepatch.rst``)."""
+"""Show the tasks whose ``patch_state`` is `$behind`, with their stacks
+(``Documentation/livepatch/livepatch.rst``)."""
 
 
 UNLOAD = """for try in 1 2 3 4 5 6 7 8 9 10; do
     rmmod {name} && exit
     sleep 0.2
 done 2>/run/reason; cat /run/reason; exit 1"""
-"""The core drops its hold on the module a moment after the directory is gone (klp_free_patch_finish())."""
+"""The core drops its hold on the module a moment after the directory is gone
+(klp_free_patch_finish())."""
 
 
 class Phase(StrEnum):
@@ -81,7 +84,8 @@ class ScriptRun:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How often the new code of one function ran while it was in force; `calls` is None where it cannot be counted."""
+    """How often the new code of one function ran while it was in force; `calls` is None where it
+    cannot be counted."""
 
     objname: str
     function: str
@@ -91,7 +95,8 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """What came of it.  `failure` is the first thing that stopped the run or made it fail, other than `complaints`."""
+    """What came of it.  `failure` is the first thing that stopped the run or made it fail, other
+    than `complaints`."""
 
     __test__ = False  # not a test class of pytest's
 
@@ -115,13 +120,25 @@ class TestReport:
             "release": self.release,
             "accelerator": self.accelerator,
             "patch": self.patch,
-            "steps": [{"name": step.name, "seconds": round(step.seconds, 3)} for step in self.steps],
-            "scripts": [{"phase": run.phase.value, "status": run.status, "output": run.output} for run in self.scripts],
+            "steps": [
+                {"name": step.name, "seconds": round(step.seconds, 3)} for step in self.steps
+            ],
+            "scripts": [
+                {"phase": run.phase.value, "status": run.status, "output": run.output}
+                for run in self.scripts
+            ],
             "functions": [
-                {"object": c.objname, "function": c.function, "new_name": c.new_name, "calls": c.calls}
+                {
+                    "object": c.objname,
+                    "function": c.function,
+                    "new_name": c.new_name,
+                    "calls": c.calls,
+                }
                 for c in self.counts
             ],
-            "complaints": [{"what": complaint.what, "lines": complaint.lines} for complaint in self.complaints],
+            "complaints": [
+                {"what": complaint.what, "lines": complaint.lines} for complaint in self.complaints
+            ],
             "failure": None if self.failure is None else self.failure.as_dict(),
         }
 
@@ -138,11 +155,12 @@ def try_out(
 ) -> TestReport:
     """Boot `target` and take the live patch `module` through its life.
 
-    :param patch: what `module` holds, as `suture.link.inspect` reads it.
+    :param patch: what `module` holds, as `suture.module.inspect` reads it.
     :param script: for busybox's ``sh``; gets the phase in ``$phase``.
     :param script_deadline: seconds for each run of the script.
     :param transition_deadline: seconds for each of the two transitions.
-    :raises Refusal: ``lab-boot-failed``, ``tool-missing``, ``module-not-found``, ``module-malformed``
+    :raises Refusal: ``lab-boot-failed``, ``tool-missing``, ``module-not-found``,
+        ``module-malformed``
     """
     info = dict(modules.modinfo(module, patch.name))
     wanted = [item.name for item in patch.objects if item.name != VMLINUX]
@@ -239,7 +257,12 @@ def _failed_script(scripts: list[ScriptRun]) -> Refusal | None:
     for script in scripts:
         if script.phase is Phase.PATCHED and script.status != 0:
             found = f"it ended with status {script.status} while the patch was in force"
-            return Refusal(LAB_SCRIPT_FAILED, "script", found, evidence=script.output.splitlines()[-EVIDENCE_LINES:])
+            return Refusal(
+                LAB_SCRIPT_FAILED,
+                "script",
+                found,
+                evidence=script.output.splitlines()[-EVIDENCE_LINES:],
+            )
     return None
 
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The throwaway machine: boot the target's own image, put files in, run commands, read the kernel log, power off.
+"""The throwaway machine: boot the target's own image, put files in, run commands, read the kernel
+log, power off.
 
 >>> with Machine.boot(target, modules=["loop"]) as machine:                               # doctest: +SKIP
 ...     machine.run("modprobe loop && cat /proc/version").text
 
-Every step has a deadline in seconds.  A step that misses it, or a guest that dies, is refused with the last lines of
-the kernel log; after that the machine takes no more requests, but its kernel log can still be read.
+Every step has a deadline in seconds.  A step that misses it, or a guest that dies, is refused with
+the last lines of the kernel log; after that the machine takes no more requests, but its kernel log
+can still be read.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 
-from suture.errors import LAB_BOOT_FAILED, LAB_DEADLINE, LAB_GUEST_DIED, LAB_PUT_FAILED, Kind, Refusal
+from suture.errors import (
+    LAB_BOOT_FAILED,
+    LAB_DEADLINE,
+    LAB_GUEST_DIED,
+    LAB_PUT_FAILED,
+    Kind,
+    Refusal,
+)
 from suture.host import progress
 from suture.kernel.release import Target
 from suture.lab import accel, initramfs, module_tree, qemu
@@ -37,7 +46,8 @@ _MARK = "suture-lab-mark"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command in the guest came to: its exit status, and its output with its errors as they were written."""
+    """What a command in the guest came to: its exit status, and its output with its errors as they
+    were written."""
 
     status: int
     output: bytes
@@ -76,13 +86,14 @@ class Machine:
     ) -> Machine:
         """Boot `target` and wait until it takes commands.
 
-        :param modules: of the target's modules, those that ``modprobe`` in the guest shall find, with all they
-            depend on.  They are not loaded.
+        :param modules: of the target's modules, those that ``modprobe`` in the guest shall find,
+            with all they depend on.  They are not loaded.
         :param files: absolute path in the guest to content; all are executable.
         :param memory: in MiB.
         :param accelerator: the one that `suture.lab.accel.choose` finds, if left out.
         :param firmware: what starts the kernel, if QEMU itself does not.
-        :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``, ``file-unreadable``
+        :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``,
+            ``file-unreadable``
         """
         wire = _wire(target)
         needed = [*modules, *(WIRE_MODULES if wire is qemu.Wire.VIRTIO else ())]
@@ -112,7 +123,8 @@ class Machine:
         accelerator: qemu.Accelerator | None = None,
         firmware: qemu.Firmware | None = None,
     ) -> Machine:
-        """Boot `target` with the initramfs `image`, which ends in the agent, and wait until it takes commands.
+        """Boot `target` with the initramfs `image`, which ends in the agent, and wait until it
+        takes commands.
 
         :raises Refusal: ``lab-boot-failed``, ``tool-missing``
         """
@@ -130,7 +142,9 @@ class Machine:
             )
             try:
                 machine = cls(process, chosen, target.release)
-                with machine._guarded(f"booting for {deadline:g} s", LAB_BOOT_FAILED, LAB_BOOT_FAILED):
+                with machine._guarded(
+                    f"booting for {deadline:g} s", LAB_BOOT_FAILED, LAB_BOOT_FAILED
+                ):
                     machine._channel.wait_ready(time.monotonic() + deadline)
             except BaseException:
                 process.close()
@@ -141,7 +155,10 @@ class Machine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._process.close()
 
@@ -159,7 +176,8 @@ class Machine:
         return Result(reply.status, reply.output)
 
     def put(self, name: str, data: bytes, *, deadline: float = STEP_DEADLINE) -> None:
-        """Write `data` to the absolute path `name` in the guest, executable.  Prefer `boot`'s `files` for much data.
+        """Write `data` to the absolute path `name` in the guest, executable.  Prefer `boot`'s
+        `files` for much data.
 
         :raises Refusal: ``lab-put-failed``, ``lab-deadline``, ``lab-guest-died``
         """
@@ -172,11 +190,16 @@ class Machine:
                 raise Refusal(LAB_PUT_FAILED, name, f"the guest could not write {len(data)} bytes")
 
     def kernel_log(self) -> str:
-        """All that the kernel has said since it booted, as it appeared on the console; also of a dead guest."""
+        """All that the kernel has said since it booted, as it appeared on the console; also of a
+        dead guest."""
         if self._usable:
-            with suppress(Refusal):  # what a dead or hung guest has said is worth reading all the more
+            with suppress(
+                Refusal
+            ):  # what a dead or hung guest has said is worth reading all the more
                 self._wait_for_console()
-        return "".join(f"{line}\n" for line in self._process.console().splitlines() if _MARK not in line)
+        return "".join(
+            f"{line}\n" for line in self._process.console().splitlines() if _MARK not in line
+        )
 
     def complaints(self) -> tuple[Complaint, ...]:
         """What the kernel has complained about since it booted."""
@@ -196,7 +219,9 @@ class Machine:
             self._usable = False
             self._process.kill()
 
-    def _request(self, verb: str, payload: bytes, argument: str, what: str, deadline: float) -> Reply:
+    def _request(
+        self, verb: str, payload: bytes, argument: str, what: str, deadline: float
+    ) -> Reply:
         with self._guarded(f"{what} for {deadline:.4g} s", LAB_DEADLINE, LAB_GUEST_DIED):
             return self._channel.request(verb, payload, argument, time.monotonic() + deadline)
 
@@ -219,22 +244,32 @@ class Machine:
             raise
 
     def _cause_of_death(self) -> str:
-        panics = [line for line in self._process.console().splitlines() if "Kernel panic - not syncing" in line]
+        panics = [
+            line
+            for line in self._process.console().splitlines()
+            if "Kernel panic - not syncing" in line
+        ]
         return panics[0].partition("] ")[2] if panics else "the virtual machine ended"
 
     def _refusal(self, kind: Kind, found: str) -> Refusal:
-        """With the kernel's first complaint as evidence, or else the last that was said by anyone."""
+        """With the kernel's first complaint as evidence, or else the last that was said by
+        anyone."""
         reported = find(self._process.console())
         if reported:
             evidence = list(reported[0].lines[:EVIDENCE_LINES])
         else:
             unread = self._channel.received().decode(errors="replace").splitlines()
-            said = [*self._process.messages().splitlines(), *self._process.console().splitlines(), *unread]
+            said = [
+                *self._process.messages().splitlines(),
+                *self._process.console().splitlines(),
+                *unread,
+            ]
             evidence = [line for line in said if line][-EVIDENCE_LINES:]
         return Refusal(kind, self._release, found, evidence=evidence)
 
     def _wait_for_console(self) -> None:
-        """Wait until the console shows what the kernel has said so far: another processor may still be printing it."""
+        """Wait until the console shows what the kernel has said so far: another processor may still
+        be printing it."""
         self._marks += 1
         mark = f"{_MARK} {self._marks}."
         self.run(f"echo '{mark}' >/dev/kmsg", deadline=LOG_DEADLINE)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel modules that a guest is given, laid out so that ``modprobe`` in the guest finds them."""
+"""The kernel modules that a guest is given, laid out so that ``modprobe`` in the guest finds
+them."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from suture.kernel.release import Target
 
 
 def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
-    """Path in the guest to content for the modules `names`, all they depend on or ask for, and ``modules.dep``.
+    """Path in the guest to content for the modules `names`, all they depend on or ask for, and
+    ``modules.dep``.
 
-    The module files are stored unpacked.  What is built into the kernel needs no file and is left out.
+    The module files are stored unpacked.  What is built into the kernel needs no file and is left
+    out.
 
     :raises Refusal: ``module-not-found``, ``module-malformed``, ``file-unreadable``
     """
@@ -28,13 +31,17 @@ def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
             modules.dependencies(target, module)  # refuses what is not built in either
     root = f"/lib/modules/{target.release}"
     # modules.dep(5): nearest first; modprobe loads them from the last on.
-    lines = [f"{module}.ko: {' '.join(f'{need}.ko' for need in reversed(needs[module]))}\n" for module in needs]
+    lines = [
+        f"{module}.ko: {' '.join(f'{need}.ko' for need in reversed(needs[module]))}\n"
+        for module in needs
+    ]
     tree = {f"{root}/{module}.ko": modules.read(shipped[module]) for module in needs}
     return {f"{root}/modules.dep": "".join(lines).encode(), **tree} if tree else {}
 
 
 def _before(target: Target, module: str) -> tuple[str, ...]:
-    """What has to be loaded before a module, in an order that works: all it depends on, and what those ask for."""
+    """What has to be loaded before a module, in an order that works: all it depends on, and what
+    those ask for."""
     found: dict[str, None] = {}
     for one in (*modules.dependencies(target, module), module):
         for asked_for in modules.asked_for(target, one):

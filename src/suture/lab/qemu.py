@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One QEMU process: how it is started, what it leaves behind (nothing), and how it ends (always with us).
+"""One QEMU process: how it is started, what it leaves behind (nothing), and how it ends (always
+with us).
 
-- No files: the initramfs, the console's output and QEMU's own messages are kept in memory (memfd_create(2)), the
-  wire to the agent is a socket pair.  There is nothing to remove after a run that was killed.
-- The kernel ends QEMU when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), which covers SIGKILL; every
-  other way out goes through `Qemu.kill`.  QEMU is in a session of its own, so that a Ctrl-C reaches only us.
+- No files: the initramfs, the console's output and QEMU's own messages are kept in memory
+  (memfd_create(2)), the wire to the agent is a socket pair.  There is nothing to remove after a run
+  that was killed.
+- The kernel ends QEMU when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), which
+  covers SIGKILL; every other way out goes through `Qemu.kill`.  QEMU is in a session of its own, so
+  that a Ctrl-C reaches only us.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from suture.host import files
 PROGRAM = "qemu-system-x86_64"
 
 PROCESSORS = 2
-"""A transition on one processor never sees a task that runs elsewhere; and two cost no boot time."""
+"""A transition on one processor never sees a task that runs elsewhere; and two cost no boot
+time."""
 
 
 class Accelerator(StrEnum):
@@ -42,12 +46,14 @@ class Wire(StrEnum):
 
 
 ACCEL = {Accelerator.KVM: "kvm", Accelerator.TCG: "tcg,thread=single"}
-"""Emulated, the processors take turns in one thread.  In a thread each, one can still run an int3 that the other has
-just replaced (arch/x86/kernel/alternative.c: text_poke_bp_batch()), and the kernel panics.  Since 6.3 each transition
-patches every cond_resched() (kernel/livepatch/transition.c: klp_cond_resched_enable()): a 6.12 guest died after 20."""
+"""Emulated, the processors take turns in one thread.  In a thread each, one can still run an int3
+that the other has just replaced (arch/x86/kernel/alternative.c: text_poke_bp_batch()), and the
+kernel panics.  Since 6.3 each transition patches every cond_resched()
+(kernel/livepatch/transition.c: klp_cond_resched_enable()): a 6.12 guest died after 20."""
 
 CPU = {Accelerator.KVM: "host", Accelerator.TCG: "max"}
-"""All that the accelerator can do, so that the guest patches in the same alternatives as a real processor."""
+"""All that the accelerator can do, so that the guest patches in the same alternatives as a real
+processor."""
 
 WIRE_DEVICE = {
     Wire.VIRTIO: ("-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent"),
@@ -57,7 +63,8 @@ WIRE_DEVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """An image in raw form as a virtio disk.  `writable`: what the guest writes is kept in the image."""
+    """An image in raw form as a virtio disk.  `writable`: what the guest writes is kept in the
+    image."""
 
     image: Path
     writable: bool = False
@@ -65,18 +72,21 @@ class Disk:
     @property
     def option(self) -> str:
         """The value of ``-drive``."""
-        # The host's page cache outlives QEMU, so what the guest has flushed is there for the next boot in any case.
+        # The host's page cache outlives QEMU, so what the guest has flushed is there for the next
+        # boot in any case.
         options = f"format=raw,if=virtio,cache=unsafe,read-only={'off' if self.writable else 'on'}"
         return f"file={_escaped(self.image)},{options}"
 
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """UEFI firmware with Secure Boot, which starts what it trusts from a disk, in place of QEMU starting the kernel.
+    """UEFI firmware with Secure Boot, which starts what it trusts from a disk, in place of QEMU
+    starting the kernel.
 
     :ivar code: the firmware.
     :ivar variables: what it remembers, such as the keys that it trusts; it writes to this file.
-    :ivar disk: the directory that it sees as a FAT file system.  Its GRUB is told to boot the target from there.
+    :ivar disk: the directory that it sees as a FAT file system.  Its GRUB is told to boot the
+        target from there.
     """
 
     code: Path
@@ -88,16 +98,23 @@ class Firmware:
         files.write_atomic(self.disk / "vmlinuz", files.read_bytes(vmlinuz))
         files.write_atomic(self.disk / "initrd", initramfs)
         orders = f"linux /vmlinuz {cmdline}\ninitrd /initrd\nboot\n"
-        files.write_atomic(self.disk / "EFI/debian/grub.cfg", orders.encode())  # where Debian's signed GRUB looks
+        files.write_atomic(
+            self.disk / "EFI/debian/grub.cfg", orders.encode()
+        )  # where Debian's signed GRUB looks
         drives = (
             ("if=pflash,unit=0,format=raw,readonly=on", self.code),
             ("if=pflash,unit=1,format=raw", self.variables),
             ("if=none,id=boot,format=raw,read-only=on", f"fat:{self.disk}"),
         )
         return [
-            # System Management Mode keeps the variables from the kernel; a build for Secure Boot does not run without.
+            # System Management Mode keeps the variables from the kernel; a build for Secure Boot
+            # does not run without.
             *("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
-            *(word for option, path in drives for word in ("-drive", f"{option},file={_escaped(path)}")),
+            *(
+                word
+                for option, path in drives
+                for word in ("-drive", f"{option},file={_escaped(path)}")
+            ),
             *("-device", "virtio-blk-pci,drive=boot,bootindex=0"),
         ]
 
@@ -108,8 +125,9 @@ CMDLINE = (
     "printk.devkmsg=on",  # no rate limit on /dev/kmsg: Machine.kernel_log() writes marks to it
     "panic=-1",  # a panic ends the virtual machine at once (with -no-reboot)
     "sysctl.kernel.hung_task_timeout_secs=30",
-    # Mitigations and KASLR stay as they are in production: they decide what code the kernel runs (return thunks,
-    # retpolines), and an address that was baked into a live patch must not happen to be right.
+    # Mitigations and KASLR stay as they are in production: they decide what code the kernel runs
+    # (return thunks, retpolines), and an address that was baked into a live patch must not happen
+    # to be right.
 )
 
 
@@ -156,7 +174,12 @@ class Qemu:
                 *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
                 *("-accel", ACCEL[accelerator], "-cpu", CPU[accelerator]),
                 *("-smp", str(PROCESSORS), "-m", f"{memory}M"),
-                *("-chardev", f"file,id=console,path=/dev/fd/{self._console}", "-serial", "chardev:console"),
+                *(
+                    "-chardev",
+                    f"file,id=console,path=/dev/fd/{self._console}",
+                    "-serial",
+                    "chardev:console",
+                ),
                 *("-chardev", f"socket,id=agent,fd={guest_end.fileno()}"),
                 *WIRE_DEVICE[wire],
                 *(word for disk in disks for word in ("-drive", disk.option)),
@@ -221,7 +244,9 @@ def _escaped(path: Path | str) -> str:
 
 def version() -> str:
     """What QEMU says it is, one line.  :raises Refusal: ``tool-missing``"""
-    finished = subprocess.run([_program(PROGRAM), "--version"], capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        [_program(PROGRAM), "--version"], capture_output=True, text=True, check=False
+    )
     return finished.stdout.partition("\n")[0]
 
 
@@ -235,10 +260,20 @@ def _program(name: str) -> str:
 def _only_while_we_live() -> list[str]:
     """The words before a command that make it end with us.
 
-    The shell closes the gap in which we die before prctl(2) is called: an orphan's parent is not us.
+    The shell closes the gap in which we die before prctl(2) is called: an orphan's parent is not
+    us.
     """
     alive = '[ "$PPID" = "$0" ] && exec "$@"'
-    return [_program("setpriv"), "--pdeathsig", "KILL", "--", "/bin/sh", "-c", alive, str(os.getpid())]
+    return [
+        _program("setpriv"),
+        "--pdeathsig",
+        "KILL",
+        "--",
+        "/bin/sh",
+        "-c",
+        alive,
+        str(os.getpid()),
+    ]
 
 
 def _whole(descriptor: int) -> str:

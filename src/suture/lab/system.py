@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest with a system of its own: a small real Debian with systemd on a disk that lives through reboots.
+"""A guest with a system of its own: a small real Debian with systemd on a disk that lives through
+reboots.
 
 >>> with System.make(target) as system:                                                   # doctest: +SKIP
 ...     with system.boot() as machine:
@@ -8,8 +9,9 @@
 ...     with system.boot(cmdline_extra="suture.disable=1") as machine:
 ...         machine.run("suture status")
 
-A machine that is left without `Machine.power_off` has lost its power: what it had not written to its disk is gone.
-Suture is in it as the base install lays it out (`suture.lab.installed`), on a disk of its own at ``/usr/local``.
+A machine that is left without `Machine.power_off` has lost its power: what it had not written to
+its disk is gone. Suture is in it as the base install lays it out (`suture.lab.installed`), on a
+disk of its own at ``/usr/local``.
 """
 
 from __future__ import annotations
@@ -69,20 +71,31 @@ class System:
         deadline: float = BOOT_DEADLINE,
         accelerator: qemu.Accelerator | None = None,
     ) -> Machine:
-        """Boot it and wait until it has come up and takes commands; the parameters are those of `Machine.boot`.
+        """Boot it and wait until it has come up and takes commands; the parameters are those of
+        `Machine.boot`.
 
         :param files: written to the disk, where they stay, all of them executable.
-        :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``, ``file-unreadable``
+        :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``,
+            ``file-unreadable``
         """
         image = initramfs.build(
             {
                 **module_tree.build(self.target, [*modules, *WIRE_MODULES, *DISK_MODULES]),
-                **{f"/lab/{name}": initramfs.script(name) for name in ("agent.sh", "suture-lab.service")},
+                **{
+                    f"/lab/{name}": initramfs.script(name)
+                    for name in ("agent.sh", "suture-lab.service")
+                },
                 **{f"/lab/files{path}": content for path, content in (files or {}).items()},
             },
             init="switch.sh",
         )
-        return self.start(image, memory=memory, cmdline_extra=cmdline_extra, deadline=deadline, accelerator=accelerator)
+        return self.start(
+            image,
+            memory=memory,
+            cmdline_extra=cmdline_extra,
+            deadline=deadline,
+            accelerator=accelerator,
+        )
 
     def start(
         self,

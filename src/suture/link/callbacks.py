@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The callbacks of each object of a live patch, as C.
 
-The core takes one function of each kind for an object (``struct klp_callbacks``).  Where more have to be called, they
-are called from one that is written here, in this order, and in the opposite one when the live patch is taken out:
+The core takes one function of each kind for an object (``struct klp_callbacks``).  Where more have
+to be called, they are called from one that is written here, in this order, and in the opposite one
+when the live patch is taken out:
 
-1. what changes variables in memory (templates/data.c), so that the patch's own functions see what its code will see;
+1. what changes variables in memory (templates/data.c), so that the patch's own functions see what
+   its code will see;
 2. kpatch's functions, source file by source file;
-3. Ksplice's, stage by stage over all files: no ``apply`` runs unless every ``pre_apply`` and ``check_apply`` agreed.
+3. Ksplice's, stage by stage over all files: no ``apply`` runs unless every ``pre_apply`` and
+   ``check_apply`` agreed.
 
-If one of them refuses, what was done before it for the same object is undone, as the core does it for other objects.
+If one of them refuses, what was done before it for the same object is undone, as the core does it
+for other objects.
 """
 
 from __future__ import annotations
@@ -73,8 +77,9 @@ class _Party:
 def with_callbacks(patch: LivePatch, hooked: Sequence[Hooked], data: Iterable[str]) -> LivePatch:
     """Give every object its callbacks; an object may have nothing but those.
 
-    :param data: the objects in which variables change.  What changes them is called for all objects, the core kernel
-        first, which is always there: which of them have been patched before is known at run time only.
+    :param data: the objects in which variables change.  What changes them is called for all
+        objects, the core kernel first, which is always there: which of them have been patched
+        before is known at run time only.
     """
     changes = set(data)
     needed = {one.objname for one in hooked} | changes | ({VMLINUX} if changes else set())
@@ -116,10 +121,14 @@ def _named(number: int, parties: Sequence[_Party]) -> Iterator[Callback]:
         steps = _all(parties, kind)
         if not steps:
             continue
-        # One alone with the core's own signature needs nothing around it, unless it is the author's to say no: the core
-        # takes any number for that, and whoever loads a module takes a positive one for success
-        # (kernel/module/main.c: do_init_module()).
-        fits = len(steps) == 1 and steps[0].takes_object and (kind is not PRE or steps[0].function in DATA.values())
+        # One alone with the core's own signature needs nothing around it, unless it is the author's
+        # to say no: the core takes any number for that, and whoever loads a module takes a positive
+        # one for success (kernel/module/main.c: do_init_module()).
+        fits = (
+            len(steps) == 1
+            and steps[0].takes_object
+            and (kind is not PRE or steps[0].function in DATA.values())
+        )
         yield Callback(kind, steps[0].function if fits else _wrapper(number, kind))
 
 
@@ -142,7 +151,8 @@ def _parties(objname: str, hooked: Sequence[Hooked], has_data: bool) -> tuple[_P
         steps = _by_kind(one for one in mine if one.source == source and one.stage in KPATCH_STAGES)
         parties.append(_Party(steps, steps.get(POST_UNPATCH, ())))
     ksplice = sorted(
-        (one for one in mine if one.stage in KSPLICE_STAGES), key=lambda one: KSPLICE_STAGES.index(one.stage)
+        (one for one in mine if one.stage in KSPLICE_STAGES),
+        key=lambda one: KSPLICE_STAGES.index(one.stage),
     )
     if ksplice:
         steps = _by_kind(one for one in ksplice if one.stage.kind is not None)
@@ -171,7 +181,8 @@ def _definition(callback: Callback, parties: Sequence[_Party]) -> str:
 
 
 def _refusing(name: str, parties: Sequence[_Party]) -> str:
-    """A pre-patch callback.  Each label undoes what the parties before did, and falls through to the next."""
+    """A pre-patch callback.  Each label undoes what the parties before did, and falls through to
+    the next."""
     body: list[str] = []
     refusing: set[int] = set()
     for number, party in enumerate(parties):
@@ -188,7 +199,11 @@ def _refusing(name: str, parties: Sequence[_Party]) -> str:
         undo += [f"\t{step.call};" for step in parties[number].failed]
         undo += [f"\t{step.call};" for step in parties[number - 1].undo] if number else []
     text = "\n".join(
-        [*(f"\t{line}" for line in body), *undo, *(["\treturn error < 0 ? error : -EINVAL;"] if refusing else [])]
+        [
+            *(f"\t{line}" for line in body),
+            *undo,
+            *(["\treturn error < 0 ? error : -EINVAL;"] if refusing else []),
+        ]
     )
     error = "\tint error;\n\n" if refusing else ""
     return f"static int {name}(struct klp_object *obj)\n{{\n{error}{text}\n}}"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The C that describes a live patch to the core (``struct klp_patch``, ``klp_object``, ``klp_func``)."""
+"""The C that describes a live patch to the core (``struct klp_patch``, ``klp_object``,
+``klp_func``)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from importlib import resources
 from string import Template
 
 from suture import __version__
-from suture.link import callbacks, several
+from suture.link import author_modules, callbacks
 from suture.link.callbacks import Hooked
 from suture.model import VMLINUX, CallbackKind, LivePatch, PatchedFunction, PatchedObject
 
@@ -33,7 +34,8 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How an author's module, which has init and exit functions of its own, registers its live patch.
+    """How an author's module, which has init and exit functions of its own, registers its live
+    patch.
 
     :ivar function: what its init calls, which the glue defines.
     :ivar argument: the structure that it takes a pointer to.
@@ -52,7 +54,7 @@ class Several:
     :ivar wrappers: as of `Registration`, of all of them.
     """
 
-    authors: Sequence[several.Author]
+    authors: Sequence[author_modules.Author]
     wrappers: Mapping[str, str]
 
 
@@ -66,11 +68,12 @@ def source(
 ) -> str:
     """The source of the module's own file.
 
-    Functions are named by `PatchedFunction.new_name`, which must be global symbols of the objects linked with it, as
-    must `Variable.contents` and `Hooked.symbol`.  With either, `patch` is to be one that `with_callbacks` has made.
+    Functions are named by `PatchedFunction.new_name`, which must be global symbols of the objects
+    linked with it, as must `Variable.contents` and `Hooked.symbol`.  With either, `patch` is to be
+    one that `with_callbacks` has made.
 
-    :param registration: for authors' modules, of a single one of which the callbacks are global symbols of its objects;
-        without it, the module is nothing but the live patch.
+    :param registration: for authors' modules, of a single one of which the callbacks are global
+        symbols of its objects; without it, the module is nothing but the live patch.
     :param states: the global symbol of an author's table of states; there are no `variables` then.
     """
     if registration is None:
@@ -86,29 +89,39 @@ def source(
         release=release,
         replace=str(patch.replace).lower(),
         states=states or ("livepatch_states" if variables else "NULL"),
-        declarations="\n".join([*declarations, *([f"extern struct klp_state {states}[];"] if states else [])]),
+        declarations="\n".join(
+            [*declarations, *([f"extern struct klp_state {states}[];"] if states else [])]
+        ),
         data=_data(variables) if variables else "",
         callback_declarations=callbacks.declarations(hooked),
         callbacks=callbacks.definitions(patch, hooked, bool(variables)),
-        function_tables="\n\n".join(_table(number, patched) for number, patched in enumerate(patch.objects)),
+        function_tables="\n\n".join(
+            _table(number, patched) for number, patched in enumerate(patch.objects)
+        ),
         objects="\n".join(_object(number, patched) for number, patched in enumerate(patch.objects)),
         registration=_registering(patch, release, registration),
     )
 
 
-def _registering(patch: LivePatch, release: str, registration: Registration | Several | None) -> str:
+def _registering(
+    patch: LivePatch, release: str, registration: Registration | Several | None
+) -> str:
     if registration is None:
         return _template("own").substitute(name=patch.name, release=release)
     if isinstance(registration, Registration):
-        return _template("authors").substitute(entry=registration.function, argument=registration.argument)
-    pieces = several.pieces(registration.authors)
+        return _template("authors").substitute(
+            entry=registration.function, argument=registration.argument
+        )
+    pieces = author_modules.pieces(registration.authors)
     return _template("several").substitute(name=patch.name, release=release, **pieces)
 
 
 def _functions(patch: LivePatch, wrappers: Mapping[str, str]) -> list[str]:
     """Declarations of the new functions, each once, and the wrappers around some of them."""
     lines = ["#include <linux/compat.h>", "#include <linux/syscalls.h>"] if wrappers else []
-    names = dict.fromkeys(function.new_name for patched in patch.objects for function in patched.functions)
+    names = dict.fromkeys(
+        function.new_name for patched in patch.objects for function in patched.functions
+    )
     lines += [f"extern void {name}(void);" for name in names if name not in wrappers]
     return [*lines, *wrappers.values()]
 
@@ -128,8 +141,12 @@ def _template(name: str) -> Template:
 
 
 def _data(variables: Sequence[Variable]) -> str:
-    declarations = [f"extern const struct livepatch_contents {variable.contents};" for variable in variables]
-    declarations += [f"static u8 found_{variable.contents}[{variable.size}];" for variable in variables]
+    declarations = [
+        f"extern const struct livepatch_contents {variable.contents};" for variable in variables
+    ]
+    declarations += [
+        f"static u8 found_{variable.contents}[{variable.size}];" for variable in variables
+    ]
     return _template("data").substitute(
         declarations="\n".join(declarations),
         variables="\n".join(_variable(variable) for variable in variables),
@@ -159,5 +176,8 @@ def _function(function: PatchedFunction) -> str:
 def _object(number: int, patched: PatchedObject) -> str:
     # struct klp_object: a name of NULL is the core kernel.
     name = "NULL" if patched.name == VMLINUX else f'"{patched.name}"'
-    called = "".join(f"\t\t.callbacks.{callback.kind.value} = {callback.function},\n" for callback in patched.callbacks)
+    called = "".join(
+        f"\t\t.callbacks.{callback.kind.value} = {callback.function},\n"
+        for callback in patched.callbacks
+    )
     return f"\t{{\n\t\t.name = {name},\n\t\t.funcs = livepatch_functions_{number},\n{called}\t}},"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Link a live patch module through the target's own kbuild: modpost, ``__versions``, vermagic and all."""
+"""Link a live patch module through the target's own kbuild: modpost, ``__versions``, vermagic and
+all."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from suture.workspace.kbuild import build_external
 from suture.workspace.prepare import Workspace
 
 NAME_LENGTH = 55
-"""MODULE_NAME_LEN is 64 - sizeof(unsigned long) (include/linux/moduleparam.h), with the terminator."""
+"""MODULE_NAME_LEN is 64 - sizeof(unsigned long) (include/linux/moduleparam.h), with the
+terminator."""
 
 _NAME = re.compile(rf"[a-z0-9][a-z0-9_]{{0,{NAME_LENGTH - 1}}}", re.IGNORECASE)
 
@@ -34,18 +36,28 @@ def check_name(name: str, option: str = "--name") -> str:
     return written
 
 
-def link(workspace: Workspace, name: str, glue: str, objects: Mapping[str, ObjectFile]) -> ObjectFile:
-    """Compile the glue and link it with the output objects, or take what came of the same parts before.
+def link(
+    workspace: Workspace, name: str, glue: str, objects: Mapping[str, ObjectFile]
+) -> ObjectFile:
+    """Compile the glue and link it with the output objects, or take what came of the same parts
+    before.
 
     :param glue: C source.
     :param objects: file name without extension -> object.
-    :return: the module as kbuild makes it; references that only the core can resolve are still undefined.
+    :return: the module as kbuild makes it; references that only the core can resolve are still
+        undefined.
     :raises Refusal: ``module-link-failed``, ``unwind-data-doubtful``
     """
     named, back = objtool.plain(objects, objtool.known_names(workspace.tree))
     files = _files(name, glue, named)
     kept = workspace.directory / "objects"
-    key = store.key(["module without doubts", workspace.name, *(part for item in files.items() for part in item)])
+    key = store.key(
+        [
+            "module without doubts",
+            workspace.name,
+            *(part for item in files.items() for part in item),
+        ]
+    )
     module = store.load_bytes(kept, key)
     if module is None:
         module = _make(workspace, name, files)
@@ -63,7 +75,8 @@ def _files(name: str, glue: str, objects: Mapping[str, ObjectFile]) -> dict[str,
     for stem, obj in objects.items():
         # kbuild takes an object it is not to compile as NAME.o_shipped (scripts/Makefile.lib).
         files[f"{stem}.o_shipped"] = writer.write(obj)
-        # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c); there are none.
+        # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c);
+        # there are none.
         files[f".{stem}.o.cmd"] = f"# {stem}.o was cut out of a larger object\n".encode()
     return files
 
@@ -74,7 +87,8 @@ def _make(workspace: Workspace, name: str, files: Mapping[str, bytes]) -> bytes:
         directory.mkdir()
         for file, content in files.items():
             (directory / file).write_bytes(content)
-        # modpost cannot know the symbols that the core resolves; refuse_unresolved() checks the others.
+        # modpost cannot know the symbols that the core resolves; refuse_unresolved() checks the
+        # others.
         finished = build_external(
             workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True
         )

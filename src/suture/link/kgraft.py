@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tables that a kGraft module's words become (``formats/include/linux/kgraft.h``), read from its objects.
+"""The tables that a kGraft module's words become (``formats/include/linux/kgraft.h``), read from
+its objects.
 
 The header is ours, so that the layout is known; every entry begins with a number that marks it.
 """
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 
 from suture.elf.object import SHN_COMMON, STT_FUNC, STT_OBJECT, ObjectFile, Symbol
 from suture.errors import KGRAFT_TABLE_MALFORMED, Refusal
-from suture.link.inspect import Place, Tables, text
 from suture.model import VMLINUX
+from suture.module.inspect import Place, Tables, text
 
 MARK, MARK_END = 0x315F7274666172, 0x325F7274666172
 """KGR_MARK and KGR_MARK_END."""
@@ -61,19 +62,31 @@ def table(objects: Mapping[str, ObjectFile]) -> Table:
     found = [(part, obj, symbol) for part, obj in objects.items() for symbol in _tables(obj)]
     if not found:
         where = ", ".join(objects)
-        raise Refusal(KGRAFT_TABLE_MALFORMED, where, "no struct kgr_patch names a function to replace")
+        raise Refusal(
+            KGRAFT_TABLE_MALFORMED, where, "no struct kgr_patch names a function to replace"
+        )
     if len(found) > 1:
         names = ", ".join(f"{symbol.name} ({part})" for part, _, symbol in found)
-        raise Refusal(KGRAFT_TABLE_MALFORMED, found[1][0], f"there are {len(found)} tables: {names}")
+        raise Refusal(
+            KGRAFT_TABLE_MALFORMED, found[1][0], f"there are {len(found)} tables: {names}"
+        )
     part, obj, symbol = found[0]
     functions = tuple(_entries(part, obj, symbol))
     data = obj.sections[symbol.shndx].data
-    return Table(part, functions, bool(data[symbol.value + _REPLACE_ALL]), bool(data[symbol.value + _IMMEDIATE]))
+    return Table(
+        part,
+        functions,
+        bool(data[symbol.value + _REPLACE_ALL]),
+        bool(data[symbol.value + _IMMEDIATE]),
+    )
 
 
 def _tables(obj: ObjectFile) -> Iterator[Symbol]:
     for _, symbol in obj.symbols_of_type(STT_OBJECT):
-        if symbol.shndx != SHN_COMMON and _number(obj, (symbol.shndx, symbol.value + _PATCHES)) in (MARK, MARK_END):
+        if symbol.shndx != SHN_COMMON and _number(obj, (symbol.shndx, symbol.value + _PATCHES)) in (
+            MARK,
+            MARK_END,
+        ):
             yield symbol
 
 
@@ -81,7 +94,9 @@ def _entries(part: str, obj: ObjectFile, symbol: Symbol) -> Iterator[Replaced]:
     tables = Tables(obj)
     place, end = symbol.value + _PATCHES, symbol.value + symbol.size
     if _number(obj, (symbol.shndx, place)) == MARK_END:
-        raise Refusal(KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "it names no function to replace")
+        raise Refusal(
+            KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "it names no function to replace"
+        )
     while place + _SIZE <= end:
         entry = symbol.shndx, place
         mark = _number(obj, entry)
@@ -89,24 +104,38 @@ def _entries(part: str, obj: ObjectFile, symbol: Symbol) -> Iterator[Replaced]:
             if mark:
                 return
             raise Refusal(
-                KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "one of its entries is not made by KGR_PATCH()"
+                KGRAFT_TABLE_MALFORMED,
+                f"{part}: {symbol.name}",
+                "one of its entries is not made by KGR_PATCH()",
             )
         yield _entry(part, obj, tables, tables.pointers.get((entry[0], entry[1] + _DEFINED), entry))
         place += _SIZE
-    raise Refusal(KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "it does not end with KGR_PATCH_END")
+    raise Refusal(
+        KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "it does not end with KGR_PATCH_END"
+    )
 
 
 def _entry(part: str, obj: ObjectFile, tables: Tables, place: Place) -> Replaced:
     section, offset = place
     pointers = tables.pointers
-    name = text(obj, pointers[section, offset + _NAME]) if (section, offset + _NAME) in pointers else None
+    name = (
+        text(obj, pointers[section, offset + _NAME])
+        if (section, offset + _NAME) in pointers
+        else None
+    )
     if not name:
         raise Refusal(KGRAFT_TABLE_MALFORMED, part, "an entry has no name")
     target = pointers.get((section, offset + _NEW))
     new = tables.function_at(target) if target else _undefined(obj, section, offset + _NEW)
     if new is None:
-        raise Refusal(KGRAFT_TABLE_MALFORMED, part, f"the new code for {name} is no function of this module")
-    objname = text(obj, pointers[section, offset + _OBJECT]) if (section, offset + _OBJECT) in pointers else None
+        raise Refusal(
+            KGRAFT_TABLE_MALFORMED, part, f"the new code for {name} is no function of this module"
+        )
+    objname = (
+        text(obj, pointers[section, offset + _OBJECT])
+        if (section, offset + _OBJECT) in pointers
+        else None
+    )
     sympos = _number(obj, (section, offset + _SYMPOS)) or 0
     abort = obj.sections[section].data[offset + _ABORT] != 0
     return Replaced((objname or VMLINUX).replace("-", "_"), name, sympos, new, abort)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""References that only the livepatch core can resolve (``Documentation/livepatch/module-elf-format.rst``).
+"""References that only the livepatch core can resolve
+(``Documentation/livepatch/module-elf-format.rst``).
 
-On the way through the linker and modpost such a reference is an ordinary relocation against an undefined symbol
-``<patched object>:.klp.sym.<objname>.<name>,<sympos>``.  `finish` makes of it a ``SHN_LIVEPATCH`` symbol and a
-relocation in ``.klp.rela.<objname>.<section>``.
+On the way through the linker and modpost such a reference is an ordinary relocation against an
+undefined symbol ``<patched object>:.klp.sym.<objname>.<name>,<sympos>``.  `finish` makes of it a
+``SHN_LIVEPATCH`` symbol and a relocation in ``.klp.rela.<objname>.<section>``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from suture.errors import MODULE_LINK_FAILED, Refusal
 from suture.model import VMLINUX, ExternalSymbol
 
 ENTRY = "livepatch_function_"
-"""Begins the global names under which the glue finds new code; the functions keep their own names besides."""
+"""Begins the global names under which the glue finds new code; the functions keep their own names
+besides."""
 
 _PENDING = re.compile(r"^(?P<patched>[^:]+):(?P<symbol>\.klp\.sym\.(?P<objname>[^.]+)\..+,\d+)$")
 
@@ -45,36 +47,51 @@ def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[En
 
     :param first: number of the first name; names must be unique in the module.
     """
-    return with_names(output, [f"{ENTRY}{number}" for number in range(first, first + len(output.replaced))])
+    return with_names(
+        output, [f"{ENTRY}{number}" for number in range(first, first + len(output.replaced))]
+    )
 
 
 def with_names(output: OutputObject, names: Sequence[str]) -> tuple[ObjectFile, tuple[Entry, ...]]:
-    """The same with names of the caller's choice, one for each of `output.replaced`; they begin with `ENTRY`."""
-    entries = tuple(Entry(name, made.symbol) for name, made in zip(names, output.replaced, strict=True))
+    """The same with names of the caller's choice, one for each of `output.replaced`; they begin
+    with `ENTRY`."""
+    entries = tuple(
+        Entry(name, made.symbol) for name, made in zip(names, output.replaced, strict=True)
+    )
     return _with(output.obj, entries), entries
 
 
 def _with(obj: ObjectFile, entries: Sequence[Entry]) -> ObjectFile:
     added = tuple(
-        replace(obj.symbols[entry.symbol], name=entry.name, bind=STB_GLOBAL, type=STT_FUNC) for entry in entries
+        replace(obj.symbols[entry.symbol], name=entry.name, bind=STB_GLOBAL, type=STT_FUNC)
+        for entry in entries
     )
     return replace(obj, symbols=(*obj.symbols, *added))
 
 
-def with_calls(output: OutputObject, obj: ObjectFile, first: int) -> tuple[ObjectFile, tuple[Entry, ...]]:
+def with_calls(
+    output: OutputObject, obj: ObjectFile, first: int
+) -> tuple[ObjectFile, tuple[Entry, ...]]:
     """Give each function that the patch wants to be called a global name too.
 
     :param obj: `output.obj`, with other names added.
     :param first: number of the first name.
     """
-    entries = tuple(Entry(f"{ENTRY}call_{number}", call.symbol) for number, call in enumerate(output.calls, first))
+    entries = tuple(
+        Entry(f"{ENTRY}call_{number}", call.symbol)
+        for number, call in enumerate(output.calls, first)
+    )
     return _with(obj, entries), entries
 
 
 def finish(module: ObjectFile) -> ObjectFile:
     """Write livepatch symbols and relocations, and let `ENTRY` names go."""
     symbols, moved_to = _livepatch_symbols(module)
-    pending = {index: match for index, symbol in enumerate(module.symbols) if (match := _PENDING.match(symbol.name))}
+    pending = {
+        index: match
+        for index, symbol in enumerate(module.symbols)
+        if (match := _PENDING.match(symbol.name))
+    }
     own_names = _own_names(module)
     ordinary: dict[int, tuple[Relocation, ...]] = {}
     livepatch: dict[tuple[str, int], list[Relocation]] = defaultdict(list)
@@ -85,10 +102,13 @@ def finish(module: ObjectFile) -> ObjectFile:
             if match is None:
                 kept.append(_renamed(relocation, own_names, moved_to))
             else:
-                # The object that must be there: a module's symbols are resolved when the patched module is loaded,
-                # also those of modules it depends on (kernel/livepatch/core.c: klp_resolve_symbols()).
+                # The object that must be there: a module's symbols are resolved when the patched
+                # module is loaded, also those of modules it depends on (kernel/livepatch/core.c:
+                # klp_resolve_symbols()).
                 objname = VMLINUX if match["objname"] == VMLINUX else match["patched"]
-                livepatch[objname, section].append(replace(relocation, symbol=moved_to[relocation.symbol]))
+                livepatch[objname, section].append(
+                    replace(relocation, symbol=moved_to[relocation.symbol])
+                )
         ordinary[section] = tuple(kept)
     return ObjectFile(
         module.name,
@@ -96,8 +116,12 @@ def finish(module: ObjectFile) -> ObjectFile:
         symbols,
         ordinary,
         tuple(
-            LivepatchRelocations(f".klp.rela.{objname}.{module.sections[section].name}", section, tuple(relocations))
-            for (objname, section), relocations in sorted(livepatch.items(), key=lambda item: item[0])
+            LivepatchRelocations(
+                f".klp.rela.{objname}.{module.sections[section].name}", section, tuple(relocations)
+            )
+            for (objname, section), relocations in sorted(
+                livepatch.items(), key=lambda item: item[0]
+            )
         ),
     )
 
@@ -119,7 +143,8 @@ def refuse_unresolved(module: ObjectFile, known: frozenset[str]) -> None:
 
 
 def _livepatch_symbols(module: ObjectFile) -> tuple[tuple[Symbol, ...], Mapping[int, int]]:
-    """The module's symbols after the change, and old index -> new index.  Equal livepatch symbols become one."""
+    """The module's symbols after the change, and old index -> new index.  Equal livepatch symbols
+    become one."""
     symbols: list[Symbol] = []
     moved_to: dict[int, int] = {}
     seen: dict[str, int] = {}
@@ -153,5 +178,7 @@ def _own_names(module: ObjectFile) -> Mapping[int, int]:
     }
 
 
-def _renamed(relocation: Relocation, own_names: Mapping[int, int], moved_to: Mapping[int, int]) -> Relocation:
+def _renamed(
+    relocation: Relocation, own_names: Mapping[int, int], moved_to: Mapping[int, int]
+) -> Relocation:
     return replace(relocation, symbol=moved_to[own_names.get(relocation.symbol, relocation.symbol)])

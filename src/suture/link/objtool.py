@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the target's objtool is given at the link of a module, and what it says.
 
-Where kbuild leaves objtool to the link, it makes the unwind data of the patched code there.  The livepatch core goes by
-that data when it looks whether a task still runs old code, so that doubtful data is not let pass.
+Where kbuild leaves objtool to the link, it makes the unwind data of the patched code there.  The
+livepatch core goes by that data when it looks whether a task still runs old code, so that doubtful
+data is not let pass.
 
-objtool knows some functions by name, among them those that never return (tools/objtool/noreturns.h), and follows code
-accordingly.  The names under which pending symbols are linked would hide that, so such a symbol goes by its plain name.
+objtool knows some functions by name, among them those that never return
+(tools/objtool/noreturns.h), and follows code accordingly.  The names under which pending symbols
+are linked would hide that, so such a symbol goes by its plain name.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ PROGRAM = Path("tools/objtool/objtool")
 _SAID = re.compile(r"^.*?(?:warning|error): objtool: (.*)$", re.MULTILINE)
 
 _HARMLESS = re.compile(r"livepatch_functions_\d+\+0x[0-9a-f]+: data relocation to !ENDBR: .*")
-"""The core's table of new functions.  ftrace goes to them by a return, which needs no ENDBR at its target
-(arch/x86/kernel/ftrace_64.S: ftrace_regs_caller)."""
+"""The core's table of new functions.  ftrace goes to them by a return, which needs no ENDBR at its
+target (arch/x86/kernel/ftrace_64.S: ftrace_regs_caller)."""
 
 
 def refuse_doubts(name: str, output: str) -> None:
@@ -40,14 +42,17 @@ def refuse_doubts(name: str, output: str) -> None:
 
 
 def known_names(tree: Path) -> bytes:
-    """The program, in which every name that it looks for stands as a string; nothing where there is none."""
+    """The program, in which every name that it looks for stands as a string; nothing where there is
+    none."""
     try:
         return (tree / PROGRAM).read_bytes()
     except OSError:
         return b""
 
 
-def plain(objects: Mapping[str, ObjectFile], known: bytes) -> tuple[dict[str, ObjectFile], dict[str, str]]:
+def plain(
+    objects: Mapping[str, ObjectFile], known: bytes
+) -> tuple[dict[str, ObjectFile], dict[str, str]]:
     """Give pending symbols of the core kernel the names that objtool knows.
 
     :param known: what `known_names` returned.
@@ -72,7 +77,9 @@ def pending(module: ObjectFile, back: Mapping[str, str]) -> ObjectFile:
 
 def _renamed(obj: ObjectFile, names: Mapping[str, str]) -> ObjectFile:
     symbols = tuple(
-        replace(symbol, name=names[symbol.name]) if symbol.is_undefined and symbol.name in names else symbol
+        replace(symbol, name=names[symbol.name])
+        if symbol.is_undefined and symbol.name in names
+        else symbol
         for symbol in obj.symbols
     )
     return replace(obj, symbols=symbols)

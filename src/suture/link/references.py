@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How an author's module reaches what it names and may not link against.
 
-kbuild leaves such a symbol undefined.  It is looked for in this order, and what is found under that name is what C
-would have meant:
+kbuild leaves such a symbol undefined.  It is looked for in this order, and what is found under that
+name is what C would have meant:
 
 1. what the core kernel exports is linked, as by any module;
 2. global symbols of the core kernel that it does not export become livepatch symbols;
-3. what a module exports is linked, and pulls that module in; if the live patch patches that module, it becomes a
-   livepatch symbol;
-4. static symbols of the core kernel, then symbols of the patched modules, become livepatch symbols, if the name is
-   theirs alone.
+3. what a module exports is linked, and pulls that module in; if the live patch patches that module,
+   it becomes a livepatch symbol;
+4. static symbols of the core kernel, then symbols of the patched modules, become livepatch symbols,
+   if the name is theirs alone.
 
 An author can say more: ``KLP_RELOC_SYMBOL()`` names object and position.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,17 +30,18 @@ from suture.errors import (
     Refusal,
 )
 from suture.kernel.symvers import Symvers
-from suture.link.resolve import sympos
 from suture.model import VMLINUX, ExternalSymbol
 from suture.verify.shipped import Shipped
+from suture.verify.sympos import candidates, nearest, sympos
 
 _SUSE = re.compile(r"\.klp\.sym\.rela\.([^.]+)\.([^.]+)\.(.+),(\d+)")
 _PENDING_BY_AUTHOR = re.compile(r"\.klp\.sym\.([^.]+)\.(.+),(\d+)")
 _POSITIONED = re.compile(r"(\w+),(\d+)")
 
 _WRITABLE_LATER = (".text", ".data", ".rodata", ".bss")
-"""What begins the names of sections into which the core can write when a module comes: they stay, and nobody else has
-looked at them by then.  ``.init.*`` is gone; jump labels, static calls and alternatives have been applied."""
+"""What begins the names of sections into which the core can write when a module comes: they stay,
+and nobody else has looked at them by then.  ``.init.*`` is gone; jump labels, static calls and
+alternatives have been applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class References:
     def find(self, name: str) -> Place | None:
         """Where a symbol is; None where it is linked as by any module.
 
-        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``init-referenced``, ``object-not-patched``
+        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``init-referenced``,
+            ``object-not-patched``
         """
         if match := _SUSE.fullmatch(name):
             return self._named(match[1], match[2], match[3], int(match[4]))
@@ -102,17 +103,24 @@ class References:
             return self._sole(exporter, name, exporter.global_addresses(name))
         if vmlinux.addresses(name):
             return self._sole(vmlinux, name, vmlinux.addresses(name))
-        holders = [self._shipped(module) for module in self._patched if self._shipped(module).addresses(name)]
+        holders = [
+            self._shipped(module)
+            for module in self._patched
+            if self._shipped(module).addresses(name)
+        ]
         if len(holders) == 1:
             holder = holders[0]
             return self._sole(holder, name, holder.global_addresses(name) or holder.addresses(name))
         if holders:
             objects = " and in ".join(holder.objname for holder in holders)
-            raise Refusal(SYMBOL_AMBIGUOUS, self._where(name), f"{name} is in {objects}", remedy=SAY_WHICH)
+            raise Refusal(
+                SYMBOL_AMBIGUOUS, self._where(name), f"{name} is in {objects}", remedy=SAY_WHICH
+            )
         raise self._not_found(name, (VMLINUX, *self._patched))
 
     def _named(self, patched: str, objname: str, name: str, position: int) -> Place:
-        """What an author has placed: the name has to be there, at that position, and be clear without one."""
+        """What an author has placed: the name has to be there, at that position, and be clear
+        without one."""
         if patched != VMLINUX and patched not in self._patched:
             found = f"{name} is to be resolved with {patched}, of which nothing is replaced"
             raise Refusal(OBJECT_NOT_PATCHED, self._where(name), found)
@@ -129,7 +137,10 @@ class References:
         return Place(patched, ExternalSymbol(objname, name, position if len(places) > 1 else 0))
 
     def _at(self, name: str, position: int) -> Place:
-        objname = next((one for one in (VMLINUX, *self._patched) if self._shipped(one).addresses(name)), VMLINUX)
+        objname = next(
+            (one for one in (VMLINUX, *self._patched) if self._shipped(one).addresses(name)),
+            VMLINUX,
+        )
         return self._named(objname, objname, name, position)
 
     def _sole(self, shipped: Shipped, name: str, places: Sequence[int]) -> Place:
@@ -166,33 +177,28 @@ SAY_WHICH = (
 )
 
 
-def candidates(shipped: Shipped, name: str) -> list[str]:
-    """The symbols of one name, each with what stands before it, by which an author knows its file."""
-    found = []
-    for position, address in enumerate(shipped.addresses(name), 1):
-        before = shipped.start(address - 1)
-        neighbour = next(iter(shipped.names(before)), "") if before is not None else ""
-        found.append(f"{shipped.objname}: {name},{position}" + (f" (after {neighbour})" if neighbour else ""))
-    return found
-
-
-def nearest(name: str, shipped: Shipped) -> list[str]:
-    """The names in an object that are most like one that it has not: versions and parts of it first."""
-    names = list(dict.fromkeys(shipped.all_names()))
-    own = [one for one in names if one.startswith(f"{name}.")]
-    return own[:3] or difflib.get_close_matches(name, [one for one in names if abs(len(one) - len(name)) < 6], 3, 0.75)
-
-
-def pending(module: ObjectFile, references: References, elsewhere: Collection[str] = ()) -> ObjectFile:
-    """Give undefined symbols that the core is to resolve the names by which `suture.link.klp.finish` knows them.
+def pending(
+    module: ObjectFile, references: References, elsewhere: Collection[str] = ()
+) -> ObjectFile:
+    """Give undefined symbols that the core is to resolve the names by which
+    `suture.link.klp.finish` knows them.
 
     :param elsewhere: names that other files of the same module define.
     :raises Refusal: what `References.find` raises, ``module-reference-unsafe``
     """
-    used = {relocation.symbol for relocations in module.relocations.values() for relocation in relocations}
+    used = {
+        relocation.symbol
+        for relocations in module.relocations.values()
+        for relocation in relocations
+    }
     places: dict[int, Place] = {}
     for index, symbol in enumerate(module.symbols):
-        if index not in used or not symbol.is_undefined or not symbol.name or symbol.name in elsewhere:
+        if (
+            index not in used
+            or not symbol.is_undefined
+            or not symbol.name
+            or symbol.name in elsewhere
+        ):
             continue
         try:
             place = references.find(symbol.name)
@@ -203,7 +209,9 @@ def pending(module: ObjectFile, references: References, elsewhere: Collection[st
         if place is not None:
             places[index] = place
     _refuse_unsafe(module, places, references)
-    symbols = tuple(_renamed(symbol, places.get(index)) for index, symbol in enumerate(module.symbols))
+    symbols = tuple(
+        _renamed(symbol, places.get(index)) for index, symbol in enumerate(module.symbols)
+    )
     return replace(module, symbols=symbols)
 
 
@@ -212,7 +220,8 @@ def _renamed(symbol: Symbol, place: Place | None) -> Symbol:
 
 
 def _refuse_unsafe(module: ObjectFile, places: Mapping[int, Place], references: References) -> None:
-    """What is resolved when a module comes is written then, into a live patch that has long been loaded."""
+    """What is resolved when a module comes is written then, into a live patch that has long been
+    loaded."""
     late = {index: place for index, place in places.items() if place.symbol.objname != VMLINUX}
     for section, relocations in module.relocations.items():
         name = module.sections[section].name

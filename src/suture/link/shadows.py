@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The shadow variables that a module's code uses: the numbers with which it calls the kernel's functions for them.
+"""The shadow variables that a module's code uses: the numbers with which it calls the kernel's
+functions for them.
 
-Whatever a patch was written for, this is what becomes of its shadow variables (kernel/livepatch/shadow.c), and the
-number is all that the kernel knows of one.  It is a constant in nearly all code, and is read from the instruction that
-puts it in place for the call.
+Whatever a patch was written for, this is what becomes of its shadow variables
+(kernel/livepatch/shadow.c), and the number is all that the kernel knows of one.  It is a constant
+in nearly all code, and is read from the instruction that puts it in place for the call.
 """
 
 from __future__ import annotations
@@ -11,12 +12,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iced_x86 import Code, Decoder, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register
+from iced_x86 import (
+    Code,
+    Decoder,
+    FlowControl,
+    Instruction,
+    InstructionInfoFactory,
+    OpAccess,
+    OpKind,
+    Register,
+)
 from iced_x86 import RegisterExt as Registers
 
-from suture.diff.view import ToUndefined, Unit, View
 from suture.elf.object import ObjectFile
 from suture.model import ShadowVariable
+from suture.objects.view import ToUndefined, Unit, View
 
 NUMBER_IN: Mapping[str, int] = {
     "klp_shadow_alloc": Register.RSI,
@@ -30,18 +40,25 @@ NUMBER_IN: Mapping[str, int] = {
 SAVED = (Register.RBX, Register.RBP, Register.R12, Register.R13, Register.R14, Register.R15)
 """Registers that are after a call what they were before it (psABI 3.2.1)."""
 
-_CONSTANT = frozenset({Code.MOV_R32_IMM32, Code.MOV_R64_IMM64, Code.MOV_RM64_IMM32, Code.MOV_RM32_IMM32})
+_CONSTANT = frozenset(
+    {Code.MOV_R32_IMM32, Code.MOV_R64_IMM64, Code.MOV_RM64_IMM32, Code.MOV_RM32_IMM32}
+)
 _COPY = frozenset({Code.MOV_R64_RM64, Code.MOV_RM64_R64, Code.MOV_R32_RM32, Code.MOV_RM32_R32})
 _CLEAR = frozenset({Code.XOR_R32_RM32, Code.XOR_RM32_R32})
-_WRITES = frozenset({OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE})
+_WRITES = frozenset(
+    {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
+)
 _CALLS = (FlowControl.CALL, FlowControl.INDIRECT_CALL)
 
 
 def used_by(module: ObjectFile) -> tuple[ShadowVariable, ...]:
-    """Each once, in the order of their numbers; those whose number is worked out at run time are one, the last."""
+    """Each once, in the order of their numbers; those whose number is worked out at run time are
+    one, the last."""
     view = View(module)
     numbers = {number for unit in view.units if unit.is_function for number in _numbers(view, unit)}
-    return tuple(ShadowVariable(one) for one in sorted(numbers, key=lambda one: (one is None, one or 0)))
+    return tuple(
+        ShadowVariable(one) for one in sorted(numbers, key=lambda one: (one is None, one or 0))
+    )
 
 
 def _numbers(view: View, unit: Unit) -> list[int | None]:
@@ -49,7 +66,9 @@ def _numbers(view: View, unit: Unit) -> list[int | None]:
     calls = {
         reference.offset: NUMBER_IN[reference.target.name]
         for reference in references
-        if reference.is_branch and isinstance(reference.target, ToUndefined) and reference.target.name in NUMBER_IN
+        if reference.is_branch
+        and isinstance(reference.target, ToUndefined)
+        and reference.target.name in NUMBER_IN
     }
     if not calls:
         return []
@@ -69,13 +88,16 @@ class _Code:
     def passed(self, calls: Mapping[int, int]) -> list[int | None]:
         """What each call has in its register, as far as it was put there as a constant.
 
-        What counts is what was put there since the last place that is jumped to; or, in a saved register, the one
-        constant that the function puts there at all.
+        What counts is what was put there since the last place that is jumped to; or, in a saved
+        register, the one constant that the function puts there at all.
 
-        :param calls: where in the code the address of a function stands -> the register that is asked for.
+        :param calls: where in the code the address of a function stands -> the register that is
+            asked for.
         """
         instructions = list(Decoder(64, self.code))
-        labels = {one.near_branch_target for one in instructions if one.op0_kind == OpKind.NEAR_BRANCH64}
+        labels = {
+            one.near_branch_target for one in instructions if one.op0_kind == OpKind.NEAR_BRANCH64
+        }
         always = self._always(instructions)
         known = dict(always)
         found: list[int | None] = []
@@ -100,7 +122,11 @@ class _Code:
             if one.code != Code.POP_R64:  # gives its caller's value back
                 for register in _written(one):
                     values.setdefault(register, set()).add(self._value(one, {}))
-        sole = {register: found.pop() for register, found in values.items() if len(found) == 1 and register in SAVED}
+        sole = {
+            register: found.pop()
+            for register, found in values.items()
+            if len(found) == 1 and register in SAVED
+        }
         return {register: value for register, value in sole.items() if value is not None}
 
     def _value(self, one: Instruction, known: Mapping[int, int]) -> int | None:

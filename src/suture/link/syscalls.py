@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Wrappers for functions of plain arguments that are to replace system calls.
 
-Since Linux 4.17 the entry of a system call takes ``struct pt_regs *``.  The wrapper for each entry that the target has
-is written with the macros of the target's own ``SYSCALL_DEFINE``, so that arguments come out of the same registers and
-are narrowed in the same way.
+Since Linux 4.17 the entry of a system call takes ``struct pt_regs *``.  The wrapper for each entry
+that the target has is written with the macros of the target's own ``SYSCALL_DEFINE``, so that
+arguments come out of the same registers and are narrowed in the same way.
 
-A wrapper calls what it wraps and does not jump to it: it is the wrapper that the core looks for on the stack of a task
-that sleeps in the author's function (kernel/livepatch/transition.c: klp_check_stack_func()).
+A wrapper calls what it wraps and does not jump to it: it is the wrapper that the core looks for on
+the stack of a task that sleeps in the author's function (kernel/livepatch/transition.c:
+klp_check_stack_func()).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _SPELLINGS = {
 """C's usual words for what BTF names as DWARF does."""
 
 
-def wrappers(definition: Definition, entries: Sequence[str], function: str, number: int) -> dict[str, str]:
+def wrappers(
+    definition: Definition, entries: Sequence[str], function: str, number: int
+) -> dict[str, str]:
     """C for each of `entries`: name of the new function -> what defines it.
 
     :param function: the author's function, a global name.
@@ -41,7 +44,9 @@ def wrappers(definition: Definition, entries: Sequence[str], function: str, numb
     pairs = "".join(f", {kind}, a{place}" for place, kind in enumerate(definition.types))
     structures = sorted(set(re.findall(r"\b(?:struct|union) \w+", " ".join(definition.types))))
     forward = "".join(f"{name};\n" for name in structures)
-    arguments = ", ".join(f"{kind} a{place}" for place, kind in enumerate(definition.types)) or "void"
+    arguments = (
+        ", ".join(f"{kind} a{place}" for place, kind in enumerate(definition.types)) or "void"
+    )
     cast = "__SC_DELOUSE" if definition.call.compat else "__SC_CAST"
     inner = f"livepatch_syscall_{number}"
     shared = f"{forward}extern long {function}({arguments});\n"
@@ -53,9 +58,13 @@ def wrappers(definition: Definition, entries: Sequence[str], function: str, numb
     made: dict[str, str] = {}
     for entry in entries:
         name = f"livepatch_{entry.strip('_')}"
-        registers = "SC_X86_64_REGS_TO_ARGS" if entry.startswith("__x64_") else "SC_IA32_REGS_TO_ARGS"
+        registers = (
+            "SC_X86_64_REGS_TO_ARGS" if entry.startswith("__x64_") else "SC_IA32_REGS_TO_ARGS"
+        )
         called = f"{inner}({registers}({count}{pairs}))" if count else f"{function}()"
-        made[name] = f"{shared}static long {name}(const struct pt_regs *regs)\n{{\n{_returning(called)}}}\n"
+        made[name] = (
+            f"{shared}static long {name}(const struct pt_regs *regs)\n{{\n{_returning(called)}}}\n"
+        )
         shared = ""
     return made
 
@@ -76,7 +85,9 @@ def refuse_differing(
     if len(ours.parameters) > len(definition.types):
         found = f"{name}() takes {len(ours.parameters)} arguments; the target's system call has {theirs}"
         raise Refusal(PROTOTYPE_DIFFERS, where, found)
-    for place, (kind, parameter) in enumerate(zip(definition.types, ours.parameters, strict=False), 1):
+    for place, (kind, parameter) in enumerate(
+        zip(definition.types, ours.parameters, strict=False), 1
+    ):
         if not _fits(kind, kernel, new, parameter):
             found = f"{name}(): its argument {place} is {new.spelled(parameter)}, that of the system call {kind}"
             raise Refusal(PROTOTYPE_DIFFERS, where, found)
@@ -87,7 +98,9 @@ def _fits(kind: str, kernel: Btf | None, new: Btf, parameter: int) -> bool:
     if "*" in kind:
         named = re.fullmatch(r"(?:const )?(?:struct|union) (\w+) \*", kind)
         pointee = new[new.plain(plain.value)] if plain.kind == PTR else None
-        return pointee is not None and (named is None or pointee.kind not in NAMED or pointee.name == named[1])
+        return pointee is not None and (
+            named is None or pointee.kind not in NAMED or pointee.name == named[1]
+        )
     words = kind.removeprefix("const ").strip()
     known = kernel.integer(_SPELLINGS.get(words, words)) if kernel is not None else None
     if kernel is None or known is None:

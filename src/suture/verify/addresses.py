@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where the functions and variables of one source file are in the shipped kernel, with proof.
 
-A name that stands once in the kernel's symbol table settles nothing by itself: the code must match too.  A name that
-stands several times is settled by the code (`preimage`): by the function's own bytes, and by the linked fields of the
-functions in the same file that use it.
+A name that stands once in the kernel's symbol table settles nothing by itself: the code must match
+too.  A name that stands several times is settled by the code (`preimage`): by the function's own
+bytes, and by the linked fields of the functions in the same file that use it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cached_property
 
-from suture.diff.locals import base, is_cold, is_numbered
-from suture.diff.view import ToUnit, Unit, View
 from suture.elf.object import STB_WEAK
 from suture.errors import (
     FUNCTION_NOT_IN_KERNEL,
@@ -21,6 +19,8 @@ from suture.errors import (
     SYMBOL_NOT_FOUND,
     Refusal,
 )
+from suture.objects.locals import base, is_cold, is_numbered
+from suture.objects.view import ToUnit, Unit, View
 from suture.verify.preimage import Match, Mismatch, match_at, match_data
 from suture.verify.shipped import Shipped
 
@@ -47,7 +47,11 @@ class Addresses:
         where = f"{self.view.obj.name}: {function.name}()"
         candidates = self._candidates(function)
         if not candidates:
-            raise Refusal(FUNCTION_NOT_IN_KERNEL, where, f"{self.shipped.objname} has no function of that name")
+            raise Refusal(
+                FUNCTION_NOT_IN_KERNEL,
+                where,
+                f"{self.shipped.objname} has no function of that name",
+            )
         results = [match_at(self.view, function, self.shipped, address) for address in candidates]
         matches = [result for result in results if isinstance(result, Match)]
         if not matches:
@@ -58,7 +62,9 @@ class Addresses:
         if len(matches) != 1:
             count = sum(isinstance(result, Match) for result in results)
             raise Refusal(
-                SYMBOL_AMBIGUOUS, where, f"{count} functions in {self.shipped.objname} are the same to the byte"
+                SYMBOL_AMBIGUOUS,
+                where,
+                f"{count} functions in {self.shipped.objname} are the same to the byte",
             )
         self._learn(matches[0])
         return matches[0]
@@ -72,11 +78,16 @@ class Addresses:
         known = self._known.get(variable, self._from_users(variable))
         candidates = [known] if known is not None else self._candidates(variable)
         if not candidates:
-            raise Refusal(SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name")
+            raise Refusal(
+                SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name"
+            )
         results = [match_data(self.view, variable, self.shipped, address) for address in candidates]
         matches = [result for result in results if isinstance(result, Match)]
         if not matches:
-            closest = max((r for r in results if isinstance(r, Mismatch)), key=lambda mismatch: mismatch.offset)
+            closest = max(
+                (r for r in results if isinstance(r, Mismatch)),
+                key=lambda mismatch: mismatch.offset,
+            )
             raise Refusal(PRE_IMAGE_MISMATCH, where, closest.what, evidence=closest.evidence)
         if len(matches) > 1 or (known is None and is_numbered(variable.name)):
             found = f"{len(matches)} variables of that name in {self.shipped.objname} have these contents"
@@ -99,15 +110,20 @@ class Addresses:
         candidates = self._candidates(unit)
         where = f"{self.view.obj.name}: {unit.name}"
         if not candidates:
-            raise Refusal(SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name")
+            raise Refusal(
+                SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name"
+            )
         if len(candidates) > 1 or is_numbered(unit.name):
             raise Refusal(
-                SYMBOL_AMBIGUOUS, where, f"{len(candidates)} symbols of that name are in {self.shipped.objname}"
+                SYMBOL_AMBIGUOUS,
+                where,
+                f"{len(candidates)} symbols of that name are in {self.shipped.objname}",
             )
         return candidates[0]
 
     def of_undefined(self, name: str) -> int | None:
-        """The address that a function of this file, already proved, uses for a symbol of another file."""
+        """The address that a function of this file, already proved, uses for a symbol of another
+        file."""
         return self._undefined.get(name)
 
     def name_at(self, unit: Unit, address: int) -> str:
@@ -119,7 +135,9 @@ class Addresses:
         return next(name for name in names if base(name) == base(unit.name))
 
     def _candidates(self, unit: Unit) -> list[int]:
-        return sorted({a for name in (unit.name, *unit.aliases) for a in self.shipped.addresses(name)})
+        return sorted(
+            {a for name in (unit.name, *unit.aliases) for a in self.shipped.addresses(name)}
+        )
 
     def _learn(self, match: Match) -> None:
         self._known.update(match.units)
@@ -152,7 +170,10 @@ class Addresses:
 
     def _is_weak(self, unit: Unit) -> bool:
         names = {unit.name, *unit.aliases}
-        return any(s.bind == STB_WEAK and s.name in names and s.is_defined_here for s in self.view.obj.symbols)
+        return any(
+            s.bind == STB_WEAK and s.name in names and s.is_defined_here
+            for s in self.view.obj.symbols
+        )
 
     def _mismatch(self, where: str, function: Unit, mismatches: list[Mismatch]) -> Refusal:
         closest = max(mismatches, key=lambda mismatch: mismatch.offset)

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Replace the callers of changed functions that the kernel cannot redirect.
 
-Some functions have no fentry call although they are changed: the kernel's ``inline`` macro carries ``notrace``
-(include/linux/compiler_types.h), and whole files are built without.  Such a function becomes new code of the live
-patch, and everything that calls it is replaced by the same code, which then calls the new one:
+Some functions have no fentry call although they are changed: the kernel's ``inline`` macro carries
+``notrace`` (include/linux/compiler_types.h), and whole files are built without.  Such a function
+becomes new code of the live patch, and everything that calls it is replaced by the same code, which
+then calls the new one:
 
 1. Callers in the same file are known from the original object's relocations.
-2. A global function can be called from anywhere in its object, and an exported one from other modules.  The shipped
-   code is searched for what leads to its address (`suture.verify.callsites`), and each place has to be in a function
-   of a source file that is compiled here and proved to be the shipped one.
+2. A global function can be called from anywhere in its object, and an exported one from other
+   modules.  The shipped code is searched for what leads to its address (`suture.verify.callsites`),
+   and each place has to be in a function of a source file that is compiled here and proved to be
+   the shipped one.
 3. A caller that cannot be redirected either goes the same way, within `Bounds`.
 
 Who uses the function by its address cannot be followed, and is refused.
@@ -20,14 +22,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from suture.diff.compare import Changes, cold_part
-from suture.diff.locals import base, parent
-from suture.diff.same import is_once_only
+from suture.diff.changes import Changes, cold_part
+from suture.diff.comparison import is_once_only
 from suture.diff.users import Usage, Users, is_hookable
-from suture.diff.view import Unit
 from suture.errors import CALLER_UNCERTAIN, CALLERS_TOO_MANY, FUNCTION_NOT_TRACEABLE, Refusal
 from suture.host.progress import note
 from suture.model import VMLINUX
+from suture.objects.locals import base, parent
+from suture.objects.view import Unit
 from suture.verify.addresses import Addresses
 from suture.verify.callsites import scan
 from suture.verify.shipped import Shipped, ShippedModule
@@ -37,7 +39,8 @@ from suture.verify.shipped import Shipped, ShippedModule
 class Bounds:
     """How far callers are followed.
 
-    :ivar depth: how many callers may stand in a row up to one that can be redirected; 0 follows none.
+    :ivar depth: how many callers may stand in a row up to one that can be redirected; 0 follows
+        none.
     :ivar functions: how many functions may be replaced for that reason.
     """
 
@@ -82,7 +85,9 @@ class File:
 
     def __post_init__(self) -> None:
         self.before, self.after = Usage(self.changes.original), Usage(self.changes.patched)
-        self.patched_of = {original: patched for patched, original in self.changes.correlation.original.items()}
+        self.patched_of = {
+            original: patched for patched, original in self.changes.correlation.original.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,10 @@ class Surroundings:
     """What the search asks of the target.
 
     :ivar shipped: gives an object of the kernel by name.
-    :ivar importers: gives the modules that link with an exported symbol; None where it is not exported.
-    :ivar candidates: compiles the files of an object (name) that mention one of these words, without those that are
-        named last.
+    :ivar importers: gives the modules that link with an exported symbol; None where it is not
+        exported.
+    :ivar candidates: compiles the files of an object (name) that mention one of these words,
+        without those that are named last.
     """
 
     shipped: Callable[[str], Shipped]
@@ -108,11 +114,14 @@ class _Waiting:
     level: int
 
 
-def widen(files: Sequence[File], around: Surroundings, bounds: Bounds) -> tuple[tuple[File, ...], tuple[Because, ...]]:
+def widen(
+    files: Sequence[File], around: Surroundings, bounds: Bounds
+) -> tuple[tuple[File, ...], tuple[Because, ...]]:
     """Let no changed function be without a way in.
 
     :return: the files, with the functions that have to be replaced besides, and why those are.
-    :raises Refusal: ``function-not-traceable``, ``caller-uncertain``, ``callers-too-many``, and what a proof raises
+    :raises Refusal: ``function-not-traceable``, ``caller-uncertain``, ``callers-too-many``, and
+        what a proof raises
     """
     search = _Search(files, around, bounds)
     search.run()
@@ -122,7 +131,8 @@ def widen(files: Sequence[File], around: Surroundings, bounds: Bounds) -> tuple[
 def callers_elsewhere(
     files: Sequence[File], around: Surroundings, file: File, function: Unit
 ) -> list[tuple[File, Unit]]:
-    """Who calls a global function from other files of its object; every place in the shipped code is accounted for.
+    """Who calls a global function from other files of its object; every place in the shipped code
+    is accounted for.
 
     :raises Refusal: ``caller-uncertain``, and what a proof raises
     """
@@ -149,22 +159,35 @@ class _Search:
                     self._carry(file, before, after, 0)
         while self._waiting:
             self._follow(self._waiting.popleft())
-        for file in self.files:  # what the patch adds may take the address of a function in another file
-            for name in {name for other in self.files for _, after in other.changes.carried for name in _names(after)}:
-                _refuse_taken(f"{file.source}: {name}()", file.after.of(name), " in the patched code")
+        for (
+            file
+        ) in self.files:  # what the patch adds may take the address of a function in another file
+            for name in {
+                name
+                for other in self.files
+                for _, after in other.changes.carried
+                for name in _names(after)
+            }:
+                _refuse_taken(
+                    f"{file.source}: {name}()", file.after.of(name), " in the patched code"
+                )
 
     def _carry(self, file: File, before: Unit, after: Unit, level: int) -> None:
         where = f"{file.source}: {after.name}()"
         if level >= self._bounds.depth:
             if not self._bounds.depth:
-                raise Refusal(FUNCTION_NOT_TRACEABLE, file.source, f"{after.name}() has no fentry call")
+                raise Refusal(
+                    FUNCTION_NOT_TRACEABLE, file.source, f"{after.name}() has no fentry call"
+                )
             raise Refusal(CALLERS_TOO_MANY, where, f"has no fentry call either, {level} callers up")
         changes = file.changes
         published = tuple(pair for pair in changes.published if pair[0] != before)
         changed = tuple(pair for pair in changes.changed if pair[0] != before)
         provided = changes.provided if after.is_local else (*changes.provided, after)
         carried = (*changes.carried, (before, after))
-        file.changes = replace(changes, changed=changed, provided=provided, published=published, carried=carried)
+        file.changes = replace(
+            changes, changed=changed, provided=provided, published=published, carried=carried
+        )
         file.carried.add(before)
         self._waiting.append(_Waiting(file, before, after, level))
 
@@ -207,7 +230,9 @@ class _Search:
             return
         file.replaced.add(caller)
         file.changes = replace(file.changes, changed=(*file.changes.changed, (caller, after)))
-        note(f"{file.objname}: {after.name}() is replaced, which calls {one.after.name}(), that has no fentry call")
+        note(
+            f"{file.objname}: {after.name}() is replaced, which calls {one.after.name}(), that has no fentry call"
+        )
 
     # --- beyond the file
 
@@ -220,23 +245,37 @@ class _Search:
             importers = self._around.importers(name)
             if importers is None:
                 continue
-            note(f"{name}() is exported: a module that is not part of this kernel may go on calling the old code")
+            note(
+                f"{name}() is exported: a module that is not part of this kernel may go on calling the old code"
+            )
             for objname in importers:
-                found += self.in_object(where, objname, _import(self._around.shipped(objname), name), [name], None)
+                found += self.in_object(
+                    where, objname, _import(self._around.shipped(objname), name), [name], None
+                )
         return found
 
     def in_object(
-        self, where: str, objname: str, address: int, names: Sequence[str], own: tuple[File, Unit] | None
+        self,
+        where: str,
+        objname: str,
+        address: int,
+        names: Sequence[str],
+        own: tuple[File, Unit] | None,
     ) -> list[tuple[File, Unit]]:
-        """All callers in one object, the function's own file left out; every place that leads there is accounted for.
+        """All callers in one object, the function's own file left out; every place that leads there
+        is accounted for.
 
         :param own: the file of the function and itself, where this is its object.
         """
         shipped = self._around.shipped(objname)
         sites = scan(shipped, address)
         if sites.taken:
-            raise Refusal(CALLER_UNCERTAIN, where, f"{sites.taken[0]} in {objname} uses its address")
-        open_places = {place for field, place in sites.calls.items() if not shipped.is_discarded(field)}
+            raise Refusal(
+                CALLER_UNCERTAIN, where, f"{sites.taken[0]} in {objname} uses its address"
+            )
+        open_places = {
+            place for field, place in sites.calls.items() if not shipped.is_discarded(field)
+        }
         if own is not None:
             file, function = own
             open_places -= _places(file, [function, *file.before.of(function).callers])
@@ -244,25 +283,43 @@ class _Search:
 
         def account(files: Iterable[File]) -> None:
             for one in files:
-                callers = _callers(one, names) if one.objname == objname and not (own and one is own[0]) else []
+                callers = (
+                    _callers(one, names)
+                    if one.objname == objname and not (own and one is own[0])
+                    else []
+                )
                 for caller in callers:
                     places = _places(one, [caller])
                     if places and not places & set(sites.calls.values()):
-                        raise Refusal(CALLER_UNCERTAIN, where, f"{caller.name}() calls it here, but not in {objname}")
+                        raise Refusal(
+                            CALLER_UNCERTAIN,
+                            where,
+                            f"{caller.name}() calls it here, but not in {objname}",
+                        )
                     open_places.difference_update(places)
                     found.append((one, caller))
 
         account(self.files)
-        for round in range(2):  # who names the function, then who may have the callers (they call it through a macro)
+        for round in range(
+            2
+        ):  # who names the function, then who may have the callers (they call it through a macro)
             if open_places:
-                within = {base(parent(name)) for place in open_places for name in shipped.names(place)}
+                within = {
+                    base(parent(name)) for place in open_places for name in shipped.names(place)
+                }
                 known = {one.source for one in self.files}
-                candidates = self._around.candidates(objname, within if round else set(names), known)
-                added = [one for one in candidates if one.objname == objname and _callers(one, names)]
+                candidates = self._around.candidates(
+                    objname, within if round else set(names), known
+                )
+                added = [
+                    one for one in candidates if one.objname == objname and _callers(one, names)
+                ]
                 self.files += added
                 account(added)
         if open_places:
-            callers = sorted({(list(shipped.names(place)) or [f"{place:#x}"])[0] for place in open_places})
+            callers = sorted(
+                {(list(shipped.names(place)) or [f"{place:#x}"])[0] for place in open_places}
+            )
             found_there = f"is called by {', '.join(callers[:4])} in {objname}, for which no C source was found"
             raise Refusal(CALLER_UNCERTAIN, where, found_there)
         return found

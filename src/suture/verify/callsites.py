@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Everything in a shipped object that leads to one address: who calls it, and whether its address is used otherwise.
+"""Everything in a shipped object that leads to one address: who calls it, and whether its address
+is used otherwise.
 
-Nothing but the linked bytes says what the kernel calls, for object files are only looked at where they are suspected.
-A field that leads to an address is found by its bytes, without decoding all of the code; what stands around each
-candidate is then decoded from the start of its function.
+Nothing but the linked bytes says what the kernel calls, for object files are only looked at where
+they are suspected. A field that leads to an address is found by its bytes, without decoding all of
+the code; what stands around each candidate is then decoded from the start of its function.
 """
 
 from __future__ import annotations
@@ -13,14 +14,25 @@ from dataclasses import dataclass
 
 from iced_x86 import Code, Decoder, Instruction
 
-from suture.diff.special import SECTIONS
 from suture.elf.relocations.x86_64 import is_direct_branch
+from suture.objects.special import SECTIONS
 from suture.verify.shipped import Region, Shipped
 
-NO_POINTERS = (".BTF", ".notes", ".orc_", "__kcrctab", "__ksymtab_strings", ".modinfo", "__versions", ".exit.data")
+NO_POINTERS = (
+    ".BTF",
+    ".notes",
+    ".orc_",
+    "__kcrctab",
+    "__ksymtab_strings",
+    ".modinfo",
+    "__versions",
+    ".exit.data",
+)
 """Sections, by how their names begin, in which nothing is an address that somebody would call."""
 
-ABOUT_CODE = frozenset({special.name for special in SECTIONS} | {"_kprobe_blacklist", "_error_injection_whitelist"})
+ABOUT_CODE = frozenset(
+    {special.name for special in SECTIONS} | {"_kprobe_blacklist", "_error_injection_whitelist"}
+)
 """Sections whose entries say where code is, but not that it is to be called."""
 
 LISTS = (
@@ -46,7 +58,8 @@ class Sites:
 
 
 def scan(shipped: Shipped, target: int) -> Sites:
-    """Find what leads to `target` in an object; what is freed after init is left out where it is code."""
+    """Find what leads to `target` in an object; what is freed after init is left out where it is
+    code."""
     calls: dict[int, int] = {}
     taken: list[str] = []
     for region in shipped.regions():
@@ -64,8 +77,14 @@ def scan(shipped: Shipped, target: int) -> Sites:
         elif region.is_code:
             taken += [_words(shipped, region, field) for field in _relative(region, target, 4)]
         elif not region.name.startswith(NO_POINTERS) and region.name not in ABOUT_CODE:
-            fields = {f for f in _relative(region, target, 0) if f % 4 == 0} | set(_absolute(region, target, 8))
-            taken += [_words(shipped, region, f) for f in sorted(fields) if not _is_excused(shipped, region, f)]
+            fields = {f for f in _relative(region, target, 0) if f % 4 == 0} | set(
+                _absolute(region, target, 8)
+            )
+            taken += [
+                _words(shipped, region, f)
+                for f in sorted(fields)
+                if not _is_excused(shipped, region, f)
+            ]
     return Sites(calls, tuple(taken))
 
 
@@ -79,11 +98,16 @@ def _is_excused(shipped: Shipped, region: Region, field: int) -> bool:
 def _words(shipped: Shipped, region: Region, field: int) -> str:
     start = shipped.start(field)
     names = shipped.names(start) if start is not None and start >= region.address else ()
-    return f"{names[-1]}+{field - (start or 0):#x}" if names else f"{region.name}+{field - region.address:#x}"
+    return (
+        f"{names[-1]}+{field - (start or 0):#x}"
+        if names
+        else f"{region.name}+{field - region.address:#x}"
+    )
 
 
 def _around(shipped: Shipped, region: Region, field: int) -> Instruction | None:
-    """The instruction that holds the first byte of a field; None where there is no telling what is code."""
+    """The instruction that holds the first byte of a field; None where there is no telling what is
+    code."""
     start = shipped.start(field)
     begin = region.address if start is None or start < region.address else start
     data = region.data[begin - region.address : field - region.address + 16]
@@ -98,7 +122,9 @@ def _around(shipped: Shipped, region: Region, field: int) -> Instruction | None:
 def _reads(instruction: Instruction, field: int, target: int) -> bool:
     """It works with the address, relative to itself: ``lea``, or what reads code as data."""
     return (
-        instruction.is_ip_rel_memory_operand and field > instruction.ip and instruction.ip_rel_memory_address == target
+        instruction.is_ip_rel_memory_operand
+        and field > instruction.ip
+        and instruction.ip_rel_memory_address == target
     )
 
 
@@ -126,7 +152,9 @@ def _relative(region: Region, target: int, bias: int) -> Iterator[int]:
     while position <= last:
         distance = (target - (region.address + position + bias)) % 2**32
         upper = (distance >> 16).to_bytes(2, "little")
-        stop = min(position + (distance & 0xFFFF), last) + 1  # the first place with another upper half
+        stop = (
+            min(position + (distance & 0xFFFF), last) + 1
+        )  # the first place with another upper half
         found = data.find(upper, position + 2, stop + 3)
         while found >= 0:
             place = found - 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from suture.diff.special import STRUCTS
 from suture.elf import reader
 from suture.elf.object import ObjectFile
 from suture.errors import FUNCTION_NOT_IN_KERNEL, Refusal
@@ -14,6 +13,7 @@ from suture.kernel.btf import Btf
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.model import VMLINUX
+from suture.objects.special import STRUCTS
 from suture.verify.shipped import Shipped, ShippedImage, lay_out
 
 
@@ -83,5 +83,7 @@ class Kernel:
     def _read_module(self, objname: str) -> ObjectFile:
         path = modules.index(self.target).get(objname)
         if path is None:
-            raise Refusal(FUNCTION_NOT_IN_KERNEL, objname, f"{self.target.release} has no module of that name")
+            raise Refusal(
+                FUNCTION_NOT_IN_KERNEL, objname, f"{self.target.release} has no module of that name"
+            )
         return reader.read(modules.read(path), objname)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compare two pieces of code instruction by instruction.
 
-The shipped kernel has a file's functions in one section, where the assembler shortens a jump to a near neighbour to two
-bytes; compiled with a section per function, the same jump keeps its relocation and takes five.  Everything after it is
-then shifted, and further jumps may change their length.  So two branches of the same kind are equal when their targets
-are, whatever their length; all other instructions must be equal byte for byte.
+The shipped kernel has a file's functions in one section, where the assembler shortens a jump to a
+near neighbour to two bytes; compiled with a section per function, the same jump keeps its
+relocation and takes five.  Everything after it is then shifted, and further jumps may change their
+length.  So two branches of the same kind are equal when their targets are, whatever their length;
+all other instructions must be equal byte for byte.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Difference:
     theirs: str
 
 
-def compare(ours: bytes, theirs: bytes, address: int, fields: Mapping[int, int]) -> dict[int, Field] | Difference:
+def compare(
+    ours: bytes, theirs: bytes, address: int, fields: Mapping[int, int]
+) -> dict[int, Field] | Difference:
     """Compare two functions.
 
     :param theirs: at least as many bytes as they can need, linked at `address`.
@@ -51,7 +54,9 @@ def compare(ours: bytes, theirs: bytes, address: int, fields: Mapping[int, int])
     found: dict[int, Field] = {}
     for a, b in zip(left, right, strict=False):
         inside = [offset for offset in fields if a.ip <= offset < a.next_ip]
-        if not _same(a, b, ours, theirs, address, {offset: fields[offset] for offset in inside}, places):
+        if not _same(
+            a, b, ours, theirs, address, {offset: fields[offset] for offset in inside}, places
+        ):
             return Difference(a.ip, _text(a, ours, 0), _text(b, theirs, address))
         for offset in inside:
             target = b.near_branch_target if is_direct_branch(b) else None
@@ -62,9 +67,12 @@ def compare(ours: bytes, theirs: bytes, address: int, fields: Mapping[int, int])
 
 
 def pair_at(ours: bytes, theirs: bytes, address: int, offset: int) -> tuple[str, str]:
-    """The instruction that holds `offset` of our code, and theirs in its place, where `compare` found no difference."""
+    """The instruction that holds `offset` of our code, and theirs in its place, where `compare`
+    found no difference."""
     both = zip(Decoder(64, ours), Decoder(64, theirs, ip=address), strict=False)
-    return next((_text(a, ours, 0), _text(b, theirs, address)) for a, b in both if offset < a.next_ip)
+    return next(
+        (_text(a, ours, 0), _text(b, theirs, address)) for a, b in both if offset < a.next_ip
+    )
 
 
 def _same(
@@ -81,7 +89,10 @@ def _same(
             return False
         # A field's target is compared by whoever resolves it.
         return bool(fields) or places.get(a.near_branch_target) == b.near_branch_target
-    left, right = bytearray(ours[a.ip : a.next_ip]), bytearray(theirs[b.ip - address : b.next_ip - address])
+    left, right = (
+        bytearray(ours[a.ip : a.next_ip]),
+        bytearray(theirs[b.ip - address : b.next_ip - address]),
+    )
     for offset, size in fields.items():
         start = offset - a.ip
         left[start : start + size] = bytes(size)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Code in the form that the shipped kernel has it, where objtool rewrites instructions.
 
-With ``CONFIG_HAVE_JUMP_LABEL_HACK`` a static branch that is off is compiled as a jump, so that the assembler chooses
-the short or the long form, and objtool makes a no-op of the same length of it (arch/x86/include/asm/jump_label.h:
-``arch_static_branch()``; tools/objtool/check.c: ``handle_jump_alt()``).  Where objtool runs at the link only, the
-compiled object still has the jump.
+With ``CONFIG_HAVE_JUMP_LABEL_HACK`` a static branch that is off is compiled as a jump, so that the
+assembler chooses the short or the long form, and objtool makes a no-op of the same length of it
+(arch/x86/include/asm/jump_label.h: ``arch_static_branch()``; tools/objtool/check.c:
+``handle_jump_alt()``).  Where objtool runs at the link only, the compiled object still has the
+jump.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import lru_cache
 
 from iced_x86 import Decoder
 
-from suture.diff.view import Reference, ToAnonymous, ToUnit, Unit, View
+from suture.objects.view import Reference, ToAnonymous, ToUnit, Unit, View
 
 JUMP_TABLE = "__jump_table"
 MADE_NOP = 2
@@ -43,7 +44,8 @@ def as_shipped(view: View, unit: Unit) -> tuple[bytes, list[Reference]]:
 def _made_nops(view: View) -> Mapping[int, Sequence[int]]:
     """Section of code -> offsets in it.
 
-    A ``struct jump_entry`` refers to its code, its target and its key, in this order (include/linux/jump_label.h).
+    A ``struct jump_entry`` refers to its code, its target and its key, in this order
+    (include/linux/jump_label.h).
     """
     found: dict[int, list[int]] = {}
     for index, section in enumerate(view.obj.sections):

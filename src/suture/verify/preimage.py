@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The first proof: a function that was compiled here is the one in the shipped kernel.
 
-Outside relocated fields the bytes must be equal.  Inside, the linked fields give away the address of everything that
-the function refers to; each must lead to a symbol of the right name, and each string to the same text.  That also finds
-with certainty which of several symbols of one name is meant (Ksplice's run-pre matching).
+Outside relocated fields the bytes must be equal.  Inside, the linked fields give away the address
+of everything that the function refers to; each must lead to a symbol of the right name, and each
+string to the same text.  That also finds with certainty which of several symbols of one name is
+meant (Ksplice's run-pre matching).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from suture.diff.compare import cold_part
-from suture.diff.locals import base
-from suture.diff.same import masked
-from suture.diff.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
+from suture.diff.changes import cold_part
+from suture.diff.comparison import masked
 from suture.elf.object import SHT_NOBITS
 from suture.elf.relocations.x86_64 import TYPES, field_value
+from suture.objects.locals import base
+from suture.objects.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.verify import lockstep
 from suture.verify.nops import as_shipped
 from suture.verify.shipped import Shipped
@@ -68,7 +69,8 @@ def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Matc
 def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match | Mismatch:
     """Compare a variable's contents, pointers by what they lead to, to what stands at an address.
 
-    One without contents (``.bss``) is compared by address alone where the shipped kernel holds none either.
+    One without contents (``.bss``) is compared by address alone where the shipped kernel holds none
+    either.
     """
     units: dict[Unit, int] = {unit: address}
     undefined: dict[str, int] = {}
@@ -84,7 +86,9 @@ def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match 
     if offset is not None:
         end = offset + EVIDENCE
         evidence = _both(left[offset:end].hex(" "), right[offset:end].hex(" "))
-        return Mismatch(offset, f"differs from the shipped kernel at {unit.name}+{offset:#x}", evidence)
+        return Mismatch(
+            offset, f"differs from the shipped kernel at {unit.name}+{offset:#x}", evidence
+        )
     for reference in references:
         found = _address(reference, theirs, address)
         wrong = _wrong_target(view, shipped, reference, found, units, undefined)
@@ -94,7 +98,12 @@ def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match 
 
 
 def _match(
-    view: View, unit: Unit, shipped: Shipped, address: int, units: dict[Unit, int], undefined: dict[str, int]
+    view: View,
+    unit: Unit,
+    shipped: Shipped,
+    address: int,
+    units: dict[Unit, int],
+    undefined: dict[str, int],
 ) -> Mismatch | None:
     ours, references = as_shipped(view, unit)
     theirs = shipped.read(address, len(ours))
@@ -103,7 +112,9 @@ def _match(
     if len(ours) == len(theirs) and masked(ours, references) == masked(theirs, references):
         found = {reference.offset: _address(reference, theirs, address) for reference in references}
     else:
-        result = lockstep.compare(ours, theirs, address, {r.offset: TYPES[r.type].size for r in references})
+        result = lockstep.compare(
+            ours, theirs, address, {r.offset: TYPES[r.type].size for r in references}
+        )
         if isinstance(result, lockstep.Difference):
             return Mismatch(
                 result.offset,
@@ -115,7 +126,11 @@ def _match(
         wrong = _wrong_target(view, shipped, reference, found[reference.offset], units, undefined)
         if wrong is not None:
             instructions = lockstep.pair_at(ours, theirs, address, reference.offset)
-            return Mismatch(reference.offset, f"{unit.name}()+{reference.offset:#x} {wrong}", _both(*instructions))
+            return Mismatch(
+                reference.offset,
+                f"{unit.name}()+{reference.offset:#x} {wrong}",
+                _both(*instructions),
+            )
     return None
 
 
@@ -146,7 +161,8 @@ def _wrong_target(
     units: dict[Unit, int],
     undefined: dict[str, int],
 ) -> str | None:
-    """What is wrong about the address that a field leads to; None, and the address noted, if nothing is."""
+    """What is wrong about the address that a field leads to; None, and the address noted, if
+    nothing is."""
     match reference.target:
         case ToUndefined(name, offset):
             return _note(shipped, undefined, name, name, (found - offset) % 2**64)
@@ -156,7 +172,9 @@ def _wrong_target(
             theirs = shipped.read(found - offset, len(content))
             if theirs != content:
                 return f"refers to {_text(content)} here and to {_text(theirs or b'')} in {shipped.objname}"
-        case ToAnonymous() as target if view.obj.sections[target.section].name.startswith(".rodata"):
+        case ToAnonymous() as target if view.obj.sections[target.section].name.startswith(
+            ".rodata"
+        ):
             if not _same_constant(view, target, shipped, found):
                 place = f"{view.obj.sections[target.section].name}+{target.offset:#x}"
                 return f"refers to other constants in {shipped.objname} than to {place} here"
@@ -164,7 +182,8 @@ def _wrong_target(
 
 
 def _same_constant(view: View, target: ToAnonymous, shipped: Shipped, address: int) -> bool:
-    """Compare an unnamed constant up to the next one; zeros at its end may be the room between the two."""
+    """Compare an unnamed constant up to the next one; zeros at its end may be the room between the
+    two."""
     data = view.obj.sections[target.section].data
     end = view.following(target)
     references = list(view.references_in(target.section, target.offset, end))
@@ -176,7 +195,9 @@ def _same_constant(view: View, target: ToAnonymous, shipped: Shipped, address: i
 
 def _note(shipped: Shipped, known: dict[T, int], key: T, name: str, address: int) -> str | None:
     if known.setdefault(key, address) != address:
-        return f"refers to {name} at two places in {shipped.objname}, {known[key]:#x} and {address:#x}"
+        return (
+            f"refers to {name} at two places in {shipped.objname}, {known[key]:#x} and {address:#x}"
+        )
     names = shipped.names(address)
     if base(name) not in {base(other) for other in names}:
         return f"refers to {name} here and to {' or '.join(names) or f'{address:#x}'} in {shipped.objname}"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a new function can stand in for an old one, as far as their types tell.
 
-A function that another replaces is called with the old one's arguments, in the registers that the old one's types
-put them in (System V psABI, 3.2.3), and its callers take from it what the old one returned.
+A function that another replaces is called with the old one's arguments, in the registers that the
+old one's types put them in (System V psABI, 3.2.3), and its callers take from it what the old one
+returned.
 """
 
 from __future__ import annotations
@@ -40,15 +41,20 @@ def difference(old: tuple[Btf, Prototype], new: tuple[Btf, Prototype]) -> str | 
     if not fits(old_types, before.returns, new_types, after.returns):
         types = new_types.spelled(after.returns), old_types.spelled(before.returns)
         return f"it returns {types[0]} where the function it replaces returns {types[1]}"
-    for number, (theirs, ours) in enumerate(zip(before.parameters, after.parameters, strict=False), 1):
+    for number, (theirs, ours) in enumerate(
+        zip(before.parameters, after.parameters, strict=False), 1
+    ):
         if not fits(old_types, theirs, new_types, ours):
             types = new_types.spelled(ours), old_types.spelled(theirs)
-            return f"its argument {number} is {types[0]}, that of the function it replaces {types[1]}"
+            return (
+                f"its argument {number} is {types[0]}, that of the function it replaces {types[1]}"
+            )
     return None
 
 
 def fits(old: Btf, before: int, new: Btf, after: int, depth: int = 0) -> bool:
-    """Whether two types are passed alike and mean alike: numbers of one size, pointers to what fits."""
+    """Whether two types are passed alike and mean alike: numbers of one size, pointers to what
+    fits."""
     before, after = old.plain(before), new.plain(after)
     one, other = old[before], new[after]
     if one.kind in NUMBERS and other.kind in NUMBERS:

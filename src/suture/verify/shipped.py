@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One object of the shipped kernel, ``vmlinux`` or a module, as linked bytes at addresses with names.
+"""One object of the shipped kernel, ``vmlinux`` or a module, as linked bytes at addresses with
+names.
 
-A module file is not linked yet: it is laid out here as the loader would, at addresses of our choosing, with a place for
-every symbol that it imports.  So one way of comparing serves both.
+A module file is not linked yet: it is laid out here as the loader would, at addresses of our
+choosing, with a place for every symbol that it imports.  So one way of comparing serves both.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from suture.kernel.kallsyms import Kallsyms
 from suture.model import VMLINUX
 
 MODULE_BASE = 0xFFFFFFFFC0000000
-"""MODULES_VADDR on x86-64 (Documentation/x86/x86_64/mm.rst); any address within reach of 32 bits would do."""
+"""MODULES_VADDR on x86-64 (Documentation/x86/x86_64/mm.rst); any address within reach of 32 bits
+would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Shipped(Protocol):
     def objname(self) -> str: ...
 
     def read(self, address: int, size: int) -> bytes | None:
-        """The linked bytes, fewer where a section ends; None where nothing is held (bss, another object's symbol)."""
+        """The linked bytes, fewer where a section ends; None where nothing is held (bss, another
+        object's symbol)."""
 
     def addresses(self, name: str) -> Sequence[int]:
         """Where symbols of that name are, in the order in which the kernel counts `sympos`."""
@@ -158,9 +161,11 @@ class ShippedModule:
 
 
 def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
-    """Lay a module file out and link it to itself (``kernel/module/main.c: layout_sections(), simplify_symbols()``).
+    """Lay a module file out and link it to itself (``kernel/module/main.c: layout_sections(),
+    simplify_symbols()``).
 
-    Only defined symbols are counted for `sympos`, in symbol table order, as ``module_kallsyms_on_each_symbol()`` does.
+    Only defined symbols are counted for `sympos`, in symbol table order, as
+    ``module_kallsyms_on_each_symbol()`` does.
     """
     bases: dict[int, int] = {}
     address = MODULE_BASE
@@ -195,7 +200,10 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
         for index, base in bases.items()
         if module.sections[index].name.startswith(".init")
     ]
-    kinds = {base: (module.sections[index].name, module.sections[index].is_code) for index, base in bases.items()}
+    kinds = {
+        base: (module.sections[index].name, module.sections[index].is_code)
+        for index, base in bases.items()
+    }
     return ShippedModule(objname, sections, discarded, by_name, global_by_name, by_address, kinds)
 
 
@@ -206,6 +214,10 @@ def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> byt
     data = bytearray(section.data)
     for relocation in module.relocations.get(index, ()):
         if relocation.type not in TYPES:
-            raise Refusal(RELOCATION_UNSUPPORTED, f"{module.name}: {section.name}", f"has type {relocation.type}")
+            raise Refusal(
+                RELOCATION_UNSUPPORTED,
+                f"{module.name}: {section.name}",
+                f"has type {relocation.type}",
+            )
         apply(relocation, data, base + relocation.offset, places[relocation.symbol])
     return bytes(data)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How the target defines its system calls: their arguments, as ``SYSCALL_DEFINE`` was given them.
 
-A kernel with ``CONFIG_FTRACE_SYSCALLS`` says it itself: ``struct syscall_metadata`` (include/trace/syscall.h) holds the
-arguments' types as text.  Where it does not, and for compat system calls, which have none, the target's source does.
+A kernel with ``CONFIG_FTRACE_SYSCALLS`` says it itself: ``struct syscall_metadata``
+(include/trace/syscall.h) holds the arguments' types as text.  Where it does not, and for compat
+system calls, which have none, the target's source does.
 """
 
 from __future__ import annotations
@@ -21,13 +22,25 @@ MOST_ARGUMENTS = 6
 _OLD_NAME = re.compile(
     r"(?P<compat>compat_)?(?:sys|SyS)_(?P<name>\w+)|__(?:se|do)_(?P<compat2>compat_)?sys_(?P<name2>\w+)"
 )
-_DIRECTORIES = ("arch/x86", "block", "drivers", "fs", "io_uring", "ipc", "kernel", "mm", "net", "security")
+_DIRECTORIES = (
+    "arch/x86",
+    "block",
+    "drivers",
+    "fs",
+    "io_uring",
+    "ipc",
+    "kernel",
+    "mm",
+    "net",
+    "security",
+)
 _ANNOTATIONS = re.compile(r"\b__(?:user|force|iomem|percpu|rcu)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call as kernels before 4.17 named its function: ``sys_NAME``, ``SyS_NAME``, ``compat_sys_NAME``.
+    """A system call as kernels before 4.17 named its function: ``sys_NAME``, ``SyS_NAME``,
+    ``compat_sys_NAME``.
 
     :ivar compat: the one for 32-bit programs that differs from the native one.
     """
@@ -37,8 +50,11 @@ class Call:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """What takes its registers; a target has some of these (arch/x86/include/asm/syscall_wrapper.h)."""
-        return tuple(f"__{abi}_{'compat_' if self.compat else ''}sys_{self.name}" for abi in ("x64", "ia32"))
+        """What takes its registers; a target has some of these
+        (arch/x86/include/asm/syscall_wrapper.h)."""
+        return tuple(
+            f"__{abi}_{'compat_' if self.compat else ''}sys_{self.name}" for abi in ("x64", "ia32")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,9 @@ def definition(vmlinux: ShippedImage, tree: Path, call: Call) -> Definition | No
 
 
 def _from_image(vmlinux: ShippedImage, call: Call) -> Definition | None:
-    places = vmlinux.addresses(f"__syscall_meta__{call.name}") or vmlinux.addresses(f"__syscall_meta_{call.name}")
+    places = vmlinux.addresses(f"__syscall_meta__{call.name}") or vmlinux.addresses(
+        f"__syscall_meta_{call.name}"
+    )
     head = vmlinux.read(places[0], 32) if len(places) == 1 else None
     if head is None or len(head) != 32:
         return None
@@ -88,7 +106,9 @@ def _from_source(tree: Path, call: Call) -> Definition | None:
     directories = [directory for directory in _DIRECTORIES if (tree / directory).is_dir()]
     found = run(["grep", "-rlE", "--include=*.c", pattern, *directories], cwd=tree)
     definitions = {
-        types for path in found.stdout.split() for types in _parsed((tree / path).read_text(errors="replace"), pattern)
+        types
+        for path in found.stdout.split()
+        for types in _parsed((tree / path).read_text(errors="replace"), pattern)
     }
     return Definition(call, definitions.pop()) if len(definitions) == 1 else None
 
@@ -96,7 +116,11 @@ def _from_source(tree: Path, call: Call) -> Definition | None:
 def _parsed(text: str, pattern: str) -> Iterator[tuple[str, ...]]:
     for match in re.finditer(pattern, text, re.MULTILINE):
         words = text[match.end() : text.index(")", match.end() - 1)].split(",")
-        yield tuple(_plain(word) for word in words[::2] if word.strip()) if match[0].endswith(",") else ()
+        yield (
+            tuple(_plain(word) for word in words[::2] if word.strip())
+            if match[0].endswith(",")
+            else ()
+        )
 
 
 def _plain(text: str) -> str:

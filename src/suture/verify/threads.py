@@ -2,10 +2,12 @@
 """Main functions of kernel threads, which a live patch had better not replace.
 
 A task moves to the new code when none of the functions that are replaced is on its stack
-(kernel/livepatch/transition.c: klp_check_stack()).  A kernel thread is in its main function for as long as it lives,
-so the transition to a new one ends only when there is no such thread any more, and so does the way back.
+(kernel/livepatch/transition.c: klp_check_stack()).  A kernel thread is in its main function for as
+long as it lives, so the transition to a new one ends only when there is no such thread any more,
+and so does the way back.
 
-What tells such a function is its own code, before the patch or after it, and that its address is used:
+What tells such a function is its own code, before the patch or after it, and that its address is
+used:
 
 - it asks in a loop whether its thread is to stop; or
 - it is handed to what makes threads, and sleeps in a loop by itself, or never returns.
@@ -20,42 +22,68 @@ from dataclasses import dataclass
 
 from iced_x86 import Decoder, FlowControl
 
-from suture.diff.compare import Changes, cold_part
-from suture.diff.locals import base
-from suture.diff.special import SECTIONS
+from suture.diff.changes import Changes, cold_part
 from suture.diff.users import HARMLESS
-from suture.diff.view import Reference, ToUndefined, ToUnit, Unit, View
 from suture.elf.relocations.x86_64 import is_direct_branch
 from suture.errors import THREAD_FUNCTION_REPLACED, THREAD_NOT_REPLACED, Refusal
 from suture.host.progress import note
+from suture.objects.locals import base
+from suture.objects.special import SECTIONS
+from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
 
 MAKERS = frozenset(
-    {"kthread_create_on_node", "kthread_create_on_cpu", "kernel_thread", "user_mode_thread", "create_io_thread"}
+    {
+        "kthread_create_on_node",
+        "kthread_create_on_cpu",
+        "kernel_thread",
+        "user_mode_thread",
+        "create_io_thread",
+    }
 )
-"""Start a thread in a function that they are given (include/linux/kthread.h, include/linux/sched/task.h); what else
-there is calls one of these, as ``kthread_run()``."""
+"""Start a thread in a function that they are given (include/linux/kthread.h,
+include/linux/sched/task.h); what else there is calls one of these, as ``kthread_run()``."""
 
 ASKS = frozenset(
-    {"kthread_should_stop", "kthread_should_park", "kthread_should_stop_or_park", "kthread_freezable_should_stop"}
+    {
+        "kthread_should_stop",
+        "kthread_should_park",
+        "kthread_should_stop_or_park",
+        "kthread_freezable_should_stop",
+    }
 )
 """Say whether the thread that asks is to stop (kernel/kthread.c); for threads alone."""
 
 SLEEPS = frozenset({"schedule"})
-"""What waits for one event calls prepare_to_wait_event() too, in a loop of its own (include/linux/wait.h)."""
-WAITS = frozenset({"prepare_to_wait_event", "prepare_to_wait", "prepare_to_wait_exclusive", "prepare_to_swait_event"})
+"""What waits for one event calls prepare_to_wait_event() too, in a loop of its own
+(include/linux/wait.h)."""
+WAITS = frozenset(
+    {
+        "prepare_to_wait_event",
+        "prepare_to_wait",
+        "prepare_to_wait_exclusive",
+        "prepare_to_swait_event",
+    }
+)
 
-ENDS = frozenset({"do_exit", "kthread_exit", "kthread_complete_and_exit", "__module_put_and_kthread_exit"})
+ENDS = frozenset(
+    {"do_exit", "kthread_exit", "kthread_complete_and_exit", "__module_put_and_kthread_exit"}
+)
 """End the thread from within (include/linux/kthread.h)."""
 
 
-WAITS_FOR_IT = "is the main function of a kernel thread: the transition waits for such a thread to end"
-MAIN_FUNCTION = "is the main function of a kernel thread: it asks in a loop whether its thread is to stop"
+WAITS_FOR_IT = (
+    "is the main function of a kernel thread: the transition waits for such a thread to end"
+)
+MAIN_FUNCTION = (
+    "is the main function of a kernel thread: it asks in a loop whether its thread is to stop"
+)
 
 
 def refuse_threads(changes: Changes, may_stop: Collection[str]) -> None:
     """Refuse to replace functions that a thread stays in.
 
-    :param may_stop: names of those whose threads, as the author says, do not run while the transition is to end.
+    :param may_stop: names of those whose threads, as the author says, do not run while the
+        transition is to end.
     :raises Refusal: ``thread-function-replaced``
     """
     handed = _handed_over(changes.original.view), _handed_over(changes.patched.view)
@@ -72,19 +100,24 @@ def refuse_threads(changes: Changes, may_stop: Collection[str]) -> None:
 
 
 def asking(view: View, functions: Iterable[Unit]) -> list[Unit]:
-    """Of new functions, those that are main functions of kernel threads, where there is no source to tell by.
+    """Of new functions, those that are main functions of kernel threads, where there is no source
+    to tell by.
 
-    Who is handed to what makes threads is not seen then: what counts is that the function asks in a loop whether its
-    thread is to stop, and that nothing beside it calls it.
+    Who is handed to what makes threads is not seen then: what counts is that the function asks in a
+    loop whether its thread is to stop, and that nothing beside it calls it.
     """
-    return [one for one in functions if _Code.of(view, one).loops(ASKS) and not _is_called(view, one)]
+    return [
+        one for one in functions if _Code.of(view, one).loops(ASKS) and not _is_called(view, one)
+    ]
 
 
 def refuse_unused(changes: Iterable[Changes], may_stop: Collection[str]) -> None:
     """:raises Refusal: ``thread-not-replaced``"""
     replaced = {base(after.name) for found in changes for _, after in found.changed}
     for name in sorted(set(may_stop) - replaced):
-        raise Refusal(THREAD_NOT_REPLACED, f"--replace-thread {name}", "the patch replaces no such function")
+        raise Refusal(
+            THREAD_NOT_REPLACED, f"--replace-thread {name}", "the patch replaces no such function"
+        )
 
 
 def stays(view: View, function: Unit, handed_over: Collection[Unit]) -> str | None:
@@ -95,7 +128,9 @@ def stays(view: View, function: Unit, handed_over: Collection[Unit]) -> str | No
     if not any(symbol.name in ASKS | MAKERS for symbol in view.obj.symbols):
         return None
     code = _Code.of(view, function)
-    if code.loops(ASKS) and (_is_used(view, function) or not (function.is_local or _is_called(view, function))):
+    if code.loops(ASKS) and (
+        _is_used(view, function) or not (function.is_local or _is_called(view, function))
+    ):
         return MAIN_FUNCTION
     if function not in handed_over:
         return None
@@ -111,7 +146,8 @@ class _Code:
     """What a function with its ``.cold`` part does.
 
     :ivar calls: names of what it calls.
-    :ivar looped: those of them that stand between a jump back and where it leads, and all of the ``.cold`` part.
+    :ivar looped: those of them that stand between a jump back and where it leads, and all of the
+        ``.cold`` part.
     :ivar leaves: it has a return, or a jump out of it.
     """
 
@@ -134,7 +170,9 @@ class _Code:
                 name = _name(reference)
                 if reference.is_call and name is not None:
                     calls.add(name)
-                    if part != function or any(start <= reference.offset < end for start, end in loops):
+                    if part != function or any(
+                        start <= reference.offset < end for start, end in loops
+                    ):
                         looped.add(name)
                 elif reference.is_branch and not (
                     isinstance(reference.target, ToUnit) and reference.target.unit in parts
@@ -144,10 +182,12 @@ class _Code:
 
 
 def _loops(view: View, function: Unit) -> Iterator[tuple[int, int]]:
-    """From where a jump back leads to its end: whatever goes round stands, on its way, in such a range."""
+    """From where a jump back leads to its end: whatever goes round stands, on its way, in such a
+    range."""
     for instruction in Decoder(64, view.data(function)):
         if (
-            instruction.flow_control in (FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
+            instruction.flow_control
+            in (FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
             and is_direct_branch(instruction)
             and instruction.near_branch_target <= instruction.ip
         ):
@@ -182,8 +222,16 @@ def _is_used(view: View, function: Unit) -> bool:
     for index, section in enumerate(view.obj.sections):
         if not section.is_allocated or section.name in special or section.name.startswith(HARMLESS):
             continue
-        places = [(unit.start, unit.end) for unit in view.units_in(index)] if section.is_code else [(0, section.size)]
-        if any(_is_address(one, function) for place in places for one in view.references_in(index, *place)):
+        places = (
+            [(unit.start, unit.end) for unit in view.units_in(index)]
+            if section.is_code
+            else [(0, section.size)]
+        )
+        if any(
+            _is_address(one, function)
+            for place in places
+            for one in view.references_in(index, *place)
+        ):
             return True
     return False
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which functions of the shipped kernel can be redirected: those that the kernel's own list of fentry calls names.
+"""Which functions of the shipped kernel can be redirected: those that the kernel's own list of
+fentry calls names.
 
-The list is ``__mcount_loc`` (scripts/recordmcount.c, ``CC_FLAGS_FTRACE``): addresses of 8 bytes, in the core kernel
-between two symbols, in a module a section.  ``kernel/trace/ftrace.c: ftrace_location()`` finds a function's by its
-range.
+The list is ``__mcount_loc`` (scripts/recordmcount.c, ``CC_FLAGS_FTRACE``): addresses of 8 bytes, in
+the core kernel between two symbols, in a module a section.  ``kernel/trace/ftrace.c:
+ftrace_location()`` finds a function's by its range.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from bisect import bisect_left
 from suture.verify.shipped import Shipped, ShippedImage
 
 WITHIN = 16
-"""Bytes from a function's start in which its fentry call is: after an ``endbr64`` of four bytes, if there is one."""
+"""Bytes from a function's start in which its fentry call is: after an ``endbr64`` of four bytes, if
+there is one."""
 
 
 def fentry_calls(shipped: Shipped) -> tuple[int, ...]:
@@ -23,7 +25,9 @@ def fentry_calls(shipped: Shipped) -> tuple[int, ...]:
         bounds = [shipped.addresses(name) for name in ("__start_mcount_loc", "__stop_mcount_loc")]
         data = shipped.read(bounds[0][0], bounds[1][0] - bounds[0][0]) if all(bounds) else b""
     else:
-        data = b"".join(region.data for region in shipped.regions() if region.name == "__mcount_loc")
+        data = b"".join(
+            region.data for region in shipped.regions() if region.name == "__mcount_loc"
+        )
     data = data or b""
     return tuple(sorted(struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])))
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Of the objects that may include a changed file, those that come out differently: the only ones worth compiling.
+"""Of the objects that may include a changed file, those that come out differently: the only ones
+worth compiling.
 
-1. The files that each really reads are known (`suture.workspace.graph`); who reads no changed one is done, and so is
-   who mentions none of the functions that change (`suture.workspace.inlines`).
+1. The files that each really reads are known (`suture.workspace.graph`); who reads no changed one
+   is done, and so is who mentions none of the functions that change (`suture.workspace.inlines`).
 2. The others are preprocessed as the patch makes them.  The same text gives the same functions.
 
 What has been found out is kept, so that a run that was stopped goes on where it was.
@@ -25,11 +26,12 @@ from suture.workspace.prepare import Workspace
 from suture.workspace.selection import Selection
 
 BATCH = 64
-"""So many at a time that kbuild's start does not matter, and so few that what is lost by a stop does not."""
+"""So many at a time that kbuild's start does not matter, and so few that what is lost by a stop
+does not."""
 
 COMPILING = 14
-"""Compiling an object before and after takes so many times what preprocessing it once does (of ``net/ipv4/`` of 6.1,
-twice 2.1 seconds and 0.3)."""
+"""Compiling an object before and after takes so many times what preprocessing it once does (of
+``net/ipv4/`` of 6.1, twice 2.1 seconds and 0.3)."""
 
 
 Bodies = Mapping[str, frozenset[bytes] | None]
@@ -38,7 +40,8 @@ Bodies = Mapping[str, frozenset[bytes] | None]
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """:ivar seconds: about what compiling them before and after takes; 0 where nothing was measured."""
+    """:ivar seconds: about what compiling them before and after takes; 0 where nothing was
+    measured."""
 
     objects: tuple[Listed, ...]
     seconds: float
@@ -50,18 +53,29 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
     :raises Refusal: ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
     contents = with_original_lines(changes)
-    bodies = {one.path: None if one.old is None else changed_bodies(one.old, one.new) for one in changes}
+    bodies = {
+        one.path: None if one.old is None else changed_bodies(one.old, one.new) for one in changes
+    }
     total, done, readers = len(selection.users), 0, 0
     differing: list[Listed] = []
-    note(f"{total} object(s) may include the changed files; each is looked at, and compiled if its text changes")
+    note(
+        f"{total} object(s) may include the changed files; each is looked at, and compiled if its text changes"
+    )
     started = time.monotonic()
-    with step("Looking for what changes with them", f"{total} objects"), shadow(workspace.tree, contents) as tree:
+    with (
+        step("Looking for what changes with them", f"{total} objects"),
+        shadow(workspace.tree, contents) as tree,
+    ):
         for batch in batches(selection.users):
             if done == BATCH:  # the first of several tells what they cost on this machine
                 note(remaining(done, total, time.monotonic() - started))
             before = originals_preprocessed(workspace, batch)
             read = {one: _read(one, before[one], selection, bodies) for one in before}
-            todo = {one: before[one] for one, changed in read.items() if _may_differ(before[one], changed)}
+            todo = {
+                one: before[one]
+                for one, changed in read.items()
+                if _may_differ(before[one], changed)
+            }
             differing += _differing(workspace, tree, todo, contents)
             readers += sum(bool(changed) for changed in read.values())
             done += len(batch)
@@ -71,32 +85,50 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
     return Affected(tuple(differing), each * COMPILING * len(differing))
 
 
-def _read(one: Listed, before: Preprocessed, selection: Selection, bodies: Bodies) -> list[frozenset[bytes] | None]:
-    """What changes in each changed file that the object reads; an added one that it may read is wholly new."""
+def _read(
+    one: Listed, before: Preprocessed, selection: Selection, bodies: Bodies
+) -> list[frozenset[bytes] | None]:
+    """What changes in each changed file that the object reads; an added one that it may read is
+    wholly new."""
     read = [bodies[path] for path in before.compilation.reads & bodies.keys()]
     return [*read, None] if one.name in selection.users_of_added else read
 
 
 def _may_differ(before: Preprocessed, changed: Sequence[frozenset[bytes] | None]) -> bool:
-    return any(functions is None or not functions <= before.essence.unmentioned for functions in changed)
+    return any(
+        functions is None or not functions <= before.essence.unmentioned for functions in changed
+    )
 
 
 def _differing(
-    workspace: Workspace, tree: Shadow, before: Mapping[Listed, Preprocessed], contents: Mapping[str, bytes]
+    workspace: Workspace,
+    tree: Shadow,
+    before: Mapping[Listed, Preprocessed],
+    contents: Mapping[str, bytes],
 ) -> list[Listed]:
     directory = workspace.directory / "graph"
     keys = {
-        first.compilation.object: patched_key(f"text {graph.RECIPE}", workspace, first.compilation, contents)
+        first.compilation.object: patched_key(
+            f"text {graph.RECIPE}", workspace, first.compilation, contents
+        )
         for first in before.values()
     }
-    after = {name: kept for name, key in keys.items() if (kept := store.load_bytes(directory, key)) is not None}
+    after = {
+        name: kept
+        for name, key in keys.items()
+        if (kept := store.load_bytes(directory, key)) is not None
+    }
     todo = [first.compilation for first in before.values() if first.compilation.object not in after]
     for made in rounds(workspace, tree, todo, preprocess):
         # Where the preprocessor fails there is no digest: the compiler will say why.
         after[made.compilation.object] = made.essence.digest
         if not made.failure:
             store.save_bytes(directory, keys[made.compilation.object], made.essence.digest)
-    return [one for one, first in before.items() if after[first.compilation.object] != first.essence.digest]
+    return [
+        one
+        for one, first in before.items()
+        if after[first.compilation.object] != first.essence.digest
+    ]
 
 
 def batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command by which kbuild compiled an object, read back from the ``.NAME.o.cmd`` it leaves.
 
-The file is a makefile fragment (``scripts/Kbuild.include``: ``make-cmd``; ``scripts/basic/fixdep.c``)::
+The file is a makefile fragment (``scripts/Kbuild.include``: ``make-cmd``;
+``scripts/basic/fixdep.c``)::
 
-    savedcmd_fs/proc/meminfo.o := gcc-12 ... -c -o fs/proc/meminfo.o fs/proc/meminfo.c ; ./tools/objtool/objtool ...
+    savedcmd_fs/proc/meminfo.o := gcc-12 ... -c -o fs/proc/meminfo.o fs/proc/meminfo.c ;
+    ./tools/objtool/objtool ...
 
     source_fs/proc/meminfo.o := fs/proc/meminfo.c
 
@@ -34,7 +36,8 @@ class Compilation:
 
     :ivar object: its path from the top of the tree, as kbuild names it.
     :ivar source: the file it is compiled from.
-    :ivar steps: the commands, as words: the compiler, then (depending on the configuration) objtool.
+    :ivar steps: the commands, as words: the compiler, then (depending on the configuration)
+        objtool.
     :ivar dependencies: every file that the compiler read, the source first.
     """
 
@@ -45,7 +48,8 @@ class Compilation:
 
     @property
     def reads(self) -> frozenset[str]:
-        """The dependencies by their plain paths: ``arch/x86/kvm/../../../virt/kvm/x.h`` is ``virt/kvm/x.h``."""
+        """The dependencies by their plain paths: ``arch/x86/kvm/../../../virt/kvm/x.h`` is
+        ``virt/kvm/x.h``."""
         return frozenset(os.path.normpath(path) for path in self.dependencies)
 
     @property
@@ -63,7 +67,10 @@ class Compilation:
 
     def redirected(self, output: str, dependency_file: str) -> tuple[tuple[str, ...], ...]:
         """The same commands, with what they write put elsewhere."""
-        return tuple(tuple(self._redirect(word, output, dependency_file) for word in step) for step in self.steps)
+        return tuple(
+            tuple(self._redirect(word, output, dependency_file) for word in step)
+            for step in self.steps
+        )
 
     def preprocessing(self, output: str, dependency_file: str) -> tuple[str, ...]:
         """The compiler's command with the preprocessor alone, and what it writes put elsewhere."""
@@ -97,12 +104,16 @@ def parse(name: str, text: str) -> Compilation:
     read = [word for word in words if not word.startswith("$(wildcard") and not word.endswith(")")]
     # make's quoting: $$, $(pound)
     return Compilation(
-        name, source[1], _steps(saved[1].replace("$(pound)", "#").replace("$$", "$")), (source[1], *read)
+        name,
+        source[1],
+        _steps(saved[1].replace("$(pound)", "#").replace("$$", "$")),
+        (source[1], *read),
     )
 
 
 def announced(name: str, text: str) -> Compilation:
-    """Read what `suture.workspace.kbuild.announcing` has kbuild write of an object: its source, then its command.
+    """Read what `suture.workspace.kbuild.announcing` has kbuild write of an object: its source,
+    then its command.
 
     :raises ValueError: the text is not of this form
     """
@@ -130,7 +141,9 @@ def _steps(line: str) -> tuple[tuple[str, ...], ...]:
 def dependencies(text: str) -> tuple[str, ...]:
     """The prerequisites in a dependency file that the compiler wrote (``-MMD``)."""
     _, _, listed = text.partition(":")
-    return tuple(_unescaped(word) for word in re.findall(r"(?:\\.|[^\s\\])+", listed.replace("\\\n", " ")))
+    return tuple(
+        _unescaped(word) for word in re.findall(r"(?:\\.|[^\s\\])+", listed.replace("\\\n", " "))
+    )
 
 
 def _unescaped(word: str) -> str:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether two versions of a file differ in comments and white space alone, so that no object can tell them apart.
+"""Whether two versions of a file differ in comments and white space alone, so that no object can
+tell them apart.
 
-The code has to be the same line by line, with the same line numbers (which ``__LINE__`` gives away) once
-`suture.workspace.lines` has renumbered the new version.  Whatever is in doubt is a difference.
+The code has to be the same line by line, with the same line numbers (which ``__LINE__`` gives away)
+once `suture.workspace.lines` has renumbered the new version.  Whatever is in doubt is a difference.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _SPLICED = re.compile(rb"\\[ \t]*$")
 _DOUBTFUL = re.compile(
     rb"""/\\[ \t]*\n|\*\\[ \t]*\n/|//[^\n]*\\[ \t]*\n|include\w*[ \t(]*<[^>\n]*/[/*]|\bR"|\0|\?\?/"""
 )
-"""Comments that begin, end or go on at a line that is joined with the next (C11, 5.1.1.2), header names that look like
-them, raw strings, and what else the few rules here do not know."""
+"""Comments that begin, end or go on at a line that is joined with the next (C11, 5.1.1.2), header
+names that look like them, raw strings, and what else the few rules here do not know."""
 
 _LINE = re.compile(rb"#line (\d+)$")
 
@@ -37,10 +38,12 @@ def is_doubtful(text: bytes) -> bool:
 
 
 def code(text: bytes) -> list[tuple[int, bytes]]:
-    """The lines that hold code, joined where they are spliced, without comments, and the number of each."""
+    """The lines that hold code, joined where they are spliced, without comments, and the number of
+    each."""
     found = []
     number, first, joined = 1, 1, b""
-    # A comment is one space, also where it spans lines (5.1.1.2, phase 3); \0 stands for a line end within it.
+    # A comment is one space, also where it spans lines (5.1.1.2, phase 3); \0 stands for a line end
+    # within it.
     for line in _TOKEN.sub(_space, text).split(b"\n"):
         if not joined:
             first = number

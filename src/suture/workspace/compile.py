@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The objects that a patch touches, compiled before and after it.
 
-1. The patch is applied to copies; what it changes is sorted into code, headers, and what has no say in the code.
+1. The patch is applied to copies; what it changes is sorted into code, headers, and what has no say
+   in the code.
 2. kbuild is asked which objects the target builds from the changed files.
 3. Of those that only include them, the ones whose preprocessed text changes are looked out.
 4. The originals come from kbuild, in the pristine tree, together with the exact command of each.
-5. The patched ones come from the same commands, run in a shadow of the tree that holds the patched files.
+5. The patched ones come from the same commands, run in a shadow of the tree that holds the patched
+   files.
 
 Every object is kept by what it was made from; a second build of the same patch compiles nothing.
 """
@@ -40,7 +42,8 @@ class ObjectPair:
     """One source file's object before and after the patch, both ELF relocatable files.
 
     :ivar source: the source file, from the top of the tree.
-    :ivar objname: what the object is linked into: `VMLINUX` or a module's name as the kernel spells it (``_``).
+    :ivar objname: what the object is linked into: `VMLINUX` or a module's name as the kernel spells
+        it (``_``).
     :ivar compilation: how the original was made.
     :ivar changes: the files that the patch changes, for whoever compiles it again.
     """
@@ -57,10 +60,11 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
     """Compile what `patch` touches, sorted by source.
 
     :raises Refusal: ``patch-header-unknown``, ``patch-macro-unknown``, ``callback-duplicate``,
-        ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
-        ``source-renamed``, ``assembly-file``, ``build-system-changed``, ``no-code-change``,
-        ``file-not-built``, ``separate-program``, ``shared-object``, ``generated-header-changed``,
-        ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
+        ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``,
+        ``source-removed``, ``source-renamed``, ``assembly-file``, ``build-system-changed``,
+        ``no-code-change``, ``file-not-built``, ``separate-program``, ``shared-object``,
+        ``generated-header-changed``, ``original-does-not-compile``, ``patch-does-not-compile``,
+        ``disk-full``
     """
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
     changed = changes + _of_camps(changes)
@@ -71,7 +75,9 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
         pairs += _users(workspace, selection, changed)
     if not pairs:
         raise Refusal(
-            NO_CODE_CHANGE, ", ".join(change.path for change in changes), "every object that reads it stays as it is"
+            NO_CODE_CHANGE,
+            ", ".join(change.path for change in changes),
+            "every object that reads it stays as it is",
         )
     return tuple(sorted(pairs, key=lambda pair: pair.source))
 
@@ -84,7 +90,9 @@ def _of_camps(changes: Sequence[Changed]) -> tuple[Changed, ...]:
     return tuple(Changed(path, None, text) for path, text in found.items())
 
 
-def _users(workspace: Workspace, selection: Selection, changes: tuple[Changed, ...]) -> list[ObjectPair]:
+def _users(
+    workspace: Workspace, selection: Selection, changes: tuple[Changed, ...]
+) -> list[ObjectPair]:
     found = affected(workspace, selection, changes)
     total, done = len(found.objects), 0
     if total > BATCH:
@@ -100,32 +108,54 @@ def _users(workspace: Workspace, selection: Selection, changes: tuple[Changed, .
 
 
 def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[ObjectPair, ...]:
-    """Objects that the patch leaves alone: the original is on both sides.  What several modules share is left out.
+    """Objects that the patch leaves alone: the original is on both sides.  What several modules
+    share is left out.
 
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
     found = originals(workspace, objects)
-    return tuple(pair_of(one, one, ()) for one in found if ":" not in (one.compilation.modname or ""))
+    return tuple(
+        pair_of(one, one, ()) for one in found if ":" not in (one.compilation.modname or "")
+    )
 
 
 def _compile(
-    workspace: Workspace, objects: Sequence[Listed], changes: tuple[Changed, ...], *, keep_equal: bool
+    workspace: Workspace,
+    objects: Sequence[Listed],
+    changes: tuple[Changed, ...],
+    *,
+    keep_equal: bool,
 ) -> list[ObjectPair]:
     before = originals(workspace, objects)
     after = patched_objects(workspace, before, changes)
     pairs = [(first, after[first.compilation.object]) for first in before]
-    return [pair_of(*pair, changes) for pair in pairs if keep_equal or pair[0].content != pair[1].content]
+    return [
+        pair_of(*pair, changes)
+        for pair in pairs
+        if keep_equal or pair[0].content != pair[1].content
+    ]
 
 
 def pair_of(before: Stored, after: Stored, changes: tuple[Changed, ...]) -> ObjectPair:
     """:raises Refusal: ``assembly-file``, ``shared-object``"""
     compilation = before.compilation
     if compilation.source.endswith(".S"):
-        raise Refusal(ASSEMBLY_FILE, compilation.source, "includes a changed header, and its code changes with it")
-    if compilation.modname is not None and ":" in compilation.modname:  # scripts/Makefile.lib: modname-multi
+        raise Refusal(
+            ASSEMBLY_FILE,
+            compilation.source,
+            "includes a changed header, and its code changes with it",
+        )
+    if (
+        compilation.modname is not None and ":" in compilation.modname
+    ):  # scripts/Makefile.lib: modname-multi
         modules = compilation.modname.replace(":", " and ")
         raise Refusal(SHARED_OBJECT, compilation.source, f"is linked into {modules}")
     objname = VMLINUX if compilation.modname is None else compilation.modname
     return ObjectPair(
-        os.path.normpath(compilation.source), objname, before.content, after.content, compilation, changes
+        os.path.normpath(compilation.source),
+        objname,
+        before.content,
+        after.content,
+        compilation,
+        changes,
     )

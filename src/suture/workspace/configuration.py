@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The two things that a target's ``.config`` settles about a workspace: its compiler, and that its options stay."""
+"""The two things that a target's ``.config`` settles about a workspace: its compiler, and that its
+options stay."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ UNIMPORTANT = re.compile(
     r"RUST_IS_AVAILABLE|HAVE_RUST|TOOLS_SUPPORT_RELR|CC_CAN_LINK|CC_CAN_LINK_STATIC|PAHOLE_HAS_\w+|RUSTC_\w+"
     r")"
 )
-"""Options that may differ: they say how packages were made or which tools stand here, and no compiled code reads them.
+"""Options that may differ: they say how packages were made or which tools stand here, and no
+compiled code reads them.
 
-What such an option decides (``DEBUG_INFO_BTF``, which adds fields to ``struct module``) is compared by its own name.
+What such an option decides (``DEBUG_INFO_BTF``, which adds fields to ``struct module``) is compared
+by its own name.
 """
 
 NAMED = 8
@@ -30,7 +33,8 @@ NAMED = 8
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """:ivar command: such as ``gcc-12``.  :ivar version: the first line that it prints of itself."""
+    """:ivar command: such as ``gcc-12``.  :ivar version: the first line that it prints of
+    itself."""
 
     command: str
     version: str
@@ -61,7 +65,9 @@ def compiler(config: Path) -> Compiler:
         found = f"none: {command} is not installed"
     if found != wanted:
         lines = (f"target: {wanted}", f"here:   {found}")
-        raise Refusal(COMPILER_MISMATCH, command, "is not the compiler that built the target", evidence=lines)
+        raise Refusal(
+            COMPILER_MISMATCH, command, "is not the compiler that built the target", evidence=lines
+        )
     return Compiler(command, found)
 
 

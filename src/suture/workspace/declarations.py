@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Prototypes before and after a patch: whether it may change any, and the objects with debug information that tell.
+"""Prototypes before and after a patch: whether it may change any, and the objects with debug
+information that tell.
 
-Most fixes change the bodies of functions alone; what they leave of a file when those are taken out shows that in
-milliseconds, where a compiler takes seconds.
+Most fixes change the bodies of functions alone; what they leave of a file when those are taken out
+shows that in milliseconds, where a compiler takes seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored
 
 _DEBUG = ("-g", "-fno-var-tracking", "-gno-variable-location-views")
-"""Debug information without the places of local variables, which take the compiler a third of its time."""
+"""Debug information without the places of local variables, which take the compiler a third of its
+time."""
 
 _TOKEN = re.compile(
     r"""
@@ -37,14 +39,19 @@ _TOKEN = re.compile(
 
 def may_change_prototypes(changes: Iterable[Changed]) -> bool:
     """Whether a patch changes more of any file than comments and the bodies of functions."""
-    return any(change.old is None or outside_bodies(change.old) != outside_bodies(change.new) for change in changes)
+    return any(
+        change.old is None or outside_bodies(change.old) != outside_bodies(change.new)
+        for change in changes
+    )
 
 
 def outside_bodies(source: bytes) -> list[str]:
-    """The tokens of C source without comments and without what stands in braces behind a parenthesis.
+    """The tokens of C source without comments and without what stands in braces behind a
+    parenthesis.
 
-    Preprocessor lines stay, wherever they stand; so do the braces of structures and initial values.  Each branch of an
-    ``#if`` is read as if it were the only one; what braces are too many then, one at the start of a line closes.
+    Preprocessor lines stay, wherever they stand; so do the braces of structures and initial
+    values.  Each branch of an ``#if`` is read as if it were the only one; what braces are too many
+    then, one at the start of a line closes.
     """
     kept: list[str] = []
     depth = 0
@@ -88,7 +95,9 @@ def declared(
     :param changes: what the patch changes; nothing, for the file as it is in the target.
     :raises Refusal: ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
-    listed = objects.beside(workspace, [source]).of(source) or objects.everything(workspace).of(source)
+    listed = objects.beside(workspace, [source]).of(source) or objects.everything(workspace).of(
+        source
+    )
     if listed is None:
         return {}
     (original,) = originals(workspace, [listed])

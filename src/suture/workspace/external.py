@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Modules compiled from C files that are not the target's, by the target's own kbuild.
 
-Several modules go through one run of kbuild, each in a directory of its own with a makefile of ours.  They are compiled
-with debug information, from which their types are read (``pahole``), and given back without it.  Undefined symbols
-pass: who links a module looks after them.
+Several modules go through one run of kbuild, each in a directory of its own with a makefile of
+ours.  They are compiled with debug information, from which their types are read (``pahole``), and
+given back without it.  Undefined symbols pass: who links a module looks after them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from suture.workspace.kbuild import clean_environment, make_command
 from suture.workspace.prepare import Workspace
 
 SOURCE = "source"
-"""Where a module's files are in its directory, so that no part can have the module's own name beside it."""
+"""Where a module's files are in its directory, so that no part can have the module's own name
+beside it."""
 
-_ERROR = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<said>.*)$", re.MULTILINE)
+_ERROR = re.compile(
+    r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<said>.*)$", re.MULTILINE
+)
 _MODPOST = re.compile(r"^ERROR: modpost: (.*)$", re.MULTILINE)
 _OBJTOOL = re.compile(r"^.*objtool: .*$", re.MULTILINE)
 
@@ -70,7 +73,8 @@ class Compiled:
 def compile_modules(workspace: Workspace, modules: Sequence[External]) -> tuple[Compiled, ...]:
     """Compile and link modules, or take what came of the same files before.
 
-    :raises Refusal: ``module-does-not-compile``, ``module-link-failed``, ``disk-full``, ``tool-missing``
+    :raises Refusal: ``module-does-not-compile``, ``module-link-failed``, ``disk-full``,
+        ``tool-missing``
     """
     keys = [_key(workspace, module) for module in modules]
     kept = [_load(workspace, key, module) for key, module in zip(keys, modules, strict=True)]
@@ -106,8 +110,14 @@ def _make(workspace: Workspace, modules: Sequence[External]) -> list[Compiled]:
             _lay_out(directory, module)
         subdirectories = " ".join(f"{directory.name}/" for directory in directories)
         (top / "Makefile").write_text(f"obj-m := {subdirectories}\n")
-        command = make_command(workspace.target.release, workspace.compiler, f"M={top}", "KBUILD_MODPOST_WARN=1")
-        finished = run([*command, f"-j{os.cpu_count() or 1}", "modules"], cwd=workspace.tree, env=clean_environment())
+        command = make_command(
+            workspace.target.release, workspace.compiler, f"M={top}", "KBUILD_MODPOST_WARN=1"
+        )
+        finished = run(
+            [*command, f"-j{os.cpu_count() or 1}", "modules"],
+            cwd=workspace.tree,
+            env=clean_environment(),
+        )
         output = finished.stdout + finished.stderr
         if finished.status != 0:
             raise _failure(output, modules, top)
@@ -125,7 +135,8 @@ def _lay_out(directory: Path, module: External) -> None:
         place.write_bytes(content)
     for stem, obj in module.objects.items():
         (directory / f"{stem}.o_shipped").write_bytes(obj)
-        # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c); there are none.
+        # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c);
+        # there are none.
         (directory / f".{stem}.o.cmd").write_text(f"# {stem}.o was compiled before\n")
     compiled = [f"{SOURCE}/{part.removesuffix('.c')}.o" for part in module.parts]
     parts = " ".join([*compiled, *(f"{stem}.o" for stem in module.objects)])
@@ -147,13 +158,20 @@ def _failure(output: str, modules: Sequence[External], top: Path) -> Refusal:
     spoken = (line for line in output.splitlines() if line.strip() and not line.startswith("make"))
     lines = [_without_places(line, top) for line in spoken]
     if says_disk_full(lines):
-        return Refusal(DISK_FULL, names, "kbuild ended for lack of space", evidence=lines[-EVIDENCE_LINES:])
+        return Refusal(
+            DISK_FULL, names, "kbuild ended for lack of space", evidence=lines[-EVIDENCE_LINES:]
+        )
     plain = "\n".join(lines)
     error = _ERROR.search(plain)
     if error:
         place = plain.count("\n", 0, error.start())
         evidence = lines[max(0, place - 3) : place + EVIDENCE_LINES]
-        return Refusal(MODULE_DOES_NOT_COMPILE, f"{error['file']}:{error['line']}", error["said"], evidence=evidence)
+        return Refusal(
+            MODULE_DOES_NOT_COMPILE,
+            f"{error['file']}:{error['line']}",
+            error["said"],
+            evidence=evidence,
+        )
     modpost = _MODPOST.search(plain)
     found = modpost[1] if modpost else "kbuild ended with an error"
     return Refusal(MODULE_LINK_FAILED, names, found, evidence=lines[-EVIDENCE_LINES:])
@@ -168,7 +186,9 @@ def _collect(workspace: Workspace, directory: Path, module: External, output: st
     if not product.exists():
         raise Refusal(MODULE_LINK_FAILED, module.name, "kbuild made no module")
     types = directory / "types.btf"
-    made = run(["pahole", "-J", f"--btf_encode_detached={types}", str(product)], env=clean_environment())
+    made = run(
+        ["pahole", "-J", f"--btf_encode_detached={types}", str(product)], env=clean_environment()
+    )
     objects = {part: directory / SOURCE / f"{part.removesuffix('.c')}.o" for part in module.parts}
     for path in (product, *objects.values()):
         check(["objcopy", "--strip-debug", str(path)], where=module.name, env=clean_environment())
@@ -183,7 +203,12 @@ def _collect(workspace: Workspace, directory: Path, module: External, output: st
 
 def _save(workspace: Workspace, key: str, compiled: Compiled) -> None:
     kept = workspace.directory / "objects"
-    blobs = {"module": compiled.module, "btf": compiled.btf, "said": compiled.said.encode(), **compiled.objects}
+    blobs = {
+        "module": compiled.module,
+        "btf": compiled.btf,
+        "said": compiled.said.encode(),
+        **compiled.objects,
+    }
     for name, content in blobs.items():
         store.save_bytes(kept, store.key([key, name]), content)
     store.save_bytes(kept, key, json.dumps(sorted(compiled.objects)).encode())
@@ -193,7 +218,10 @@ def _load(workspace: Workspace, key: str, module: External) -> Compiled | None:
     kept = workspace.directory / "objects"
     if store.load_bytes(kept, key) is None:
         return None
-    blobs = {name: store.load_bytes(kept, store.key([key, name])) for name in ("module", "btf", "said", *module.parts)}
+    blobs = {
+        name: store.load_bytes(kept, store.key([key, name]))
+        for name in ("module", "btf", "said", *module.parts)
+    }
     whole = {name: content for name, content in blobs.items() if content is not None}
     if len(whole) != len(blobs):
         return None

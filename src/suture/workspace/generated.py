@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Headers that the build generates from compiled C: the patched side keeps the target's, if they would be the same.
+"""Headers that the build generates from compiled C: the patched side keeps the target's, if they
+would be the same.
 
-``kernel/bounds.c`` and ``arch/*/kernel/asm-offsets.c`` are compiled to assembly, and the lines with ``->`` in it become
-``include/generated/bounds.h`` and ``asm-offsets.h`` (``scripts/Makefile.lib``: ``sed-offsets``).
+``kernel/bounds.c`` and ``arch/*/kernel/asm-offsets.c`` are compiled to assembly, and the lines with
+``->`` in it become ``include/generated/bounds.h`` and ``asm-offsets.h`` (``scripts/Makefile.lib``:
+``sed-offsets``).
 """
 
 from __future__ import annotations
@@ -31,9 +33,15 @@ def check_generated(workspace: Workspace, changes: Sequence[Changed]) -> None:
     for original in before:
         compilation = original.compilation
         old, new = _numbers(original.content), _numbers(after[compilation.object].content)
-        differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        differing = sorted(
+            name for name in old.keys() | new.keys() if old.get(name) != new.get(name)
+        )
         if differing:
-            raise Refusal(GENERATED_HEADER_CHANGED, compilation.source, f"{', '.join(differing[:5])} would change")
+            raise Refusal(
+                GENERATED_HEADER_CHANGED,
+                compilation.source,
+                f"{', '.join(differing[:5])} would change",
+            )
 
 
 def _generators(workspace: Workspace) -> list[Stored]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What goes into each object: the files that its preprocessing reads, and what the text comes to.
 
-The compiler is asked, with the object's own command and the preprocessor alone, which takes a seventh of the time of
-compiling.  The answers for the pristine tree are kept with the workspace, each as soon as it is there.
+The compiler is asked, with the object's own command and the preprocessor alone, which takes a
+seventh of the time of compiling.  The answers for the pristine tree are kept with the workspace,
+each as soon as it is there.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from suture.errors import ORIGINAL_DOES_NOT_COMPILE, Refusal
-from suture.host.files import temporary_directory
+from suture.host.files import locked, temporary_directory
 from suture.host.progress import note
 from suture.host.run import EVIDENCE_LINES, run
 from suture.workspace import command, kbuild, store
-from suture.workspace.announced import announced
 from suture.workspace.command import Compilation
 from suture.workspace.kbuild import Listed
+from suture.workspace.original import run_kbuild
 from suture.workspace.patched import Environment, side_by_side
 from suture.workspace.prepare import Workspace
 from suture.workspace.preprocessed import Essence, essence
@@ -42,8 +43,11 @@ class Preprocessed:
     failure: tuple[str, ...] = ()
 
 
-def originals_preprocessed(workspace: Workspace, objects: Sequence[Listed]) -> dict[Listed, Preprocessed]:
-    """These objects as the target has them; what is not made from C and cannot be made here is left out, with a note.
+def originals_preprocessed(
+    workspace: Workspace, objects: Sequence[Listed]
+) -> dict[Listed, Preprocessed]:
+    """These objects as the target has them; what is not made from C and cannot be made here is left
+    out, with a note.
 
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
@@ -60,7 +64,9 @@ def originals_preprocessed(workspace: Workspace, objects: Sequence[Listed]) -> d
         for made in side_by_side(todo, lambda each: preprocess(workspace.tree, environment, each)):
             if made.failure:
                 what = "cannot be preprocessed"
-                raise Refusal(ORIGINAL_DOES_NOT_COMPILE, made.compilation.source, what, evidence=made.failure)
+                raise Refusal(
+                    ORIGINAL_DOES_NOT_COMPILE, made.compilation.source, what, evidence=made.failure
+                )
             one = by_name[made.compilation.object]
             found[one] = made
             _save(workspace, one, made)
@@ -71,11 +77,18 @@ def preprocess(root: Path, environment: Environment, compilation: Compilation) -
     """Run the preprocessor as `compilation` would, in a tree or its shadow."""
     with temporary_directory() as scratch:
         output, listed = Path(scratch, "text"), Path(scratch, "dependencies")
-        finished = run(compilation.preprocessing(str(output), str(listed)), cwd=root, env=environment)
+        finished = run(
+            compilation.preprocessing(str(output), str(listed)), cwd=root, env=environment
+        )
         if finished.status != 0:
-            said = tuple(line.replace(f"{root}/", "") for line in finished.stderr.splitlines()[:EVIDENCE_LINES])
+            said = tuple(
+                line.replace(f"{root}/", "")
+                for line in finished.stderr.splitlines()[:EVIDENCE_LINES]
+            )
             made = Compilation(compilation.object, compilation.source, compilation.steps, ())
-            return Preprocessed(made, Essence(b"", frozenset()), said or (f"status {finished.status}",))
+            return Preprocessed(
+                made, Essence(b"", frozenset()), said or (f"status {finished.status}",)
+            )
         read = command.dependencies(listed.read_text(errors="surrogateescape"))
         made = Compilation(compilation.object, compilation.source, compilation.steps, read)
         return Preprocessed(made, essence(output.read_bytes(), compilation.steps[0]))
@@ -84,7 +97,9 @@ def preprocess(root: Path, environment: Environment, compilation: Compilation) -
 def _leave_out(workspace: Workspace, one: Listed) -> None:
     """Of an object whose command kbuild does not tell."""
     if (workspace.tree / one.name).with_suffix(".c").exists():
-        raise Refusal(ORIGINAL_DOES_NOT_COMPILE, one.name, "kbuild does not tell how it is compiled")
+        raise Refusal(
+            ORIGINAL_DOES_NOT_COMPILE, one.name, "kbuild does not tell how it is compiled"
+        )
     note(f"{one.name} is left out: it is not made from C, and cannot be made here")
 
 
@@ -101,10 +116,34 @@ def _load(workspace: Workspace, one: Listed) -> Preprocessed | None:
     if body is None:
         return None
     header, digest, *unmentioned = zlib.decompress(body).split(b"\n")
-    return Preprocessed(store.compilation(header), Essence(bytes.fromhex(digest.decode()), frozenset(unmentioned)))
+    return Preprocessed(
+        store.compilation(header), Essence(bytes.fromhex(digest.decode()), frozenset(unmentioned))
+    )
 
 
 def _save(workspace: Workspace, one: Listed, made: Preprocessed) -> None:
     header = json.dumps(asdict(made.compilation)).encode()
-    body = b"\n".join([header, made.essence.digest.hex().encode(), *sorted(made.essence.unmentioned)])
+    body = b"\n".join(
+        [header, made.essence.digest.hex().encode(), *sorted(made.essence.unmentioned)]
+    )
     store.save_bytes(_directory(workspace), _key(workspace, one), zlib.compress(body))
+
+
+def announced(workspace: Workspace, objects: Sequence[Listed]) -> dict[Listed, Compilation]:
+    """How kbuild compiles `objects`, each with its source as its only known dependency.
+
+    Generated headers and sources that they need are made.  What kbuild makes in another way than by
+    the compiler, or cannot make here (``certs/``: needs the key that signs modules), is missing in
+    the answer.
+    """
+    with temporary_directory() as answers, locked(workspace.directory / "kbuild.lock"):
+        added = {"SUTURE_COMMANDS": str(answers)}
+        run_kbuild(
+            workspace, objects, "--keep-going", overrides=[kbuild.ANNOUNCE], environment=added
+        )
+        found = {}
+        for one in objects:
+            answer = answers / one.name.replace("/", "!")
+            if answer.exists():
+                found[one] = command.announced(one.name, answer.read_text(errors="surrogateescape"))
+        return found

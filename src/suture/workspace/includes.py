@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which files may include a changed one, read from the ``#include`` lines of the whole tree.
 
-It names too many rather than too few: what the preprocessor leaves out is not known here, and where an include path
-has to be searched, every file that the name could mean counts.  The compiler's own list of what it read then says
-which of them really include it.
+It names too many rather than too few: what the preprocessor leaves out is not known here, and where
+an include path has to be searched, every file that the name could mean counts.  The compiler's own
+list of what it read then says which of them really include it.
 
 1. `scan` writes down all include lines of a tree, once, when the workspace is made.
 2. `users` follows them backwards from the changed files.
@@ -27,18 +27,20 @@ from suture.workspace.kbuild import clean_environment
 _OTHER = ("Documentation", "arch")
 _NO_MATCH = 1  # grep(1): nothing found
 _SOURCES = ("*.[chS]", "*.dts*")
-_OF_SOURCES = (r"^[[:space:]]*#[[:space:]]*(include|define[[:space:]]+[A-Z_]*INCLUDE_FILE[[:space:]])",)
-"""Include lines; the two macros that stand for a file name in one (``include/trace/define_trace.h``,
-``include/linux/genl_magic_func.h``)."""
+_OF_SOURCES = (
+    r"^[[:space:]]*#[[:space:]]*(include|define[[:space:]]+[A-Z_]*INCLUDE_FILE[[:space:]])",
+)
+"""Include lines; the two macros that stand for a file name in one
+(``include/trace/define_trace.h``, ``include/linux/genl_magic_func.h``)."""
 
 _MAKEFILES = ("Makefile*", "Kbuild*")
 _OF_MAKEFILES = (
     r"^[^#]*[[:space:]]-include[[:space:]]+[^[:space:]]+\.h",
     r"^[^#]*/[[:alnum:]_-]+\.o[[:space:]]*:.*\.c",
 )
-"""The compiler's option of that name, and rules for an object with a source elsewhere (``kernel/bpf/Makefile``:
-``$(obj)/relo_core.o: $(srctree)/tools/lib/bpf/relo_core.c``).  Searched for apart: what may begin anywhere in a line
-takes twice the time, and there are few makefiles."""
+"""The compiler's option of that name, and rules for an object with a source elsewhere
+(``kernel/bpf/Makefile``: ``$(obj)/relo_core.o: $(srctree)/tools/lib/bpf/relo_core.c``).  Searched
+for apart: what may begin anywhere in a line takes twice the time, and there are few makefiles."""
 
 _NAMED = re.compile(r'#\s*include(?:_next)?\s*(?:/\*.*?\*/\s*)?([<"])([^>"]+)[>"]')
 _DEFINED = re.compile(r'#\s*define\s+\w+\s+[<"]?([\w./-]+)')
@@ -49,7 +51,8 @@ _ELSEWHERE = re.compile(r"/([\w-]+)\.o\s*:.*?\$\((?:srctree|src)\)/(\S+\.c)\b")
 
 @dataclass(frozen=True, slots=True)
 class _Include:
-    """`file` includes `name`; `quoted`: it looks beside itself first; `everything`: the name is not known."""
+    """`file` includes `name`; `quoted`: it looks beside itself first; `everything`: the name is not
+    known."""
 
     file: str
     name: str
@@ -62,10 +65,15 @@ def scan(tree: Path, architecture: str) -> str:
 
     :raises Refusal: ``workspace-failed``
     """
-    top = sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and entry.name not in _OTHER)
+    top = sorted(
+        entry.name for entry in tree.iterdir() if entry.is_dir() and entry.name not in _OTHER
+    )
     everything = [*top, f"arch/{architecture}"]
-    # drivers/ is as large as all the others together, and one core can search it while another searches those.
-    drivers, others = ([name for name in everything if (name == "drivers") is wanted] for wanted in (True, False))
+    # drivers/ is as large as all the others together, and one core can search it while another
+    # searches those.
+    drivers, others = (
+        [name for name in everything if (name == "drivers") is wanted] for wanted in (True, False)
+    )
     searches = [
         (_SOURCES, _OF_SOURCES, drivers),
         (_SOURCES, _OF_SOURCES, others),
@@ -75,13 +83,25 @@ def scan(tree: Path, architecture: str) -> str:
         return "".join(pool.map(lambda search: _grep(tree, *search), searches))
 
 
-def _grep(tree: Path, names: Sequence[str], patterns: Sequence[str], directories: Sequence[str]) -> str:
+def _grep(
+    tree: Path, names: Sequence[str], patterns: Sequence[str], directories: Sequence[str]
+) -> str:
     if not directories:
         return ""
-    options = [*(f"--include={name}" for name in names), *(f"--regexp={pattern}" for pattern in patterns)]
-    finished = run(["grep", "-rIEH", *options, "--", *directories], cwd=tree, env=clean_environment())
+    options = [
+        *(f"--include={name}" for name in names),
+        *(f"--regexp={pattern}" for pattern in patterns),
+    ]
+    finished = run(
+        ["grep", "-rIEH", *options, "--", *directories], cwd=tree, env=clean_environment()
+    )
     if finished.status > _NO_MATCH:
-        raise Refusal(WORKSPACE_FAILED, str(tree), "cannot be searched", evidence=finished.stderr.splitlines()[-5:])
+        raise Refusal(
+            WORKSPACE_FAILED,
+            str(tree),
+            "cannot be searched",
+            evidence=finished.stderr.splitlines()[-5:],
+        )
     return finished.stdout
 
 
@@ -91,8 +111,8 @@ def of_c_files(lines: str) -> str:
 
 
 def users(tree: Path, lines: str, changed: Collection[str]) -> frozenset[str]:
-    """Every file that may include one of `changed`, directly or through others; not the changed files themselves,
-    unless they include each other.
+    """Every file that may include one of `changed`, directly or through others; not the changed
+    files themselves, unless they include each other.
 
     A makefile in the result stands for all objects below its directory.
     """
@@ -132,9 +152,16 @@ def _of_source(file: str, text: str) -> _Include | None:
         return _Include(file, named[2], named[1] == '"')
     if defined := _DEFINED.search(text):
         name = defined[1] if defined[1].endswith(".h") else f"{defined[1]}.h"
-        # A header of trace points that names its own name has itself read again, not one of the many namesakes.
-        return None if os.path.basename(name) == os.path.basename(file) else _Include(file, name, quoted=False)
-    if "include" not in text or _SELF.search(text):  # what it names stands in a definition or in the configuration
+        # A header of trace points that names its own name has itself read again, not one of the
+        # many namesakes.
+        return (
+            None
+            if os.path.basename(name) == os.path.basename(file)
+            else _Include(file, name, quoted=False)
+        )
+    if "include" not in text or _SELF.search(
+        text
+    ):  # what it names stands in a definition or in the configuration
         return None
     if file.startswith("tools/"):  # programs of the host
         return None
@@ -144,7 +171,9 @@ def _of_source(file: str, text: str) -> _Include | None:
 def _of_makefile(file: str, text: str) -> _Include | None:
     if option := _OPTION.search(text):
         return _Include(file, option[1].rpartition(")")[2].lstrip("/"), quoted=False)
-    if elsewhere := _ELSEWHERE.search(text):  # as if a source beside the object included the real one
+    if elsewhere := _ELSEWHERE.search(
+        text
+    ):  # as if a source beside the object included the real one
         return _Include(f"{os.path.dirname(file)}/{elsewhere[1]}.c", elsewhere[2], quoted=False)
     return None
 
@@ -161,7 +190,9 @@ def _may_mean(tree: Path, include: _Include, path: str) -> bool:
         beside = os.path.normpath(os.path.join(os.path.dirname(include.file), include.name))
         if beside == path:
             return True
-        if os.path.isfile(tree / beside):  # unlike Path.is_file(), it takes a name that is too long for one that is not
+        if os.path.isfile(
+            tree / beside
+        ):  # unlike Path.is_file(), it takes a name that is too long for one that is not
             return False  # the compiler takes that one
     name = os.path.normpath(include.name)
     while name.startswith("../"):

@@ -2,7 +2,8 @@
 """Whether all that changes in a header is what some of its static inline functions do inside.
 
 Such a change leaves an object as it is that has these functions and does not mention them
-(`suture.workspace.preprocessed`), and that is known of the original; nobody needs to preprocess the patched one.
+(`suture.workspace.preprocessed`), and that is known of the original; nobody needs to preprocess the
+patched one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from suture.workspace.preprocessed import split
 @dataclass(frozen=True, slots=True)
 class _Header:
     """:ivar rest: each line outside the bodies with its number, and the functions in their places.
-    :ivar bodies: each name, and all from the opening brace on, with line numbers; in different groups of an ``#if`` a
-        name may stand twice.
+    :ivar bodies: each name, and all from the opening brace on, with line numbers; in different
+        groups of an ``#if`` a name may stand twice.
     """
 
     rest: list[tuple[int, bytes]]
@@ -26,7 +27,8 @@ class _Header:
 
 
 def changed_bodies(old: bytes, new: bytes) -> frozenset[bytes] | None:
-    """Names of the static inline functions whose bodies differ; None where more does, or where that is in doubt.
+    """Names of the static inline functions whose bodies differ; None where more does, or where that
+    is in doubt.
 
     Their first lines have to stay, for an attribute there may keep a function that nobody mentions.
     """
@@ -35,7 +37,11 @@ def changed_bodies(old: bytes, new: bytes) -> frozenset[bytes] | None:
     before, after = _read(old), _read(renumber(old, new))
     if before.rest != after.rest:
         return None
-    return frozenset(name for (name, one), (_, other) in zip(before.bodies, after.bodies, strict=True) if one != other)
+    return frozenset(
+        name
+        for (name, one), (_, other) in zip(before.bodies, after.bodies, strict=True)
+        if one != other
+    )
 
 
 def _read(text: bytes) -> _Header:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's own build system, run on a prepared tree.
 
-A single object costs kbuild's top Makefile most of a second for asking the compiler what it can, and its ``prepare``
-goal several more.  Neither changes between two runs, so what the top Makefile exports is captured once
-(`capture_environment`), and objects are made by ``scripts/Makefile.build`` in that environment.  It is entered at the
-top of the tree as the top Makefile's single targets enter it (``Makefile``: ``single-goals``), so that each directory
-adds its ``subdir-ccflags-y`` and the makefile that lists an object is the one that compiles it.
+A single object costs kbuild's top Makefile most of a second for asking the compiler what it can,
+and its ``prepare`` goal several more.  Neither changes between two runs, so what the top Makefile
+exports is captured once (`capture_environment`), and objects are made by ``scripts/Makefile.build``
+in that environment.  It is entered at the top of the tree as the top Makefile's single targets
+enter it (``Makefile``: ``single-goals``), so that each directory adds its ``subdir-ccflags-y`` and
+the makefile that lists an object is the one that compiles it.
 """
 
 from __future__ import annotations
@@ -22,17 +23,19 @@ from suture.host.run import Finished, check
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FLAGS = "-ffunction-sections -fdata-sections -g0"
-"""One section for each function and datum; the code in them is byte for byte what the target's own flags give."""
+"""One section for each function and datum; the code in them is byte for byte what the target's own
+flags give."""
 
 _DESCEND = ("-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
 """Into the tree from its top, as the top Makefile goes for single targets."""
 
 OBJTOOL = "objtool-enabled=$(if $(delay-objtool),,$(if $(is-standard-object),y))"
-"""Where kbuild leaves objtool to the link (IBT, LTO), no object gets it alone; elsewhere as kbuild has it.
+"""Where kbuild leaves objtool to the link (IBT, LTO), no object gets it alone; elsewhere as kbuild
+has it.
 
-A delaying kbuild still runs it over an object that is a module by itself, and not over the parts of others
-(scripts/Makefile.build: ``is-single-obj-m``).  Its work cannot be done twice, and the module that is made of what was
-cut out gets it at its link.
+A delaying kbuild still runs it over an object that is a module by itself, and not over the parts of
+others (scripts/Makefile.build: ``is-single-obj-m``).  Its work cannot be done twice, and the module
+that is made of what was cut out gets it at its link.
 """
 
 ANNOUNCE = (
@@ -43,9 +46,10 @@ ANNOUNCE = (
 )
 """An object that is asked for is not compiled; its source and its command are written down instead.
 
-scripts/Kbuild.include: ``if_changed_rule`` is what compiles C and assembly; the command that it would run is
-``cmd_cc_o_c`` or ``cmd_as_o_S``, with all that the object's own variables and target-specific ones add.  What the
-object needs first (generated headers and sources, and what those need) is made as ever.
+scripts/Kbuild.include: ``if_changed_rule`` is what compiles C and assembly; the command that it
+would run is ``cmd_cc_o_c`` or ``cmd_as_o_S``, with all that the object's own variables and
+target-specific ones add.  What the object needs first (generated headers and sources, and what
+those need) is made as ever.
 """
 
 _CAPTURE = """\
@@ -56,10 +60,11 @@ suture-environment:
 
 
 def clean_environment() -> dict[str, str]:
-    """What every program of the build is run with: nothing of the user's that could change what is built.
+    """What every program of the build is run with: nothing of the user's that could change what is
+    built.
 
-    Python looks for a temporary directory that can be written; a compiler takes the first and fails, and kbuild takes
-    that for a lack of features.
+    Python looks for a temporary directory that can be written; a compiler takes the first and
+    fails, and kbuild takes that for a lack of features.
     """
     path = f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}".rstrip(":")
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
@@ -67,12 +72,14 @@ def clean_environment() -> dict[str, str]:
 
 
 def make_command(release: str, compiler: str, *arguments: str) -> list[str]:
-    """``make`` on the top Makefile, with the release string and the compiler that distribution trees do not know."""
+    """``make`` on the top Makefile, with the release string and the compiler that distribution
+    trees do not know."""
     return ["make", "-s", f"KERNELRELEASE={release}", f"CC={compiler}", *arguments]
 
 
 def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, str]:
-    """The environment in which the top Makefile of the prepared `tree` runs ``scripts/Makefile.build``.
+    """The environment in which the top Makefile of the prepared `tree` runs
+    ``scripts/Makefile.build``.
 
     :raises Refusal: ``workspace-failed``
     """
@@ -80,12 +87,18 @@ def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, st
         fragment, captured = Path(scratch, "capture.mk"), Path(scratch, "environment")
         fragment.write_text(_CAPTURE)
         check(
-            make_command(release, compiler, f"KCFLAGS={FLAGS}", "KAFLAGS=-g0", "suture-environment"),
+            make_command(
+                release, compiler, f"KCFLAGS={FLAGS}", "KAFLAGS=-g0", "suture-environment"
+            ),
             where=release,
             kind=WORKSPACE_FAILED,
             cwd=tree,
             # MAKEFILES is read before the top Makefile (GNU make manual, "The Variable MAKEFILES").
-            env={**clean_environment(), "MAKEFILES": str(fragment), "SUTURE_ENVIRONMENT": str(captured)},
+            env={
+                **clean_environment(),
+                "MAKEFILES": str(fragment),
+                "SUTURE_ENVIRONMENT": str(captured),
+            },
         )
         entries = captured.read_text(errors="surrogateescape").split("\0")
     environment = dict(entry.split("=", 1) for entry in entries if "=" in entry)
@@ -120,9 +133,10 @@ def objects_command(lock: Path, wrapper: Path) -> list[str]:
 def objects_makefile(objects: Sequence[Listed], overrides: Sequence[str] = ()) -> str:
     """A makefile that lets each directory's makefile build the objects that it lists.
 
-    A directory can be below two that the same makefile names (``arch/x86/`` and ``arch/x86/lib/``); kbuild's single
-    targets then go to both, each would compile the file with flags of its own, and two at once would spoil the object.
-    So the way down is set: always to the deepest directory on the way.
+    A directory can be below two that the same makefile names (``arch/x86/`` and ``arch/x86/lib/``);
+    kbuild's single targets then go to both, each would compile the file with flags of its own, and
+    two at once would spoil the object. So the way down is set: always to the deepest directory on
+    the way.
 
     :param overrides: more variables that take the place of kbuild's own, such as `ANNOUNCE`.
     """
@@ -139,7 +153,8 @@ def objects_makefile(objects: Sequence[Listed], overrides: Sequence[str] = ()) -
 
 
 def _locked_make(lock: Path) -> list[str]:
-    """flock(1) holds the lock for as long as make and its compilers live, also when we are killed and they are not."""
+    """flock(1) holds the lock for as long as make and its compilers live, also when we are killed
+    and they are not."""
     return ["flock", str(lock), "make", f"-j{os.cpu_count() or 1}"]
 
 
@@ -148,13 +163,20 @@ def build_environment(captured: Mapping[str, str]) -> dict[str, str]:
     return {**captured, **clean_environment()}
 
 
-def build_external(release: str, compiler: str, tree: Path, directory: Path, *, unresolved: bool = False) -> Finished:
-    """``make M=directory modules`` on the prepared tree: the module and its vermagic, CRCs and ``__versions``.
+def build_external(
+    release: str, compiler: str, tree: Path, directory: Path, *, unresolved: bool = False
+) -> Finished:
+    """``make M=directory modules`` on the prepared tree: the module and its vermagic, CRCs and
+    ``__versions``.
 
     :param directory: real path of a directory with a ``Kbuild`` or ``Makefile``.
     :param unresolved: let undefined symbols pass with a warning (``KBUILD_MODPOST_WARN``).
     :raises Refusal: ``module-link-failed``
     """
     options = ["KBUILD_MODPOST_WARN=1"] if unresolved else []
-    command = make_command(release, compiler, f"M={directory.resolve()}", "KCFLAGS=-g0", *options, "modules")
-    return check(command, where=directory.name, kind=MODULE_LINK_FAILED, cwd=tree, env=clean_environment())
+    command = make_command(
+        release, compiler, f"M={directory.resolve()}", "KCFLAGS=-g0", *options, "modules"
+    )
+    return check(
+        command, where=directory.name, kind=MODULE_LINK_FAILED, cwd=tree, env=clean_environment()
+    )

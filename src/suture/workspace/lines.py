@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The patched file with the original's line numbers, so that ``__LINE__`` in unchanged code stays what it was.
+"""The patched file with the original's line numbers, so that ``__LINE__`` in unchanged code stays
+what it was.
 
-``WARN``, ``BUG`` and lockdep put line numbers into the code and its data; a patch that adds one line would change
-every function below it.  After each place where lines were added or removed stands a ``#line`` directive (C11, 6.10.4;
-without a file name, so that ``__FILE__`` stays), which gives the lines that follow the numbers they have in the
-original.
-Added lines count on from the line they follow.
+``WARN``, ``BUG`` and lockdep put line numbers into the code and its data; a patch that adds one
+line would change every function below it.  After each place where lines were added or removed
+stands a ``#line`` directive (C11, 6.10.4; without a file name, so that ``__FILE__`` stays), which
+gives the lines that follow the numbers they have in the original. Added lines count on from the
+line they follow.
 
-A directive may not stand just anywhere: not in a comment, after a backslash, or between the parentheses of what may be
-a macro's arguments (C11, 6.10.3: undefined).  There it waits for the next line where it may.  In a group that the
-preprocessor skips it has no effect, so it is repeated after each ``#else`` and ``#endif`` around it.
+A directive may not stand just anywhere: not in a comment, after a backslash, or between the
+parentheses of what may be a macro's arguments (C11, 6.10.3: undefined).  There it waits for the
+next line where it may.  In a group that the preprocessor skips it has no effect, so it is repeated
+after each ``#else`` and ``#endif`` around it.
 """
 
 from __future__ import annotations
@@ -26,12 +28,15 @@ _SPLICED = re.compile(rb"\\[ \t]*$")
 
 
 def renumber(old: bytes, new: bytes) -> bytes:
-    """`new` with directives that give every line it has in common with `old` the number that it has there."""
+    """`new` with directives that give every line it has in common with `old` the number that it has
+    there."""
     before, after = old.split(b"\n"), new.split(b"\n")
     original_numbers = _original_numbers(before, after)
     out: list[bytes] = []
     number = 1  # what the preprocessor takes the next line for, if no group was skipped
-    doubtful = repeat = False  # a directive stands in a group that may be skipped; a group has ended since
+    doubtful = repeat = (
+        False  # a directive stands in a group that may be skipped; a group has ended since
+    )
     for index, (line, place) in enumerate(zip(after, _places(after), strict=True)):
         original = original_numbers.get(index)
         if original is not None and place.safe and (number != original or repeat):
@@ -97,7 +102,8 @@ class _Scanner:
         return _Place(safe, nesting, word.startswith((b"el", b"endif")))
 
     def _conditional(self, word: bytes) -> None:
-        """Each branch of an ``#if`` opens its parentheses anew; what one of them leaves open is open afterwards."""
+        """Each branch of an ``#if`` opens its parentheses anew; what one of them leaves open is
+        open afterwards."""
         if word.startswith(b"if"):
             self.groups.append(self.depth)
         elif word.startswith(b"el") and self.groups:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which objects the target's configuration builds, asked of kbuild itself.
 
-kbuild compiles any ``.c`` file that it is asked for, also one that no configuration of this target would, so that a
-file which compiles is no proof that the target holds it.  What it would build stands in ``real-obj-y``, ``real-obj-m``
-and ``lib-y`` of ``scripts/Makefile.lib``; a makefile fragment makes each directory's makefile write them down.
+kbuild compiles any ``.c`` file that it is asked for, also one that no configuration of this target
+would, so that a file which compiles is no proof that the target holds it.  What it would build
+stands in ``real-obj-y``, ``real-obj-m`` and ``lib-y`` of ``scripts/Makefile.lib``; a makefile
+fragment makes each directory's makefile write them down.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ suture-all-objects: suture-force
 class Objects:
     """Objects that are built.
 
-    :ivar listed: by an object's plain path (``virt/kvm/kvm_main.o``), how the makefile in charge calls it
-        (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild has to be asked by that name.
+    :ivar listed: by an object's plain path (``virt/kvm/kvm_main.o``), how the makefile in charge
+        calls it (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild has to be asked by that
+        name.
     """
 
     listed: Mapping[str, Listed]
@@ -54,17 +56,21 @@ class Objects:
 def beside(workspace: Workspace, sources: Sequence[str]) -> Objects:
     """What the makefiles in charge of the directories of `sources` build (a fraction of a second).
 
-    A makefile may also list objects of a directory that is not below its own; those are only in `everything`.
+    A makefile may also list objects of a directory that is not below its own; those are only in
+    `everything`.
     """
     directories = sorted({os.path.dirname(source) for source in sources} - {""})
     return _ask(workspace, [f"./{directory}/.suture-objects" for directory in directories])
 
 
 def everything(workspace: Workspace) -> Objects:
-    """All that this configuration builds (some 15 seconds the first time; kept with the workspace)."""
+    """All that this configuration builds (some 15 seconds the first time; kept with the
+    workspace)."""
     kept = workspace.directory / "all-objects"
     try:
-        return Objects({path: Listed(*fields) for path, fields in json.loads(kept.read_bytes()).items()})
+        return Objects(
+            {path: Listed(*fields) for path, fields in json.loads(kept.read_bytes()).items()}
+        )
     except (OSError, ValueError):
         with step("Listing all objects of the kernel", workspace.target.release):
             objects = _ask(workspace, ["suture-all-objects"])
@@ -91,5 +97,7 @@ def _ask(workspace: Workspace, goals: Sequence[str]) -> Objects:
         listed: dict[str, Listed] = {}
         for answer in answers.iterdir():
             directory, *names = answer.read_text().split()
-            listed |= {os.path.normpath(name): Listed(name.removeprefix("./"), directory) for name in names}
+            listed |= {
+                os.path.normpath(name): Listed(name.removeprefix("./"), directory) for name in names
+            }
     return Objects(listed)

@@ -25,7 +25,10 @@ def originals(workspace: Workspace, objects: Sequence[Listed]) -> tuple[Stored, 
     kept = {one: _load(workspace, one.name) for one in objects}
     missing = [one for one, stored in kept.items() if stored is None]
     if missing:
-        with step("Compiling the original", _summary(missing)), locked(workspace.directory / "kbuild.lock"):
+        with (
+            step("Compiling the original", _summary(missing)),
+            locked(workspace.directory / "kbuild.lock"),
+        ):
             _make(workspace, missing)
             for one in missing:
                 kept[one] = _collect(workspace, one.name)
@@ -51,7 +54,8 @@ def run_kbuild(
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
-    """Ask kbuild for objects, whatever lies there.  The caller holds the lock: nobody else does meanwhile.
+    """Ask kbuild for objects, whatever lies there.  The caller holds the lock: nobody else does
+    meanwhile.
 
     :param options: of make.
     :param overrides: variables of kbuild's that are to be others.
@@ -73,7 +77,8 @@ def run_kbuild(
             env=kbuild.build_environment(workspace.environment) | dict(environment or {}),
         )
     finally:
-        # make has ended, and has removed what it had half made; only where we were killed the mark stays.
+        # make has ended, and has removed what it had half made; only where we were killed the mark
+        # stays.
         unfinished.unlink(missing_ok=True)
 
 
@@ -81,7 +86,10 @@ def _make(workspace: Workspace, objects: Sequence[Listed]) -> None:
     finished = run_kbuild(workspace, objects)
     if finished.status != 0:
         names = [one.name for one in objects]
-        failed = next((name for name in names if not command.saved_in(workspace.tree, name).exists()), names[0])
+        failed = next(
+            (name for name in names if not command.saved_in(workspace.tree, name).exists()),
+            names[0],
+        )
         output = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
         raise Refusal(
             DISK_FULL if says_disk_full(output) else ORIGINAL_DOES_NOT_COMPILE,
@@ -92,7 +100,8 @@ def _make(workspace: Workspace, objects: Sequence[Listed]) -> None:
 
 
 def _remove_products(workspace: Workspace) -> None:
-    """Remove what kbuild made since the tree was prepared: a killed run may have left half a generated header."""
+    """Remove what kbuild made since the tree was prepared: a killed run may have left half a
+    generated header."""
     prepared = (workspace.tree.parent / "environment").stat().st_mtime_ns
     for parent, _, files in os.walk(workspace.tree):
         for file in files:
@@ -106,6 +115,8 @@ def _collect(workspace: Workspace, name: str) -> Stored:
         text = command.saved_in(workspace.tree, name).read_text(errors="surrogateescape")
         stored = Stored(command.parse(name, text), (workspace.tree / name).read_bytes())
     except (OSError, ValueError) as error:
-        raise Refusal(ORIGINAL_DOES_NOT_COMPILE, name, f"kbuild left no object and command behind: {error}") from error
+        raise Refusal(
+            ORIGINAL_DOES_NOT_COMPILE, name, f"kbuild left no object and command behind: {error}"
+        ) from error
     store.save(workspace.directory / "objects", _key(workspace, name), stored)
     return stored

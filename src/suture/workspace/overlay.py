@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The patched side: the tree as it is after the patch, without touching the pristine one.
 
-1. Copies of the files that the patch names are patched by GNU patch in a scratch directory (`apply`).
-2. A shadow tree is laid over the pristine one: the directories that lead to a changed file are real, the changed files
-   are real, and everything else in those directories is a symbolic link into the pristine tree (`shadow`).
+1. Copies of the files that the patch names are patched by GNU patch in a scratch directory
+   (`apply`).
+2. A shadow tree is laid over the pristine one: the directories that lead to a changed file are
+   real, the changed files are real, and everything else in those directories is a symbolic link
+   into the pristine tree (`shadow`).
 
-Compiling with the shadow as working directory, by the same relative names, gives both sides the same ``__FILE__``.
-A header that is reached as ``linked-directory/../x.h`` leaves the shadow, because the kernel resolves the link first;
-`Shadow.escaped` finds that out from the compiler's own list of what it read, and `Shadow.materialise` mends it.
+Compiling with the shadow as working directory, by the same relative names, gives both sides the
+same ``__FILE__``. A header that is reached as ``linked-directory/../x.h`` leaves the shadow,
+because the kernel resolves the link first; `Shadow.escaped` finds that out from the compiler's own
+list of what it read, and `Shadow.materialise` mends it.
 """
 
 from __future__ import annotations
@@ -52,10 +55,11 @@ class Changed:
 def apply(tree: Path, patch: PatchSource) -> tuple[Changed, ...]:
     """The files that `patch` changes, sorted by path; files that end up as they were are left out.
 
-    Every context line has to match (``--fuzz=0``); a hunk may stand at another line than the patch says.
+    Every context line has to match (``--fuzz=0``); a hunk may stand at another line than the patch
+    says.
 
-    :raises Refusal: ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``, ``source-removed``,
-        ``source-renamed``, ``no-space``
+    :raises Refusal: ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``,
+        ``source-removed``, ``source-renamed``, ``no-space``
     """
     with temporary_directory() as scratch:
         work = Path(scratch, "tree")
@@ -88,8 +92,14 @@ def _is_code(path: str) -> bool:
 
 def _copy(tree: Path, work: Path, path: str) -> None:
     source = tree / path
-    if os.path.lexists(source) and (source.resolve() != tree.resolve() / path or not source.is_file()):
-        raise Refusal(PATCH_PATH_ESCAPES, path, "is not a regular file of the tree, or is reached by a symbolic link")
+    if os.path.lexists(source) and (
+        source.resolve() != tree.resolve() / path or not source.is_file()
+    ):
+        raise Refusal(
+            PATCH_PATH_ESCAPES,
+            path,
+            "is not a regular file of the tree, or is reached by a symbolic link",
+        )
     (work / path).parent.mkdir(parents=True, exist_ok=True)
     if source.is_file():
         (work / path).write_bytes(source.read_bytes())
@@ -104,14 +114,18 @@ def _changed(tree: Path, work: Path, path: str) -> Changed:
 def _apply_one(work: Path, file: PatchFile, rejects: Path) -> None:
     for change in file.changes:
         if change.kind is not ChangeKind.ADDED and not (work / change.old_path).is_file():
-            raise Refusal(PATCH_DOES_NOT_APPLY, file.name, f"the target's source has no {change.old_path}")
+            raise Refusal(
+                PATCH_DOES_NOT_APPLY, file.name, f"the target's source has no {change.old_path}"
+            )
     before = {change.path: _lines(work / change.path) for change in file.changes}
     finished = _patch(work, file, f"--reject-file={rejects}", "--forward")
     if finished.status != 0:
         for change in file.changes:  # as it was, to try the reverse
             _restore(work / change.path, before[change.path])
         if _patch(work, file, "--reverse", "--dry-run").status == 0:
-            raise Refusal(PATCH_ALREADY_APPLIED, file.name, f"the target has it: {_first(file.changes)}")
+            raise Refusal(
+                PATCH_ALREADY_APPLIED, file.name, f"the target has it: {_first(file.changes)}"
+            )
         raise _does_not_apply(file, finished, rejects, before)
     moved = [line for line in finished.stdout.splitlines() if "(offset " in line]
     if moved:
@@ -121,7 +135,14 @@ def _apply_one(work: Path, file: PatchFile, rejects: Path) -> None:
 def _patch(work: Path, file: PatchFile, *options: str) -> Finished:
     text = work.with_name("patch")
     text.write_bytes(file.text)
-    command = ["patch", f"-p{file.strip}", "--fuzz=0", "--batch", "--no-backup-if-mismatch", f"--input={text}"]
+    command = [
+        "patch",
+        f"-p{file.strip}",
+        "--fuzz=0",
+        "--batch",
+        "--no-backup-if-mismatch",
+        f"--input={text}",
+    ]
     return run([*command, *options], cwd=work, env=clean_environment())
 
 
@@ -133,13 +154,16 @@ def _restore(path: Path, lines: list[bytes] | None) -> None:
 
 
 def _first(changes: tuple[FileChange, ...]) -> str:
-    return changes[0].path if len(changes) == 1 else f"{changes[0].path} and {len(changes) - 1} more"
+    return (
+        changes[0].path if len(changes) == 1 else f"{changes[0].path} and {len(changes) - 1} more"
+    )
 
 
 def _does_not_apply(
     file: PatchFile, finished: Finished, rejects: Path, before: Mapping[str, list[bytes] | None]
 ) -> Refusal:
-    """Names the first hunk that failed, and shows what it wants beside what the target has there."""
+    """Names the first hunk that failed, and shows what it wants beside what the target has
+    there."""
     path = ""
     for line in finished.stdout.splitlines():
         named = re.match(r"(?:patching|checking) file '?(.*?)'?(?: \(.*\))?$", line)
@@ -154,7 +178,12 @@ def _does_not_apply(
                 evidence=_compare(rejects, before.get(path) or [], at),
             )
     output = (finished.stdout + finished.stderr).splitlines()
-    return Refusal(PATCH_DOES_NOT_APPLY, file.name, f"patch ended with status {finished.status}", evidence=output[-10:])
+    return Refusal(
+        PATCH_DOES_NOT_APPLY,
+        file.name,
+        f"patch ended with status {finished.status}",
+        evidence=output[-10:],
+    )
 
 
 def _compare(rejects: Path, lines: list[bytes], at: int) -> list[str]:
@@ -163,15 +192,27 @@ def _compare(rejects: Path, lines: list[bytes], at: int) -> list[str]:
     except OSError:
         return []
     start = next((number for number, line in enumerate(text) if line.startswith("@@")), len(text))
-    end = next((n for n in range(start + 1, len(text)) if text[n].startswith(("@@", "--- "))), len(text))
+    end = next(
+        (n for n in range(start + 1, len(text)) if text[n].startswith(("@@", "--- "))), len(text)
+    )
     hunk = text[start + 1 : end]
     expected = [line[1:] for line in hunk if line[:1] in (" ", "-", "")]
     evidence = ["the hunk:", *(f"  {line}" for line in hunk[:_REJECT_LINES])]
     for offset, want in enumerate(expected):
         index = at - 1 + offset
-        have = lines[index].decode(errors="replace").rstrip("\n") if 0 <= index < len(lines) else "(end of file)"
+        have = (
+            lines[index].decode(errors="replace").rstrip("\n")
+            if 0 <= index < len(lines)
+            else "(end of file)"
+        )
         if have != want:
-            return [*evidence, f"line {index + 1} of the target:", f"  {have}", "where the patch expects:", f"  {want}"]
+            return [
+                *evidence,
+                f"line {index + 1} of the target:",
+                f"  {have}",
+                "where the patch expects:",
+                f"  {want}",
+            ]
     return evidence
 
 
@@ -209,10 +250,13 @@ class Shadow:
         :param dependencies: relative to the top of the tree, as the compiler names them.
         """
         root = str(self.root)
-        return tuple(d for d in dependencies if os.path.realpath(os.path.join(root, d)) in self._hidden)
+        return tuple(
+            d for d in dependencies if os.path.realpath(os.path.join(root, d)) in self._hidden
+        )
 
     def materialise_towards(self, dependency: str) -> None:
-        """Make every directory real through which `dependency` leads, so that its ``..`` stay in the shadow."""
+        """Make every directory real through which `dependency` leads, so that its ``..`` stay in
+        the shadow."""
         parts = dependency.split("/")
         for count, part in enumerate(parts):
             if part == "..":
@@ -227,7 +271,8 @@ class Shadow:
 
 @contextmanager
 def shadow(tree: Path, contents: Mapping[str, bytes]) -> Iterator[Shadow]:
-    """A shadow of `tree` in which the paths of `contents` have that content; removed when the block ends.
+    """A shadow of `tree` in which the paths of `contents` have that content; removed when the block
+    ends.
 
     :raises Refusal: ``disk-full``
     """

@@ -23,7 +23,8 @@ from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored
 
 ESCAPES = 20
-"""How often a compilation is repeated for headers outside the shadow; each time mends all that were found."""
+"""How often a compilation is repeated for headers outside the shadow; each time mends all that were
+found."""
 
 _DOUBT = re.compile(r"(?:warning|error): objtool: (.*)$", re.MULTILINE)
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
@@ -41,17 +42,25 @@ class Made(Protocol):
 M = TypeVar("M", bound=Made)
 
 
-def patched_objects(workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]) -> dict[str, Stored]:
+def patched_objects(
+    workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]
+) -> dict[str, Stored]:
     """The patched object for each of `originals`, by the object's name.
 
     :raises Refusal: ``patch-does-not-compile``, ``unwind-data-doubtful``, ``disk-full``
     """
     contents = with_original_lines(changes)
     keys = {
-        first.compilation.object: patched_key("patched without doubts", workspace, first.compilation, contents)
+        first.compilation.object: patched_key(
+            "patched without doubts", workspace, first.compilation, contents
+        )
         for first in originals
     }
-    done = {name: stored for name, key in keys.items() if (stored := store.load(_objects(workspace), key))}
+    done = {
+        name: stored
+        for name, key in keys.items()
+        if (stored := store.load(_objects(workspace), key))
+    }
     todo = [first.compilation for first in originals if first.compilation.object not in done]
     if todo:
         what = todo[0].object if len(todo) == 1 else f"{len(todo)} objects"
@@ -69,7 +78,8 @@ def patched_objects(workspace: Workspace, originals: Sequence[Stored], changes: 
 def _with_true_lines(
     workspace: Workspace, changes: Sequence[Changed], todo: Sequence[Compilation], refusal: Refusal
 ) -> Refusal:
-    """The same refusal with the line numbers of the patched file, which the author knows, not the original's."""
+    """The same refusal with the line numbers of the patched file, which the author knows, not the
+    original's."""
     if refusal.kind is not PATCH_DOES_NOT_COMPILE:
         return refusal
     failed = [compilation for compilation in todo if compilation.source == refusal.where]
@@ -83,20 +93,27 @@ def _with_true_lines(
 
 
 def with_original_lines(changes: Sequence[Changed]) -> dict[str, bytes]:
-    """The patched files by their paths, so that the lines which stay have the numbers that they had."""
-    return {change.path: change.new if change.old is None else renumber(change.old, change.new) for change in changes}
+    """The patched files by their paths, so that the lines which stay have the numbers that they
+    had."""
+    return {
+        change.path: change.new if change.old is None else renumber(change.old, change.new)
+        for change in changes
+    }
 
 
 def _objects(workspace: Workspace) -> Path:
     return workspace.directory / "objects"
 
 
-def patched_key(what: str, workspace: Workspace, compilation: Compilation, contents: Mapping[str, bytes]) -> str:
+def patched_key(
+    what: str, workspace: Workspace, compilation: Compilation, contents: Mapping[str, bytes]
+) -> str:
     """Names `what` comes of an object in the shadow with `contents`.
 
     Of the changed files, an object depends on its source and on all that may be included.
 
-    Another file's own source is none of its business, so that a change there does not compile this one again.
+    Another file's own source is none of its business, so that a change there does not compile this
+    one again.
     """
     relevant = {path for path in contents if not path.endswith(".c") or path in compilation.reads}
     parts: list[str | bytes] = [what, workspace.name, compilation.text]
@@ -106,9 +123,13 @@ def patched_key(what: str, workspace: Workspace, compilation: Compilation, conte
 
 
 def rounds(
-    workspace: Workspace, tree: Shadow, todo: Sequence[Compilation], make: Callable[[Path, Environment, Compilation], M]
+    workspace: Workspace,
+    tree: Shadow,
+    todo: Sequence[Compilation],
+    make: Callable[[Path, Environment, Compilation], M],
 ) -> Iterator[M]:
-    """`make` each in the shadow, side by side; what has read a file from outside it is made once more.
+    """`make` each in the shadow, side by side; what has read a file from outside it is made once
+    more.
 
     Only between two rounds is the shadow changed.
 
@@ -128,11 +149,14 @@ def rounds(
         if not again:
             return
         todo = again
-    raise Refusal(PATCH_DOES_NOT_COMPILE, todo[0].source, "reads an unpatched copy of a patched header")
+    raise Refusal(
+        PATCH_DOES_NOT_COMPILE, todo[0].source, "reads an unpatched copy of a patched header"
+    )
 
 
 def side_by_side(todo: Sequence[Compilation], make: Callable[[Compilation], M]) -> Iterator[M]:
-    """As many at a time as there are processors, in that order.  An exception lets none begin that has not yet."""
+    """As many at a time as there are processors, in that order.  An exception lets none begin that
+    has not yet."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             yield from pool.map(make, todo)
@@ -141,18 +165,25 @@ def side_by_side(todo: Sequence[Compilation], make: Callable[[Compilation], M]) 
             raise
 
 
-def _compile(workspace: Workspace, root: Path, environment: Environment, compilation: Compilation) -> Stored:
+def _compile(
+    workspace: Workspace, root: Path, environment: Environment, compilation: Compilation
+) -> Stored:
     with temporary_directory() as scratch:
         output, listed = Path(scratch, "patched.o"), Path(scratch, "dependencies")
         doubts = _run_steps(root, environment, compilation, output, listed)
         read = command.dependencies(listed.read_text(errors="surrogateescape"))
-        made = Stored(Compilation(compilation.object, compilation.source, compilation.steps, read), output.read_bytes())
+        made = Stored(
+            Compilation(compilation.object, compilation.source, compilation.steps, read),
+            output.read_bytes(),
+        )
     if doubts:
         _refuse_new_doubts(workspace, environment, compilation, doubts)
     return made
 
 
-def _run_steps(root: Path, environment: Environment, compilation: Compilation, output: Path, listed: Path) -> set[str]:
+def _run_steps(
+    root: Path, environment: Environment, compilation: Compilation, output: Path, listed: Path
+) -> set[str]:
     """:return: what objtool had doubts about, without the offsets, which move with every change."""
     doubts: set[str] = set()
     for words in compilation.redirected(str(output), str(listed)):
@@ -172,7 +203,8 @@ def _run_steps(root: Path, environment: Environment, compilation: Compilation, o
 def _refuse_new_doubts(
     workspace: Workspace, environment: Environment, compilation: Compilation, doubts: set[str]
 ) -> None:
-    """objtool also doubts some of the code that the kernel was shipped with; that is no matter of the patch's.
+    """objtool also doubts some of the code that the kernel was shipped with; that is no matter of
+    the patch's.
 
     :raises Refusal: ``unwind-data-doubtful``
     """
@@ -181,4 +213,6 @@ def _refuse_new_doubts(
         old = _run_steps(workspace.tree, environment, compilation, output, listed)
     new = sorted(doubts - old)
     if new:
-        raise Refusal(UNWIND_DATA_DOUBTFUL, compilation.source, new[0], evidence=new[1:EVIDENCE_LINES])
+        raise Refusal(
+            UNWIND_DATA_DOUBTFUL, compilation.source, new[0], evidence=new[1:EVIDENCE_LINES]
+        )

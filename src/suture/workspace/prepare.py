@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A target's source tree, prepared once: unpacked, configured, and ready to compile single files and modules.
+"""A target's source tree, prepared once: unpacked, configured, and ready to compile single files
+and modules.
 
 1. The compiler is the target's, or there is no workspace.
-2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays as it is).
-3. The target's ``.config`` and ``Module.symvers`` are put in; kbuild must not change the configuration.
+2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays as it
+   is).
+3. The target's ``.config`` and ``Module.symvers`` are put in; kbuild must not change the
+   configuration.
 4. ``make modules_prepare`` with the target's release string.
 5. The environment in which kbuild compiles a file is captured (see `suture.workspace.kbuild`).
 
-All of it happens under a temporary name and is renamed when complete; a lock lets a second run wait for the first.
+All of it happens under a temporary name and is renamed when complete; a lock lets a second run wait
+for the first.
 """
 
 from __future__ import annotations
@@ -36,14 +40,15 @@ from suture.kernel.release import Target
 from suture.workspace import configuration, includes, kbuild, source
 
 RECIPE = 3
-"""Raised whenever this file makes a workspace in another way, so that no old one is taken for a new one."""
+"""Raised whenever this file makes a workspace in another way, so that no old one is taken for a new
+one."""
 
 PARALLEL = f"-j{os.cpu_count() or 1}"
 
 _PREPARE = (PARALLEL, "CONFIG_DEBUG_INFO_BTF=", "modules_prepare")
-"""Without that option, for make alone (Kconfig and the compiler do not see it), the top Makefile does not build
-``tools/bpf/resolve_btfids`` with all of libbpf, a third of the whole; ``scripts/Makefile.modfinal`` uses it only where
-a ``vmlinux`` stands in the tree."""
+"""Without that option, for make alone (Kconfig and the compiler do not see it), the top Makefile
+does not build ``tools/bpf/resolve_btfids`` with all of libbpf, a third of the whole;
+``scripts/Makefile.modfinal`` uses it only where a ``vmlinux`` stands in the tree."""
 
 TEMPORARY_SPACE = 64 << 20
 """Bytes; the assembly of the kernel's largest files takes some ten million."""
@@ -54,7 +59,8 @@ class Workspace:
     """A prepared tree.
 
     :ivar directory: what is kept for this workspace: the tree, and compiled objects.
-    :ivar tree: the target's source, configured; only kbuild writes into it, and only what it builds.
+    :ivar tree: the target's source, configured; only kbuild writes into it, and only what it
+        builds.
     :ivar environment: what kbuild's top Makefile exports to the makefiles that compile.
     :ivar compiler: the command that is the target's compiler, such as ``gcc-12``.
     """
@@ -67,7 +73,8 @@ class Workspace:
 
     @property
     def name(self) -> str:
-        """Names all that went into it: two workspaces of one name compile a file to the same bytes."""
+        """Names all that went into it: two workspaces of one name compile a file to the same
+        bytes."""
         return self.directory.name
 
     def include_lines(self, *, of_c_files: bool = False) -> str:
@@ -79,8 +86,9 @@ class Workspace:
 def prepare(target: Target) -> Workspace:
     """The workspace of `target`, from the cache or made now (some 40 seconds).
 
-    :raises Refusal: ``compiler-mismatch``, ``config-differs``, ``source-missing``, ``source-mismatch``,
-        ``source-damaged``, ``workspace-failed``, ``disk-full``, ``tool-missing``, ``file-unreadable``
+    :raises Refusal: ``compiler-mismatch``, ``config-differs``, ``source-missing``,
+        ``source-mismatch``, ``source-damaged``, ``workspace-failed``, ``disk-full``,
+        ``tool-missing``, ``file-unreadable``
     """
     compiler = configuration.compiler(target.config)
     identity = source.identity(target.source)
@@ -120,11 +128,16 @@ def _remove_unfinished(directory: Path) -> None:
 
 def _make(target: Target, compiler: str, ready: Path) -> None:
     _check_space(
-        ready.parent, source.unpacked_size(target.source), "The source tree has to be unpacked to compile from it."
+        ready.parent,
+        source.unpacked_size(target.source),
+        "The source tree has to be unpacked to compile from it.",
     )
-    # A compiler that cannot write its temporary files fails kbuild's tests of what it can do, and nothing says so.
+    # A compiler that cannot write its temporary files fails kbuild's tests of what it can do, and
+    # nothing says so.
     _check_space(
-        Path(tempfile.gettempdir()), TEMPORARY_SPACE, "The compiler and the linker put their temporary files there."
+        Path(tempfile.gettempdir()),
+        TEMPORARY_SPACE,
+        "The compiler and the linker put their temporary files there.",
     )
     with new_directory(ready) as work:
         tree = work / "tree"
@@ -133,13 +146,21 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
         _configure(target, compiler, tree)
         with step("Preparing kbuild", "modules_prepare"):
             command = kbuild.make_command(target.release, compiler, *_PREPARE)
-            check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=kbuild.clean_environment())
+            check(
+                command,
+                where=target.release,
+                kind=WORKSPACE_FAILED,
+                cwd=tree,
+                env=kbuild.clean_environment(),
+            )
         _check_release(target.release, tree)
         environment = kbuild.capture_environment(target.release, compiler, tree)
         with step("Reading the include lines"):
             lines = includes.scan(tree, environment["SRCARCH"])
         write_atomic(work / "includes", lines.encode(errors="surrogateescape"))
-        write_atomic(work / "includes-of-c", includes.of_c_files(lines).encode(errors="surrogateescape"))
+        write_atomic(
+            work / "includes-of-c", includes.of_c_files(lines).encode(errors="surrogateescape")
+        )
         # Last: what kbuild makes later is newer than this file (suture.workspace.original).
         moved = {name: value.replace(str(work), str(ready)) for name, value in environment.items()}
         write_atomic(work / "environment", json.dumps(moved).encode())
@@ -151,12 +172,21 @@ def _fill(target: Target, tree: Path) -> None:
             source.copy(target.source, tree)
     else:
         with step("Unpacking the source", target.source.name):
-            unpack = ["tar", "-x", "-f", str(target.source), "-C", str(tree), "--strip-components=1"]
+            unpack = [
+                "tar",
+                "-x",
+                "-f",
+                str(target.source),
+                "-C",
+                str(tree),
+                "--strip-components=1",
+            ]
             check(
                 [*unpack, "--no-same-owner"],
                 where=str(target.source),
                 kind=SOURCE_DAMAGED,
-                # xz(1) unpacks the blocks that Debian's sources are made of side by side, when it is told.
+                # xz(1) unpacks the blocks that Debian's sources are made of side by side, when it
+                # is told.
                 env={**kbuild.clean_environment(), "XZ_DEFAULTS": "--threads=0"},
             )
     source.check_version(target, tree)
@@ -168,12 +198,19 @@ def _configure(target: Target, compiler: str, tree: Path) -> None:
         write_atomic(tree / ".config", shipped)
         write_atomic(tree / "Module.symvers", read_bytes(target.symvers))
         command = kbuild.make_command(target.release, compiler, PARALLEL, "olddefconfig")
-        check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=kbuild.clean_environment())
+        check(
+            command,
+            where=target.release,
+            kind=WORKSPACE_FAILED,
+            cwd=tree,
+            env=kbuild.clean_environment(),
+        )
         configuration.check_same(target.release, shipped, read_bytes(tree / ".config"))
 
 
 def _check_release(release: str, tree: Path) -> None:
-    """A module with another release string in its vermagic does not load (``kernel/module/version.c``)."""
+    """A module with another release string in its vermagic does not load
+    (``kernel/module/version.c``)."""
     text = (tree / "include/generated/utsrelease.h").read_text()
     if f'#define UTS_RELEASE "{release}"' not in text:
         raise Refusal(SOURCE_MISMATCH, release, f"the prepared tree calls itself {text.strip()}")

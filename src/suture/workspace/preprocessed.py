@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What of a preprocessed file has a say in its object.
 
-Two preprocessed files of the same `essence`, compiled with the same options, have the same functions:
+Two preprocessed files of the same `essence`, compiled with the same options, have the same
+functions:
 
-- What stands in the text is all that the compiler proper sees; ``__LINE__``, ``__FILE__`` and ``__COUNTER__`` are
-  numbers in it by then.  Where a token stands is told by line markers, and goes into debugging information (which is
-  not made, ``-g0``), into messages, into ``__builtin_LINE()``, and into what the sanitizers say
-  (``struct source_location`` in ``lib/ubsan.h``); where one of these is in play, markers and empty lines count.
-- A static inline function that nothing mentions leaves nothing behind (GCC manual, "An Inline Function is As Fast As a
-  Macro"), unless an attribute says otherwise.  So those that no function or variable leads to are left out.  What
-  counts as a mention is the name, anywhere, in a string (assembly) as well: too much rather than too little.
+- What stands in the text is all that the compiler proper sees; ``__LINE__``, ``__FILE__`` and
+  ``__COUNTER__`` are numbers in it by then.  Where a token stands is told by line markers, and goes
+  into debugging information (which is not made, ``-g0``), into messages, into ``__builtin_LINE()``,
+  and into what the sanitizers say (``struct source_location`` in ``lib/ubsan.h``); where one of
+  these is in play, markers and empty lines count.
+- A static inline function that nothing mentions leaves nothing behind (GCC manual, "An Inline
+  Function is As Fast As a Macro"), unless an attribute says otherwise.  So those that no function
+  or variable leads to are left out.  What counts as a mention is the name, anywhere, in a string
+  (assembly) as well: too much rather than too little.
 """
 
 from __future__ import annotations
@@ -31,15 +34,18 @@ _KEPT = re.compile(
     re.MULTILINE,
 )
 _HINTS = (b"used", b"retain", b"structor", b"alias", b"ifunc", b"visible", b"#", b"_Pragma")
-"""What makes the compiler keep a function that nobody mentions, or a variable in it, and what reaches beyond its end.
-`_HINTS`: without one of these it is not there; looking for them first takes a tenth of the time."""
+"""What makes the compiler keep a function that nobody mentions, or a variable in it, and what
+reaches beyond its end. `_HINTS`: without one of these it is not there; looking for them first takes
+a tenth of the time."""
 
 _UNUSED = b"__attribute__((__unused__))"
-"""Silences a warning (``include/linux/compiler_types.h``: ``inline`` has it).  It hides that nothing is `_KEPT`."""
+"""Silences a warning (``include/linux/compiler_types.h``: ``inline`` has it).  It hides that
+nothing is `_KEPT`."""
 
 _BRACE = re.compile(rb"[{}]")
 _PRAGMA = re.compile(rb"#\s*pragma\b")
-"""May say something of the function that follows; other directives are in headers only, and gone when it counts."""
+"""May say something of the function that follows; other directives are in headers only, and gone
+when it counts."""
 _HEADERS_HAVE = 1 << 14
 """Static inline functions in all headers together, roughly; most objects read the same ones."""
 
@@ -49,7 +55,8 @@ _POSITIONS = (b"__builtin_LINE", b"__builtin_COLUMN")
 @dataclass(frozen=True, slots=True)
 class Essence:
     """:ivar digest: is the same for texts that come to the same functions.
-    :ivar unmentioned: the static inline functions that are in the text and leave nothing behind, whatever they do.
+    :ivar unmentioned: the static inline functions that are in the text and leave nothing behind,
+        whatever they do.
     """
 
     digest: bytes
@@ -61,10 +68,14 @@ def essence(text: bytes, options: Iterable[str]) -> Essence:
 
     :param options: what the compiler is called with.
     """
-    if any(each in text for each in _POSITIONS) or any(option.startswith("-fsanitize") for option in options):
+    if any(each in text for each in _POSITIONS) or any(
+        option.startswith("-fsanitize") for option in options
+    ):
         return Essence(hashlib.sha256(text).digest(), frozenset())
     text = text.replace(_UNUSED, b"")
-    lines = [line for each in text.split(b"\n") if (line := each.strip()) and not line.startswith(b"# ")]
+    lines = [
+        line for each in text.split(b"\n") if (line := each.strip()) and not line.startswith(b"# ")
+    ]
     parts = list(split(lines))
     functions = {part.name for part in parts if part.name}
     unmentioned = frozenset(functions - _mentioned(parts))
@@ -74,7 +85,8 @@ def essence(text: bytes, options: Iterable[str]) -> Essence:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Lines that stand together; `name` where they are a function that goes if nobody mentions it."""
+    """Lines that stand together; `name` where they are a function that goes if nobody mentions
+    it."""
 
     name: bytes
     lines: Sequence[bytes]
@@ -100,15 +112,22 @@ def _mentioned(parts: Sequence[Part]) -> set[bytes]:
 
 
 def split(lines: Sequence[bytes]) -> Iterator[Part]:
-    """Split at functions that begin and end with a line, as those in headers do; all else stays together.
+    """Split at functions that begin and end with a line, as those in headers do; all else stays
+    together.
 
-    :param lines: without white space around them, comments and empty ones; of a preprocessed file, or of a header.
+    :param lines: without white space around them, comments and empty ones; of a preprocessed file,
+        or of a header.
     """
     start = index = depth = 0
     after = b";"  # how the line before ended
     while index < len(lines):
         line = lines[index]
-        if depth == 0 and line.startswith(b"static") and after in (b";", b"}") and _BEGINS.match(line):
+        if (
+            depth == 0
+            and line.startswith(b"static")
+            and after in (b";", b"}")
+            and _BEGINS.match(line)
+        ):
             end = _end(lines, index)
             text = b"\n".join(lines[index:end])
             if name := _goes_unmentioned(text):
@@ -158,7 +177,8 @@ def _words(text: bytes) -> frozenset[bytes]:
 
 @lru_cache(_HEADERS_HAVE)
 def _goes_unmentioned(text: bytes) -> bytes:
-    """The name, if `text` is one function and nothing else, and the compiler drops it where nobody mentions it."""
+    """The name, if `text` is one function and nothing else, and the compiler drops it where nobody
+    mentions it."""
     head, brace, _ = text.partition(b"{")
     if not brace or not text.endswith(b"}") or _is_kept(text):
         return b""

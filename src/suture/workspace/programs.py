@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Programs that a kernel image carries along, which run before the kernel, beside it or after it.
 
-Each is compiled with options of its own, linked by itself and put into the image as data.  A live patch redirects
-functions of the kernel, and none of theirs.
+Each is compiled with options of its own, linked by itself and put into the image as data.  A live
+patch redirects functions of the kernel, and none of theirs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from suture.errors import SEPARATE_PROGRAM, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """:ivar directories: where its sources are; other objects of the same directory may be the kernel's own.
+    """:ivar directories: where its sources are; other objects of the same directory may be the
+    kernel's own.
     :ivar why: it is out of reach.
     """
 

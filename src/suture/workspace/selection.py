@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From the files that a patch changes to the objects that have to be compiled.
 
-1. `sort` tells code from what has no say in it, and refuses what takes effect through the build as a whole.
-2. `select` names the objects: those of the changed C files, and all that may include a changed header.
+1. `sort` tells code from what has no say in it, and refuses what takes effect through the build as
+   a whole.
+2. `select` names the objects: those of the changed C files, and all that may include a changed
+   header.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from suture.errors import ASSEMBLY_FILE, BUILD_SYSTEM_CHANGED, FILE_NOT_BUILT, NO_CODE_CHANGE, Refusal
+from suture.errors import (
+    ASSEMBLY_FILE,
+    BUILD_SYSTEM_CHANGED,
+    FILE_NOT_BUILT,
+    NO_CODE_CHANGE,
+    Refusal,
+)
 from suture.host.progress import note
 from suture.workspace import includes, objects
 from suture.workspace.comments import only_comments_differ
@@ -21,12 +29,24 @@ from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
 from suture.workspace.programs import PROGRAMS, program, refuse_separate
 
-NO_CODE = frozenset({"Documentation", "LICENSES", "samples", "COPYING", "CREDITS", "MAINTAINERS", "README"})
+NO_CODE = frozenset(
+    {"Documentation", "LICENSES", "samples", "COPYING", "CREDITS", "MAINTAINERS", "README"}
+)
 """At the top of the tree: what no kernel is made of."""
 
-NO_CODE_SUFFIXES = (".rst", ".txt", ".md", ".gitignore", ".mailmap", ".clang-format", ".gitattributes", ".cocciconfig")
+NO_CODE_SUFFIXES = (
+    ".rst",
+    ".txt",
+    ".md",
+    ".gitignore",
+    ".mailmap",
+    ".clang-format",
+    ".gitattributes",
+    ".cocciconfig",
+)
 HOST_TOOLS = frozenset({"tools", "scripts"})
-"""Programs of the build host; a few of their sources are included by the kernel's (``lib/fdt.c``)."""
+"""Programs of the build host; a few of their sources are included by the kernel's
+(``lib/fdt.c``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +55,8 @@ class Selection:
 
     :ivar direct: the objects of the changed C files.
     :ivar users: objects that may include a changed file.
-    :ivar users_of_added: those of them that may include a file which the pristine tree does not have, so that the
-        compiler's list of what the original read cannot tell.
+    :ivar users_of_added: those of them that may include a file which the pristine tree does not
+        have, so that the compiler's list of what the original read cannot tell.
     """
 
     direct: tuple[Listed, ...]
@@ -47,7 +67,8 @@ class Selection:
 def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
     """The changes that can have a say in the code.
 
-    :raises Refusal: ``assembly-file``, ``build-system-changed``, ``separate-program``, ``no-code-change``
+    :raises Refusal: ``assembly-file``, ``build-system-changed``, ``separate-program``,
+        ``no-code-change``
     """
     code = []
     for change in changes:
@@ -56,8 +77,14 @@ def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
             note(f"{change.path} is left out: {reason}")
             continue
         _refuse_build_system(change.path)
-        if change.path.endswith(".h") and change.old is not None and only_comments_differ(change.old, change.new):
-            note(f"{change.path} is left out: only comments change, so every object that reads it stays as it is")
+        if (
+            change.path.endswith(".h")
+            and change.old is not None
+            and only_comments_differ(change.old, change.new)
+        ):
+            note(
+                f"{change.path} is left out: only comments change, so every object that reads it stays as it is"
+            )
             continue
         code.append(change)
     if not code:
@@ -79,7 +106,9 @@ def _refuse_build_system(path: str) -> None:
     base = os.path.basename(path)
     if path.split("/")[0] == "tools":
         return
-    if base.startswith(("Makefile", "Kbuild", "Kconfig")) or base.endswith((".lds", ".lds.S", ".dts", ".dtsi", ".tbl")):
+    if base.startswith(("Makefile", "Kbuild", "Kconfig")) or base.endswith(
+        (".lds", ".lds.S", ".dts", ".dtsi", ".tbl")
+    ):
         raise Refusal(BUILD_SYSTEM_CHANGED, path, "is part of how the kernel is built")
     if base.endswith(".S"):
         refuse_separate(path)
@@ -89,8 +118,8 @@ def _refuse_build_system(path: str) -> None:
 def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     """The objects to compile for changed `code`.
 
-    :raises Refusal: ``file-not-built``, ``separate-program``, ``build-system-changed``, ``no-code-change``,
-        ``workspace-failed``
+    :raises Refusal: ``file-not-built``, ``separate-program``, ``build-system-changed``,
+        ``no-code-change``, ``workspace-failed``
     """
     sources = [change.path for change in code if change.path.endswith(".c")]
     direct = _own_objects(objects.beside(workspace, sources), sources)
@@ -101,17 +130,25 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     every = objects.everything(workspace)
     direct = _own_objects(every, sources)
     read_by_others = included | {change.path for change in code if change.path not in direct}
-    lines = workspace.include_lines() + "".join(includes.of_text(change.path, change.new) for change in code)
+    lines = workspace.include_lines() + "".join(
+        includes.of_text(change.path, change.new) for change in code
+    )
     files_of = {path: includes.users(workspace.tree, lines, [path]) for path in read_by_others}
     users_of = {path: _objects(workspace, every, files) for path, files in files_of.items()}
     unread = sorted(path for path in read_by_others if path not in direct and not users_of[path])
     _refuse_or_leave_out(workspace, unread, len(code))
     _note_separate(file for path in read_by_others - set(unread) for file in files_of[path])
-    generated = _of_generated_sources(workspace, every, lines) if read_by_others - set(unread) else frozenset()
+    generated = (
+        _of_generated_sources(workspace, every, lines)
+        if read_by_others - set(unread)
+        else frozenset()
+    )
     users = generated.union(*users_of.values()) - set(direct.values())
     added = [change.path for change in code if change.old is None and change.path in users_of]
     users_of_added = frozenset(one.name for path in added for one in users_of[path])
-    return Selection(tuple(direct.values()), tuple(sorted(users, key=lambda one: one.name)), users_of_added)
+    return Selection(
+        tuple(direct.values()), tuple(sorted(users, key=lambda one: one.name)), users_of_added
+    )
 
 
 def _note_separate(users: Iterable[str]) -> None:
@@ -127,10 +164,16 @@ def _own_objects(built: Objects, sources: Sequence[str]) -> dict[str, Listed]:
 
 
 def _of_generated_sources(workspace: Workspace, every: Objects, lines: str) -> frozenset[Listed]:
-    """Objects whose source the build makes first: nobody has read its include lines, so it may include anything."""
+    """Objects whose source the build makes first: nobody has read its include lines, so it may
+    include anything."""
     read = {os.path.splitext(line.partition(":")[0])[0] for line in lines.splitlines()}
-    # *.stub.o: copies of the EFI boot stub's objects (drivers/firmware/efi/libstub/Makefile), no part of vmlinux.
-    unread = [path for path in every.listed if path.removesuffix(".o") not in read and ".stub." not in path]
+    # *.stub.o: copies of the EFI boot stub's objects (drivers/firmware/efi/libstub/Makefile), no
+    # part of vmlinux.
+    unread = [
+        path
+        for path in every.listed
+        if path.removesuffix(".o") not in read and ".stub." not in path
+    ]
     return frozenset(every.listed[path] for path in unread if not _was_delivered(workspace, path))
 
 
@@ -147,12 +190,17 @@ def _objects(workspace: Workspace, every: Objects, users: Collection[str]) -> fr
         return frozenset(every.listed.values())
     below = tuple(f"{os.path.dirname(user)}/" for user in users if includes.is_makefile(user))
     named = {listed for user in users if (listed := every.of(user))}
-    by_option = {listed for path, listed in every.listed.items() if path.startswith(below)} if below else set()
+    by_option = (
+        {listed for path, listed in every.listed.items() if path.startswith(below)}
+        if below
+        else set()
+    )
     return frozenset(named | by_option)
 
 
 def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: int) -> None:
-    """Files from which nothing is compiled: an error for C and unknown files, a note for headers and host tools."""
+    """Files from which nothing is compiled: an error for C and unknown files, a note for headers
+    and host tools."""
     release = workspace.target.release
     for path in paths:
         if path.split("/")[0] in HOST_TOOLS and not path.startswith("scripts/gcc-plugins/"):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The target's source as it was delivered: a tar from a package, or the directory of a tree that the user built."""
+"""The target's source as it was delivered: a tar from a package, or the directory of a tree that
+the user built."""
 
 from __future__ import annotations
 
@@ -18,15 +19,16 @@ BUILT = (
     ".git", "*.o", "*.a", "*.ko", "*.so", "*.so.dbg", "*.mod", "*.mod.c", ".*.cmd", ".*.d", "*.order", "vmlinux*",
     "*.pem", "*.x509", ".tmp_*",
 )  # fmt: skip
-"""What a built tree holds that a workspace makes for itself or has no use for (and no copy of a signing key)."""
+"""What a built tree holds that a workspace makes for itself or has no use for (and no copy of a
+signing key)."""
 
 EXPANSION = 13
 """Unpacked over packed size: 11.2 for the xz of 6.1, and the prepared tree adds some."""
 
 
 def identity(path: Path) -> str:
-    """What tells this source from another without reading all of it: for a package's tar its name and size (the
-    package's version stands beside it), for a user's tree every file's size and time.
+    """What tells this source from another without reading all of it: for a package's tar its name
+    and size (the package's version stands beside it), for a user's tree every file's size and time.
 
     :raises Refusal: ``source-missing``
     """
@@ -34,7 +36,11 @@ def identity(path: Path) -> str:
         if path.is_dir():
             digest = hashlib.sha256()
             for name, status in sorted(_walk(path)):
-                digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+                digest.update(
+                    f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(
+                        errors="surrogateescape"
+                    )
+                )
             return f"{path.resolve()} {digest.hexdigest()}"
         status = path.stat()
     except OSError as error:
@@ -55,7 +61,13 @@ def copy(directory: Path, tree: Path) -> None:
     :raises Refusal: ``disk-full``, ``file-unreadable``
     """
     try:
-        shutil.copytree(directory, tree, symlinks=True, ignore=shutil.ignore_patterns(*BUILT), dirs_exist_ok=True)
+        shutil.copytree(
+            directory,
+            tree,
+            symlinks=True,
+            ignore=shutil.ignore_patterns(*BUILT),
+            dirs_exist_ok=True,
+        )
     except shutil.Error as error:
         source, _, message = error.args[0][0]
         raise Refusal(SOURCE_MISSING, str(source), str(message)) from error
@@ -71,17 +83,25 @@ def check_version(target: Target, tree: Path) -> None:
     try:
         makefile = (tree / "Makefile").read_text(errors="replace")
     except OSError as error:
-        raise Refusal(SOURCE_MISMATCH, str(target.source), "holds no Makefile at its top") from error
-    fields = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL)[ \t]*=[ \t]*(\d+)[ \t]*$", makefile, re.MULTILINE))
+        raise Refusal(
+            SOURCE_MISMATCH, str(target.source), "holds no Makefile at its top"
+        ) from error
+    fields = dict(
+        re.findall(
+            r"^(VERSION|PATCHLEVEL|SUBLEVEL)[ \t]*=[ \t]*(\d+)[ \t]*$", makefile, re.MULTILINE
+        )
+    )
     if len(fields) != 3:
         raise Refusal(SOURCE_MISMATCH, str(target.source), "is not the source of a Linux kernel")
     found = ".".join(fields[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
-    # The package's version begins with the kernel's own; without a package only the release has it, and Debian's
-    # release names (6.1.0-50) do not carry the sublevel.
+    # The package's version begins with the kernel's own; without a package only the release has it,
+    # and Debian's release names (6.1.0-50) do not carry the sublevel.
     expected = _numbers(target.version, 3) or _numbers(target.release, 2)
     if expected and _numbers(found, len(expected)) != expected:
         wanted = target.version or target.release
-        raise Refusal(SOURCE_MISMATCH, str(target.source), f"is the source of {found}, the target is {wanted}")
+        raise Refusal(
+            SOURCE_MISMATCH, str(target.source), f"is the source of {found}, the target is {wanted}"
+        )
 
 
 def _numbers(text: str, count: int) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compiled objects, kept by what they were compiled from, so that nothing is compiled twice.
 
-An entry is one file: a line with the digest of what follows, then the content, which for an object begins with a line
-of JSON.  It is written atomically and its digest is checked when it is read, so that an entry that is damaged or cut
-short counts as absent.
+An entry is one file: a line with the digest of what follows, then the content, which for an object
+begins with a line of JSON.  It is written atomically and its digest is checked when it is read, so
+that an entry that is damaged or cut short counts as absent.
 """
 
 from __future__ import annotations
@@ -64,13 +64,17 @@ def load_bytes(directory: Path, name: str) -> bytes | None:
 
 def save(directory: Path, name: str, stored: Stored) -> None:
     """Keep an object."""
-    save_bytes(directory, name, json.dumps(asdict(stored.compilation)).encode() + b"\n" + stored.content)
+    save_bytes(
+        directory, name, json.dumps(asdict(stored.compilation)).encode() + b"\n" + stored.content
+    )
 
 
 def save_bytes(directory: Path, name: str, body: bytes) -> None:
     """Keep an entry.  A full disk costs the next run its time, not this one its result."""
     try:
-        write_atomic(_path(directory, name), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        write_atomic(
+            _path(directory, name), hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+        )
     except Refusal as refusal:
         if refusal.kind is not DISK_FULL:
             raise

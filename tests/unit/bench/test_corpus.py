@@ -9,8 +9,24 @@ from pathlib import Path
 
 from bench.corpus import pick
 from bench.corpus.builds import module_name
-from bench.corpus.record import TIMED_OUT, Outcome, Record, append, load, of_build, option_to_add, table
-from suture.errors import DATA_CHANGED, INTERNAL_ERROR, NO_CODE_CHANGE, PATCH_DOES_NOT_COMPILE, Kind, Refusal
+from bench.corpus.record import (
+    TIMED_OUT,
+    Outcome,
+    Record,
+    append,
+    load,
+    of_build,
+    option_to_add,
+    table,
+)
+from suture.errors import (
+    DATA_CHANGED,
+    INTERNAL_ERROR,
+    NO_CODE_CHANGE,
+    PATCH_DOES_NOT_COMPILE,
+    Kind,
+    Refusal,
+)
 from suture.link.kbuild import check_name
 
 
@@ -37,12 +53,19 @@ def test_a_build_tells_what_it_replaces() -> None:
     functions = [{"old_name": "f", "sympos": 0}, {"old_name": "g", "sympos": 2}]
     answer = json.dumps({"objects": [{"name": "ext4", "functions": functions}]})
     record = of_build("a.c", 0, answer, "", 1.0)
-    assert (record.outcome, record.functions, record.objects) == (Outcome.BUILT, ("ext4:f", "ext4:g"), ("ext4",))
+    assert (record.outcome, record.functions, record.objects) == (
+        Outcome.BUILT,
+        ("ext4:f", "ext4:g"),
+        ("ext4",),
+    )
 
 
 def test_the_last_whole_line_about_a_file_counts(tmp_path: Path) -> None:
     path = tmp_path / "records"
-    first, last = Record("a.c", Outcome.BUILT, functions=("vmlinux:f",)), Record("a.c", Outcome.LOADED)
+    first, last = (
+        Record("a.c", Outcome.BUILT, functions=("vmlinux:f",)),
+        Record("a.c", Outcome.LOADED),
+    )
     for record in (first, Record("b.c", Outcome.REFUSED, "data-changed"), last):
         append(path, record)
     with path.open("a") as stream:
@@ -52,8 +75,17 @@ def test_the_last_whole_line_about_a_file_counts(tmp_path: Path) -> None:
 
 
 def test_the_share_is_of_what_compiles_and_changes_code() -> None:
-    outcomes = (Outcome.LOADED, Outcome.LOADED, Outcome.LOADED, Outcome.OLD_HEADERS, Outcome.NO_CHANGE)
-    records = [*(Record("a.c", outcome) for outcome in outcomes), Record("b.c", Outcome.REFUSED, "data-changed")]
+    outcomes = (
+        Outcome.LOADED,
+        Outcome.LOADED,
+        Outcome.LOADED,
+        Outcome.OLD_HEADERS,
+        Outcome.NO_CHANGE,
+    )
+    records = [
+        *(Record("a.c", outcome) for outcome in outcomes),
+        Record("b.c", Outcome.REFUSED, "data-changed"),
+    ]
     text = table(records)
     assert "4 compile and change code; 75.0 % of them" in text
     assert "1 data-changed" in text
@@ -67,7 +99,13 @@ def test_a_patch_leads_from_the_old_file_to_the_new_one(tmp_path: Path) -> None:
     assert pick.differs(tmp_path / "old", tmp_path / "new", "fs/a.c")
     assert not pick.differs(tmp_path / "old", tmp_path / "new", "fs/missing.c")
     text = pick.patch(tmp_path / "old", tmp_path / "new", "fs/a.c")
-    subprocess.run(["patch", "-p1", "--binary"], input=text, cwd=tmp_path / "old", check=True, capture_output=True)
+    subprocess.run(
+        ["patch", "-p1", "--binary"],
+        input=text,
+        cwd=tmp_path / "old",
+        check=True,
+        capture_output=True,
+    )
     assert (tmp_path / "old" / "fs" / "a.c").read_bytes() == new
 
 

@@ -21,7 +21,9 @@ FLOOR = Measured("floor", "the compiler", (Run(2.0, 2.0),))
 
 
 def report(target: float) -> Report:
-    return Report({"cores": "2"}, "6.1.0-1-amd64", (Measured("warm", "a build", (SLOW, FAST), target),), FLOOR)
+    return Report(
+        {"cores": "2"}, "6.1.0-1-amd64", (Measured("warm", "a build", (SLOW, FAST), target),), FLOOR
+    )
 
 
 def test_the_rest_is_what_no_step_accounts_for_and_parts_are_not_counted_twice() -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ``python -m bench.scale`` measures: that the objects are what they should be, and that the cost stays level."""
+"""What ``python -m bench.scale`` measures: that the objects are what they should be, and that the
+cost stays level."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from bench.generate import generate
 from bench.scale import LEVEL, Cost, measure, table
-from tests.unit.objects import tool
+from tests.unit.toolchain import tool
 
 
 def test_generated_objects_have_as_many_functions_and_differ_in_a_few(tmp_path: Path) -> None:
@@ -43,4 +44,6 @@ def calls(count: int, directory: Path) -> int:
 
 def test_the_table_has_the_cost_of_each_function() -> None:
     text = table([Cost("generated", 1000, 5, 0.1, 0.3, 0.1, 40_000_000)])
-    assert " ".join(text.splitlines()[1].split()) == "generated 1,000 5 0.10s 0.30s 0.10s 500 us 40 MB"
+    assert (
+        " ".join(text.splitlines()[1].split()) == "generated 1,000 5 0.10s 0.30s 0.10s 500 us 40 MB"
+    )

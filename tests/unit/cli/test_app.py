@@ -32,7 +32,11 @@ sys.exit(main())
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONUNBUFFERED", "FORCE_COLOR")}
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONUNBUFFERED", "FORCE_COLOR")
+    }
     return {**ours, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(TOP / "src")}
 
 
@@ -47,7 +51,12 @@ def suture(*words: str) -> list[str]:
 
 def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
 
 
@@ -56,7 +65,9 @@ def test_version_is_printed_on_stdout(environment: dict[str, str]) -> None:
     assert (done.returncode, done.stdout) == (0, f"suture {__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["build", "diff", "inspect", "test", "demo", "doctor", "kernel"])
+@pytest.mark.parametrize(
+    "command", ["build", "diff", "inspect", "test", "demo", "doctor", "kernel"]
+)
 def test_help_teaches_with_examples(command: str, environment: dict[str, str]) -> None:
     done = run(suture(command, "--help"), environment)
     assert done.returncode == 0
@@ -64,7 +75,9 @@ def test_help_teaches_with_examples(command: str, environment: dict[str, str]) -
     assert f"suture {command}" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["doctor", "--nonsense"], ["doctor", "--kernel"], ["inspect"], []])
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["doctor", "--nonsense"], ["doctor", "--kernel"], ["inspect"], []]
+)
 def test_wrong_usage_ends_with_status_2(words: list[str], environment: dict[str, str]) -> None:
     done = run(suture(*words), environment)
     assert done.returncode == 2
@@ -90,7 +103,9 @@ def test_with_json_a_refusal_is_one_document_on_stdout(environment: dict[str, st
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_command_after_its_cleaning_up(number: signal.Signals, environment: dict[str, str]) -> None:
+def test_a_signal_ends_a_command_after_its_cleaning_up(
+    number: signal.Signals, environment: dict[str, str]
+) -> None:
     body = """
     try:
         print("ready", flush=True)
@@ -161,7 +176,9 @@ def test_a_full_disk_is_refused_wherever_it_is_met(environment: dict[str, str]) 
 
 
 def test_a_forbidden_file_is_refused_by_name(environment: dict[str, str]) -> None:
-    done = run(probe("raise PermissionError(errno.EACCES, 'Permission denied', '/some/file')"), environment)
+    done = run(
+        probe("raise PermissionError(errno.EACCES, 'Permission denied', '/some/file')"), environment
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("error[file-unreadable]: /some/file: Permission denied\n")
 
@@ -179,8 +196,12 @@ def test_names_from_files_do_not_steer_the_terminal(environment: dict[str, str])
     assert r"\x1b[2J" in done.stderr
 
 
-@pytest.mark.parametrize("shell", ["{} >/dev/full", "{} >&-", "{} >&- 2>&-", "{} | true", "{} >/dev/full 2>/dev/full"])
-def test_output_that_goes_nowhere_brings_no_traceback(shell: str, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "shell", ["{} >/dev/full", "{} >&-", "{} >&- 2>&-", "{} | true", "{} >/dev/full 2>/dev/full"]
+)
+def test_output_that_goes_nowhere_brings_no_traceback(
+    shell: str, environment: dict[str, str]
+) -> None:
     command = shell.format(" ".join(suture("inspect", "--json", "/nonexistent.ko")))
     done = run(["sh", "-c", command], environment)
     assert "Traceback" not in done.stderr
@@ -189,7 +210,9 @@ def test_output_that_goes_nowhere_brings_no_traceback(shell: str, environment: d
 
 
 @pytest.mark.parametrize("shell", ["{} >/dev/full", "{} | true"])
-def test_help_that_nobody_reads_brings_no_traceback(shell: str, environment: dict[str, str]) -> None:
+def test_help_that_nobody_reads_brings_no_traceback(
+    shell: str, environment: dict[str, str]
+) -> None:
     done = run(["sh", "-c", shell.format(" ".join(suture("--help")))], environment)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
@@ -214,10 +237,26 @@ def test_bash_completes_commands_and_options(environment: dict[str, str]) -> Non
     assert {"--kernel", "--json"} <= set(options.split())
 
 
-def test_importing_the_commands_imports_nothing_that_they_work_with(environment: dict[str, str]) -> None:
+def test_importing_the_commands_imports_nothing_that_they_work_with(
+    environment: dict[str, str],
+) -> None:
     """Help and shell completion wait for every import."""
     listing = "import sys, suture.cli.app; print(*sys.modules)"
     loaded = set(run([sys.executable, "-c", listing], environment).stdout.split())
-    heavy = {"debian", "elftools", "iced_x86", "lz4", "pydantic", "rich", "unidiff", "vmlinux_to_elf", "zstandard"}
+    heavy = {
+        "debian",
+        "elftools",
+        "iced_x86",
+        "lz4",
+        "pydantic",
+        "rich",
+        "unidiff",
+        "vmlinux_to_elf",
+        "zstandard",
+    }
     assert loaded & heavy == set()
-    assert {name for name in loaded if name.startswith("suture.diff") or name.startswith("suture.kernel")} == set()
+    assert {
+        name
+        for name in loaded
+        if name.startswith("suture.diff") or name.startswith("suture.kernel")
+    } == set()

@@ -12,12 +12,21 @@ from pathlib import Path
 import pytest
 
 from suture.cli.diff import ALIASES, UNPROVED
-from suture.diff.special import ALIASES as SECTIONS
-from tests.unit.objects import compile_c, symbol_lines
-from tests.unit.test_compare_objects import CHANGED, SOURCE, SYMBOLS, SYMVERS
+from suture.objects.special import ALIASES as SECTIONS
+from tests.unit.builder.test_compare_objects import CHANGED, SOURCE, SYMBOLS, SYMVERS
+from tests.unit.toolchain import compile_c, symbol_lines
 
 TOP = Path(__file__).resolve().parents[3]
-OPTIONS = ("--object", "vmlinux", "--symbols", "System.map", "--symvers", "Module.symvers", "--name", "fix")
+OPTIONS = (
+    "--object",
+    "vmlinux",
+    "--symbols",
+    "System.map",
+    "--symvers",
+    "Module.symvers",
+    "--name",
+    "fix",
+)
 
 
 @pytest.fixture
@@ -57,7 +66,9 @@ def test_people_read_what_changed_and_that_nothing_is_proved(place: Path) -> Non
 
 
 def test_programs_read_one_document(place: Path) -> None:
-    done = run(place, "before.o", "after.o", *OPTIONS, "-o", "out.o", "--json", "--entry-size", "jump=16")
+    done = run(
+        place, "before.o", "after.o", *OPTIONS, "-o", "out.o", "--json", "--entry-size", "jump=16"
+    )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["output"] == "out.o"
@@ -77,7 +88,9 @@ def test_programs_read_one_document(place: Path) -> None:
 
 def test_new_functions_are_listed(place: Path) -> None:
     new = '__attribute__((noinline)) static int added(int x) { return x * 7 + hidden("new", x); }\nint shown'
-    text = CHANGED.replace("int shown", new).replace("return helper(x)", "return added(x) + helper(x)")
+    text = CHANGED.replace("int shown", new).replace(
+        "return helper(x)", "return added(x) + helper(x)"
+    )
     (place / "after.o").write_bytes(compile_c(text))
     done = run(place, "before.o", "after.o", *OPTIONS)
     assert "  adds     added()\n" in done.stdout
@@ -115,7 +128,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("code", "words"), REFUSED.items(), ids=REFUSED)
-def test_what_is_wrong_is_refused_with_status_1(place: Path, code: str, words: tuple[str, ...]) -> None:
+def test_what_is_wrong_is_refused_with_status_1(
+    place: Path, code: str, words: tuple[str, ...]
+) -> None:
     before = sorted(place.iterdir())
     done = run(place, *words, "--json")
     assert done.returncode == 1, done.stderr

@@ -17,17 +17,41 @@ from suture.cli.output import emit
 from suture.doctor import Check, Report, Status, building, loading, testing
 from suture.host.packages import COMPILER, PACKAGES, Package, Purpose
 
-FIRST_LINE = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+FIRST_LINE = subprocess.run(
+    ["gcc", "--version"], capture_output=True, text=True, check=True
+).stdout.splitlines()[0]
 
 
 def test_the_report_names_everything_that_building_and_testing_need(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "suture", "doctor", "--json", "--kernel", "6.1.0-nowhere-amd64"]
+    command = [
+        sys.executable,
+        "-m",
+        "suture",
+        "doctor",
+        "--json",
+        "--kernel",
+        "6.1.0-nowhere-amd64",
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     document = json.loads(done.stdout)
     checks = {check["name"]: check for check in document["checks"]}
-    assert checks.keys() >= {f"compiler {COMPILER}", "make", "flex", "bison", "bc", "<gelf.h>", "<openssl/ssl.h>"}
-    assert checks.keys() >= {"pahole", "Python packages", "disk space", "static busybox", "live patching"}
+    assert checks.keys() >= {
+        f"compiler {COMPILER}",
+        "make",
+        "flex",
+        "bison",
+        "bc",
+        "<gelf.h>",
+        "<openssl/ssl.h>",
+    }
+    assert checks.keys() >= {
+        "pahole",
+        "Python packages",
+        "disk space",
+        "static busybox",
+        "live patching",
+    }
     assert {check["purpose"] for check in document["checks"]} == {"building", "testing", "loading"}
     kernel = checks["kernel 6.1.0-nowhere-amd64"]
     assert kernel["status"] == "lack"
@@ -35,7 +59,9 @@ def test_the_report_names_everything_that_building_and_testing_need(tmp_path: Pa
     assert (done.returncode, document["ready"]) == (1, False)
 
 
-def test_a_lack_is_shown_with_its_remedy_and_the_command_that_helps(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lack_is_shown_with_its_remedy_and_the_command_that_helps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     lack = Check(Purpose.BUILDING, "flex", Status.LACK, "not found", "install flex", "flex")
     emit({}, for_people(Report("r", (lack,))))
     shown = capsys.readouterr().out
@@ -52,13 +78,17 @@ def test_an_installed_package_brings_what_we_look_for(package: Package) -> None:
 
 
 def test_a_program_that_is_not_there_is_a_lack_with_its_package() -> None:
-    check = building.package_check(Package("some-package", Purpose.BUILDING, "nobody", program="no-such-program"))
+    check = building.package_check(
+        Package("some-package", Purpose.BUILDING, "nobody", program="no-such-program")
+    )
     assert (check.status, check.package) == (Status.LACK, "some-package")
     assert "nobody" in check.found
 
 
 def test_a_header_that_is_not_there_is_a_lack() -> None:
-    check = building.package_check(Package("libx-dev", Purpose.BUILDING, "nobody", header="no/such/header.h"))
+    check = building.package_check(
+        Package("libx-dev", Purpose.BUILDING, "nobody", header="no/such/header.h")
+    )
     assert check.status is Status.LACK
 
 
@@ -84,7 +114,9 @@ def test_a_compiler_that_is_not_installed_is_named_with_its_package() -> None:
 def test_a_missing_package_leads_to_one_line_to_run() -> None:
     lack = Check(Purpose.BUILDING, "flex", Status.LACK, "", "", "flex")
     other = Check(Purpose.TESTING, "qemu", Status.LACK, "", "", "qemu-system-x86")
-    report = Report("r", (lack, other, lack, Check(Purpose.BUILDING, "make", Status.OK, "", "", "")))
+    report = Report(
+        "r", (lack, other, lack, Check(Purpose.BUILDING, "make", Status.OK, "", "", ""))
+    )
     assert report.install == "sudo apt-get install --no-install-recommends flex qemu-system-x86"
     assert not report.ready
 
@@ -137,7 +169,11 @@ def test_all_that_stands_in_the_way_of_loading_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to drop")
 def test_a_process_without_the_capability_is_told_from_one_with_it() -> None:
-    look = [sys.executable, "-c", "from suture.doctor import loading; print([*loading.checks()][1].status.value)"]
+    look = [
+        sys.executable,
+        "-c",
+        "from suture.doctor import loading; print([*loading.checks()][1].status.value)",
+    ]
     drop = ["setpriv", "--bounding-set=-sys_module", "--inh-caps=-sys_module"]
     for prefix, expected in (([], "ok"), (drop, "warning")):
         done = subprocess.run([*prefix, *look], capture_output=True, text=True, check=True)

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from suture.cli import output
-from suture.cli.progress import LiveSteps, PlainSteps, for_stderr
 from suture.errors import DISK_FULL, Refusal
 from suture.host.progress import advance, note, reporter, step
+from suture.host.reporters import LiveSteps, PlainSteps, for_stderr
 
 
 class Colour(StrEnum):
@@ -46,14 +46,20 @@ def as_json() -> Iterator[None]:
 
 @pytest.mark.usefixtures("as_json")
 def test_values_of_the_rooms_are_json_documents(capsys: pytest.CaptureFixture[str]) -> None:
-    output.emit({"outer": Outer(Inner(Path("/a/b"), (Colour.RED,)), frozenset({"z", "y"}))}, "for people")
+    output.emit(
+        {"outer": Outer(Inner(Path("/a/b"), (Colour.RED,)), frozenset({"z", "y"}))}, "for people"
+    )
     shown = capsys.readouterr()
-    assert json.loads(shown.out) == {"outer": {"inner": {"path": "/a/b", "colours": ["red"]}, "names": ["y", "z"]}}
+    assert json.loads(shown.out) == {
+        "outer": {"inner": {"path": "/a/b", "colours": ["red"]}, "names": ["y", "z"]}
+    }
     assert shown.err == ""
 
 
 @pytest.mark.usefixtures("as_json")
-def test_names_that_are_no_unicode_are_json_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_are_no_unicode_are_json_all_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output.emit({"path": Path(os.fsdecode(b"/tmp/\xff"))}, "")
     assert json.loads(capsys.readouterr().out)["path"] == "/tmp/\udcff"
 
@@ -71,7 +77,9 @@ def test_text_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_table_in_a_pipe_has_one_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
-    output.emit({}, output.table(("name", "text"), [("a", "word " * 50 + "end"), ("bb", "[x]\x1b[2J")]))
+    output.emit(
+        {}, output.table(("name", "text"), [("a", "word " * 50 + "end"), ("bb", "[x]\x1b[2J")])
+    )
     assert capsys.readouterr().out.splitlines() == [
         "name  text",
         f"a     {'word ' * 50}end",
@@ -138,9 +146,13 @@ def test_what_comes_between_ends_a_steps_line() -> None:
 
 
 def everything(terminal: int) -> str:
-    """What was written to a pseudo-terminal whose other end is closed; one read need not bring all of it."""
+    """What was written to a pseudo-terminal whose other end is closed; one read need not bring all
+    of it."""
     read = b""
-    with os.fdopen(terminal, "rb", buffering=0) as ours, contextlib.suppress(OSError):  # EIO: the other end is closed
+    with (
+        os.fdopen(terminal, "rb", buffering=0) as ours,
+        contextlib.suppress(OSError),
+    ):  # EIO: the other end is closed
         while piece := ours.read(65536):
             read += piece
     return read.decode()

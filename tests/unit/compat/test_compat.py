@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The other tools' commands: what they print and how they exit, over directories that stand for /proc and /sys."""
+"""The other tools' commands: what they print and how they exit, over directories that stand for
+/proc and /sys."""
 
 from __future__ import annotations
 
@@ -30,13 +31,17 @@ def put(root: Path, files: dict[str, str]) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """One live patch in force, one moving, one left over; one thread of two holds up the transition."""
+    """One live patch in force, one moving, one left over; one thread of two holds up the
+    transition."""
     root = tmp_path / "root"
     live = {
         "livepatch_one": ("1", "0"),
         "livepatch_two": ("1", "1"),
     }
-    modules = [f"{name} 16384 1 - Live 0x0000000000000000 (OK)" for name in ("livepatch_two", "livepatch_one")]
+    modules = [
+        f"{name} 16384 1 - Live 0x0000000000000000 (OK)"
+        for name in ("livepatch_two", "livepatch_one")
+    ]
     modules.append("livepatch_old 16384 0 - Live 0x0000000000000000 (OK)")
     put(
         root,
@@ -48,8 +53,14 @@ def root(tmp_path: Path) -> Path:
             "proc/7/task/8/stat": "8 (worker) D" + " 0" * 40,
             "proc/7/task/8/stack": "[<0>] holder_sleep+0x10/0x20 [holder]\n[<0>] do_syscall_64+0x3b/0x90\n",
             "proc/7/cmdline": "/bin/worker\0--fast\0",
-            **{f"sys/kernel/livepatch/{name}/enabled": enabled for name, (enabled, _) in live.items()},
-            **{f"sys/kernel/livepatch/{name}/transition": moving for name, (_, moving) in live.items()},
+            **{
+                f"sys/kernel/livepatch/{name}/enabled": enabled
+                for name, (enabled, _) in live.items()
+            },
+            **{
+                f"sys/kernel/livepatch/{name}/transition": moving
+                for name, (_, moving) in live.items()
+            },
         },
     )
     return root
@@ -75,7 +86,9 @@ def keep(host: Host, name: str = "livepatch_kept") -> None:
     (directory / "kpatch-file.ko").write_bytes(b"module")
 
 
-def test_kpatch_list_prints_what_scripts_parse(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_list_prints_what_scripts_parse(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     settle(host.root)
     keep(host)
     assert kpatch.main(["list"], host) == 0
@@ -85,7 +98,9 @@ def test_kpatch_list_prints_what_scripts_parse(host: Host, capsys: pytest.Captur
     )
 
 
-def test_kpatch_list_shows_who_holds_up_a_transition(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_list_shows_who_holds_up_a_transition(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert kpatch.main(["list"], host) == 0
     out = capsys.readouterr().out
     assert "livepatch_two [enabling...]\n" in out
@@ -93,13 +108,20 @@ def test_kpatch_list_shows_who_holds_up_a_transition(host: Host, capsys: pytest.
     assert f"\nStalled processes:\n8 worker\nstack:\n{stack}\nInstalled" in out
 
 
-def test_kpatch_signals_only_where_the_kernel_does_not_itself(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_signals_only_where_the_kernel_does_not_itself(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert kpatch.main(["signal"], host) == 0
-    assert capsys.readouterr().err.startswith("kpatch: Livepatch process signaling is performed automatically")
+    assert capsys.readouterr().err.startswith(
+        "kpatch: Livepatch process signaling is performed automatically"
+    )
     attribute = host.root / "sys/kernel/livepatch/livepatch_two/signal"
     attribute.write_text("")
     assert kpatch.main(["signal"], host) == 0
-    assert (capsys.readouterr().out, attribute.read_text()) == ("signaling stalled process(es):\n", "1")
+    assert (capsys.readouterr().out, attribute.read_text()) == (
+        "signaling stalled process(es):\n",
+        "1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,14 +146,18 @@ def test_kpatch_dies_in_its_own_words(words: list[str], message: str, host: Host
 
 
 @pytest.mark.parametrize("words", [[], ["help"], ["load"], ["list", "more"], ["unheard"]])
-def test_kpatch_explains_itself_with_status_1(words: list[str], host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_explains_itself_with_status_1(
+    words: list[str], host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert kpatch.main(words, host) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith("usage: kpatch <command> [<args>]\n")
     assert printed.out == ("subcommand unheard not recognized\n" if words == ["unheard"] else "")
 
 
-def test_kpatch_uninstalls_what_a_package_put_there(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_uninstalls_what_a_package_put_there(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     keep(host)
     assert kpatch.main(["uninstall", "kpatch-file.ko"], host) == 0
     assert capsys.readouterr().out == f"uninstalling kpatch-file.ko ({RELEASE})\n"
@@ -158,7 +184,9 @@ def test_kpatch_load_all_does_nothing_where_nothing_is_installed(host: Host) -> 
     assert kpatch.main(["load", "--all"], host) == 0
 
 
-def test_kpatch_load_all_obeys_the_kernel_command_line(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_load_all_obeys_the_kernel_command_line(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     keep(host)
     put(host.root, {"proc/cmdline": "quiet suture.disable=1\n"})
     assert kpatch.main(["load", "--all"], host) == 0
@@ -174,17 +202,29 @@ def test_status_and_check(program: str, root: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "ready\n"
 
 
-def test_patches_are_all_modules_and_which_are_active(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_patches_are_all_modules_and_which_are_active(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert kgr.main(["patches"], "klp", root) == 0
-    assert sorted(capsys.readouterr().out.split()) == ["livepatch_old", "livepatch_one", "livepatch_two"]
+    assert sorted(capsys.readouterr().out.split()) == [
+        "livepatch_old",
+        "livepatch_one",
+        "livepatch_two",
+    ]
     assert kgr.main(["-v", "patches"], "klp", root) == 0
     out = capsys.readouterr().out
     assert "livepatch_one\n    active: 1\n    RPM: (not known" in out
     assert "livepatch_old\n    active: 0\n" in out
 
 
-def test_blocking_threads_with_command_line_and_stack(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = ["8\n", "8 /bin/worker --fast\n", "8 /bin/worker --fast\n    holder_sleep+0x10/0x20 [holder]\n"]
+def test_blocking_threads_with_command_line_and_stack(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = [
+        "8\n",
+        "8 /bin/worker --fast\n",
+        "8 /bin/worker --fast\n    holder_sleep+0x10/0x20 [holder]\n",
+    ]
     for options, start in zip(([], ["-v"], ["-vv"]), expected, strict=True):
         assert kgr.main([*options, "blocking"], "klp", root) == 0
         assert capsys.readouterr().out.startswith(start)
@@ -193,7 +233,9 @@ def test_blocking_threads_with_command_line_and_stack(root: Path, capsys: pytest
     assert capsys.readouterr().out == ""
 
 
-def test_poke_downgrade_and_what_there_is_not(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_poke_downgrade_and_what_there_is_not(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert kgr.main(["poke"], "kgr", root) == 0
     assert kgr.main(["-x", "status"], "kgr", root) == kgr.main([], "kgr", root) == 1
     assert run(lambda words: kgr.main(words, "klp", root), ["downgrade"], "klp: ") == 1
@@ -209,11 +251,15 @@ def test_poke_downgrade_and_what_there_is_not(root: Path, capsys: pytest.Capture
         (None, "a" * 60 + ".patch", "livepatch-" + "a" * 38),
     ],
 )
-def test_kpatch_build_names_modules_as_kpatch_build_does(name: str | None, patch: str, expected: str) -> None:
+def test_kpatch_build_names_modules_as_kpatch_build_does(
+    name: str | None, patch: str, expected: str
+) -> None:
     assert kpatch_build.module_name(name, [Path(patch)]) == expected
 
 
-def test_kpatch_build_says_what_is_wrong_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_build_says_what_is_wrong_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "fix.patch").write_text("")
     fix = str(tmp_path / "fix.patch")
     cases = {
@@ -232,10 +278,29 @@ def test_kpatch_build_says_what_is_wrong_and_ends_with_1(tmp_path: Path, capsys:
         assert message in capsys.readouterr().err
 
 
-def test_kpatch_build_says_what_is_needless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kpatch_build_says_what_is_needless(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "fix.patch").write_text("")
-    words = ["-a", "0.0.0-none", "-j", "4", "-t", "vmlinux", "-d", "--skip-gcc-check", "--skip-cleanup"]
-    assert run(kpatch_build.main, [*words, "-c", "/boot/config", str(tmp_path / "fix.patch")], "ERROR: ") == 1
+    words = [
+        "-a",
+        "0.0.0-none",
+        "-j",
+        "4",
+        "-t",
+        "vmlinux",
+        "-d",
+        "--skip-gcc-check",
+        "--skip-cleanup",
+    ]
+    assert (
+        run(
+            kpatch_build.main,
+            [*words, "-c", "/boot/config", str(tmp_path / "fix.patch")],
+            "ERROR: ",
+        )
+        == 1
+    )
     printed = capsys.readouterr().err
     assert [line.split(":")[1].strip() for line in printed.splitlines() if line.startswith("needless: ")] == [
         "-c", "-j", "-t", "-d", "--skip-cleanup", "--skip-gcc-check",
@@ -245,12 +310,18 @@ def test_kpatch_build_says_what_is_needless(tmp_path: Path, capsys: pytest.Captu
 
 def test_the_commands_are_put_in_place_run_and_are_removed(tmp_path: Path) -> None:
     assert suture(["compat", "install", "--prefix", str(tmp_path)]) == 0
-    done = subprocess.run([tmp_path / "sbin/kpatch", "version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [tmp_path / "sbin/kpatch", "version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout == f"{kpatch.SPEAKS}\n"
     for name in ("klp", "kgr"):
-        done = subprocess.run([tmp_path / "sbin" / name, "-h"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [tmp_path / "sbin" / name, "-h"], capture_output=True, text=True, check=True
+        )
         assert done.stdout.startswith(f"usage: {name} ")
-    done = subprocess.run([tmp_path / "bin/kpatch-build", "-h"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [tmp_path / "bin/kpatch-build", "-h"], capture_output=True, text=True, check=True
+    )
     assert "--non-replace" in done.stdout
     assert suture(["compat", "install", "--prefix", str(tmp_path)]) == 0
     (tmp_path / "bin/other").write_text("")

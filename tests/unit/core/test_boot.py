@@ -20,9 +20,15 @@ BEFORE, NOW = "an earlier boot", "this boot"
     ("tries", "failed"),
     [
         # Of two that were loaded well and one that was being loaded, the last.
-        ([Tries(boot=BEFORE, good=True), Tries(boot=BEFORE), Tries(boot=BEFORE, loading=True)], [0, 0, 1]),
+        (
+            [Tries(boot=BEFORE, good=True), Tries(boot=BEFORE), Tries(boot=BEFORE, loading=True)],
+            [0, 0, 1],
+        ),
         # All were loaded: the one that no boot has come up with yet.
-        ([Tries(boot=BEFORE, good=True), Tries(boot=BEFORE), Tries(boot=BEFORE, good=True)], [0, 1, 0]),
+        (
+            [Tries(boot=BEFORE, good=True), Tries(boot=BEFORE), Tries(boot=BEFORE, good=True)],
+            [0, 1, 0],
+        ),
         # Nothing tells them apart.
         ([Tries(boot=BEFORE, good=True), Tries(1, boot=BEFORE, good=True)], [1, 2]),
         # A boot that is under way, one that was never tried, one that was set aside.
@@ -47,12 +53,15 @@ def test_a_boot_that_died_is_held_against_whom_it_may_have_been(
     assert [one.set_aside for one in after] == [count >= 2 for count in failed]
 
 
-def test_one_that_cannot_be_confirmed_keeps_no_other_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_cannot_be_confirmed_keeps_no_other_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("suture.core.running.release", lambda: RELEASE)
     monkeypatch.setattr("suture.core.running.boot_id", lambda: NOW)
     store = Store(tmp_path / "suture", anchor=tmp_path, owner=os.geteuid())
     first, second = (
-        store.install(b"module", RELEASE, name, replaces=False, origin="x") for name in ("first", "second")
+        store.install(b"module", RELEASE, name, replaces=False, origin="x")
+        for name in ("first", "second")
     )
     for entry in (first, second):
         store.record(entry, Tries(boot=NOW))

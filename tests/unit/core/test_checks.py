@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Each thing that stands in the way of loading, in what a kernel shows; tests/lab/test_core.py has whole kernels."""
+"""Each thing that stands in the way of loading, in what a kernel shows; tests/lab/test_core.py has
+whole kernels."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ import pytest
 
 from suture.core import checks
 from suture.errors import Refusal
-from suture.link.inspect import Inspection
 from suture.model import LivePatch, PatchedFunction, PatchedObject
+from suture.module.inspect import Inspection
 from tests.examples import shows
 from tests.unit.core.test_reading import patch, put
 
@@ -88,7 +89,9 @@ def kernel(root: Path, differs: dict[str, str]) -> Path:
 
 
 def test_a_kernel_in_which_nothing_stands_in_the_way_takes_it(tmp_path: Path) -> None:
-    checks.may_load(module(("cmdline_proc_show", 0), ("twice", 2), depends="ext4"), root=kernel(tmp_path, {}))
+    checks.may_load(
+        module(("cmdline_proc_show", 0), ("twice", 2), depends="ext4"), root=kernel(tmp_path, {})
+    )
 
 
 @pytest.mark.parametrize("code", CASES)
@@ -122,7 +125,9 @@ def test_a_position_has_to_be_there_and_to_be_said(tmp_path: Path, sympos: int, 
         checks.may_load(module(("twice", sympos)), root=kernel(tmp_path, {}))
 
 
-def test_a_live_patch_of_that_name_out_of_force_is_told_from_a_module_that_is_none(tmp_path: Path) -> None:
+def test_a_live_patch_of_that_name_out_of_force_is_told_from_a_module_that_is_none(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(Refusal, match="out of force and still in memory"):
         checks.may_load(FIX, root=kernel(tmp_path / "one", TAKEN))
     other = {"proc/modules": "livepatch_fix 16384 1 - Live 0x0 (O)"}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is in force, against what is kept for the next boots; tests/lab/test_boot.py looks at real boots."""
+"""What is in force, against what is kept for the next boots; tests/lab/test_boot.py looks at real
+boots."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 
 from suture.core.drift import ABOUT, WAY_OUT, Drift, InForce, Kind, drift
 from suture.core.store import TRIES, Entry, Store, Tries
-from tests.unit.objects import compile_c, link, tool
+from tests.unit.toolchain import compile_c, link, tool
 
 RELEASE = "6.1.0-toy"
 
@@ -23,11 +24,17 @@ def store(tmp_path: Path) -> Store:
 
 def build(number: int, build_id: str = "sha1") -> bytes:
     """A module of a number, linked as the kernel's are, or with no build ID (``none``)."""
-    return link(compile_c(f"int f(void) {{ return {number}; }}"), options=("-r", f"--build-id={build_id}"))
+    return link(
+        compile_c(f"int f(void) {{ return {number}; }}"), options=("-r", f"--build-id={build_id}")
+    )
 
 
-def keep(store: Store, module: bytes, name: str = "fix", *, replaces: bool = False, enabled: bool = True) -> Entry:
-    return store.install(module, RELEASE, name, replaces=replaces, origin="/root/fix.ko", enabled=enabled)
+def keep(
+    store: Store, module: bytes, name: str = "fix", *, replaces: bool = False, enabled: bool = True
+) -> Entry:
+    return store.install(
+        module, RELEASE, name, replaces=replaces, origin="/root/fix.ko", enabled=enabled
+    )
 
 
 def build_id(module: bytes) -> str:
@@ -37,7 +44,9 @@ def build_id(module: bytes) -> str:
 
 def kinds(store: Store, **in_force: str) -> list[tuple[str, Kind]]:
     """:param in_force: name to build ID."""
-    found = drift({name: InForce(build_id, "") for name, build_id in in_force.items()}, store, RELEASE)
+    found = drift(
+        {name: InForce(build_id, "") for name, build_id in in_force.items()}, store, RELEASE
+    )
     return [(one.name, one.kind) for one in found]
 
 
@@ -79,9 +88,15 @@ def test_one_that_is_disabled_or_set_aside_is_not_loaded_by_boots(store: Store) 
 def test_without_a_build_id_the_journal_says_which_module_it_was(store: Store) -> None:
     entry = keep(store, build(1, "none"))
     assert drift({"fix": InForce("", entry.sha256)}, store, RELEASE) == ()
-    assert drift({"fix": InForce("", "")}, store, RELEASE) == (), "nobody knows, and so it is not said"
-    assert drift({"fix": InForce("", "00" * 32)}, store, RELEASE) == (Drift("fix", Kind.OTHER_BUILD),)
-    assert drift({"fix": InForce("00", entry.sha256)}, store, RELEASE) == (Drift("fix", Kind.OTHER_BUILD),)
+    assert drift({"fix": InForce("", "")}, store, RELEASE) == (), (
+        "nobody knows, and so it is not said"
+    )
+    assert drift({"fix": InForce("", "00" * 32)}, store, RELEASE) == (
+        Drift("fix", Kind.OTHER_BUILD),
+    )
+    assert drift({"fix": InForce("00", entry.sha256)}, store, RELEASE) == (
+        Drift("fix", Kind.OTHER_BUILD),
+    )
 
 
 def test_what_cannot_be_used_is_told_whether_it_is_in_force_or_not(store: Store) -> None:
@@ -90,7 +105,10 @@ def test_what_cannot_be_used_is_told_whether_it_is_in_force_or_not(store: Store)
     (store.path / RELEASE / entry.module_file).write_bytes(b"cut")
     assert kinds(store, fix="00") == [("fix", Kind.UNREADABLE), ("other", Kind.NOT_LOADED)]
     keep(store, b"no module at all", "other")
-    assert kinds(store, fix="00", other="00") == [("fix", Kind.UNREADABLE), ("other", Kind.UNREADABLE)]
+    assert kinds(store, fix="00", other="00") == [
+        ("fix", Kind.UNREADABLE),
+        ("other", Kind.UNREADABLE),
+    ]
     (store.path / RELEASE).chmod(0o777)
     (found,) = drift({}, store, RELEASE)
     assert (found.name, found.kind) == (RELEASE, Kind.UNREADABLE)

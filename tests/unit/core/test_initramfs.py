@@ -22,7 +22,9 @@ RELEASE = "6.1.0-toy"
 def store(tmp_path: Path) -> Store:
     made = Store(tmp_path / "suture", anchor=tmp_path, owner=os.geteuid())
     for name in ("first", "second", "untried", "off", "failing", "damaged"):
-        entry = made.install(name.encode(), RELEASE, name, replaces=True, origin="x", enabled=name != "off")
+        entry = made.install(
+            name.encode(), RELEASE, name, replaces=True, origin="x", enabled=name != "off"
+        )
         made.record(entry, Tries(failed=int(name == "failing"), good=name != "untried"))
     (made.path / RELEASE / made.entry(RELEASE, "damaged").module_file).write_bytes(b"other")
     return made
@@ -35,13 +37,19 @@ def test_what_a_boot_came_up_with_is_taken_along_in_order(store: Store, tmp_path
         ("0000-first.ko", b"first"),
         ("0001-second.ko", b"second"),
     ]
-    assert [line.partition(":")[0] for line in said] == ["untried", "failing", "error[store-damaged]"]
+    assert [line.partition(":")[0] for line in said] == [
+        "untried",
+        "failing",
+        "error[store-damaged]",
+    ]
     assert list(initramfs.fill("6.12.0-toy", tmp_path / "none", store)) == []
 
 
 @pytest.mark.parametrize("text", [initramfs.HOOK_TEXT, initramfs.SCRIPT_TEXT])
 def test_the_hooks_are_shell_scripts_that_answer_for_their_order(text: str) -> None:
-    asked = subprocess.run([BUSYBOX, "sh", "-s", "prereqs"], input=text, capture_output=True, text=True, check=True)
+    asked = subprocess.run(
+        [BUSYBOX, "sh", "-s", "prereqs"], input=text, capture_output=True, text=True, check=True
+    )
     assert (asked.stdout, asked.stderr) == ("", "")
 
 

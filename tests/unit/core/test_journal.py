@@ -38,7 +38,9 @@ def test_a_line_of_the_journal_is_one_json_document(journal: Journal) -> None:
     assert json.loads(line)["patch"] == "line\nbreak"
 
 
-@pytest.mark.parametrize("torn", [b'{"phase":"outc', b"\x00\xff\xfe", b'{"phase":"intent"}', b"[]", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "torn", [b'{"phase":"outc', b"\x00\xff\xfe", b'{"phase":"intent"}', b"[]", b"[" * 100_000]
+)
 def test_a_torn_or_damaged_line_hides_no_other(journal: Journal, torn: bytes) -> None:
     first = journal.begin("load", "one", {})
     with journal.path.open("ab") as file:
@@ -53,7 +55,9 @@ def test_every_cut_leaves_the_records_before_it(journal: Journal) -> None:
     ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
     for size in range(len(whole) + 1):
         journal.path.write_bytes(whole[:size])
-        complete = sum(end - 1 <= size for end in ends)  # a line is whole without its line break, too
+        complete = sum(
+            end - 1 <= size for end in ends
+        )  # a line is whole without its line break, too
         assert journal.records() == tuple(kept[:complete])
 
 
@@ -80,7 +84,9 @@ def test_a_full_disk_is_refused_before_the_change_and_only_told_after_it(journal
         "try: journal.begin('load', 'more', {})\n"
         "except Exception as error: print(error.code)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, journal.path], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, journal.path], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["False", "journal-unwritable"]
     assert journal.records() == (intent,)
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
@@ -92,9 +98,13 @@ def test_records_of_two_writers_at_once_do_not_mix(journal: Journal) -> None:
         "import sys; from pathlib import Path; from suture.core.journal import Journal\n"
         "for number in range(50): Journal(Path(sys.argv[1])).begin('load', f'{sys.argv[2]}{number}', {'x': 'y' * 500})"
     )
-    writers = [subprocess.Popen([sys.executable, "-c", program, journal.path, name]) for name in "abcd"]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, journal.path, name]) for name in "abcd"
+    ]
     assert [writer.wait() for writer in writers] == [0] * 4
-    assert {record.patch for record in journal.records()} == {f"{name}{n}" for name in "abcd" for n in range(50)}
+    assert {record.patch for record in journal.records()} == {
+        f"{name}{n}" for name in "abcd" for n in range(50)
+    }
 
 
 def test_only_root_can_write_what_root_made(journal: Journal) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading what the kernel shows, in the shapes of several versions; tests/lab/test_core.py reads whole kernels."""
+"""Reading what the kernel shows, in the shapes of several versions; tests/lab/test_core.py reads
+whole kernels."""
 
 from __future__ import annotations
 
@@ -14,7 +15,18 @@ from typing import Any
 import pytest
 
 from suture.cli.info import info
-from suture.core import change, checks, host, kallsyms, lock, metrics, modules, running, sysfs, tasks
+from suture.core import (
+    change,
+    checks,
+    host,
+    kallsyms,
+    lock,
+    metrics,
+    modules,
+    running,
+    sysfs,
+    tasks,
+)
 from suture.core.drift import Drift
 from suture.core.drift import Kind as DriftKind
 from suture.core.status import PatchStatus, Status, Verdict
@@ -34,24 +46,45 @@ def put(root: Path, files: dict[str, str]) -> Path:
 
 def patch(name: str, **attributes: str) -> dict[str, str]:
     directory = f"sys/kernel/livepatch/{name}"
-    files = {f"{directory}/{key}": value for key, value in ({"enabled": "1", "transition": "0"} | attributes).items()}
-    return files | {f"{directory}/vmlinux/patched": "1", f"{directory}/vmlinux/some_function.isra.0,2/x": ""}
+    files = {
+        f"{directory}/{key}": value
+        for key, value in ({"enabled": "1", "transition": "0"} | attributes).items()
+    }
+    return files | {
+        f"{directory}/vmlinux/patched": "1",
+        f"{directory}/vmlinux/some_function.isra.0,2/x": "",
+    }
 
 
 def test_a_patch_is_read_with_what_the_kernel_has(tmp_path: Path) -> None:
     put(tmp_path, patch("old"))
     (found,) = sysfs.patches(tmp_path)
-    assert (found.enabled, found.transition, found.replace, found.stack_order) == (True, False, None, None)
+    assert (found.enabled, found.transition, found.replace, found.stack_order) == (
+        True,
+        False,
+        None,
+        None,
+    )
     (objects,) = found.objects
     assert (objects.name, objects.patched) == ("vmlinux", True)
     assert objects.functions == (sysfs.LoadedFunction("some_function.isra.0", 2),)
 
 
-def test_the_order_is_the_stacks_where_there_is_one_and_that_of_loading_elsewhere(tmp_path: Path) -> None:
-    put(tmp_path, patch("a", stack_order="2", replace="0") | patch("b", stack_order="1", replace="1"))
-    assert [(found.name, found.replace) for found in sysfs.patches(tmp_path)] == [("b", True), ("a", False)]
+def test_the_order_is_the_stacks_where_there_is_one_and_that_of_loading_elsewhere(
+    tmp_path: Path,
+) -> None:
+    put(
+        tmp_path,
+        patch("a", stack_order="2", replace="0") | patch("b", stack_order="1", replace="1"),
+    )
+    assert [(found.name, found.replace) for found in sysfs.patches(tmp_path)] == [
+        ("b", True),
+        ("a", False),
+    ]
     other = put(tmp_path / "other", patch("a") | patch("b"))
-    put(other, {"proc/modules": "a 16384 1 - Live 0x0 (OEK)\nb 16384 1 - Live 0x0 (OEK)"})  # the last one first
+    put(
+        other, {"proc/modules": "a 16384 1 - Live 0x0 (OEK)\nb 16384 1 - Live 0x0 (OEK)"}
+    )  # the last one first
     assert [found.name for found in sysfs.patches(other)] == ["b", "a"]
 
 
@@ -83,8 +116,16 @@ def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path
             "proc/10/task/10/patch_state": "0",  # its stat is gone: it has ended
         },
     )
-    (found,) = tasks.behind(1, {("ext4", "old_function.isra.0"), ("vmlinux", "schedule_timeout")}, tmp_path)
-    assert (found.pid, found.tid, found.name, found.state, found.cpu_seconds) == (7, 9, "a) (b", "S", 3.0)
+    (found,) = tasks.behind(
+        1, {("ext4", "old_function.isra.0"), ("vmlinux", "schedule_timeout")}, tmp_path
+    )
+    assert (found.pid, found.tid, found.name, found.state, found.cpu_seconds) == (
+        7,
+        9,
+        "a) (b",
+        "S",
+        3.0,
+    )
     assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
     assert found.line() == "a) (b (process 7, thread 9), sleeping: in old_function.isra.0()"
     assert tasks.count(1, tmp_path) == tasks.Count(1, 3)
@@ -93,12 +134,18 @@ def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("T", "moves when it is let go on (SIGCONT)"), ("R", "moves at its next system call")]
+    ("state", "words"),
+    [("T", "moves when it is let go on (SIGCONT)"), ("R", "moves at its next system call")],
 )
-def test_what_a_task_without_such_a_frame_waits_for_is_said(tmp_path: Path, state: str, words: str) -> None:
+def test_what_a_task_without_such_a_frame_waits_for_is_said(
+    tmp_path: Path, state: str, words: str
+) -> None:
     put(
         tmp_path,
-        {"proc/7/task/7/patch_state": "0", "proc/7/task/7/stat": STAT.format(tid=7, name="x", state=state, flags=0)},
+        {
+            "proc/7/task/7/patch_state": "0",
+            "proc/7/task/7/stat": STAT.format(tid=7, name="x", state=state, flags=0),
+        },
     )
     (found,) = tasks.behind(1, set(), tmp_path)
     assert words in found.line()
@@ -148,7 +195,11 @@ def test_symbols_are_counted_by_their_whole_name_and_object(tmp_path: Path) -> N
     put(tmp_path, {"proc/kallsyms": listing})
     counted = kallsyms.count({("vmlinux", "one"), ("ext4", "one"), ("vmlinux", "two")}, tmp_path)
     assert counted is not None
-    assert (counted["vmlinux", "one"], counted["ext4", "one"], counted["vmlinux", "two"]) == (2, 1, 0)
+    assert (counted["vmlinux", "one"], counted["ext4", "one"], counted["vmlinux", "two"]) == (
+        2,
+        1,
+        0,
+    )
     assert kallsyms.count({("vmlinux", "one")}, tmp_path / "none") is None
 
 
@@ -162,7 +213,10 @@ def test_what_every_change_needs_is_asked_in_turn(tmp_path: Path) -> None:
     (tmp_path / "sys/kernel/livepatch").mkdir(parents=True)
     put(tmp_path, {"proc/self/status": "CapEff:\t0000000000000400"})
     assert code() == "not-privileged"
-    put(tmp_path, {"proc/self/status": "CapEff:\t0000000000010000", "proc/sys/kernel/modules_disabled": "1"})
+    put(
+        tmp_path,
+        {"proc/self/status": "CapEff:\t0000000000010000", "proc/sys/kernel/modules_disabled": "1"},
+    )
     assert code() == "modules-disabled"
     put(tmp_path, {"proc/sys/kernel/modules_disabled": "0"})
     checks.may_change("testing", tmp_path)
@@ -176,7 +230,13 @@ def test_lockdown_is_the_mode_in_brackets(tmp_path: Path) -> None:
 
 def test_a_newer_kernel_of_the_same_flavour_is_told(tmp_path: Path) -> None:
     put(tmp_path, {"proc/sys/kernel/osrelease": "6.1.0-9-amd64"})
-    for release in ("6.1.0-8-amd64", "6.1.0-9-amd64", "6.1.0-10-amd64", "6.12.1-rt-amd64-dbg", "6.99.0-1-cloud-amd64"):
+    for release in (
+        "6.1.0-8-amd64",
+        "6.1.0-9-amd64",
+        "6.1.0-10-amd64",
+        "6.12.1-rt-amd64-dbg",
+        "6.99.0-1-cloud-amd64",
+    ):
         put(tmp_path, {f"boot/vmlinuz-{release}": ""})
     assert host.newer_kernel(tmp_path) == "6.1.0-10-amd64"
     put(tmp_path, {"proc/sys/kernel/osrelease": "6.1.0-10-amd64"})
@@ -184,15 +244,25 @@ def test_a_newer_kernel_of_the_same_flavour_is_told(tmp_path: Path) -> None:
 
 
 def test_taint_is_told_with_who_brought_it(tmp_path: Path) -> None:
-    put(tmp_path, {"proc/sys/kernel/tainted": str(1 << 12 | 1 << 9), "proc/modules": "mine 1 1 - Live 0x0 (OK)"})
-    assert [(taint.flag, taint.modules) for taint in host.taints(tmp_path)] == [("W", ()), ("O", ("mine",))]
+    put(
+        tmp_path,
+        {
+            "proc/sys/kernel/tainted": str(1 << 12 | 1 << 9),
+            "proc/modules": "mine 1 1 - Live 0x0 (OK)",
+        },
+    )
+    assert [(taint.flag, taint.modules) for taint in host.taints(tmp_path)] == [
+        ("W", ()),
+        ("O", ("mine",)),
+    ]
     assert host.taints(tmp_path)[1].about == "a module from outside the kernel's tree"
     put(tmp_path, {"proc/sys/kernel/tainted": str(1 << 40)})
     assert [taint.flag for taint in host.taints(tmp_path)] == ["40"]
 
 
 def test_the_taint_flags_are_the_kernels() -> None:
-    """``include/linux/panic.h``: TAINT_CPU_OUT_OF_SPEC is 2, TAINT_FORCED_RMMOD 3, TAINT_LIVEPATCH 15."""
+    """``include/linux/panic.h``: TAINT_CPU_OUT_OF_SPEC is 2, TAINT_FORCED_RMMOD 3, TAINT_LIVEPATCH
+    15."""
     assert "".join(flag for flag, _ in host.TAINT) == "PFSRMBUDAWCIOELKXTNJ"
 
 
@@ -215,7 +285,9 @@ def test_a_signal_that_came_too_late_is_told_with_what_was_done() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             outcome.result = "loaded"
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as suture.cli.failures has it
+    before = signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as suture.host.failures has it
     try:
         with pytest.raises(Refusal) as refused:
             load()

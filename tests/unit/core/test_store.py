@@ -22,7 +22,8 @@ RELEASE = "6.1.0-toy"
 FIRST, SECOND = b"first" * 1000, b"second" * 1000
 
 CHANGING = ("open", "mkdir", "write", "fsync", "rename", "unlink", "rmdir")
-"""The functions of `os` by which the store is changed; the last moment before each is a place to die."""
+"""The functions of `os` by which the store is changed; the last moment before each is a place to
+die."""
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "lib" / "suture", anchor=tmp_path, owner=os.geteuid())
 
 
-def install(store: Store, content: bytes = FIRST, name: str = "fix", release: str = RELEASE) -> store_module.Entry:
+def install(
+    store: Store, content: bytes = FIRST, name: str = "fix", release: str = RELEASE
+) -> store_module.Entry:
     return store.install(content, release, name, replaces=True, origin="/root/fix.ko")
 
 
@@ -58,7 +61,10 @@ def test_installed_anew_it_keeps_its_place_and_the_old_module_goes(store: Store)
     install(store)
     install(store, name="other")
     install(store, SECOND)
-    assert [(entry.name, entry.order) for entry in store.entries(RELEASE)] == [("fix", 1), ("other", 2)]
+    assert [(entry.name, entry.order) for entry in store.entries(RELEASE)] == [
+        ("fix", 1),
+        ("other", 2),
+    ]
     assert store.module(store.entry(RELEASE, "fix")) == SECOND
     assert store.module(store.entry(RELEASE, "other")) == FIRST
     assert len(list(place(store).glob("*.ko"))) == 2
@@ -120,7 +126,11 @@ def test_a_bare_name_means_what_is_kept_and_never_a_file_that_lies_here(
     monkeypatch.setattr("suture.core.running.release", lambda: RELEASE)
     assert code_of(lambda: store_module.named(Path("fix"), store)) == "not-installed"
     made = install(store)
-    assert store_module.named(Path("fix"), store) == (FIRST, str(place(store) / made.module_file), False)
+    assert store_module.named(Path("fix"), store) == (
+        FIRST,
+        str(place(store) / made.module_file),
+        False,
+    )
     assert store_module.named(Path("fix.ko"), store) == (SECOND, "fix.ko", False)
     assert code_of(lambda: store_module.named(Path("other.ko"), store)) == "file-unreadable"
 
@@ -163,11 +173,15 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_refused_found_and_mended_by_installing(store: Store, damage: str) -> None:
+def test_what_is_damaged_is_refused_found_and_mended_by_installing(
+    store: Store, damage: str
+) -> None:
     install(store)
     DAMAGES[damage](place(store))
     assert code_of(lambda: store.module(store.entry(RELEASE, "fix"))) == "store-damaged"
-    assert [finding.refusal.code for finding in store.check() if finding.refusal] == ["store-damaged"]
+    assert [finding.refusal.code for finding in store.check() if finding.refusal] == [
+        "store-damaged"
+    ]
     install(store, SECOND)
     assert store.module(store.entry(RELEASE, "fix")) == SECOND
     assert store.check() == []
@@ -204,7 +218,9 @@ def test_a_directory_in_place_of_a_module_is_refused(store: Store) -> None:
     path.unlink()
     path.mkdir()
     assert code_of(lambda: store.module(made)) == "path-untrusted"
-    assert [finding.refusal.code for finding in store.check() if finding.refusal] == ["path-untrusted"]
+    assert [finding.refusal.code for finding in store.check() if finding.refusal] == [
+        "path-untrusted"
+    ]
 
 
 def test_a_pipe_in_place_of_a_module_blocks_nobody(store: Store) -> None:
@@ -253,7 +269,10 @@ def test_prune_removes_what_nobody_needs_and_nothing_else(store: Store) -> None:
     install(store, SECOND, release="5.10.0-gone")
     (place(store) / f"{'1' * 64}.ko").write_bytes(b"left by a run that was killed")
     (place(store) / ".part-0123").write_bytes(b"so is this")
-    assert [Path(finding.path).name for finding in store.check()] == [".part-0123", f"{'1' * 64}.ko"]
+    assert [Path(finding.path).name for finding in store.check()] == [
+        ".part-0123",
+        f"{'1' * 64}.ko",
+    ]
     removed = store.prune(["5.10.0-gone"])
     assert len(removed) == 4
     assert store.releases() == [RELEASE]
@@ -269,7 +288,8 @@ def test_prune_keeps_modules_beside_a_manifest_that_cannot_be_read(store: Store)
 
 
 def dying(act: Callable[[], object], at: int, how: Callable[[], object]) -> int:
-    """Run `act` in a child that comes to `how` before the `at`-th change of a file; half of what it writes is written.
+    """Run `act` in a child that comes to `how` before the `at`-th change of a file; half of what it
+    writes is written.
 
     :return: the child's wait status
     """
@@ -313,11 +333,17 @@ def disk_full() -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-ACTS: dict[str, tuple[Callable[[Store], object], Callable[[Store], object], tuple[object, object]]] = {
+ACTS: dict[
+    str, tuple[Callable[[Store], object], Callable[[Store], object], tuple[object, object]]
+] = {
     "first install": (lambda s: None, lambda s: install(s), (None, FIRST)),
     "install anew": (install, lambda s: install(s, SECOND), (FIRST, SECOND)),
     "uninstall": (install, lambda s: s.uninstall(RELEASE, "fix"), (FIRST, None)),
-    "disable": (install, lambda s: s.set_enabled(RELEASE, "fix", False), ((FIRST, True), (FIRST, False))),
+    "disable": (
+        install,
+        lambda s: s.set_enabled(RELEASE, "fix", False),
+        ((FIRST, True), (FIRST, False)),
+    ),
     "prune": (install, lambda s: s.prune([RELEASE]), (FIRST, None)),
 }
 """What to begin with, what to do, and the two states that may be found whatever happens."""
@@ -332,7 +358,8 @@ def state(store: Store, act: str) -> object:
 
 
 def points(tmp_path: Path, act: str, how: Callable[[], object]) -> Iterator[tuple[Store, int]]:
-    """A new store for each point at which the act is cut short, and the child's status; until it is not."""
+    """A new store for each point at which the act is cut short, and the child's status; until it is
+    not."""
     begin, do, _ = ACTS[act]
     for at in range(1, 200):
         anchor = tmp_path / str(at)
@@ -347,7 +374,9 @@ def points(tmp_path: Path, act: str, how: Callable[[], object]) -> Iterator[tupl
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_killed_at_every_change_it_is_as_before_or_as_it_was_to_be(tmp_path: Path, act: str) -> None:
+def test_killed_at_every_change_it_is_as_before_or_as_it_was_to_be(
+    tmp_path: Path, act: str
+) -> None:
     old, new = ACTS[act][2]
     seen: list[object] = []
     for store, status in points(tmp_path, act, kill):
@@ -363,7 +392,9 @@ def test_killed_at_every_change_it_is_as_before_or_as_it_was_to_be(tmp_path: Pat
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_a_disk_that_is_full_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, act: str) -> None:
+def test_a_disk_that_is_full_at_any_moment_leaves_the_old_or_the_new(
+    tmp_path: Path, act: str
+) -> None:
     old, new = ACTS[act][2]
     for store, status in points(tmp_path, act, disk_full):
         assert os.waitstatus_to_exitcode(status) in (0, 3), "refused by name, or done"

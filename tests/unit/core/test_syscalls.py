@@ -31,7 +31,10 @@ def test_a_sealed_file_is_what_was_checked_and_stays_so() -> None:
             assert fails_with(lambda: os.pwrite(other, b"other", 0)) == errno.EPERM
             assert fails_with(lambda: os.ftruncate(other, 0)) == errno.EPERM
             assert fails_with(lambda: os.ftruncate(other, len(MODULE) + 1)) == errno.EPERM
-            assert fails_with(lambda: mmap.mmap(other, len(MODULE), mmap.MAP_SHARED, mmap.PROT_WRITE)) == errno.EPERM
+            assert (
+                fails_with(lambda: mmap.mmap(other, len(MODULE), mmap.MAP_SHARED, mmap.PROT_WRITE))
+                == errno.EPERM
+            )
         finally:
             os.close(other)
         assert os.pread(descriptor, len(MODULE) + 1, 0) == MODULE

@@ -17,7 +17,9 @@ from tests.examples import shows
 @pytest.mark.parametrize("text", [units.BOOT_UNIT, units.CONFIRM_UNIT])
 def test_python_is_started_by_its_whole_path_and_looks_at_no_variable(text: str) -> None:
     line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
-    assert line.format(python="/opt/suture/bin/python3").startswith("ExecStart=/opt/suture/bin/python3 -I -m suture.")
+    assert line.format(python="/opt/suture/bin/python3").startswith(
+        "ExecStart=/opt/suture/bin/python3 -I -m suture."
+    )
 
 
 @pytest.mark.parametrize("which", ["python", "suture"])
@@ -36,7 +38,9 @@ def test_code_that_others_can_write_is_not_for_boots(
     assert refusal.value.code == "path-untrusted"
 
 
-def test_a_host_without_systemd_is_told_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_systemd_is_told_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(units, "SYSTEMD_RUNS", tmp_path / "nowhere")
     with pytest.raises(Refusal) as refusal:
         units.ensure()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the kernel answers when somebody else was quicker; tests/lab/test_core.py unloads for real."""
+"""What the kernel answers when somebody else was quicker; tests/lab/test_core.py unloads for
+real."""
 
 from __future__ import annotations
 
@@ -30,6 +31,8 @@ def test_another_transition_that_has_just_begun_is_told(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOENT, errno.ENODEV])
-def test_one_that_is_on_its_way_out_already_is_waited_for(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_one_that_is_on_its_way_out_already_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     answer(monkeypatch, number)
     unload._begin("livepatch_fix")

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What Clang calls things.
 
-The texts in ``clang/`` are what Debian's Clang 14 wrote, with the kernel's options, before and after a change:
-``thinlto_*`` and ``thinlto_user_*`` are two files of one ThinLTO link (``ld.lld --lto-emit-asm``), in which the second
-uses static functions and variables of the first that the compiler inlined into it; ``zero_*`` is one file with lock
-class keys, which are empty without lockdep.
+The texts in ``clang/`` are what Debian's Clang 14 wrote, with the kernel's options, before and
+after a change: ``thinlto_*`` and ``thinlto_user_*`` are two files of one ThinLTO link (``ld.lld
+--lto-emit-asm``), in which the second uses static functions and variables of the first that the
+compiler inlined into it; ``zero_*`` is one file with lock class keys, which are empty without
+lockdep.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from suture.diff.compare import Changes, compare
+from suture.diff.changes import Changes, compare
 from suture.elf import writer
-from tests.unit.objects import (
+from tests.unit.toolchain import (
     Anything,
     assemble,
     changed_names,
@@ -58,7 +59,8 @@ def test_the_variable_beside_it_is_the_kernels_own() -> None:
 
 
 def test_another_files_use_counts_as_changed() -> None:
-    """Only the link knows whether the same static function is meant; whoever looks it up finds no such name."""
+    """Only the link knows whether the same static function is meant; whoever looks it up finds no
+    such name."""
     assert changed_names(changed("thinlto_user")) == {"user"}
 
 
@@ -68,7 +70,9 @@ def test_a_variable_without_size_is_found(function: str, key: str) -> None:
     assert changed_names(found) == {"work", "spread"}
     assert symbol_lines(text("zero", "after"))[key][1] == "0"
     out = select_with(found, Anything())
-    assert any(f"kernel_{key} + 0" in line for line in relocation_lines(out.obj, f".text.{function}"))
+    assert any(
+        f"kernel_{key} + 0" in line for line in relocation_lines(out.obj, f".text.{function}")
+    )
 
 
 def test_a_jump_table_without_a_name_goes_along() -> None:

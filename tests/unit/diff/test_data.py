@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which changed variables a live patch may change in memory, why not the others, and what is made for it."""
+"""Which changed variables a live patch may change in memory, why not the others, and what is made
+for it."""
 
 from __future__ import annotations
 
@@ -7,13 +8,22 @@ import re
 
 import pytest
 
-from suture.diff.compare import compare
+from suture.diff.changes import compare
 from suture.diff.contents import Contents, contents
 from suture.diff.data import Asked
 from suture.diff.stores import Use, uses
 from suture.elf import writer
 from suture.errors import Refusal
-from tests.unit.objects import Anything, compile_c, link, relocation_lines, section_lines, side, tool, view
+from tests.unit.toolchain import (
+    Anything,
+    compile_c,
+    link,
+    relocation_lines,
+    section_lines,
+    side,
+    tool,
+    view,
+)
 
 BASE = r"""
 #define noinline __attribute__((noinline))
@@ -71,7 +81,12 @@ FITTING = {
 }
 
 UNFIT = {
-    "size": ("limits", "limits[4] = { 1, 2, 3, 4 }", "limits[5] = { 1, 2, 3, 4, 5 }", "changes its size"),
+    "size": (
+        "limits",
+        "limits[4] = { 1, 2, 3, 4 }",
+        "limits[5] = { 1, 2, 3, 4, 5 }",
+        "changes its size",
+    ),
     "string": ("text", '"before"', '"after"', "would point to a new string at +0x0, 'after'"),
     "new function": (
         "table",
@@ -91,14 +106,34 @@ UNFIT = {
         "{ at_boot, ",
         "would point to at_boot at +0x0, which the kernel gave back",
     ),
-    "string goes": ("text", '"before"', "0", "points to a string or constant at +0x0 that has no name"),
-    "written at boot": ("set_at_boot", "set_at_boot = 4", "set_at_boot = 40", "is written by setup()"),
+    "string goes": (
+        "text",
+        '"before"',
+        "0",
+        "points to a string or constant at +0x0 that has no name",
+    ),
+    "written at boot": (
+        "set_at_boot",
+        "set_at_boot = 4",
+        "set_at_boot = 40",
+        "is written by setup()",
+    ),
     "written": ("counted", "counted = 5", "counted = 50", "is written by user()"),
-    "address taken": ("handed_out", "handed_out = 5", "handed_out = 50", "user() takes its address"),
+    "address taken": (
+        "handed_out",
+        "handed_out = 5",
+        "handed_out = 50",
+        "user() takes its address",
+    ),
     "address in data": ("in_table", "in_table = 5", "in_table = 50", "holder takes its address"),
     "global": ("shared", "shared = 5", "shared = 50", "is global and writable"),
     "global structure": ("array", "{ 5, 6 }", "{ 5, 60 }", "is global and writable"),
-    "a pointer by itself": ("hook", "hook)(int) = helper", "hook)(int) = second", "user() takes its address"),
+    "a pointer by itself": (
+        "hook",
+        "hook)(int) = helper",
+        "hook)(int) = second",
+        "user() takes its address",
+    ),
     "a written word": ("counts", "{ 11, 12,", "{ 11, 120,", "is written by user()"),
     "a number beside others": (
         "driver",
@@ -114,11 +149,18 @@ UNFIT = {
         "would point to added() at +0x10, which is new",
     ),
     "per-CPU": ("each", "each = 5", "each = 50", "is per-CPU"),
-    "moves": ("array", "int array[3] = { 5, 6 }", "const int array[3] = { 5, 6 }", "moves from .data.array to"),
+    "moves": (
+        "array",
+        "int array[3] = { 5, 6 }",
+        "const int array[3] = { 5, 6 }",
+        "moves from .data.array to",
+    ),
 }
 
 
-def made(old: str, new: str, *names: str, provided: tuple[str, ...] = ()) -> tuple[Contents, Anything]:
+def made(
+    old: str, new: str, *names: str, provided: tuple[str, ...] = ()
+) -> tuple[Contents, Anything]:
     assert BASE.count(old) == 1, old
     before, after = side(compile_c(BASE)), side(compile_c(BASE.replace(old, new)))
     resolver = Anything(provided)
@@ -164,8 +206,12 @@ def test_it_holds_both_contents_and_the_address() -> None:
     sections = {line[0]: line for line in section_lines(got.obj)}
     assert sections[".rodata.livepatch_data_0"][2:] == (32, "A")
     data = {section.name: section.data for section in got.obj.sections}
-    assert data[".rodata.livepatch_data_0_old"] == bytes.fromhex("01000000 02000000 03000000 04000000")
-    assert data[".rodata.livepatch_data_0_new"] == bytes.fromhex("01000000 02000000 1e000000 04000000")
+    assert data[".rodata.livepatch_data_0_old"] == bytes.fromhex(
+        "01000000 02000000 03000000 04000000"
+    )
+    assert data[".rodata.livepatch_data_0_new"] == bytes.fromhex(
+        "01000000 02000000 1e000000 04000000"
+    )
     assert data[".rodata.livepatch_data_0_mask"] == b"\xff" * 16
     assert relocation_lines(got.obj, ".rodata.livepatch_data_0") == [
         "0 R_X86_64_64 kernel_limits + 0",
@@ -178,8 +224,12 @@ def test_it_holds_both_contents_and_the_address() -> None:
 
 def test_pointers_are_the_kernels_own_and_an_unchanged_string_is_left_alone() -> None:
     got, _ = made(*FITTING["table"], "table")
-    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_old") == ["0 R_X86_64_64 kernel_helper + 0"]
-    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == ["0 R_X86_64_64 kernel_second + 0"]
+    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_old") == [
+        "0 R_X86_64_64 kernel_helper + 0"
+    ]
+    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == [
+        "0 R_X86_64_64 kernel_second + 0"
+    ]
     mask = next(section for section in got.obj.sections if section.name.endswith("_mask"))
     assert mask.data == b"\xff" * 8 + bytes(8) + b"\xff" * 8
     assert "its name" not in writer.write(got.obj).decode("latin-1")
@@ -189,13 +239,19 @@ def test_of_a_writable_structure_only_the_words_that_differ_count() -> None:
     got, _ = made(*FITTING["driver"], "driver")
     mask = next(section for section in got.obj.sections if section.name.endswith("_mask"))
     assert mask.data == bytes(16) + b"\xff" * 8 + bytes(24)
-    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == ["10 R_X86_64_64 kernel_second + 0"]
+    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == [
+        "10 R_X86_64_64 kernel_second + 0"
+    ]
 
 
 def test_an_offset_into_another_variable_is_kept() -> None:
     got, _ = made(*FITTING["pointer"], "pointer")
-    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_old") == ["0 R_X86_64_64 other_array + 4"]
-    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == ["0 R_X86_64_64 other_array + 8"]
+    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_old") == [
+        "0 R_X86_64_64 other_array + 4"
+    ]
+    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == [
+        "0 R_X86_64_64 other_array + 8"
+    ]
 
 
 def test_what_another_file_of_the_patch_brings_is_refused() -> None:
@@ -207,7 +263,9 @@ def test_what_another_file_of_the_patch_brings_is_refused() -> None:
 
 def test_the_object_links() -> None:
     got, _ = made(*FITTING["table"], "table")
-    assert re.search(r"\bR livepatch_data_0$", tool("nm", data=link(writer.write(got.obj))), re.MULTILINE)
+    assert re.search(
+        r"\bR livepatch_data_0$", tool("nm", data=link(writer.write(got.obj))), re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize(

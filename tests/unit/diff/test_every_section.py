@@ -1,14 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Each row of the table of special sections: an entry goes along with the function it is about, and no other does."""
+"""Each row of the table of special sections: an entry goes along with the function it is about, and
+no other does."""
 
 from __future__ import annotations
 
 import pytest
 
-from suture.diff.special import SECTIONS, SpecialSection
 from suture.elf import writer
 from suture.errors import Refusal
-from tests.unit.objects import SIZES, changed_names, changes, compile_c, output, relocation_lines, section_lines, tool
+from suture.objects.special import SECTIONS, SpecialSection
+from tests.unit.toolchain import (
+    SIZES,
+    changed_names,
+    changes,
+    compile_c,
+    output,
+    relocation_lines,
+    section_lines,
+    tool,
+)
 
 FIELDS = {
     # arch/x86/include/asm/alternative.h: struct alt_instr of 6.1
@@ -33,7 +43,10 @@ int work(int x) {{ AT; return outside(x) + 1; }}
 int idle(int x) {{ AT; return outside(x) - 1; }}
 """
 
-MADE_BY_THE_COMPILER = {"__mcount_loc": (), "__patchable_function_entries": ("-fpatchable-function-entry=2",)}
+MADE_BY_THE_COMPILER = {
+    "__mcount_loc": (),
+    "__patchable_function_entries": ("-fpatchable-function-entry=2",),
+}
 
 
 def entry_size(special: SpecialSection) -> int:

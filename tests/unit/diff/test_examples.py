@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The examples on the page of refusals are what the program prints for the code that stands here."""
+"""The examples on the page of refusals are what the program prints for the code that stands
+here."""
 
 from __future__ import annotations
 
 import pytest
 
-from suture.diff.compare import compare
+from suture.diff.changes import compare
 from suture.diff.select import select
 from suture.diff.users import refuse_unhookable
 from suture.errors import Refusal
 from tests.examples import shows
-from tests.unit.objects import Anything, compile_c, side
+from tests.unit.toolchain import Anything, compile_c, side
 
 BASE = """
 #define IN(name) __attribute__((section(name), used))
@@ -26,7 +27,10 @@ CHANGES = {
     "data-changed": ("limit = 5", "limit = 6"),
     "function-not-traceable": ('"quiet"', '"loud"'),
     "init-referenced": ('"work", x', '"work", boot_value'),
-    "tracepoint-changed": ("int work", 'const long __tracepoint_work IN("__tracepoints") = 1;\nint work'),
+    "tracepoint-changed": (
+        "int work",
+        'const long __tracepoint_work IN("__tracepoints") = 1;\nint work',
+    ),
     "section-changed": ("int work", 'const long neu IN("__governor_thermal_table") = 1;\nint work'),
     "symbol-unsupported": (
         "int work(int x) { return",

@@ -8,7 +8,7 @@ import pytest
 from suture.errors import Refusal
 from suture.model import CallbackKind
 from tests.examples import shows
-from tests.unit.objects import changed_names, changes, output, symbol_lines
+from tests.unit.toolchain import changed_names, changes, output, symbol_lines
 
 BASE = r"""
 #define TELL(tag, place, what) \
@@ -39,7 +39,10 @@ def refusal(text: str) -> Refusal:
 def test_functions_to_call_come_along_with_the_moment_to_call_them() -> None:
     out = output(BASE, MENDED + CALLBACKS)
     called = [(call.stage.kind, out.obj.symbols[call.symbol].name) for call in out.calls]
-    assert called == [(CallbackKind.PRE_PATCH, "get_ready"), (CallbackKind.POST_UNPATCH, "clear_up")]
+    assert called == [
+        (CallbackKind.PRE_PATCH, "get_ready"),
+        (CallbackKind.POST_UNPATCH, "clear_up"),
+    ]
     assert {"work", "get_ready", "clear_up"} <= set(symbol_lines(out.obj))
     assert not [section.name for section in out.obj.sections if "kpatch" in section.name]
 
@@ -88,7 +91,11 @@ def test_a_section_that_would_be_refused_can_be_looked_away_from() -> None:
     ("text", "what", "why"),
     [
         ('TELL(a, ".kpatch.force", work)', "work()", "whole live patch"),
-        ('static void f(void) { } TELL(a, ".ksplice_call_fail_reverse", f)', "f()", "does not fail"),
+        (
+            'static void f(void) { } TELL(a, ".ksplice_call_fail_reverse", f)',
+            "f()",
+            "does not fail",
+        ),
         ('TELL(a, ".ksplice_options", &table)', "a hint", "compared with the shipped kernel"),
     ],
 )
@@ -104,7 +111,8 @@ def test_what_has_no_meaning_any_more_is_told(text: str, what: str, why: str) ->
     ("text", "code", "found"),
     [
         (
-            CALLBACKS + 'static int twice(void *o) { return 1; } TELL(c, ".kpatch.callbacks.pre_patch", twice)',
+            CALLBACKS
+            + 'static int twice(void *o) { return 1; } TELL(c, ".kpatch.callbacks.pre_patch", twice)',
             "callback-duplicate",
             "get_ready() and twice()",
         ),
@@ -113,14 +121,46 @@ def test_what_has_no_meaning_any_more_is_told(text: str, what: str, why: str) ->
             "callback-unusable",
             "f() of .kpatch.hooks.load is in .init.text",
         ),
-        ('TELL(a, ".kpatch.hooks.load", &limit)', "callback-unusable", "something else than functions"),
-        ('TELL(a, ".kpatch.hooks.load", outside)', "callback-unusable", "something else than functions"),
-        ('TELL(a, ".kpatch.hooks.load", (char *)work + 4)', "callback-unusable", "something else than functions"),
-        ('TELL(a, ".kpatch.callbacks.later", work)', "callback-unusable", ".kpatch.callbacks.later is no section"),
-        ('TELL(a, ".kpatch.ignore.sections", ".data.nowhere")', "ignored-not-found", "has no section .data.nowhere"),
-        ('TELL(a, ".kpatch.ignore.sections", &limit)', "callback-unusable", "something else than strings"),
-        ('TELL(a, ".ksplice_call_pre_reverse", work)', "reversal-veto", "work() is in .ksplice_call_pre_reverse"),
-        ('TELL(a, ".ksplice_call_check_reverse", work)', "reversal-veto", "work() is in .ksplice_call_check_reverse"),
+        (
+            'TELL(a, ".kpatch.hooks.load", &limit)',
+            "callback-unusable",
+            "something else than functions",
+        ),
+        (
+            'TELL(a, ".kpatch.hooks.load", outside)',
+            "callback-unusable",
+            "something else than functions",
+        ),
+        (
+            'TELL(a, ".kpatch.hooks.load", (char *)work + 4)',
+            "callback-unusable",
+            "something else than functions",
+        ),
+        (
+            'TELL(a, ".kpatch.callbacks.later", work)',
+            "callback-unusable",
+            ".kpatch.callbacks.later is no section",
+        ),
+        (
+            'TELL(a, ".kpatch.ignore.sections", ".data.nowhere")',
+            "ignored-not-found",
+            "has no section .data.nowhere",
+        ),
+        (
+            'TELL(a, ".kpatch.ignore.sections", &limit)',
+            "callback-unusable",
+            "something else than strings",
+        ),
+        (
+            'TELL(a, ".ksplice_call_pre_reverse", work)',
+            "reversal-veto",
+            "work() is in .ksplice_call_pre_reverse",
+        ),
+        (
+            'TELL(a, ".ksplice_call_check_reverse", work)',
+            "reversal-veto",
+            "work() is in .ksplice_call_check_reverse",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(text: str, code: str, found: str) -> None:
@@ -133,5 +173,7 @@ def test_the_examples_are_what_is_printed() -> None:
     twice = 'static int twice(void *o) { return 1; } TELL(c, ".kpatch.callbacks.pre_patch", twice)'
     shows(refusal(MENDED + CALLBACKS + twice), "callback-duplicate")
     shows(refusal(MENDED + 'TELL(a, ".kpatch.callbacks.later", work)'), "callback-unusable")
-    shows(refusal(MENDED + 'TELL(a, ".kpatch.ignore.sections", ".data.nowhere")'), "ignored-not-found")
+    shows(
+        refusal(MENDED + 'TELL(a, ".kpatch.ignore.sections", ".data.nowhere")'), "ignored-not-found"
+    )
     shows(refusal(MENDED + 'TELL(a, ".ksplice_call_pre_reverse", work)'), "reversal-veto")

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from suture.diff.returns import always_returns_zero
-from suture.diff.view import View
-from tests.unit.objects import compile_c, read
+from suture.diff.hooks import always_returns_zero
+from suture.objects.view import View
+from tests.unit.toolchain import compile_c, read
 
 RETPOLINES = ("-mfunction-return=thunk-extern", "-mindirect-branch=thunk-extern")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from suture.diff.output import Builder
+from suture.diff.object_builder import Builder
 from suture.diff.select import OutputObject, select
 from suture.elf import writer
 from suture.elf.object import SHF_ALLOC, SHF_MERGE, SHF_STRINGS, SHT_PROGBITS, Section
 from suture.errors import Refusal
-from tests.unit.objects import (
+from tests.unit.toolchain import (
     Anything,
     changes,
     compile_c,
@@ -130,7 +130,10 @@ extern int also(int) __attribute__((alias("entry")));
 
 
 def test_a_new_global_function_can_be_linked_by_other_files_under_all_its_names() -> None:
-    patched = BASE + 'int added(int x) { return second(x); }\nextern int also(int) __attribute__((alias("added")));\n'
+    patched = (
+        BASE
+        + 'int added(int x) { return second(x); }\nextern int also(int) __attribute__((alias("added")));\n'
+    )
     symbols = symbol_lines(output(BASE, patched).obj)
     assert symbols["added"][3] == symbols["also"][3] == "GLOBAL"
 
@@ -158,16 +161,22 @@ stop: return x;
 
 def test_a_switch_table_goes_with_its_function() -> None:
     switch = "extern int a(int), b(int), c(int), d(int), e(int), f(int);\nint choose(int x, int y) {\n switch (x) {\n"
-    cases = "".join(f" case {number}: y += {name}(y); break;\n" for number, name in enumerate("abcdef"))
+    cases = "".join(
+        f" case {number}: y += {name}(y); break;\n" for number, name in enumerate("abcdef")
+    )
     source = f"{switch}{cases} }}\n return y; }}\n"
     patched = source.replace("y += d(y)", "y -= d(y + 1)")
     out = output(source, patched, "-fjump-tables")
     assert {"choose"} <= names(out) <= {"choose", "choose.cold"}
-    relocations = relocation_lines(out.obj, ".rodata.choose") or relocation_lines(out.obj, ".rodata")
+    relocations = relocation_lines(out.obj, ".rodata.choose") or relocation_lines(
+        out.obj, ".rodata"
+    )
     assert len(relocations) == 6
     assert all("choose" in line for line in relocations)
     linked = link(writer.write(out.obj))
-    assert disassembly(linked, "choose") == disassembly(compile_c(patched, "-fjump-tables"), "choose")
+    assert disassembly(linked, "choose") == disassembly(
+        compile_c(patched, "-fjump-tables"), "choose"
+    )
 
 
 def test_a_string_with_a_nul_inside_is_copied_whole() -> None:
@@ -187,13 +196,19 @@ def test_equal_strings_are_stored_once_and_the_linker_does_not_merge_them() -> N
 
 def test_pooled_literals_keep_their_alignment() -> None:
     builder = Builder()
-    like = Section(".rodata.str1.8", SHT_PROGBITS, SHF_ALLOC | SHF_MERGE | SHF_STRINGS, b"", 0, 8, 1)
-    places = [builder.literal(like, text)[1] for text in (b"abc\0", b"defghijkl\0", b"abc\0", b"x\0")]
+    like = Section(
+        ".rodata.str1.8", SHT_PROGBITS, SHF_ALLOC | SHF_MERGE | SHF_STRINGS, b"", 0, 8, 1
+    )
+    places = [
+        builder.literal(like, text)[1] for text in (b"abc\0", b"defghijkl\0", b"abc\0", b"x\0")
+    ]
     assert places == [0, 8, 0, 24]
 
 
 def test_a_variable_that_is_new_in_a_shared_section_is_copied_alone() -> None:
-    shared = BASE + '#define hot __attribute__((section(".data..read_mostly")))\nhot int known = 1;\n'
+    shared = (
+        BASE + '#define hot __attribute__((section(".data..read_mostly")))\nhot int known = 1;\n'
+    )
     patched = shared + "hot int added = 9;\n"
     out = output(shared, patched.replace("* 3", "* 4"))
     assert symbol_lines(out.obj)["added"][1] == "4"
@@ -216,14 +231,24 @@ sched int two(int x) { return outside(x) + 2; }
 def test_init_data_that_changed_code_refers_to_is_refused() -> None:
     init = BASE + '__attribute__((section(".init.data"))) int gone = 1;\n'
     with pytest.raises(Refusal) as refused:
-        output(init, init.replace("* 3; }", "* gone; }").replace("static int", "extern int gone;\nstatic int", 1))
+        output(
+            init,
+            init.replace("* 3; }", "* gone; }").replace(
+                "static int", "extern int gone;\nstatic int", 1
+            ),
+        )
     assert refused.value.code == "init-referenced"
     assert "gone" in refused.value.where
 
 
 def test_a_call_to_an_init_function_is_refused() -> None:
-    init = BASE + '__attribute__((section(".init.text"))) noinline int setup(int x) { return outside("up", x); }\n'
-    patched = init.replace("* 3; }", "* setup(x); }").replace("extern void", "extern int setup(int);\nextern void", 1)
+    init = (
+        BASE
+        + '__attribute__((section(".init.text"))) noinline int setup(int x) { return outside("up", x); }\n'
+    )
+    patched = init.replace("* 3; }", "* setup(x); }").replace(
+        "extern void", "extern int setup(int);\nextern void", 1
+    )
     with pytest.raises(Refusal) as refused:
         output(init, patched)
     assert refused.value.code == "init-referenced"
@@ -249,12 +274,16 @@ def test_absolute_symbols_stay_numbers() -> None:
     asm = 'asm(".set number, 0x1234");\nextern char number[];\nextern int outside(int);\n'
     source = asm + "long f(int x) { return outside(x) + (long)number; }\n"
     out = output(source, source.replace("outside(x)", "outside(x + 1)"))
-    linked = link(writer.write(out.obj), options=("-Ttext=0x1000", "-e0", "--unresolved-symbols=ignore-all"))
+    linked = link(
+        writer.write(out.obj), options=("-Ttext=0x1000", "-e0", "--unresolved-symbols=ignore-all")
+    )
     assert "0x1234" in tool("objdump", "-d", data=linked)
 
 
 def test_every_part_of_the_output_is_accepted_by_the_linker() -> None:
-    patched = BASE.replace('"second"', '"other"').replace('"helped"', '"more"').replace("+ 1;", "+ 2;")
+    patched = (
+        BASE.replace('"second"', '"other"').replace('"helped"', '"more"').replace("+ 1;", "+ 2;")
+    )
     out = select(changes(BASE, patched), "vmlinux", Anything())
     again = output(BASE + "int z;", patched + "int z;")
     linked = link(writer.write(out.obj), writer.write(again.obj))

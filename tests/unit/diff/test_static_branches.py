@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Code whose static branches read their keys takes the place of code whose branches the kernel rewrites."""
+"""Code whose static branches read their keys takes the place of code whose branches the kernel
+rewrites."""
 
 from __future__ import annotations
 
 import pytest
 
-from suture.diff.compare import compare
+from suture.diff.changes import compare
 from suture.diff.select import Linked, OutputObject, Outside, select
 from suture.diff.static_branches import with_keys_read
-from suture.diff.view import Unit
 from suture.errors import Refusal
 from suture.model import ExternalSymbol
-from suture.workspace.static_branches import reading_keys
+from suture.objects.view import Unit
+from suture.workspace.jump_label_header import reading_keys
 from tests.examples import shows
-from tests.unit.objects import compile_c, disassembly, relocation_lines, section_lines, side
+from tests.unit.toolchain import compile_c, disassembly, relocation_lines, section_lines, side
 
-# arch/x86/include/asm/jump_label.h of Linux 6.1 in short, as kbuild leaves it without CONFIG_HAVE_JUMP_LABEL_HACK.
+# arch/x86/include/asm/jump_label.h of Linux 6.1 in short, as kbuild leaves it without
+# CONFIG_HAVE_JUMP_LABEL_HACK.
 HEADER = r"""
 #ifndef HEADER
 #define HEADER
@@ -85,15 +87,29 @@ def cut(patched: str = PATCHED, read: str = PATCHED) -> OutputObject:
 def test_keys_of_the_module_are_read_where_the_kernel_would_have_rewritten_the_code() -> None:
     out = cut()
     assert {name for name, *_ in section_lines(out.obj)}.isdisjoint({"__jump_table"})
-    assert {replaced.original.name for replaced in out.replaced} == {"likely", "unlikely", "jumps", "jumps_not"}
+    assert {replaced.original.name for replaced in out.replaced} == {
+        "likely",
+        "unlikely",
+        "jumps",
+        "jumps_not",
+    }
     # The branch is taken where enabled is not `branch`: struct jump_entry, jump_label_type().
-    for name, jump in (("likely", "je"), ("unlikely", "jne"), ("jumps", "jne"), ("jumps_not", "je")):
+    for name, jump in (
+        ("likely", "je"),
+        ("unlikely", "jne"),
+        ("jumps", "jne"),
+        ("jumps_not", "je"),
+    ):
         lines = disassembly(out.obj, name)
         position = next(number for number, line in enumerate(lines) if line.startswith("cmpl"))
         assert lines[position].startswith("cmpl   $0x0,")
         assert lines[position + 2].split()[0] == jump
-    # enabled of away[1], 16 bytes on, from the end of the instruction, 5 bytes behind the field's start
-    assert any(line.endswith("R_X86_64_PC32 mod:.klp.sym.mod.away,0 + b") for line in relocations(out, "likely"))
+    # enabled of away[1], 16 bytes on, from the end of the instruction, 5 bytes behind the field's
+    # start
+    assert any(
+        line.endswith("R_X86_64_PC32 mod:.klp.sym.mod.away,0 + b")
+        for line in relocations(out, "likely")
+    )
 
 
 def test_what_the_patch_wants_called_is_called_there_too() -> None:

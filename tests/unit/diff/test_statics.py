@@ -10,12 +10,12 @@ import re
 import pytest
 
 from suture.diff.correlate import correlate
-from suture.diff.locals import base, is_numbered, is_private
-from suture.diff.view import View
 from suture.elf import writer
 from suture.errors import Refusal
+from suture.objects.locals import base, is_numbered, is_private
+from suture.objects.view import View
 from tests.examples import shows
-from tests.unit.objects import (
+from tests.unit.toolchain import (
     Anything,
     assemble,
     changed_names,
@@ -45,7 +45,11 @@ def asked(original: str, patched: str) -> list[str]:
 def variable_of(source: str, function: str) -> str:
     """The numbered name that objdump sees a function use."""
     text = tool("objdump", "-dr", f"--disassemble={function}", data=compile_c(source))
-    return next(word.split(".bss.")[1].split("-")[0].split("+")[0] for word in text.split() if ".bss.count" in word)
+    return next(
+        word.split(".bss.")[1].split("-")[0].split("+")[0]
+        for word in text.split()
+        if ".bss.count" in word
+    )
 
 
 def test_renumbered_statics_are_told_apart_by_their_users() -> None:
@@ -63,7 +67,9 @@ def test_a_renumbered_static_alone_is_no_change() -> None:
 
 
 def test_a_new_static_is_copied_and_the_old_one_is_not() -> None:
-    patched = TWO.replace("return outside(count -= x)", "static int calls; return outside(++calls + (count -= x))")
+    patched = TWO.replace(
+        "return outside(count -= x)", "static int calls; return outside(++calls + (count -= x))"
+    )
     out = output(TWO, patched)
     defined = tool("nm", "--defined-only", data=writer.write(out.obj))
     assert " calls." in defined
@@ -71,7 +77,9 @@ def test_a_new_static_is_copied_and_the_old_one_is_not() -> None:
 
 
 def test_one_more_static_of_the_same_name_in_the_same_function_is_refused() -> None:
-    patched = TWO.replace("return outside(count -= x)", "{ static int count; count += x; } return outside(count -= x)")
+    patched = TWO.replace(
+        "return outside(count -= x)", "{ static int count; count += x; } return outside(count -= x)"
+    )
     with pytest.raises(Refusal) as refused:
         changes(TWO, patched)
     shows(refused.value, "ambiguous-local")
@@ -100,8 +108,12 @@ int two(int x) { return outside(0) - x; }
 
 def test_a_constant_that_moves_to_another_function_has_no_state_to_lose() -> None:
     """drivers/char/tpm/tpm_i2c_nuvoton.c: vid_did_rid_value."""
-    moved = CONSTANTS.replace("static const int count[2] = { 1, 2 }; return outside(count)", "return outside(0)")
-    moved = moved.replace("return outside(0) - x", "static const int count[2] = { 1, 2 }; return outside(count) - x")
+    moved = CONSTANTS.replace(
+        "static const int count[2] = { 1, 2 }; return outside(count)", "return outside(0)"
+    )
+    moved = moved.replace(
+        "return outside(0) - x", "static const int count[2] = { 1, 2 }; return outside(count) - x"
+    )
     found = changes(CONSTANTS, moved)
     assert changed_names(found) == {"one", "two"}
     defined = tool("nm", "--defined-only", data=writer.write(output(CONSTANTS, moved).obj))
@@ -110,15 +122,20 @@ def test_a_constant_that_moves_to_another_function_has_no_state_to_lose() -> Non
 
 def test_one_more_constant_of_the_same_name_in_the_same_function_is_new() -> None:
     more = CONSTANTS.replace(
-        "+ x", "+ x; }\nint three(int x) { static const int count[2] = { 3, 4 }; return outside(count)"
+        "+ x",
+        "+ x; }\nint three(int x) { static const int count[2] = { 3, 4 }; return outside(count)",
     )
-    inner = CONSTANTS.replace("+ x", "+ ({ static const int count[2] = { 3, 4 }; outside(count); })")
+    inner = CONSTANTS.replace(
+        "+ x", "+ ({ static const int count[2] = { 3, 4 }; outside(count); })"
+    )
     assert changed_names(changes(CONSTANTS, more)) == set()
     assert changed_names(changes(CONSTANTS, inner)) == {"one"}
 
 
 def test_a_static_that_changes_size_is_refused() -> None:
-    patched = TWO.replace("int count; return outside(count -=", "long count; return outside(count -=")
+    patched = TWO.replace(
+        "int count; return outside(count -=", "long count; return outside(count -="
+    )
     with pytest.raises(Refusal) as refused:
         changes(TWO, patched)
     assert refused.value.code == "ambiguous-local"
@@ -127,7 +144,12 @@ def test_a_static_that_changes_size_is_refused() -> None:
 def test_a_changed_initial_value_of_a_static_local_is_refused() -> None:
     valued = TWO.replace("static int count", "static int count = 3")
     with pytest.raises(Refusal) as refused:
-        changes(valued, valued.replace("count = 3; return outside(count -=", "count = 4; return outside(count -="))
+        changes(
+            valued,
+            valued.replace(
+                "count = 3; return outside(count -=", "count = 4; return outside(count -="
+            ),
+        )
     assert refused.value.code == "data-changed"
 
 
@@ -144,7 +166,9 @@ int other(int x) { static int values[2] = { 7, 8 }; static const int *table[2] =
 """
     found = changes(tables, tables.replace("+ x", "- x"))
     assert changed_names(found) == {"user"}
-    numbered = [unit for unit in found.patched.view.units if unit.name.startswith(("values.", "table."))]
+    numbered = [
+        unit for unit in found.patched.view.units if unit.name.startswith(("values.", "table."))
+    ]
     assert len(numbered) == 4
     assert all(unit in found.correlation.original for unit in numbered)
 
@@ -205,7 +229,9 @@ int one"""
         ("count.1", ".bss.count.1", True, False),
     ],
 )
-def test_which_variables_are_private(name: str, section: str, writable: bool, private: bool) -> None:
+def test_which_variables_are_private(
+    name: str, section: str, writable: bool, private: bool
+) -> None:
     assert is_private(name, section, writable) == private
 
 
@@ -241,7 +267,10 @@ def test_state_that_must_not_begin_anew_is_shared(name: str) -> None:
     out = output(text, text.replace("+= x", "-= x"))
     symbols = symbol_lines(out.obj)
     assert [symbol for symbol in symbols if symbol.startswith(f"{name}.")] == []
-    assert any(symbol.startswith(f"kernel_{name}.") and columns[5] == "UND" for symbol, columns in symbols.items())
+    assert any(
+        symbol.startswith(f"kernel_{name}.") and columns[5] == "UND"
+        for symbol, columns in symbols.items()
+    )
 
 
 def chain(count: int) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whatever is in the file: a refusal that names it, never a traceback, and never an endless read."""
+"""Whatever is in the file: a refusal that names it, never a traceback, and never an endless
+read."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from suture.diff.compare import compare
+from suture.diff.changes import compare
 from suture.diff.select import select
-from suture.diff.special import Entries
-from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.errors import Refusal
+from suture.objects.special import Entries
+from suture.objects.view import View
 from tests.examples import shows
-from tests.unit.objects import SIZES, Anything, compile_c, side
+from tests.unit.toolchain import SIZES, Anything, compile_c, side
 
 SOURCE = r"""
 static int counter = 5;
@@ -65,7 +66,11 @@ def section_header(number: int) -> int:
 
 BOUNDARIES = sorted(
     {0, 1, 4, 16, 63, 64, len(GOOD) - 1}
-    | {section_header(number) + delta for number in range(Header.unpack_from(GOOD)[12]) for delta in (-1, 0, 1)}
+    | {
+        section_header(number) + delta
+        for number in range(Header.unpack_from(GOOD)[12])
+        for delta in (-1, 0, 1)
+    }
 )
 
 
@@ -77,7 +82,9 @@ def test_a_truncated_object_is_refused(length: int) -> None:
     assert refused.value.where == "cut.o"
 
 
-@pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF", b"\x7fELF" + bytes(60), bytes(4096), b"!<arch>\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"#!/bin/sh\n", b"\x7fELF", b"\x7fELF" + bytes(60), bytes(4096), b"!<arch>\n"]
+)
 def test_what_is_no_object_is_refused(data: bytes) -> None:
     with pytest.raises(Refusal) as refused:
         reader.read(data, "foreign")
@@ -91,7 +98,9 @@ def test_an_executable_is_refused() -> None:
 
 
 def test_a_32_bit_object_is_refused(tmp_path: Path) -> None:
-    subprocess.run(["as", "--32", "-o", tmp_path / "a.o", "-"], input="ret\n", text=True, check=True)
+    subprocess.run(
+        ["as", "--32", "-o", tmp_path / "a.o", "-"], input="ret\n", text=True, check=True
+    )
     with pytest.raises(Refusal) as refused:
         reader.read((tmp_path / "a.o").read_bytes(), "a.o")
     assert refused.value.code == "object-unsupported"
@@ -105,10 +114,22 @@ def patched_header(number: int, offset: int, layout: str, value: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("offset", "layout"),
-    [(0, "<I"), (4, "<I"), (8, "<Q"), (24, "<Q"), (32, "<Q"), (40, "<I"), (44, "<I"), (48, "<Q"), (56, "<Q")],
+    [
+        (0, "<I"),
+        (4, "<I"),
+        (8, "<Q"),
+        (24, "<Q"),
+        (32, "<Q"),
+        (40, "<I"),
+        (44, "<I"),
+        (48, "<Q"),
+        (56, "<Q"),
+    ],
 )
 @pytest.mark.parametrize("value", [0, 3, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_wrong_section_header_fields_end_in_a_refusal_or_do_no_harm(offset: int, layout: str, value: int) -> None:
+def test_wrong_section_header_fields_end_in_a_refusal_or_do_no_harm(
+    offset: int, layout: str, value: int
+) -> None:
     for number in range(1, Header.unpack_from(GOOD)[12]):
         refused_or_read(patched_header(number, offset, layout, value))
 
@@ -139,7 +160,9 @@ def test_a_symbol_outside_its_section_is_refused() -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+@given(
+    st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4)
+)
 def test_changed_bytes_end_in_a_refusal_or_do_no_harm(edits: list[tuple[int, int]]) -> None:
     data = bytearray(PATCHED[: len(GOOD)].ljust(len(GOOD), b"\0"))
     for place, value in edits:

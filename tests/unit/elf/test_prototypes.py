@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from suture.elf.prototypes import Prototype, prototypes
-from tests.unit.objects import compile_c
+from tests.unit.toolchain import compile_c
 
 SOURCE = """
 typedef unsigned int u32;
@@ -81,6 +81,9 @@ def test_old_callers_would_be_wrong(old: str, new: str) -> None:
 
 
 def test_a_structure_that_grows_matters_where_it_is_passed_by_value() -> None:
-    sides = [f"struct s {{ int a[{count}]; }}; int f(struct s a) {{ return a.a[0]; }}" for count in (1, 2)]
+    sides = [
+        f"struct s {{ int a[{count}]; }}; int f(struct s a) {{ return a.a[0]; }}"
+        for count in (1, 2)
+    ]
     one, two = (prototypes(compile_c(source, "-g"), ["f"])["f"] for source in sides)
     assert not two.serves(one)

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from suture.diff.view import Reference, ToUnit, View
 from suture.elf.object import Relocation
 from suture.elf.relocations.x86_64 import TYPES, apply, field_value
-from tests.unit.objects import assemble, link, read, tool
+from suture.objects.view import Reference, ToUnit, View
+from tests.unit.toolchain import assemble, link, read, tool
 
 INSTRUCTIONS = [
     ("movl $5, variable+8(%rip)", 8, False),
@@ -83,7 +83,12 @@ def test_applying_a_relocation_gives_what_the_linker_gives(
     assert index is not None
     ours = bytearray(obj.sections[index].data)
     for relocation in obj.relocations[index]:
-        apply(relocation, ours, 0x10000 + relocation.offset, 0x20000 + obj.symbols[relocation.symbol].value)
+        apply(
+            relocation,
+            ours,
+            0x10000 + relocation.offset,
+            0x20000 + obj.symbols[relocation.symbol].value,
+        )
     assert ours == wanted
 
 

@@ -20,7 +20,16 @@ from suture.elf.object import (
     ObjectFile,
     Symbol,
 )
-from tests.unit.objects import assemble, compile_c, link, read, relocation_lines, section_lines, symbol_lines, tool
+from tests.unit.toolchain import (
+    assemble,
+    compile_c,
+    link,
+    read,
+    relocation_lines,
+    section_lines,
+    symbol_lines,
+    tool,
+)
 
 C = r"""
 static int counter = 5;
@@ -157,7 +166,9 @@ def test_livepatch_symbols_and_relocations_are_as_the_kernel_documents() -> None
     text = obj.section_named(".text.entry")
     assert text is not None
     wanted = Symbol(".klp.sym.vmlinux.printk,0", 0, 0, 0, STB_GLOBAL, SHN_LIVEPATCH)
-    moved = tuple(replace(relocation, symbol=len(obj.symbols)) for relocation in obj.relocations[text][:1])
+    moved = tuple(
+        replace(relocation, symbol=len(obj.symbols)) for relocation in obj.relocations[text][:1]
+    )
     group = LivepatchRelocations(".klp.rela.vmlinux..text.entry", text, moved)
     written = writer.write(replace(obj, symbols=(*obj.symbols, wanted), livepatch=(group,)))
     headers = tool("readelf", "-SW", data=written)

@@ -29,9 +29,19 @@ def read(path: Path) -> cmodule.ModuleSource:
 
 
 def test_c_file_brings_the_headers_that_it_includes(tmp_path: Path) -> None:
-    files = {"kgr-fix.c": KGRAFT, "fix.h": '#include "sub/more.h"\n', "sub/more.h": "", "other.h": "", "other.c": ""}
+    files = {
+        "kgr-fix.c": KGRAFT,
+        "fix.h": '#include "sub/more.h"\n',
+        "sub/more.h": "",
+        "other.h": "",
+        "other.c": "",
+    }
     (module,) = read(write(tmp_path, files) / "kgr-fix.c").modules
-    assert (module.name, module.parts, module.dialect) == ("kgr_fix", ("kgr-fix.c",), Dialect.KGRAFT)
+    assert (module.name, module.parts, module.dialect) == (
+        "kgr_fix",
+        ("kgr-fix.c",),
+        Dialect.KGRAFT,
+    )
     assert set(module.files) == {"kgr-fix.c", "fix.h", "sub/more.h"}
 
 
@@ -44,15 +54,15 @@ def test_dialect_is_told_from_what_is_included_too(tmp_path: Path) -> None:
 
 
 def test_place_of_a_name_is_found(tmp_path: Path) -> None:
-    (module,) = read(write(tmp_path, {"a.c": "int one;\nint two_;\nint two(void);\n"}) / "a.c").modules
+    (module,) = read(
+        write(tmp_path, {"a.c": "int one;\nint two_;\nint two(void);\n"}) / "a.c"
+    ).modules
     assert module.line_of("two") == "a.c:3"
     assert module.line_of("three") == str(tmp_path / "a.c")
 
 
 def test_place_of_a_definition_is_found(tmp_path: Path) -> None:
-    text = (
-        "int two(void);\n/* two() */\nstatic int one(void)\n{\n\treturn two();\n}\nint\n two(void)\n{\n}\nint two (\n"
-    )
+    text = "int two(void);\n/* two() */\nstatic int one(void)\n{\n\treturn two();\n}\nint\n two(void)\n{\n}\nint two (\n"
     (module,) = read(write(tmp_path, {"a.c": text}) / "a.c").modules
     assert module.definition_of("one", "a.c") == "a.c:3"
     assert module.definition_of("two", "a.c") == "a.c:11"
@@ -64,7 +74,12 @@ def test_place_of_a_definition_is_found(tmp_path: Path) -> None:
     [
         ({"in/a.c": '#include "../out.h"\n', "out.h": ""}, "in/a.c", "source-escapes", "a.c:1"),
         ({"a.c": '\n#include "/etc/passwd"\n'}, "a.c", "source-escapes", "a.c:2"),
-        ({"in/Makefile": "obj-m := a.o", "in/a.c": '#include "../out.h"\n'}, "in", "source-escapes", "a.c:1"),
+        (
+            {"in/Makefile": "obj-m := a.o", "in/a.c": '#include "../out.h"\n'},
+            "in",
+            "source-escapes",
+            "a.c:1",
+        ),
         ({"a.c": '#include "b.h"\n', "b.h": '\n#include "a.c"\n'}, "a.c", "include-cycle", "b.h:2"),
         ({"a.c": '#include "a.c"\n'}, "a.c", "include-cycle", "a.c:1"),
         ({"my fix.c": ""}, "my fix.c", "not-a-module-source", "my fix.c"),
@@ -72,7 +87,9 @@ def test_place_of_a_definition_is_found(tmp_path: Path) -> None:
         ({}, "gone.c", "file-unreadable", "gone.c"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, files: dict[str, str], given: str, code: str, where: str) -> None:
+def test_what_is_refused(
+    tmp_path: Path, files: dict[str, str], given: str, code: str, where: str
+) -> None:
     with pytest.raises(Refusal) as caught:
         read(write(tmp_path, files) / given)
     assert caught.value.code == code
@@ -88,7 +105,11 @@ def test_link_that_leads_out_of_the_directory_is_refused(tmp_path: Path) -> None
 
 def test_headers_with_guards_may_include_each_other(tmp_path: Path) -> None:
     guarded = '#ifndef {0}_H\n#define {0}_H\n#include "{1}.h"\n#endif\n'
-    files = {"a.c": '#include "b.h"\n', "b.h": guarded.format("B", "c"), "c.h": guarded.format("C", "b")}
+    files = {
+        "a.c": '#include "b.h"\n',
+        "b.h": guarded.format("B", "c"),
+        "c.h": guarded.format("C", "b"),
+    }
     assert set(read(write(tmp_path, files) / "a.c").modules[0].files) == set(files)
 
 

@@ -28,7 +28,11 @@ def refused(data: bytes, strip: int | None = None) -> Refusal:
 def test_a_modified_file_and_its_hunk() -> None:
     patch = parse("fix.patch", diff("a/fs/x.c", "b/fs/x.c"))
     (change,) = patch.changes
-    assert (change.path, change.kind, change.hunks) == ("fs/x.c", ChangeKind.MODIFIED, (Hunk(1, 3, 1, 4),))
+    assert (change.path, change.kind, change.hunks) == (
+        "fs/x.c",
+        ChangeKind.MODIFIED,
+        (Hunk(1, 3, 1, 4),),
+    )
     assert patch.strip == 1
 
 
@@ -52,8 +56,9 @@ def test_a_given_strip_level_is_taken() -> None:
 
 
 def test_added_removed_and_renamed_files() -> None:
-    rename = b"diff --git a/fs/o.c b/fs/n.c\nsimilarity index 90%\nrename from fs/o.c\nrename to fs/n.c\n" + diff(
-        "a/fs/o.c", "b/fs/n.c"
+    rename = (
+        b"diff --git a/fs/o.c b/fs/n.c\nsimilarity index 90%\nrename from fs/o.c\nrename to fs/n.c\n"
+        + diff("a/fs/o.c", "b/fs/n.c")
     )
     added = diff("/dev/null", "b/fs/new.c", "@@ -0,0 +1,1 @@\n+x\n")
     removed = diff("a/fs/old.c", "/dev/null", "@@ -1,1 +0,0 @@\n-x\n")
@@ -66,7 +71,9 @@ def test_added_removed_and_renamed_files() -> None:
 
 
 def test_a_mail_with_headers_and_signature_is_a_patch() -> None:
-    mail = b"From: A <a@b>\nSubject: [PATCH] fix\n\nText.\n---\n fs/x.c | 3 ++-\n\n" + diff("a/fs/x.c", "b/fs/x.c")
+    mail = b"From: A <a@b>\nSubject: [PATCH] fix\n\nText.\n---\n fs/x.c | 3 ++-\n\n" + diff(
+        "a/fs/x.c", "b/fs/x.c"
+    )
     assert [c.path for c in parse("fix.patch", mail + b"-- \n2.39.2\n\n").changes] == ["fs/x.c"]
 
 
@@ -138,7 +145,11 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["GIT binary patch\nliteral 3\nKc${NkU|;|M00aO5\n\n", "Binary files a/x.bin and b/x.bin differ\n"]
+    "body",
+    [
+        "GIT binary patch\nliteral 3\nKc${NkU|;|M00aO5\n\n",
+        "Binary files a/x.bin and b/x.bin differ\n",
+    ],
 )
 def test_a_binary_change_is_refused(body: str) -> None:
     data = f"diff --git a/x.bin b/x.bin\nindex 1..2 100644\n{body}".encode()
@@ -165,7 +176,9 @@ def test_stripping_too_much_is_refused() -> None:
 
 
 def test_a_symbolic_link_is_refused() -> None:
-    link = b"diff --git a/fs/l b/fs/l\nnew file mode 120000\n" + diff("/dev/null", "b/fs/l", "@@ -0,0 +1 @@\n+/etc\n")
+    link = b"diff --git a/fs/l b/fs/l\nnew file mode 120000\n" + diff(
+        "/dev/null", "b/fs/l", "@@ -0,0 +1 @@\n+/etc\n"
+    )
     assert refused(link).code == "patch-path-escapes"
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Examples on the page of refusals: inputs that are not what they seem, and modules of which something is missing."""
+"""Examples on the page of refusals: inputs that are not what they seem, and modules of which
+something is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.build.convert import convert
+from suture.builder.convert import convert
 from suture.errors import Refusal
 from suture.formats import cmodule, makefile, suse, written
 from suture.formats.recognise import recognise
@@ -33,7 +34,9 @@ def _read(path: Path) -> object:
 
 def _suse(files: Mapping[str, str]) -> object:
     given = {suse.MAIN: "int x;\n", **files}
-    return suse.expand("fixes", {path: text.encode() for path, text in given.items()}, "6.1.0-50-amd64")
+    return suse.expand(
+        "fixes", {path: text.encode() for path, text in given.items()}, "6.1.0-50-amd64"
+    )
 
 
 def _makefile(text: str) -> object:
@@ -42,18 +45,31 @@ def _makefile(text: str) -> object:
 
 REFUSED: Mapping[str, Callable[[Path], object]] = {
     "not-a-module-source": lambda top: _read(_put(top, {"fix/one.c": ""}).parent),
-    "include-cycle": lambda top: _read(_put(top, {"a.c": '#include "b.h"\n', "b.h": '#include "a.c"\n'})),
+    "include-cycle": lambda top: _read(
+        _put(top, {"a.c": '#include "b.h"\n', "b.h": '#include "a.c"\n'})
+    ),
     "makefile-not-understood": lambda _: _makefile("obj-m := $(shell echo one.o)\n"),
     "makefile-escapes": lambda _: _makefile("obj-m := one.o\nccflags-y := -I/usr/include\n"),
     "placeholder-left": lambda _: _suse({suse.MAIN: "int x;\n@@KLP_PATCHES_OTHER@@\n"}),
     "suse-fix-incomplete": lambda _: _suse({"bsc1/livepatch_bsc1.h": ""}),
-    "patched-funcs-malformed": lambda _: _suse({"bsc1/livepatch_bsc1.h": "", "bsc1/patched_funcs.csv": "vmlinux f\n"}),
+    "patched-funcs-malformed": lambda _: _suse(
+        {"bsc1/livepatch_bsc1.h": "", "bsc1/patched_funcs.csv": "vmlinux f\n"}
+    ),
     "format-unknown": lambda top: recognise(_put(top, {"fix.c": "int a;\n"})),
     "format-ambiguous": lambda top: recognise(
-        _put(top, {"fix.patch": DIFF.format('#include "ksplice-patch.h"\n+#include "kpatch-macros.h"')})
+        _put(
+            top,
+            {"fix.patch": DIFF.format('#include "ksplice-patch.h"\n+#include "kpatch-macros.h"')},
+        )
     ),
     "written-form-invalid": lambda top: written.read(
-        _put(top, {"livepatch.toml": "suture = 1\ncolour = 1\n" + MANIFEST.format("a.patch"), "a.patch": ""})
+        _put(
+            top,
+            {
+                "livepatch.toml": "suture = 1\ncolour = 1\n" + MANIFEST.format("a.patch"),
+                "a.patch": "",
+            },
+        )
     ),
     "written-form-newer": lambda top: written.read(_put(top, {"livepatch.toml": "suture = 2\n"})),
     "source-escapes": lambda top: written.read(
@@ -76,5 +92,7 @@ def test_the_example_is_what_is_printed(code: str, tmp_path: Path) -> None:
 def test_a_directory_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cmodule, "MOST_BYTES", 1 << 20)
     with pytest.raises(Refusal) as refused:
-        _read(_put(tmp_path / "fix", {"Makefile": "", "a.c": "int something;\n" * (1 << 17)}).parent)
+        _read(
+            _put(tmp_path / "fix", {"Makefile": "", "a.c": "int something;\n" * (1 << 17)}).parent
+        )
     shows(refused.value, "source-too-large")

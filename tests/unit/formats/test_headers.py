@@ -12,14 +12,18 @@ from tests.examples import shows
 MACROS = b'#include "kpatch-macros.h"\n'
 
 
-@pytest.mark.parametrize("text", [MACROS, b"  # include <kpatch-syscall.h>\n", b'\n#include "ksplice-patch.h"\n'])
+@pytest.mark.parametrize(
+    "text", [MACROS, b"  # include <kpatch-syscall.h>\n", b'\n#include "ksplice-patch.h"\n']
+)
 def test_a_patch_that_includes_one_gets_all(text: bytes) -> None:
     found = headers.wanted({"fs/x.c": b"int x;\n" + text})
     assert "include/suture-hooks.h" in found
     assert {f"include/{name}" for _, name in headers.included(text)} <= set(found)
 
 
-@pytest.mark.parametrize("text", [b"int x;\n", b'#include "kernel.h"\n', b"/* kpatch-macros.h */\n"])
+@pytest.mark.parametrize(
+    "text", [b"int x;\n", b'#include "kernel.h"\n', b"/* kpatch-macros.h */\n"]
+)
 def test_one_that_includes_none_gets_none(text: bytes) -> None:
     assert headers.wanted({"fs/x.c": text}) == {}
 

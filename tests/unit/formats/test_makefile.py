@@ -71,7 +71,9 @@ endif
 
 
 def test_modules_that_wait_for_an_option_are_modules() -> None:
-    assert [one.name for one in read("obj-$(CONFIG_BAR) += one.o\nobj-$(CONFIG_FOO) += two.o\n")] == ["one", "two"]
+    assert [
+        one.name for one in read("obj-$(CONFIG_BAR) += one.o\nobj-$(CONFIG_FOO) += two.o\n")
+    ] == ["one", "two"]
 
 
 @pytest.mark.parametrize(

@@ -21,21 +21,53 @@ CALLBACK = "KPATCH_PRE_PATCH_CALLBACK(f);"
     ("name", "text", "format", "line"),
     [
         ("a.patch", DIFF.format("int b;"), Format.DIFF, "it holds hunks"),
-        ("a.patch", DIFF.format('#include "kpatch-macros.h"'), Format.KPATCH, "a.patch:5: +#include"),
+        (
+            "a.patch",
+            DIFF.format('#include "kpatch-macros.h"'),
+            Format.KPATCH,
+            "a.patch:5: +#include",
+        ),
         ("a.patch", DIFF.format('#include "kpatch.h"'), Format.KPATCH, "a.patch:5: +#include"),
-        ("a.patch", DIFF.format("#include <linux/kpatch.h>"), Format.KPATCH, "a.patch:5: +#include"),
-        ("a.patch", DIFF.format('#include "ksplice-shadow.h"'), Format.KSPLICE, "a.patch:5: +#include"),
-        ("a.patch", DIFF.format("DEFINE_SHADOW_FIELD(a, b, c, d, e);"), Format.KSPLICE, "a.patch:5: +DEFINE_SHADOW"),
+        (
+            "a.patch",
+            DIFF.format("#include <linux/kpatch.h>"),
+            Format.KPATCH,
+            "a.patch:5: +#include",
+        ),
+        (
+            "a.patch",
+            DIFF.format('#include "ksplice-shadow.h"'),
+            Format.KSPLICE,
+            "a.patch:5: +#include",
+        ),
+        (
+            "a.patch",
+            DIFF.format("DEFINE_SHADOW_FIELD(a, b, c, d, e);"),
+            Format.KSPLICE,
+            "a.patch:5: +DEFINE_SHADOW",
+        ),
         ("a.patch", DIFF.format(CALLBACK), Format.KPATCH, "a.patch:5: +KPATCH_PRE_PATCH_CALLBACK"),
-        ("a.patch", DIFF.format('#include "ksplice-patch.h"'), Format.KSPLICE, "a.patch:5: +#include"),
-        ("a.patch", DIFF.format("ksplice_pre_apply(f);"), Format.KSPLICE, "a.patch:5: +ksplice_pre_apply"),
+        (
+            "a.patch",
+            DIFF.format('#include "ksplice-patch.h"'),
+            Format.KSPLICE,
+            "a.patch:5: +#include",
+        ),
+        (
+            "a.patch",
+            DIFF.format("ksplice_pre_apply(f);"),
+            Format.KSPLICE,
+            "a.patch:5: +ksplice_pre_apply",
+        ),
         ("a.c", KGRAFT, Format.KGRAFT, "a.c:2: #include <linux/kgraft.h>"),
         ("a.c", LIVEPATCH, Format.LIVEPATCH, "a.c:2: #include <linux/livepatch.h>"),
         ("a.c", KGRAFT + LIVEPATCH, Format.KGRAFT, "a.c:2: #include <linux/kgraft.h>"),
         ("livepatch.toml", "suture = 1\n", Format.SUTURE, "its name"),
     ],
 )
-def test_a_file_is_told_from_its_content(tmp_path: Path, name: str, text: str, format: Format, line: str) -> None:
+def test_a_file_is_told_from_its_content(
+    tmp_path: Path, name: str, text: str, format: Format, line: str
+) -> None:
     (tmp_path / name).write_text(text)
     found = recognise(tmp_path / name)
     assert found.format is format
@@ -85,7 +117,9 @@ def test_what_the_author_says_counts(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_nothing_of_it_is_refused(tmp_path: Path, name: str, data: bytes, code: str) -> None:
+def test_what_is_nothing_of_it_is_refused(
+    tmp_path: Path, name: str, data: bytes, code: str
+) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(Refusal) as caught:
         recognise(tmp_path / name)

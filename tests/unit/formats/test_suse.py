@@ -46,7 +46,11 @@ HEADER = "int livepatch_{0}_init(void);\nvoid livepatch_{0}_cleanup(void);\n"
 def files(main: str = LIVEPATCH_MAIN, name: str = suse.MAIN, **tables: str) -> dict[str, bytes]:
     made = {name: main}
     for fix, table in tables.items():
-        made |= {f"{fix}/livepatch_{fix}.h": HEADER.format(fix), f"{fix}/{suse.TABLE}": table, f"{fix}/{fix}.c": ""}
+        made |= {
+            f"{fix}/livepatch_{fix}.h": HEADER.format(fix),
+            f"{fix}/{suse.TABLE}": table,
+            f"{fix}/{fix}.c": "",
+        }
     return {path: text.encode() for path, text in made.items()}
 
 
@@ -55,7 +59,9 @@ def main_of(expanded: suse.Expanded) -> str:
 
 
 def test_fixes_are_named_everywhere_in_order() -> None:
-    expanded = suse.expand("fixes", files(b="vmlinux f klpp_f\n", a="vmlinux g,2 klpp_g\nxfs h klpp_h A && B\n"), "6.1")
+    expanded = suse.expand(
+        "fixes", files(b="vmlinux f klpp_f\n", a="vmlinux g,2 klpp_g\nxfs h klpp_h A && B\n"), "6.1"
+    )
     assert expanded.name == "fixes"
     assert expanded.parts == (suse.MAIN, "a/a.c", "b/b.c")
     text = main_of(expanded)
@@ -63,12 +69,16 @@ def test_fixes_are_named_everywhere_in_order() -> None:
     assert '{ .old_name = "g", .new_func = klpp_g, .old_sympos = 2, },' in text
     assert text.index("#if (A && B)") < text.index('.name = "xfs"') < text.index("#endif")
     assert text.index("goto err_a;") < text.index("goto err_b;")
-    assert text.index("livepatch_b_cleanup();\nerr_b:") < text.index("livepatch_a_cleanup();\nerr_a:")
+    assert text.index("livepatch_b_cleanup();\nerr_b:") < text.index(
+        "livepatch_a_cleanup();\nerr_a:"
+    )
     assert "@@" not in text
 
 
 def test_main_file_of_the_days_of_kgraft() -> None:
-    expanded = suse.expand("fixes", files(KGRAFT_MAIN, suse.OLD_MAIN, a="vmlinux f klpp_f\nxfs g,3 klpp_g\n"), "4.4.1")
+    expanded = suse.expand(
+        "fixes", files(KGRAFT_MAIN, suse.OLD_MAIN, a="vmlinux f klpp_f\nxfs g,3 klpp_g\n"), "4.4.1"
+    )
     text = main_of(expanded)
     assert "kgraft-patch-4.4.1" in text
     assert "KGR_PATCH_OBJPOS(f, klpp_f, NULL, 0)," in text
@@ -77,7 +87,10 @@ def test_main_file_of_the_days_of_kgraft() -> None:
 
 
 def test_helper_for_symbols_is_replaced_by_one_for_any_kernel() -> None:
-    given = files(a="vmlinux f klpp_f\n") | {"kallsyms_relocs.c": b"#error\n", "kallsyms_relocs.h": b"#error\n"}
+    given = files(a="vmlinux f klpp_f\n") | {
+        "kallsyms_relocs.c": b"#error\n",
+        "kallsyms_relocs.h": b"#error\n",
+    }
     assert b"#error" not in suse.expand("fixes", given, "6.1").files["kallsyms_relocs.c"]
 
 
@@ -87,9 +100,19 @@ def test_helper_for_symbols_is_replaced_by_one_for_any_kernel() -> None:
         ("vmlinux f\n", LIVEPATCH_MAIN, "patched-funcs-malformed", "a/patched_funcs.csv:1"),
         ("\nvmlinux f,0 g\n", LIVEPATCH_MAIN, "patched-funcs-malformed", "a/patched_funcs.csv:2"),
         ("vmlinux f,x g\n", LIVEPATCH_MAIN, "patched-funcs-malformed", "a/patched_funcs.csv:1"),
-        ("vmlinux f g }; evil(); {\n", LIVEPATCH_MAIN, "patched-funcs-malformed", "a/patched_funcs.csv:1"),
+        (
+            "vmlinux f g }; evil(); {\n",
+            LIVEPATCH_MAIN,
+            "patched-funcs-malformed",
+            "a/patched_funcs.csv:1",
+        ),
         ('x"y f g\n', LIVEPATCH_MAIN, "patched-funcs-malformed", "a/patched_funcs.csv:1"),
-        ("vmlinux f g\n", LIVEPATCH_MAIN + "@@SOMETHING@@\n", "placeholder-left", f"{suse.MAIN}:16"),
+        (
+            "vmlinux f g\n",
+            LIVEPATCH_MAIN + "@@SOMETHING@@\n",
+            "placeholder-left",
+            f"{suse.MAIN}:16",
+        ),
         ("vmlinux f g\n", "int x;\n@@KLP_PATCHES_OTHER@@\n", "placeholder-left", f"{suse.MAIN}:2"),
     ],
 )

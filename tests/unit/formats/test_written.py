@@ -56,7 +56,11 @@ def test_what_is_written_is_read_back(directory: Path) -> None:
 
 
 def test_it_is_written_in_the_order_in_which_it_is_read() -> None:
-    lines = [line.partition(" ")[0] for line in written.dumped(WHOLE).decode().splitlines() if line[:1].isalpha()]
+    lines = [
+        line.partition(" ")[0]
+        for line in written.dumped(WHOLE).decode().splitlines()
+        if line[:1].isalpha()
+    ]
     assert lines[:3] == ["suture", "name", "description"]
     assert lines.index("source") > lines.index("caller_limit")
 
@@ -82,8 +86,15 @@ def test_the_least_that_can_be_said(directory: Path) -> None:
         (LEAST.replace("suture = 1", "suture = 0"), "no version 0"),
         (LEAST.replace('"diff"', '"suture"'), "is a written live patch itself"),
         (LEAST.replace("a.patch", "z.patch"), "the source sources/z.patch is not there"),
-        (LEAST + "\n[[object]]\nfunction = [{ old_name = 'f' }]\n", "missing required field `name` - at `$.object[0]`"),
-        (LEAST + "\n[[object]]\nname = 'vmlinux'\nfunction = [{ old_name = 'f', sympos = -1 }]\n", ">= 0"),
+        (
+            LEAST + "\n[[object]]\nfunction = [{ old_name = 'f' }]\n",
+            "missing required field `name` - at `$.object[0]`",
+        ),
+        (
+            LEAST
+            + "\n[[object]]\nname = 'vmlinux'\nfunction = [{ old_name = 'f', sympos = -1 }]\n",
+            ">= 0",
+        ),
         (LEAST + "strip_level = -1\n", ">= 0"),
         ("suture = 1\nname = \n", "is no TOML"),
         ("\udcff\udcfe", "is no TOML"),
@@ -107,7 +118,9 @@ def test_a_source_outside_is_refused(directory: Path, path: str) -> None:
 
 def test_a_symbolic_link_is_refused_on_the_way_and_below(directory: Path) -> None:
     (directory / "link").symlink_to("/etc")
-    assert refused(directory, LEAST.replace("sources/a.patch", "link/passwd")).code == "source-escapes"
+    assert (
+        refused(directory, LEAST.replace("sources/a.patch", "link/passwd")).code == "source-escapes"
+    )
     (directory / "sources" / "b" / "link.c").symlink_to("/etc/passwd")
     assert refused(directory, LEAST.replace("a.patch", "b")).code == "source-escapes"
 
@@ -122,7 +135,9 @@ def archive(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
 
 def test_an_archive_is_read_like_its_directory(tmp_path: Path) -> None:
     members = [("livepatch.toml", LEAST.encode()), ("sources/a.patch", b"x")]
-    path = archive(tmp_path / "fix.tar.xz", *((tarfile.TarInfo(name), content) for name, content in members))
+    path = archive(
+        tmp_path / "fix.tar.xz", *((tarfile.TarInfo(name), content) for name, content in members)
+    )
     with written.opened(path) as (directory, manifest):
         assert (directory / manifest.source[0].path).read_bytes() == b"x"
     assert not directory.exists()
@@ -143,7 +158,10 @@ def test_an_archive_is_read_like_its_directory(tmp_path: Path) -> None:
 )
 def test_an_archive_cannot_reach_out(tmp_path: Path, name: str, kind: bytes, code: str) -> None:
     member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, "/etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+    member.type, member.linkname = (
+        kind,
+        "/etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else "",
+    )
     path = archive(tmp_path / "inner.tar.xz", (member, b""))
     with pytest.raises(Refusal) as caught, written.opened(path):
         pass
@@ -153,7 +171,9 @@ def test_an_archive_cannot_reach_out(tmp_path: Path, name: str, kind: bytes, cod
 
 def test_a_file_that_is_a_directory_too_is_refused(tmp_path: Path) -> None:
     members = [("livepatch.toml", LEAST.encode()), ("sources", b"x"), ("sources/a.patch", b"x")]
-    path = archive(tmp_path / "fix.tar.xz", *((tarfile.TarInfo(name), content) for name, content in members))
+    path = archive(
+        tmp_path / "fix.tar.xz", *((tarfile.TarInfo(name), content) for name, content in members)
+    )
     with pytest.raises(Refusal) as caught, written.opened(path):
         pass
     assert caught.value.code == "written-form-invalid"
@@ -162,7 +182,10 @@ def test_a_file_that_is_a_directory_too_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compression", ["xz", "gz", "bz2"])
 def test_an_archive_that_is_damaged_is_refused_or_whole(tmp_path: Path, compression: str) -> None:
     path = tmp_path / "fix.tar"
-    contents = [("livepatch.toml", LEAST.encode()), ("sources/a.patch", random.Random(1).randbytes(30_000))]
+    contents = [
+        ("livepatch.toml", LEAST.encode()),
+        ("sources/a.patch", random.Random(1).randbytes(30_000)),
+    ]
     with tarfile.open(path, f"w:{compression}") as tar:  # type: ignore[call-overload]
         for name, content in contents:
             member = tarfile.TarInfo(name)
@@ -178,7 +201,9 @@ def test_an_archive_that_is_damaged_is_refused_or_whole(tmp_path: Path, compress
 def test_an_archive_that_is_cut_short_is_refused_or_whole(tmp_path: Path) -> None:
     content = bytes(range(256)) * 400
     members = [("livepatch.toml", LEAST.encode()), ("sources/a.patch", content)]
-    whole = archive(tmp_path / "a.tar.xz", *((tarfile.TarInfo(n), c) for n, c in members)).read_bytes()
+    whole = archive(
+        tmp_path / "a.tar.xz", *((tarfile.TarInfo(n), c) for n, c in members)
+    ).read_bytes()
     cut = tmp_path / "cut.tar.xz"
     codes = []
     for size in range(0, len(whole), 16):
@@ -192,7 +217,11 @@ def test_an_archive_that_is_cut_short_is_refused_or_whole(tmp_path: Path) -> Non
 
 
 def test_differences_are_told_by_object_and_sympos() -> None:
-    functions = (PatchedFunction("a", 0, "new"), PatchedFunction("b", 3, "new"), PatchedFunction("d", 0, "new"))
+    functions = (
+        PatchedFunction("a", 0, "new"),
+        PatchedFunction("b", 3, "new"),
+        PatchedFunction("d", 0, "new"),
+    )
     callbacks = (Callback(CallbackKind.PRE_PATCH, "f"),)
     built = LivePatch("fix", (PatchedObject("vmlinux", functions, callbacks),))
     assert written.differences(WHOLE.object, built) == [

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Ways to damage a file: its bytes, its length, and the fields of its structures, each for itself.
 
-A file's fields come in groups (section headers, symbols, ...), so that a table with thousands of entries is hit no more
-often than the one header that says where it is.
+A file's fields come in groups (section headers, symbols, ...), so that a table with thousands of
+entries is hit no more often than the one header that says where it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,25 @@ TABLES = {2: SYM, 4: RELA}  # SHT_SYMTAB, SHT_RELA
 SHT_STRTAB = 3
 
 VALUES: tuple[int, ...] = (
-    *(0, 1, 2, 3, 4, 7, 8, 0x7F, 0xFF, 0x1000, 0xFFF1, 0xFFFF, 1 << 20, 1 << 30, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 40),
+    *(
+        0,
+        1,
+        2,
+        3,
+        4,
+        7,
+        8,
+        0x7F,
+        0xFF,
+        0x1000,
+        0xFFF1,
+        0xFFFF,
+        1 << 20,
+        1 << 30,
+        0x7FFFFFFF,
+        0xFFFFFFFF,
+        1 << 40,
+    ),
     *(0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFF0, 0xFFFFFFFFFFFFFFFF),
 )
 
@@ -59,7 +77,8 @@ edits = st.lists(
 
 
 def damaged(good: bytes, changes: Sequence[Edit], fields: Fields | None = None) -> bytes:
-    """`good` after all `changes`; without `fields` a change of a field is one of four bytes anywhere."""
+    """`good` after all `changes`; without `fields` a change of a field is one of four bytes
+    anywhere."""
     groups = [group for group in fields(good) if group] if fields else []
     data = bytearray(good)
     for change in changes:
@@ -78,10 +97,14 @@ def _change(data: bytearray, change: Edit, group: Sequence[Field]) -> None:
         case "add":  # a little more or less than it was
             _put(data, offset, size, _get(data, offset, size) + change.value % 17 - 8)
         case "copy":
-            other, width = group[change.value % len(group)] if group else (change.value % len(data), 4)
+            other, width = (
+                group[change.value % len(group)] if group else (change.value % len(data), 4)
+            )
             _put(data, offset, size, _get(data, other, width))
         case "swap":
-            other, width = group[change.value % len(group)] if group else (change.value % len(data), 4)
+            other, width = (
+                group[change.value % len(group)] if group else (change.value % len(data), 4)
+            )
             mine, theirs = _get(data, offset, size), _get(data, other, width)
             _put(data, offset, size, theirs)
             _put(data, other, width, mine)
@@ -107,7 +130,8 @@ def _put(data: bytearray, offset: int, size: int, value: int) -> None:
 
 
 def elf_fields(data: bytes) -> list[list[Field]]:
-    """File header, program headers, section headers, symbols, relocations, and the bytes of string tables."""
+    """File header, program headers, section headers, symbols, relocations, and the bytes of string
+    tables."""
     phoff, shoff = struct.unpack_from("<QQ", data, 32)
     phnum, _, shnum = struct.unpack_from("<HHH", data, 56)
     groups = [
@@ -121,7 +145,9 @@ def elf_fields(data: bytes) -> list[list[Field]]:
         start, size = struct.unpack_from("<QQ", data, shoff + 64 * number + 24)
         if kind in TABLES:
             row = TABLES[kind]
-            groups.append([field for at in range(start, start + size, sum(row)) for field in _row(row, at)])
+            groups.append(
+                [field for at in range(start, start + size, sum(row)) for field in _row(row, at)]
+            )
         elif kind == SHT_STRTAB:
             strings += [(at, 1) for at in range(start, start + size)]
     return [*groups, strings]
@@ -160,9 +186,28 @@ WORDS = (
         "\u2028",
         "\x00",
     ),
-    *('"', "'", "\\", "$(", "$$", "#", ";", ":", "[", "]", "=", "/", "../", "a" * 3000, "\udcff", "/dev/null", "@@"),
+    *(
+        '"',
+        "'",
+        "\\",
+        "$(",
+        "$$",
+        "#",
+        ";",
+        ":",
+        "[",
+        "]",
+        "=",
+        "/",
+        "../",
+        "a" * 3000,
+        "\udcff",
+        "/dev/null",
+        "@@",
+    ),
 )
-"""What stands in lines where something else should: numbers that are none, separators that only some take for such."""
+"""What stands in lines where something else should: numbers that are none, separators that only
+some take for such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +223,20 @@ class LineEdit:
 line_edits = st.lists(
     st.builds(
         LineEdit,
-        st.sampled_from(("replace", "replace", "append", "insert", "delete", "repeat", "join", "drop", "swap", "cut")),
+        st.sampled_from(
+            (
+                "replace",
+                "replace",
+                "append",
+                "insert",
+                "delete",
+                "repeat",
+                "join",
+                "drop",
+                "swap",
+                "cut",
+            )
+        ),
         st.integers(0, 1 << 12),
         st.integers(0, 63),
         st.one_of(st.sampled_from(WORDS), st.text(max_size=8)),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is read, what a good one of it looks like, how to damage it, and everything that is done with it."""
+"""What is read, what a good one of it looks like, how to damage it, and everything that is done
+with it."""
 
 from __future__ import annotations
 
@@ -17,10 +18,8 @@ from pathlib import Path
 import lz4.block
 import zstandard
 
-from suture.diff.compare import compare
+from suture.diff.changes import compare
 from suture.diff.select import select
-from suture.diff.special import Entries
-from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.errors import Refusal
 from suture.formats import diff, makefile, suse, written
@@ -29,18 +28,20 @@ from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints, hits
 from suture.link import klp
-from suture.link.inspect import inspect
+from suture.module.inspect import inspect
+from suture.objects.special import Entries
+from suture.objects.view import View
 from suture.verify.addresses import Addresses
 from suture.verify.shipped import ShippedImage, lay_out
 from suture.workspace import command, configuration, includes
 from suture.workspace.generated import _numbers
 from suture.workspace.lines import renumber
-from tests.unit.diff.test_special import MACROS
-from tests.unit.formats import test_kpatch_objects as kpatch_tables
+from tests.unit.conftest import bzimage as make_bzimage
 from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text, elf_fields, words
-from tests.unit.kernel.conftest import bzimage as make_bzimage
 from tests.unit.link import module
-from tests.unit.objects import SIZES, Anything, assemble, compile_c, side
+from tests.unit.module import test_kpatch as kpatch_tables
+from tests.unit.objects.test_special import MACROS
+from tests.unit.toolchain import SIZES, Anything, assemble, compile_c, side
 from tests.unit.verify import kernel
 
 SOURCE = r"""
@@ -144,7 +145,12 @@ class Subject:
 @cache
 def objects() -> tuple[bytes, ...]:
     c = (compile_c(text) for text in (SOURCE, CHANGED, SPECIAL, SPECIAL_CHANGED))
-    return *c, compile_c(SOURCE, sections=False), assemble(ORC), assemble(ORC.replace("pop", "nop\npop"))
+    return (
+        *c,
+        compile_c(SOURCE, sections=False),
+        assemble(ORC),
+        assemble(ORC.replace("pop", "nop\npop")),
+    )
 
 
 def use_object(data: bytes) -> None:
@@ -198,7 +204,16 @@ def live_patches() -> tuple[bytes, ...]:
     return writer.write(klp.finish(pending)), writer.write(pending)
 
 
-OUTSIDE = {"__fentry__", "klp_enable_patch", "outside", "complain", "key_one", "key_two", "slow_path", "features"}
+OUTSIDE = {
+    "__fentry__",
+    "klp_enable_patch",
+    "outside",
+    "complain",
+    "key_one",
+    "key_two",
+    "slow_path",
+    "features",
+}
 """What the good ones refer to."""
 
 
@@ -297,7 +312,12 @@ def boot_image_fields(data: bytes) -> list[list[tuple[int, int]]]:
     """The setup header, the payload's first bytes and its last (the recorded size)."""
     start, end = 5 * 512 + 32, len(data) - len(b"trailing boot code")
     header = [(0x1F1, 1), (0x1FE, 2), (0x202, 4), (0x206, 2), (0x248, 4), (0x24C, 4)]
-    return [header, [(at, 1) for at in range(start, start + 32)], [(end - 4, 4)], [(at, 1) for at in range(start, end)]]
+    return [
+        header,
+        [(at, 1) for at in range(start, start + 32)],
+        [(end - 4, 4)],
+        [(at, 1) for at in range(start, end)],
+    ]
 
 
 def use_vmlinux(data: bytes) -> None:
@@ -326,9 +346,13 @@ def use_vmlinux(data: bytes) -> None:
 
 @cache
 def btf() -> tuple[bytes, ...]:
-    """Documentation/bpf/btf.rst: an int, an array, structures with members, an enum, a function type."""
+    """Documentation/bpf/btf.rst: an int, an array, structures with members, an enum, a function
+    type."""
     strings = b"\0int\0alt_instr\0bug_entry\0jump_entry\0member\0"
-    name = {text: strings.index(text) for text in (b"int", b"alt_instr", b"bug_entry", b"jump_entry", b"member")}
+    name = {
+        text: strings.index(text)
+        for text in (b"int", b"alt_instr", b"bug_entry", b"jump_entry", b"member")
+    }
 
     def entry(kind: int, called: bytes, vlen: int, size: int, *more: int) -> bytes:
         return struct.pack(f"<III{len(more)}I", name.get(called, 0), kind << 24 | vlen, size, *more)
@@ -363,7 +387,12 @@ def use_btf(data: bytes) -> None:
 SYMVERS = b"".join(
     b"0x%08x\tname_%d\t%s\tEXPORT_SYMBOL%s\t%s\n" % (number * 77, number, holder, kind, namespace)
     for number, (holder, kind, namespace) in enumerate(
-        [(b"vmlinux", b"", b""), (b"drivers/net/tun", b"_GPL", b""), (b"sound/core/snd-pcm", b"_GPL", b"NAMED")] * 3
+        [
+            (b"vmlinux", b"", b""),
+            (b"drivers/net/tun", b"_GPL", b""),
+            (b"sound/core/snd-pcm", b"_GPL", b"NAMED"),
+        ]
+        * 3
     )
 )
 CONFIG = b"""#
@@ -522,7 +551,9 @@ def use_manifest(data: bytes) -> None:
 
 def use_makefile(data: bytes) -> None:
     files = frozenset(("one.c", "sub/two.c"))
-    makefile.read("Makefile", data.decode("utf-8", "replace"), config.parse(CONFIG, "config"), files)
+    makefile.read(
+        "Makefile", data.decode("utf-8", "replace"), config.parse(CONFIG, "config"), files
+    )
 
 
 def use_fixes(data: bytes) -> None:
@@ -543,7 +574,9 @@ def use_probes(data: bytes) -> None:
 
 def use_include_lines(data: bytes) -> None:
     lines = data.decode(errors="surrogateescape")
-    includes.users(Path("/nonexistent"), includes.of_c_files(lines) + lines, ["include/linux/fs.h", "fs/b.h"])
+    includes.users(
+        Path("/nonexistent"), includes.of_c_files(lines) + lines, ["include/linux/fs.h", "fs/b.h"]
+    )
     includes.of_text("fs/x.c", data)
 
 
@@ -564,7 +597,13 @@ def use_generated(data: bytes) -> None:
     _numbers(data)
 
 
-NO_LIVE_PATCH = (None, "no-code-change", "function-not-traceable", "pre-image-mismatch", "function-not-in-kernel")
+NO_LIVE_PATCH = (
+    None,
+    "no-code-change",
+    "function-not-traceable",
+    "pre-image-mismatch",
+    "function-not-in-kernel",
+)
 """What two good objects can come to that were not made from two versions of one file."""
 
 SUBJECTS = (
@@ -573,13 +612,27 @@ SUBJECTS = (
     Subject("kpatch module", kpatch_modules, _inspected, elf_fields),
     Subject("packed module", packed_modules, use_packed),
     Subject("vmlinux", linked, use_vmlinux, elf_fields),
-    Subject("boot image", boot_images, lambda data: bzimage.decompress(data, "bad"), boot_image_fields),
+    Subject(
+        "boot image", boot_images, lambda data: bzimage.decompress(data, "bad"), boot_image_fields
+    ),
     Subject("btf", btf, use_btf, words),
-    Subject("symvers", lambda: [SYMVERS], lambda d: symvers.parse(d, "bad"), is_text=True, separator="\t"),
+    Subject(
+        "symvers",
+        lambda: [SYMVERS],
+        lambda d: symvers.parse(d, "bad"),
+        is_text=True,
+        separator="\t",
+    ),
     Subject("config", lambda: [CONFIG], use_config, is_text=True, separator="="),
     Subject("kallsyms", lambda: [LISTING], use_listing, is_text=True),
     Subject("patch", lambda: [PATCH], lambda data: diff.parse("bad.patch", data), is_text=True),
-    Subject("manifest", lambda: [MANIFEST], use_manifest, is_text=True, expected=frozenset({"written-form-invalid"})),
+    Subject(
+        "manifest",
+        lambda: [MANIFEST],
+        use_manifest,
+        is_text=True,
+        expected=frozenset({"written-form-invalid"}),
+    ),
     Subject("makefile", lambda: [MAKEFILE], use_makefile, is_text=True),
     Subject("patched_funcs.csv", lambda: [FIXES], use_fixes, is_text=True),
     Subject("saved command", lambda: [SAVED], use_saved_command, is_text=True),

@@ -45,7 +45,8 @@ def test_a_damaged_file_is_read_or_refused(
 
 
 def refusal_of(subject: Subject, data: bytes) -> str | None:
-    """The code of the refusal that a file ends in; everything else that is raised fails the test."""
+    """The code of the refusal that a file ends in; everything else that is raised fails the
+    test."""
     try:
         subject.use(data)
     except Refusal as refusal:

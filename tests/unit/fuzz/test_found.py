@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What damaged files have ended in once, each for itself; and damaged files through the command line."""
+"""What damaged files have ended in once, each for itself; and damaged files through the command
+line."""
 
 from __future__ import annotations
 
@@ -11,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from suture.cli.app import main
-from suture.diff.view import View
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile, Relocation, Section, Symbol
 from suture.errors import INTERNAL_ERROR, Refusal
 from suture.formats import diff
 from suture.kernel import modules
 from suture.lab import hits
-from suture.link.inspect import inspect
+from suture.module.inspect import inspect
+from suture.objects.view import View
 from suture.workspace import includes
 from tests.unit.fuzz.subjects import live_patches
 from tests.unit.link.module import compiled, glue
-from tests.unit.link.test_inspect import ONE
-from tests.unit.objects import tool
+from tests.unit.module.test_inspect import ONE
+from tests.unit.toolchain import tool
 
 
 def test_a_hunk_with_a_number_of_thousands_of_digits_is_refused() -> None:
@@ -56,7 +57,9 @@ def test_lines_of_a_profile_that_are_none_are_left_out() -> None:
 def test_an_addend_is_modulo_two_to_the_64() -> None:
     sections = (Section("", 0, 0, b"", 0), Section(".data", 1, 3, bytes(8), 8, 8))
     symbols = (Symbol("", 0, 0, 0, 0, 0), Symbol("x", 0, 8, 1, 1, 1))
-    data = writer.write(ObjectFile("a.o", sections, symbols, {1: (Relocation(0, 1, 1, 2**64 - 8),)}))
+    data = writer.write(
+        ObjectFile("a.o", sections, symbols, {1: (Relocation(0, 1, 1, 2**64 - 8),)})
+    )
     assert re.search(r"R_X86_64_64\s+0+ x - 8\b", tool("readelf", "-rW", data=data))
 
 
@@ -74,7 +77,9 @@ def test_a_section_of_very_wide_constants_is_taken_as_a_whole() -> None:
 
 def test_a_window_larger_than_any_kernels_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.ko.zst"
-    path.write_bytes(b"\x28\xb5\x2f\xfd\x00\xa8" + struct.pack("<I", 1)[:3])  # 2 GiB, and an empty last block
+    path.write_bytes(
+        b"\x28\xb5\x2f\xfd\x00\xa8" + struct.pack("<I", 1)[:3]
+    )  # 2 GiB, and an empty last block
     with pytest.raises(Refusal) as refused:
         modules.read(path)
     assert refused.value.code == "module-malformed"
@@ -97,9 +102,14 @@ GARBAGE = (
 )
 
 
-@pytest.mark.parametrize("words", [("inspect", "FILE"), ("build", "FILE", "--kernel-dir", "."), ("build", "x", "FILE")])
+@pytest.mark.parametrize(
+    "words", [("inspect", "FILE"), ("build", "FILE", "--kernel-dir", "."), ("build", "x", "FILE")]
+)
 def test_garbage_on_the_command_line_is_refused_with_a_code(
-    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A small file does not cost much: one megabyte, made to be expensive, is read or refused within fixed resources.
+"""A small file does not cost much: one megabyte, made to be expensive, is read or refused within
+fixed resources.
 
-Each file is read in a process of its own that the kernel ends when it goes beyond them (setrlimit(2)).  The processor
-time is many times what is needed, so that a slow machine makes no difference; what it would catch takes minutes.
+Each file is read in a process of its own that the kernel ends when it goes beyond them
+(setrlimit(2)).  The processor time is many times what is needed, so that a slow machine makes no
+difference; what it would catch takes minutes.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ import pytest
 from suture.elf import writer
 from suture.elf.object import ObjectFile, Relocation, Section, Symbol
 from suture.errors import Refusal
+from tests.unit.conftest import bzimage
 from tests.unit.fuzz.subjects import SUBJECTS, live_patches, objects
-from tests.unit.kernel.conftest import bzimage
 from tests.unit.link.module import glue
-from tests.unit.objects import compile_c, link
+from tests.unit.toolchain import compile_c, link
 
 MEMORY = 500 << 20
 """Bytes more than there were before."""
@@ -35,7 +37,9 @@ CODE, DATA, STRINGS, BSS = 1, 2, 3, 4
 NULL = Symbol("", 0, 0, 0, 0, 0)
 
 
-def made(symbols: list[Symbol], relocations: dict[int, list[Relocation]], *, code: bytes = b"\x90" * 4096) -> bytes:
+def made(
+    symbols: list[Symbol], relocations: dict[int, list[Relocation]], *, code: bytes = b"\x90" * 4096
+) -> bytes:
     sections = (
         Section("", 0, 0, b"", 0),
         Section(".text.entry", 1, 6, code, len(code), 16),
@@ -43,13 +47,20 @@ def made(symbols: list[Symbol], relocations: dict[int, list[Relocation]], *, cod
         Section(".rodata.str1.1", 1, 0x32, b"x" * (SIZE // 2), SIZE // 2, 1, entsize=1),
         Section(".bss.room", 8, 3, b"", 1 << 27, 16),
     )
-    table = {section: tuple(sorted(found, key=lambda one: one.offset)) for section, found in relocations.items()}
+    table = {
+        section: tuple(sorted(found, key=lambda one: one.offset))
+        for section, found in relocations.items()
+    }
     return writer.write(ObjectFile("made.o", sections, (NULL, *symbols), table))
 
 
 def symbols_for_the_same_code() -> bytes:
     code = b"\xe8\0\0\0\0" * 80_000
-    return made([Symbol(f"f{n}", 5 * n, len(code) - 5 * n, 2, 0, CODE) for n in range(15_000)], {}, code=code)
+    return made(
+        [Symbol(f"f{n}", 5 * n, len(code) - 5 * n, 2, 0, CODE) for n in range(15_000)],
+        {},
+        code=code,
+    )
 
 
 def strings_without_end() -> bytes:
@@ -71,14 +82,25 @@ def data_without_contents() -> bytes:
 
 
 def many_units_and_references() -> bytes:
-    units = [Symbol("all", 0, 1 << 18, 1, 0, DATA), *(Symbol(f"d{n}", 16 * n, 8, 1, 0, DATA) for n in range(10_000))]
+    units = [
+        Symbol("all", 0, 1 << 18, 1, 0, DATA),
+        *(Symbol(f"d{n}", 16 * n, 8, 1, 0, DATA) for n in range(10_000)),
+    ]
     section = Symbol("", 0, 0, 3, 0, DATA)
-    return made([section, *units], {DATA: [Relocation(16 * n, 1, 1, 16 * n + 12) for n in range(10_000)]})
+    return made(
+        [section, *units], {DATA: [Relocation(16 * n, 1, 1, 16 * n + 12) for n in range(10_000)]}
+    )
 
 
 def header(data: bytes, number: int, **fields: int) -> bytes:
     """:param fields: of a section header, by elf(5)'s names without ``sh_``."""
-    places = {"type": (4, "<I"), "offset": (24, "<Q"), "size": (32, "<Q"), "link": (40, "<I"), "info": (44, "<I")}
+    places = {
+        "type": (4, "<I"),
+        "offset": (24, "<Q"),
+        "size": (32, "<Q"),
+        "link": (40, "<I"),
+        "info": (44, "<I"),
+    }
     places |= {"addralign": (48, "<Q"), "entsize": (56, "<Q")}
     (table,) = struct.unpack_from("<Q", data, 40)
     changed = bytearray(data)
@@ -142,25 +164,55 @@ FILES: tuple[tuple[str, str, Callable[[], bytes]], ...] = (
     ("packed module", "zstd of zeros", zstd_of_zeros),
     ("packed module", "gzip of zeros", gzip_of_zeros),
     ("boot image", "zstd of zeros", lambda: bzimage(zstd_of_zeros() + b"\xff\xff\xff\x7f")),
-    ("boot image", "lzma with a window of 4 GiB", lambda: bzimage(b"\x5d\0\0\0\xff" + b"\xff" * 8 + b"\0" * 500)),
-    ("kernel log", "a line that could be many complaints", lambda: b"disagrees about " * (SIZE // 16)),
+    (
+        "boot image",
+        "lzma with a window of 4 GiB",
+        lambda: bzimage(b"\x5d\0\0\0\xff" + b"\xff" * 8 + b"\0" * 500),
+    ),
+    (
+        "kernel log",
+        "a line that could be many complaints",
+        lambda: b"disagrees about " * (SIZE // 16),
+    ),
     ("kernel log", "complaints", lambda: b"BUG: x\nno end\n" * (SIZE // 14)),
     ("patch", "files", lambda: b"--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1 +1 @@\n-a\n+b\n" * (SIZE // 46)),
-    ("patch", "one long line", lambda: b"--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1 +1 @@\n-a\n+" + b"/" * SIZE + b"\n"),
+    (
+        "patch",
+        "one long line",
+        lambda: b"--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1 +1 @@\n-a\n+" + b"/" * SIZE + b"\n",
+    ),
     ("kallsyms", "one address", lambda: b"ffffffff81000000 t same\n" * (SIZE // 24)),
-    ("symvers", "numbers without end", lambda: b"0x" + b"f" * SIZE + b"\ta\tvmlinux\tEXPORT_SYMBOL\t\n"),
+    (
+        "symvers",
+        "numbers without end",
+        lambda: b"0x" + b"f" * SIZE + b"\ta\tvmlinux\tEXPORT_SYMBOL\t\n",
+    ),
     ("config", "one option", lambda: b"CONFIG_A=y\n" * (SIZE // 11)),
-    ("saved command", "quotes", lambda: b"savedcmd_x := " + b"'a' " * (SIZE // 4) + b"\nsource_x := x\ndeps_x := \\\n"),
-    ("include lines", "names that are not known", lambda: b"".join(b"fs/%d.c:#include M\n" % n for n in range(40_000))),
+    (
+        "saved command",
+        "quotes",
+        lambda: b"savedcmd_x := " + b"'a' " * (SIZE // 4) + b"\nsource_x := x\ndeps_x := \\\n",
+    ),
+    (
+        "include lines",
+        "names that are not known",
+        lambda: b"".join(b"fs/%d.c:#include M\n" % n for n in range(40_000)),
+    ),
     (
         "btf",
         "types",
-        lambda: struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, SIZE, SIZE, 9) + bytes(SIZE) + b"\0alt_instr",
+        lambda: (
+            struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, SIZE, SIZE, 9)
+            + bytes(SIZE)
+            + b"\0alt_instr"
+        ),
     ),
 )
 
 
-@pytest.mark.parametrize(("subject", "name", "make"), FILES, ids=[f"{subject}: {name}" for subject, name, _ in FILES])
+@pytest.mark.parametrize(
+    ("subject", "name", "make"), FILES, ids=[f"{subject}: {name}" for subject, name, _ in FILES]
+)
 def test_an_expensive_file_stays_cheap(subject: str, name: str, make: Callable[[], bytes]) -> None:
     use = next(one.use for one in SUBJECTS if one.name == subject)
     _ = objects(), live_patches()  # compiled here, not in each child
@@ -174,7 +226,8 @@ def test_the_limits_are_kept() -> None:
 
 
 def ended(call: Callable[[], object]) -> int:
-    """The status of a process that makes a call within the limits: 0 where it returns or is refused."""
+    """The status of a process that makes a call within the limits: 0 where it returns or is
+    refused."""
     child = os.fork()
     if not child:
         status = 1

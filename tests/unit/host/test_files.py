@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files and directories that are wholly there or not at all, also when a signal comes at the worst moment."""
+"""Files and directories that are wholly there or not at all, also when a signal comes at the worst
+moment."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ def test_a_signal_waits_for_the_end_of_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_temporary_directory_goes_with_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_directory_goes_with_its_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def interrupted() -> None:
@@ -55,9 +58,15 @@ def test_a_temporary_directory_goes_with_its_block(tmp_path: Path, monkeypatch: 
 def test_what_a_killed_run_left_is_removed_and_what_is_in_use_is_not(tmp_path: Path) -> None:
     program = "import os, sys; from pathlib import Path; from suture.host.files import scratch_directory as s\n"
     killed = f"{program}with s(Path(sys.argv[1]), 'killed-'): os.kill(os.getpid(), 9)"
-    assert subprocess.run([sys.executable, "-c", killed, tmp_path], check=False).returncode == -signal.SIGKILL
+    assert (
+        subprocess.run([sys.executable, "-c", killed, tmp_path], check=False).returncode
+        == -signal.SIGKILL
+    )
     assert len(list(tmp_path.glob("killed-*"))) == 1
-    with scratch_directory(tmp_path, "first-") as first, scratch_directory(tmp_path, "second-") as second:
+    with (
+        scratch_directory(tmp_path, "first-") as first,
+        scratch_directory(tmp_path, "second-") as second,
+    ):
         assert first.is_dir()
         assert second.is_dir()
         assert list(tmp_path.glob("killed-*")) == []
@@ -68,7 +77,13 @@ def test_a_device_or_directory_is_no_output(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("/dev/null")
-    for output in ("/dev/null", tmp_path, tmp_path / "fifo", tmp_path / "link", tmp_path / "file/below"):
+    for output in (
+        "/dev/null",
+        tmp_path,
+        tmp_path / "fifo",
+        tmp_path / "link",
+        tmp_path / "file/below",
+    ):
         with pytest.raises(Refusal) as caught:
             check_output(Path(output))
         assert (caught.value.code, caught.value.where) == ("file-unreadable", str(output))

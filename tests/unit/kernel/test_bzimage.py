@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Bootable images, packed by the very commands that the kernel's build runs (``scripts/Makefile.lib``)."""
+"""Bootable images, packed by the very commands that the kernel's build runs
+(``scripts/Makefile.lib``)."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from suture.errors import Refusal
 from suture.kernel import bzimage
-from tests.unit.kernel.conftest import bzimage as make_bzimage
-from tests.unit.kernel.conftest import only_refusals
+from tests.unit.conftest import bzimage as make_bzimage
+from tests.unit.conftest import only_refusals
 
 PACKERS = {
     "gzip": ["gzip", "-n", "-f", "-9"],
@@ -41,7 +42,9 @@ def pack(kernel: bytes, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", PACKERS)
 def test_the_kernel_comes_out_as_it_was_packed(name: str, stripped_kernel: bytes) -> None:
-    assert bzimage.decompress(make_bzimage(pack(stripped_kernel, name)), "vmlinuz") == stripped_kernel
+    assert (
+        bzimage.decompress(make_bzimage(pack(stripped_kernel, name)), "vmlinuz") == stripped_kernel
+    )
 
 
 def test_several_lz4_blocks_come_out_in_order(stripped_kernel: bytes) -> None:
@@ -51,7 +54,10 @@ def test_several_lz4_blocks_come_out_in_order(stripped_kernel: bytes) -> None:
 
 
 def test_no_setup_sectors_mean_four(stripped_kernel: bytes) -> None:
-    assert bzimage.decompress(make_bzimage(pack(stripped_kernel, "gzip"), setup_sects=0), "z") == stripped_kernel
+    assert (
+        bzimage.decompress(make_bzimage(pack(stripped_kernel, "gzip"), setup_sects=0), "z")
+        == stripped_kernel
+    )
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -65,7 +71,9 @@ def test_a_truncated_image_is_refused(name: str, keep: float, stripped_kernel: b
 
 
 @pytest.mark.parametrize("name", PACKERS)
-def test_a_cut_payload_is_refused_although_the_header_fits_it(name: str, stripped_kernel: bytes) -> None:
+def test_a_cut_payload_is_refused_although_the_header_fits_it(
+    name: str, stripped_kernel: bytes
+) -> None:
     packed = pack(stripped_kernel, name)
     size = struct.pack("<I", len(stripped_kernel))
     with pytest.raises(Refusal) as refusal:
@@ -77,7 +85,9 @@ def test_a_cut_payload_is_refused_although_the_header_fits_it(name: str, strippe
 def test_a_wrong_recorded_size_is_refused(name: str, stripped_kernel: bytes) -> None:
     packed = pack(stripped_kernel, name)
     with pytest.raises(Refusal) as refusal:
-        bzimage.decompress(make_bzimage(packed[:-4] + struct.pack("<I", len(stripped_kernel) - 1)), "vmlinuz")
+        bzimage.decompress(
+            make_bzimage(packed[:-4] + struct.pack("<I", len(stripped_kernel) - 1)), "vmlinuz"
+        )
     assert refusal.value.code == "image-malformed"
 
 
@@ -86,7 +96,9 @@ def test_what_is_packed_has_to_be_elf() -> None:
         bzimage.decompress(make_bzimage(pack(b"just text" * 100, "xz")), "vmlinuz")
 
 
-@pytest.mark.parametrize("content", [b"", b"MZ", b"\x7fELF" + bytes(1000), b"text\n" * 500], ids=repr)
+@pytest.mark.parametrize(
+    "content", [b"", b"MZ", b"\x7fELF" + bytes(1000), b"text\n" * 500], ids=repr
+)
 def test_a_foreign_file_is_refused(content: bytes) -> None:
     with pytest.raises(Refusal, match="no x86 boot header"):
         bzimage.decompress(content, "vmlinuz")

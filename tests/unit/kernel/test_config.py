@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from suture.errors import Refusal
 from suture.kernel import config
-from tests.unit.kernel.conftest import only_refusals
+from tests.unit.conftest import only_refusals
 
 CONFIG = b"""\
 #
@@ -37,7 +37,9 @@ def test_options_are_read_by_name() -> None:
     assert read.compiler == "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0"
 
 
-@pytest.mark.parametrize("content", [b"", b"# only a comment\n", b"\x7fELF\0\0", b"CONFIG_A=y\nhello\n"], ids=repr)
+@pytest.mark.parametrize(
+    "content", [b"", b"# only a comment\n", b"\x7fELF\0\0", b"CONFIG_A=y\nhello\n"], ids=repr
+)
 def test_what_is_no_configuration_is_refused(content: bytes) -> None:
     with pytest.raises(Refusal) as refusal:
         config.parse(content, ".config")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading a linked kernel at its addresses, against what nm, objdump and readelf say of the same file."""
+"""Reading a linked kernel at its addresses, against what nm, objdump and readelf say of the same
+file."""
 
 from __future__ import annotations
 
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from suture.errors import Refusal
 from suture.kernel import image
 from tests.examples import shows
-from tests.unit.kernel.conftest import RELEASE, only_refusals
+from tests.unit.conftest import RELEASE, only_refusals
 
 
 def address(kernel: Path, name: str) -> int:
-    for line in subprocess.run(["nm", kernel], capture_output=True, text=True, check=True).stdout.splitlines():
+    for line in subprocess.run(
+        ["nm", kernel], capture_output=True, text=True, check=True
+    ).stdout.splitlines():
         value, _, symbol = line.split()
         if symbol == name:
             return int(value, 16)
@@ -28,7 +31,9 @@ def address(kernel: Path, name: str) -> int:
 def test_code_is_what_objdump_shows(toy_kernel: Path) -> None:
     command = ["objdump", "-d", "--disassemble=startup", "--insn-width=16", str(toy_kernel)]
     listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    code = bytes.fromhex("".join(re.findall(r"^[0-9a-f]{16}:\t([0-9a-f ]+)", listing, re.MULTILINE)).replace(" ", ""))
+    code = bytes.fromhex(
+        "".join(re.findall(r"^[0-9a-f]{16}:\t([0-9a-f ]+)", listing, re.MULTILINE)).replace(" ", "")
+    )
     assert len(code) > 8
     assert image.read(toy_kernel).read(address(toy_kernel, "startup"), len(code)) == code
 
@@ -37,12 +42,18 @@ def test_data_percpu_and_bss_are_read_at_their_addresses(toy_kernel: Path) -> No
     kernel = image.read(toy_kernel)
     assert kernel.read(address(toy_kernel, "counter"), 4) == (42).to_bytes(4, "little")
     assert address(toy_kernel, "this_cpu_value") < 4096
-    assert kernel.read(address(toy_kernel, "this_cpu_value"), 8) == (0x1122334455667788).to_bytes(8, "little")
+    assert kernel.read(address(toy_kernel, "this_cpu_value"), 8) == (0x1122334455667788).to_bytes(
+        8, "little"
+    )
     assert kernel.read(address(toy_kernel, "zeroes"), 256) == bytes(256)
 
 
-@pytest.mark.parametrize(("start", "size"), [(0xFFFFFFFF80000000, 1), (0x1000_0000, 8), (0, 1 << 40), (1 << 70, 1)])
-def test_an_address_outside_every_segment_is_refused(toy_kernel: Path, start: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("start", "size"), [(0xFFFFFFFF80000000, 1), (0x1000_0000, 8), (0, 1 << 40), (1 << 70, 1)]
+)
+def test_an_address_outside_every_segment_is_refused(
+    toy_kernel: Path, start: int, size: int
+) -> None:
     with pytest.raises(Refusal) as refusal:
         image.read(toy_kernel).read(start, size)
     shows(refusal.value, "address-not-in-image")
@@ -62,7 +73,10 @@ def test_sections_are_found_by_name(toy_kernel: Path) -> None:
 
 def test_the_banner_is_the_one_that_the_kernel_prints(toy_kernel: Path) -> None:
     kernel = image.read(toy_kernel)
-    assert kernel.banner == f"Linux version {RELEASE} (a@b) (gcc 12) #1 SMP Debian 6.1.0-1 (2026-01-01)"
+    assert (
+        kernel.banner
+        == f"Linux version {RELEASE} (a@b) (gcc 12) #1 SMP Debian 6.1.0-1 (2026-01-01)"
+    )
     assert kernel.release == RELEASE
 
 
@@ -72,7 +86,9 @@ def test_a_program_is_no_kernel() -> None:
     assert refusal.value.code == "image-malformed"
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x7fELF", b"\x7fELF\x01\x01\x01" + bytes(100)], ids=repr)
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"\x7fELF", b"\x7fELF\x01\x01\x01" + bytes(100)], ids=repr
+)
 def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "vmlinux").write_bytes(content)
     with pytest.raises(Refusal) as refusal:
@@ -94,7 +110,9 @@ def test_an_object_of_another_machine_is_refused(tmp_path: Path, stripped_kernel
         image.read(tmp_path / "vmlinux")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     place=st.one_of(st.integers(0, 64 + 3 * 56), st.integers(0, 200_000)),
     noise=st.binary(min_size=1, max_size=16),

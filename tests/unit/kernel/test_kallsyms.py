@@ -14,7 +14,7 @@ from suture.errors import Refusal
 from suture.kernel import kallsyms, symtab
 from suture.kernel.kallsyms import Kallsyms, KernelSymbol
 from tests.examples import shows
-from tests.unit.kernel.conftest import only_refusals
+from tests.unit.conftest import only_refusals
 
 LISTING = b"""\
 0000000000000000 A fixed_percpu_data
@@ -112,7 +112,9 @@ def test_the_symbol_table_of_a_kernel_lists_what_nm_lists(toy_kernel: Path) -> N
     expected = {(line.split()[0], line.split()[2]) for line in nm.splitlines()}
     found = kallsyms.read_any(toy_kernel)
     assert {(f"{symbol.address:016x}", symbol.name) for symbol in found.symbols} == expected
-    assert [symbol.address for symbol in found.symbols] == sorted(symbol.address for symbol in found.symbols)
+    assert [symbol.address for symbol in found.symbols] == sorted(
+        symbol.address for symbol in found.symbols
+    )
     assert [found.sympos(symbol) for symbol in found.named("same")] == [1, 2]
 
 
@@ -154,7 +156,9 @@ def test_a_damaged_listing_is_refused_or_read(noise: bytes, place: int) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), noise=st.binary(min_size=1, max_size=16))
-def test_a_damaged_symbol_table_is_refused_or_read(toy_kernel: Path, data: st.DataObject, noise: bytes) -> None:
+def test_a_damaged_symbol_table_is_refused_or_read(
+    toy_kernel: Path, data: st.DataObject, noise: bytes
+) -> None:
     kernel = bytearray(toy_kernel.read_bytes())
     tail = len(kernel) - 6000
     place = data.draw(st.one_of(st.integers(0, 64), st.integers(tail, len(kernel) - 1)))

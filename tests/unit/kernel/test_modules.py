@@ -14,7 +14,7 @@ from suture.errors import Refusal
 from suture.kernel import modules
 from suture.kernel.release import Target
 from tests.examples import shows
-from tests.unit.kernel.conftest import only_refusals
+from tests.unit.conftest import only_refusals
 
 PACKERS = {"xz": ["xz", "--check=crc32"], "zst": ["zstd", "-q", "--rm"], "gz": ["gzip"]}
 
@@ -34,13 +34,18 @@ def make_module(path: Path, *info: str) -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """``/lib/modules/RELEASE`` with three modules, of which one is packed, and the links of the headers package."""
+    """``/lib/modules/RELEASE`` with three modules, of which one is packed, and the links of the
+    headers package."""
     root = tmp_path / "lib"
     make_module(root / "kernel/sound/soundcore.ko", "name=soundcore", "depends=")
     make_module(root / "kernel/sound/core/snd.ko", "name=snd", "depends=soundcore,af_packet")
-    pcm = make_module(root / "kernel/sound/core/snd-pcm.ko", "name=snd_pcm", "depends=snd,soundcore")
+    pcm = make_module(
+        root / "kernel/sound/core/snd-pcm.ko", "name=snd_pcm", "depends=snd,soundcore"
+    )
     subprocess.run([*PACKERS["xz"], pcm], check=True)
-    (root / "modules.builtin").write_text("kernel/net/packet/af_packet.ko\nkernel/net/key/af-key.ko\n")
+    (root / "modules.builtin").write_text(
+        "kernel/net/packet/af_packet.ko\nkernel/net/key/af-key.ko\n"
+    )
     (root / "build").symlink_to("/nonexistent")
     return root
 
@@ -112,7 +117,9 @@ def test_dependencies_come_in_an_order_that_loads(installed: Path) -> None:
 
 
 def test_what_a_module_asks_for_by_the_name_of_an_algorithm_is_found(installed: Path) -> None:
-    make_module(installed / "kernel/lib/libsum.ko", "depends=", "softdep=pre: crc32c nowhere post: snd")
+    make_module(
+        installed / "kernel/lib/libsum.ko", "depends=", "softdep=pre: crc32c nowhere post: snd"
+    )
     make_module(installed / "kernel/crypto/crc32c_generic.ko", "depends=", "alias=crc32c")
     assert modules.asked_for(target(installed), "libsum") == ("crc32c_generic",)
     assert modules.asked_for(target(installed), "snd_pcm") == ()
@@ -135,17 +142,31 @@ def test_an_unknown_module_is_refused(installed: Path) -> None:
 
 def test_modinfo_is_what_modinfo_says(tmp_path: Path) -> None:
     path = make_module(tmp_path / "loop.ko", "license=GPL", "alias=a=b", "depends=")
-    assert modules.modinfo(modules.read(path), "loop.ko") == (("license", "GPL"), ("alias", "a=b"), ("depends", ""))
+    assert modules.modinfo(modules.read(path), "loop.ko") == (
+        ("license", "GPL"),
+        ("alias", "a=b"),
+        ("depends", ""),
+    )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, 1500), noise=st.binary(min_size=1, max_size=16), suffix=st.sampled_from(["", *PACKERS]))
-def test_a_damaged_module_is_refused_or_read(tmp_path: Path, place: int, noise: bytes, suffix: str) -> None:
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    place=st.integers(0, 1500),
+    noise=st.binary(min_size=1, max_size=16),
+    suffix=st.sampled_from(["", *PACKERS]),
+)
+def test_a_damaged_module_is_refused_or_read(
+    tmp_path: Path, place: int, noise: bytes, suffix: str
+) -> None:
     pristine = tmp_path / "loop.ko"
     if not pristine.exists():
         make_module(pristine, "depends=snd")
         for packer in PACKERS.values():
-            subprocess.run([*(word for word in packer if word != "--rm"), "-k", pristine], check=True)
+            subprocess.run(
+                [*(word for word in packer if word != "--rm"), "-k", pristine], check=True
+            )
     damaged = bytearray((tmp_path / f"loop.ko{'.' * bool(suffix)}{suffix}").read_bytes())
     damaged[place : place + len(noise)] = noise
     (tmp_path / "damaged.ko").write_bytes(damaged)

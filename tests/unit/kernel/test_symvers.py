@@ -11,7 +11,7 @@ from suture.errors import Refusal
 from suture.kernel import symvers
 from suture.kernel.symvers import Export
 from tests.examples import shows
-from tests.unit.kernel.conftest import only_refusals
+from tests.unit.conftest import only_refusals
 
 SYMVERS = (
     b"0x92997ed8\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sizes of structures from BTF that pahole made, against pahole's own reading of the debug information."""
+"""Sizes of structures from BTF that pahole made, against pahole's own reading of the debug
+information."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from suture.errors import Refusal
 from suture.kernel.types import struct_sizes
-from tests.unit.objects import KERNEL
+from tests.unit.toolchain import KERNEL
 
 pytestmark = pytest.mark.skipif(shutil.which("pahole") is None, reason="pahole is not installed")
 
@@ -45,11 +46,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("btf")
     (directory / "types.c").write_text(SOURCE)
     options = [option for option in KERNEL if "mcount" not in option]
-    subprocess.run(["gcc-12", *options, "-g", "-c", "types.c", "-o", "types.o"], cwd=directory, check=True)
+    subprocess.run(
+        ["gcc-12", *options, "-g", "-c", "types.c", "-o", "types.o"], cwd=directory, check=True
+    )
     # As the kernel's own build does (scripts/link-vmlinux.sh): pahole would look for llvm-objcopy.
     environment = {**os.environ, "LLVM_OBJCOPY": "objcopy"}
     subprocess.run(["pahole", "-J", "types.o"], cwd=directory, env=environment, check=True)
-    extract = ["objcopy", "-O", "binary", "--only-section=.BTF", "--set-section-flags", ".BTF=alloc"]
+    extract = [
+        "objcopy",
+        "-O",
+        "binary",
+        "--only-section=.BTF",
+        "--set-section-flags",
+        ".BTF=alloc",
+    ]
     subprocess.run([*extract, "types.o", "types.btf"], cwd=directory, check=True)
     return directory
 
@@ -58,7 +68,11 @@ def test_sizes_are_paholes(made: Path) -> None:
     found = struct_sizes((made / "types.btf").read_bytes(), NAMES, "toy")
     for name in NAMES:
         shown = subprocess.run(
-            ["pahole", "-F", "dwarf", "-C", name, "types.o"], cwd=made, capture_output=True, text=True, check=True
+            ["pahole", "-F", "dwarf", "-C", name, "types.o"],
+            cwd=made,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         size = re.search(r"/\* size: (\d+)", shown)
         assert size
@@ -67,7 +81,9 @@ def test_sizes_are_paholes(made: Path) -> None:
 
 def test_structures_that_are_not_there_are_left_out(made: Path) -> None:
     btf = (made / "types.btf").read_bytes()
-    assert struct_sizes(btf, ["nested", "forward", "either", "word", "no_such"], "toy").keys() == {"nested"}
+    assert struct_sizes(btf, ["nested", "forward", "either", "word", "no_such"], "toy").keys() == {
+        "nested"
+    }
 
 
 def test_what_is_no_btf_is_refused() -> None:
@@ -95,8 +111,12 @@ def test_a_type_of_unknown_kind_is_refused(made: Path) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(edits=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
-def test_changed_bytes_end_in_a_refusal_or_do_no_harm(made: Path, edits: list[tuple[int, int]]) -> None:
+@given(
+    edits=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4)
+)
+def test_changed_bytes_end_in_a_refusal_or_do_no_harm(
+    made: Path, edits: list[tuple[int, int]]
+) -> None:
     btf = bytearray((made / "types.btf").read_bytes())
     for place, value in edits:
         btf[place % len(btf)] = value

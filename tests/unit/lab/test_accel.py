@@ -31,29 +31,38 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_without_a_device_the_guest_is_emulated_and_nothing_is_recorded(record: Path, device: Path) -> None:
+def test_without_a_device_the_guest_is_emulated_and_nothing_is_recorded(
+    record: Path, device: Path
+) -> None:
     device.unlink()
     assert accel.choose(Path("/nonexistent")) is Accelerator.TCG
     assert not record.exists()
 
 
 @pytest.mark.parametrize("known", list(Accelerator))
-def test_what_was_found_since_this_boot_is_not_tried_again(record: Path, device: Path, known: Accelerator) -> None:
+def test_what_was_found_since_this_boot_is_not_tried_again(
+    record: Path, device: Path, known: Accelerator
+) -> None:
     key = f"{accel.BOOT_ID.read_text().strip()} {qemu.version()}"
     record.write_text(json.dumps({"key": key, "accelerator": known.value}))
     assert accel.choose(Path("/nonexistent")) is known
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", "null", '{"key": "another boot", "accelerator": "kvm"}', "\xff"]
+    "content",
+    ["", "{", "[]", "{}", "null", '{"key": "another boot", "accelerator": "kvm"}', "\xff"],
 )
-def test_an_outdated_or_damaged_record_is_tried_again(record: Path, device: Path, content: str) -> None:
+def test_an_outdated_or_damaged_record_is_tried_again(
+    record: Path, device: Path, content: str
+) -> None:
     record.write_text(content)
     assert accel.choose(Path("/nonexistent")) is Accelerator.TCG  # QEMU cannot even read that image
     assert json.loads(record.read_text())["accelerator"] == "tcg"
 
 
-def test_without_qemu_the_choice_is_refused(record: Path, device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_qemu_the_choice_is_refused(
+    record: Path, device: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Refusal) as refusal:
         accel.choose(Path("/nonexistent"))

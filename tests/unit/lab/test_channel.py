@@ -38,7 +38,9 @@ def test_a_reply_is_read_whole_whatever_bytes_it_holds(ends: tuple[Channel, sock
     assert peer.recv(100) == b"run 4 -\ntrueput 2 /a\n\n\0"
 
 
-def test_a_reply_that_stops_half_way_ends_at_the_deadline(ends: tuple[Channel, socket.socket]) -> None:
+def test_a_reply_that_stops_half_way_ends_at_the_deadline(
+    ends: tuple[Channel, socket.socket],
+) -> None:
     channel, peer = ends
     peer.sendall(b"done 0 10\nhalf")
     with pytest.raises(TimeoutError):
@@ -46,7 +48,9 @@ def test_a_reply_that_stops_half_way_ends_at_the_deadline(ends: tuple[Channel, s
     assert channel.received() == b"half"
 
 
-def test_a_deadline_that_has_passed_ends_a_request_at_once(ends: tuple[Channel, socket.socket]) -> None:
+def test_a_deadline_that_has_passed_ends_a_request_at_once(
+    ends: tuple[Channel, socket.socket],
+) -> None:
     with pytest.raises(TimeoutError):
         ends[0].request("run", b"", "-", until(-1))
 
@@ -59,7 +63,9 @@ def test_the_end_of_the_other_side_is_noticed(ends: tuple[Channel, socket.socket
         channel.request("run", b"", "-", until())
 
 
-@pytest.mark.parametrize("garbage", [b"what 0 0\n", b"done\n", b"done x y\n", b"done 0 -5\n", b"\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"what 0 0\n", b"done\n", b"done x y\n", b"done 0 -5\n", b"\n"]
+)
 def test_an_answer_that_makes_no_sense_is_the_end_of_the_line(
     ends: tuple[Channel, socket.socket], garbage: bytes
 ) -> None:

@@ -33,7 +33,9 @@ def test_two_reports_are_two_complaints() -> None:
 
 def test_a_report_without_an_end_does_not_swallow_the_next() -> None:
     cut = "\n".join(WARNING.splitlines()[:4]) + "\n"
-    assert [complaint.lines[0] for complaint in find(cut + WARNING)] == [WARNING.splitlines()[1]] * 2
+    assert [complaint.lines[0] for complaint in find(cut + WARNING)] == [
+        WARNING.splitlines()[1]
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -46,25 +48,36 @@ def test_a_report_without_an_end_does_not_swallow_the_next() -> None:
         ("kernel BUG at fs/inode.c:612!", "BUG"),
         ("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:71]", "BUG"),
         ("Oops: 0000 [#1] PREEMPT SMP NOPTI", "Oops"),
-        ("Oops: general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1]", "Oops"),
+        (
+            "Oops: general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1]",
+            "Oops",
+        ),
         (
             "general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1]",
             "general protection",
         ),
-        ("traps: cat[90] general protection fault ip:461189 sp:7ffe37815718 error:0", "general protection"),
+        (
+            "traps: cat[90] general protection fault ip:461189 sp:7ffe37815718 error:0",
+            "general protection",
+        ),
         ("invalid opcode: 0000 [#1] PREEMPT SMP NOPTI", "trap"),
         ("Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b", "panic"),
         ("INFO: task cat:97 blocked for more than 30 seconds.", "hung task"),
         ("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "rcu stall"),
         ("rcu: INFO: rcu_preempt self-detected stall on CPU", "rcu stall"),
-        ("rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... } 21 jiffies s: 89", "rcu stall"),
+        (
+            "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... } 21 jiffies s: 89",
+            "rcu stall",
+        ),
         ("rcu: rcu_preempt kthread starved for 5252 jiffies! g1129 f0x0", "rcu stall"),
         ("NMI watchdog: Watchdog detected hard LOCKUP on cpu 0", "lockup"),
         ("UBSAN: array-index-out-of-bounds in fs/inode.c:12:3", "UBSAN"),
         ("Call Trace:", "call trace"),
     ],
 )
-@pytest.mark.parametrize("stamp", ["", "[    4.794915] ", "[12345.000001][   T71] ", "<4>[    4.794915] "])
+@pytest.mark.parametrize(
+    "stamp", ["", "[    4.794915] ", "[12345.000001][   T71] ", "<4>[    4.794915] "]
+)
 def test_complaints_are_found(line: str, what: str, stamp: str) -> None:
     (complaint,) = find(f"[    1.0] before\n{stamp}{line}\n")
     assert (complaint.what, complaint.lines) == (what, (stamp + line,))
@@ -101,7 +114,12 @@ def test_a_lone_line_does_not_take_what_follows() -> None:
 
 
 def test_all_that_follows_a_panic_belongs_to_it() -> None:
-    log = ["Kernel panic - not syncing: sysrq triggered crash", "CPU: 0 PID: 1 Comm: sh", "Call Trace:", " panic+0x1"]
+    log = [
+        "Kernel panic - not syncing: sysrq triggered crash",
+        "CPU: 0 PID: 1 Comm: sh",
+        "Call Trace:",
+        " panic+0x1",
+    ]
     assert [complaint.lines for complaint in find("\n".join(log))] == [tuple(log)]
 
 

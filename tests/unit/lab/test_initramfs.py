@@ -15,7 +15,9 @@ from suture.lab import initramfs
 
 def listing(archive: bytes) -> list[list[str]]:
     """``cpio -tv``: mode, owner, size, date, time, name."""
-    shown = subprocess.run([initramfs.BUSYBOX, "cpio", "-itv"], input=archive, capture_output=True, check=True)
+    shown = subprocess.run(
+        [initramfs.BUSYBOX, "cpio", "-itv"], input=archive, capture_output=True, check=True
+    )
     return [line.split() for line in shown.stdout.decode().splitlines()]
 
 
@@ -42,12 +44,23 @@ def test_archive_lists_its_entries_with_mode_size_and_name() -> None:
 def test_content_of_any_length_comes_back(size: int, tmp_path: Path) -> None:
     content = bytes(range(256)) * 16
     archive = initramfs.archive([initramfs.Entry("file", stat.S_IFREG | 0o644, content[:size])])
-    subprocess.run([initramfs.BUSYBOX, "cpio", "-i"], input=archive, cwd=tmp_path, capture_output=True, check=True)
+    subprocess.run(
+        [initramfs.BUSYBOX, "cpio", "-i"],
+        input=archive,
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
     assert (tmp_path / "file").read_bytes() == content[:size]
 
 
 def test_added_files_come_after_the_directories_they_need() -> None:
-    names = [row[5] for row in listing(initramfs.build({"/lib/modules/r/a.ko": b"a", "/lib/b": b"b", "/bin/c": b"c"}))]
+    names = [
+        row[5]
+        for row in listing(
+            initramfs.build({"/lib/modules/r/a.ko": b"a", "/lib/b": b"b", "/bin/c": b"c"})
+        )
+    ]
     assert (
         names.index("lib")
         < names.index("lib/modules")

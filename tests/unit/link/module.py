@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from suture.diff.select import Linked, OutputObject, Outside
-from suture.diff.view import Unit
 from suture.elf import writer
 from suture.elf.object import ObjectFile
-from suture.link import cover, klp
+from suture.link import klp, stack_visibility
 from suture.model import ExternalSymbol
-from tests.unit.objects import changes, compile_c, link, read, select_with
+from suture.objects.view import Unit
+from tests.unit.toolchain import changes, compile_c, link, read, select_with
 
 STRUCTS = r"""
 /* The shape of include/linux/livepatch.h (Linux 6.1). */
@@ -50,7 +50,12 @@ def structs(*, states: bool = True) -> str:
 
 
 def glue(
-    objects: str, *, replace: bool = True, states: bool = True, info: str = "livepatch=Y", version: str = "6.1.0-toy"
+    objects: str,
+    *,
+    replace: bool = True,
+    states: bool = True,
+    info: str = "livepatch=Y",
+    version: str = "6.1.0-toy",
 ) -> str:
     """:param objects: definitions of functions, of their tables and of ``objs[]``."""
     return f"""{structs(states=states)}
@@ -91,7 +96,7 @@ def linked(*outputs: OutputObject) -> ObjectFile:
     for number, output in enumerate(outputs):
         parts[f"part_{number}"], entries = klp.with_entries(output, len(tables))
         tables += [entry.name for entry in entries]
-    objects = [writer.write(obj) for obj in cover.apart(parts).values()]
+    objects = [writer.write(obj) for obj in stack_visibility.apart(parts).values()]
     declared = "".join(f"extern void {name}(void);\n" for name in tables)
     table = "".join(f'{{ "old_{number}", {name}, 0 }}, ' for number, name in enumerate(tables))
     text = f"{declared}static struct klp_func funcs[] = {{ {table} {{ }} }};\n"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The callbacks that call others, run as a program: in which order, and what is undone when one refuses."""
+"""The callbacks that call others, run as a program: in which order, and what is undone when one
+refuses."""
 
 from __future__ import annotations
 
@@ -33,9 +34,15 @@ def run(tmp_path: Path, hooked: tuple[Hooked, ...], steps: str, *, data: bool = 
     """
     variables = (VARIABLE,) if data else ()
     patch = with_callbacks(LivePatch("toy", ()), hooked, {VMLINUX} if data else ())
-    text = re.sub(r"^#include .*$", "", glue.source(patch, "toy", variables, hooked), flags=re.MULTILINE)
+    text = re.sub(
+        r"^#include .*$", "", glue.source(patch, "toy", variables, hooked), flags=re.MULTILINE
+    )
     bodies = "".join(_body(one) for one in hooked)
-    contents = "const struct livepatch_contents c0 = { (u8 *)&number, (u8 *)&five, (u8 *)&six, all };" if data else ""
+    contents = (
+        "const struct livepatch_contents c0 = { (u8 *)&number, (u8 *)&five, (u8 *)&six, all };"
+        if data
+        else ""
+    )
     source = tmp_path / "toy.c"
     source.write_text(
         f"{SHIM}\nstatic const char *refusing = \"\"; static int code = -1;\n{text}\n"
@@ -45,7 +52,9 @@ def run(tmp_path: Path, hooked: tuple[Hooked, ...], steps: str, *, data: bool = 
     )  # fmt: skip
     command = ["gcc-12", "-O1", "-Wall", "-Werror", "-Wno-unused", "-fsanitize=undefined"]
     subprocess.run([*command, "-o", tmp_path / "toy", source], check=True)
-    return subprocess.run([tmp_path / "toy"], check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        [tmp_path / "toy"], check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 def _body(one: Hooked) -> str:
@@ -60,7 +69,9 @@ ALL = f"{ENABLE}; OBJ->callbacks.post_patch(OBJ); OBJ->callbacks.pre_unpatch(OBJ
 TWO_FILES = tuple(
     named(stage, f"{name}_{source[0]}", source)
     for source in ("a.c", "b.c")
-    for stage, name in zip((PRE, POST, PRE_UN, POST_UN), ("pre", "post", "preun", "postun"), strict=True)
+    for stage, name in zip(
+        (PRE, POST, PRE_UN, POST_UN), ("pre", "post", "preun", "postun"), strict=True
+    )
 )
 
 
@@ -79,15 +90,24 @@ def test_the_second_refuses_and_the_first_is_undone(tmp_path: Path, code: int) -
 def test_data_is_written_before_any_of_them_and_put_back_after(tmp_path: Path) -> None:
     hooked = TWO_FILES[:4]
     show = 'printf("%u ", number)'
-    assert run(tmp_path, hooked, f"{ENABLE}; {show}; OBJ->callbacks.post_unpatch(OBJ); {show}", data=True) == [
-        *("pre_a", "0", "6", "postun_a", "5")
+    assert run(
+        tmp_path, hooked, f"{ENABLE}; {show}; OBJ->callbacks.post_unpatch(OBJ); {show}", data=True
+    ) == [*("pre_a", "0", "6", "postun_a", "5")]
+    assert run(tmp_path, hooked, f'refusing = "pre_a"; {ENABLE}; {show}', data=True) == [
+        "pre_a",
+        "-1",
+        "5",
     ]
-    assert run(tmp_path, hooked, f'refusing = "pre_a"; {ENABLE}; {show}', data=True) == ["pre_a", "-1", "5"]
 
 
 def test_old_hooks_take_nothing_and_never_refuse(tmp_path: Path) -> None:
     hooked = (named(LOAD, "one"), named(LOAD, "two"), named(UNLOAD, "gone"))
-    assert run(tmp_path, hooked, f"{ENABLE}; OBJ->callbacks.post_unpatch(OBJ)") == ["one", "two", "0", "gone"]
+    assert run(tmp_path, hooked, f"{ENABLE}; OBJ->callbacks.post_unpatch(OBJ)") == [
+        "one",
+        "two",
+        "0",
+        "gone",
+    ]
 
 
 KSPLICE = tuple(
@@ -100,8 +120,23 @@ KSPLICE = tuple(
 
 def test_ksplices_stages_are_called_over_all_files(tmp_path: Path) -> None:
     steps = f"{ENABLE}; OBJ->callbacks.post_patch(OBJ); OBJ->callbacks.post_unpatch(OBJ)"
-    before = ["pre_apply_a", "pre_apply_b", "check_apply_a", "check_apply_b", "apply_a", "apply_b", "0"]
-    after = ["post_apply_a", "post_apply_b", "reverse_a", "reverse_b", "post_reverse_a", "post_reverse_b"]
+    before = [
+        "pre_apply_a",
+        "pre_apply_b",
+        "check_apply_a",
+        "check_apply_b",
+        "apply_a",
+        "apply_b",
+        "0",
+    ]
+    after = [
+        "post_apply_a",
+        "post_apply_b",
+        "reverse_a",
+        "reverse_b",
+        "post_reverse_a",
+        "post_reverse_b",
+    ]
     assert run(tmp_path, KSPLICE, steps) == before + after
 
 
@@ -120,4 +155,7 @@ def test_each_object_has_its_own(tmp_path: Path) -> None:
 
 def test_one_alone_that_cannot_refuse_is_called_by_the_core_itself() -> None:
     patch = with_callbacks(LivePatch("toy", ()), (named(POST, "post"), named(PRE, "pre")), ())
-    assert [callback.function for callback in patch.objects[0].callbacks] == ["livepatch_pre_patch_0", "h_post"]
+    assert [callback.function for callback in patch.objects[0].callbacks] == [
+        "livepatch_pre_patch_0",
+        "h_post",
+    ]

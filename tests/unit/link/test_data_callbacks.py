@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The callbacks that change data, run as a program: what they accept, write, and put back, called as the core does."""
+"""The callbacks that change data, run as a program: what they accept, write, and put back, called
+as the core does."""
 
 from __future__ import annotations
 
@@ -134,22 +135,33 @@ def test_nothing_is_touched_when_one_value_is_someone_elses(tmp_path: Path) -> N
 
 
 def test_what_is_masked_is_neither_compared_nor_written(tmp_path: Path) -> None:
-    assert run(tmp_path, "table[2] = 33; enable(); show(); settle(); disable(); show()") == "6 1 20 33 8;5 1 2 33 8;"
+    assert (
+        run(tmp_path, "table[2] = 33; enable(); show(); settle(); disable(); show()")
+        == "6 1 20 33 8;5 1 2 33 8;"
+    )
 
 
 def test_the_new_value_may_be_there_already(tmp_path: Path) -> None:
-    assert run(tmp_path, 'number = 6; printf("%d;", enable()); settle(); disable(); show()') == "0;5 1 2 3 8;"
+    assert (
+        run(tmp_path, 'number = 6; printf("%d;", enable()); settle(); disable(); show()')
+        == "0;5 1 2 3 8;"
+    )
 
 
 def test_what_someone_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
     said = run(tmp_path, "enable(); settle(); number = 9; disable(); show()")
-    assert said == "toy: number in vmlinux was changed by someone else meanwhile and is left as it is\n9 1 2 3 8;"
+    assert (
+        said
+        == "toy: number in vmlinux was changed by someone else meanwhile and is left as it is\n9 1 2 3 8;"
+    )
 
 
 REPLACING = "before = &earlier_state; number = 7; table[1] = 20; "
 
 
-def test_what_a_replaced_patch_wrote_is_taken_over_and_the_original_put_back(tmp_path: Path) -> None:
+def test_what_a_replaced_patch_wrote_is_taken_over_and_the_original_put_back(
+    tmp_path: Path,
+) -> None:
     steps = REPLACING + 'printf("%d;", enable()); show(); settle(); disable(); show()'
     assert run(tmp_path, steps) == "0;6 1 20 3 8;5 1 2 3 8;"
 
@@ -172,7 +184,9 @@ def test_what_only_an_unknown_patch_wrote_is_refused(tmp_path: Path) -> None:
         ('earlier[2].object = "gone"', "inside"),
     ],
 )
-def test_a_successor_that_lacks_a_variable_is_refused(tmp_path: Path, difference: str, name: str) -> None:
+def test_a_successor_that_lacks_a_variable_is_refused(
+    tmp_path: Path, difference: str, name: str
+) -> None:
     said = run(tmp_path, f'{REPLACING}{difference}; printf("%d;", enable()); show()')
     assert f"toy: {name} in " in said
     assert said.endswith("-22;7 1 20 3 8;")

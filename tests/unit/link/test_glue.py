@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The C that describes a live patch: compiled against the structures' shape, and read back from the object."""
+"""The C that describes a live patch: compiled against the structures' shape, and read back from the
+object."""
 
 from __future__ import annotations
 
@@ -9,16 +10,20 @@ import pytest
 
 from suture.errors import Refusal
 from suture.link import glue
-from suture.link.inspect import inspect
 from suture.link.kbuild import check_name
 from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
+from suture.module.inspect import inspect
 from tests.unit.link.module import compiled, structs
 
 PATCH = LivePatch(
     "livepatch_test",
     (
         PatchedObject(
-            VMLINUX, (PatchedFunction("first", 2, "new_first"), PatchedFunction("work.isra.0", 0, "new_work"))
+            VMLINUX,
+            (
+                PatchedFunction("first", 2, "new_first"),
+                PatchedFunction("work.isra.0", 0, "new_work"),
+            ),
         ),
         PatchedObject("loop", (PatchedFunction("third", 0, "new_third"),)),
     ),
@@ -57,7 +62,8 @@ def test_it_declares_itself_a_live_patch_under_the_kernels_license() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "written"), [("a", "a"), ("my-fix", "my_fix"), ("x" * 55, "x" * 55), ("9p_fix", "9p_fix")]
+    ("given", "written"),
+    [("a", "a"), ("my-fix", "my_fix"), ("x" * 55, "x" * 55), ("9p_fix", "9p_fix")],
 )
 def test_names_are_written_as_the_kernel_writes_them(given: str, written: str) -> None:
     assert check_name(given) == written

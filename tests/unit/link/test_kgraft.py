@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an author writes with linux/kgraft.h, in each of its spellings, and what is read of it from the object."""
+"""What an author writes with linux/kgraft.h, in each of its spellings, and what is read of it from
+the object."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ CALL = "int start(void) { return kgr_patch_kernel(&patch); }\n"
 def compiled(tmp_path: Path) -> object:
     for name in KERNEL_HEADERS:
         (tmp_path / "linux").mkdir(exist_ok=True)
-        (tmp_path / "linux" / f"{name}.h").write_text("#pragma once\n" + (FEW if name == "types" else ""))
+        (tmp_path / "linux" / f"{name}.h").write_text(
+            "#pragma once\n" + (FEW if name == "types" else "")
+        )
     ours = resources.files("suture.formats") / "include"
 
     def made(source: str) -> ObjectFile:
@@ -55,11 +58,16 @@ def table(compiled: object, entries: str, more: str = "", before: str = "") -> k
 
 
 def said(found: kgraft.Table) -> list[tuple[str, str, int, str, bool]]:
-    return [(one.objname, one.name, one.sympos, one.new.name, one.abort_if_missing) for one in found.functions]
+    return [
+        (one.objname, one.name, one.sympos, one.new.name, one.abort_if_missing)
+        for one in found.functions
+    ]
 
 
 def test_later_spellings(compiled: object) -> None:
-    entries = "KGR_PATCH(a, one), KGR_PATCH(b, two, true), KGR_PATCH(c, other, false), KGR_PATCH_END"
+    entries = (
+        "KGR_PATCH(a, one), KGR_PATCH(b, two, true), KGR_PATCH(c, other, false), KGR_PATCH_END"
+    )
     found = table(compiled, entries)
     assert said(found) == [
         ("vmlinux", "a", 0, "one", True),
@@ -72,7 +80,11 @@ def test_later_spellings(compiled: object) -> None:
 def test_objects_and_positions(compiled: object) -> None:
     entries = 'KGR_PATCH_OBJ(a, one, "snd-pcm"), KGR_PATCH_OBJ(b, two, NULL), KGR_PATCH_OBJPOS(c, two, "xfs", 3),'
     found = table(compiled, f"{entries} KGR_PATCH_END", ".replace_all = true, .immediate = true,")
-    assert [row[:3] for row in said(found)] == [("snd_pcm", "a", 0), ("vmlinux", "b", 0), ("xfs", "c", 3)]
+    assert [row[:3] for row in said(found)] == [
+        ("snd_pcm", "a", 0),
+        ("vmlinux", "b", 0),
+        ("xfs", "c", 3),
+    ]
     assert found.replace_all
     assert found.immediate
 
@@ -98,7 +110,10 @@ def test_first_spelling(compiled: object, declared: str, abort: bool) -> None:
     [
         ("KGR_PATCH(a, one)", "does not end with KGR_PATCH_END"),
         ("KGR_PATCH_END", "names no function"),
-        ('KGR_PATCH(a, one), { .name = "b", .new_fun = two }, KGR_PATCH_END', "not made by KGR_PATCH()"),
+        (
+            'KGR_PATCH(a, one), { .name = "b", .new_fun = two }, KGR_PATCH_END',
+            "not made by KGR_PATCH()",
+        ),
         ("KGR_PATCH(a, NULL), KGR_PATCH_END", "no function of this module"),
         ("KGR_PATCH(a, &patch), KGR_PATCH_END", "no function of this module"),
     ],

@@ -12,11 +12,11 @@ from suture.elf import writer
 from suture.elf.object import SHN_LIVEPATCH, ObjectFile
 from suture.errors import Refusal
 from suture.link import klp
-from suture.link.inspect import inspect
 from suture.model import ExternalSymbol
+from suture.module.inspect import inspect
 from tests.examples import shows
 from tests.unit.link.module import Kernel, cut, linked
-from tests.unit.objects import disassembly, relocation_lines, symbol_lines, tool
+from tests.unit.toolchain import disassembly, relocation_lines, symbol_lines, tool
 
 ONE = r"""
 extern int hidden(const char *, int);
@@ -49,7 +49,8 @@ def both() -> ObjectFile:
 
 
 def headers(data: bytes) -> dict[str, tuple[int, int, int, int]]:
-    """Livepatch relocation sections by readelf: name -> number of the section, flags, link, info."""
+    """Livepatch relocation sections by readelf: name -> number of the section, flags, link,
+    info."""
     lines = tool("readelf", "-SWt", data=data).splitlines()
     found = {}
     for number, line in enumerate(lines):
@@ -65,14 +66,20 @@ def headers(data: bytes) -> dict[str, tuple[int, int, int, int]]:
 
 def test_livepatch_symbols_have_the_kernels_section_index_and_appear_once() -> None:
     data = writer.write(both())
-    raw = [line.split() for line in tool("readelf", "-sW", data=data).splitlines() if ".klp.sym." in line]
+    raw = [
+        line.split()
+        for line in tool("readelf", "-sW", data=data).splitlines()
+        if ".klp.sym." in line
+    ]
     assert sorted(line[-1] for line in raw) == [
         ".klp.sym.mod_b.in_module,0",
         ".klp.sym.vmlinux.counter,3",
         ".klp.sym.vmlinux.helper,0",
         ".klp.sym.vmlinux.hidden,0",
     ]
-    assert all("[0xff20]" in " ".join(line) for line in raw)  # include/uapi/linux/elf.h: SHN_LIVEPATCH
+    assert all(
+        "[0xff20]" in " ".join(line) for line in raw
+    )  # include/uapi/linux/elf.h: SHN_LIVEPATCH
     again = both()
     assert {s.shndx for s in again.symbols if s.name.startswith(".klp.sym.")} == {SHN_LIVEPATCH}
     assert not any(":" in symbol.name for symbol in again.symbols)
@@ -81,8 +88,15 @@ def test_livepatch_symbols_have_the_kernels_section_index_and_appear_once() -> N
 def test_livepatch_relocation_sections_have_the_documented_flags_link_and_info() -> None:
     data = writer.write(both())
     found = headers(data)
-    assert set(found) == {".klp.rela.vmlinux..text.one", ".klp.rela.vmlinux..text.two", ".klp.rela.mod_a..text.two"}
-    names = {int(m[1]): m[2] for m in re.finditer(r"\[ *(\d+)\] (\S+)", tool("readelf", "-SW", data=data))}
+    assert set(found) == {
+        ".klp.rela.vmlinux..text.one",
+        ".klp.rela.vmlinux..text.two",
+        ".klp.rela.mod_a..text.two",
+    }
+    names = {
+        int(m[1]): m[2]
+        for m in re.finditer(r"\[ *(\d+)\] (\S+)", tool("readelf", "-SW", data=data))
+    }
     for name, (_, flags, link, info) in found.items():
         # SHF_RELA_LIVEPATCH | SHF_ALLOC | SHF_INFO_LINK
         assert flags == 0x00100000 | 0x2 | 0x40
@@ -95,7 +109,10 @@ def test_a_modules_symbols_are_resolved_when_the_patched_module_comes() -> None:
     data = writer.write(both())
     in_module = relocation_lines(data, ".klp.rela.mod_a..text.two")
     assert [line.split()[2] for line in in_module] == [".klp.sym.mod_b.in_module,0"]
-    assert all(".klp.sym.vmlinux." in line for line in relocation_lines(data, ".klp.rela.vmlinux..text.two"))
+    assert all(
+        ".klp.sym.vmlinux." in line
+        for line in relocation_lines(data, ".klp.rela.vmlinux..text.two")
+    )
 
 
 def test_ordinary_relocations_stay_as_ld_made_them() -> None:
@@ -104,14 +121,19 @@ def test_ordinary_relocations_stay_as_ld_made_them() -> None:
     kept = [line for line in relocation_lines(module, ".text.one") if ".klp.sym." not in line]
     assert relocation_lines(finished, ".text.one") == kept
     before, after = disassembly(module, f"{klp.ENTRY}0"), disassembly(finished, "one")
-    assert [line for line in before if "R_X86" not in line] == [line for line in after if "R_X86" not in line]
+    assert [line for line in before if "R_X86" not in line] == [
+        line for line in after if "R_X86" not in line
+    ]
 
 
 def test_the_glues_table_points_at_the_functions_under_their_own_names() -> None:
     finished = both()
     assert not any(symbol.name.startswith(klp.ENTRY) for symbol in finished.symbols)
     functions = inspect(finished).patch.objects[0].functions
-    assert [(function.old_name, function.new_name) for function in functions] == [("old_0", "one"), ("old_1", "two")]
+    assert [(function.old_name, function.new_name) for function in functions] == [
+        ("old_0", "one"),
+        ("old_1", "two"),
+    ]
     assert symbol_lines(finished)["one"][3] == "LOCAL"
 
 
@@ -136,6 +158,8 @@ def test_what_nobody_provides_is_refused() -> None:
 
 def test_names_with_dots_are_read_back() -> None:
     symbol = ExternalSymbol("mod", "work.isra.0", 12)
-    changed = cut(TWO, TWO.replace('"two"', '"due"'), Kernel(in_module=symbol, hidden=HIDDEN), "mod")
+    changed = cut(
+        TWO, TWO.replace('"two"', '"due"'), Kernel(in_module=symbol, hidden=HIDDEN), "mod"
+    )
     module = klp.finish(linked(changed))
     assert symbol in {reference.symbol for reference in inspect(module).references}

@@ -11,10 +11,11 @@ from suture.elf import reader
 from suture.errors import Refusal
 from suture.kernel.symvers import Symvers, parse
 from suture.link import klp
-from suture.link.references import References, nearest, pending
+from suture.link.references import References, pending
 from suture.model import VMLINUX
 from suture.verify.shipped import Shipped, ShippedModule
-from tests.unit.objects import compile_c
+from suture.verify.sympos import nearest
+from tests.unit.toolchain import compile_c
 
 SYMVERS = b"""\
 0x1\tprintk\tvmlinux\tEXPORT_SYMBOL\t
@@ -24,7 +25,9 @@ SYMVERS = b"""\
 """
 
 
-def shipped(objname: str, local: Mapping[str, Sequence[int]], visible: Mapping[str, Sequence[int]]) -> Shipped:
+def shipped(
+    objname: str, local: Mapping[str, Sequence[int]], visible: Mapping[str, Sequence[int]]
+) -> Shipped:
     by_name = {**local, **visible}
     by_address: dict[int, list[str]] = {}
     for name, places in by_name.items():
@@ -47,7 +50,9 @@ OBJECTS = {
 
 def references(*patched: str) -> References:
     exports: Symvers = parse(SYMVERS, "Module.symvers")
-    return References(exports, lambda name: OBJECTS[name], (VMLINUX, *patched), lambda name: f"fix.c:{len(name)}")
+    return References(
+        exports, lambda name: OBJECTS[name], (VMLINUX, *patched), lambda name: f"fix.c:{len(name)}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,9 @@ def references(*patched: str) -> References:
         (".klp.sym.xfs.xfs_static,0", ("xfs",), "xfs:.klp.sym.xfs.xfs_static,0"),
     ],
 )
-def test_name_is_found_where_c_would_mean_it(name: str, patched: tuple[str, ...], expected: str | None) -> None:
+def test_name_is_found_where_c_would_mean_it(
+    name: str, patched: tuple[str, ...], expected: str | None
+) -> None:
     place = references(*patched).find(name)
     assert (None if place is None else f"{place.patched}:{place.symbol}") == expected
 
@@ -86,7 +93,9 @@ def test_name_is_found_where_c_would_mean_it(name: str, patched: tuple[str, ...]
         (".klp.sym.rela.vmlinux.vmlinux.twice,9", (), "symbol-not-found"),
     ],
 )
-def test_what_is_not_there_or_not_clear_is_refused(name: str, patched: tuple[str, ...], code: str) -> None:
+def test_what_is_not_there_or_not_clear_is_refused(
+    name: str, patched: tuple[str, ...], code: str
+) -> None:
     with pytest.raises(Refusal) as caught:
         references(*patched).find(name)
     assert caught.value.code == code
@@ -97,7 +106,10 @@ def test_nearest_names_and_candidates_are_shown() -> None:
     assert nearest("some_functoin", OBJECTS[VMLINUX]) == ["some_function"]
     with pytest.raises(Refusal) as caught:
         references().find("twice")
-    assert caught.value.evidence == ("vmlinux: twice,1 (after static_one)", "vmlinux: twice,2 (after twice)")
+    assert caught.value.evidence == (
+        "vmlinux: twice,1 (after static_one)",
+        "vmlinux: twice,2 (after twice)",
+    )
 
 
 def test_weak_symbol_that_is_nowhere_stays_as_the_linker_has_it() -> None:
@@ -114,6 +126,13 @@ def test_late_symbol_in_a_part_that_is_gone_by_then_is_refused() -> None:
 
 
 def test_finished_module_has_livepatch_relocations() -> None:
-    source = "extern int xfs_static(void), global(void); int f(void) { return xfs_static() + global(); }"
-    finished = klp.finish(pending(reader.read(compile_c(source, sections=False), "a"), references("xfs")))
-    assert [group.name for group in finished.livepatch] == [".klp.rela.vmlinux..text", ".klp.rela.xfs..text"]
+    source = (
+        "extern int xfs_static(void), global(void); int f(void) { return xfs_static() + global(); }"
+    )
+    finished = klp.finish(
+        pending(reader.read(compile_c(source, sections=False), "a"), references("xfs"))
+    )
+    assert [group.name for group in finished.livepatch] == [
+        ".klp.rela.vmlinux..text",
+        ".klp.rela.xfs..text",
+    ]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a live patch reaches what stays in the kernel: linked, by name and position, or not at all."""
+"""How a live patch reaches what stays in the kernel: linked, by name and position, or not at
+all."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ import pytest
 from suture.diff.select import Linked, Outside
 from suture.errors import Refusal
 from suture.kernel.symvers import Export, Symvers
-from suture.link.resolve import KernelResolver, Published
+from suture.link.resolve.kernel import KernelResolver, Published
 from suture.model import VMLINUX, ExternalSymbol
 from suture.verify.addresses import Addresses
 from suture.verify.shipped import Shipped, ShippedModule, lay_out
 from tests.examples import shows
-from tests.unit.objects import compile_c, link, read
+from tests.unit.toolchain import compile_c, link, read
 from tests.unit.verify.kernel import original, shipped, unit
 
 CORE = r"""
@@ -68,7 +69,13 @@ def resolver(
 ) -> KernelResolver:
     addresses = Addresses(original(source), own)
     return KernelResolver(
-        addresses, EXPORTS, shipped(CORE, OTHER), module, provided, published, lambda name: needed.get(name, ())
+        addresses,
+        EXPORTS,
+        shipped(CORE, OTHER),
+        module,
+        provided,
+        published,
+        lambda name: needed.get(name, ()),
     )
 
 
@@ -142,7 +149,9 @@ def test_a_static_variable_made_global_keeps_its_position_among_namesakes() -> N
     addresses = Addresses(original(OTHER), kernel)
     addresses.prove(unit(addresses.view, "other"))
     published = {"state": Published(addresses, unit(addresses.view, "state"))}
-    assert resolver(CORE, kernel, published=published).undefined("state") == ExternalSymbol(VMLINUX, "state", 2)
+    assert resolver(CORE, kernel, published=published).undefined("state") == ExternalSymbol(
+        VMLINUX, "state", 2
+    )
 
 
 def test_what_another_module_makes_global_needs_that_module() -> None:
@@ -164,7 +173,9 @@ def test_a_static_variable_is_counted_among_its_namesakes() -> None:
         kernel = shipped(CORE, OTHER)
         addresses = Addresses(original(source), kernel)
         addresses.prove(unit(addresses.view, function))
-        found = KernelResolver(addresses, EXPORTS, kernel, module).defined(unit(addresses.view, "state"))
+        found = KernelResolver(addresses, EXPORTS, kernel, module).defined(
+            unit(addresses.view, "state")
+        )
         assert found == ExternalSymbol(VMLINUX, "state", position)
 
 

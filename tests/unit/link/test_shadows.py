@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The numbers of shadow variables are read from the code that uses them, and those that cannot be are not made up."""
+"""The numbers of shadow variables are read from the code that uses them, and those that cannot be
+are not made up."""
 
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from suture.formats.headers import ours
-from suture.link import modinfo, shadows
-from suture.link.inspect import inspect
+from suture.link import shadows
 from suture.model import LivePatch, PatchedFunction, PatchedObject, ShadowVariable
+from suture.module import modinfo
+from suture.module.inspect import inspect
 from tests.unit.link.module import compiled, glue
-from tests.unit.objects import compile_c, read
+from tests.unit.toolchain import compile_c, read
 
 DECLARED = """
 void *klp_shadow_alloc(void *obj, unsigned long id, unsigned long size, unsigned flags, void *ctor, void *data);
@@ -39,10 +41,16 @@ def numbers(code: str) -> list[int | None]:
         ("klp_shadow_free_all(7, 0); klp_shadow_free(o, 8, 0);", [7, 8]),
         ("klp_shadow_free_all(7, 0);", [7]),  # jumped to
         ("if (o) klp_shadow_free(o, 3, 0); else klp_shadow_free(use, 4, 0);", [3, 4]),
-        ("for (int i = 0; i < 9; i++) { use(o); klp_shadow_free(o, 0x123456789abc, 0); }", [0x123456789ABC]),
+        (
+            "for (int i = 0; i < 9; i++) { use(o); klp_shadow_free(o, 0x123456789abc, 0); }",
+            [0x123456789ABC],
+        ),
         ("klp_shadow_free(o, id, 0); klp_shadow_free(o, 5, 0);", [5, None]),
         ("klp_shadow_free(o, (unsigned long)o, 0);", [None]),
-        ("klp_shadow_free(o, (unsigned long)&id, 0);", [None]),  # an address, of which the code has none yet
+        (
+            "klp_shadow_free(o, (unsigned long)&id, 0);",
+            [None],
+        ),  # an address, of which the code has none yet
         ("klp_shadow_free(use, o ? 5 : 900, 0);", [None]),
         ("use(o);", []),
     ],
@@ -52,12 +60,15 @@ def test_what_the_code_calls_with(body: str, found: list[int | None]) -> None:
 
 
 def test_a_name_becomes_a_number_that_stands_in_the_code(tmp_path: Path) -> None:
-    """As of the fields of Ksplice and the variables of kpatch's own core; checked with a reckoning of its own."""
+    """As of the fields of Ksplice and the variables of kpatch's own core; checked with a reckoning
+    of its own."""
     text = ours()["suture-hooks.h"].decode()
     start = text.index("static __always_inline unsigned long suture_shadow_id")
     function = text[start : text.index("\n}\n", start) + 3]
     names = ["a", "newpid", "a_name_that_is_longer_than_most_names_are", "x" * 64]
-    calls = "".join(f'klp_shadow_free(o, suture_shadow_id("ksplice:", "{name}"), 0);' for name in names)
+    calls = "".join(
+        f'klp_shadow_free(o, suture_shadow_id("ksplice:", "{name}"), 0);' for name in names
+    )
     code = f"#define __always_inline inline __attribute__((always_inline))\n{function}\nvoid f(void *o) {{ {calls} }}"
     assert numbers(code) == sorted(fnv(f"ksplice:{name}") for name in names)
     (tmp_path / "run.c").write_text(
@@ -66,7 +77,9 @@ def test_a_name_becomes_a_number_that_stands_in_the_code(tmp_path: Path) -> None
     )
     subprocess.run(["gcc", "-O0", "-o", tmp_path / "run", tmp_path / "run.c"], check=True)
     for name in (*names, "x" * 300, ""):
-        assert int(subprocess.check_output([tmp_path / "run", name], text=True), 16) == fnv(f"kpatch:{name}")
+        assert int(subprocess.check_output([tmp_path / "run", name], text=True), 16) == fnv(
+            f"kpatch:{name}"
+        )
 
 
 def fnv(text: str) -> int:
@@ -85,9 +98,14 @@ static struct klp_object objs[] = { { .funcs = funcs }, { } };
 
 
 def test_what_a_module_says_about_itself_is_read_back(tmp_path: Path) -> None:
-    functions = (PatchedFunction("first", 2, "a", "fs/a file.c:12"), PatchedFunction("a:b,1 c", 0, "a", "b.c"))
+    functions = (
+        PatchedFunction("first", 2, "a", "fs/a file.c:12"),
+        PatchedFunction("a:b,1 c", 0, "a", "b.c"),
+    )
     variables = (ShadowVariable(0), ShadowVariable(1 << 63), ShadowVariable(None))
-    said = LivePatch("livepatch_test", (PatchedObject("vmlinux", functions),), shadow_variables=variables)
+    said = LivePatch(
+        "livepatch_test", (PatchedObject("vmlinux", functions),), shadow_variables=variables
+    )
     module = modinfo.with_entries(compiled(glue(TABLES)), said)
     found = inspect(module).patch
     assert found == said
@@ -95,7 +113,8 @@ def test_what_a_module_says_about_itself_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", ["livepatch_source=first", "livepatch_source=vmlinux:first,x a.c", "livepatch_shadow=7"]
+    "entry",
+    ["livepatch_source=first", "livepatch_source=vmlinux:first,x a.c", "livepatch_shadow=7"],
 )
 def test_what_is_not_understood_is_passed_over(entry: str) -> None:
     module = compiled(glue(TABLES + f'MODINFO(odd, "{entry}");'))

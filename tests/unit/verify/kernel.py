@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A shipped kernel made of C files: compiled as the kernel is, without a section per function, and linked by ld."""
+"""A shipped kernel made of C files: compiled as the kernel is, without a section per function, and
+linked by ld."""
 
 from __future__ import annotations
 
@@ -7,14 +8,14 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from suture.diff.view import Unit, View
 from suture.kernel import image
 from suture.kernel.kallsyms import Kallsyms, KernelSymbol
 from suture.model import VMLINUX
+from suture.objects.view import Unit, View
 from suture.verify.addresses import Addresses
 from suture.verify.preimage import Match, Mismatch, match_at
 from suture.verify.shipped import ShippedImage, ShippedModule, lay_out
-from tests.unit.objects import compile_c, link, read, tool
+from tests.unit.toolchain import compile_c, link, read, tool
 
 STUBS = """
 __attribute__((no_instrument_function)) void __fentry__(void) {}
@@ -24,7 +25,15 @@ void complain(const char *what) { outside(what, 0); }
 const char linux_banner[] = "Linux version 6.1.0-toy (a@b) (gcc) #1 SMP";
 """
 
-LAYOUT = ("-Ttext=0xffffffff81000000", "-e0", "--no-relax", "-z", "max-page-size=4096", "-z", "noexecstack")
+LAYOUT = (
+    "-Ttext=0xffffffff81000000",
+    "-e0",
+    "--no-relax",
+    "-z",
+    "max-page-size=4096",
+    "-z",
+    "noexecstack",
+)
 
 
 @cache
@@ -38,7 +47,13 @@ def vmlinux(*sources: str, options: tuple[str, ...] = ()) -> bytes:
 def symbols(linked: bytes) -> Kallsyms:
     """As nm reads them, in the order of /proc/kallsyms."""
     lines = (line.split() for line in tool("nm", "-n", data=linked).splitlines())
-    return Kallsyms([KernelSymbol(int(line[0], 16), line[1], line[2], VMLINUX) for line in lines if len(line) == 3])
+    return Kallsyms(
+        [
+            KernelSymbol(int(line[0], 16), line[1], line[2], VMLINUX)
+            for line in lines
+            if len(line) == 3
+        ]
+    )
 
 
 @cache
@@ -52,7 +67,9 @@ def shipped(*sources: str, options: tuple[str, ...] = ()) -> ShippedImage:
 
 @cache
 def shipped_module(*sources: str) -> ShippedModule:
-    return lay_out(read(link(*(compile_c(source, sections=False) for source in sources)), "mod.ko"), "mod")
+    return lay_out(
+        read(link(*(compile_c(source, sections=False) for source in sources)), "mod.ko"), "mod"
+    )
 
 
 def original(source: str, *options: str) -> View:
@@ -69,6 +86,8 @@ def addresses(source: str, kernel: ShippedImage | ShippedModule) -> Addresses:
     return Addresses(original(source), kernel)
 
 
-def match(source: str, name: str, kernel: ShippedImage | ShippedModule, number: int = 0) -> Match | Mismatch:
+def match(
+    source: str, name: str, kernel: ShippedImage | ShippedModule, number: int = 0
+) -> Match | Mismatch:
     view = original(source)
     return match_at(view, unit(view, name), kernel, kernel.addresses(name)[number])

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from suture.diff.locals import base
 from suture.errors import Refusal
-from suture.link.resolve import sympos
+from suture.objects.locals import base
+from suture.verify.sympos import sympos
 from tests.examples import shows
 from tests.unit.verify.kernel import addresses, shipped, shipped_module, symbols, unit, vmlinux
 
@@ -111,7 +111,10 @@ __attribute__((weak)) int hook(int x) { return outside("weak", x); }
     assert refused.value.code == "function-not-in-kernel"
     assert "weak" in refused.value.found
     # It can be called all the same: what the kernel has under that name is meant.
-    assert found.of(unit(found.view, "hook")) == symbols(vmlinux(weak, strong)).named("hook")[0].address
+    assert (
+        found.of(unit(found.view, "hook"))
+        == symbols(vmlinux(weak, strong)).named("hook")[0].address
+    )
 
 
 def test_a_variable_that_the_kernel_does_not_list_is_refused() -> None:

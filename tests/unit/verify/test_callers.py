@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import pytest
 
-from suture.diff.compare import Changes, compare
+from suture.diff.changes import Changes, compare
 from suture.diff.correlate import Correlation
 from suture.elf import writer
 from suture.errors import Refusal
@@ -16,7 +16,7 @@ from suture.verify.callers import Bounds, File, Surroundings, widen
 from suture.verify.callsites import scan
 from suture.verify.shipped import ShippedImage, ShippedModule
 from tests.examples import shows
-from tests.unit.objects import Anything, compile_c, select_with, side, tool
+from tests.unit.toolchain import Anything, compile_c, select_with, side, tool
 from tests.unit.verify.kernel import shipped, shipped_module, vmlinux
 
 HEAD = r"""
@@ -50,7 +50,9 @@ def image(*sources: str) -> ShippedImage:
 def unchanged(source: str, name: str, objname: str, kernel: ShippedImage | ShippedModule) -> File:
     same = side(compile_c(source))
     correlation = Correlation({unit: unit for unit in same.view.units})
-    return File(name, objname, Changes(same, same, correlation, (), (), ()), Addresses(same.view, kernel))
+    return File(
+        name, objname, Changes(same, same, correlation, (), (), ()), Addresses(same.view, kernel)
+    )
 
 
 def patched(source: str, old: str, new: str, kernel: ShippedImage | ShippedModule) -> File:
@@ -60,7 +62,11 @@ def patched(source: str, old: str, new: str, kernel: ShippedImage | ShippedModul
 
 
 def run(
-    source: str, *others: str, fix: tuple[str, str] = FIX, bounds: Bounds | None = None, module: bool = False
+    source: str,
+    *others: str,
+    fix: tuple[str, str] = FIX,
+    bounds: Bounds | None = None,
+    module: bool = False,
 ) -> tuple[tuple[File, ...], dict[str, set[str]], dict[str, set[str]]]:
     """:return: the files; what is replaced, and what is carried, by file."""
     kernel = shipped_module(source, *others) if module else image(source, *others)
@@ -69,7 +75,9 @@ def run(
     def candidates(objname: str, words: Collection[str], without: Collection[str]) -> list[File]:
         asked.append(words)
         listed = [(f"other{number}.c", text) for number, text in enumerate(others)]
-        wanted = [(n, t) for n, t in listed if n not in without and any(word in t for word in words)]
+        wanted = [
+            (n, t) for n, t in listed if n not in without and any(word in t for word in words)
+        ]
         return [unchanged(text, name, objname, kernel) for name, text in wanted]
 
     around = Surroundings(lambda _: kernel, lambda _: None, candidates)
@@ -140,7 +148,11 @@ def test_an_address_that_the_patch_takes_is_refused() -> None:
     found = compare(side(compile_c(source)), side(compile_c(after)))
     around = Surroundings(lambda _: kernel, lambda _: None, lambda *_: [])
     with pytest.raises(Refusal) as refused:
-        widen([File("one.c", "vmlinux", found, Addresses(found.original.view, kernel))], around, Bounds())
+        widen(
+            [File("one.c", "vmlinux", found, Addresses(found.original.view, kernel))],
+            around,
+            Bounds(),
+        )
     assert "in the patched code" in refused.value.found
 
 
@@ -161,7 +173,9 @@ def test_a_call_in_the_cold_part_is_its_functions() -> None:
 
 
 def test_recursion_ends() -> None:
-    alone = ONE.replace('return outside("deep", x) + 1', 'return x > 9 ? deep(x - 9) * 5 + 3 : outside("deep", x)')
+    alone = ONE.replace(
+        'return outside("deep", x) + 1', 'return x > 9 ? deep(x - 9) * 5 + 3 : outside("deep", x)'
+    )
     assert run(alone)[1] == {"one.c": {"direct"}}
     mutual = (
         HEAD
@@ -183,7 +197,10 @@ hidden int deep(int x) { return outside("deep", x) + 1; }
 int direct(int x) { return deep(x) + 2; }
 """
 )
-ELSEWHERE = HEAD + "extern int deep(int);\nint far(int x) { return deep(x) * 9; }\nint near(int x) { return x + 1; }\n"
+ELSEWHERE = (
+    HEAD
+    + "extern int deep(int);\nint far(int x) { return deep(x) * 9; }\nint near(int x) { return x + 1; }\n"
+)
 AND_HERE = HEAD + "extern int deep(int);\nint here(int x) { return deep(x + 1) * 4; }\n"
 
 
@@ -193,7 +210,11 @@ def test_callers_in_other_files_are_replaced(module: bool) -> None:
     assert replaced == {"one.c": {"direct"}, "other0.c": {"far"}, "other1.c": {"here"}}
     assert carried == {"one.c": {"deep"}, "other0.c": set(), "other1.c": set()}
     cut = writer.write(select_with(files[0].changes, Anything()).obj)
-    (bind,) = [line.split()[4] for line in tool("readelf", "-sW", data=cut).splitlines() if line.endswith(" deep")]
+    (bind,) = [
+        line.split()[4]
+        for line in tool("readelf", "-sW", data=cut).splitlines()
+        if line.endswith(" deep")
+    ]
     assert bind == "GLOBAL"
 
 
@@ -213,7 +234,10 @@ def test_a_pointer_in_another_file_is_found_in_the_shipped_data() -> None:
 
 
 def test_an_address_in_another_files_code_is_found() -> None:
-    taker = HEAD + "extern int deep(int);\nextern void take(int (*)(int));\nvoid t(void) { take(deep); }\n"
+    taker = (
+        HEAD
+        + "extern int deep(int);\nextern void take(int (*)(int));\nvoid t(void) { take(deep); }\n"
+    )
     found = refusal(GLOBAL, taker, HEAD + "void take(int (*f)(int)) { f(1); }\n")
     assert found.code == "caller-uncertain"
 
@@ -224,7 +248,9 @@ def test_a_global_function_that_was_static_leads_to_the_new_code() -> None:
     found = compare(side(compile_c(ONE)), side(compile_c(text)))
     assert found.published
     around = Surroundings(lambda _: kernel, lambda _: None, lambda *_: [])
-    files, _ = widen([File("one.c", "vmlinux", found, Addresses(found.original.view, kernel))], around, Bounds())
+    files, _ = widen(
+        [File("one.c", "vmlinux", found, Addresses(found.original.view, kernel))], around, Bounds()
+    )
     assert not files[0].changes.published
     assert [unit.name for unit in files[0].changes.provided] == ["deep"]
 
@@ -233,6 +259,10 @@ def test_every_call_that_objdump_shows_is_found() -> None:
     text = tool("objdump", "-d", data=vmlinux(GLOBAL, ELSEWHERE, AND_HERE))
     kernel = image(GLOBAL, ELSEWHERE, AND_HERE)
     sites = scan(kernel, kernel.addresses("deep")[0])
-    assert {name for place in sites.calls.values() for name in kernel.names(place)} == {"direct", "far", "here"}
+    assert {name for place in sites.calls.values() for name in kernel.names(place)} == {
+        "direct",
+        "far",
+        "here",
+    }
     assert len(sites.calls) == len([line for line in text.splitlines() if line.endswith(" <deep>")])
     assert not sites.taken

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from suture.errors import Refusal
-from suture.link.resolve import sympos
 from suture.verify.shipped import ShippedModule, lay_out
-from tests.unit.objects import assemble, compile_c, link, read, tool
+from suture.verify.sympos import sympos
+from tests.unit.toolchain import assemble, compile_c, link, read, tool
 
 SOURCE = r"""
 extern int outside(int);
@@ -31,16 +31,34 @@ def test_linked_bytes_are_what_ld_makes_at_the_same_addresses() -> None:
     data = link(compile_c(SOURCE, sections=False))
     module = lay_out(read(data, "mod.ko"), "mod")
     fixed = []
-    for name in (".text", ".data", ".rodata", ".init.text", ".rodata.str1.1", ".bss", "__mcount_loc", ".init.data"):
-        symbol = {".text": "entry", ".data": "table", ".init.text": "once", ".init.data": "gone"}.get(name)
+    for name in (
+        ".text",
+        ".data",
+        ".rodata",
+        ".init.text",
+        ".rodata.str1.1",
+        ".bss",
+        "__mcount_loc",
+        ".init.data",
+    ):
+        symbol = {
+            ".text": "entry",
+            ".data": "table",
+            ".init.text": "once",
+            ".init.data": "gone",
+        }.get(name)
         if symbol:
-            line = next(line for line in tool("nm", data=data).splitlines() if line.endswith(f" {symbol}"))
+            line = next(
+                line for line in tool("nm", data=data).splitlines() if line.endswith(f" {symbol}")
+            )
             offset = int(line.split()[0], 16)
             fixed.append((name, module.addresses(symbol)[0] - offset))
     # ld orders and merges sections as it likes; a script keeps them apart and where ours are.
     addresses = [start for start, _ in module.sections]
     alloc = [s for s in read(data).sections if s.is_allocated]
-    body = "\n".join(f"{s.name} {a:#x} : {{ *({s.name}) }}" for s, a in zip(alloc, addresses, strict=True))
+    body = "\n".join(
+        f"{s.name} {a:#x} : {{ *({s.name}) }}" for s, a in zip(alloc, addresses, strict=True)
+    )
     script = f"SECTIONS {{ {body} /DISCARD/ : {{ *(.note*) *(.comment) *(.eh_frame) }} }}\n"
     symbols = {name: module_place(module, name) for name in ("outside", "__fentry__")}
     linked = link_with_script(data, script, symbols)
@@ -60,7 +78,18 @@ def link_with_script(data: bytes, script: str, symbols: dict[str, int]) -> bytes
         Path(made, "mod.o").write_bytes(data)
         Path(made, "mod.lds").write_text(script)
         defined = [f"--defsym={name}={address:#x}" for name, address in symbols.items()]
-        command = ["ld", "-O0", "--no-relax", "-T", "mod.lds", "-e0", *defined, "-o", "linked", "mod.o"]
+        command = [
+            "ld",
+            "-O0",
+            "--no-relax",
+            "-T",
+            "mod.lds",
+            "-e0",
+            *defined,
+            "-o",
+            "linked",
+            "mod.o",
+        ]
         done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return Path(made, "linked").read_bytes()
@@ -106,7 +135,9 @@ def test_a_relocation_that_the_loader_does_not_know_is_refused() -> None:
 
 
 def test_a_name_that_loses_a_namesake_after_init_has_no_sympos() -> None:
-    core = compile_c("static int same(void) { return 1; } int (*volatile a)(void) = same;", sections=False)
+    core = compile_c(
+        "static int same(void) { return 1; } int (*volatile a)(void) = same;", sections=False
+    )
     init = compile_c(
         '__attribute__((section(".init.text"))) static int same(void) { return 2; } int (*volatile b)(void) = same;',
         sections=False,

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Static branches are compared in the form that objtool gives them; compiled here as the kernel's header does it."""
+"""Static branches are compared in the form that objtool gives them; compiled here as the kernel's
+header does it."""
 
 from __future__ import annotations
 
 import pytest
 
 from suture.verify.nops import as_shipped
-from tests.unit.objects import compile_c, tool, view
+from tests.unit.toolchain import compile_c, tool, view
 
 # arch/x86/include/asm/jump_label.h: arch_static_branch() with CONFIG_HAVE_JUMP_LABEL_HACK.
 BRANCH = r"""extern int outside(int);
@@ -39,7 +40,9 @@ def test_a_jump_that_objtool_makes_a_nop_is_one() -> None:
 
 
 def test_a_jump_to_the_cold_part_becomes_a_long_nop_without_its_reference() -> None:
-    text = BRANCH.format(addend=2, body="extern __attribute__((cold)) void complain(void); complain();")
+    text = BRANCH.format(
+        addend=2, body="extern __attribute__((cold)) void complain(void); complain();"
+    )
     read = view(text)
     (unit,) = (unit for unit in read.units if unit.name == "one")
     assert any(other.name == "one.cold" for other in read.units)

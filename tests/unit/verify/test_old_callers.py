@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Mapping
 
 import pytest
 
-from suture.diff.compare import compare
+from suture.diff.changes import compare
 from suture.elf.prototypes import Prototype, prototypes
 from suture.errors import Refusal
 from suture.verify.addresses import Addresses
 from suture.verify.callers import File, Surroundings
 from suture.verify.old_callers import refuse_changed_prototypes
 from suture.verify.shipped import ShippedImage, ShippedModule
-from tests.unit.objects import compile_c, side
+from tests.unit.toolchain import compile_c, side
 from tests.unit.verify.kernel import shipped, shipped_module
 from tests.unit.verify.test_callers import unchanged
 
@@ -27,11 +27,17 @@ int beside(int x) { return scaled(x) * 2; }
 """
 )
 FIX = [
-    ('int scaled(int x) { return outside("scaled", x)', 'int scaled(int x, int y) { return outside("scaled", x + y)'),
+    (
+        'int scaled(int x) { return outside("scaled", x)',
+        'int scaled(int x, int y) { return outside("scaled", x + y)',
+    ),
     ("scaled(x) * 2", "scaled(x, 3) * 2"),
 ]
 TWO = HEAD + "extern int scaled(int);\nint far(int x) { return scaled(x) * 9; }\n"
-TWO_FIX = [("extern int scaled(int)", "extern int scaled(int, int)"), ("scaled(x) * 9", "scaled(x, 4) * 9")]
+TWO_FIX = [
+    ("extern int scaled(int)", "extern int scaled(int, int)"),
+    ("scaled(x) * 9", "scaled(x, 4) * 9"),
+]
 
 
 def changed(source: str, fixes: list[tuple[str, str]]) -> str:
@@ -42,7 +48,11 @@ def changed(source: str, fixes: list[tuple[str, str]]) -> str:
 
 
 def check(
-    sources: Mapping[str, tuple[str, str]], *, exported: bool = False, module: bool = False, kept: str = ""
+    sources: Mapping[str, tuple[str, str]],
+    *,
+    exported: bool = False,
+    module: bool = False,
+    kept: str = "",
 ) -> list[tuple[str, bool]]:
     """:param sources: file -> before and after; those that stay are known to the search alone.
     :param kept: C that is part of the shipped object, and of which nobody has the source.
@@ -57,7 +67,11 @@ def check(
         return prototypes(compile_c(sources[source][patched], "-g"), names)
 
     def candidates(objname: str, words: Collection[str], without: Collection[str]) -> list[File]:
-        names = [name for name, (before, after) in sources.items() if before == after and name not in without]
+        names = [
+            name
+            for name, (before, after) in sources.items()
+            if before == after and name not in without
+        ]
         return [unchanged(sources[name][0], name, objname, kernel) for name in names]
 
     files = []
@@ -102,7 +116,10 @@ def test_a_declaration_that_was_forgotten_is_found(module: bool) -> None:
 
 def test_a_declaration_that_was_forgotten_in_a_changed_file_is_found() -> None:
     error = refusal({**ALONE, "two.c": (TWO, changed(TWO, [("* 9", "* 8")]))})
-    assert (error.code, error.evidence) == ("prototype-changed", ("far() in two.c calls it as int (int)",))
+    assert (error.code, error.evidence) == (
+        "prototype-changed",
+        ("far() in two.c calls it as int (int)",),
+    )
 
 
 def test_a_caller_of_which_there_is_no_source_is_found() -> None:

@@ -7,8 +7,17 @@ import pytest
 
 from suture.verify import lockstep
 from suture.verify.preimage import Match, Mismatch
-from tests.unit.objects import assemble, compile_c, read, tool
-from tests.unit.verify.kernel import addresses, match, original, shipped, shipped_module, symbols, unit, vmlinux
+from tests.unit.toolchain import assemble, compile_c, read, tool
+from tests.unit.verify.kernel import (
+    addresses,
+    match,
+    original,
+    shipped,
+    shipped_module,
+    symbols,
+    unit,
+    vmlinux,
+)
 
 SOURCE = r"""
 #define noinline __attribute__((noinline))
@@ -95,7 +104,9 @@ def test_both_instructions_are_shown_where_they_first_differ() -> None:
 @pytest.mark.parametrize("option", ["-O1", "-fno-optimize-sibling-calls", "-mno-red-zone"])
 def test_other_options_are_found_out_or_make_no_difference(option: str) -> None:
     kernel = shipped(SOURCE, options=(option,))
-    shown = [tool("objdump", "-d", data=vmlinux(SOURCE, options=given)) for given in ((), (option,))]
+    shown = [
+        tool("objdump", "-d", data=vmlinux(SOURCE, options=given)) for given in ((), (option,))
+    ]
     alike = shown[0] == shown[1]
     found = {name: isinstance(match(SOURCE, name, kernel), Match) for name in FUNCTIONS}
     assert all(found.values()) == alike
@@ -164,7 +175,9 @@ def test_jumps_of_another_kind_or_to_another_place_differ(other: str, inner: str
 def test_a_jump_inside_to_another_instruction_differs() -> None:
     text = NEAR.format(jump="jmp", inner="je", gap=1)
     ours, fields = code(text)
-    theirs, _ = code(text.replace("je 1f", "je 2f").replace("1:  jmp g", "1: 2: jmp g") + "g: ret\n")
+    theirs, _ = code(
+        text.replace("je 1f", "je 2f").replace("1:  jmp g", "1: 2: jmp g") + "g: ret\n"
+    )
     assert isinstance(lockstep.compare(ours, theirs, 0, fields), dict)
     theirs, _ = code(text.replace(".rept 10", "2: .rept 10").replace("je 1f", "je 2f") + "g: ret\n")
     difference = lockstep.compare(ours, theirs, 0, fields)

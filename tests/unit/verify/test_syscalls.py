@@ -83,7 +83,8 @@ def test_wrappers_use_the_targets_own_macros() -> None:
     assert list(made) == ["livepatch_x64_sys_mount", "livepatch_ia32_sys_mount"]
     first, second = made.values()
     assert (
-        "struct path;\nextern long livepatch_function_0(char * a0, const struct path * a1, unsigned int a2);" in first
+        "struct path;\nextern long livepatch_function_0(char * a0, const struct path * a1, unsigned int a2);"
+        in first
     )
     assert "__MAP(3, __SC_CAST, char *, a0, const struct path *, a1, unsigned int, a2)" in first
     assert "SC_X86_64_REGS_TO_ARGS(3, " in first

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Replaced main functions of kernel threads: refused where a thread stays in them, noted where it does not."""
+"""Replaced main functions of kernel threads: refused where a thread stays in them, noted where it
+does not."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from suture.errors import Refusal
 from suture.host.progress import Silent, reporter
 from suture.verify.threads import refuse_threads, refuse_unused, stays
 from tests.examples import shows
-from tests.unit.objects import changes, view
+from tests.unit.toolchain import changes, view
 
 BASE = """
 extern int kthread_should_stop(void), outside(int), wait_a_bit(void *), prepare_to_wait_event(void *);
@@ -27,9 +28,17 @@ LOOP = "while (!kthread_should_stop()) { wait_a_bit(p); if (outside(1)) schedule
 
 STAYING = {
     "asks in a loop": (LOOP, START, "asks in a loop"),
-    "handed to another function": (LOOP, "void *start(void) { return other_api(worker); }", "asks in a loop"),
+    "handed to another function": (
+        LOOP,
+        "void *start(void) { return other_api(worker); }",
+        "asks in a loop",
+    ),
     "in a table": (LOOP, "struct driver driver = { worker };", "asks in a loop"),
-    "sleeps in a loop": ("for (;;) { if (outside(1)) return 0; schedule(); }", START, "sleeps in a loop"),
+    "sleeps in a loop": (
+        "for (;;) { if (outside(1)) return 0; schedule(); }",
+        START,
+        "sleeps in a loop",
+    ),
     "never returns": ("for (;;) { wait_a_bit(p); outside(2); }", START, "never returns"),
 }
 LEAVING = {
@@ -93,13 +102,17 @@ def test_what_it_was_before_the_patch_counts_as_well() -> None:
 
 def test_what_a_thread_calls_may_be_replaced(notes: list[str]) -> None:
     before = source("while (!kthread_should_stop()) user(3); return 0;", START)
-    after = before.replace("return asks(x) + ", "return asks(x) - ").replace("while (x--)", "while (--x)")
+    after = before.replace("return asks(x) + ", "return asks(x) - ").replace(
+        "while (x--)", "while (--x)"
+    )
     refuse_threads(changes(before, after), ())
     assert notes == []
 
 
 def test_a_global_one_that_its_file_never_calls_is_for_other_files_to_hand_over() -> None:
-    functions = f"int worker(void *p) {{ {LOOP} }}\nnoinline int near(void *p) {{ outside(7); {LOOP} }}\n"
+    functions = (
+        f"int worker(void *p) {{ {LOOP} }}\nnoinline int near(void *p) {{ outside(7); {LOOP} }}\n"
+    )
     seen = view(f"{BASE}{functions}int f(void) {{ return near(0) + 1; }}")
     assert stays(seen, seen.by_name["worker"][0], ()) is not None
     assert stays(seen, seen.by_name["near"][0], ()) is None

@@ -65,7 +65,9 @@ def test_dependencies_as_gcc_writes_them() -> None:
 
 
 def test_what_kbuild_announces_is_what_a_shell_would_run() -> None:
-    text = "fs/x.c\ngcc -Wp,-MMD,fs/.x.o.d -DNAME='\"x\"' -c -o fs/x.o fs/x.c ; ./objtool --x fs/x.o\n"
+    text = (
+        "fs/x.c\ngcc -Wp,-MMD,fs/.x.o.d -DNAME='\"x\"' -c -o fs/x.o fs/x.c ; ./objtool --x fs/x.o\n"
+    )
     found = announced("fs/x.o", text)
     assert found.source == "fs/x.c"
     assert found.steps[1] == ("./objtool", "--x", "fs/x.o")

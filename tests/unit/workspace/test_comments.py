@@ -34,7 +34,9 @@ def preprocessed(text: bytes, directory: Path) -> list[bytes]:
 )
 def test_comments_alone(old: str, new: str, tmp_path: Path) -> None:
     assert only_comments_differ(old.encode(), new.encode())
-    assert preprocessed(old.encode(), tmp_path) == preprocessed(renumber(old.encode(), new.encode()), tmp_path)
+    assert preprocessed(old.encode(), tmp_path) == preprocessed(
+        renumber(old.encode(), new.encode()), tmp_path
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,10 @@ def test_comments_alone(old: str, new: str, tmp_path: Path) -> None:
         ("int a;\n", "/\\\n* int a; */\n"),
         ("#include <a//b.h>\n", "#include <a//c.h>\n"),
         ('char *s = "/* a */";\n', 'char *s = "/* b */";\n'),
-        ("char c = '\"'; /* a */ int b = 1; /* \" */\n", "char c = '\"'; /* a */ int b = 2; /* \" */\n"),
+        (
+            "char c = '\"'; /* a */ int b = 1; /* \" */\n",
+            "char c = '\"'; /* a */ int b = 2; /* \" */\n",
+        ),
         ("#define X a \\\n\tb\nX\n", "#define X a \\\n\n\tb\nX\n"),
         ("#define X /* a\n */ 1\nint a = X;\n", "#define X /*\n a */\n 1\nint a = X;\n"),
         ("int a = 1;\n/* b */\n", "int a = 1;\n/* b\n"),

@@ -12,7 +12,9 @@ from suture.errors import Refusal
 from suture.workspace import configuration
 from tests.examples import shows
 
-GCC = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout.partition("\n")[0]
+GCC = subprocess.run(
+    ["gcc", "--version"], capture_output=True, text=True, check=True
+).stdout.partition("\n")[0]
 
 
 def config(tmp_path: Path, text: str, gcc: bool = True) -> Path:
@@ -50,7 +52,9 @@ def test_an_option_that_changes_is_refused_by_name(resulting: bytes) -> None:
 
 def test_options_that_no_code_reads_may_differ() -> None:
     shipped = b"CONFIG_A=y\nCONFIG_PAHOLE_VERSION=124\n# CONFIG_B is not set\n"
-    resulting = b'CONFIG_A=y\nCONFIG_BUILD_SALT=""\nCONFIG_MODULE_SIG_ALL=y\nCONFIG_PAHOLE_VERSION=0\n'
+    resulting = (
+        b'CONFIG_A=y\nCONFIG_BUILD_SALT=""\nCONFIG_MODULE_SIG_ALL=y\nCONFIG_PAHOLE_VERSION=0\n'
+    )
     configuration.check_same("6.1", shipped, resulting)
 
 

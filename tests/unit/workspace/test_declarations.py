@@ -40,7 +40,9 @@ int h(int x, int y)
 
 def may(old: str, new: str, source: str = SOURCE) -> bool:
     assert source.count(old) == 1
-    return may_change_prototypes([Changed("a.c", source.encode(), source.replace(old, new).encode())])
+    return may_change_prototypes(
+        [Changed("a.c", source.encode(), source.replace(old, new).encode())]
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who may include a file: every real user is found; the compiler is the witness for a small tree."""
+"""Who may include a file: every real user is found; the compiler is the witness for a small
+tree."""
 
 from __future__ import annotations
 
@@ -51,7 +52,15 @@ def users(tree: Path, *changed: str) -> set[str]:
 
 def test_users_are_followed_through_other_headers(tree: Path) -> None:
     expected = {
-        *("include/linux/b.h", "lib/deep.h", "fs/local.h", "fs/one.c", "fs/two.c", "drivers/five.c", "arch/x86/x.c"),
+        *(
+            "include/linux/b.h",
+            "lib/deep.h",
+            "fs/local.h",
+            "fs/one.c",
+            "fs/two.c",
+            "drivers/five.c",
+            "arch/x86/x.c",
+        ),
     }
     assert users(tree, "include/linux/a.h") == expected
 
@@ -100,8 +109,12 @@ def test_a_source_that_a_makefile_takes_from_elsewhere(tree: Path) -> None:
 
 
 def test_include_lines_of_a_patched_file_have_the_same_form(tree: Path) -> None:
-    scanned = [line for line in includes.scan(tree, "x86").splitlines() if line.startswith("fs/local.h:")]
-    assert includes.of_text("fs/local.h", (tree / "fs/local.h").read_bytes()).splitlines() == scanned
+    scanned = [
+        line for line in includes.scan(tree, "x86").splitlines() if line.startswith("fs/local.h:")
+    ]
+    assert (
+        includes.of_text("fs/local.h", (tree / "fs/local.h").read_bytes()).splitlines() == scanned
+    )
 
 
 def test_headers_that_kbuild_forces_on_every_file() -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Headers in which the bodies of static inline functions change and nothing else, and what only looks like it."""
+"""Headers in which the bodies of static inline functions change and nothing else, and what only
+looks like it."""
 
 from __future__ import annotations
 
@@ -68,11 +69,14 @@ def test_functions_whose_bodies_change_are_named_and_who_mentions_none_stays(
         new = new.replace(one, other)
     assert changed_bodies(HEADER.encode(), new.encode()) == frozenset(names)
     sources = [
-        "#define CONFIG_F\n" + text + USER for text in (HEADER, renumber(HEADER.encode(), new.encode()).decode())
+        "#define CONFIG_F\n" + text + USER
+        for text in (HEADER, renumber(HEADER.encode(), new.encode()).decode())
     ]
     unmentioned = essence(preprocessed(sources[0], tmp_path), ()).unmentioned
     assert {b"f", b"h"} == unmentioned
-    assert (names <= unmentioned) == (compiled(sources[0], tmp_path) == compiled(sources[1], tmp_path))
+    assert (names <= unmentioned) == (
+        compiled(sources[0], tmp_path) == compiled(sources[1], tmp_path)
+    )
 
 
 @pytest.mark.parametrize(

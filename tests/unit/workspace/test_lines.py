@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Line numbers of unchanged code: what the preprocessor itself says of ``__LINE__`` is the witness."""
+"""Line numbers of unchanged code: what the preprocessor itself says of ``__LINE__`` is the
+witness."""
 
 from __future__ import annotations
 
@@ -38,7 +39,11 @@ def test_lines_after_a_deletion_keep_their_numbers() -> None:
 
 
 def test_added_lines_count_on_from_the_line_before() -> None:
-    assert line_numbers(renumbered("L(a)\nL(b)\n", "L(a)\nL(n)\nL(b)\n")) == {"a": 1, "n": 2, "b": 2}
+    assert line_numbers(renumbered("L(a)\nL(b)\n", "L(a)\nL(n)\nL(b)\n")) == {
+        "a": 1,
+        "n": 2,
+        "b": 2,
+    }
 
 
 def test_a_change_that_keeps_the_line_count_adds_no_directive() -> None:
@@ -66,7 +71,8 @@ def test_file_name_stays() -> None:
 )
 def test_no_directive_where_it_may_not_stand(before: str, inside: str, after: str) -> None:
     old = f"L(a)\n{before}\n{inside}\n{after}\nL(b)\nL(c)\n"
-    # The change is right before, or within, a place where a directive would be part of something else.
+    # The change is right before, or within, a place where a directive would be part of something
+    # else.
     new = f"L(a)\n{before}\n{inside}\n{inside}\n{after}\nL(b)\nL(c)\n"
     text = renumbered(old, new)
     lines = text.split("\n")
@@ -104,7 +110,8 @@ def test_include_guard_still_hides_the_second_inclusion() -> None:
     assert text.index("#ifndef") == 0
 
 
-# Every line is its own: where equal lines are put in and taken out, which of them stayed is a matter of opinion.
+# Every line is its own: where equal lines are put in and taken out, which of them stayed is a
+# matter of opinion.
 PIECES = st.sampled_from(
     [
         "MARK;",

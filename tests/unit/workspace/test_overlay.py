@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Applying patches to copies, and the shadow that the patched side is compiled in; GCC is the witness."""
+"""Applying patches to copies, and the shadow that the patched side is compiled in; GCC is the
+witness."""
 
 from __future__ import annotations
 
@@ -82,7 +83,10 @@ def test_a_failing_hunk_is_named_with_both_texts(tree: Path) -> None:
     patch = patch_of(
         {
             "fs/y.c": (ORIGINAL, ORIGINAL.replace("line 5\n", "five\n")),
-            "fs/x.c": (other, other.replace("line 5\n", "five\n").replace("line 21\n", "twenty-one\n")),
+            "fs/x.c": (
+                other,
+                other.replace("line 5\n", "five\n").replace("line 21\n", "twenty-one\n"),
+            ),
         }
     )
     refusal = refused(tree, patch)
@@ -105,7 +109,9 @@ def test_context_must_match_without_fuzz(tree: Path) -> None:
 def test_a_hunk_may_have_moved(tree: Path) -> None:
     moved = "new first line\n" + ORIGINAL
     (tree / "fs/x.c").write_text(moved)
-    (change,) = apply(tree, patch_of({"fs/x.c": (ORIGINAL, ORIGINAL.replace("line 15\n", "fifteen\n"))}))
+    (change,) = apply(
+        tree, patch_of({"fs/x.c": (ORIGINAL, ORIGINAL.replace("line 15\n", "fifteen\n"))})
+    )
     assert change.new == moved.replace("line 15\n", "fifteen\n").encode()
 
 

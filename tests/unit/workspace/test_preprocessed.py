@@ -15,7 +15,9 @@ USER = "int g(int x)\n{\n\treturn f(x);\n}\n"
 
 def preprocessed(source: str, directory: Path) -> bytes:
     (directory / "x.c").write_text(source)
-    return subprocess.run(["gcc", "-E", "x.c"], cwd=directory, capture_output=True, check=True).stdout
+    return subprocess.run(
+        ["gcc", "-E", "x.c"], cwd=directory, capture_output=True, check=True
+    ).stdout
 
 
 def compiled(source: str, directory: Path) -> bytes:
@@ -26,7 +28,8 @@ def compiled(source: str, directory: Path) -> bytes:
 
 def same(old: str, new: str, directory: Path, *options: str) -> bool:
     return (
-        essence(preprocessed(old, directory), options).digest == essence(preprocessed(new, directory), options).digest
+        essence(preprocessed(old, directory), options).digest
+        == essence(preprocessed(new, directory), options).digest
     )
 
 
@@ -40,12 +43,20 @@ def inline(name: str, value: str, attributes: str = "") -> str:
         ("int a;\n", "/* a comment */\n\n   int a;   \n"),
         (inline("f", "x + 1") + "int a;\n", inline("f", "x + 2") + "int a;\n"),
         (inline("f", "x + 1") + "int a;\n", "int a;\n"),
-        (inline("f", "x") + inline("h", "f(x)") + "int a;\n", inline("f", "x") + inline("h", "f(x) * 2") + "int a;\n"),
-        (inline("f", "'{'") + inline("h", '"}"[x]') + USER, inline("f", "'{'") + inline("h", '"}{"[x]') + USER),
+        (
+            inline("f", "x") + inline("h", "f(x)") + "int a;\n",
+            inline("f", "x") + inline("h", "f(x) * 2") + "int a;\n",
+        ),
+        (
+            inline("f", "'{'") + inline("h", '"}"[x]') + USER,
+            inline("f", "'{'") + inline("h", '"}{"[x]') + USER,
+        ),
         ("#define M 1\nint a;\n", "#define M 2\nint a;\n"),
     ],
 )
-def test_what_the_compiler_does_not_see_or_drops_is_no_difference(old: str, new: str, tmp_path: Path) -> None:
+def test_what_the_compiler_does_not_see_or_drops_is_no_difference(
+    old: str, new: str, tmp_path: Path
+) -> None:
     assert same(old, new, tmp_path)
     assert compiled(old, tmp_path) == compiled(new, tmp_path)
 
@@ -58,13 +69,25 @@ def test_what_the_compiler_does_not_see_or_drops_is_no_difference(old: str, new:
         ("int f(void)\n{\n\treturn __LINE__;\n}\n", "\nint f(void)\n{\n\treturn __LINE__;\n}\n"),
         (inline("f", "x + 1") + USER, inline("f", "x + 2") + USER),
         # mentioned through another
-        (inline("e", "x") + inline("f", "e(x)") + USER, inline("e", "x * 3") + inline("f", "e(x)") + USER),
+        (
+            inline("e", "x") + inline("f", "e(x)") + USER,
+            inline("e", "x * 3") + inline("f", "e(x)") + USER,
+        ),
         # mentioned by assembly alone
-        (inline("f", "x + 1", "__attribute__((used))"), inline("f", "x + 2", "__attribute__((used))")),
+        (
+            inline("f", "x + 1", "__attribute__((used))"),
+            inline("f", "x + 2", "__attribute__((used))"),
+        ),
         # two on a line: the second is mentioned
         (
-            inline("e", "x").replace("\n", " ") + inline("f", "x + 1").replace("\n", " ") + "\n" + USER,
-            inline("e", "x").replace("\n", " ") + inline("f", "x + 2").replace("\n", " ") + "\n" + USER,
+            inline("e", "x").replace("\n", " ")
+            + inline("f", "x + 1").replace("\n", " ")
+            + "\n"
+            + USER,
+            inline("e", "x").replace("\n", " ")
+            + inline("f", "x + 2").replace("\n", " ")
+            + "\n"
+            + USER,
         ),
         (inline("f", "__builtin_LINE()") + USER, "\n" + inline("f", "__builtin_LINE()") + USER),
         # the name is not the first thing with parentheses behind it
@@ -96,6 +119,16 @@ def test_positions_count_where_a_sanitizer_writes_them_down(tmp_path: Path) -> N
 
 def test_inline_functions_that_leave_nothing_behind_are_named(tmp_path: Path) -> None:
     kept = inline("k", "x", "__attribute__((used))")
-    text = inline("e", "x") + inline("f", "e(x)") + inline("h", "x") + inline("i", "h(x)") + kept + USER
+    text = (
+        inline("e", "x")
+        + inline("f", "e(x)")
+        + inline("h", "x")
+        + inline("i", "h(x)")
+        + kept
+        + USER
+    )
     assert essence(preprocessed(text, tmp_path), ()).unmentioned == frozenset({b"h", b"i"})
-    assert essence(preprocessed(text, tmp_path), ("-fsanitize=kernel-address",)).unmentioned == frozenset()
+    assert (
+        essence(preprocessed(text, tmp_path), ("-fsanitize=kernel-address",)).unmentioned
+        == frozenset()
+    )

@@ -15,11 +15,15 @@ def changed(*paths: str) -> list[Changed]:
 
 
 def test_documents_and_other_architectures_are_left_out() -> None:
-    changes = changed("Documentation/x.rst", "MAINTAINERS", "arch/arm64/mm/fault.c", "fs/x.c", "include/linux/x.h")
+    changes = changed(
+        "Documentation/x.rst", "MAINTAINERS", "arch/arm64/mm/fault.c", "fs/x.c", "include/linux/x.h"
+    )
     assert [change.path for change in sort(changes, "x86")] == ["fs/x.c", "include/linux/x.h"]
 
 
-@pytest.mark.parametrize("paths", [[], ["Documentation/x.rst"], ["arch/arm64/mm/fault.c", "README"]])
+@pytest.mark.parametrize(
+    "paths", [[], ["Documentation/x.rst"], ["arch/arm64/mm/fault.c", "README"]]
+)
 def test_nothing_left_is_refused(paths: list[str]) -> None:
     with pytest.raises(Refusal) as caught:
         sort(changed(*paths), "x86")

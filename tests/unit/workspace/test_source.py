@@ -23,7 +23,12 @@ def target(directory: Path, release: str = "6.1.0-50-amd64", version: str = "6.1
 
 @pytest.mark.parametrize(
     ("release", "version"),
-    [("6.1.0-50-amd64", "6.1.176-1"), ("6.1.176-mine", ""), ("6.1.0-50-amd64", ""), ("6.1-x", "6.1.176-1~bpo12+1")],
+    [
+        ("6.1.0-50-amd64", "6.1.176-1"),
+        ("6.1.176-mine", ""),
+        ("6.1.0-50-amd64", ""),
+        ("6.1-x", "6.1.176-1~bpo12+1"),
+    ],
 )
 def test_the_right_version_passes(tmp_path: Path, release: str, version: str) -> None:
     (tmp_path / "Makefile").write_text(MAKEFILE)
@@ -31,9 +36,12 @@ def test_the_right_version_passes(tmp_path: Path, release: str, version: str) ->
 
 
 @pytest.mark.parametrize(
-    ("makefile", "version"), [(MAKEFILE, "6.1.175-1"), (MAKEFILE, "6.12.176-1"), ("all:\n", "6.1.176-1"), (None, "")]
+    ("makefile", "version"),
+    [(MAKEFILE, "6.1.175-1"), (MAKEFILE, "6.12.176-1"), ("all:\n", "6.1.176-1"), (None, "")],
 )
-def test_another_version_or_no_kernel_is_refused(tmp_path: Path, makefile: str | None, version: str) -> None:
+def test_another_version_or_no_kernel_is_refused(
+    tmp_path: Path, makefile: str | None, version: str
+) -> None:
     if makefile is not None:
         (tmp_path / "Makefile").write_text(makefile)
     with pytest.raises(Refusal) as caught:
@@ -56,7 +64,9 @@ def test_a_users_tree_is_copied_without_what_was_built_in_it(tmp_path: Path) -> 
     (tree / "fs/link").symlink_to("x.c")
     made.mkdir()
     source.copy(tree, made)
-    copied = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if not path.is_dir())
+    copied = sorted(
+        path.relative_to(made).as_posix() for path in made.rglob("*") if not path.is_dir()
+    )
     assert copied == ["Makefile", "fs/link", "fs/x.c"]
     (made / "fs/x.c").write_text("changed")
     assert (tree / "fs/x.c").read_text() == "content"

@@ -11,7 +11,9 @@ from suture.workspace import store
 from suture.workspace.command import Compilation
 from suture.workspace.store import Stored
 
-ENTRY = Stored(Compilation("x.o", "x.c", (("gcc", "-c"), ("objtool",)), ("x.c", "h.h")), b"\x7fELF\n\0\xff\n")
+ENTRY = Stored(
+    Compilation("x.o", "x.c", (("gcc", "-c"), ("objtool",)), ("x.c", "h.h")), b"\x7fELF\n\0\xff\n"
+)
 
 
 def test_an_entry_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ class Field:
 
 
 class Code:
-    """Finds the instruction around an offset.  `data` starts with an instruction; decoded once, when first asked."""
+    """Finds the instruction around an offset.  `data` starts with an instruction; decoded once,
+    when first asked."""
 
     __slots__ = ("_data", "_instructions", "_starts")
 
@@ -49,21 +50,26 @@ class Code:
             self._starts = [instruction.ip for instruction in self._instructions]
         instruction = self._instructions[bisect_right(self._starts, offset) - 1]
         flow = instruction.flow_control
-        return Field(instruction.ip, instruction.next_ip, flow in BRANCHES, flow == FlowControl.CALL)
+        return Field(
+            instruction.ip, instruction.next_ip, flow in BRANCHES, flow == FlowControl.CALL
+        )
 
 
 def is_direct_branch(instruction: Instruction) -> bool:
     """A call or jump, short or near, whose target stands in it as a distance."""
     return instruction.flow_control in BRANCHES and (
-        instruction.is_jcc_short_or_near or instruction.is_jmp_short_or_near or instruction.is_call_near
+        instruction.is_jcc_short_or_near
+        or instruction.is_jmp_short_or_near
+        or instruction.is_call_near
     )
 
 
 def target_bias(relocation: Relocation, code: Code | None) -> int:
-    """What to add to a relocation's addend to get the offset from its symbol that it really refers to.
+    """What to add to a relocation's addend to get the offset from its symbol that it really refers
+    to.
 
-    A PC-relative field of an instruction counts from the instruction's end, which the assembler puts into the addend;
-    in data (`code` is None) it counts from the field itself.
+    A PC-relative field of an instruction counts from the instruction's end, which the assembler
+    puts into the addend; in data (`code` is None) it counts from the field itself.
     """
     if not TYPES[relocation.type].pc_relative or code is None:
         return 0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """x86-64 relocation types, as the kernel's module loader and its image use them.
 
-Reference: System V psABI for x86-64, table 4.9; ``arch/x86/kernel/module.c: __write_relocate_add()``.
+Reference: System V psABI for x86-64, table 4.9; ``arch/x86/kernel/module.c:
+__write_relocate_add()``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ TYPES: Mapping[int, RelocationType] = {
     10: RelocationType("R_X86_64_32", 4, False, False),
     11: RelocationType("R_X86_64_32S", 4, False, True),
     # 12-14: 16 and 8 bits: not in kernel objects
-    15: RelocationType("R_X86_64_PC8", 1, True, True),  # only made by suture.diff.neighbours: cannot be moved
+    15: RelocationType(
+        "R_X86_64_PC8", 1, True, True
+    ),  # only made by suture.objects.neighbours: cannot be moved
     # 16-23: thread-local storage: not in kernel objects
     24: RelocationType("R_X86_64_PC64", 8, True, True),
 }

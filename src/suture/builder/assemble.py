@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From the parts of a live patch to its model and the objects to link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from suture.builder.part import Authored, Cut
+from suture.diff.hooks import CALLBACKS
+from suture.elf.object import ObjectFile
+from suture.errors import FUNCTION_REPLACED_TWICE, Refusal
+from suture.link import klp
+from suture.link.callbacks import Hooked
+from suture.model import LivePatch, PatchedFunction, PatchedObject
+
+
+def assemble(
+    name: str, replace: bool, cuts: Sequence[Cut], authored: Sequence[Authored] = ()
+) -> tuple[LivePatch, dict[str, ObjectFile], tuple[Hooked, ...]]:
+    """The model that the glue is written from, the objects to link, by file name, and what the
+    patch wants called.
+
+    :param authored: authors' modules, whose global names are numbered on before those of the cuts.
+    :raises Refusal: ``function-replaced-twice``
+    """
+    _refuse_twice(authored, cuts)
+    functions: dict[str, list[PatchedFunction]] = {}
+    objects: dict[str, ObjectFile] = {}
+    hooked: list[Hooked] = []
+    count = sum(one.entries for one in authored)
+    for number, one in enumerate(authored):
+        objects |= {f"module_{number}_{part}": obj for part, obj in enumerate(one.objects.values())}
+        for patched in one.patch.objects:
+            functions.setdefault(patched.name, []).extend(patched.functions)
+            hooked += [
+                Hooked(patched.name, one.where, CALLBACKS[c.kind], c.function, c.function)
+                for c in patched.callbacks
+            ]
+    for number, cut in enumerate(cuts):
+        part, entries = klp.with_entries(cut.output, count)
+        part, calls = klp.with_calls(cut.output, part, len(hooked))
+        if len(part.sections) > 1:
+            objects[f"part_{number}"] = part
+        if cut.contents is not None:
+            objects[f"data_{number}"] = cut.contents
+        count += len(entries)
+        for (old_name, position), entry in zip(cut.functions, entries, strict=True):
+            function = PatchedFunction(old_name, position, entry.name, cut.origin)
+            functions.setdefault(cut.output.objname, []).append(function)
+        for call, entry in zip(cut.output.calls, calls, strict=True):
+            own_name = part.symbols[entry.symbol].name
+            hooked.append(Hooked(cut.output.objname, cut.source, call.stage, own_name, entry.name))
+    all_patched = tuple(
+        PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items())
+    )
+    return LivePatch(name, all_patched, replace), objects, tuple(hooked)
+
+
+def _refuse_twice(authored: Sequence[Authored], cuts: Sequence[Cut]) -> None:
+    seen: dict[tuple[str, str, int], str] = {}
+    for key, where in (*_of_modules(authored), *_of_cuts(cuts)):
+        if key in seen:
+            objname, name, _ = key
+            raise Refusal(
+                FUNCTION_REPLACED_TWICE,
+                where,
+                f"{name}() of {objname} is replaced by {seen[key]} too",
+            )
+        seen[key] = where
+
+
+def _of_modules(authored: Sequence[Authored]) -> Iterator[tuple[tuple[str, str, int], str]]:
+    for one in authored:
+        for function in one.checked:
+            yield (
+                (function.objname, function.function, function.sympos),
+                one.module.line_of(function.new),
+            )
+
+
+def _of_cuts(cuts: Sequence[Cut]) -> Iterator[tuple[tuple[str, str, int], str]]:
+    for cut in cuts:
+        for name, sympos in cut.functions:
+            yield (cut.output.objname, name, sympos), cut.source

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a module made for kpatch's own core, or an object of its comparison step, to the parts of a
+live patch.
+
+1. The places that kpatch's core fills in get undefined symbols of their own again
+   (`suture.module.kpatch`).
+2. The new code of each object of the kernel is cut out with all that it needs, as the changed code
+   of a diff is.
+3. What stays in the kernel is looked up by name and position.
+
+There is no source, so nothing can be compiled and compared.  What the file says about the kernel it
+was made for has to hold for the target: its release, and the address and size of every old function
+and symbol that it gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from suture.builder.part import Cut
+from suture.diff.changes import Changes
+from suture.diff.comparison import Side
+from suture.diff.correlate import Correlation
+from suture.diff.hooks import FORCED, NOT_FORCED, TABLE, Hook, Hooks
+from suture.diff.omitted import LeftOut, Part, told
+from suture.diff.select import Linked, OutputObject, Outside, select
+from suture.elf import reader
+from suture.elf.object import (
+    SHF_WRITE,
+    SHN_UNDEF,
+    STB_GLOBAL,
+    STT_NOTYPE,
+    ObjectFile,
+    Relocation,
+    Symbol,
+)
+from suture.errors import (
+    FUNCTION_NOT_IN_KERNEL,
+    FUNCTION_NOT_TRACEABLE,
+    INIT_FUNCTION_CHANGED,
+    KPATCH_OBJECT_FOREIGN,
+    KPATCH_OBJECT_MALFORMED,
+    KPATCH_OBJECT_SHARED,
+    MODULE_DEPENDENCY_NEW,
+    SYMBOL_AMBIGUOUS,
+    SYMBOL_NOT_FOUND,
+    THREAD_FUNCTION_REPLACED,
+    Kind,
+    Refusal,
+)
+from suture.model import VMLINUX, ExternalSymbol
+from suture.module.inspect import release_of
+from suture.module.kpatch import (
+    FUNCTIONS,
+    Dynrela,
+    KpatchObject,
+    OldFunction,
+    Place,
+    is_kpatch_object,
+    read_kpatch,
+)
+from suture.objects.special import Entries
+from suture.objects.view import Unit, View
+from suture.verify import threads
+from suture.verify.kernel import Kernel
+from suture.verify.shipped import Shipped
+from suture.verify.sympos import sympos
+
+_DYNRELA = ".kpatch.dynrela."
+"""Begins the names of the symbols that stand for places that kpatch's core fills in."""
+
+LOAD_IT = "Load it as it is; 'suture inspect' says what it replaces."
+
+_SLACK = 64
+"""Bytes that may lie between a function's end and the next symbol: padding."""
+
+
+def cut_kpatch_object(
+    data: bytes, name: str, kernel: Kernel, may_stop: Collection[str] = ()
+) -> tuple[list[Cut], tuple[LeftOut, ...]]:
+    """Cut out the new code of a file.
+
+    :param data: the file's contents.
+    :param may_stop: main functions of kernel threads that may be replaced, by their old names.
+    :raises Refusal: ``kpatch-object-malformed``, ``kpatch-object-foreign``,
+        ``kpatch-object-shared``, ``function-not-in-kernel``, ``function-not-traceable``,
+        ``init-function-changed``, ``symbol-not-found``, ``symbol-ambiguous``,
+        ``module-dependency-new``, ``thread-function-replaced``, and what `read` and `select` raise
+    """
+    obj = reader.read(data, name)
+    if not is_kpatch_object(obj):
+        raise Refusal(KPATCH_OBJECT_MALFORMED, name, f"has no section {FUNCTIONS}")
+    if obj.livepatch:
+        raise Refusal(
+            KPATCH_OBJECT_MALFORMED,
+            name,
+            "is a module for the kernel's own core already",
+            remedy=LOAD_IT,
+        )
+    said = read_kpatch(obj)
+    made_for = release_of(obj)
+    if made_for and made_for != kernel.target.release:
+        raise Refusal(
+            KPATCH_OBJECT_FOREIGN, name, f"is for {made_for}, not for {kernel.target.release}"
+        )
+    if not said.functions and not said.calls:
+        raise Refusal(KPATCH_OBJECT_MALFORMED, name, "replaces nothing and calls nothing")
+    view = View(_with_symbols(obj, said.dynrelas))
+    _refuse_threads(view, said, may_stop)
+    side = Side(view, Entries(view, kernel.entry_sizes))
+    cuts = [_cut(objname, name, said, side, kernel) for objname in _objects(said)]
+    _refuse_shared(name, cuts)
+    forced = [
+        Part("a function", FORCED, NOT_FORCED)
+        for s in obj.sections
+        if s.name == FORCED and any(_words(obj, s.name))
+    ]
+    return cuts, tuple(told(part, name, VMLINUX) for part in forced)
+
+
+def _refuse_threads(view: View, said: KpatchObject, may_stop: Collection[str]) -> None:
+    """:raises Refusal: ``thread-function-replaced``"""
+    plain = View(
+        replace(
+            view.obj, symbols=tuple(_with_own_name(one, said.dynrelas) for one in view.obj.symbols)
+        )
+    )
+    replaced = {
+        _unit(plain, one.new): one.name for one in said.functions if one.name not in may_stop
+    }
+    for function in threads.asking(plain, replaced):
+        raise Refusal(
+            THREAD_FUNCTION_REPLACED,
+            f"{view.obj.name}: {replaced[function]}()",
+            threads.MAIN_FUNCTION,
+        )
+
+
+def _with_own_name(symbol: Symbol, dynrelas: Sequence[Dynrela]) -> Symbol:
+    number = symbol.name.removeprefix(_DYNRELA)
+    return replace(symbol, name=dynrelas[int(number)].name) if number != symbol.name else symbol
+
+
+def _words(obj: ObjectFile, section: str) -> Iterable[Relocation]:
+    index = obj.section_named(section)
+    return obj.relocations.get(index, ()) if index is not None else ()
+
+
+def _objects(said: KpatchObject) -> list[str]:
+    return sorted({one.objname for one in said.functions} | {one.objname for one in said.calls})
+
+
+def _with_symbols(obj: ObjectFile, dynrelas: Iterable[Dynrela]) -> ObjectFile:
+    """The object with a relocation, to an undefined symbol of its own, for each place that kpatch's
+    core fills in."""
+    symbols = list(obj.symbols)
+    relocations = {section: list(found) for section, found in obj.relocations.items()}
+    for number, dynrela in enumerate(dynrelas):
+        section, offset = dynrela.place
+        held = relocations.setdefault(section, [])
+        if any(relocation.offset == offset for relocation in held):
+            where = f"{obj.name}: {obj.sections[section].name}+{offset:#x}"
+            raise Refusal(KPATCH_OBJECT_MALFORMED, where, "is filled in twice")
+        held.append(Relocation(offset, dynrela.type, len(symbols), dynrela.addend))
+        symbols.append(Symbol(f"{_DYNRELA}{number}", 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+    ordered = {
+        index: tuple(sorted(found, key=lambda r: r.offset)) for index, found in relocations.items()
+    }
+    return replace(obj, symbols=tuple(symbols), relocations=ordered)
+
+
+def _cut(objname: str, name: str, said: KpatchObject, side: Side, kernel: Kernel) -> Cut:
+    shipped = kernel.shipped(objname)
+    mine = [function for function in said.functions if function.objname == objname]
+    replaced = {_unit(side.view, function.new): function for function in mine}
+    if len(replaced) != len(mine):
+        raise Refusal(KPATCH_OBJECT_MALFORMED, name, "two old functions have one new one")
+    places = {unit: _place(function, shipped, name) for unit, function in replaced.items()}
+    stages = {stage.section: stage for stage in TABLE}
+    hooks = []
+    for call in said.calls:
+        if call.section not in stages:
+            raise Refusal(
+                KPATCH_OBJECT_MALFORMED, name, f"{call.section} is none of kpatch's sections"
+            )
+        if call.objname == objname:
+            hooks.append(Hook(stages[call.section], _unit(side.view, call.function)))
+    changes = Changes(
+        original=side,
+        patched=side,
+        correlation=Correlation({unit: unit for unit in replaced}),
+        changed=tuple((unit, unit) for unit in replaced),
+        provided=(),
+        published=(),
+        hooks=Hooks(tuple(hooks)),
+    )
+    resolver = _Resolver(name, shipped, kernel, said.dynrelas, places)
+    output = select(changes, objname, resolver)
+    return Cut(name, output, tuple(places[unit] for unit in replaced), of_input=True)
+
+
+def _unit(view: View, place: Place) -> Unit:
+    """The function that starts at a place."""
+    unit = view.unit_at(*place)
+    if unit is None or not unit.is_function or unit.start != place[1]:
+        found = f"{view.obj.sections[place[0]].name}+{place[1]:#x} is not the start of a function"
+        raise Refusal(KPATCH_OBJECT_MALFORMED, view.obj.name, found)
+    return unit
+
+
+def _place(function: OldFunction, shipped: Shipped, name: str) -> tuple[str, int]:
+    """The old function's name, and its sympos in the target."""
+    where = f"{name}: {function.name}()"
+    address = _find(
+        where, shipped, function.name, function.address, function.sympos, FUNCTION_NOT_IN_KERNEL
+    )
+    if shipped.is_discarded(address):
+        raise Refusal(
+            INIT_FUNCTION_CHANGED,
+            where,
+            f"is in the part of {shipped.objname} that is freed after init",
+        )
+    room = _room(shipped, address, function.size)
+    if function.size and function.address and not function.size <= room < function.size + _SLACK:
+        found = f"had {function.size} bytes there; in this kernel the next symbol stands {room} bytes on"
+        raise Refusal(KPATCH_OBJECT_FOREIGN, where, found)
+    if not _has_fentry_call(shipped, address):
+        raise Refusal(FUNCTION_NOT_TRACEABLE, where, "has no fentry call")
+    return function.name, sympos(shipped, function.name, address)
+
+
+def _room(shipped: Shipped, address: int, size: int) -> int:
+    """Bytes up to the next symbol, looked for as far as it matters."""
+    for length in range(1, size + _SLACK + 1):
+        if shipped.names(address + length):
+            return length
+    return size + _SLACK
+
+
+def _has_fentry_call(shipped: Shipped, address: int) -> bool:
+    code = shipped.read(address, 9) or b""
+    at = 4 if code.startswith(b"\xf3\x0f\x1e\xfa") else 0  # endbr64
+    if code[at : at + 1] != b"\xe8":
+        return False
+    target = address + at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
+    return "__fentry__" in shipped.names(target)
+
+
+def _find(
+    where: str,
+    shipped: Shipped,
+    name: str,
+    address: int,
+    position: int | None,
+    missing: Kind = SYMBOL_NOT_FOUND,
+) -> int:
+    """A symbol of the target by what the file says of it.
+
+    :param address: as the kernel was linked, or 0.
+    :param position: among its namesakes, from 1; 0 for one alone; None where the file does not say.
+    :param missing: why it is refused where there is none.
+    """
+    places = shipped.addresses(name)
+    if not places:
+        raise Refusal(missing, where, f"{shipped.objname} has no symbol of that name")
+    if address and shipped.objname == VMLINUX:
+        if address not in places:
+            found = f"was at {address:#x}; in this kernel it is at {', '.join(f'{place:#x}' for place in places)}"
+            raise Refusal(KPATCH_OBJECT_FOREIGN, where, found)
+        return address
+    if position and position <= len(places):
+        return places[position - 1]
+    if position or len(places) > 1:
+        which = f"number {position} of them" if position else "which of them"
+        raise Refusal(
+            SYMBOL_AMBIGUOUS,
+            where,
+            f"{len(places)} symbols of that name are in {shipped.objname}: {which}?",
+        )
+    return places[0]
+
+
+class _Resolver:
+    """A `suture.diff.select.Resolver` that goes by what the file says."""
+
+    def __init__(
+        self,
+        name: str,
+        shipped: Shipped,
+        kernel: Kernel,
+        dynrelas: tuple[Dynrela, ...],
+        places: Mapping[Unit, tuple[str, int]],
+    ) -> None:
+        self._name = name
+        self._shipped = shipped
+        self._kernel = kernel
+        self._dynrelas = dynrelas
+        self._places = places
+
+    def defined(self, unit: Unit) -> Outside:
+        """A replaced function whose address is taken."""
+        return ExternalSymbol(self._shipped.objname, *self._places[unit])
+
+    def undefined(self, name: str) -> Outside:
+        if not name.startswith(_DYNRELA):
+            return self._exported(name)
+        dynrela = self._dynrelas[int(name.removeprefix(_DYNRELA))]
+        if not dynrela.owner:
+            return self._exported(dynrela.name)
+        if dynrela.owner not in (VMLINUX, self._shipped.objname):
+            found = f"{dynrela.owner} is filled in with {dynrela.objname}, and the code is for {self._shipped.objname}"
+            raise Refusal(KPATCH_OBJECT_SHARED, f"{self._name}: {dynrela.name}", found)
+        owner = self._kernel.shipped(dynrela.owner)
+        address = _find(
+            f"{self._name}: {dynrela.name}", owner, dynrela.name, dynrela.address, dynrela.sympos
+        )
+        return ExternalSymbol(owner.objname, dynrela.name, sympos(owner, dynrela.name, address))
+
+    def _exported(self, name: str) -> Outside:
+        export = self._kernel.symvers.get(name)
+        where = f"{self._name}: {name}"
+        if export is None:
+            raise Refusal(SYMBOL_NOT_FOUND, where, "is not exported by this kernel")
+        if export.module == VMLINUX and not export.namespace:
+            return Linked(name)
+        own = self._shipped.objname
+        if export.module != VMLINUX and (
+            own == VMLINUX or export.module not in (own, *self._kernel.needed(own))
+        ):
+            raise Refusal(
+                MODULE_DEPENDENCY_NEW,
+                where,
+                f"is in module {export.module}, which {own} does not depend on",
+            )
+        owner = self._kernel.shipped(export.module)
+        return ExternalSymbol(
+            owner.objname, name, sympos(owner, name, _find(where, owner, name, 0, None))
+        )
+
+
+def _refuse_shared(name: str, cuts: Iterable[Cut]) -> None:
+    """:raises Refusal: ``kpatch-object-shared``"""
+    seen: dict[str, str] = {}
+    for cut in cuts:
+        for variable in _variables(cut.output):
+            if variable in seen:
+                found = f"is used by new code of {seen[variable]} and of {cut.output.objname}"
+                raise Refusal(KPATCH_OBJECT_SHARED, f"{name}: {variable}", found)
+        seen |= dict.fromkeys(_variables(cut.output), cut.output.objname)
+
+
+def _variables(output: OutputObject) -> set[str]:
+    """Those that code may write."""
+    sections = output.obj.sections
+    return {
+        symbol.name
+        for symbol in output.obj.symbols
+        if symbol.name and symbol.is_defined_here and sections[symbol.shndx].flags & SHF_WRITE
+    }

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Changes of what is kept for the next boots: one at a time, and written into the journal like all
+others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.core import change, checks, lock, running, units
+from suture.core.certificates import trusted_certificates
+from suture.core.change import Options
+from suture.core.store import Entry, Store
+from suture.errors import NOT_PRIVILEGED, Refusal
+from suture.module import signature
+
+OPERATIONS = ("install", "uninstall", "enable", "disable", "prune")
+"""What the journal calls the changes that are made here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """:ivar units: whether the units that load it at boot had to be made."""
+
+    entry: Entry
+    units: bool
+
+
+def install(
+    data: bytes,
+    where: str,
+    *,
+    enabled: bool = True,
+    require_signature: bool = False,
+    store: Store | None = None,
+    options: Options | None = None,
+) -> Installed:
+    """Keep the live patch module `data` for the kernel that it names, and let boots load it.
+
+    :param where: the file it came from.
+    :param require_signature: now and at each boot (`suture.module.signature`).
+    :raises Refusal: ``not-privileged``, ``not-a-live-patch``, ``object-malformed``, what
+        `suture.core.units.ensure`, `suture.module.signature.check` and `Store.install` refuse,
+        ``another-at-work``, ``journal-unwritable``
+    """
+    chosen = options or Options()
+    inspection = checks.read(data, where).inspection
+    name = inspection.patch.name
+    _as_root(f"installing {name}")
+    if require_signature:
+        signature.check(data, where, trusted_certificates())
+    details = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "release": inspection.release,
+        "enabled": enabled,
+    }
+    with (
+        lock.held(f"install {name}", wait=chosen.wait),
+        change.recorded(chosen.journal, "install", name, details) as outcome,
+    ):
+        made = units.ensure()
+        entry = (store or Store()).install(
+            data,
+            inspection.release,
+            name,
+            replaces=inspection.patch.replace,
+            origin=os.path.abspath(where),
+            enabled=enabled,
+            require_signature=require_signature,
+        )
+        outcome.result = "installed"
+    return Installed(entry, made)
+
+
+def uninstall(
+    release: str, name: str, *, store: Store | None = None, options: Options | None = None
+) -> None:
+    """:raises Refusal: ``not-privileged``, ``not-installed``, ``store-unwritable``,
+    ``path-untrusted``, ``another-at-work``, ``journal-unwritable``"""
+    chosen = options or Options()
+    _as_root(f"uninstalling {name}")
+    with (
+        lock.held(f"uninstall {name}", wait=chosen.wait),
+        change.recorded(chosen.journal, "uninstall", name, {"release": release}) as outcome,
+    ):
+        (store or Store()).uninstall(release, name)
+        outcome.result = "uninstalled"
+
+
+def set_enabled(
+    release: str,
+    name: str,
+    enabled: bool,
+    *,
+    store: Store | None = None,
+    options: Options | None = None,
+) -> Entry:
+    """Whether boots load it; one that was set aside gets a new start.
+
+    :raises Refusal: as `uninstall`, ``store-damaged``
+    """
+    chosen = options or Options()
+    doing = "enable" if enabled else "disable"
+    _as_root(f"changing {name}")
+    with (
+        lock.held(f"{doing} {name}", wait=chosen.wait),
+        change.recorded(chosen.journal, doing, name, {"release": release}) as outcome,
+    ):
+        entry = (store or Store()).set_enabled(release, name, enabled)
+        outcome.result = f"{doing}d"
+    return entry
+
+
+def prune(*, store: Store | None = None, options: Options | None = None) -> list[str]:
+    """Remove what killed runs have left, and what is kept for kernels that this host no longer has;
+    returns the paths.
+
+    :raises Refusal: as `uninstall`
+    """
+    chosen, kept = options or Options(), store or Store()
+    _as_root("pruning the store")
+    with lock.held("prune the store", wait=chosen.wait):
+        needless = [release for release in kept.releases() if not has_kernel(release)]
+        with change.recorded(
+            chosen.journal, "prune", ", ".join(needless), {"releases": needless}
+        ) as outcome:
+            removed = kept.prune(needless)
+            outcome.result = "pruned"
+            outcome.details |= {"removed": removed}
+    return removed
+
+
+def became(name: str, release: str, store: Store | None = None) -> str:
+    """What is true of an entry that a change was interrupted on: each change is made whole or not
+    at all."""
+    kept = store or Store()
+    if name not in kept.names(release):
+        return "not-kept"
+    return "enabled" if kept.entry(release, name).enabled else "disabled"
+
+
+def is_loaded_at_boot(name: str, store: Store | None = None) -> bool:
+    """Whether the next boot of the running kernel loads one, as far as this user may know."""
+    kept, now = store or Store(), running.release()
+    try:
+        return name in kept.names(now) and kept.entry(now, name).enabled
+    except Refusal:
+        return False
+
+
+def has_kernel(release: str, root: Path = running.ROOT) -> bool:
+    """Whether a kernel can still be booted on this host, as far as its files and the running one
+    say."""
+    places = (root / f"lib/modules/{release}", root / f"boot/vmlinuz-{release}")
+    return release == running.release(root) or any(place.exists() for place in places)
+
+
+def _as_root(doing: str) -> None:
+    if os.geteuid() != 0:
+        raise Refusal(NOT_PRIVILEGED, doing, "what boots load is root's alone to change")

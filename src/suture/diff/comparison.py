@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether two pieces of the two objects are the same.
+
+Two functions are the same when their bytes are, outside relocated fields; when what the fields
+refer to is; and when their entries in the special sections are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from suture.diff.correlate import Correlation
+from suture.elf.object import SHT_NOBITS, Section
+from suture.elf.relocations.x86_64 import TYPES
+from suture.errors import ENTRY_MALFORMED, Refusal
+from suture.objects.locals import base
+from suture.objects.special import ALTINSTR_AUX, ALTINSTRUCTIONS, Entries, Entry, replacement
+from suture.objects.view import Reference, Target, ToAnonymous, ToLiteral, ToUnit, Unit, View
+
+DEEPEST = 50
+"""How far private data is followed that refers to private data; what macros and compilers make goes
+three deep."""
+
+ONCE_ONLY = (".init.", ".exit.")
+"""Sections that run, or are discarded, before any live patch can be there
+(include/asm-generic/vmlinux.lds.h).
+
+``.ref.text`` and ``.head.text`` stay in memory, and with CONFIG_MEMORY_HOTPLUG so does
+``.meminit.text``; what of them was freed nonetheless, its address in the shipped kernel shows
+(`suture.verify.shipped.Shipped.is_discarded`).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two objects."""
+
+    view: View
+    entries: Entries
+
+
+def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
+    """How much of a section without symbols a reference means.
+
+    ``.altinstr_aux`` holds one piece of code per ``static_cpu_has()``, entered at its start only
+    (arch/x86/include/asm/cpufeature.h), so it is cut where references lead; of any other section,
+    all of it.
+    """
+    section = view.obj.sections[target.section]
+    if section.name != ALTINSTR_AUX:
+        return 0, section.size
+    if not 0 <= target.offset <= section.size:
+        raise Refusal(
+            ENTRY_MALFORMED, view.obj.name, f"code refers to {target.offset:+#x} in {section.name}"
+        )
+    return target.offset, view.following(target)
+
+
+class Comparison:
+    """Compares units of the two objects; remembers what it is comparing, so that circles of
+    references end."""
+
+    def __init__(self, original: Side, patched: Side, correlation: Correlation) -> None:
+        self.original = original
+        self.patched = patched
+        self.correlation = correlation
+        # In the order in which they were assumed: what a failed comparison assumed on its way fails
+        # with it.
+        self._assumed: dict[tuple[tuple[int, int, int], tuple[int, int, int]], None] = {}
+        self._depth = 0
+
+    def same_function(self, before: Unit, after: Unit) -> bool:
+        mine, theirs = self.original.view, self.patched.view
+        return (
+            before.size == after.size
+            and is_once_only(mine.section(before)) == is_once_only(theirs.section(after))
+            and self._same_range(
+                (before.section, before.start, before.end), (after.section, after.start, after.end)
+            )
+        )
+
+    def same_data(self, before: Unit, after: Unit) -> bool:
+        mine, theirs = self.original.view.section(before), self.patched.view.section(after)
+        return (
+            before.size == after.size
+            and (mine.flags, mine.type == SHT_NOBITS) == (theirs.flags, theirs.type == SHT_NOBITS)
+            and self._same_range(
+                (before.section, before.start, before.end), (after.section, after.start, after.end)
+            )
+        )
+
+    def same_section(self, before: int, after: int) -> bool:
+        sizes = (
+            self.original.view.obj.sections[before].size,
+            self.patched.view.obj.sections[after].size,
+        )
+        return sizes[0] == sizes[1] and self._same_range(
+            (before, 0, sizes[0]), (after, 0, sizes[1])
+        )
+
+    def _same_range(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        """:param before: section, start and end in the original; `after` the same in the patched
+        object."""
+        key = (before, after)
+        if key in self._assumed:
+            return True
+        if self._depth == DEEPEST:
+            return False
+        known = len(self._assumed)
+        self._assumed[key] = None
+        self._depth += 1
+        same = self._same_bytes(before, after) and self._same_entries(before, after)
+        self._depth -= 1
+        while not same and len(self._assumed) > known:
+            self._assumed.popitem()
+        return same
+
+    def _same_bytes(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        mine, theirs = self.original.view, self.patched.view
+        if mine.obj.sections[before[0]].type == theirs.obj.sections[after[0]].type == SHT_NOBITS:
+            return before[2] - before[1] == after[2] - after[1]  # zeros, and they can be many
+        left, right = list(mine.references_in(*before)), list(theirs.references_in(*after))
+        return (
+            masked(_bytes(mine, *before), left) == masked(_bytes(theirs, *after), right)
+            and len(left) == len(right)
+            and all(self.same_reference(a, b) for a, b in zip(left, right, strict=True))
+        )
+
+    def same_reference(self, before: Reference, after: Reference) -> bool:
+        return (before.offset, before.type) == (after.offset, after.type) and self._same_target(
+            before.target, after.target
+        )
+
+    def _same_target(self, before: Target, after: Target) -> bool:
+        match before, after:
+            case ToUnit(left, here), ToUnit(right, there):
+                return here == there and (
+                    self.correlation.has(left, right) or self._same_private(left, right)
+                )
+            case ToLiteral(_, left_bytes, here), ToLiteral(_, right_bytes, there):
+                return (left_bytes, here) == (right_bytes, there)
+            case ToAnonymous(), ToAnonymous():
+                return self._same_anonymous(before, after)
+        return before == after
+
+    def _same_private(self, before: Unit, after: Unit) -> bool:
+        return (
+            self.original.view.is_private(before)
+            and self.patched.view.is_private(after)
+            and base(before.name) == base(after.name)
+            and self.same_data(before, after)
+        )
+
+    def _same_anonymous(self, before: ToAnonymous, after: ToAnonymous) -> bool:
+        mine, theirs = self.original.view, self.patched.view
+        if mine.obj.sections[before.section].name != theirs.obj.sections[after.section].name:
+            return False
+        left, right = anonymous_range(mine, before), anonymous_range(theirs, after)
+        return before.offset - left[0] == after.offset - right[0] and self._same_range(
+            (before.section, *left), (after.section, *right)
+        )
+
+    def _same_entries(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        if not self.original.view.obj.sections[before[0]].is_code:
+            return True
+        left, right = self.original.entries.within(*before), self.patched.entries.within(*after)
+        return len(left) == len(right) and all(
+            a.place - before[1] == b.place - after[1] and self._same_entry(a, b)
+            for a, b in zip(_sorted(left), _sorted(right), strict=True)
+        )
+
+    def _same_entry(self, before: Entry, after: Entry) -> bool:
+        if before.special != after.special:
+            return False
+        mine, theirs = self.original.view, self.patched.view
+        left = list(mine.references_in(before.section, before.start, before.end))
+        right = list(theirs.references_in(after.section, after.start, after.end))
+        data_left = _bytes(mine, before.section, before.start, before.end)
+        data_right = _bytes(theirs, after.section, after.start, after.end)
+        if masked(data_left, left) != masked(data_right, right) or len(left) != len(right):
+            return False
+        # The first reference is the place, which the caller has compared.
+        for a, b in zip(left[1:], right[1:], strict=True):
+            if before.special.name == ALTINSTRUCTIONS:
+                if not isinstance(a.target, ToAnonymous) or not isinstance(b.target, ToAnonymous):
+                    return False
+                here, there = (
+                    replacement(mine, before, a.target),
+                    replacement(theirs, after, b.target),
+                )
+                if not self._same_range((a.target.section, *here), (b.target.section, *there)):
+                    return False
+            elif not self.same_reference(a, b):
+                return False
+        return True
+
+
+def masked(data: bytes, references: Iterable[Reference]) -> bytes:
+    """`data` with zeros in the relocated fields."""
+    result = bytearray(data)
+    for reference in references:
+        size = TYPES[reference.type].size
+        result[reference.offset : reference.offset + size] = bytes(size)
+    return bytes(result)
+
+
+def is_once_only(section: Section) -> bool:
+    return section.name.startswith(ONCE_ONLY)
+
+
+def _bytes(view: View, section: int, start: int, end: int) -> bytes:
+    held = view.obj.sections[section]
+    return bytes(end - start) if held.type == SHT_NOBITS else held.data[start:end]
+
+
+def _sorted(entries: list[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: (entry.special.name, entry.place, entry.start))

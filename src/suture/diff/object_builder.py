@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An object file under construction: sections that grow, symbols, relocations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from suture.elf.object import (
+    SHF_LINK_ORDER,
+    SHF_MERGE,
+    SHF_STRINGS,
+    SHN_UNDEF,
+    STB_LOCAL,
+    STT_SECTION,
+    ObjectFile,
+    Relocation,
+    Section,
+    Symbol,
+)
+from suture.elf.relocations.x86_64 import TYPES
+
+
+@dataclass(slots=True)
+class _Growing:
+    name: str
+    type: int
+    flags: int
+    align: int
+    entsize: int
+    data: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    link: int = 0
+    relocations: list[Relocation] = field(default_factory=list)
+
+
+class Builder:
+    """Sections and symbols are known by the indices that they will have in the object file."""
+
+    def __init__(self) -> None:
+        self._sections: list[_Growing] = []
+        self._symbols: list[Symbol] = [Symbol("", 0, 0, 0, 0, SHN_UNDEF)]
+        self._section_symbols: dict[int, int] = {}
+        self._pools: dict[tuple[str, int], int] = {}
+        self._pooled: dict[tuple[str, bytes], int] = {}
+
+    def add_section(self, like: Section, name: str) -> int:
+        """An empty section with the type, flags and alignment of another."""
+        self._sections.append(_Growing(name, like.type, like.flags, like.addralign, like.entsize))
+        return len(self._sections)
+
+    def pool(self, like: Section, about: int = 0) -> int:
+        """The one section of that name that collects pieces of `like`.
+
+        :param about: the section of code that the pieces are about.  ``SHF_LINK_ORDER`` wants one
+            section for each (``__patchable_function_entries``), and ld does not mix such sections
+            with others.
+        """
+        link = about if like.flags & SHF_LINK_ORDER else 0
+        if (like.name, link) not in self._pools:
+            self._pools[like.name, link] = self.add_section(like, like.name)
+            self._sections[-1].link = link
+        return self._pools[like.name, link]
+
+    def append(self, section: int, data: bytes, align: int = 1) -> int:
+        """:return: the offset that `data` came to stand at."""
+        growing = self._sections[section - 1]
+        growing.data += bytes(-len(growing.data) % max(align, 1))
+        start = len(growing.data)
+        growing.data += data
+        growing.size = len(growing.data)
+        return start
+
+    def reserve(self, section: int, size: int) -> None:
+        """Give an ``SHT_NOBITS`` section its size."""
+        self._sections[section - 1].size = size
+
+    def literal(self, like: Section, content: bytes) -> tuple[int, int]:
+        """Equal strings and constants are stored once.
+
+        The linker is not asked to merge them again: it would go by the addend of a PC-relative
+        relocation, which does not say which string is meant.
+
+        :return: section and offset.
+        """
+        kind = f"str{like.entsize}.{like.addralign}" if like.is_strings else f"cst{like.entsize}"
+        name = f".rodata.{kind}"
+        plain = Section(
+            name, like.type, like.flags & ~(SHF_MERGE | SHF_STRINGS), b"", 0, like.addralign
+        )
+        section = self.pool(plain)
+        if (name, content) not in self._pooled:
+            self._pooled[name, content] = self.append(section, content, like.addralign)
+        return section, self._pooled[name, content]
+
+    def add_symbol(self, symbol: Symbol) -> int:
+        self._symbols.append(symbol)
+        return len(self._symbols) - 1
+
+    def section_symbol(self, section: int) -> int:
+        if section not in self._section_symbols:
+            self._section_symbols[section] = self.add_symbol(
+                Symbol("", 0, 0, STT_SECTION, STB_LOCAL, section)
+            )
+        return self._section_symbols[section]
+
+    def without_name(self, symbol: int) -> tuple[int, int]:
+        """The section's symbol, and the offset from it, for a local symbol; a global one is its
+        own."""
+        held = self._symbols[symbol]
+        return (
+            (self.section_symbol(held.shndx), held.value) if held.bind == STB_LOCAL else (symbol, 0)
+        )
+
+    def add_relocation(self, section: int, relocation: Relocation) -> None:
+        """The field is emptied: the addend is the relocation's, and the module loader takes a field
+        that holds something for one that has been relocated before (arch/x86/kernel/module.c:
+        __write_relocate_add())."""
+        growing = self._sections[section - 1]
+        size = TYPES[relocation.type].size
+        growing.data[relocation.offset : relocation.offset + size] = bytes(size)
+        growing.relocations.append(relocation)
+
+    def finish(self, name: str) -> ObjectFile:
+        sections = (
+            Section("", 0, 0, b"", 0),
+            *(
+                Section(s.name, s.type, s.flags, bytes(s.data), s.size, s.align, s.entsize, s.link)
+                for s in self._sections
+            ),
+        )
+        relocations = {
+            index: tuple(sorted(section.relocations, key=lambda r: r.offset))
+            for index, section in enumerate(self._sections, start=1)
+            if section.relocations
+        }
+        return ObjectFile(name, sections, tuple(self._symbols), relocations)

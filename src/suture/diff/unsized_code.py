@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Code that no function's symbol covers: functions without a size, as hand-written assembly leaves
+them.
+
+Nothing says where such code begins and ends, so it cannot be replaced; that it is as before is all
+that can be asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from iced_x86 import Decoder, Mnemonic
+
+from suture.errors import SYMBOL_UNSUPPORTED, Refusal
+from suture.objects.view import View
+
+PADDING = (Mnemonic.NOP, Mnemonic.INT3)
+"""What assemblers put between functions (``.p2align``, and the kernel's own
+``-falign-functions``)."""
+
+Gap = tuple[bytes, tuple[tuple[int, int, str, int], ...]]
+"""Bytes, and relocations in them: offset, type, name of symbol or section, addend."""
+
+
+def refuse_changed_gaps(original: View, patched: View) -> None:
+    """:raises Refusal: ``symbol-unsupported``"""
+    before, after = _gaps(original), _gaps(patched)
+    for section in sorted(before.keys() | after.keys()):
+        if before.get(section) != after.get(section):
+            raise Refusal(
+                SYMBOL_UNSUPPORTED,
+                f"{patched.obj.name}: {section}",
+                "code changes there that belongs to no function whose symbol has a size",
+                why="Nothing says where that code begins and ends, so it cannot be cut out.",
+                remedy="Give the function's symbol a size (.size in assembly), on both sides.",
+            )
+
+
+def _gaps(view: View) -> dict[str, Counter[Gap]]:
+    found: dict[str, Counter[Gap]] = {}
+    for index, section in enumerate(view.obj.sections):
+        units = view.units_in(index)
+        if not section.is_code or not section.is_allocated or not units:
+            continue
+        position = 0
+        for start, end in [
+            *((unit.start, unit.end) for unit in units),
+            (section.size, section.size),
+        ]:
+            if position < start and not _is_padding(section.data[position:start]):
+                gap = section.data[position:start], _relocations(view, index, position, start)
+                found.setdefault(section.name, Counter())[gap] += 1
+            position = max(position, end)
+    return found
+
+
+def _is_padding(code: bytes) -> bool:
+    return not code.strip(b"\0") or all(
+        instruction.mnemonic in PADDING for instruction in Decoder(64, code)
+    )
+
+
+def _relocations(
+    view: View, section: int, start: int, end: int
+) -> tuple[tuple[int, int, str, int], ...]:
+    found = []
+    for relocation in view.relocations(section, start, end):
+        symbol = view.obj.symbols[relocation.symbol]
+        name = symbol.name or (
+            view.obj.sections[symbol.shndx].name if symbol.is_defined_here else ""
+        )
+        found.append((relocation.offset - start, relocation.type, name, relocation.addend))
+    return tuple(found)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every exception that leaves a command becomes a `Refusal` here: a user never sees a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from suture import __version__
+from suture.errors import BUILD_EXTRA_MISSING, INTERNAL_ERROR, INTERRUPTED, Refusal
+from suture.host import files, paths
+from suture.host.packages import BUILD_MODULES
+
+NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the host can say no to at any time: a full or read-only disk, or a file that may not be
+touched."""
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a program to end."""
+
+
+@contextmanager
+def refused(words: Sequence[str], passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """Turn what comes out of the block into a `Refusal`.
+
+    :param words: the command line, for the message.
+    :param passing: exceptions of the command line library, which it handles itself.
+    :raises Refusal: ``interrupted``, ``disk-full``, ``file-unreadable``, ``build-extra-missing``,
+        ``internal-error``, and what the block itself refuses
+    """
+    try:
+        yield
+    except Refusal:
+        raise
+    except passing:
+        raise
+    except KeyboardInterrupt as error:
+        raise Refusal(INTERRUPTED, command_name(words), "stopped by a signal") from error
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in BUILD_MODULES:
+            raise internal_error(words, error) from error
+        raise Refusal(
+            BUILD_EXTRA_MISSING, command_name(words), f"needs the Python module {error.name}"
+        ) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # whoever read our output has enough
+        raise refused_by_host(words, error) from error
+    except Exception as error:
+        raise internal_error(words, error) from error
+
+
+def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:
+    """The refusal for a system call that failed where no room expected it to."""
+    if error.errno not in NOT_OURS:
+        return internal_error(words, error)
+    named = error.filename
+    where = os.fsdecode(named) if isinstance(named, (str, bytes)) else command_name(words)
+    return files.cannot_write(Path(where), error)
+
+
+def internal_error(words: Sequence[str], error: BaseException) -> Refusal:
+    """The refusal for a bug of ours, with the traceback in a file beside the cache."""
+    report = paths.cache() / "bugs" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.txt")
+    about = f"suture {__version__}, Python {platform.python_version()}, {platform.platform()}\n{list(words)}\n\n"
+    found = traceback.format_exception_only(error)[-1].strip()
+    try:
+        text = about + "".join(traceback.format_exception(error))
+        files.write_atomic(report, text.encode(errors="backslashreplace"))
+        evidence = f"the details are in {report}"
+    except (Refusal, MemoryError):
+        evidence = "the details could not be written to a file"
+    return Refusal(INTERNAL_ERROR, command_name(words), found, evidence=[evidence])
+
+
+def command_name(words: Sequence[str]) -> str:
+    """``suture build`` of a whole command line."""
+    return " ".join(["suture", *(word for word in words[:1] if not word.startswith("-"))])
+
+
+def end_like_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that everything is cleaned up on the way out.
+
+    A signal that our parent ignores (nohup(1)) stays ignored.
+    """
+    for number in ENDING:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first signal ends the work; those that follow must not end the cleaning up (SIGQUIT and
+    SIGKILL still do)."""
+    for each in ENDING:
+        if signal.getsignal(each) is _interrupt:
+            signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def surviving_streams() -> Iterator[None]:
+    """Let the block print to stdout and stderr whatever becomes of them: closed by our parent,
+    full, or read by no one.
+
+    What can no longer be written is dropped, in silence: there is nobody to tell.
+    """
+    # Python leaves a stream that was closed before we started as None.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    with suppress(OSError):
+        yield
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python flushes once more when it ends, and complains; then it goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Text on its way to a terminal or a pipe.  Rich is imported when something is printed, not
+before."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 2000
+"""Columns where no terminal sets them: lines are for grep then, and must not be folded."""
+
+
+def console(*, stderr: bool) -> Console:
+    """Rich's console on one of the two streams."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, legacy_windows=False)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped: names in a patch or an object file must not steer the
+    terminal."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )

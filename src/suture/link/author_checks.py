@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether an author's tables end where the core stops reading: at an empty entry.
+
+The core walks ``struct klp_object[]``, ``struct klp_func[]`` and ``struct klp_state[]`` until it
+finds one (include/linux/livepatch.h: ``klp_for_each_object_static``, ``klp_for_each_func_static``;
+kernel/livepatch/state.c: ``klp_for_each_state``).  Where the author forgot it, the core takes
+whatever follows in memory for one more, and whoever reads the module with less trust sees a shorter
+table.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+
+from suture.elf.object import STT_OBJECT, ObjectFile
+from suture.errors import LIVEPATCH_TABLE_MALFORMED, SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
+from suture.model import VMLINUX
+from suture.module.inspect import Place, Tables, patches, text
+from suture.verify.shipped import Shipped
+from suture.verify.sympos import candidates, nearest
+
+Where = Callable[[str], str]
+
+STRUCTS = ("klp_object", "klp_func", "klp_state")
+
+_OBJECTS, _STATES, _FUNCTIONS = 8, 16, 8
+"""``klp_patch.objs`` and ``.states``, and ``klp_object.funcs``, in bytes from the start."""
+
+
+def refuse_unterminated(module: ObjectFile, sizes: Mapping[str, int], where: Where) -> None:
+    """:param sizes: of `STRUCTS` in the target, in bytes.
+    :param where: gives the place in the source that mentions a name, for the message.
+    :raises Refusal: ``livepatch-table-malformed``
+    """
+    tables = Tables(module)
+    found = list(patches(tables))
+    if len(found) > 1:
+        raise Refusal(
+            LIVEPATCH_TABLE_MALFORMED,
+            where("klp_patch"),
+            f"there are {len(found)} structures klp_patch",
+        )
+    if len(sizes) < len(STRUCTS):
+        return  # a target without BTF: nothing tells how long an entry is
+    for section, offset in found:
+        states = tables.pointers.get((section, offset + _STATES))
+        if states is not None:
+            _entries(tables, states, sizes["klp_state"], "klp_state", where)
+        objects = tables.pointers[section, offset + _OBJECTS]
+        for place in _entries(tables, objects, sizes["klp_object"], "klp_object", where):
+            functions = tables.pointers.get((place[0], place[1] + _FUNCTIONS))
+            if functions is not None:
+                _entries(tables, functions, sizes["klp_func"], "klp_func", where)
+
+
+def _entries(tables: Tables, start: Place, size: int, struct: str, where: Where) -> list[Place]:
+    """The entries before the empty one."""
+    section, offset = start
+    end = tables.end_of_array(start)
+    entries: list[Place] = []
+    while offset + size <= end:
+        if _is_empty(tables, (section, offset), size):
+            return entries
+        entries.append((section, offset))
+        offset += size
+    name = next(
+        (s.name for s in tables.module.symbols if (s.shndx, s.value) == start and s.name), ""
+    )
+    found = f"the table {name} does not end with an empty struct {struct}"
+    raise Refusal(LIVEPATCH_TABLE_MALFORMED, where(name), found)
+
+
+def _is_empty(tables: Tables, place: Place, size: int) -> bool:
+    section, offset = place
+    data = tables.module.sections[section].data[offset : offset + size]
+    return not any(data) and next(tables.pointers_in(section, offset, offset + size), None) is None
+
+
+# --- lookups
+#
+# Symbols that fixes in SUSE's directories look up when they are loaded
+# (``formats/include/suse/kallsyms_relocs.h``).
+#
+# A lookup that finds nothing, or several, would only show on the host.  So the tables are read when
+# the module is built: ``struct klp_kallsyms_reloc`` is a name, where to put the address, an object
+# or NULL, a position.
+
+_TABLE = re.compile(r"klp_(?:funcs|relocs|syms)(?:\.\d+)?")
+"""What SUSE's templates call it; the compiler numbers what is in a function."""
+
+_SIZE, _OBJECT, _POSITION = 32, 16, 24
+
+
+def refuse_unresolvable(
+    objects: Mapping[str, ObjectFile],
+    shipped: Callable[[str], Shipped],
+    where: Callable[[str], str],
+) -> None:
+    """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``"""
+    for obj in objects.values():
+        for objname, name, position in _wanted(obj):
+            holder = shipped(objname)
+            places = holder.addresses(name)
+            if not places:
+                near = [f"there is {one}" for one in nearest(name, holder)]
+                raise Refusal(
+                    SYMBOL_NOT_FOUND, where(name), f"{objname} has no {name}", evidence=near
+                )
+            if position > len(places):
+                found = f"position {position} of {name} in {objname}, which has {len(places)}"
+                raise Refusal(SYMBOL_NOT_FOUND, where(name), found)
+            if len(set(places)) > 1 and not position:
+                raise Refusal(
+                    SYMBOL_AMBIGUOUS,
+                    where(name),
+                    f"{len(places)} symbols named {name} are in {objname}",
+                    remedy="Say which: the fourth field of the entry is its position, from 1 in the order shown.",
+                    evidence=candidates(holder, name),
+                )
+
+
+def _wanted(obj: ObjectFile) -> Iterator[tuple[str, str, int]]:
+    tables = Tables(obj)
+    for _, symbol in obj.symbols_of_type(STT_OBJECT):
+        if not _TABLE.fullmatch(symbol.name) or symbol.size % _SIZE:
+            continue
+        for offset in range(symbol.value, symbol.value + symbol.size, _SIZE):
+            named = tables.pointers.get((symbol.shndx, offset))
+            name = text(obj, named) if named is not None else None
+            if not name:
+                continue
+            holder = tables.pointers.get((symbol.shndx, offset + _OBJECT))
+            objname = text(obj, holder) if holder is not None else None
+            data = obj.sections[symbol.shndx].data
+            yield objname or VMLINUX, name, struct.unpack_from("<Q", data, offset + _POSITION)[0]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a live patch module says about itself that the core's tables have no place for: entries of
+its ``.modinfo``.
+
+======================  ===================================================================================
+``livepatch_source``    ``OBJECT:FUNCTION,SYMPOS FILE``: the file that the new code of a function comes from
+``livepatch_shadow``    the number of a shadow variable, hexadecimal; ``?`` for one that is worked out when it runs
+======================  ===================================================================================
+
+The kernel passes over entries that it does not know (kernel/module/main.c: get_next_modinfo());
+modinfo(8) shows them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from suture.elf.object import ObjectFile
+from suture.model import LivePatch, ShadowVariable
+
+SECTION, SOURCE, SHADOW = ".modinfo", "livepatch_source", "livepatch_shadow"
+
+Replaced = tuple[str, str, int]
+"""Object, function and sympos."""
+
+_SOURCE = re.compile(r"([^:]+):(.+),(\d{1,9}) (.+)")
+
+
+def entries(module: ObjectFile) -> tuple[tuple[str, str], ...]:
+    """All entries, in order."""
+    index = module.section_named(SECTION)
+    texts = module.sections[index].data.decode("utf-8", "replace").split("\0") if index else []
+    return tuple(
+        (key, value) for key, equals, value in (text.partition("=") for text in texts) if equals
+    )
+
+
+def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
+    """The module with entries for the sources and shadow variables of `patch`."""
+    index = module.section_named(SECTION)
+    assert index is not None, "modpost writes one into every module"
+    said = [
+        f"{SOURCE}={patched.name}:{function.old_name},{function.sympos} {function.source}"
+        for patched in patch.objects
+        for function in patched.functions
+        if function.source
+    ]
+    said += [f"{SHADOW}={one}" for one in patch.shadow_variables]
+    old = module.sections[index]
+    data = old.data + b"".join(text.encode() + b"\0" for text in said)
+    changed = replace(old, data=data, size=len(data))
+    return replace(
+        module, sections=(*module.sections[:index], changed, *module.sections[index + 1 :])
+    )
+
+
+def sources(info: Iterable[tuple[str, str]]) -> dict[Replaced, str]:
+    """The file that each function's new code comes from, where that is said."""
+    parts = (_SOURCE.fullmatch(value) for key, value in info if key == SOURCE)
+    return {(match[1], match[2], int(match[3])): match[4] for match in parts if match}
+
+
+def shadows(info: Iterable[tuple[str, str]]) -> tuple[ShadowVariable, ...]:
+    """The shadow variables that are said."""
+    found = (ShadowVariable.parse(value) for key, value in info if key == SHADOW)
+    return tuple(one for one in found if one is not None)

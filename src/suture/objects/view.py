@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An object file as units and the references between them.
+
+A unit is a range of a section that a function or data symbol names.  Objects are compiled with one
+section per function and datum, but code that asks for a section (``__section()``, ``noinstr``,
+``__init``) shares it, so a unit is a range. The assembler replaces most local symbols by section
+symbol + offset; `View.target` turns that back into what is meant.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
+
+from suture.elf.object import (
+    SHF_MERGE,
+    SHF_WRITE,
+    SHN_ABS,
+    SHT_NOBITS,
+    STB_LOCAL,
+    STT_FUNC,
+    STT_OBJECT,
+    STT_SECTION,
+    ObjectFile,
+    Relocation,
+    Section,
+    Symbol,
+)
+from suture.elf.relocations.x86_64 import TYPES, Code, target_bias
+from suture.errors import RELOCATION_UNSUPPORTED, SYMBOL_UNSUPPORTED, Refusal
+from suture.objects import locals, neighbours
+
+OVERLAP = 4
+"""How many times as large as their section all units of it may be together."""
+
+WIDEST = 64
+"""Bytes of the widest constant that a processor has a register for, and GCC a mergeable section."""
+
+LITERAL_BYTES = 128 << 20
+"""What the strings of one object may hold in all, if each reference is followed to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A function or datum: ``[start, end)`` of `section`.
+
+    :ivar name: its symbol's name; of several at one place (aliases) the first, local ones first.
+    :ivar aliases: the other names.
+    :ivar is_local: no other object file can name it.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    section: int
+    start: int
+    end: int
+    is_function: bool
+    is_local: bool
+
+    def __hash__(self) -> int:
+        # Units are looked up all the time; hashing all that equality compares would cost more than
+        # the rest.
+        return hash((self.section, self.start, self.name))
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class ToUnit:
+    """Refers to `offset` bytes into a unit of the same object (an offset may point outside:
+    array[index - bias])."""
+
+    unit: Unit
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToUndefined:
+    """Refers to a symbol that another object defines."""
+
+    name: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToLiteral:
+    """Refers into a string or constant that the linker may merge with its likes: known by its
+    content alone.
+
+    :ivar content: the string, or its rest where only a place in it is known; or the whole constant.
+    :ivar offset: into `content`; may lead out of it (the end of a loop over a string).
+    """
+
+    section: int
+    content: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToAnonymous:
+    """Refers into a section in which no symbol names the place (``.altinstr_aux``, compiler-made
+    tables)."""
+
+    section: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToAbsolute:
+    """Refers to a number."""
+
+    value: int
+
+
+Target = ToUnit | ToUndefined | ToLiteral | ToAnonymous | ToAbsolute
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A relocation, understood.
+
+    :ivar offset: of the field, from the start of the range that was asked for.
+    :ivar bias: what the addend lacks to be the target's offset (see `target_bias`).
+    :ivar is_branch: a call or jump; otherwise the target's address is taken.  `is_call`: a call.
+    """
+
+    offset: int
+    type: int
+    target: Target
+    bias: int
+    is_branch: bool
+    is_call: bool
+
+
+class View:
+    """One object file, read as units and references.
+
+    :raises Refusal: ``relocation-unsupported``, ``symbol-unsupported``
+    """
+
+    def __init__(self, obj: ObjectFile) -> None:
+        self.obj = obj
+        self.units: tuple[Unit, ...] = tuple(_units(obj))
+        self._by_section: dict[int, list[Unit]] = defaultdict(list)
+        for unit in sorted(self.units, key=lambda u: (u.section, u.start, u.end)):
+            self._by_section[unit.section].append(unit)
+        _refuse_overlaps(obj, self._by_section)
+        self._starts = {
+            section: [u.start for u in units] for section, units in self._by_section.items()
+        }
+        self._covered = {section: _innermost(units) for section, units in self._by_section.items()}
+        self._literals: dict[tuple[int, int], bytes] = {}
+        self._literal_bytes = 0
+        self._codes: dict[tuple[int, int, int], Code] = {}
+        self._relocations = neighbours.relocated(obj)
+
+    @cached_property
+    def by_name(self) -> dict[str, tuple[Unit, ...]]:
+        found: dict[str, list[Unit]] = defaultdict(list)
+        for unit in self.units:
+            for name in (unit.name, *unit.aliases):
+                found[name].append(unit)
+        return {name: tuple(units) for name, units in found.items()}
+
+    def section(self, unit: Unit) -> Section:
+        return self.obj.sections[unit.section]
+
+    def data(self, unit: Unit) -> bytes:
+        """The unit's bytes; zeros for ``SHT_NOBITS``."""
+        section = self.section(unit)
+        return (
+            bytes(unit.size) if section.type == SHT_NOBITS else section.data[unit.start : unit.end]
+        )
+
+    def is_private(self, unit: Unit) -> bool:
+        """Made by the compiler or a macro for the code around it; see
+        `suture.objects.locals.PRIVATE`."""
+        section = self.section(unit)
+        return not unit.is_function and locals.is_private(
+            unit.name, section.name, bool(section.flags & SHF_WRITE)
+        )
+
+    def units_in(self, section: int) -> list[Unit]:
+        """The units of a section, by address."""
+        return self._by_section.get(section, [])
+
+    def unit_at(self, section: int, offset: int) -> Unit | None:
+        """The unit that holds `offset`.
+
+        The end of a section's last unit counts as its own: ORC entries mark it.  Where the section
+        is one unit's alone, every offset is.
+        """
+        units = self._by_section.get(section)
+        if not units:
+            return None
+        if len(units) == 1 and units[0].start == 0:
+            return units[0]
+        position = bisect_right(self._starts[section], offset) - 1
+        if position < 0:
+            return None
+        unit = units[position]
+        if offset == unit.start or (position == len(units) - 1 and offset == unit.end):
+            return unit
+        # A unit without size may stand inside another.
+        borders, inside = self._covered[section]
+        return inside[bisect_right(borders, offset) - 1]
+
+    @cached_property
+    def _anonymous(self) -> dict[int, list[int]]:
+        """The offsets, ascending, that code refers to in sections where no symbol names them."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for unit in self.units:
+            for reference in self.references(unit) if self.section(unit).is_code else ():
+                if isinstance(reference.target, ToAnonymous):
+                    found[reference.target.section].add(reference.target.offset)
+        return {section: sorted(offsets) for section, offsets in found.items()}
+
+    def following(self, target: ToAnonymous) -> int:
+        """The next offset in the same section that code refers to, or the section's end."""
+        offsets = self._anonymous.get(target.section, [])
+        position = bisect_right(offsets, target.offset)
+        return (
+            offsets[position] if position < len(offsets) else self.obj.sections[target.section].size
+        )
+
+    def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
+        """The relocations of ``[start, end)`` of a section, by offset."""
+        all_of_it = self._relocations.get(section, ())
+        first = bisect_left(all_of_it, start, key=lambda r: r.offset)
+        last = bisect_left(all_of_it, end, lo=first, key=lambda r: r.offset)
+        return all_of_it[first:last]
+
+    def references(self, unit: Unit) -> Iterator[Reference]:
+        """What a unit refers to, by offset into it."""
+        return self.references_in(unit.section, unit.start, unit.end)
+
+    def references_in(self, section: int, start: int, end: int) -> Iterator[Reference]:
+        """What ``[start, end)`` refers to.  In code, `start` must be the start of an
+        instruction."""
+        code = self._code(section, start, end) if self.obj.sections[section].is_code else None
+        for relocation in self.relocations(section, start, end):
+            if relocation.type not in TYPES:
+                place = f"{self.obj.sections[section].name}+{relocation.offset:#x}"
+                raise Refusal(
+                    RELOCATION_UNSUPPORTED,
+                    f"{self.obj.name}: {place}",
+                    f"has type {relocation.type}",
+                )
+            if TYPES[relocation.type].size == 0:
+                continue
+            yield self._reference(relocation, start, code)
+
+    def _code(self, section: int, start: int, end: int) -> Code:
+        key = (section, start, end)
+        if key not in self._codes:
+            self._codes[key] = Code(self.obj.sections[section].data[start:end])
+        return self._codes[key]
+
+    def _reference(self, relocation: Relocation, start: int, code: Code | None) -> Reference:
+        local = Relocation(
+            relocation.offset - start, relocation.type, relocation.symbol, relocation.addend
+        )
+        bias = target_bias(local, code)
+        field = code.field(local.offset) if code is not None else None
+        branch, call = (field.is_branch, field.is_call) if field is not None else (False, False)
+        target = self._target(self.obj.symbols[relocation.symbol], relocation.addend + bias)
+        return Reference(local.offset, relocation.type, target, bias, branch, call)
+
+    def _target(self, symbol: Symbol, offset: int) -> Target:
+        if symbol.is_undefined:
+            return ToUndefined(symbol.name, offset)
+        if symbol.shndx == SHN_ABS:
+            return ToAbsolute(symbol.value + offset)
+        if not symbol.is_defined_here:
+            raise Refusal(
+                SYMBOL_UNSUPPORTED,
+                self.obj.name,
+                f"{symbol.name} has section index {symbol.shndx:#x}",
+            )
+        place = symbol.value + offset
+        section = self.obj.sections[symbol.shndx]
+        if (
+            section.flags & SHF_MERGE
+            and 0 < section.entsize <= WIDEST
+            and not self.units_in(symbol.shndx)
+        ):
+            start = place if symbol.type == STT_SECTION else symbol.value
+            return self._literal(section, symbol.shndx, start, place - start)
+        # A named symbol says which unit is meant even where an offset leads out of it.
+        unit = self.unit_at(symbol.shndx, place if symbol.type == STT_SECTION else symbol.value)
+        if unit is None:
+            return ToAnonymous(symbol.shndx, place)
+        return ToUnit(unit, place - unit.start)
+
+    def _literal(self, section: Section, index: int, start: int, offset: int) -> Target:
+        """:param start: where the string or constant starts, or a place in it; `offset` from
+        there."""
+        if not 0 <= start < len(section.data):
+            return ToAnonymous(index, start + offset)
+        whole = start if section.is_strings else start - start % section.entsize
+        if (index, whole) not in self._literals:
+            self._literals[index, whole] = content = _held(section, whole)
+            self._literal_bytes += len(content)
+            if self._literal_bytes > LITERAL_BYTES:
+                raise Refusal(
+                    SYMBOL_UNSUPPORTED,
+                    f"{self.obj.name}: {section.name}",
+                    "its strings overlap each other",
+                )
+        return ToLiteral(index, self._literals[index, whole], start + offset - whole)
+
+
+def _units(obj: ObjectFile) -> Iterator[Unit]:
+    ranges: dict[tuple[int, int, bool], list[Symbol]] = defaultdict(list)
+    for _, symbol in obj.symbols_of_type(STT_FUNC, STT_OBJECT):
+        ranges[symbol.shndx, symbol.value, symbol.type == STT_FUNC].append(symbol)
+    for (shndx, value, is_function), symbols in ranges.items():
+        symbols.sort(key=lambda s: s.bind != STB_LOCAL)
+        size = max(symbol.size for symbol in symbols)
+        yield Unit(
+            name=symbols[0].name,
+            aliases=tuple(symbol.name for symbol in symbols[1:]),
+            section=shndx,
+            start=value,
+            end=value + size,
+            is_function=is_function,
+            is_local=all(symbol.bind == STB_LOCAL for symbol in symbols),
+        )
+
+
+def _innermost(units: list[Unit]) -> tuple[list[int], list[Unit | None]]:
+    """Which unit an offset is in; of several the one that starts last.
+
+    :param units: of one section, by start and end.
+    :return: ascending offsets, and the unit from each of them up to the next.
+    """
+    borders = sorted({0, *(unit.start for unit in units), *(unit.end for unit in units)})
+    inside: list[Unit | None] = []
+    open_units: list[int] = []  # a heap of negative indices
+    following = 0
+    for border in borders:
+        while following < len(units) and units[following].start <= border:
+            heappush(open_units, -following)
+            following += 1
+        while open_units and units[-open_units[0]].end <= border:
+            heappop(open_units)
+        inside.append(units[-open_units[0]] if open_units else None)
+    return borders, inside
+
+
+def _refuse_overlaps(obj: ObjectFile, by_section: Mapping[int, list[Unit]]) -> None:
+    """A function may have a second entry; symbols by the thousand for the same code are no
+    compiler's work."""
+    for section, units in by_section.items():
+        if sum(unit.size for unit in units) > OVERLAP * obj.sections[section].size:
+            where = f"{obj.name}: {obj.sections[section].name}"
+            raise Refusal(SYMBOL_UNSUPPORTED, where, f"{len(units)} symbols overlap each other")
+
+
+def _held(section: Section, start: int) -> bytes:
+    """The string or constant that starts at an offset."""
+    width = section.entsize
+    if not section.is_strings:
+        return section.data[start : start + width]
+    end = section.data.find(bytes(width), start)
+    while end >= 0 and (end - start) % width:  # the terminator is one character
+        end = section.data.find(bytes(width), end + 1)
+    return section.data[start : end + width if end >= 0 else len(section.data)]

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""apt as a library: which packages its lists name, and downloading them to where we want.
+
+Everything goes through apt's own commands, so that the user's sources, proxies and keys are in
+force, and what is downloaded has been checked against the signed index (apt-secure(8)).  No root
+rights are needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian.deb822 import Deb822
+
+from suture.errors import (
+    ARCHIVE_UNREACHABLE,
+    DISK_FULL,
+    PACKAGE_CORRUPT,
+    PACKAGE_UNTRUSTED,
+    Kind,
+    Refusal,
+)
+from suture.host import files, run
+from suture.host.progress import advance, step
+
+POLL_SECONDS = 0.2
+
+APT_HELPER = "/usr/lib/apt/apt-helper"
+"""Reads a list however it is compressed (``Acquire::GzipIndexes``)."""
+
+FIELDS = ("Package", "Version", "Architecture", "Size", "SHA256")
+ARCHITECTURES = ("amd64", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One version of a binary package, as the archive's index describes it.
+
+    :ivar size: of the ``.deb``, in bytes.
+    :ivar sha256: of the ``.deb``, in hexadecimal.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    size: int
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """The name that ``apt-get download`` gives the file (the colon of an epoch is escaped)."""
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
+
+
+def packages(name: str) -> tuple[Package, ...]:
+    """Every version of every package that apt's lists offer for download, by a pattern for the
+    name.
+
+    Read from the lists themselves: ``apt-cache show`` unpacks a list from its start for each
+    record.
+
+    :raises Refusal: ``archive-unreachable``, ``tool-missing``
+    """
+    line = re.compile(rf"^Package: {name}$", re.MULTILINE)
+    found: dict[Package, None] = {}
+    for path in _lists():
+        text = run.check(
+            [APT_HELPER, "cat-file", path], where="apt", kind=ARCHIVE_UNREACHABLE
+        ).stdout
+        for match in line.finditer(text):
+            package = _package(Deb822(_paragraph(text, match.start())))
+            if package is not None:
+                found[package] = None  # the same version is often in several archives
+    return tuple(found)
+
+
+def download(packages: Sequence[Package], directory: Path) -> None:
+    """Bring packages into a directory that outlives us, each under its `Package.file_name`,
+    complete and verified.
+
+    Those that are there are not downloaded again, and one that is damaged is replaced.
+
+    :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
+        ``disk-full``
+    """
+    with files.locked(directory / ".lock"):
+        _remove_leftovers(directory)
+        missing = [
+            package
+            for package in packages
+            if not is_complete(package, directory / package.file_name)
+        ]
+        if not missing:
+            return
+        total = sum(package.size for package in missing)
+        _need_space(directory, total)
+        with (
+            step("Downloading", f"{len(missing)} packages, {total / 1e6:.0f} MB"),
+            _work_directory(directory) as work,
+        ):
+            with _watched(work, total):
+                command = [f"{package.name}={package.version}" for package in missing]
+                finished = run.run(["apt-get", "download", *command], cwd=work, env=_environment())
+            for package in missing:
+                if is_complete(package, work / package.file_name):
+                    os.rename(work / package.file_name, directory / package.file_name)
+            if finished.status != 0:
+                raise _failed(finished)
+            for package in missing:
+                if not (directory / package.file_name).exists():
+                    raise Refusal(
+                        PACKAGE_CORRUPT,
+                        package.file_name,
+                        "what was downloaded is not what the index names",
+                    )
+
+
+def is_complete(package: Package, path: Path) -> bool:
+    """Whether a file is exactly the package that the archive's index describes."""
+    try:
+        if path.stat().st_size != package.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == package.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _lists() -> list[str]:
+    """The files of apt's package lists (apt-get(8), ``indextargets``)."""
+    command = ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"]
+    finished = run.check(command, where="apt", kind=ARCHIVE_UNREACHABLE, env=_environment())
+    return [path for path in finished.stdout.splitlines() if os.path.exists(path)]
+
+
+def _paragraph(text: str, position: int) -> str:
+    end = text.find("\n\n", position)
+    return text[text.rfind("\n\n", 0, position) + 1 : len(text) if end < 0 else end]
+
+
+def _package(paragraph: Deb822) -> Package | None:
+    if (
+        any(field not in paragraph for field in FIELDS)
+        or paragraph["Architecture"] not in ARCHITECTURES
+    ):
+        return None
+    return Package(
+        paragraph["Package"],
+        paragraph["Version"],
+        paragraph["Architecture"],
+        int(paragraph["Size"]),
+        paragraph["SHA256"].lower(),
+    )
+
+
+def _need_space(directory: Path, size: int) -> None:
+    """Refuse now what would fail later; apt's copy from a ``file:`` archive even cuts a package off
+    without a word."""
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise Refusal(
+            DISK_FULL,
+            str(directory),
+            f"{size / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are free",
+        )
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+
+
+FAILURES: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
+    (
+        re.compile(r"No space left on device|enough free space"),
+        DISK_FULL,
+        "the packages do not fit",
+    ),
+    (
+        re.compile(r"could not be authenticated|unauthenticated"),
+        PACKAGE_UNTRUSTED,
+        "the archive is not signed",
+    ),
+    (
+        re.compile(r"Hash Sum mismatch|unexpected size|Size mismatch"),
+        PACKAGE_CORRUPT,
+        "a package does not match the index",
+    ),
+    (
+        re.compile(r"\b404\b"),
+        ARCHIVE_UNREACHABLE,
+        "the archive no longer has what apt's lists name: they are out of date",
+    ),
+)
+"""What apt says, and what it means to us; the first that fits counts."""
+
+
+def _failed(finished: run.Finished) -> Refusal:
+    # As root, apt remarks that its unprivileged helper cannot write into our directory, and
+    # downloads all the same.
+    lines = [line for line in finished.stderr.splitlines() if "unsandboxed" not in line]
+    for pattern, kind, found in FAILURES:
+        if any(pattern.search(line) for line in lines):
+            return Refusal(kind, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :])
+    found = f"it ended with status {finished.status}"
+    return Refusal(
+        ARCHIVE_UNREACHABLE, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :]
+    )
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """What a killed download left; the caller holds the lock, so nobody else is at work here."""
+    for leftover in directory.glob(f"{files.TEMPORARY}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _work_directory(parent: Path) -> Iterator[Path]:
+    try:
+        work = Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=parent))
+    except OSError as error:
+        raise files.cannot_write(parent, error) from error
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _watched(directory: Path, total: int) -> Iterator[None]:
+    """Report how much of `total` bytes has arrived in a directory while the block runs."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(POLL_SECONDS):
+            advance(min(total, sum(_size(path) for path in directory.rglob("*"))), total)
+
+    # The reporter is a context variable, which a new thread does not inherit.
+    thread = threading.Thread(target=copy_context().run, args=(watch,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # renamed by apt meanwhile
+        return 0
