@@ -79,7 +79,8 @@ def shown(text: str) -> set[str]:
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "shows"
     )
-    named = {arg.value for call in calls for arg in call.args if isinstance(arg, ast.Constant)}
+    arguments = (argument for call in calls for argument in call.args)
+    named = {a.value for a in arguments if isinstance(a, ast.Constant) and isinstance(a.value, str)}
     return named | {code for form in IN_TABLES for code in re.findall(form, text, re.MULTILINE)}
 
 
