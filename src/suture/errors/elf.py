@@ -7,11 +7,11 @@ from suture.errors.refusal import Kind
 
 OBJECT_MALFORMED = Kind(
     "object-malformed",
-    "The file is damaged, cut off, or not an ELF object at all.",
+    "The file is damaged, truncated or not an ELF object.",
     "Get or build the file again; 'readelf -a FILE' shows what is left of it.",
 )
 OBJECT_UNSUPPORTED = Kind(
     "object-unsupported",
-    "The file is well-formed, but not the kind of object that live patches are made of.",
+    "The file is well-formed, but Suture does not make live patches from this kind of object.",
     "Give an x86-64 relocatable object (.o) or module (.ko).",
 )

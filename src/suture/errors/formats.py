@@ -7,85 +7,91 @@ from suture.errors.refusal import Kind
 
 NOT_A_PATCH = Kind(
     "not-a-patch",
-    "Suture reads unified diffs, as 'git diff', 'git format-patch' and 'diff -u' write them.",
+    "Suture reads unified diffs, as written by 'git diff', 'git format-patch' and 'diff -u'.",
     "Make the diff again with one of these.",
 )
 PATCH_HAS_BINARY = Kind(
     "patch-has-binary",
-    "A binary change has no lines that could be compiled.",
+    "A binary change has no lines to compile.",
     "Leave the file out of the patch.",
 )
 PATCH_PATH_ESCAPES = Kind(
     "patch-path-escapes",
-    "A patch may only touch regular files inside the kernel tree.",
-    "Make the diff at the top of the kernel tree, or say how many path components to strip with --strip-level.",
+    "A patch may touch only regular files inside the kernel tree.",
+    "Make the diff at the top of the kernel tree, or give the number of path components to strip "
+    "with --strip-level.",
 )
 PATCH_HAS_CRLF = Kind(
     "patch-has-crlf",
-    "The patch has DOS line ends, which mail programs and editors add; the kernel's source has none.",
-    "Convert it ('sed -i s/\\\\r$// FILE') or save the mail's original text.",
+    "The patch has DOS line endings, which mail programs and editors add; the kernel's source has "
+    "none.",
+    "Convert it ('sed -i s/\\\\r$// FILE'), or save the mail's original text.",
 )
 PATCH_HEADER_UNKNOWN = Kind(
     "patch-header-unknown",
-    "Suture brings its own kpatch and Ksplice headers, which stand for theirs, and has none of that name.",
-    "Include one that there is (docs/formats.md), or add the header to the patch.",
+    "Suture ships replacements for the kpatch and Ksplice headers; this one is not among them.",
+    "Include one that docs/formats.md lists, or add the header to the patch.",
 )
 FORMAT_UNKNOWN = Kind(
     "format-unknown",
-    "Suture tells what an input is from what it uses, and this one uses nothing that any of the formats has.",
-    "Say what it is with --format; docs/formats.md shows what each format looks like.",
+    "Suture recognises an input by the headers and macros it uses, and this one uses none of any "
+    "format.",
+    "Name the format with --format; docs/formats.md shows what each looks like.",
 )
 FORMAT_AMBIGUOUS = Kind(
     "format-ambiguous",
-    "The input uses what belongs to different formats, and each gives it another meaning.",
-    "Split it, or say which one is meant with --format.",
+    "The input uses features of several formats, and each format would read it differently.",
+    "Split it, or name the right format with --format.",
 )
 WRITTEN_FORM_INVALID = Kind(
     "written-form-invalid",
-    "A live patch in its written form is read strictly: what is not understood would otherwise be left out in silence.",
-    "docs/formats.md lists every field of livepatch.toml; 'suture convert' writes one that is right.",
+    "Suture reads a written live patch strictly; otherwise it would silently ignore what it does "
+    "not understand.",
+    "docs/formats.md lists every field of livepatch.toml; 'suture convert' writes a valid one.",
 )
 WRITTEN_FORM_NEWER = Kind(
     "written-form-newer",
-    "A newer Suture wrote it, and may have said something in it that this one does not know.",
+    "A newer Suture wrote it, and may have used fields that this one does not know.",
     "Install a newer Suture, or convert the input again with this one.",
 )
 SOURCE_ESCAPES = Kind(
     "source-escapes",
-    "What a written live patch or an author's module is built from is inside its own directory: regular files, with no "
-    "symbolic link on the way; so what was reviewed is what is built.",
-    "Put the file into the directory, and name it by its path in there.",
+    "A written live patch or an author's module is built only from regular files inside its own "
+    "directory, with no symbolic link in the path, so that what was reviewed is what is built.",
+    "Put the file into the directory, and name it by its path there.",
 )
 MODEL_DIFFERS = Kind(
     "model-differs",
-    "livepatch.toml says what the live patch is to replace, so that a reviewer can rely on it, and on this kernel it "
-    "would replace something else.",
-    "Look at why: another source version, or another compiler's inlining.  If it is meant, convert the input anew for "
-    "this kernel, or take the [[object]] tables out.",
+    "livepatch.toml states what the live patch replaces, so that reviewers can rely on it. On "
+    "this kernel it would replace something else.",
+    "Find out why: another source version, or another compiler's inlining. If the difference is "
+    "intended, convert the input again for this kernel, or remove the [[object]] tables.",
 )
 OUTPUT_EXISTS = Kind(
     "output-exists",
-    "A live patch that was written down may have been reviewed; it is not replaced in passing.",
+    "A written live patch may have been reviewed already, so Suture does not overwrite it.",
     "Choose another name, or move the old one away.",
 )
 KPATCH_OBJECT_MALFORMED = Kind(
     "kpatch-object-malformed",
-    "kpatch's tables are C structures; contents of another shape cannot be told from chance.",
+    "Suture reads kpatch's tables as the C structures that kpatch-build writes, and these have "
+    "other contents.",
     "Give the module as kpatch-build made it, or the source diff that it was made from.",
 )
 KPATCH_OBJECT_FOREIGN = Kind(
     "kpatch-object-foreign",
-    "The module was compiled for one kernel, and its code fits the structures and functions of that one alone.",
-    "Choose the kernel it was made for with --kernel, or build the source diff for this one.",
+    "The module was compiled for one kernel, and its code fits only that kernel's structures and "
+    "functions.",
+    "Choose that kernel with --kernel, or build the source diff for this one.",
 )
 KPATCH_OBJECT_SHARED = Kind(
     "kpatch-object-shared",
-    "References in new code are filled in with the object that the code is for; what is for two would have to be twice "
-    "in the live patch, and a variable must not.",
+    "References in new code are resolved with the object that the code patches. What two objects "
+    "share would have to be in the live patch twice, and a variable must not.",
     "Build the source diff that the module was made from.",
 )
 PATCH_MACRO_UNKNOWN = Kind(
     "patch-macro-unknown",
-    "A macro of kpatch or Ksplice that there is not, or one that names a function that there is not, does nothing.",
-    "Check the spelling; docs/formats.md lists the macros that there are.",
+    "An unknown macro, or one naming a function that does not exist, would silently do nothing.",
+    "Check the spelling; docs/formats.md lists the macros.",
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Getting and reading the target."""
+"""The target kernel."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from suture.errors.refusal import Kind
 
 ARCHIVE_UNREACHABLE = Kind(
     "archive-unreachable",
-    "The package archive could not be asked or did not answer.",
-    "Check the network and the apt sources, run 'sudo apt-get update', and run the same command again.",
+    "The package archive cannot be reached or did not answer.",
+    "Check the network and the apt sources, run 'sudo apt-get update', and run the same command "
+    "again.",
 )
 KERNEL_NOT_OFFERED = Kind(
     "kernel-not-offered",
-    "The configured apt archives do not hold this kernel's image, headers and source in exactly one version.",
-    "Pick one from 'suture kernel list', add an archive that keeps it (such as snapshot.debian.org) to the apt "
-    "sources, or give a tree you built with --kernel-dir.",
+    "The configured apt archives do not have this kernel's image, headers and source in exactly "
+    "one version.",
+    "Choose one from 'suture kernel list', add an archive that keeps it (such as "
+    "snapshot.debian.org) to the apt sources, or give a tree you built with --kernel-dir.",
 )
 KERNEL_NOT_FETCHED = Kind(
     "kernel-not-fetched",
@@ -23,23 +25,24 @@ KERNEL_NOT_FETCHED = Kind(
 )
 PACKAGE_CORRUPT = Kind(
     "package-corrupt",
-    "The package is cut off, damaged, or not the one that the archive's signed index names.",
-    "Run the same command again to download it anew; if that does not help, the mirror is broken.",
+    "The package is truncated, damaged, or not the one that the archive's signed index names.",
+    "Run the same command again to download it anew; if that does not help, use another mirror.",
 )
 PACKAGE_UNTRUSTED = Kind(
     "package-untrusted",
-    "apt holds no valid signature for the archive that the package comes from, so it may be anything.",
+    "apt has no valid signature for the archive that the package comes from, so the package could "
+    "be anything.",
     "Install the archive's key as 'Signed-By' of its source, and run 'sudo apt-get update'.",
 )
 IMAGE_MALFORMED = Kind(
     "image-malformed",
-    "The file is damaged, cut off, or not a kernel image for x86.",
-    "Get the image again: 'suture kernel fetch RELEASE', or build the tree again.",
+    "The file is damaged, truncated or not an x86 kernel image.",
+    "Get the image again ('suture kernel fetch RELEASE'), or build the tree again.",
 )
 ADDRESS_NOT_IN_IMAGE = Kind(
     "address-not-in-image",
-    "No segment of the kernel image is loaded there.",
-    "The symbols and the image belong to different kernels; give those of one and the same build.",
+    "The kernel image has no segment at this address.",
+    "The symbols and the image belong to different kernels; give those of one build.",
 )
 KALLSYMS_MALFORMED = Kind(
     "kallsyms-malformed",
@@ -48,13 +51,15 @@ KALLSYMS_MALFORMED = Kind(
 )
 KALLSYMS_NOT_FOUND = Kind(
     "kallsyms-not-found",
-    "Without its symbol table nothing in the image can be found by name.",
+    "Without its symbol table, nothing in the image can be found by name.",
     "Give a kernel that was built with CONFIG_KALLSYMS=y and CONFIG_KALLSYMS_ALL=y.",
 )
 OBJECT_NOT_LISTED = Kind(
     "object-not-listed",
-    "What a live patch replaces or refers to is looked up by name among the symbols of the object that is patched.",
-    "Give the object's own file with its symbol table, or a kallsyms listing that was taken while it was loaded.",
+    "Suture looks up what a live patch replaces or refers to by name, among the symbols of the "
+    "patched object.",
+    "Give the object's own file with its symbol table, or a kallsyms listing taken while it was "
+    "loaded.",
 )
 CONFIG_MALFORMED = Kind(
     "config-malformed",
@@ -63,13 +68,15 @@ CONFIG_MALFORMED = Kind(
 )
 SYMVERS_MALFORMED = Kind(
     "symvers-malformed",
-    "The file is not a Module.symvers: lines of CRC, symbol, module, kind of export and namespace, with tabs between.",
+    "The file is not a Module.symvers: lines of CRC, symbol, module, type of export and "
+    "namespace, separated by tabs.",
     "Give the Module.symvers that the kernel's build wrote.",
 )
 MODULE_MALFORMED = Kind(
     "module-malformed",
-    "The module file is damaged or cut off.",
-    "Get the module file again: remove the target from the cache and run 'suture kernel fetch RELEASE'.",
+    "The module file is damaged or truncated.",
+    "Get the module file again: remove the target from the cache and run 'suture kernel fetch "
+    "RELEASE'.",
 )
 MODULE_NOT_FOUND = Kind(
     "module-not-found",
@@ -78,6 +85,6 @@ MODULE_NOT_FOUND = Kind(
 )
 TREE_INCOMPLETE = Kind(
     "tree-incomplete",
-    "The directory is not a kernel tree that has been built to its end.",
-    "Build the kernel there first ('make'), and give the directory that it was built in.",
+    "The directory is not a completely built kernel tree.",
+    "Build the kernel there first ('make'), and give the directory it was built in.",
 )

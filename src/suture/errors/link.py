@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Making the module."""
+"""Linking the module."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from suture.errors.refusal import Kind
 
 NAME_UNUSABLE = Kind(
     "name-unusable",
-    "The kernel takes module names of up to 55 letters, digits and underscores.",
-    "Give another; for a live patch, with --name.",
+    "A kernel module name consists of up to 55 letters, digits and underscores.",
+    "Choose another name; for a live patch, with --name.",
 )
 NOT_A_LIVE_PATCH = Kind(
     "not-a-live-patch",
-    "The file is a module, but not one that the livepatch core would take.",
-    "Check that it is the right file; 'modinfo FILE' says what the module is.",
+    "The file is a kernel module, but not one that the livepatch core accepts.",
+    "Check that this is the right file: 'modinfo FILE' shows what the module is.",
 )
 UNWIND_DATA_DOUBTFUL = Kind(
     "unwind-data-doubtful",
-    "objtool could not follow the patched code when it made the data by which the kernel walks the stack.  A live "
-    "patch needs that data to be right: by it the kernel sees which code a task still runs.",
-    "Change another function instead, such as a caller, or the same one in another way.",
+    "objtool could not follow the patched code when it generated the unwind data. The kernel uses "
+    "that data to see which functions a task is still running, so it must be right.",
+    "Write the change differently, or make it in another function, such as a caller.",
 )
 TAIL_CALL_UNSEEN = Kind(
     "tail-call-unseen",
-    "The kernel looks for replaced functions on the stacks of all tasks before it lets a live patch go. A new function "
-    "that is not entered by a call leaves no trace of its caller there. So it is laid behind a replaced function, and "
-    "seen with that one; this one cannot be.",
-    "Put barrier() after the call, so that the compiler makes a call of it, or let the new function be inlined "
-    "(__always_inline; for a system call, KPATCH_SYSCALL_DEFINEx of kpatch-syscall.h does it).",
+    "Before the kernel unloads a live patch, it looks for the replacing functions on the stacks "
+    "of all tasks. A new function that is not entered by a call leaves no trace of its caller "
+    "there, so Suture places it directly behind a replacing function, and the kernel sees the two "
+    "as one. This one cannot be placed there.",
+    "Put barrier() after the call, so that the compiler emits a real call, or have the new "
+    "function inlined (__always_inline; for a system call, KPATCH_SYSCALL_DEFINEx of "
+    "kpatch-syscall.h does this).",
 )

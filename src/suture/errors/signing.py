@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Signatures of modules, and the keys that make them."""
+"""Module signatures and signing keys."""
 
 from __future__ import annotations
 
@@ -12,37 +12,40 @@ KEY_UNUSABLE = Kind(
 )
 KEY_EXISTS = Kind(
     "key-exists",
-    "What was signed with the key that is there could never be signed again.",
-    "Give another directory or name, or move the key away yourself.",
+    "Without the existing key, nothing could be signed with it again, so Suture does not "
+    "overwrite it.",
+    "Choose another directory or name, or move the key away yourself.",
 )
 KEY_MISMATCH = Kind(
     "key-mismatch",
-    "The certificate is for another key, so nobody could check what this one signs.",
+    "The certificate is for another key, so it could not verify a signature by this one.",
     "Give the certificate that was made for the key.",
 )
 SIGNATURE_MISSING = Kind(
     "signature-missing",
-    "Only a module that carries a signature by a trusted key is taken here.",
+    "Only modules signed by a trusted key are accepted here.",
     "Sign it: 'suture sign FILE.ko --key KEY.pem --certificate CERTIFICATE.pem'.",
 )
 SIGNATURE_MALFORMED = Kind(
     "signature-malformed",
-    "What is appended to the module is not a signature in the form that the kernel reads "
+    "The data appended to the module is not a signature in the form that the kernel reads "
     "(include/linux/module_signature.h, PKCS #7).",
-    "Get the module again, or sign it anew: 'suture sign FILE.ko'.",
+    "Get the module again, or build it again and sign it: 'suture sign FILE.ko'.",
 )
 SIGNATURE_UNTRUSTED = Kind(
     "signature-untrusted",
-    "The module is signed, and by no key whose certificate is among the trusted ones.",
-    "If you trust the signer, put the certificate into /etc/suture/trusted; otherwise do not load the module.",
+    "The module is signed, but not by a key with a trusted certificate.",
+    "If you trust the signer, put the certificate into /etc/suture/trusted; otherwise do not load "
+    "the module.",
 )
 SIGNATURE_WRONG = Kind(
     "signature-wrong",
-    "The signature names a trusted key and does not belong to these bytes: the module was changed after it was signed.",
-    "Do not load it; get the module again from who signed it.",
+    "The signature names a trusted key but does not match these bytes: the module was changed "
+    "after it was signed.",
+    "Do not load it; get the module again from whoever signed it.",
 )
 ALREADY_SIGNED = Kind(
     "already-signed",
-    "The kernel looks at one signature, the last.",
-    "Give --replace to put the new signature in place of the one that is there.",
+    "The kernel checks only the last signature of a module.",
+    "Pass --replace to replace the existing signature.",
 )

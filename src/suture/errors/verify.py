@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Is it the running kernel?."""
+"""Verification against the shipped kernel."""
 
 from __future__ import annotations
 
@@ -7,64 +7,71 @@ from suture.errors.refusal import Kind
 
 PRE_IMAGE_MISMATCH = Kind(
     "pre-image-mismatch",
-    "What the source compiles to is not what this kernel runs, so a change to it would not be what was meant.",
-    "Check that source version, configuration and compiler are the target's: 'suture kernel show R', 'suture doctor'.",
+    "The unpatched source does not compile to the code that this kernel runs, so a live patch "
+    "built from it would change more than the patch does.",
+    "Check that source version, configuration and compiler match the target: 'suture kernel show "
+    "RELEASE', 'suture doctor'.",
 )
 FUNCTION_NOT_IN_KERNEL = Kind(
     "function-not-in-kernel",
-    "The shipped kernel does not hold this code: the file is not built into it, or something overrides it.",
-    "Leave that part of the patch out for this kernel.",
+    "The shipped kernel does not contain this code: its file is not built in, or another "
+    "definition overrides it.",
+    "Leave this part of the patch out for this kernel.",
 )
 SYMBOL_AMBIGUOUS = Kind(
     "symbol-ambiguous",
-    "Several symbols of this name are in the kernel and nothing shows which one is meant.",
-    "Reach it through a function of the same file that already uses it, or through a symbol with a name of its own.",
+    "The kernel has several symbols of this name, and nothing shows which one is meant.",
+    "Reach it through a function of the same file that already uses it, or use a symbol with a "
+    "unique name.",
 )
 SYMBOL_NOT_FOUND = Kind(
     "symbol-not-found",
-    "A live patch can only refer to what the running kernel lists in its symbol table.",
-    "Use something else that the kernel has, or bring a definition along in the patch.",
+    "A live patch can refer only to symbols in the running kernel's symbol table.",
+    "Use a symbol that the kernel has, or define the missing one in the patch.",
 )
 MODULE_DEPENDENCY_NEW = Kind(
     "module-dependency-new",
-    "Nothing makes sure that the other module is loaded when this code is patched, and the kernel would then refuse "
-    "the live patch, or the module itself.",
-    "Keep to what the module already depends on ('modinfo -F depends MODULE'), or look the symbol up at run time with "
-    "symbol_get().",
+    "Nothing guarantees that the other module is loaded when this code is patched. If it is not, "
+    "the kernel refuses the live patch or the patched module.",
+    "Use only what the module already depends on ('modinfo -F depends MODULE'), or look the "
+    "symbol up at run time with symbol_get().",
 )
 CALLER_UNCERTAIN = Kind(
     "caller-uncertain",
-    "The function has no fentry call, so a live patch has to replace everything that calls it instead, and for this "
-    "use that cannot be done: the old code would go on running there.",
-    "Leave this function as it is, and make the change in a function that has a fentry call.",
+    "The function has no fentry call, so a live patch has to replace its callers instead. It "
+    "cannot replace this use of the function, so the old code would still run there.",
+    "Leave this function unchanged, and make the change in a function that has a fentry call.",
 )
 CALLERS_TOO_MANY = Kind(
     "callers-too-many",
-    "The function has no fentry call, so a live patch has to replace everything that calls it instead, and that is "
-    "more than the bounds allow.",
-    "Raise --caller-depth or --caller-limit, or make the change in a function that has a fentry call.",
+    "The function has no fentry call, so a live patch has to replace its callers instead, and "
+    "there are more of them than the limits allow.",
+    "Raise --caller-depth or --caller-limit, or make the change in a function that has a fentry "
+    "call.",
 )
 THREAD_FUNCTION_REPLACED = Kind(
     "thread-function-replaced",
-    "A task moves to the new code when no function that is replaced is on its stack, and a kernel thread is in its "
-    "main function for as long as it lives: the transition would not end, nor would the one back.",
-    "Make the change in a function that it calls. If no such thread runs while the live patch is loaded or taken out, "
-    "say so with --replace-thread.",
+    "A task switches to the new code only when no replaced function is on its stack. A kernel "
+    "thread stays in its main function for life, so neither the transition nor its reversal would "
+    "end.",
+    "Make the change in a function that it calls. If no such thread runs while the live patch is "
+    "loaded or unloaded, pass --replace-thread.",
 )
 THREAD_NOT_REPLACED = Kind(
     "thread-not-replaced",
-    "Each --replace-thread is to name a function that the live patch replaces.",
+    "Each --replace-thread must name a function that the live patch replaces.",
     "Check the name.",
 )
 EXPORTED_PROTOTYPE_CHANGED = Kind(
     "exported-prototype-changed",
-    "The function is exported: modules that were compiled with the old prototype, also such as are no part of this "
-    "kernel, go on calling it in the old way.",
-    "Leave this function as it is; add one of the new prototype under a new name, and let the patched code call that.",
+    "The function is exported. Modules compiled with the old prototype, including modules from "
+    "outside this kernel, keep calling it the old way.",
+    "Leave this function unchanged. Add one with the new prototype under a new name, and call "
+    "that from the patched code.",
 )
 PROTOTYPE_CHANGED = Kind(
     "prototype-changed",
-    "Code that goes on calling the function in the old way would pass or take the wrong values.",
-    "Let everything that calls it see the new declaration, in a header, or add a function of the new prototype under a "
-    "new name.",
+    "Code that still calls the function the old way would pass or receive the wrong values.",
+    "Declare the new prototype in a header that all callers include, or add a function with the "
+    "new prototype under a new name.",
 )
