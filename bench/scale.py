@@ -62,9 +62,10 @@ def measure(name: str, original: Path, patched: Path) -> Cost:
     """
     from suture.diff.changes import compare
     from suture.diff.comparison import Side
-    from suture.diff.select import Linked, Outside, select
+    from suture.diff.cut_out import cut_out
+    from suture.diff.output import Linked, OutputObject, Outside
+    from suture.diff.plan import FilePlan
     from suture.elf import reader
-    from suture.errors import NO_CODE_CHANGE, Refusal
     from suture.objects.special import Entries
     from suture.objects.view import Unit, View
 
@@ -82,14 +83,10 @@ def measure(name: str, original: Path, patched: Path) -> Cost:
     start = time.process_time()
     before, after = side(original), side(patched)
     were_read = time.process_time()
-    try:
-        changes = compare(before, after)
-    except Refusal as refusal:
-        if refusal.kind is not NO_CODE_CHANGE:
-            raise
-        changes = None
+    changes = compare(before, after)
     compared = time.process_time()
-    replaced = select(changes, "vmlinux", ByName()).replaced if changes is not None else ()
+    output = None if changes.is_empty else cut_out(FilePlan.of(changes), "vmlinux", ByName())
+    replaced = output.replaced if isinstance(output, OutputObject) else ()
     end = time.process_time()
     functions = sum(unit.is_function for unit in after.view.units)
     times = were_read - start, compared - were_read, end - compared

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-
 from suture.builder.diffs import cut_all
+
 from suture.builder.inputs import NO_CHOICES
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse

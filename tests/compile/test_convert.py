@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
+from suture.builder.diffs import cut_all
 
 from suture.builder import build
 from suture.builder.convert import convert
-from suture.builder.diffs import cut_all
 from suture.builder.inputs import NO_CHOICES, Choices
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse

@@ -51,13 +51,13 @@ def test_callers_in_other_files_run_the_new_code(
 ) -> None:
     udf = _built(tmp_path, target, workspace, "balloc", NO_BITMAP, NO_ROOM)
     words = _built(tmp_path, target, workspace, "words", OTHER_WORDS)
-    assert {(one.source, one.calls) for one in udf.because} >= {
+    assert {(one.source, one.calls) for one in udf.callers} >= {
         ("fs/udf/balloc.c", "load_block_bitmap"),
         ("fs/udf/inode.c", "udf_new_block"),
         ("fs/udf/namei.c", "udf_new_block"),
         ("fs/udf/ialloc.c", "udf_new_block"),
     }
-    assert {(one.source, one.function) for one in words.because} == {
+    assert {(one.source, one.function) for one in words.callers} == {
         ("kernel/module/main.c", "store_uevent"),
         ("drivers/base/bus.c", "uevent_store"),
         ("drivers/base/bus.c", "bus_uevent_store"),

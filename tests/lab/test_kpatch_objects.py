@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from suture.builder.diffs import cut_all
 
 from suture.builder import build
-from suture.builder.diffs import cut_all
 from suture.builder.inputs import NO_CHOICES
 from suture.builder.part import Cut
 from suture.elf import reader

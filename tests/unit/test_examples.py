@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from suture.diff.changes import compare
-from suture.diff.data import Asked
+from suture.diff.data import DataRequest
 from suture.errors import Refusal
 from suture.formats import diff
 from suture.host import run
@@ -95,7 +95,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "data-unpatchable": lambda: compare(
         side(compile_c(DATA)),
         side(compile_c(DATA.replace("5", "6"))),
-        Asked(frozenset({"counted"})),
+        DataRequest(frozenset({"counted"})),
     ),
     "config-malformed": lambda: config.parse(b"CONFIG_A=y\nhello\n", ".config"),
     "symvers-malformed": lambda: symvers.parse(b"", "Module.symvers"),

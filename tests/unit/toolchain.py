@@ -15,7 +15,9 @@ from pathlib import Path
 from bench.generate import SIZES as SIZES  # as a target would say them
 from suture.diff.changes import Changes, compare
 from suture.diff.comparison import Side
-from suture.diff.select import Linked, OutputObject, Outside, Resolver, select
+from suture.diff.cut_out import cut_out
+from suture.diff.output import Linked, ModuleKeys, OutputObject, Outside, Resolver
+from suture.diff.plan import FilePlan
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
 from suture.objects.special import Entries
@@ -131,8 +133,15 @@ def output(original: str, patched: str, *options: str) -> OutputObject:
     return select_with(changes(original, patched, *options), Anything())
 
 
-def select_with(found: Changes, resolver: Resolver, objname: str = "vmlinux") -> OutputObject:
-    return select(found, objname, resolver)
+def select_with(
+    found: Changes | FilePlan, resolver: Resolver, objname: str = "vmlinux"
+) -> OutputObject:
+    """Cut out what differs, or what a plan says."""
+    plan = found if isinstance(found, FilePlan) else FilePlan.of(found)
+    output = cut_out(plan, objname, resolver)
+    if isinstance(output, ModuleKeys):
+        raise output.refusal()
+    return output
 
 
 def changed_names(found: Changes) -> set[str]:

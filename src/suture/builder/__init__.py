@@ -21,10 +21,13 @@ from pathlib import Path
 from suture.builder import together
 from suture.builder.assemble import assemble
 from suture.builder.cmodules import build_modules
-from suture.builder.diffs import cut_all
+from suture.builder.cutting import cut_out_all
+from suture.builder.differences import compare_pairs, left_out_of, nothing_left
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.builder.kpatch_objects import cut_kpatch_object
 from suture.builder.part import Authored, Cut
+from suture.builder.planning import plan_patch
+from suture.diff.data import DataRequest
 from suture.diff.omitted import LeftOut
 from suture.elf import writer
 from suture.errors import (
@@ -40,7 +43,7 @@ from suture.errors import (
 from suture.formats import diff, written
 from suture.formats.recognise import DIFFS, MODULES, Format, Input
 from suture.host.files import check_output, read_bytes, write_atomic
-from suture.host.progress import step
+from suture.host.progress import note, step
 from suture.kernel import config
 from suture.kernel.release import Target
 from suture.link import glue, kbuild, klp, shadows, stack_visibility
@@ -49,12 +52,12 @@ from suture.link.glue import Variable
 from suture.model import LivePatch
 from suture.module import modinfo
 from suture.module.inspect import inspect
-from suture.verify.callers import Because
 from suture.verify.kernel import Kernel
+from suture.verify.plan import CallerReplacement
 from suture.verify.replaced import Checked
 from suture.verify.threads import refuse_unused
-from suture.workspace.compile import object_pairs
-from suture.workspace.prepare import prepare
+from suture.workspace.compile import ObjectPair, object_pairs
+from suture.workspace.prepare import Workspace, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Built:
     """A finished live patch module.
 
     :ivar new: functions that the patch adds: (source file, name).
-    :ivar because: functions that are replaced because they call one that cannot be.
+    :ivar callers: functions that are replaced because they call one that cannot be.
     :ivar left_out: what of the patch it does without.
     :ivar data: variables that change in memory while it is in force.
     :ivar calls: functions that the patch wants to be called.
@@ -76,7 +79,7 @@ class Built:
     patch: LivePatch
     new: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...] = ()
-    because: tuple[Because, ...] = ()
+    callers: tuple[CallerReplacement, ...] = ()
     data: tuple[Variable, ...] = ()
     calls: tuple[Hooked, ...] = ()
     inputs: tuple[Input, ...] = ()
@@ -138,23 +141,20 @@ def _build(inputs: Inputs, target: Target, path: Path) -> Built:
     workspace = prepare(target)
     kernel = Kernel(target)
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(
-            kernel.read
-        )  # while the compilers run; what is wrong with it shows when it is used
+        # While the compilers run; what is wrong with the kernel shows when it is used.
+        pool.submit(kernel.read)
         modules = together.compile_all(inputs.of(MODULES), workspace)
         pairs = object_pairs(workspace, source) if source.files else ()
     cuts, left_out = _of_kpatch_objects(inputs, kernel)
     linked = {name for cut in cuts for name, _ in cut.functions}
-    choices = replaced(choices, replace_threads=choices.replace_threads - linked)
-    if not source.files:
-        refuse_unused((), choices.replace_threads)
-    because: tuple[
-        Because, ...
-    ] = ()  # what else is replaced on account of callers, source diffs alone can tell
+    threads = choices.replace_threads - linked
+    callers: tuple[CallerReplacement, ...] = ()
     if source.files:
         with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-            changed, left, because = cut_all(pairs, kernel, workspace, choices)
+            changed, left, callers = _of_diffs(pairs, kernel, workspace, choices, threads)
         cuts, left_out = (*cuts, *changed), (*left_out, *left)
+    else:
+        refuse_unused((), threads)
     authored, authors = together.take_apart(modules, kernel, workspace.tree)
     with step("Linking", f"{inputs.name}.ko"):
         patch, objects, hooked = assemble(inputs.name, replace, cuts, authored)
@@ -176,8 +176,31 @@ def _build(inputs: Inputs, target: Target, path: Path) -> Built:
     new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
     checked = tuple(function for one in authored for function in one.checked)
     return Built(
-        path, target, made, new, left_out, because, variables, hooked, inputs.given, checked
+        path, target, made, new, left_out, callers, variables, hooked, inputs.given, checked
     )
+
+
+def _of_diffs(
+    pairs: Sequence[ObjectPair],
+    kernel: Kernel,
+    workspace: Workspace,
+    choices: Choices,
+    replace_threads: frozenset[str],
+) -> tuple[list[Cut], tuple[LeftOut, ...], tuple[CallerReplacement, ...]]:
+    """What source diffs contribute: what differs, the plan, and what is cut out by it."""
+    request = DataRequest(choices.patch_data, choices.keep_data)
+    files = compare_pairs(pairs, kernel, request)
+    changes = pairs[0].changes
+    plan = plan_patch(files, changes, kernel, workspace, choices.bounds, replace_threads)
+    for text in plan.notes:
+        note(text)
+    cuts = cut_out_all(plan, pairs, kernel, workspace)
+    if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
+        raise nothing_left(files, [pair.source for pair in pairs])
+    left = left_out_of(files)
+    for part in left:
+        note(str(part))
+    return cuts, left, plan.callers
 
 
 def _states(authored: Sequence[Authored], variables: Sequence[Variable]) -> str:

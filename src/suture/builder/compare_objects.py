@@ -20,8 +20,10 @@ from pathlib import Path
 
 from suture.diff.changes import Changes, compare
 from suture.diff.comparison import Side
+from suture.diff.cut_out import cut_out
 from suture.diff.omitted import LeftOut, told
-from suture.diff.select import OutputObject, select
+from suture.diff.output import ModuleKeys, OutputObject
+from suture.diff.plan import FilePlan
 from suture.diff.unsized_code import refuse_changed_gaps
 from suture.diff.users import refuse_unhookable
 from suture.elf import dwarf, reader, writer
@@ -95,8 +97,11 @@ def compare_objects(
         before, after = (_side(obj, known) for obj in objects)
         refuse_changed_gaps(before.view, after.view)
         changes = compare(before, after)
+        if changes.is_empty:
+            raise Refusal(NO_CODE_CHANGE, str(patched), "no function differs")
         refuse_unhookable(changes)
-        if not changes.need_code:
+        plan = FilePlan.of(changes)
+        if not plan.needs_code:
             raise _nothing_left(changes, str(patched), owner)
         resolver = ListedResolver(before.view, owner, listed, exported)
         found = [resolver.replaced(unit) for unit, _ in changes.changed]
@@ -106,7 +111,9 @@ def compare_objects(
             )
             for symbol, position in ((symbol, resolver.position(symbol)) for symbol in found)
         )
-        cut = select(changes, owner, resolver)
+        cut = cut_out(plan, owner, resolver)
+        if isinstance(cut, ModuleKeys):
+            raise cut.refusal()
         obj, _ = klp.with_names(cut, [function.new_name for function in functions])
         write_atomic(path, writer.write(obj))
     left_out = tuple(told(part, str(patched), owner) for part in changes.left_out)

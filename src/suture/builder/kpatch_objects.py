@@ -22,9 +22,11 @@ from suture.builder.part import Cut
 from suture.diff.changes import Changes
 from suture.diff.comparison import Side
 from suture.diff.correlate import Correlation
+from suture.diff.cut_out import cut_out
 from suture.diff.hooks import FORCED, NOT_FORCED, TABLE, Hook, Hooks
 from suture.diff.omitted import LeftOut, Part, told
-from suture.diff.select import Linked, OutputObject, Outside, select
+from suture.diff.output import Linked, ModuleKeys, OutputObject, Outside
+from suture.diff.plan import FilePlan
 from suture.elf import reader
 from suture.elf.object import (
     SHF_WRITE,
@@ -186,17 +188,13 @@ def _cut(objname: str, name: str, said: KpatchObject, side: Side, kernel: Kernel
             )
         if call.objname == objname:
             hooks.append(Hook(stages[call.section], _unit(side.view, call.function)))
-    changes = Changes(
-        original=side,
-        patched=side,
-        correlation=Correlation({unit: unit for unit in replaced}),
-        changed=tuple((unit, unit) for unit in replaced),
-        provided=(),
-        published=(),
-        hooks=Hooks(tuple(hooks)),
-    )
+    pairs = tuple((unit, unit) for unit in replaced)
+    correlation = Correlation({unit: unit for unit in replaced})
+    changes = Changes(side, side, correlation, pairs, hooks=Hooks(tuple(hooks)))
     resolver = _Resolver(name, shipped, kernel, said.dynrelas, places)
-    output = select(changes, objname, resolver)
+    output = cut_out(FilePlan.of(changes), objname, resolver)
+    if isinstance(output, ModuleKeys):
+        raise output.refusal()
     return Cut(name, output, tuple(places[unit] for unit in replaced), of_input=True)
 
 
@@ -282,7 +280,7 @@ def _find(
 
 
 class _Resolver:
-    """A `suture.diff.select.Resolver` that goes by what the file says."""
+    """A `suture.diff.output.Resolver` that goes by what the file says."""
 
     def __init__(
         self,

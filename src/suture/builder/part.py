@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from suture.diff.select import OutputObject
+from suture.diff.output import OutputObject
 from suture.elf.object import ObjectFile
 from suture.formats.cmodule import CModule
 from suture.link.glue import Variable

@@ -252,7 +252,7 @@ def document(built: Built) -> dict[str, object]:
         "references": built.patch.references,
         "new": [{"source": source, "function": function} for source, function in built.new],
         "left_out": built.left_out,
-        "because": built.because,
+        "because": built.callers,
         "data": built.data,
         "checked": modules.checked(built.checked),
         "calls": [
@@ -275,7 +275,7 @@ def for_people(built: Built) -> str:
         for one in built.inputs
         if _is_worth_saying(one)
     ]
-    calls = {(one.objname, one.function): one.calls for one in built.because}
+    calls = {(one.objname, one.function): one.calls for one in built.callers}
     unproved = {(one.objname, one.function, one.sympos) for one in built.checked}
     for patched in built.patch.objects:
         for function in patched.functions:

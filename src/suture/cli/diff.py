@@ -140,7 +140,7 @@ def _size(text: str) -> tuple[str, int]:
 
 def document(compared: Compared) -> dict[str, object]:
     """The result for ``--json``."""
-    from suture.diff.select import Linked
+    from suture.diff.output import Linked
 
     return {
         "output": str(compared.path),
@@ -166,7 +166,7 @@ def document(compared: Compared) -> dict[str, object]:
 
 
 def for_people(compared: Compared) -> str:
-    from suture.diff.select import Linked
+    from suture.diff.output import Linked
 
     objname = compared.output.objname
     lines = [

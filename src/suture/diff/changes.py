@@ -3,137 +3,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from suture.diff.comparison import Comparison, Side, is_once_only
 from suture.diff.correlate import Correlation, correlate
-from suture.diff.data import (
-    NOTHING,
-    Asked,
-    changed_data,
-    differing_words,
-    ignored_data,
-    is_writable,
-    same_references,
-)
+from suture.diff.data import NO_DATA, DataChange, DataRequest, changed_data, ignored_data
 from suture.diff.hooks import NO_HOOKS, Hooks, read_hooks
 from suture.diff.keep_data import kept, used_by_new_code
 from suture.diff.omitted import BY_AUTHOR, Part, once_only
 from suture.diff.sections import changed_sections
-from suture.errors import (
-    NO_CODE_CHANGE,
-    Refusal,
-)
 from suture.objects.locals import DATA, is_cold, parent
 from suture.objects.view import ToUnit, Unit, View
+
+Pair = tuple[Unit, Unit]
+"""A unit of the original object, and the same one in the patched object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the patch did to one object.
+    """What differs between the original and the patched object of one source file.
 
-    :ivar changed: patched functions (with the original of each) that differ, ``.cold`` parts left
-        out.
+    :ivar correlation: which patched unit is which original one.
+    :ivar changed: functions that differ, themselves or in their ``.cold`` part.
     :ivar provided: global functions and variables that only the patched object has: other files may
         use them.
-    :ivar left_out: what it changed that a live patch does without.
-    :ivar published: those that were static (with the original of each) and are global now.
-    :ivar carried: functions (with the original of each) that cannot be redirected: new code of the
-        live patch, which the functions that call them are replaced for (`suture.verify.callers`).
-    :ivar data: variables (original and patched) whose contents are to be changed in memory.
-    :ivar kept: patched variable of `data` -> offsets in it at which it refers to what the original
-        refers to.
-    :ivar hooks: what the patch says about itself.
-    :ivar words: patched variable of `data` that stays writable -> offsets of the machine words that
-        are to change.
-    :ivar stay: patched variables of another initial value that stay as they are in memory.
+    :ivar published: functions and variables that were static and are global now.
+    :ivar left_out: changes that a live patch does without.
+    :ivar data: variables whose contents are to change in memory (--patch-data).
+    :ivar kept_values: patched variables whose changed initial value is not applied (--keep-data).
+    :ivar hooks: callbacks, and what the patch asks to ignore.
     """
 
     original: Side
     patched: Side
     correlation: Correlation
-    changed: tuple[tuple[Unit, Unit], ...]
-    provided: tuple[Unit, ...]
-    published: tuple[tuple[Unit, Unit], ...]
+    changed: tuple[Pair, ...] = ()
+    provided: tuple[Unit, ...] = ()
+    published: tuple[Pair, ...] = ()
     left_out: tuple[Part, ...] = ()
-    carried: tuple[tuple[Unit, Unit], ...] = ()
-    data: tuple[tuple[Unit, Unit], ...] = ()
-    kept: Mapping[Unit, frozenset[int]] = field(default_factory=dict)
+    data: tuple[DataChange, ...] = ()
+    kept_values: tuple[Unit, ...] = ()
     hooks: Hooks = NO_HOOKS
-    words: Mapping[Unit, frozenset[int]] = field(default_factory=dict)
-    stay: tuple[Unit, ...] = ()
 
     @property
-    def need_code(self) -> bool:
-        """The live patch has to hold something of this object."""
-        return bool(self.changed or self.provided or self.carried or self.hooks.calls)
+    def is_empty(self) -> bool:
+        """Nothing differs that a live patch could hold, or would have to leave out."""
+        return not (
+            self.changed
+            or self.provided
+            or self.published
+            or self.left_out
+            or self.data
+            or self.hooks.calls
+        )
 
 
-def compare(original: Side, patched: Side, asked: Asked = NOTHING) -> Changes:
-    """Find what changed between two objects.
+def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Changes:
+    """Find what differs between two objects.
 
-    :param asked: which variables are to be changed in memory, or may stay as they are.
+    :param request: which variables are to change in memory, or may stay as they are.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``,
-        ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, and those of `read_hooks`;
-        ``no-code-change`` where nothing changed
+        ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, and those of `read_hooks`
     """
     hooks = read_hooks(patched.view)
     correlation = _without_freed(
         original.view, patched.view, correlate(original.view, patched.view)
     )
     comparison = Comparison(original, patched, correlation)
-    differing = _changed_functions(comparison, original.view, patched.view, correlation)
-    ignored = [pair for pair in differing if _is_ignored(hooks, patched.view, pair[1])]
-    differing = tuple(pair for pair in differing if pair not in ignored)
-    changed = tuple(pair for pair in differing if not is_once_only(patched.view.section(pair[1])))
-    provided = tuple(
-        unit for unit in patched.view.units if _is_provided(patched.view, unit, correlation)
-    )
-    used = used_by_new_code(
-        patched.view, correlation, [*(after for _, after in changed), *provided]
-    )
-    data, stay = changed_data(comparison, asked, used, hooks.ignored_sections)
+    view = patched.view
+    differing = _differing_functions(comparison)
+    ignored = [pair for pair in differing if _is_ignored(hooks, view, pair[1])]
+    differing = [pair for pair in differing if pair not in ignored]
+    changed = tuple(pair for pair in differing if not is_once_only(view.section(pair[1])))
+    provided = tuple(unit for unit in view.units if _is_provided(view, unit, correlation))
+    used = used_by_new_code(view, correlation, [*(after for _, after in changed), *provided])
+    data, kept_values = changed_data(comparison, request, used, hooks.ignored_sections)
     left_out = (
         *hooks.left_out,
-        *(
-            Part(
-                f"the changed function {after.name}()", patched.view.section(after).name, BY_AUTHOR
-            )
-            for _, after in ignored
-        ),
+        *_ignored_functions(view, ignored),
         *ignored_data(comparison, hooks.ignored_sections),
-        *_init_and_exit(patched.view, differing),
+        *_init_and_exit(view, differing),
         *changed_sections(comparison, hooks.ignored_sections),
-        *(kept(patched.view, unit) for unit in stay),
+        *(kept(view, unit) for unit in kept_values),
     )
-    published = tuple(
+    return Changes(
+        original=original,
+        patched=patched,
+        correlation=correlation,
+        changed=changed,
+        provided=provided,
+        published=_published(correlation),
+        left_out=left_out,
+        data=data,
+        kept_values=kept_values,
+        hooks=hooks,
+    )
+
+
+def _published(correlation: Correlation) -> tuple[Pair, ...]:
+    return tuple(
         (before, after)
         for after, before in correlation.original.items()
         if before.is_local and not after.is_local
     )
-    if not (changed or provided or published or left_out or data or hooks.calls):
-        raise Refusal(NO_CODE_CHANGE, patched.view.obj.name, "no function differs")
-    words = {
-        after: differing_words(comparison, before, after)
-        for before, after in data
-        if is_writable(original.view, before)
-    }
-    same = {after: same_references(comparison, before, after) for before, after in data}
-    return Changes(
-        original,
-        patched,
-        correlation,
-        changed,
-        provided,
-        published,
-        left_out,
-        data=data,
-        kept=same,
-        hooks=hooks,
-        words=words,
-        stay=stay,
-    )
+
+
+def _ignored_functions(view: View, ignored: Iterable[Pair]) -> Iterator[Part]:
+    for _, after in ignored:
+        yield Part(f"the changed function {after.name}()", view.section(after).name, BY_AUTHOR)
 
 
 def _without_freed(original: View, patched: View, correlation: Correlation) -> Correlation:
@@ -159,27 +137,29 @@ def _init_and_exit(patched: View, differing: Iterable[tuple[Unit, Unit]]) -> Ite
             yield Part(f"{after.name}()", section.name, once_only(section.name, code=True))
 
 
-def _changed_functions(
-    comparison: Comparison, original: View, patched: View, correlation: Correlation
-) -> tuple[tuple[Unit, Unit], ...]:
+def _differing_functions(comparison: Comparison) -> list[Pair]:
     """Functions that differ, themselves or in their ``.cold`` part, which may also have come or
-    gone."""
+    gone.
+
+    Example: a fix that adds a ``WARN_ON()`` moves its slow path into a new ``foo.cold``; the bytes
+    of ``foo()`` may differ in one jump only, whose target is compared, or not at all.
+    """
+    original, patched = comparison.original.view, comparison.patched.view
+    original_of = comparison.correlation.original
     changed: dict[Unit, Unit] = {}
     for unit in patched.units:
         if not unit.is_function or not patched.section(unit).is_code:
             continue
-        before = correlation.original.get(unit)
+        before = original_of.get(unit)
         whole = owner(patched, unit) if is_cold(unit.name) else unit
-        if whole is None or whole not in correlation.original:
+        if whole is None or whole not in original_of:
             continue
         if before is None or not comparison.same_function(before, unit):
-            changed[whole] = correlation.original[whole]
-    kept = set(correlation.original.values())
+            changed[whole] = original_of[whole]
+    kept = set(original_of.values())
     gone = {parent(unit.name) for unit in original.units if is_cold(unit.name) and unit not in kept}
-    changed |= {
-        after: before for after, before in correlation.original.items() if before.name in gone
-    }
-    return tuple((before, after) for after, before in changed.items())
+    changed |= {after: before for after, before in original_of.items() if before.name in gone}
+    return [(before, after) for after, before in changed.items()]
 
 
 MODULE_HOOKS = frozenset({"init_module", "cleanup_module"})

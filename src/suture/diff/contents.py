@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from suture.diff.changes import Changes
 from suture.diff.comparison import masked
+from suture.diff.data import DataChange
 from suture.diff.object_builder import Builder
-from suture.diff.select import Linked, Outside, Resolver
+from suture.diff.output import Linked, Outside, Resolver
 from suture.elf.object import (
     SHF_ALLOC,
     SHN_ABS,
@@ -60,7 +61,7 @@ def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> 
     """
     maker = _Maker(changes, objname, resolver)
     symbols = tuple(
-        maker.add(number, *pair) for number, pair in enumerate(changes.data, start=first)
+        maker.add(number, change) for number, change in enumerate(changes.data, start=first)
     )
     return Contents(maker.out.finish(f"{changes.patched.view.obj.name} (data)"), symbols)
 
@@ -73,9 +74,9 @@ class _Maker:
         self._resolver = resolver
         self._undefined: dict[str, int] = {}
 
-    def add(self, number: int, before: Unit, after: Unit) -> str:
+    def add(self, number: int, change: DataChange) -> str:
         name = f"{SYMBOL}{number}"
-        kept = self._changes.kept[after]
+        before, after, kept = change.before, change.after, change.same_references
         old, new = self._changes.original.view, self._changes.patched.view
         known: dict[int, tuple[Outside | int, int]] = {}
         left_alone = []
@@ -86,7 +87,7 @@ class _Maker:
                 if reference.offset not in kept:
                     raise
                 left_alone.append(reference)
-        mask = masked(self._words(before, after), left_alone)
+        mask = masked(_words(change), left_alone)
         references = list(old.references(before))
         copies = [
             self._copy(f"{name}_old", old.data(before), references, known),
@@ -111,13 +112,6 @@ class _Maker:
             self.out.add_relocation(head, Relocation(position * WORD, ADDRESS64, symbol, 0))
         self.out.add_symbol(Symbol(name, 0, 4 * WORD, STT_OBJECT, STB_GLOBAL, head))
         return name
-
-    def _words(self, before: Unit, after: Unit) -> bytes:
-        """0xff for each byte that is to hold its old value, and to get the new one."""
-        words = self._changes.words.get(after)
-        if words is None:
-            return b"\xff" * before.size
-        return bytes(0xFF if at - at % WORD in words else 0 for at in range(before.size))
 
     def _copy(
         self,
@@ -174,3 +168,10 @@ class _Maker:
                 Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
             )
         return self._undefined[name]
+
+
+def _words(change: DataChange) -> bytes:
+    """0xff for each byte that is to hold its old value, and to get the new one."""
+    if change.words is None:
+        return b"\xff" * change.before.size
+    return bytes(0xFF if at - at % WORD in change.words else 0 for at in range(change.before.size))

@@ -41,31 +41,54 @@ WRITABLE = (".data..read_mostly", ".data..cacheline_aligned", ".data", ".bss")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DataRequest:
     """What the author asks for, by the names of variables.
 
-    :ivar patch: they are to change in memory; `keep`: they may stay as they are.
+    :ivar patch: variables whose contents are to change in memory (--patch-data).
+    :ivar keep: variables that may stay as they are (--keep-data).
     """
 
     patch: Collection[str] = ()
     keep: Collection[str] = ()
 
 
-NOTHING = Asked()
+NO_DATA = DataRequest()
+
+
+@dataclass(frozen=True, slots=True)
+class DataChange:
+    """A variable whose contents change in memory while the live patch is in force.
+
+    :ivar before: it in the original object; `after`: in the patched one.
+    :ivar same_references: offsets at which both refer to the same thing.
+    :ivar words: offsets of the machine words that are to change, where it stays writable; None for
+        one that is read-only after init, which is compared and written as a whole.
+    """
+
+    before: Unit
+    after: Unit
+    same_references: frozenset[int]
+    words: frozenset[int] | None
 
 
 def changed_data(
-    comparison: Comparison, asked: Asked, used: Collection[Unit], ignored: Collection[str] = ()
-) -> tuple[tuple[tuple[Unit, Unit], ...], tuple[Unit, ...]]:
-    """Find the changed variables that are to be changed in memory, original and patched; refuse
-    what was not asked for.
+    comparison: Comparison,
+    request: DataRequest,
+    used: Collection[Unit],
+    ignored: Collection[str] = (),
+) -> tuple[tuple[DataChange, ...], tuple[Unit, ...]]:
+    """Find the variables whose initial value differs; refuse those that the author did not name.
+
+    Example: a fix that adds an entry to ``ctl_table kern_table[]`` changes data that boot has
+    registered.  Replacing code does not reach it, and leaving it out would be half a fix, so it is
+    refused until the author says which is meant.
 
     :param used: what new code of the live patch refers to.
     :param ignored: names of sections that the patch wants to be left out.
-    :return: those variables, and the patched ones that stay as they are.
+    :return: the variables that change in memory, and the patched ones that stay as they are.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``
     """
-    found, stay = [], []
+    changed, kept = [], []
     view = comparison.patched.view
     for before, after in _changed(comparison):
         if view.section(after).name in ignored:
@@ -74,17 +97,23 @@ def changed_data(
         words = differing_words(comparison, before, after) if before.size == after.size else ()
         unpatchable = next(_reasons(comparison, before, after), None)
         unkeepable = next(reasons_not_to_keep(comparison, before, after, words, used), None)
-        if names(after) & set(asked.patch):
+        if names(after) & set(request.patch):
             if unpatchable is not None:
                 raise Refusal(DATA_UNPATCHABLE, where, unpatchable)
-            found.append((before, after))
-        elif names(after) & set(asked.keep):
+            changed.append(_data_change(comparison, before, after))
+        elif names(after) & set(request.keep):
             if unkeepable is not None:
                 raise Refusal(DATA_UNKEEPABLE, where, unkeepable)
-            stay.append(after)
+            kept.append(after)
         else:
             raise _not_asked(comparison, before, after, unpatchable, unkeepable)
-    return tuple(found), tuple(stay)
+    return tuple(changed), tuple(kept)
+
+
+def _data_change(comparison: Comparison, before: Unit, after: Unit) -> DataChange:
+    stays_writable = is_writable(comparison.original.view, before)
+    words = differing_words(comparison, before, after) if stays_writable else None
+    return DataChange(before, after, same_references(comparison, before, after), words)
 
 
 def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[Part, ...]:

@@ -11,14 +11,15 @@ the one (what changed, which variable is which, how functions are called) holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from iced_x86 import Code, Decoder, Instruction, Mnemonic
 
-from suture.diff.changes import Changes
+from suture.diff.changes import Pair
 from suture.diff.comparison import Side, masked
 from suture.diff.correlate import Correlation
+from suture.diff.plan import FilePlan
 from suture.elf.relocations.x86_64 import TYPES, is_direct_branch
 from suture.errors import MODULE_STATIC_KEY, Refusal
 from suture.objects.special import JUMP_TABLE, Entry
@@ -38,30 +39,36 @@ FLAGS = 3
 (``include/linux/jump_label.h``)."""
 
 
-def with_keys_read(changes: Changes, reading: Side) -> Changes:
-    """The same changes, with the code of `reading`, the patched object whose static branches read
-    their keys.
+def with_keys_read(plan: FilePlan, reading: Side) -> FilePlan:
+    """The same plan with the code of `reading`, the patched object whose static branches read their
+    keys.
 
     :raises Refusal: ``module-static-key`` where the two patched objects differ in more than that
     """
+    changes = plan.changes
     twins = _Twins(changes.patched, reading)
     twins.check()
     twin = twins.twin
-    return replace(
-        changes,
-        patched=reading,
-        correlation=Correlation(
-            {twin[after]: before for after, before in changes.correlation.original.items()}
+
+    def pairs(found: Iterable[Pair]) -> tuple[Pair, ...]:
+        return tuple((before, twin[after]) for before, after in found)
+
+    calls = tuple(replace(hook, function=twin[hook.function]) for hook in changes.hooks.calls)
+    original_of = {twin[after]: before for after, before in changes.correlation.original.items()}
+    return FilePlan(
+        changes=replace(
+            changes,
+            patched=reading,
+            correlation=Correlation(original_of),
+            changed=pairs(changes.changed),
+            provided=tuple(twin[unit] for unit in changes.provided),
+            published=pairs(changes.published),
+            hooks=replace(changes.hooks, calls=calls),
         ),
-        changed=tuple((before, twin[after]) for before, after in changes.changed),
-        provided=tuple(twin[unit] for unit in changes.provided),
-        published=tuple((before, twin[after]) for before, after in changes.published),
-        hooks=replace(
-            changes.hooks,
-            calls=tuple(
-                replace(hook, function=twin[hook.function]) for hook in changes.hooks.calls
-            ),
-        ),
+        replaced=pairs(plan.replaced),
+        carried=pairs(plan.carried),
+        provided=tuple(twin[unit] for unit in plan.provided),
+        published=pairs(plan.published),
     )
 
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suture.diff.select import OutputObject
+from suture.diff.output import OutputObject
 from suture.elf.object import (
     SHN_LIVEPATCH,
     STB_GLOBAL,

@@ -14,6 +14,7 @@ from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.model import VMLINUX
 from suture.objects.special import STRUCTS
+from suture.verify.callsites import Sites, scan
 from suture.verify.shipped import Shipped, ShippedImage, lay_out
 
 
@@ -25,6 +26,8 @@ class Kernel:
         self._modules: dict[str, Shipped] = {}
         self._types: dict[str, Btf | None] = {}
         self._needed: dict[str, frozenset[str]] = {}
+        self._sites: dict[tuple[str, int], Sites] = {}
+        self._importers: dict[str, tuple[str, ...]] = {}
 
     def read(self) -> None:
         """Read now what every build needs."""
@@ -57,6 +60,20 @@ class Kernel:
         if objname not in self._needed:
             self._needed[objname] = frozenset(modules.dependencies(self.target, objname))
         return self._needed[objname]
+
+    def sites(self, objname: str, address: int) -> Sites:
+        """What leads to an address in an object; each object is searched once for an address."""
+        if (objname, address) not in self._sites:
+            self._sites[objname, address] = scan(self.shipped(objname), address)
+        return self._sites[objname, address]
+
+    def importers(self, name: str) -> tuple[str, ...] | None:
+        """The modules that link with an exported symbol; None where the symbol is not exported."""
+        if name not in self.symvers:
+            return None
+        if name not in self._importers:
+            self._importers[name] = modules.importers(self.target, name)
+        return self._importers[name]
 
     @cached_property
     def types(self) -> Btf | None:

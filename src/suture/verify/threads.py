@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 from iced_x86 import Decoder, FlowControl
 
-from suture.diff.changes import Changes, cold_part
+from suture.diff.changes import cold_part
+from suture.diff.plan import FilePlan
 from suture.diff.users import HARMLESS
 from suture.elf.relocations.x86_64 import is_direct_branch
 from suture.errors import THREAD_FUNCTION_REPLACED, THREAD_NOT_REPLACED, Refusal
@@ -79,15 +80,16 @@ MAIN_FUNCTION = (
 )
 
 
-def refuse_threads(changes: Changes, may_stop: Collection[str]) -> None:
+def refuse_threads(plan: FilePlan, may_stop: Collection[str]) -> None:
     """Refuse to replace functions that a thread stays in.
 
     :param may_stop: names of those whose threads, as the author says, do not run while the
         transition is to end.
     :raises Refusal: ``thread-function-replaced``
     """
+    changes = plan.changes
     handed = _handed_over(changes.original.view), _handed_over(changes.patched.view)
-    for before, after in changes.changed:
+    for before, after in plan.replaced:
         if base(after.name) in may_stop:
             continue
         sides = (changes.original.view, handed[0], before), (changes.patched.view, handed[1], after)
@@ -111,9 +113,9 @@ def asking(view: View, functions: Iterable[Unit]) -> list[Unit]:
     ]
 
 
-def refuse_unused(changes: Iterable[Changes], may_stop: Collection[str]) -> None:
+def refuse_unused(plans: Iterable[FilePlan], may_stop: Collection[str]) -> None:
     """:raises Refusal: ``thread-not-replaced``"""
-    replaced = {base(after.name) for found in changes for _, after in found.changed}
+    replaced = {base(after.name) for plan in plans for _, after in plan.replaced}
     for name in sorted(set(may_stop) - replaced):
         raise Refusal(
             THREAD_NOT_REPLACED, f"--replace-thread {name}", "the patch replaces no such function"

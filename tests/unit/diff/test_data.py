@@ -10,7 +10,7 @@ import pytest
 
 from suture.diff.changes import compare
 from suture.diff.contents import Contents, contents
-from suture.diff.data import Asked
+from suture.diff.data import DataRequest
 from suture.diff.stores import Use, uses
 from suture.elf import writer
 from suture.errors import Refusal
@@ -164,7 +164,7 @@ def made(
     assert BASE.count(old) == 1, old
     before, after = side(compile_c(BASE)), side(compile_c(BASE.replace(old, new)))
     resolver = Anything(provided)
-    return contents(compare(before, after, Asked(names)), "vmlinux", resolver, 0), resolver
+    return contents(compare(before, after, DataRequest(names)), "vmlinux", resolver, 0), resolver
 
 
 def refusal(old: str, new: str, *names: str) -> Refusal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from suture.diff.plan import FilePlan
 from suture.errors import Refusal
 from suture.model import CallbackKind
 from tests.examples import shows
@@ -50,7 +51,7 @@ def test_functions_to_call_come_along_with_the_moment_to_call_them() -> None:
 def test_functions_to_call_are_enough() -> None:
     found = changes(BASE, BASE + CALLBACKS)
     assert changed_names(found) == set()
-    assert found.need_code
+    assert FilePlan.of(found).needs_code
 
 
 def test_entries_as_kpatchs_own_tools_leave_them() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from suture.diff.changes import Changes, compare
-from suture.diff.data import Asked
+from suture.diff.data import DataRequest
 from suture.errors import Refusal
 from tests.examples import shows
 from tests.unit.toolchain import (
@@ -48,7 +48,7 @@ def compared(*edits: tuple[str, str], keep: str = "") -> Changes:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     return compare(
-        side(compile_c(BASE)), side(compile_c(text)), Asked(keep=(keep,) if keep else ())
+        side(compile_c(BASE)), side(compile_c(text)), DataRequest(keep=(keep,) if keep else ())
     )
 
 
@@ -74,7 +74,7 @@ def test_what_the_author_says_is_right_stays_and_is_told(case: str) -> None:
     found = compared(*edits, keep=name)
     assert "work" in changed_names(found)
     assert found.data == ()
-    assert [unit.name for unit in found.stay] == [name]
+    assert [unit.name for unit in found.kept_values] == [name]
     (part,) = [part for part in found.left_out if "initial value" in part.what]
     assert part.what == f"the changed initial value of {name}"
 

@@ -7,6 +7,7 @@ import pytest
 
 from suture.diff.changes import Changes
 from suture.diff.omitted import told
+from suture.diff.plan import FilePlan
 from suture.errors import Kind, Refusal
 from tests.unit.toolchain import changed_names, changes, output, symbol_lines
 
@@ -88,7 +89,7 @@ def test_only_the_real_code_is_copied() -> None:
 
 def test_an_init_function_alone_needs_no_code() -> None:
     found = changes(BASE + INIT_FUNCTION, BASE + INIT_FUNCTION.replace('"up"', '"set up"'))
-    assert not found.need_code
+    assert not FilePlan.of(found).needs_code
     assert left(found) == {("setup()", ".init.text")}
 
 

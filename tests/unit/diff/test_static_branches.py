@@ -7,14 +7,22 @@ from __future__ import annotations
 import pytest
 
 from suture.diff.changes import compare
-from suture.diff.select import Linked, OutputObject, Outside, select
+from suture.diff.output import Linked, OutputObject, Outside
+from suture.diff.plan import FilePlan
 from suture.diff.static_branches import with_keys_read
 from suture.errors import Refusal
 from suture.model import ExternalSymbol
 from suture.objects.view import Unit
 from suture.workspace.jump_label_header import reading_keys
 from tests.examples import shows
-from tests.unit.toolchain import compile_c, disassembly, relocation_lines, section_lines, side
+from tests.unit.toolchain import (
+    compile_c,
+    disassembly,
+    relocation_lines,
+    section_lines,
+    select_with,
+    side,
+)
 
 # arch/x86/include/asm/jump_label.h of Linux 6.1 in short, as kbuild leaves it without
 # CONFIG_HAVE_JUMP_LABEL_HACK.
@@ -81,7 +89,7 @@ PATCHED = CODE.replace("two(x)", "two(x + 7)")
 
 def cut(patched: str = PATCHED, read: str = PATCHED) -> OutputObject:
     changes = compare(side(rewritten()), side(rewritten(patched)))
-    return select(with_keys_read(changes, side(reading(read))), "mod", InModule())
+    return select_with(with_keys_read(FilePlan.of(changes), side(reading(read))), InModule(), "mod")
 
 
 def test_keys_of_the_module_are_read_where_the_kernel_would_have_rewritten_the_code() -> None:
@@ -152,7 +160,7 @@ def test_a_branch_the_wrong_way_round_is_refused() -> None:
     wrong = reading_keys(HEADER.encode()).decode().replace('".if %c1', '".if !%c1') + PATCHED
     changes = compare(side(rewritten()), side(rewritten(PATCHED)))
     with pytest.raises(Refusal) as refused:
-        with_keys_read(changes, side(compile_c(BEFORE_IT + wrong)))
+        with_keys_read(FilePlan.of(changes), side(compile_c(BEFORE_IT + wrong)))
     assert refused.value.code == "module-static-key"
 
 

@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from suture.diff.changes import compare
-from suture.diff.select import select
 from suture.elf import reader, writer
 from suture.errors import Refusal
 from suture.objects.special import Entries
 from suture.objects.view import View
 from tests.examples import shows
-from tests.unit.toolchain import SIZES, Anything, compile_c, side
+from tests.unit.toolchain import SIZES, Anything, compile_c, select_with, side
 
 SOURCE = r"""
 static int counter = 5;
@@ -54,7 +53,7 @@ def read_all(data: bytes) -> None:
 def refused_or_read(data: bytes) -> None:
     try:
         read_all(data)
-        select(compare(side(GOOD), side(data)), "vmlinux", Anything())
+        select_with(compare(side(GOOD), side(data)), Anything())
     except Refusal:
         pass
 

@@ -19,7 +19,6 @@ import lz4.block
 import zstandard
 
 from suture.diff.changes import compare
-from suture.diff.select import select
 from suture.elf import reader, writer
 from suture.errors import Refusal
 from suture.formats import diff, makefile, suse, written
@@ -41,7 +40,7 @@ from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text
 from tests.unit.link import module
 from tests.unit.module import test_kpatch as kpatch_tables
 from tests.unit.objects.test_special import MACROS
-from tests.unit.toolchain import SIZES, Anything, assemble, compile_c, side
+from tests.unit.toolchain import SIZES, Anything, assemble, compile_c, select_with, side
 from tests.unit.verify import kernel
 
 SOURCE = r"""
@@ -173,7 +172,7 @@ def use_object(data: bytes) -> None:
 
 def _compared(original: bytes, patched: bytes) -> Refusal | None:
     try:
-        found = select(compare(side(original), side(patched)), "vmlinux", Anything())
+        found = select_with(compare(side(original), side(patched)), Anything())
         writer.write(found.obj)
     except Refusal as refusal:
         return refusal

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from suture.diff.select import Linked, OutputObject, Outside
+from suture.diff.output import Linked, OutputObject, Outside
 from suture.elf import writer
 from suture.elf.object import ObjectFile
 from suture.link import klp, stack_visibility

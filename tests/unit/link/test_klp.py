@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from suture.diff.select import OutputObject
+from suture.diff.output import OutputObject
 from suture.elf import writer
 from suture.elf.object import SHN_LIVEPATCH, ObjectFile
 from suture.errors import Refusal

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from suture.diff.select import Linked, Outside
+from suture.diff.output import Linked, Outside
 from suture.errors import Refusal
 from suture.kernel.symvers import Export, Symvers
 from suture.link.resolve.kernel import KernelResolver, Published

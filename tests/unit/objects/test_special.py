@@ -10,7 +10,7 @@ import pytest
 
 from suture.diff.changes import compare
 from suture.diff.comparison import Side
-from suture.diff.select import Linked, OutputObject, Outside
+from suture.diff.output import Linked, OutputObject, Outside
 from suture.elf import writer
 from suture.errors import Refusal
 from suture.model import ExternalSymbol

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 import pytest
 
@@ -12,12 +13,22 @@ from suture.diff.correlate import Correlation
 from suture.elf import writer
 from suture.errors import Refusal
 from suture.verify.addresses import Addresses
-from suture.verify.callers import Bounds, File, Surroundings, widen
+from suture.verify.callers import Bounds, plan_callers
 from suture.verify.callsites import scan
+from suture.verify.plan import (
+    Answers,
+    ComparedFile,
+    PatchPlan,
+    PlannedFile,
+    SourceRequest,
+    Surroundings,
+)
 from suture.verify.shipped import ShippedImage, ShippedModule
 from tests.examples import shows
 from tests.unit.toolchain import Anything, compile_c, select_with, side, tool
 from tests.unit.verify.kernel import shipped, shipped_module, vmlinux
+
+Kernel = ShippedImage | ShippedModule
 
 HEAD = r"""
 extern int outside(const char *, int);
@@ -47,18 +58,49 @@ def image(*sources: str) -> ShippedImage:
     return shipped(*sources)
 
 
-def unchanged(source: str, name: str, objname: str, kernel: ShippedImage | ShippedModule) -> File:
+Candidates = Callable[[str, Collection[str], Collection[str]], list[ComparedFile]]
+T = TypeVar("T")
+
+
+def unchanged(source: str, name: str, objname: str, kernel: Kernel) -> ComparedFile:
     same = side(compile_c(source))
-    correlation = Correlation({unit: unit for unit in same.view.units})
-    return File(
-        name, objname, Changes(same, same, correlation, (), (), ()), Addresses(same.view, kernel)
-    )
+    changes = Changes(same, same, Correlation({unit: unit for unit in same.view.units}))
+    return ComparedFile.of(name, objname, changes, Addresses(same.view, kernel))
 
 
-def patched(source: str, old: str, new: str, kernel: ShippedImage | ShippedModule) -> File:
+def compared(before: str, after: str, kernel: Kernel, name: str = "one.c") -> ComparedFile:
+    found = compare(side(compile_c(before)), side(compile_c(after)))
+    return ComparedFile.of(name, kernel.objname, found, Addresses(found.original.view, kernel))
+
+
+def patched(source: str, old: str, new: str, kernel: Kernel) -> ComparedFile:
     assert old in source
-    found = compare(side(compile_c(source)), side(compile_c(source.replace(old, new))))
-    return File("one.c", kernel.objname, found, Addresses(found.original.view, kernel))
+    return compared(source, source.replace(old, new), kernel)
+
+
+def surroundings(kernel: Kernel) -> Surroundings:
+    return Surroundings(lambda _: kernel, lambda _: None, lambda _, at: scan(kernel, at))
+
+
+def answering(ask: Callable[[Answers], T | SourceRequest], candidates: Candidates) -> T:
+    """Ask until nothing more has to be compiled."""
+    answers: dict[SourceRequest, list[ComparedFile]] = {}
+    while isinstance(found := ask(answers), SourceRequest):
+        assert found not in answers
+        answers[found] = candidates(found.objname, found.words, found.without)
+    return found
+
+
+def plan(
+    file: ComparedFile,
+    kernel: Kernel,
+    bounds: Bounds | None = None,
+    candidates: Candidates = lambda *_: [],
+) -> PatchPlan:
+    around = surroundings(kernel)
+    return answering(
+        lambda answers: plan_callers([file], around, answers, bounds or Bounds()), candidates
+    )
 
 
 def run(
@@ -67,25 +109,24 @@ def run(
     fix: tuple[str, str] = FIX,
     bounds: Bounds | None = None,
     module: bool = False,
-) -> tuple[tuple[File, ...], dict[str, set[str]], dict[str, set[str]]]:
+) -> tuple[tuple[PlannedFile, ...], dict[str, set[str]], dict[str, set[str]]]:
     """:return: the files; what is replaced, and what is carried, by file."""
     kernel = shipped_module(source, *others) if module else image(source, *others)
-    asked: list[Collection[str]] = []
 
-    def candidates(objname: str, words: Collection[str], without: Collection[str]) -> list[File]:
-        asked.append(words)
+    def candidates(
+        objname: str, words: Collection[str], without: Collection[str]
+    ) -> list[ComparedFile]:
         listed = [(f"other{number}.c", text) for number, text in enumerate(others)]
         wanted = [
             (n, t) for n, t in listed if n not in without and any(word in t for word in words)
         ]
         return [unchanged(text, name, objname, kernel) for name, text in wanted]
 
-    around = Surroundings(lambda _: kernel, lambda _: None, candidates)
-    files, _ = widen([patched(source, *fix, kernel)], around, bounds or Bounds())
+    files = plan(patched(source, *fix, kernel), kernel, bounds, candidates).files
     return (
         files,
-        {file.source: {after.name for _, after in file.changes.changed} for file in files},
-        {file.source: {after.name for _, after in file.changes.carried} for file in files},
+        {one.file.source: {after.name for _, after in one.plan.replaced} for one in files},
+        {one.file.source: {after.name for _, after in one.plan.carried} for one in files},
     )
 
 
@@ -103,7 +144,7 @@ def test_the_function_has_no_fentry_call() -> None:
 def test_the_caller_is_replaced_and_calls_the_new_code() -> None:
     files, replaced, carried = run(ONE)
     assert (replaced, carried) == ({"one.c": {"direct"}}, {"one.c": {"deep"}})
-    cut = select_with(files[0].changes, Anything())
+    cut = select_with(files[0].plan, Anything())
     data = writer.write(cut.obj)
     assert [one.original.name for one in cut.replaced] == ["direct"]
     assert "deep - 4" in tool("readelf", "-rW", data=data)
@@ -145,14 +186,8 @@ def test_an_address_that_the_patch_takes_is_refused() -> None:
     source = '#define FIRST "deep"\n' + both
     kernel = image(source)
     after = source.replace(*fix).replace('FIRST "deep"', 'FIRST "fixed"')
-    found = compare(side(compile_c(source)), side(compile_c(after)))
-    around = Surroundings(lambda _: kernel, lambda _: None, lambda *_: [])
     with pytest.raises(Refusal) as refused:
-        widen(
-            [File("one.c", "vmlinux", found, Addresses(found.original.view, kernel))],
-            around,
-            Bounds(),
-        )
+        plan(compared(source, after, kernel), kernel)
     assert "in the patched code" in refused.value.found
 
 
@@ -209,7 +244,7 @@ def test_callers_in_other_files_are_replaced(module: bool) -> None:
     files, replaced, carried = run(GLOBAL, ELSEWHERE, AND_HERE, module=module)
     assert replaced == {"one.c": {"direct"}, "other0.c": {"far"}, "other1.c": {"here"}}
     assert carried == {"one.c": {"deep"}, "other0.c": set(), "other1.c": set()}
-    cut = writer.write(select_with(files[0].changes, Anything()).obj)
+    cut = writer.write(select_with(files[0].plan, Anything()).obj)
     (bind,) = [
         line.split()[4]
         for line in tool("readelf", "-sW", data=cut).splitlines()
@@ -220,9 +255,8 @@ def test_callers_in_other_files_are_replaced(module: bool) -> None:
 
 def test_a_caller_without_source_is_refused() -> None:
     kernel = image(GLOBAL, ELSEWHERE)
-    around = Surroundings(lambda _: kernel, lambda _: None, lambda *_: [])
     with pytest.raises(Refusal) as refused:
-        widen([patched(GLOBAL, *FIX, kernel)], around, Bounds())
+        plan(patched(GLOBAL, *FIX, kernel), kernel)
     shows(refused.value, "caller-uncertain")
     assert "far" in refused.value.found
 
@@ -245,14 +279,22 @@ def test_an_address_in_another_files_code_is_found() -> None:
 def test_a_global_function_that_was_static_leads_to_the_new_code() -> None:
     kernel = image(ONE)
     text = ONE.replace("static hidden int deep", "hidden int deep").replace(*FIX)
-    found = compare(side(compile_c(ONE)), side(compile_c(text)))
-    assert found.published
-    around = Surroundings(lambda _: kernel, lambda _: None, lambda *_: [])
-    files, _ = widen(
-        [File("one.c", "vmlinux", found, Addresses(found.original.view, kernel))], around, Bounds()
-    )
-    assert not files[0].changes.published
-    assert [unit.name for unit in files[0].changes.provided] == ["deep"]
+    file = compared(ONE, text, kernel)
+    assert file.changes.published
+    (planned,) = plan(file, kernel).files
+    assert not planned.plan.published
+    assert [unit.name for unit in planned.plan.provided] == ["deep"]
+    assert file.changes.provided == ()
+
+
+def test_callers_that_the_patch_does_not_change_are_told_with_their_reason() -> None:
+    kernel = image(TWO)
+    callers = plan(patched(TWO, *FIX, kernel), kernel).callers
+    assert {(one.function, one.calls) for one in callers} == {
+        ("middle", "deep"),
+        ("other", "deep"),
+        ("top", "middle"),
+    }
 
 
 def test_every_call_that_objdump_shows_is_found() -> None:

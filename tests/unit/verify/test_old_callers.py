@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import pytest
 
-from suture.diff.changes import compare
 from suture.elf.prototypes import Prototype, prototypes
 from suture.errors import Refusal
-from suture.verify.addresses import Addresses
-from suture.verify.callers import File, Surroundings
-from suture.verify.old_callers import refuse_changed_prototypes
+from suture.verify.old_callers import (
+    callers_of,
+    changed_prototypes,
+    functions_to_declare,
+    refuse_old_callers,
+)
+from suture.verify.plan import ComparedFile
 from suture.verify.shipped import ShippedImage, ShippedModule
-from tests.unit.toolchain import compile_c, side
+from tests.unit.toolchain import compile_c
 from tests.unit.verify.kernel import shipped, shipped_module
-from tests.unit.verify.test_callers import unchanged
+from tests.unit.verify.test_callers import answering, compared, surroundings, unchanged
 
 HEAD = "extern int outside(const char *, int);\n"
 ONE = (
@@ -66,7 +70,9 @@ def check(
         asked.append((source, patched))
         return prototypes(compile_c(sources[source][patched], "-g"), names)
 
-    def candidates(objname: str, words: Collection[str], without: Collection[str]) -> list[File]:
+    def candidates(
+        objname: str, words: Collection[str], without: Collection[str]
+    ) -> list[ComparedFile]:
         names = [
             name
             for name, (before, after) in sources.items()
@@ -74,13 +80,19 @@ def check(
         ]
         return [unchanged(sources[name][0], name, objname, kernel) for name in names]
 
-    files = []
-    for name, (before, after) in sources.items():
-        if before != after:
-            found = compare(side(compile_c(before)), side(compile_c(after)))
-            files.append(File(name, kernel.objname, found, Addresses(found.original.view, kernel)))
-    around = Surroundings(lambda _: kernel, lambda _: None, candidates)
-    refuse_changed_prototypes(files, around, lambda name: exported and name == "scaled", declared)
+    files = [
+        compared(before, after, kernel, name)
+        for name, (before, after) in sources.items()
+        if before != after
+    ]
+    around = surroundings(kernel)
+    for file in files:
+        if not (names := functions_to_declare(file)):
+            continue
+        old, new = declared(file.source, names, False), declared(file.source, names, True)
+        for one in changed_prototypes(file, old, new, lambda name: exported and name == "scaled"):
+            callers = answering(partial(callers_of, one, files, around), candidates)
+            refuse_old_callers(one, callers, lambda source, names: declared(source, names, True))
     return asked
 
 

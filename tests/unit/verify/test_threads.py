@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from suture.diff.plan import FilePlan
 from suture.errors import Refusal
 from suture.host.progress import Silent, reporter
 from suture.verify.threads import refuse_threads, refuse_unused, stays
@@ -69,6 +70,10 @@ def notes() -> Iterator[list[str]]:
     reporter.reset(token)
 
 
+def planned(before: str, after: str) -> FilePlan:
+    return FilePlan.of(changes(before, after))
+
+
 def source(body: str, rest: str) -> str:
     return f"{BASE}static noinline int worker(void *p) {{ {body} }}\n{rest}\n"
 
@@ -78,25 +83,25 @@ def test_a_function_that_a_thread_stays_in_is_refused(case: str) -> None:
     body, rest, why = STAYING[case]
     found = changes(source(body, rest), source(f"outside(77); {body}", rest))
     with pytest.raises(Refusal) as refused:
-        refuse_threads(found, ())
+        refuse_threads(FilePlan.of(found), ())
     assert refused.value.code == "thread-function-replaced"
     assert "worker()" in refused.value.where
     assert why in refused.value.found
     assert "--replace-thread" in refused.value.remedy
-    refuse_threads(found, {"worker"})
+    refuse_threads(FilePlan.of(found), {"worker"})
 
 
 @pytest.mark.parametrize("case", LEAVING)
 def test_a_function_that_a_thread_leaves_is_noted(case: str, notes: list[str]) -> None:
     body, rest = LEAVING[case]
-    refuse_threads(changes(source(body, rest), source(f"outside(77); {body}", rest)), ())
+    refuse_threads(planned(source(body, rest), source(f"outside(77); {body}", rest)), ())
     (note,) = notes
     assert "worker() is the main function of a kernel thread: the transition waits" in note
 
 
 def test_what_it_was_before_the_patch_counts_as_well() -> None:
     with pytest.raises(Refusal) as refused:
-        refuse_threads(changes(source(LOOP, START), source("return outside(3);", START)), ())
+        refuse_threads(planned(source(LOOP, START), source("return outside(3);", START)), ())
     assert refused.value.code == "thread-function-replaced"
 
 
@@ -105,7 +110,7 @@ def test_what_a_thread_calls_may_be_replaced(notes: list[str]) -> None:
     after = before.replace("return asks(x) + ", "return asks(x) - ").replace(
         "while (x--)", "while (--x)"
     )
-    refuse_threads(changes(before, after), ())
+    refuse_threads(planned(before, after), ())
     assert notes == []
 
 
@@ -120,8 +125,8 @@ def test_a_global_one_that_its_file_never_calls_is_for_other_files_to_hand_over(
 
 def test_a_name_that_is_not_replaced_is_refused() -> None:
     found = changes(source(LOOP, START), source(f"outside(77); {LOOP}", START))
-    refuse_unused([found], {"worker"})
+    refuse_unused([FilePlan.of(found)], {"worker"})
     with pytest.raises(Refusal) as refused:
-        refuse_unused([found], {"worker", "other"})
+        refuse_unused([FilePlan.of(found)], {"worker", "other"})
     assert "other" in refused.value.where
     shows(refused.value, "thread-not-replaced")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from suture.diff.select import Linked, Outside
+from suture.diff.output import Linked, Outside
 from suture.errors import (
     INIT_REFERENCED,
     MODULE_DEPENDENCY_NEW,
@@ -38,7 +38,7 @@ class Published:
 
 
 class KernelResolver:
-    """A `suture.diff.select.Resolver` for one source file.
+    """A `suture.diff.output.Resolver` for one source file.
 
     :param addresses: of the file's original object in the object it belongs to.
     :param vmlinux: the core kernel.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from suture.diff.files import SourceFiles, pair_neighbours
-from suture.diff.select import Linked, Outside
+from suture.diff.output import Linked, Outside
 from suture.elf.object import STB_WEAK
 from suture.errors import (
     FUNCTION_NOT_IN_KERNEL,
@@ -37,7 +37,7 @@ BETTER_LIST = (
 
 
 class ListedResolver:
-    """A `suture.diff.select.Resolver` for the original object `view`, which is part of
+    """A `suture.diff.output.Resolver` for the original object `view`, which is part of
     `objname`."""
 
     def __init__(self, view: View, objname: str, listing: Listing, symvers: Symvers) -> None:

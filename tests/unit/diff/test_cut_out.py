@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from suture.diff.object_builder import Builder
-from suture.diff.select import OutputObject, select
+from suture.diff.output import OutputObject
 from suture.elf import writer
 from suture.elf.object import SHF_ALLOC, SHF_MERGE, SHF_STRINGS, SHT_PROGBITS, Section
 from suture.errors import Refusal
@@ -19,6 +19,7 @@ from tests.unit.toolchain import (
     output,
     relocation_lines,
     section_lines,
+    select_with,
     symbol_lines,
     tool,
 )
@@ -284,7 +285,7 @@ def test_every_part_of_the_output_is_accepted_by_the_linker() -> None:
     patched = (
         BASE.replace('"second"', '"other"').replace('"helped"', '"more"').replace("+ 1;", "+ 2;")
     )
-    out = select(changes(BASE, patched), "vmlinux", Anything())
+    out = select_with(changes(BASE, patched), Anything())
     again = output(BASE + "int z;", patched + "int z;")
     linked = link(writer.write(out.obj), writer.write(again.obj))
     assert "livepatch" not in tool("readelf", "-aW", data=linked)

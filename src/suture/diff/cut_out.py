@@ -15,15 +15,23 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
 
-from suture.diff.changes import Changes, cold_part
+from suture.diff.changes import cold_part
 from suture.diff.comparison import ONCE_ONLY, anonymous_range
 from suture.diff.data import holds_labels
-from suture.diff.hooks import Stage
 from suture.diff.object_builder import Builder
+from suture.diff.output import (
+    Call,
+    Linked,
+    ModuleKeys,
+    OutputObject,
+    Outside,
+    Replacement,
+    Resolver,
+)
 from suture.diff.padding import lead
 from suture.diff.placement import output_section
+from suture.diff.plan import FilePlan
 from suture.elf.object import (
     SHF_WRITE,
     SHN_ABS,
@@ -34,14 +42,12 @@ from suture.elf.object import (
     STT_FUNC,
     STT_NOTYPE,
     STT_OBJECT,
-    ObjectFile,
     Relocation,
     Symbol,
 )
 from suture.elf.relocations.x86_64 import PC8, PC32
 from suture.errors import (
     INIT_REFERENCED,
-    MODULE_STATIC_KEY,
     SPECIAL_REFERENCE_UNSUPPORTED,
     SYMBOL_UNSUPPORTED,
     Refusal,
@@ -76,79 +82,15 @@ TRAMPOLINE, KEY = "__SCT__", "__SCK__"
 """A static call's names (include/linux/static_call_types.h)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A symbol that a module may link against: exported by the core kernel, or provided by the live
-    patch itself.
-
-    :ivar is_new: the latter.
-    """
-
-    name: str
-    is_new: bool = False
-
-
-Outside = Linked | ExternalSymbol
-
-
-class Resolver(Protocol):
-    """Says how a live patch reaches what stays in the running kernel."""
-
-    def defined(self, unit: Unit) -> Outside:
-        """A unit of the original object."""
-
-    def undefined(self, name: str) -> Outside:
-        """A symbol that another object of the kernel defines."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """:ivar original: the function that is replaced.
-    :ivar symbol: index of the new code's symbol in the output object.
-    """
-
-    original: Unit
-    symbol: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function that the patch wants to be called.
-
-    :ivar symbol: index of its symbol in the output object.
-    """
-
-    stage: Stage
-    symbol: int
-
-
-@dataclass(frozen=True, slots=True)
-class OutputObject:
-    """Only what changed, ready to link.
-
-    :ivar objname: the object that the source file belongs to.
-    :ivar replaced: the functions that it replaces.
-    :ivar new: names of functions that are new or became functions of their own.
-    :ivar outside: name of an undefined symbol in `obj` -> what it stands for.
-    :ivar calls: what is to be called, in the order of `suture.diff.hooks.TABLE`.
-    """
-
-    objname: str
-    obj: ObjectFile
-    replaced: tuple[Replacement, ...]
-    new: tuple[str, ...]
-    outside: dict[str, Outside]
-    calls: tuple[Call, ...] = ()
-
-
-def select(changes: Changes, objname: str, resolver: Resolver) -> OutputObject:
-    """Cut the changed functions out.
+def cut_out(plan: FilePlan, objname: str, resolver: Resolver) -> OutputObject | ModuleKeys:
+    """Cut the planned functions and variables out of the patched object.
 
     :param objname: the object that the source file belongs to.
+    :return: the output object, or the static branches on keys of modules that stand in the way.
     :raises Refusal: ``init-referenced``, ``section-changed``, ``symbol-unsupported``,
-        ``special-reference-unsupported``, ``module-static-key``, and what `resolver` raises
+        ``special-reference-unsupported``, and what `resolver` raises
     """
-    return _Selection(changes, objname, resolver).run()
+    return _Selection(plan, objname, resolver).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +111,17 @@ class _Copy:
 
 
 class _Selection:
-    def __init__(self, changes: Changes, objname: str, resolver: Resolver) -> None:
+    """Copies units one after the other; each copy's references say what has to come along."""
+
+    def __init__(self, plan: FilePlan, objname: str, resolver: Resolver) -> None:
+        changes = plan.changes
+        self._plan = plan
         self._changes = changes
         self._objname = objname
         self._resolver = resolver
         self._view: View = changes.patched.view
         self._original_of = changes.correlation.original
-        self._replaced = {after: before for before, after in changes.changed}
+        self._replaced = {after: before for before, after in plan.replaced}
         self._out = Builder()
         self._copied: dict[Unit, int] = {}  # unit -> symbol
         self._pieces: dict[
@@ -184,13 +130,12 @@ class _Selection:
         self._outside: dict[str, Outside] = {}
         self._undefined: dict[str, int] = {}
         self._todo: deque[_Copy] = deque()
+        self._module_keys: list[str] = []
 
-    def run(self) -> OutputObject:
-        for _, unit in self._changes.changed:
+    def run(self) -> OutputObject | ModuleKeys:
+        for _, unit in (*self._plan.replaced, *self._plan.carried):
             self._copy_function(unit)
-        for _, unit in self._changes.carried:
-            self._copy_function(unit)
-        for unit in self._changes.provided:
+        for unit in self._plan.provided:
             if unit not in self._copied:
                 self._copy_function(unit) if unit.is_function else self._copy_unit(unit, STT_OBJECT)
         for hook in self._changes.hooks.calls:
@@ -203,17 +148,15 @@ class _Selection:
                 self._copy_entries(copy)
             elif copy.entry is None:
                 self._copy_hints(copy)
+        if self._module_keys:
+            return ModuleKeys(self._view.obj.name, tuple(self._module_keys))
         return OutputObject(
             objname=self._objname,
             obj=self._out.finish(self._view.obj.name),
             replaced=tuple(
                 Replacement(before, self._copied[after]) for after, before in self._replaced.items()
             ),
-            new=tuple(
-                u.name
-                for u in self._copied
-                if u.is_function and not is_cold(u.name) and u not in self._original_of
-            ),
+            new=tuple(unit.name for unit in self._copied if self._is_new(unit)),
             outside=self._outside,
             calls=tuple(
                 Call(hook.stage, self._copied[hook.function]) for hook in self._changes.hooks.calls
@@ -241,7 +184,7 @@ class _Selection:
             self._out.reserve(out, unit.size)
         else:
             self._out.append(out, section.data[start : unit.end])
-        is_provided = unit in self._changes.provided
+        is_provided = unit in self._plan.provided
         bind = STB_GLOBAL if is_provided else STB_LOCAL
         self._copied[unit] = self._out.add_symbol(
             Symbol(unit.name, room, unit.size, type, bind, out)
@@ -484,9 +427,13 @@ class _Selection:
             if entry.special.name == ALTINSTRUCTIONS:
                 start, end = replaced(self._view, entry)
                 special = ALTINSTRUCTIONS if start <= place < end else special
-        if special:
-            raise Refusal(
-                MODULE_STATIC_KEY if special == JUMP_TABLE else SPECIAL_REFERENCE_UNSUPPORTED,
-                self._view.obj.name,
-                f"changed code has an entry in {special} that refers to {outside.name} in module {outside.objname}",
-            )
+        if not special:
+            return
+        found = (
+            f"changed code has an entry in {special} that refers to {outside.name} "
+            f"in module {outside.objname}"
+        )
+        if special == JUMP_TABLE:
+            self._module_keys.append(found)
+        else:
+            raise Refusal(SPECIAL_REFERENCE_UNSUPPORTED, self._view.obj.name, found)

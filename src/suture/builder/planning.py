@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What differs -> what the live patch replaces and carries.
+
+`suture.verify` decides, and says which further files it needs compiled; they are compiled here, and
+it is asked again with the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TypeVar
+
+from suture.builder.differences import unchanged_file
+from suture.elf.prototypes import Prototype
+from suture.verify.callers import Bounds, plan_callers
+from suture.verify.kernel import Kernel
+from suture.verify.old_callers import (
+    callers_of,
+    changed_prototypes,
+    functions_to_declare,
+    refuse_old_callers,
+)
+from suture.verify.plan import Answers, ComparedFile, PatchPlan, SourceRequest, Surroundings
+from suture.verify.threads import refuse_threads, refuse_unused
+from suture.workspace.caller_candidates import mentioning
+from suture.workspace.declarations import declared, may_change_prototypes
+from suture.workspace.overlay import Changed
+from suture.workspace.prepare import Workspace
+
+T = TypeVar("T")
+
+
+def plan_patch(
+    files: Sequence[ComparedFile],
+    changes: Sequence[Changed],
+    kernel: Kernel,
+    workspace: Workspace,
+    bounds: Bounds,
+    replace_threads: Collection[str],
+) -> PatchPlan:
+    """Plan what a live patch does with all changed files.
+
+    :param changes: the source files as the patch leaves them.
+    :param bounds: how far callers are followed.
+    :param replace_threads: main functions of kernel threads that may be replaced.
+    :raises Refusal: ``exported-prototype-changed``, ``prototype-changed``,
+        ``function-not-traceable``, ``caller-uncertain``, ``callers-too-many``,
+        ``thread-function-replaced``, ``thread-not-replaced``, and what a proof raises
+    """
+    around = Surroundings(kernel.shipped, kernel.importers, kernel.sites)
+    compiled = _Compiled(kernel, workspace)
+    if may_change_prototypes(changes):
+        _refuse_changed_prototypes(files, changes, around, kernel, workspace, compiled)
+    plan = compiled.answering(lambda answers: plan_callers(files, around, answers, bounds))
+    plans = [planned.plan for planned in plan.files]
+    refuse_unused(plans, replace_threads)
+    for file_plan in plans:
+        refuse_threads(file_plan, replace_threads)
+    return plan
+
+
+class _Compiled:
+    """Files that were compiled because planning asked for them."""
+
+    def __init__(self, kernel: Kernel, workspace: Workspace) -> None:
+        self._kernel = kernel
+        self._workspace = workspace
+        self._answers: dict[SourceRequest, Sequence[ComparedFile]] = {}
+
+    def answering(self, ask: Callable[[Answers], T | SourceRequest]) -> T:
+        """Ask until no more files have to be compiled."""
+        while isinstance(found := ask(self._answers), SourceRequest):
+            self._answers[found] = self._compile(found)
+        return found
+
+    def _compile(self, request: SourceRequest) -> list[ComparedFile]:
+        pairs = mentioning(self._workspace, request.words, request.without)
+        return [
+            unchanged_file(pair, self._kernel) for pair in pairs if pair.objname == request.objname
+        ]
+
+
+def _refuse_changed_prototypes(
+    files: Sequence[ComparedFile],
+    changes: Sequence[Changed],
+    around: Surroundings,
+    kernel: Kernel,
+    workspace: Workspace,
+    compiled: _Compiled,
+) -> None:
+    def patched(source: str, names: Collection[str]) -> dict[str, Prototype]:
+        return declared(workspace, source, names, changes)
+
+    for file in files:
+        names = functions_to_declare(file)
+        if not names:
+            continue
+        old, new = declared(workspace, file.source, names, ()), patched(file.source, names)
+        for one in changed_prototypes(file, old, new, kernel.symvers.__contains__):
+            callers = compiled.answering(partial(callers_of, one, files, around))
+            refuse_old_callers(one, callers, patched)
