@@ -33,6 +33,7 @@ from suture.host.paths import cache
 from suture.host.progress import reporter, step
 from suture.host.reporters import for_stderr
 from suture.sources import Offer, apt
+from suture.sources.debian import DebianOffer
 from suture.workspace.prepare import prepare
 
 ROUNDS = 5
@@ -92,6 +93,7 @@ def _arguments() -> argparse.Namespace:
 def _bring_packages(offer: Offer, base: Path) -> None:
     """Take the packages that the user's cache has, download the others, and make `base` our
     cache."""
+    assert isinstance(offer, DebianOffer)
     have, wanted = cache() / "packages", base / "suture" / "packages"
     wanted.mkdir(parents=True, exist_ok=True)
     for package in offer.packages:

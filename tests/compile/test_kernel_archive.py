@@ -31,7 +31,7 @@ FETCH = """
 import sys
 import tempfile
 from suture.host import progress
-from suture.kernel import archive
+from suture import sources
 
 class Lines(progress.Silent):
     def begin(self, what, detail):

@@ -4,7 +4,6 @@ make it once."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from suture.kernel.release import Target
+from suture.sources.store import PARTS
 from suture.workspace.prepare import Workspace
 
 CHILD = """
@@ -24,6 +24,7 @@ from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.host.progress import Silent, reporter
 from suture.kernel.release import Target
+from suture.sources.store import PARTS
 from suture.workspace.compile import object_pairs
 from suture.workspace.prepare import prepare
 
@@ -47,7 +48,8 @@ print(workspace.tree)
 def start(
     target: Target, cache: Path, stop_in: str = "", how: int = 0, patch: str = ""
 ) -> subprocess.Popen[str]:
-    fields = json.dumps({name: str(value) for name, value in dataclasses.asdict(target).items()})
+    names = ("release", "version", *PARTS)
+    fields = json.dumps({name: str(getattr(target, name)) for name in names})
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(cache),

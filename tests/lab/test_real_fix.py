@@ -17,7 +17,8 @@ from suture.errors import Refusal
 from suture.host.paths import cache
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
-from suture.sources import Offer, apt, offers
+from suture.sources import apt, offers
+from suture.sources.debian import DebianOffer
 from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 
@@ -60,9 +61,10 @@ def newer(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def _newest_other(target: Target) -> Offer:
+def _newest_other(target: Target) -> DebianOffer:
     series = target.release.split(".")[:2]
     for offer in offers():
+        assert isinstance(offer, DebianOffer)
         if offer.release.split(".")[:2] == series and offer.version != target.version:
             return offer
     pytest.skip("the archive has no other source of this series")

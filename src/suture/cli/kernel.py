@@ -77,7 +77,7 @@ def fetch(release: Release, version: Version = None, json: Json = False) -> None
     from suture import sources
 
     target = sources.fetch(release, version)
-    emit(target, f"{target.release} {target.version} is in {target.vmlinux.parent}")
+    emit(_files(target), f"{target.release} {target.version} is in {target.vmlinux.parent}")
 
 
 def show(
@@ -153,15 +153,39 @@ def _description(target: Target) -> dict[str, object]:
         "symbols": len(kallsyms.read(target.kallsyms).symbols),
         "exports": len(symvers.read(target.symvers).exports),
         "modules": len(modules.index(target)),
-        "files": target,
+        "files": _files(target),
     }
+
+
+def _files(target: Target) -> dict[str, object]:
+    """Where a target's parts are; those that few kernels have stand in it where they are."""
+    named = {
+        name: getattr(target, name)
+        for name in (
+            "release",
+            "version",
+            "vmlinuz",
+            "vmlinux",
+            "kallsyms",
+            "config",
+            "symvers",
+            "modules",
+            "source",
+        )
+    }
+    if target.patches:
+        named["patches"] = target.patches
+    if target.debug is not None:
+        named["debug"] = target.debug
+    return named
 
 
 def _description_for_people(document: dict[str, object]) -> RenderableType:
     from rich.console import Group
 
-    options, target = document["options"], document["files"]
+    options, files = document["options"], document["files"]
     assert isinstance(options, dict)
+    assert isinstance(files, dict)
     facts = [(name, str(document[name])) for name in ("release", "version", "compiler")]
     facts += [(name, f"{document[name]:,}") for name in ("symbols", "exports", "modules")]
     parts = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
@@ -172,7 +196,7 @@ def _description_for_people(document: dict[str, object]) -> RenderableType:
         "",
         table(("option", ""), [(f"CONFIG_{name}", value) for name, value in options.items()]),
         "",
-        table(("file", ""), [(name, str(getattr(target, name))) for name in parts]),
+        table(("file", ""), [(name, str(files[name])) for name in parts]),
     )
 
 

@@ -4,7 +4,6 @@ disk."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ from suture.host.run import run
 NEEDED = 3 << 30
 """Bytes that one target takes: 0.2 GB packages, 0.6 GB unpacked, 1.5 GB source tree prepared
 (linux-source-6.1)."""
-
-GCC = re.compile(r"\bgcc-\d+\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +67,8 @@ def target(release: str) -> Known | None:
         offer = sources.survey().offer(release)
     except Refusal:
         return None
-    # The headers depend on the compiler: linux-compiler-gcc-12-x86 in Debian's 6.1, gcc-12 in its
-    # 6.12.
-    headers = f"{offer.headers.name}={offer.headers.version}"
-    depends = GCC.search(run(["apt-cache", "show", headers]).stdout)
     return Known(
-        f"the archive offers version {offer.version}", depends[0] if depends else "", fetched=False
+        f"the archive offers version {offer.version}", offer.toolchain().compiler, fetched=False
     )
 
 

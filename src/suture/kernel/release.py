@@ -1,10 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A target: one kernel release and where its parts are."""
+"""A target: one kernel release, where its parts are, and what compiled it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """The compiler that built a kernel, and where that very one is known to come from.
+
+    :ivar compiler: the first line that it prints of itself, as ``CONFIG_CC_VERSION_TEXT`` has it
+        (``gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0``); its command alone (``gcc-12``) where no more
+        is known; or "".
+    :ivar packages: what brings it, as the package tool of the kernel's source takes it
+        (``gcc-12=12.2.0-14+deb12u1``, ``gcc-11.5.0-5.el9``); empty where that is not known.
+    """
+
+    compiler: str = ""
+    packages: tuple[str, ...] = ()
+
+
+UNKNOWN = Toolchain()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +40,10 @@ class Target:
     :ivar modules: its ``/lib/modules/<release>``.
     :ivar source: its source: a ``.tar.*`` to unpack, or the directory of a tree that the user
         built.
+    :ivar patches: unified diffs that make the source the one that it was built from, in the order
+        in which they are applied.
+    :ivar debug: its ``vmlinux`` with symbols and debug information, where its source brought one.
+    :ivar toolchain: what compiled it.
     """
 
     release: str
@@ -33,3 +55,6 @@ class Target:
     symvers: Path
     modules: Path
     source: Path
+    patches: tuple[Path, ...] = ()
+    debug: Path | None = None
+    toolchain: Toolchain = UNKNOWN

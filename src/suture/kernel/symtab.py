@@ -31,6 +31,17 @@ PERCPU_SECTION = ".data..percpu"
 """Linked at 0 on x86; ``scripts/kallsyms.c`` makes its symbols absolute."""
 
 
+def has_table(data: Bytes, where: str) -> bool:
+    """Whether a linked kernel still has its symbol table.
+
+    :raises Refusal: ``kallsyms-malformed``
+    """
+    try:
+        return any(section.type == SHT_SYMTAB for section in elf64.layout(data).sections)
+    except elf64.Malformed as error:
+        raise Refusal(KALLSYMS_MALFORMED, where, str(error)) from error
+
+
 def listing(data: Bytes, where: str) -> bytes | None:
     """The symbols in the form of ``/proc/kallsyms``; None for a file that has been stripped of
     them.

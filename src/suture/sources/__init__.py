@@ -1,16 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Targets from the package archives that this host's apt is configured for.
+"""Where kernels come from.
 
-1. `survey`: which releases have image, headers and source together, and why others do not.
-2. `fetch`: download the three packages with apt, which checks their signatures; keep them.
-3. Unpack them without installing, decompress the image, list its symbols, write down what there is:
-   a `Target`.
-4. `find`: the same target again, without apt and without a network.
+1. `survey`: which kernels can be had complete, and why others cannot.
+2. `fetch`: get one: its source downloads, verifies and unpacks its `Parts`; the image is unpacked,
+   its symbols are listed, and what there is is written down: a `Target`.
+3. `find`: the same target again, without its source and without a network.
 
 Nothing is in its final place before it is complete, so a run can be killed at any moment.
+
+To add another source of kernels:
+
+1. Read `suture.sources.source`: the protocols `KernelSource` and `Offer`, and `Parts`.
+2. Write one module with the two classes, ``ubuntu.py``: names of packages, patterns of releases,
+   where a package has which part.  ``debian.py`` shows how; ``apt.py`` has what is apt's alone.
+3. Put the source into `suture.sources.registry.SOURCES`.
+4. Test it on an archive in a directory, as ``tests/unit/sources/test_debian.py`` does;
+   ``tests/unit/sources/test_stranger.py`` has the smallest source that there can be.
 """
 
-from suture.sources.offers import LeftOut, Offer, Survey, offers, survey
+from suture.sources.registry import offers, survey
+from suture.sources.source import KernelSource, Offer, Parts, Survey, UnusableKernel
 from suture.sources.store import fetch, fetched, find
 
-__all__ = ["LeftOut", "Offer", "Survey", "fetch", "fetched", "find", "offers", "survey"]
+__all__ = [
+    "KernelSource",
+    "Offer",
+    "Parts",
+    "Survey",
+    "UnusableKernel",
+    "fetch",
+    "fetched",
+    "find",
+    "offers",
+    "survey",
+]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""apt as a library: which packages its lists name, and downloading them to where we want.
+"""apt as a library: which packages its lists name, downloading them to where we want, and unpacking
+them.  It knows nothing of kernels: any source that comes as ``.deb`` packages can use it.
 
 Everything goes through apt's own commands, so that the user's sources, proxies and keys are in
 force, and what is downloaded has been checked against the signed index (apt-secure(8)).  No root
@@ -40,6 +41,7 @@ APT_HELPER = "/usr/lib/apt/apt-helper"
 
 FIELDS = ("Package", "Version", "Architecture", "Size", "SHA256")
 ARCHITECTURES = ("amd64", "all")
+"""Of the packages that count; apt may have lists of others too (``dpkg --add-architecture``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Package:
 
     :ivar size: of the ``.deb``, in bytes.
     :ivar sha256: of the ``.deb``, in hexadecimal.
+    :ivar depends: the packages it needs, as its control file lists them
+        (``linux-binary-6.19.2-amd64 (= 6.19.2-1), kmod``).
     """
 
     name: str
@@ -55,11 +59,17 @@ class Package:
     architecture: str
     size: int
     sha256: str
+    depends: str = ""
 
     @property
     def file_name(self) -> str:
         """The name that ``apt-get download`` gives the file (the colon of an epoch is escaped)."""
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
+
+
+def is_installed() -> bool:
+    """Whether this host has apt."""
+    return shutil.which("apt-get") is not None
 
 
 def packages(name: str) -> tuple[Package, ...]:
@@ -136,6 +146,21 @@ def is_complete(package: Package, path: Path) -> bool:
         return False
 
 
+def unpack(package: Package, directory: Path, into: Path) -> None:
+    """Unpack a package that `download` brought to `directory`, without installing it; what is
+    below `into` already stays.
+
+    :raises Refusal: ``package-corrupt``, ``disk-full``, ``tool-missing``
+    """
+    deb = directory / package.file_name
+    try:
+        run.check(["dpkg-deb", "-x", deb, into], where=package.file_name, kind=PACKAGE_CORRUPT)
+    except Refusal as error:
+        if error.kind is PACKAGE_CORRUPT:
+            deb.unlink(missing_ok=True)  # so that the next run gets it anew
+        raise
+
+
 def _lists() -> list[str]:
     """The files of apt's package lists (apt-get(8), ``indextargets``)."""
     command = ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"]
@@ -160,6 +185,7 @@ def _package(paragraph: Deb822) -> Package | None:
         paragraph["Architecture"],
         int(paragraph["Size"]),
         paragraph["SHA256"].lower(),
+        paragraph.get("Depends", ""),
     )
 
 

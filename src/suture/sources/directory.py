@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A target that the user built: ``--kernel-dir DIR``, where DIR is the tree that ``make`` was run
-in (or its ``O=``).
+"""A kernel that the user built: ``--kernel-dir DIR``, where DIR is the tree that ``make`` was run in
+(or its ``O=``).
 
-The tree itself is only read.  What has to be worked out from its image is kept in the cache under
-the image's own checksum, so that a tree that is built again is never taken for what it was before.
+It is an offer that no survey finds: the user names it.  The tree itself is only read, and its files
+stay where they are.  What has to be worked out from its image is kept in the cache under the image's
+own checksum, so that a tree that is built again is never taken for what it was before.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from suture.errors import TREE_INCOMPLETE, Refusal
 from suture.host import files
 from suture.host.paths import cache
-from suture.host.progress import step
-from suture.kernel import bzimage, image, kallsyms, symtab
-from suture.kernel.elf64 import Bytes
-from suture.kernel.release import Target
+from suture.kernel import config, image, symtab
+from suture.kernel.release import Target, Toolchain
+from suture.sources import derive
+from suture.sources.source import Parts
 
 RELEASE = Path("include/config/kernel.release")
 CONFIG = Path(".config")
@@ -26,72 +28,78 @@ BZIMAGE = Path("arch/x86/boot/bzImage")
 VMLINUX = Path("vmlinux")
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltTree:
+    """The `suture.sources.source.Offer` of a tree that was built."""
+
+    directory: Path
+
+    @property
+    def release(self) -> str:
+        text = files.read_bytes(self.directory / RELEASE)
+        return text.decode("utf-8", "replace").strip()
+
+    @property
+    def version(self) -> str:
+        """None: nothing was packaged."""
+        return ""
+
+    @property
+    def size(self) -> int:
+        return 0
+
+    def toolchain(self) -> Toolchain:
+        return Toolchain(config.read(self.directory / CONFIG).compiler)
+
+    def get(self, into: Path) -> Parts:
+        """The parts, where they are; nothing is written to `into`.
+
+        The bootable image is preferred over ``vmlinux``, because it holds the symbols as the kernel
+        itself counts them. Where it has not been built, `Parts.image` is where it would be:
+        everything but booting works.
+
+        :raises Refusal: ``tree-incomplete``, ``config-malformed``, ``file-unreadable``
+        """
+        self._check_complete()
+        vmlinux = self.directory / VMLINUX
+        return Parts(
+            self.release,
+            self.version,
+            image=self.directory / BZIMAGE,
+            config=self.directory / CONFIG,
+            symvers=self.directory / SYMVERS,
+            modules=self.directory,
+            source=self.directory,
+            debug=vmlinux if vmlinux.is_file() else None,
+            toolchain=self.toolchain(),
+        )
+
+    def _check_complete(self) -> None:
+        needed = (RELEASE, CONFIG, SYMVERS)
+        missing = [str(part) for part in needed if not (self.directory / part).is_file()]
+        if not any((self.directory / part).is_file() for part in (BZIMAGE, VMLINUX)):
+            missing.append(f"{BZIMAGE} or {VMLINUX}")
+        if missing:
+            raise Refusal(TREE_INCOMPLETE, str(self.directory), f"it lacks {', '.join(missing)}")
+
+
 def from_directory(directory: Path) -> Target:
     """The target that a built kernel tree describes.
 
-    The bootable image is preferred over ``vmlinux``, because it holds the symbols as the kernel
-    itself counts them. Where it has not been built, `Target.vmlinuz` is where it would be:
-    everything but booting works.
-
     :raises Refusal: ``tree-incomplete``, ``image-malformed``, ``kallsyms-not-found``,
-        ``kallsyms-malformed``, ``file-unreadable``, ``disk-full``
+        ``kallsyms-malformed``, ``config-malformed``, ``symvers-malformed``, ``file-unreadable``,
+        ``disk-full``
     """
-    directory = directory.absolute()
-    missing = [str(part) for part in (RELEASE, CONFIG, SYMVERS) if not (directory / part).is_file()]
-    if not any((directory / part).is_file() for part in (BZIMAGE, VMLINUX)):
-        missing.append(f"{BZIMAGE} or {VMLINUX}")
-    if missing:
-        raise Refusal(TREE_INCOMPLETE, str(directory), f"it lacks {', '.join(missing)}")
-    release = files.read_bytes(directory / RELEASE).decode("utf-8", "replace").strip()
-    vmlinux, listing = (
-        _from_bzimage(directory) if (directory / BZIMAGE).is_file() else _from_vmlinux(directory)
-    )
-    found = image.read(vmlinux).release
-    if found != release:
-        raise Refusal(
-            TREE_INCOMPLETE,
-            str(directory),
-            f"its image is of release {found!r}, the tree of {release!r}",
-        )
-    return Target(
-        release=release,
-        version="",
-        vmlinuz=directory / BZIMAGE,
-        vmlinux=vmlinux,
-        kallsyms=listing,
-        config=directory / CONFIG,
-        symvers=directory / SYMVERS,
-        modules=directory,
-        source=directory,
-    )
-
-
-def _from_bzimage(directory: Path) -> tuple[Path, Path]:
-    """``vmlinux`` without symbols and the listing, out of the bootable image."""
-    packed = files.read_bytes(directory / BZIMAGE)
-    kept = _kept(packed)
+    trees = cache() / "trees"
+    parts = BuiltTree(directory.absolute()).get(trees)
+    with image.map_file(parts.booted) as data:
+        kept = trees / hashlib.sha256(data).hexdigest()
+        if parts.booted == parts.debug and not symtab.has_table(data, str(parts.debug)):
+            found = f"it has no symbol table, and there is no {BZIMAGE.name}"
+            raise Refusal(TREE_INCOMPLETE, str(parts.debug), found)
     if not kept.is_dir():
-        with step("Reading the image", str(BZIMAGE)), files.new_directory(kept) as work:
-            (work / "vmlinux").write_bytes(bzimage.decompress(packed, str(directory / BZIMAGE)))
-            (work / "kallsyms").write_bytes(kallsyms.extract(work / "vmlinux"))
-    return kept / "vmlinux", kept / "kallsyms"
-
-
-def _from_vmlinux(directory: Path) -> tuple[Path, Path]:
-    """``vmlinux`` itself, and the listing made from its symbol table."""
-    vmlinux = directory / VMLINUX
-    with image.map_file(vmlinux) as data:
-        kept = _kept(data)
-        if not kept.is_dir():
-            listing = symtab.listing(data, str(vmlinux))
-            if listing is None:
-                raise Refusal(
-                    TREE_INCOMPLETE, str(vmlinux), "it has no symbol table, and there is no bzImage"
-                )
-            with files.new_directory(kept) as work:
-                (work / "kallsyms").write_bytes(listing)
-    return vmlinux, kept / "kallsyms"
-
-
-def _kept(data: Bytes) -> Path:
-    return cache() / "trees" / hashlib.sha256(data).hexdigest()
+        with files.new_directory(kept) as work:
+            derive.derive(parts, work, mismatch=TREE_INCOMPLETE)
+    target = derive.target(parts, kept)
+    derive.check_release(parts, target.vmlinux, TREE_INCOMPLETE)
+    return target

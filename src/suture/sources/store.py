@@ -13,25 +13,23 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from debian.debian_support import Version
-
-from suture.errors import IMAGE_MALFORMED, KERNEL_NOT_FETCHED, PACKAGE_CORRUPT, Refusal
-from suture.host import files, run
+from suture.errors import KERNEL_NOT_FETCHED, Refusal
+from suture.host import files
 from suture.host.paths import cache
-from suture.host.progress import step
-from suture.kernel import bzimage, config, image, kallsyms, symvers
-from suture.kernel.release import Target
-from suture.sources import apt
-from suture.sources.apt import Package
-from suture.sources.offers import Offer, survey
+from suture.kernel.release import Target, Toolchain
+from suture.sources import derive, versions
+from suture.sources.registry import survey
 
 MANIFEST = "target.json"
-FORMAT = 1
+FORMAT, PATCHED_FORMAT = 1, 2
+"""The second is of a target with patches to apply: who reads the first alone would compile the wrong
+source."""
+
 PARTS = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
 
 
 def fetch(release: str, version: str | None = None) -> Target:
-    """Get a target from the archives, or return it where it has been fetched before.
+    """Get a target from whatever source offers it, or return it where it has been fetched before.
 
     :param version: of its packages; by default what is here, else the newest that is offered.
     :raises Refusal: ``archive-unreachable``, ``kernel-not-offered``, ``package-corrupt``,
@@ -43,17 +41,15 @@ def fetch(release: str, version: str | None = None) -> Target:
         present = _newest(here, version)
         if present is not None:
             return present
-        offered = survey().offer(release, version)
-        packages = cache() / "packages"
-        apt.download(offered.packages, packages)
+        offer = survey().offer(release, version)
         _remove_leftovers(here)
-        shutil.rmtree(
-            here / offered.version, ignore_errors=True
-        )  # one that has lost parts, or there is none
-        with files.new_directory(here / offered.version) as work:
-            _build(offered, packages, work)
-        _remove_leftovers(here)  # again: the dpkg-deb of a killed run may have gone on for a while
-        return find(release, offered.version)
+        final = here / offer.version
+        shutil.rmtree(final, ignore_errors=True)  # one that has lost parts, or there is none
+        with files.new_directory(final) as work:
+            target = derive.derive(offer.get(work), work)
+            _write_manifest(target, work)
+        _remove_leftovers(here)  # again: a program that a killed run started may have gone on
+        return find(release, offer.version)
 
 
 def find(release: str, version: str | None = None) -> Target:
@@ -99,8 +95,8 @@ def _one_name(release: str) -> str:
     return release
 
 
-def _age(target: Target) -> tuple[Version, int]:
-    return Version(target.version), -len(target.release)
+def _age(target: Target) -> tuple[versions.VersionKey, int]:
+    return versions.key(target.version), -len(target.release)
 
 
 def _newest(directory: Path, version: str | None) -> Target | None:
@@ -111,76 +107,26 @@ def _newest(directory: Path, version: str | None) -> Target | None:
     return max(fitting, key=_age, default=None)
 
 
-def _build(offer: Offer, packages: Path, work: Path) -> None:
-    """Fill `work` with a target.  Unpacked, the packages stand side by side: ``image``,
-    ``headers``, ``source``."""
-    unpacked = {}
-    for name, package in (
-        ("image", offer.image),
-        ("headers", offer.headers),
-        ("source", offer.source),
-    ):
-        with step("Unpacking", package.name):
-            unpacked[name] = work / name
-            _unpack(package, packages / package.file_name, unpacked[name])
-    release = offer.release
-    headers = f"usr/src/linux-headers-{release}"
-    parts = {
-        "vmlinuz": _part(offer.image, unpacked["image"], f"boot/vmlinuz-{release}"),
-        # Merged-/usr releases of Debian (13 and later) ship the modules below /usr.
-        "modules": _part(
-            offer.image, unpacked["image"], f"lib/modules/{release}", f"usr/lib/modules/{release}"
-        ),
-        "config": _part(offer.headers, unpacked["headers"], f"{headers}/.config"),
-        "symvers": _part(offer.headers, unpacked["headers"], f"{headers}/Module.symvers"),
-        "source": _part(offer.source, unpacked["source"], f"usr/src/{offer.source.name}.tar.xz"),
-        "vmlinux": work / "vmlinux",
-        "kallsyms": work / "kallsyms",
-    }
-    with step("Reading the image", parts["vmlinuz"].name):
-        kernel = bzimage.decompress(files.read_bytes(parts["vmlinuz"]), str(parts["vmlinuz"]))
-        parts["vmlinux"].write_bytes(kernel)
-        found = image.read(parts["vmlinux"]).release
-        if found != release:
-            raise Refusal(
-                IMAGE_MALFORMED,
-                offer.image.file_name,
-                f"its image is of release {found}, not {release}",
-            )
-    with step("Listing its symbols", release):
-        parts["kallsyms"].write_bytes(kallsyms.extract(parts["vmlinux"]))
-    config.read(parts["config"])
-    symvers.read(parts["symvers"])
-    _write_manifest(offer, parts, work)
-
-
-def _unpack(package: Package, deb: Path, directory: Path) -> None:
-    try:
-        run.check(["dpkg-deb", "-x", deb, directory], where=package.file_name, kind=PACKAGE_CORRUPT)
-    except Refusal as error:
-        if error.kind is PACKAGE_CORRUPT:
-            deb.unlink(missing_ok=True)  # so that the next run gets it anew
-        raise
-
-
-def _part(package: Package, directory: Path, *candidates: str) -> Path:
-    for candidate in candidates:
-        if (directory / candidate).exists():
-            return directory / candidate
-    raise Refusal(PACKAGE_CORRUPT, package.file_name, f"it holds no {candidates[0]}")
-
-
-def _write_manifest(offer: Offer, parts: Mapping[str, Path], work: Path) -> None:
-    document = {
-        "format": FORMAT,
-        "release": offer.release,
-        "version": offer.version,
-        "parts": {
-            name: {"path": str(path.relative_to(work)), "size": _size(path)}
-            for name, path in sorted(parts.items())
+def _write_manifest(target: Target, work: Path) -> None:
+    document: dict[str, object] = {
+        "format": PATCHED_FORMAT if target.patches else FORMAT,
+        "release": target.release,
+        "version": target.version,
+        "parts": {name: _described(getattr(target, name), work) for name in sorted(PARTS)},
+        "toolchain": {
+            "compiler": target.toolchain.compiler,
+            "packages": list(target.toolchain.packages),
         },
     }
+    if target.patches:
+        document["patches"] = [_described(patch, work) for patch in target.patches]
+    if target.debug is not None:
+        document["debug"] = _described(target.debug, work)
     (work / MANIFEST).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _described(path: Path, work: Path) -> dict[str, object]:
+    return {"path": str(path.relative_to(work)), "size": _size(path)}
 
 
 def _size(path: Path) -> int | None:
@@ -192,17 +138,33 @@ def _load(directory: Path) -> Target | None:
     """The target in a directory; None where it is not complete."""
     try:
         document = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
+        if document["format"] not in (FORMAT, PATCHED_FORMAT):
             return None
-        paths = {name: directory / document["parts"][name]["path"] for name in PARTS}
-        if any(
-            not paths[name].exists() or _size(paths[name]) != document["parts"][name]["size"]
-            for name in PARTS
-        ):
-            return None
-        return Target(release=document["release"], version=document["version"], **paths)
-    except (OSError, ValueError, KeyError, TypeError):
+        parts = {name: _present(document["parts"][name], directory) for name in PARTS}
+        toolchain = document.get("toolchain", {})
+        return Target(
+            release=document["release"],
+            version=document["version"],
+            **parts,
+            patches=tuple(_present(patch, directory) for patch in document.get("patches", ())),
+            debug=_present(document["debug"], directory) if "debug" in document else None,
+            toolchain=Toolchain(
+                toolchain.get("compiler", ""), tuple(toolchain.get("packages", ()))
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _present(described: Mapping[str, object], directory: Path) -> Path:
+    """Where a part is.
+
+    :raises ValueError: it is not there, or of another size
+    """
+    path = directory / str(described["path"])
+    if not path.exists() or _size(path) != described["size"]:
+        raise ValueError(f"{path} has changed")
+    return path
 
 
 def _remove_leftovers(directory: Path) -> None:

@@ -4,7 +4,7 @@ and modules.
 
 1. The compiler is the target's, or there is no workspace.
 2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays as it
-   is).
+   is), and the patches are applied that the kernel's own package applies.
 3. The target's ``.config`` and ``Module.symvers`` are put in; kbuild must not change the
    configuration.
 4. ``make modules_prepare`` with the target's release string.
@@ -114,6 +114,7 @@ def _name(target: Target, compiler: configuration.Compiler, identity: str) -> st
         identity.encode(),
         read_bytes(target.config),
         read_bytes(target.symvers),
+        *(read_bytes(patch) for patch in target.patches),
     )
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
@@ -185,10 +186,13 @@ def _fill(target: Target, tree: Path) -> None:
                 [*unpack, "--no-same-owner"],
                 where=str(target.source),
                 kind=SOURCE_DAMAGED,
-                # xz(1) unpacks the blocks that Debian's sources are made of side by side, when it
+                # xz(1) unpacks the blocks that packaged sources are made of side by side, when it
                 # is told.
                 env={**kbuild.clean_environment(), "XZ_DEFAULTS": "--threads=0"},
             )
+    if target.patches:
+        with step("Patching the source", f"{len(target.patches)} patches of the kernel's own"):
+            source.apply_patches(target, tree)
     source.check_version(target, tree)
 
 

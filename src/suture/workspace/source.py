@@ -11,8 +11,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from suture.errors import SOURCE_MISMATCH, SOURCE_MISSING, Refusal
+from suture.errors import DISK_FULL, SOURCE_DAMAGED, SOURCE_MISMATCH, SOURCE_MISSING, Refusal
 from suture.host.files import cannot_write
+from suture.host.run import EVIDENCE_LINES, run, says_disk_full
 from suture.kernel.release import Target
 
 BUILT = (
@@ -75,6 +76,39 @@ def copy(directory: Path, tree: Path) -> None:
         raise cannot_write(tree, error) from error
 
 
+def apply_patches(target: Target, tree: Path) -> None:
+    """Make the tree the one that the target was built from, as its package's own build does.
+
+    Ubuntu's ``linux_6.8.0-31.31.diff.gz`` is one such patch to ``linux_6.8.0.orig.tar.gz``.
+    dpkg-source(1) and rpmbuild(8) take no fuzz either: a hunk that is moved between other lines may
+    be in the wrong function.
+
+    :raises Refusal: ``source-damaged``, ``tool-missing``, ``disk-full``
+    """
+    options = ("--strip=1", "--fuzz=0", "--batch", "--forward", "--silent", "--remove-empty-files")
+    for patch in target.patches:
+        command: list[str | Path] = [
+            "patch",
+            *options,
+            "--no-backup-if-mismatch",
+            "-d",
+            tree,
+            "-i",
+            patch.absolute(),
+        ]
+        finished = run(command, env={**os.environ, "LC_ALL": "C.UTF-8"})
+        said = (finished.stdout + finished.stderr).splitlines()
+        if finished.status != 0:
+            raise Refusal(
+                DISK_FULL if says_disk_full(said) else SOURCE_DAMAGED,
+                str(patch),
+                f"it does not apply to {target.source.name}",
+                why="The kernel was built from its source with this patch applied.",
+                remedy="Fetch the kernel again; its source and its patches are not of one version.",
+                evidence=said[-EVIDENCE_LINES:],
+            )
+
+
 def check_version(target: Target, tree: Path) -> None:
     """The tree is a kernel's, and of the version that the target says it is.
 
@@ -95,7 +129,7 @@ def check_version(target: Target, tree: Path) -> None:
         raise Refusal(SOURCE_MISMATCH, str(target.source), "is not the source of a Linux kernel")
     found = ".".join(fields[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
     # The package's version begins with the kernel's own; without a package only the release has it,
-    # and Debian's release names (6.1.0-50) do not carry the sublevel.
+    # and releases need not carry the sublevel: 6.1.0-50-amd64 is 6.1.176.
     expected = _numbers(target.version, 3) or _numbers(target.release, 2)
     if expected and _numbers(found, len(expected)) != expected:
         wanted = target.version or target.release

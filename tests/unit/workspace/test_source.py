@@ -17,8 +17,8 @@ MAKEFILE = "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 176\nEXTRAVERSION =\
 
 
 def target(directory: Path, release: str = "6.1.0-50-amd64", version: str = "6.1.176-1") -> Target:
-    fields = {field.name: directory for field in dataclasses.fields(Target)}
-    return Target(**{**fields, "release": release, "version": version})  # type: ignore[arg-type]
+    one = directory
+    return Target(release, version, one, one, one, one, one, one, one)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,32 @@ def test_a_users_tree_is_another_when_a_source_file_changes(tmp_path: Path) -> N
     assert source.identity(tmp_path) == before
     (tmp_path / "x.c").write_text("longer")
     assert source.identity(tmp_path) != before
+
+
+FIRST = "--- a/file\n+++ b/file\n@@ -1 +1 @@\n-one\n+two\n"
+SECOND = "--- a/file\n+++ b/file\n@@ -1 +1 @@\n-two\n+three\n"
+
+
+def patched(tmp_path: Path, *texts: str) -> str:
+    """What a file of the tree holds when patches have been applied to it."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("one\n")
+    paths = [tmp_path / f"{number}.patch" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    source.apply_patches(dataclasses.replace(target(tmp_path), patches=tuple(paths)), tree)
+    return (tree / "file").read_text()
+
+
+def test_the_kernels_own_patches_are_applied_in_order(tmp_path: Path) -> None:
+    assert patched(tmp_path, FIRST, SECOND) == "three\n"
+
+
+@pytest.mark.parametrize("texts", [(SECOND,), (FIRST, FIRST), ("no patch",)])
+def test_a_patch_that_does_not_fit_the_source_is_refused(
+    tmp_path: Path, texts: tuple[str, ...]
+) -> None:
+    with pytest.raises(Refusal, match="source-damaged") as refusal:
+        patched(tmp_path, *texts)
+    assert refusal.value.where.endswith(f"{len(texts) - 1}.patch")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finding and fetching kernels, with the host's own apt on an archive that stands in a directory.
+"""Finding and fetching Debian's kernels, with the host's own apt on an archive that stands in a directory.
 
 The toy kernel has no kallsyms, so a fetch that gets everything else right ends in
 ``kallsyms-not-found``; one that goes through is in tests/compile.
@@ -18,12 +18,19 @@ import pytest
 
 from suture import sources
 from suture.errors import Refusal
+from suture.kernel.release import Toolchain
+from suture.sources.debian import DebianOffer
 from tests.examples import shows
 from tests.unit.conftest import RELEASE, bzimage
 
 pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not installed")
 
 VERSION = "6.1.0-1"
+
+CONFIGURATION = b"""\
+CONFIG_CC_VERSION_TEXT="x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0"
+CONFIG_LIVEPATCH=y
+"""
 
 
 @dataclass(frozen=True)
@@ -65,23 +72,41 @@ class Repository:
                 f"lib/modules/{release}/modules.builtin": b"",
             },
             f"linux-headers-{release}": {
-                f"{headers}/.config": b"CONFIG_LIVEPATCH=y\n",
+                f"{headers}/.config": CONFIGURATION,
                 f"{headers}/Module.symvers": symvers,
             },
             "linux-source-6.1": {"usr/src/linux-source-6.1.tar.xz": b"source"},
         }
         for name, files in packages.items():
             if name != leave_out:
-                self.add(name, version, files)
+                needs = "Depends: linux-compiler-gcc-14-x86\n" if "headers" in name else ""
+                self.add(name, version, files, needs)
+
+    def add_split_image(self, release: str, image: bytes, *, leave_out: str = "none") -> None:
+        modules = f"usr/lib/modules/{release}"
+        needs = f"linux-binary-{release} (= {VERSION}), linux-modules-{release} (= {VERSION})"
+        self.add(f"linux-image-{release}", VERSION, {}, f"Depends: {needs}\n")
+        packages = {
+            "linux-binary-": {f"{modules}/vmlinuz": image},
+            "linux-modules-": {f"{modules}/dummy.ko": b""},
+            "linux-base-": {f"{modules}/modules.builtin": b""},
+        }
+        for name, files in packages.items():
+            if name != leave_out:
+                self.add(f"{name}{release}", VERSION, files)
 
     def update(self) -> None:
         index = []
         for deb in sorted(self.pool.glob("*.deb")):
             name, version, _ = deb.name.split("_")
             data = deb.read_bytes()
+            fields = subprocess.run(
+                ["dpkg-deb", "--field", deb, "Depends"], capture_output=True, text=True
+            ).stdout.strip()
             index.append(
                 f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: A <a@b>\n"
                 f"Filename: ./{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
+                + (f"Depends: {fields}\n" if fields else "")
             )
         (self.pool / "Packages").write_text("\n".join(index))
         subprocess.run(["apt-get", "update"], check=True, capture_output=True)
@@ -158,6 +183,7 @@ def test_kernels_with_all_three_packages_are_offered_newest_first(repository: Re
     ]
     sizes = [path.stat().st_size for path in repository.pool.glob("linux-*6.1.9-1*.deb")]
     assert offers[-1].size == sum(sizes)
+    assert isinstance(offers[-1], DebianOffer)
     assert [package.version for package in offers[-1].packages] == ["6.1.9-1"] * 3
 
 
@@ -175,6 +201,38 @@ def test_a_kernel_without_headers_or_source_of_its_version_is_left_out_with_the_
     refusal = refused(lambda: sources.fetch("6.1.0-2-amd64"))
     assert refusal.code == "kernel-not-offered"
     assert "linux-source-6.1" in refusal.found
+
+
+def test_an_image_of_several_packages_is_put_together(
+    repository: Repository, tmp_path: Path, toy_kernel: Path
+) -> None:
+    """As Debian splits its kernels from 6.19 on."""
+    packed = subprocess.run(
+        ["gzip", "-n"], input=toy_kernel.read_bytes(), capture_output=True, check=True
+    ).stdout
+    repository.add_kernel(RELEASE, leave_out=f"linux-image-{RELEASE}")
+    repository.add_split_image(RELEASE, bzimage(packed))
+    repository.update()
+    (offer,) = sources.offers()
+    assert isinstance(offer, DebianOffer)
+    assert len(offer.packages) == 5
+    assert offer.toolchain() == Toolchain("gcc-14", ("gcc-14",))
+    target = sources.fetch(RELEASE)
+    assert target.vmlinuz.name == "vmlinuz"
+    assert sorted(path.name for path in target.modules.iterdir()) == [
+        "dummy.ko",
+        "modules.builtin",
+        "vmlinuz",
+    ]
+    assert target.toolchain.packages == ("gcc-14=14.2.0-19",)
+
+
+def test_a_split_image_without_its_modules_is_left_out(repository: Repository) -> None:
+    repository.add_kernel(RELEASE, leave_out=f"linux-image-{RELEASE}")
+    repository.add_split_image(RELEASE, b"", leave_out="linux-modules-")
+    repository.update()
+    (left_out,) = sources.survey().left_out
+    assert f"linux-modules-{RELEASE}" in left_out.reason
 
 
 def test_only_images_that_are_booted_count(repository: Repository) -> None:

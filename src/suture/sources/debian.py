@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debian's kernels, from the archives that this host's apt is configured for.
+
+A kernel is complete where the archives hold its image, headers and source of exactly one version.
+Debian keeps several versions of ``linux-source-6.1`` beside each other, each belonging to one
+upload and so to one release; a source of another version compiles to other code.
+
+| part | package | below its root |
+| --- | --- | --- |
+| image | ``linux-image-R``; from 6.19 on ``linux-binary-R`` | ``boot/vmlinuz-R``, ``usr/lib/modules/R/vmlinuz`` |
+| modules | ``linux-image-R``; from 6.19 on ``linux-modules-R`` and ``linux-base-R`` | ``lib/modules/R`` |
+| configuration, exports | ``linux-headers-R`` | ``usr/src/linux-headers-R`` |
+| source | ``linux-source-X.Y``, Debian's patches applied | ``usr/src/linux-source-X.Y.tar.xz`` |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian.debian_support import Version
+
+from suture.errors import PACKAGE_CORRUPT, Refusal
+from suture.host.paths import cache
+from suture.host.progress import step
+from suture.kernel import config
+from suture.kernel.release import UNKNOWN, Toolchain
+from suture.sources import apt
+from suture.sources.apt import Package
+from suture.sources.source import Parts, Survey, UnusableKernel
+
+IMAGE = "linux-image-"
+HEADERS = "linux-headers-"
+SOURCE = "linux-source-"
+SPLIT = ("linux-binary-", "linux-modules-", "linux-base-")
+"""What an image package from 6.19 on depends on and holds nothing itself."""
+
+NAMES = rf"(?:{'|'.join((IMAGE, HEADERS, SOURCE, *SPLIT))})\S+"
+
+RELEASE = re.compile(r"\d+\.\d+\.\d+\S*-amd64")
+"""A release with three numbers; ``6.12-amd64`` is a metapackage's, and what follows ``-amd64``
+(``-dbg``, ``-unsigned``, ``-signed-template``) is not what is booted."""
+
+RT_FLAVOUR = "-rt-amd64"
+RT_REASON = "built with the PREEMPT_RT patches, which linux-source holds but does not apply"
+
+COMPILER_DEPENDENCY = re.compile(r"\bgcc-\d+\b")
+"""Headers depend on the compiler: ``linux-compiler-gcc-12-x86`` in 6.1, ``gcc-12`` in 6.12."""
+
+COMPILER_TEXT = re.compile(r"\S*?(?P<package>gcc-\d+) \(Debian (?P<version>\S+)\)")
+"""``CONFIG_CC_VERSION_TEXT``; Debian 13's names the compiler with its triplet:
+``x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0``."""
+
+
+class Debian:
+    """The `suture.sources.source.KernelSource`."""
+
+    name = "Debian (apt)"
+    refresh = "sudo apt-get update"
+
+    def is_available(self) -> bool:
+        return apt.is_installed()
+
+    def survey(self) -> Survey:
+        """Look through apt's lists, which are as old as the last ``apt-get update``."""
+        known = {(package.name, package.version): package for package in apt.packages(NAMES)}
+        images = [
+            package
+            for (name, _), package in known.items()
+            if RELEASE.fullmatch(name.removeprefix(IMAGE)) and name.startswith(IMAGE)
+        ]
+        entries = [_judge(image, known) for image in sorted(images, key=_age, reverse=True)]
+        return Survey(
+            tuple(entry for entry in entries if isinstance(entry, DebianOffer)),
+            tuple(entry for entry in entries if isinstance(entry, UnusableKernel)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DebianOffer:
+    """The `suture.sources.source.Offer` of a kernel, of which all packages have one version.
+
+    :ivar image: what is booted, with its modules.
+    """
+
+    release: str
+    version: str
+    image: tuple[Package, ...]
+    headers: Package
+    source: Package
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        return *self.image, self.headers, self.source
+
+    @property
+    def size(self) -> int:
+        return sum(package.size for package in self.packages)
+
+    def toolchain(self) -> Toolchain:
+        named = COMPILER_DEPENDENCY.search(self.headers.depends)
+        return Toolchain(named[0], (named[0],)) if named else UNKNOWN
+
+    def get(self, into: Path) -> Parts:
+        kept = cache() / "packages"
+        apt.download(self.packages, kept)
+        image = _unpack(self.image, kept, into / "image")
+        headers = _unpack([self.headers], kept, into / "headers")
+        source = _unpack([self.source], kept, into / "source")
+        built = f"usr/src/linux-headers-{self.release}"
+        configuration = _part(self.headers, headers, f"{built}/.config")
+        return Parts(
+            self.release,
+            self.version,
+            image=_part(
+                self.image[0],
+                image,
+                f"boot/vmlinuz-{self.release}",
+                f"usr/lib/modules/{self.release}/vmlinuz",
+            ),
+            config=configuration,
+            symvers=_part(self.headers, headers, f"{built}/Module.symvers"),
+            # Releases with a merged /usr (13 and later) ship the modules below it.
+            modules=_part(
+                self.image[0],
+                image,
+                f"lib/modules/{self.release}",
+                f"usr/lib/modules/{self.release}",
+            ),
+            source=_part(self.source, source, f"usr/src/{self.source.name}.tar.xz"),
+            toolchain=_toolchain(config.read(configuration).compiler),
+        )
+
+
+def _judge(
+    image: Package, known: Mapping[tuple[str, str], Package]
+) -> DebianOffer | UnusableKernel:
+    release, version = image.name.removeprefix(IMAGE), image.version
+    if release.endswith(RT_FLAVOUR):
+        return UnusableKernel(release, version, RT_REASON)
+    is_split = f"{SPLIT[0]}{release}" in image.depends
+    names = [f"{prefix}{release}" for prefix in SPLIT] if is_split else [image.name]
+    names += [HEADERS + release, SOURCE + _series(release)]
+    missing = [name for name in names if (name, version) not in known]
+    if missing:
+        reason = f"no archive holds {' and '.join(missing)} of this version"
+        return UnusableKernel(release, version, reason)
+    *images, headers, source = (known[name, version] for name in names)
+    return DebianOffer(release, version, tuple(images), headers, source)
+
+
+def _age(image: Package) -> tuple[Version, int]:
+    """A key that sorts old before new and, of one upload, longer flavour names before the plain
+    one."""
+    return Version(image.version), -len(image.name)
+
+
+def _series(release: str) -> str:
+    """``6.1`` for ``6.1.0-50-amd64``: the part of the source package's name."""
+    return ".".join(release.split(".")[:2])
+
+
+def _unpack(packages: Sequence[Package], kept: Path, directory: Path) -> Path:
+    """Unpack packages, all into one tree."""
+    for package in packages:
+        with step("Unpacking", package.name):
+            apt.unpack(package, kept, directory)
+    return directory
+
+
+def _part(package: Package, directory: Path, *candidates: str) -> Path:
+    for candidate in candidates:
+        if (directory / candidate).exists():
+            return directory / candidate
+    raise Refusal(PACKAGE_CORRUPT, package.file_name, f"it holds no {candidates[0]}")
+
+
+def _toolchain(compiler: str) -> Toolchain:
+    """The compiler of a configuration, and the one version of the package that it comes from."""
+    match = COMPILER_TEXT.match(compiler)
+    return Toolchain(compiler, (f"{match['package']}={match['version']}",) if match else ())
