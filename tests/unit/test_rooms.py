@@ -15,6 +15,7 @@ ROOMS = (
     "errors",
     "model",
     "host",
+    "arch",
     "elf",
     "objects",
     "module",

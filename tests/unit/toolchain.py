@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.generate import SIZES as SIZES  # as a target would say them
+from suture.arch.x86_64 import X86_64
 from suture.diff.changes import Changes, compare
 from suture.diff.comparison import Side
 from suture.diff.cut_out import cut_out
@@ -22,6 +23,9 @@ from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
 from suture.objects.special import Entries
 from suture.objects.view import Unit, View
+
+MACHINE = X86_64.machine
+"""What gcc compiles for here."""
 
 KERNEL = (
     *(

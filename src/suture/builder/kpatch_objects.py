@@ -237,12 +237,9 @@ def _room(shipped: Shipped, address: int, size: int) -> int:
 
 
 def _has_fentry_call(shipped: Shipped, address: int) -> bool:
-    code = shipped.read(address, 9) or b""
-    at = 4 if code.startswith(b"\xf3\x0f\x1e\xfa") else 0  # endbr64
-    if code[at : at + 1] != b"\xe8":
-        return False
-    target = address + at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
-    return "__fentry__" in shipped.names(target)
+    entry = shipped.arch.entry
+    target = entry.calls(shipped.read(address, entry.within) or b"", address)
+    return target is not None and entry.hook in shipped.names(target)
 
 
 def _find(

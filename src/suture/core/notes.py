@@ -10,18 +10,20 @@ from suture.elf.object import ObjectFile
 
 SECTION = ".note.gnu.build-id"
 NT_GNU_BUILD_ID = 3
-_HEADER = struct.Struct("<III")  # Elf64_Nhdr: n_namesz, n_descsz, n_type
+_HEADER = "III"  # Elf64_Nhdr: n_namesz, n_descsz, n_type
 
 
-def build_id(note: bytes) -> str:
+def build_id(note: bytes, prefix: str = "=") -> str:
     """Hexadecimal; "" where `note` is no build ID.
 
     :param note: the contents of ``.note.gnu.build-id``, one note (gABI, "Note Section").
+    :param prefix: its byte order as `struct` has it; by default this host's.
     """
-    if len(note) < _HEADER.size:
+    header = struct.Struct(prefix + _HEADER)
+    if len(note) < header.size:
         return ""
-    name_size, size, kind = _HEADER.unpack_from(note)
-    start = _HEADER.size + (name_size + 3 & ~3)
+    name_size, size, kind = header.unpack_from(note)
+    start = header.size + (name_size + 3 & ~3)
     return (
         note[start : start + size].hex()
         if kind == NT_GNU_BUILD_ID and len(note) >= start + size
@@ -32,4 +34,4 @@ def build_id(note: bytes) -> str:
 def of_object(obj: ObjectFile) -> str:
     """The build ID of a module file, or ""."""
     index = obj.section_named(SECTION)
-    return build_id(obj.sections[index].data) if index else ""
+    return build_id(obj.sections[index].data, obj.machine.prefix) if index else ""

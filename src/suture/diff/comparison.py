@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from suture.diff.correlate import Correlation
 from suture.elf.object import SHT_NOBITS, Section
-from suture.elf.relocations.x86_64 import TYPES
 from suture.errors import ENTRY_MALFORMED, Refusal
 from suture.objects.locals import base
 from suture.objects.special import ALTINSTR_AUX, ALTINSTRUCTIONS, Entries, Entry, replacement
@@ -200,8 +199,7 @@ def masked(data: bytes, references: Iterable[Reference]) -> bytes:
     """`data` with zeros in the relocated fields."""
     result = bytearray(data)
     for reference in references:
-        size = TYPES[reference.type].size
-        result[reference.offset : reference.offset + size] = bytes(size)
+        reference.kind.blank(result, reference.offset)
     return bytes(result)
 
 

@@ -28,20 +28,18 @@ from suture.elf.object import (
     STB_LOCAL,
     STT_NOTYPE,
     STT_OBJECT,
+    WORD,
     ObjectFile,
     Relocation,
     Section,
     Symbol,
 )
-from suture.elf.relocations.x86_64 import ADDRESS64, TYPES
 from suture.errors import DATA_UNPATCHABLE, SYMBOL_UNSUPPORTED, Refusal
 from suture.objects.locals import base
 from suture.objects.view import Reference, ToAbsolute, ToUndefined, ToUnit, Unit
 
 SYMBOL = "livepatch_data_"
 """Begins the global names under which the glue finds the contents."""
-
-WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,8 @@ def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> 
 
 class _Maker:
     def __init__(self, changes: Changes, objname: str, resolver: Resolver) -> None:
-        self.out = Builder()
+        self.out = Builder(changes.patched.view.obj.machine)
+        self._address = changes.patched.view.obj.arch.relocations.address
         self._changes = changes
         self._objname = objname
         self._resolver = resolver
@@ -109,7 +108,7 @@ class _Maker:
         for position, symbol in enumerate(
             (variable, *(self.out.section_symbol(copy) for copy in copies))
         ):
-            self.out.add_relocation(head, Relocation(position * WORD, ADDRESS64, symbol, 0))
+            self.out.add_relocation(head, Relocation(position * WORD, self._address, symbol, 0))
         self.out.add_symbol(Symbol(name, 0, 4 * WORD, STT_OBJECT, STB_GLOBAL, head))
         return name
 
@@ -139,7 +138,7 @@ class _Maker:
     def _resolve(self, reference: Reference, holder: Unit) -> tuple[Outside | int, int]:
         """What a reference is to be made to, and the offset from it."""
         where = f"{self._changes.patched.view.obj.name}: {base(holder.name)}+{reference.offset:#x}"
-        if TYPES[reference.type].pc_relative:
+        if reference.kind.pc_relative:
             raise Refusal(SYMBOL_UNSUPPORTED, where, "holds a relative address")
         match reference.target:
             case ToUnit(unit, offset):

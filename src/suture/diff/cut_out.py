@@ -45,7 +45,6 @@ from suture.elf.object import (
     Relocation,
     Symbol,
 )
-from suture.elf.relocations.x86_64 import PC8, PC32
 from suture.errors import (
     INIT_REFERENCED,
     SPECIAL_REFERENCE_UNSUPPORTED,
@@ -122,7 +121,8 @@ class _Selection:
         self._view: View = changes.patched.view
         self._original_of = changes.correlation.original
         self._replaced = {after: before for before, after in plan.replaced}
-        self._out = Builder()
+        self._out = Builder(self._view.obj.machine)
+        self._types = self._view.obj.arch.relocations
         self._copied: dict[Unit, int] = {}  # unit -> symbol
         self._pieces: dict[
             tuple[int, int, int], tuple[int, int]
@@ -216,7 +216,7 @@ class _Selection:
             out = self._out.pool(self._view.obj.sections[inherited.section])
             base = self._out.append(out, bytes(4))
             symbol = self._out.section_symbol(copy.out)
-            self._out.add_relocation(out, Relocation(base, PC32, symbol, copy.base))
+            self._out.add_relocation(out, Relocation(base, self._types.relative, symbol, copy.base))
             self._copy_orc(inherited)
 
     def _copy_hints(self, copy: _Copy) -> None:
@@ -271,7 +271,7 @@ class _Selection:
         references = list(self._view.references_in(copy.section, copy.start, copy.end))
         for position, reference in enumerate(references):
             is_place = copy.entry is not None and position == 0
-            if reference.type == PC8:
+            if reference.type in self._types.unmovable:
                 where = f"{self._view.obj.name}: {self._view.obj.sections[copy.section].name}"
                 found = f"changed code has a jump of one byte to another function at {reference.offset:#x}"
                 raise Refusal(SYMBOL_UNSUPPORTED, where, found)

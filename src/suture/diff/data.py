@@ -14,12 +14,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from suture.diff.comparison import Comparison, is_once_only, masked
-from suture.diff.keep_data import WORD, reasons_not_to_keep
+from suture.diff.keep_data import reasons_not_to_keep
 from suture.diff.omitted import BY_AUTHOR, Part
 from suture.diff.sections import row
 from suture.diff.stores import Use, uses
-from suture.elf.object import SHF_WRITE
-from suture.elf.relocations.x86_64 import ADDRESS64, TYPES
+from suture.elf.object import SHF_WRITE, WORD
 from suture.errors import DATA_CHANGED, DATA_UNKEEPABLE, DATA_UNPATCHABLE, Refusal
 from suture.objects.locals import base
 from suture.objects.view import (
@@ -285,7 +284,7 @@ def _is_constant_pointer(view: View, unit: Unit, at: int) -> bool:
     if not references:
         return not any(view.data(unit)[at : at + WORD])
     (first, *rest) = references
-    if rest or (first.offset, first.type) != (at, ADDRESS64):
+    if rest or (first.offset, first.type) != (at, view.obj.arch.relocations.address):
         return False
     match first.target:
         case ToUnit(target, _):
@@ -309,7 +308,7 @@ def _outlived(comparison: Comparison, reference: Reference) -> Iterator[str]:
     """The kernel may hold on to what it read from the table, longer than the live patch is
     there."""
     place = f"at +{reference.offset:#x}"
-    if TYPES[reference.type].pc_relative:
+    if reference.kind.pc_relative:
         yield f"holds a relative address {place}"
     match reference.target:
         case ToLiteral(_, content, _):
@@ -330,7 +329,7 @@ def _outlived(comparison: Comparison, reference: Reference) -> Iterator[str]:
 
 def _nameless(view: View, reference: Reference) -> Iterator[str]:
     place = f"at +{reference.offset:#x}"
-    if TYPES[reference.type].pc_relative:
+    if reference.kind.pc_relative:
         yield f"holds a relative address {place}"
     if isinstance(reference.target, ToLiteral | ToAnonymous):
         yield f"points to a string or constant {place} that has no name in the running kernel, and would no longer"

@@ -15,13 +15,10 @@ from collections.abc import Collection, Iterator
 from suture.diff.comparison import Comparison, is_once_only
 from suture.diff.correlate import Correlation
 from suture.diff.omitted import Part, Reason
-from suture.elf.object import SHF_WRITE
+from suture.elf.object import SHF_WRITE, WORD
 from suture.errors import DATA_CHANGED
 from suture.objects.locals import base, is_cold, parent
 from suture.objects.view import ToUnit, Unit, View
-
-WORD = 8
-"""Bytes of a machine word."""
 
 _AS_IT_IS = "it stays as it is in the running kernel, as --keep-data says"
 KEPT = Reason(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from suture import arch
 from suture.elf.object import (
     SHF_LINK_ORDER,
     SHF_MERGE,
@@ -17,7 +18,6 @@ from suture.elf.object import (
     Section,
     Symbol,
 )
-from suture.elf.relocations.x86_64 import TYPES
 
 
 @dataclass(slots=True)
@@ -36,7 +36,9 @@ class _Growing:
 class Builder:
     """Sections and symbols are known by the indices that they will have in the object file."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: arch.ElfMachine) -> None:
+        self._machine = machine
+        self._types = arch.of(machine).relocations.types
         self._sections: list[_Growing] = []
         self._symbols: list[Symbol] = [Symbol("", 0, 0, 0, 0, SHN_UNDEF)]
         self._section_symbols: dict[int, int] = {}
@@ -116,8 +118,7 @@ class Builder:
         that holds something for one that has been relocated before (arch/x86/kernel/module.c:
         __write_relocate_add())."""
         growing = self._sections[section - 1]
-        size = TYPES[relocation.type].size
-        growing.data[relocation.offset : relocation.offset + size] = bytes(size)
+        self._types[relocation.type].blank(growing.data, relocation.offset)
         growing.relocations.append(relocation)
 
     def finish(self, name: str) -> ObjectFile:
@@ -133,4 +134,4 @@ class Builder:
             for index, section in enumerate(self._sections, start=1)
             if section.relocations
         }
-        return ObjectFile(name, sections, tuple(self._symbols), relocations)
+        return ObjectFile(name, sections, tuple(self._symbols), relocations, machine=self._machine)

@@ -13,8 +13,6 @@ from __future__ import annotations
 from suture.objects.special import PATCHABLE, Entries
 from suture.objects.view import Unit, View
 
-NOP = b"\x90"
-
 
 def lead(view: View, entries: Entries, unit: Unit) -> int:
     """How many bytes before `unit` are its padding."""
@@ -28,5 +26,8 @@ def lead(view: View, entries: Entries, unit: Unit) -> int:
         for entry in entries.within(unit.section, before, unit.start)
         if entry.special.name == PATCHABLE and entry.place < unit.start
     ]
-    start = max(places, default=unit.start)
-    return unit.start - start if not view.section(unit).data[start : unit.start].strip(NOP) else 0
+    if not places:
+        return 0
+    start = max(places)
+    room = view.section(unit).data[start : unit.start]
+    return len(room) if not room.strip(view.obj.arch.entry.padding) else 0

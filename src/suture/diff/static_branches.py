@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from iced_x86 import Code, Decoder, Instruction, Mnemonic
-
+from suture.arch.decoding import Instruction
 from suture.diff.changes import Pair
 from suture.diff.comparison import Side, masked
 from suture.diff.correlate import Correlation
 from suture.diff.plan import FilePlan
-from suture.elf.relocations.x86_64 import TYPES, is_direct_branch
 from suture.errors import MODULE_STATIC_KEY, Refusal
 from suture.objects.special import JUMP_TABLE, Entry
 from suture.objects.view import (
@@ -92,6 +90,7 @@ class _Twins:
     def __init__(self, left: Side, right: Side) -> None:
         self._entries = left.entries
         self._left, self._right = left.view, right.view
+        self._arch = left.view.obj.arch
         names = [
             [_description(view, unit) for unit in view.units] for view in (self._left, self._right)
         ]
@@ -131,19 +130,19 @@ class _Twins:
         )
 
     def _pair_up(self, unit: Unit) -> None:
-        left = Decoder(64, self._left.data(unit))
-        right = iter(Decoder(64, self._right.data(self.twin[unit])))
+        left = self._arch.decoding.instructions(self._left.data(unit))
+        right = iter(self._arch.decoding.instructions(self._right.data(self.twin[unit])))
         pairs, places = [], {unit.size: self.twin[unit].size}
         entries = self._entries.within(unit.section, unit.start, unit.end)
         sites = {
             entry.place - unit.start: entry for entry in entries if entry.special.name == JUMP_TABLE
         }
         for mine in left:
-            entry = sites.pop(mine.ip, None)
+            entry = sites.pop(mine.start, None)
             theirs, jump = next(right, None), None if entry is None else next(right, None)
             if theirs is None or (entry is not None and jump is None):
                 raise self._differs(f"another {unit.name}()")
-            places[mine.ip] = theirs.ip
+            places[mine.start] = theirs.start
             pairs.append(_Pair(mine, theirs, entry, jump))
         if sites or next(right, None) is not None:
             raise self._differs(f"another {unit.name}()")
@@ -157,11 +156,11 @@ class _Twins:
             return self._is_branch_on_key(unit, pair.entry, pair.right, pair.jump, theirs, right)
         if len(mine) != len(theirs) or not all(map(self._same_reference, mine, theirs)):
             return False
-        if not mine and is_direct_branch(pair.left) and is_direct_branch(pair.right):
-            target = self._in_right(unit, pair.left.near_branch_target)
-            return pair.left.mnemonic == pair.right.mnemonic and target == (
+        if not mine and pair.left.target is not None and pair.right.target is not None:
+            target = self._in_right(unit, pair.left.target)
+            return pair.left.operation == pair.right.operation and target == (
                 self.twin[unit].section,
-                self.twin[unit].start + pair.right.near_branch_target,
+                self.twin[unit].start + pair.right.target,
             )
         return self._bytes(self._left, unit, pair.left, mine) == self._bytes(
             self._right, self.twin[unit], pair.right, theirs
@@ -176,18 +175,15 @@ class _Twins:
         read: list[Reference],
         right: Mapping[int, Reference],
     ) -> bool:
-        """``cmpl $0, key; jne target``, or ``je`` where the branch is taken while the key is
-        disabled."""
+        """It compares the key with 0, and jumps where the kernel would have written a jump."""
         _, target, key = self._left.references_in(entry.section, entry.start, entry.end)
         if not isinstance(key.target, ToUnit | ToUndefined):
             return False
-        taken = Mnemonic.JE if key.target.offset & 1 else Mnemonic.JNE
-        is_test = (
-            compare.code == Code.CMP_RM32_IMM8
-            and compare.is_ip_rel_memory_operand
-            and compare.immediate8 == 0
+        code = self._right.data(self.twin[unit])
+        taken = self._arch.jump_labels.reads_key(
+            code[compare.start : compare.end], code[jump.start : jump.end]
         )
-        if not is_test or jump.mnemonic != taken or len(read) != 1:
+        if taken is None or taken == bool(key.target.offset & 1) or len(read) != 1:
             return False
         plain = key.target.offset & ~FLAGS
         wanted: Target
@@ -205,10 +201,10 @@ class _Twins:
         """A jump of the right side goes where `target` says for the left one."""
         if fields:
             return self._same_target(target, fields[0].target)
-        if not isinstance(target, ToUnit):
+        if not isinstance(target, ToUnit) or jump.target is None:
             return False
         place = self._in_right(target.unit, target.offset)
-        return place == (self.twin[unit].section, self.twin[unit].start + jump.near_branch_target)
+        return place == (self.twin[unit].section, self.twin[unit].start + jump.target)
 
     def _in_right(self, unit: Unit, offset: int) -> tuple[int, int] | None:
         """Section and offset there that `offset` from the start of a left function corresponds
@@ -255,10 +251,10 @@ class _Twins:
         view: View, unit: Unit, instruction: Instruction, fields: list[Reference]
     ) -> tuple[bytes, list[int]]:
         """An instruction without its fields, and where in it those are."""
-        data = bytearray(view.data(unit)[instruction.ip : instruction.next_ip])
-        starts = [field.offset - instruction.ip for field in fields]
+        data = bytearray(view.data(unit)[instruction.start : instruction.end])
+        starts = [field.offset - instruction.start for field in fields]
         for start, field in zip(starts, fields, strict=True):
-            data[start : start + TYPES[field.type].size] = bytes(TYPES[field.type].size)
+            field.kind.blank(data, start)
         return bytes(data), starts
 
 
@@ -277,6 +273,6 @@ def _description(view: View, unit: Unit) -> tuple[object, ...]:
 
 
 def _within(instruction: Instruction, references: Mapping[int, Reference]) -> Iterator[Reference]:
-    for offset in range(instruction.ip, instruction.next_ip):
+    for offset in range(instruction.start, instruction.end):
         if offset in references:
             yield references[offset]

@@ -10,14 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from iced_x86 import Decoder, Mnemonic
-
 from suture.errors import SYMBOL_UNSUPPORTED, Refusal
 from suture.objects.view import View
-
-PADDING = (Mnemonic.NOP, Mnemonic.INT3)
-"""What assemblers put between functions (``.p2align``, and the kernel's own
-``-falign-functions``)."""
 
 Gap = tuple[bytes, tuple[tuple[int, int, str, int], ...]]
 """Bytes, and relocations in them: offset, type, name of symbol or section, addend."""
@@ -39,6 +33,7 @@ def refuse_changed_gaps(original: View, patched: View) -> None:
 
 def _gaps(view: View) -> dict[str, Counter[Gap]]:
     found: dict[str, Counter[Gap]] = {}
+    is_padding = view.obj.arch.decoding.is_padding
     for index, section in enumerate(view.obj.sections):
         units = view.units_in(index)
         if not section.is_code or not section.is_allocated or not units:
@@ -48,17 +43,11 @@ def _gaps(view: View) -> dict[str, Counter[Gap]]:
             *((unit.start, unit.end) for unit in units),
             (section.size, section.size),
         ]:
-            if position < start and not _is_padding(section.data[position:start]):
+            if position < start and not is_padding(section.data[position:start]):
                 gap = section.data[position:start], _relocations(view, index, position, start)
                 found.setdefault(section.name, Counter())[gap] += 1
             position = max(position, end)
     return found
-
-
-def _is_padding(code: bytes) -> bool:
-    return not code.strip(b"\0") or all(
-        instruction.mnemonic in PADDING for instruction in Decoder(64, code)
-    )
 
 
 def _relocations(

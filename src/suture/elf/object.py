@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A relocatable object file (ELF64, little-endian) as a value.
+"""A relocatable object file (ELF64) as a value.
 
-Numbers and names are those of the ELF specification (System V gABI, chapter 4) and the x86-64
-psABI.  Indices are kept as they stand in the file: ``symbol.shndx`` indexes `ObjectFile.sections`,
+Numbers and names are those of the ELF specification (System V gABI, chapter 4).  Indices are kept as they stand in the file: ``symbol.shndx`` indexes `ObjectFile.sections`,
 ``relocation.symbol`` indexes `ObjectFile.symbols`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from suture import arch
 
 # Section types and flags (gABI 4.9, 4.11).
 SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_REL = (
@@ -44,7 +45,8 @@ SHN_LIVEPATCH = 0xFF20
 STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
 STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE, STT_COMMON, STT_TLS = 0, 1, 2, 3, 4, 5, 6
 
-EM_X86_64 = 62
+WORD = 8
+"""Bytes of an address: all that is read and written is ELFCLASS64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class ObjectFile:
     :ivar symbols: by symbol table index; index 0 is the null symbol.
     :ivar relocations: section index -> its relocations, by ascending offset.
     :ivar livepatch: the livepatch relocation sections of a livepatch module.
+    :ivar machine: what it is for; `suture.arch` knows it.
     """
 
     name: str
@@ -143,6 +146,12 @@ class ObjectFile:
     symbols: tuple[Symbol, ...]
     relocations: Mapping[int, tuple[Relocation, ...]]
     livepatch: tuple[LivepatchRelocations, ...] = ()
+    machine: arch.ElfMachine = field(kw_only=True)
+
+    @property
+    def arch(self) -> arch.Architecture:
+        """All that its architecture differs in from others."""
+        return arch.of(self.machine)
 
     def section_named(self, name: str) -> int | None:
         """The index of the first section of that name."""

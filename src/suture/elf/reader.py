@@ -15,8 +15,8 @@ from operator import attrgetter
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from suture import arch
 from suture.elf.object import (
-    EM_X86_64,
     SHF_LINK_ORDER,
     SHF_RELA_LIVEPATCH,
     SHN_LORESERVE,
@@ -36,7 +36,6 @@ from suture.elf.object import (
     Section,
     Symbol,
 )
-from suture.elf.relocations.x86_64_types import TYPES
 from suture.errors import OBJECT_MALFORMED, OBJECT_UNSUPPORTED, Refusal
 
 ET_REL = 1
@@ -48,19 +47,17 @@ LARGEST = 1 << 30
 a file does not hold itself (``.bss``, padding) is a quarter of that at most."""
 LONGEST_NAME = 4096
 """Bytes; the kernel's own limit is 512 (include/linux/kallsyms.h: KSYM_NAME_LEN)."""
-SYMBOL = struct.Struct(
-    "<IBBHQQ"
-)  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
-RELA = struct.Struct("<QQq")  # Elf64_Rela: r_offset, r_info, r_addend
+SYMBOL = "IBBHQQ"  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
+RELA = "QQq"  # Elf64_Rela: r_offset, r_info, r_addend
 
 
 def read(data: bytes, name: str) -> ObjectFile:
-    """Read a relocatable x86-64 object or module.
+    """Read a relocatable object or module.
 
     :param name: what to call it in messages.
     :raises Refusal: ``object-malformed`` (not ELF, truncated, inconsistent), ``object-unsupported``
-        (well-formed, but not an x86-64 relocatable object, or with a construct that we cannot
-        carry)
+        (well-formed, but not a relocatable object of an architecture that Suture knows, or with
+        a construct that we cannot carry)
     """
     try:
         return _read(data, name)
@@ -84,11 +81,8 @@ def read(data: bytes, name: str) -> ObjectFile:
 
 def _read(data: bytes, name: str) -> ObjectFile:
     elf = ELFFile(io.BytesIO(data))
-    if (
-        elf.elfclass != 64
-        or not elf.little_endian
-        or elf["e_machine"] not in ("EM_X86_64", EM_X86_64)
-    ):
+    architecture = arch.of_elf(data[: arch.IDENTIFIED])
+    if architecture is None:
         raise Refusal(
             OBJECT_UNSUPPORTED, name, f"is for {elf.get_machine_arch()}, {elf.elfclass} bits"
         )
@@ -100,9 +94,9 @@ def _read(data: bytes, name: str) -> ObjectFile:
     table = [index for index, section in enumerate(sections) if section.type == SHT_SYMTAB]
     if len(table) != 1:
         raise Refusal(OBJECT_MALFORMED, name, f"has {len(table)} symbol tables")
-    symbols = _symbols(sections, table[0], name)
-    relocations, livepatch = _relocations(sections, len(symbols), name)
-    return ObjectFile(name, sections, symbols, relocations, livepatch)
+    symbols = _symbols(sections, table[0], architecture.machine, name)
+    relocations, livepatch = _relocations(sections, len(symbols), architecture, name)
+    return ObjectFile(name, sections, symbols, relocations, livepatch, machine=architecture.machine)
 
 
 def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
@@ -177,13 +171,15 @@ def _type_number(value: int | str) -> int:
     return value if isinstance(value, int) else int(ENUM_SH_TYPE_BASE[value])
 
 
-def _symbols(sections: tuple[Section, ...], table: int, name: str) -> tuple[Symbol, ...]:
-    section = sections[table]
-    if len(section.data) % SYMBOL.size or not section.link < len(sections):
+def _symbols(
+    sections: tuple[Section, ...], table: int, machine: arch.ElfMachine, name: str
+) -> tuple[Symbol, ...]:
+    section, entry = sections[table], struct.Struct(machine.prefix + SYMBOL)
+    if len(section.data) % entry.size or not section.link < len(sections):
         raise Refusal(OBJECT_MALFORMED, name, "its symbol table is cut off or has no string table")
     strings = sections[section.link].data
     symbols: list[Symbol] = []
-    for st_name, info, other, shndx, value, size in SYMBOL.iter_unpack(section.data):
+    for st_name, info, other, shndx, value, size in entry.iter_unpack(section.data):
         symbol = Symbol(
             _string(strings, st_name, name), value, size, info & 0xF, info >> 4, shndx, other
         )
@@ -217,17 +213,19 @@ def _fits(symbol: Symbol, sections: tuple[Section, ...]) -> bool:
 
 
 def _relocations(
-    sections: tuple[Section, ...], symbols: int, name: str
+    sections: tuple[Section, ...], symbols: int, architecture: arch.Architecture, name: str
 ) -> tuple[dict[int, tuple[Relocation, ...]], tuple[LivepatchRelocations, ...]]:
     ordinary: dict[int, list[Relocation]] = defaultdict(list)
     livepatch = []
+    entry = struct.Struct(architecture.machine.prefix + RELA)
+    widths = {number: kind.size for number, kind in architecture.relocations.types.items()}
     for section in sections:
         if section.type != SHT_RELA:
             continue
         if (
             section.info >= len(sections)
             or sections[section.info].type in TABLES
-            or len(section.data) % RELA.size
+            or len(section.data) % entry.size
         ):
             raise Refusal(
                 OBJECT_MALFORMED,
@@ -236,10 +234,9 @@ def _relocations(
             )
         found = []
         size = len(sections[section.info].data)
-        for offset, info, addend in RELA.iter_unpack(section.data):
+        for offset, info, addend in entry.iter_unpack(section.data):
             kind = info & 0xFFFFFFFF
-            width = TYPES[kind].size if kind in TYPES else 1
-            if info >> 32 >= symbols or offset + width > size:
+            if info >> 32 >= symbols or offset + widths.get(kind, 1) > size:
                 raise Refusal(
                     OBJECT_MALFORMED, name, f"a relocation in {section.name} is out of range"
                 )

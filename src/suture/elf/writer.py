@@ -12,8 +12,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from suture.arch import ElfMachine
 from suture.elf.object import (
-    EM_X86_64,
     SHF_ALLOC,
     SHF_INFO_LINK,
     SHF_LINK_ORDER,
@@ -56,23 +56,22 @@ def write(obj: ObjectFile) -> bytes:
     symtab = len(sections) + 1
     symbols = [_renumbered(obj.symbols[i], numbers) for i in order]
     locals_end = 1 + sum(symbol.bind == STB_LOCAL for symbol in symbols)
-    strings = _Strings()
-    table = bytes(24) + b"".join(_symbol(symbol, strings) for symbol in symbols)
+    strings, entry = _Strings(), struct.Struct(f"{obj.machine.prefix}IBBHQQ")
+    table = bytes(24) + b"".join(_symbol(symbol, strings, entry) for symbol in symbols)
     sections.append(
         _section(".symtab", SHT_SYMTAB, table, 8, entsize=24, link=symtab + 1, info=locals_end)
     )
     sections.append(_section(".strtab", SHT_STRTAB, strings.data(), 1))
+    rela = _Relocations(numbers, symtab, struct.Struct(f"{obj.machine.prefix}QQQ"))
     for old in kept:
         if obj.relocations.get(old):
             name = f".rela{obj.sections[old].name}"
-            sections.append(
-                _rela(name, obj.relocations[old], numbers, symtab, numbers.sections[old], 0)
-            )
+            sections.append(rela.section(name, obj.relocations[old], numbers.sections[old], 0))
     for group in obj.livepatch:
         flags = SHF_ALLOC | SHF_RELA_LIVEPATCH
         into = numbers.sections[group.section]
-        sections.append(_rela(group.name, group.relocations, numbers, symtab, into, flags))
-    return _file(sections)
+        sections.append(rela.section(group.name, group.relocations, into, flags))
+    return _file(sections, obj.machine)
 
 
 def _is_made_anew(section: Section) -> bool:
@@ -128,9 +127,8 @@ def _renumbered(symbol: Symbol, numbers: _Numbers) -> Symbol:
     )
 
 
-def _symbol(symbol: Symbol, strings: _Strings) -> bytes:
-    return struct.pack(
-        "<IBBHQQ",
+def _symbol(symbol: Symbol, strings: _Strings, entry: struct.Struct) -> bytes:
+    return entry.pack(
         strings.add(symbol.name),  # st_name
         symbol.bind << 4 | symbol.type,  # st_info
         symbol.other,  # st_other
@@ -140,29 +138,32 @@ def _symbol(symbol: Symbol, strings: _Strings) -> bytes:
     )
 
 
-def _rela(
-    name: str,
-    relocations: tuple[Relocation, ...],
-    numbers: _Numbers,
-    symtab: int,
-    into: int,
-    flags: int,
-) -> Section:
-    data = b"".join(
-        struct.pack(
-            "<QQQ",
+@dataclass(frozen=True, slots=True)
+class _Relocations:
+    """:ivar symtab: index of the symbol table; `entry`: an ``Elf64_Rela``."""
+
+    numbers: _Numbers
+    symtab: int
+    entry: struct.Struct
+
+    def section(
+        self, name: str, relocations: tuple[Relocation, ...], into: int, flags: int
+    ) -> Section:
+        data = b"".join(map(self._rela, relocations))
+        flags |= SHF_INFO_LINK
+        return _section(
+            name, SHT_RELA, data, 8, flags=flags, entsize=24, link=self.symtab, info=into
+        )
+
+    def _rela(self, relocation: Relocation) -> bytes:
+        return self.entry.pack(
             relocation.offset,  # r_offset
-            numbers.symbols[relocation.symbol] << 32 | relocation.type,  # r_info
+            self.numbers.symbols[relocation.symbol] << 32 | relocation.type,  # r_info
             relocation.addend % 2**64,  # r_addend: an Elf64_Sxword, and addresses are modulo 2**64
         )
-        for relocation in relocations
-    )
-    return _section(
-        name, SHT_RELA, data, 8, flags=flags | SHF_INFO_LINK, entsize=24, link=symtab, info=into
-    )
 
 
-def _file(sections: list[Section]) -> bytes:
+def _file(sections: list[Section], machine: ElfMachine) -> bytes:
     names = _Strings()
     name_offsets = [names.add(section.name) for section in sections]
     name_offsets.append(names.add(".shstrtab"))
@@ -174,17 +175,17 @@ def _file(sections: list[Section]) -> bytes:
     for section, name in zip(sections, name_offsets, strict=True):
         align = max(section.addralign, 1)
         body += bytes(-len(body) % align)
-        headers.append(_header(section, name, len(body)))
+        headers.append(_header(section, name, len(body), machine))
         if section.type != SHT_NOBITS:
             body += section.data
     body += bytes(-len(body) % 8)
-    body[:EHDR_SIZE] = _ehdr(len(body), len(headers))
+    body[:EHDR_SIZE] = _ehdr(len(body), len(headers), machine)
     return bytes(body) + b"".join(headers)
 
 
-def _header(section: Section, name: int, offset: int) -> bytes:
+def _header(section: Section, name: int, offset: int, machine: ElfMachine) -> bytes:
     return struct.pack(
-        "<IIQQQQIIQQ",
+        f"{machine.prefix}IIQQQQIIQQ",
         name,  # sh_name
         section.type,  # sh_type
         section.flags,  # sh_flags
@@ -198,12 +199,12 @@ def _header(section: Section, name: int, offset: int) -> bytes:
     )
 
 
-def _ehdr(section_headers: int, count: int) -> bytes:
+def _ehdr(section_headers: int, count: int, machine: ElfMachine) -> bytes:
     return struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        b"\x7fELF\x02\x01\x01",  # e_ident: ELFCLASS64, ELFDATA2LSB, EV_CURRENT
+        f"{machine.prefix}16sHHIQQQIHHHHHH",
+        machine.ident,  # e_ident: ELFCLASS64, ELFDATA2LSB or -MSB, EV_CURRENT
         1,  # e_type: ET_REL
-        EM_X86_64,  # e_machine
+        machine.number,  # e_machine
         1,  # e_version
         0,  # e_entry
         0,  # e_phoff

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from suture.errors import TYPES_MALFORMED, Refusal
-from suture.kernel.types import FIXED, LAST_KIND, MAGIC, PER_MEMBER
+from suture.kernel.types import FIXED, LAST_KIND, MAGIC, PER_MEMBER, prefix
 
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO = (
     range(1, 14)
@@ -55,6 +55,7 @@ class Btf:
 
     def __init__(self, data: bytes, where: str, base: Btf | None = None) -> None:
         self._data, self._where, self._base = data, where, base
+        self._prefix = prefix(data)
         self._strings_end: int = 0
         self._first = len(base) if base else 1
         self._strings_before: int = base._strings_end if base else 0
@@ -66,7 +67,7 @@ class Btf:
     def _read(self) -> None:
         # struct btf_header: magic, version, flags, hdr_len, type_off, type_len, str_off, str_len
         magic, _, _, header, type_off, type_len, str_off, str_len = struct.unpack_from(
-            "<HBBIIIII", self._data
+            f"{self._prefix}HBBIIIII", self._data
         )
         if magic != MAGIC:
             raise Refusal(TYPES_MALFORMED, self._where, f"its BTF begins with {magic:#x}")
@@ -76,7 +77,7 @@ class Btf:
         self._functions: dict[int, list[int]] = defaultdict(list)
         self._typedefs: dict[int, list[int]] = defaultdict(list)
         position, end = header + type_off, header + type_off + type_len
-        unpack = struct.Struct("<III").unpack_from
+        unpack = struct.Struct(f"{self._prefix}III").unpack_from
         while position < end:
             name, info, _ = unpack(self._data, position)
             kind = info >> 24 & 0x1F
@@ -125,7 +126,7 @@ class Btf:
             return self._base[number]
         try:
             name, info, value = struct.unpack_from(
-                "<III", self._data, self._offsets[number - self._first]
+                f"{self._prefix}III", self._data, self._offsets[number - self._first]
             )
         except IndexError:
             raise Refusal(
@@ -139,10 +140,14 @@ class Btf:
             return self._base.prototype(number)
         try:
             position = self._offsets[number - self._first]
-            _, info, returns = struct.unpack_from("<III", self._data, position)
+            _, info, returns = struct.unpack_from(f"{self._prefix}III", self._data, position)
             places = range(position + 12, position + 12 + 8 * (info & 0xFFFF), 8)
             return Prototype(
-                returns, tuple(struct.unpack_from("<II", self._data, place)[1] for place in places)
+                returns,
+                tuple(
+                    struct.unpack_from(f"{self._prefix}II", self._data, place)[1]
+                    for place in places
+                ),
             )
         except (struct.error, IndexError) as error:
             raise Refusal(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Just enough of 64-bit little-endian ELF to find our way in a linked kernel: segments, sections,
+"""Just enough of 64-bit ELF to find our way in a linked kernel: segments, sections,
 the symbol table.
 
 A kernel image has no relocations to understand, but tens of megabytes and a hundred thousand
@@ -13,19 +13,18 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from suture import arch
+
 Bytes = bytes | mmap.mmap
 
-HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-SEGMENT = struct.Struct("<IIQQQQQQ")
-SECTION = struct.Struct("<IIQQQQIIQQ")
-SYMBOL = struct.Struct("<IBBHQQ")
+HEADER = "16sHHIQQQIHHHHHH"
+SEGMENT = "IIQQQQQQ"
+SECTION = "IIQQQQIIQQ"
+SYMBOL = "IBBHQQ"
 
 LONGEST_NAME = 4096
 """Bytes; the kernel's own limit is 512 (include/linux/kallsyms.h: KSYM_NAME_LEN)."""
 
-IDENT = b"\x7fELF\x02\x01\x01"
-"""64-bit, little-endian, version 1."""
-EM_X86_64 = 62
 PT_LOAD = 1
 SHT_SYMTAB = 2
 SHT_NOBITS = 8
@@ -62,25 +61,33 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    machine: arch.ElfMachine
     segments: tuple[Segment, ...]
     sections: tuple[Section, ...]
 
 
 def layout(data: Bytes) -> Layout:
-    """Segments and sections of an x86-64 ELF file, each of which lies wholly inside it.
+    """Segments and sections of an ELF file, each of which lies wholly inside it.
 
     :raises Malformed: it is not one, or a header points outside the file.
     """
-    if len(data) < HEADER.size or data[: len(IDENT)] != IDENT:
-        raise Malformed("it is not a 64-bit little-endian ELF file")
-    (_, _, machine, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = (
-        HEADER.unpack(data[: HEADER.size])
+    size, head = struct.calcsize(f"<{HEADER}"), data[: arch.IDENTIFIED]
+    machine = arch.identify(head)
+    if len(data) < size or machine is None or not head.startswith(machine.ident):
+        raise Malformed("it is not a 64-bit ELF file")
+    if arch.of_elf(head) is None:
+        raise Malformed(
+            f"it is made for ELF machine {machine.number} ({machine.order}-endian), "
+            "which Suture does not know"
+        )
+    (_, _, _, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = (
+        struct.unpack(machine.prefix + HEADER, data[:size])
     )
-    if machine != EM_X86_64:
-        raise Malformed(f"it is made for ELF machine {machine}, not for x86-64 ({EM_X86_64})")
+    segment, section = (struct.Struct(machine.prefix + form) for form in (SEGMENT, SECTION))
     return Layout(
-        tuple(_segments(data, phoff, phentsize, phnum)),
-        _sections(data, shoff, shentsize, shnum, shstrndx),
+        machine,
+        tuple(_segments(data, phoff, phentsize, phnum, segment)),
+        _sections(data, shoff, shentsize, shnum, shstrndx, section),
     )
 
 
@@ -102,26 +109,28 @@ def string(table: bytes, offset: int) -> str:
     return table[offset:end].decode("ascii", "replace")
 
 
-def _segments(data: Bytes, offset: int, entry_size: int, count: int) -> Iterator[Segment]:
+def _segments(
+    data: Bytes, offset: int, entry_size: int, count: int, entry: struct.Struct
+) -> Iterator[Segment]:
     _inside(data, offset, entry_size * count, "program headers")
-    if count and entry_size != SEGMENT.size:
-        raise Malformed(f"its program headers have {entry_size} bytes each, not {SEGMENT.size}")
+    if count and entry_size != entry.size:
+        raise Malformed(f"its program headers have {entry_size} bytes each, not {entry.size}")
     table = data[offset : offset + entry_size * count]
-    for kind, _, start, address, _, file_size, memory_size, _ in SEGMENT.iter_unpack(table):
+    for kind, _, start, address, _, file_size, memory_size, _ in entry.iter_unpack(table):
         if kind == PT_LOAD:
             _inside(data, start, file_size, f"the segment for {address:#x}")
             yield Segment(start, address, file_size, memory_size)
 
 
 def _sections(
-    data: Bytes, offset: int, entry_size: int, count: int, names: int
+    data: Bytes, offset: int, entry_size: int, count: int, names: int, entry: struct.Struct
 ) -> tuple[Section, ...]:
     if count == 0:
         return ()
-    if entry_size != SECTION.size:
-        raise Malformed(f"its section headers have {entry_size} bytes each, not {SECTION.size}")
+    if entry_size != entry.size:
+        raise Malformed(f"its section headers have {entry_size} bytes each, not {entry.size}")
     _inside(data, offset, entry_size * count, "section headers")
-    headers = list(SECTION.iter_unpack(data[offset : offset + entry_size * count]))
+    headers = list(entry.iter_unpack(data[offset : offset + entry_size * count]))
     if names >= count:
         raise Malformed("its section names are missing")
     _, _, _, _, strings_offset, strings_size, *_ = headers[names]

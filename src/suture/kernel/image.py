@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from suture.arch import ElfMachine
 from suture.errors import ADDRESS_NOT_IN_IMAGE, FILE_UNREADABLE, IMAGE_MALFORMED, Refusal
 from suture.kernel import elf64
 from suture.kernel.elf64 import Layout
@@ -78,6 +79,10 @@ class Image:
                 and section.size
             ):
                 yield section.name, section.address, bool(section.flags & elf64.SHF_EXECINSTR)
+
+    @property
+    def machine(self) -> ElfMachine:
+        return self._layout.machine
 
     @property
     def release(self) -> str:

@@ -15,6 +15,7 @@ Symbols stand in the order in which the kernel counts ``sympos``: by address in 
 
 from __future__ import annotations
 
+import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -119,7 +120,7 @@ def read(path: Path, objname: str) -> Listing:
     data = _unpacked(files.read_bytes(path), where)
     if not data.startswith(b"\x7fELF"):
         listing = _from_lines(data, where)
-    elif data[16:18] == ET_REL.to_bytes(2, "little"):
+    elif data[16:18] in (ET_REL.to_bytes(2, "little"), ET_REL.to_bytes(2, "big")):
         listing = _from_module(data, where, objname)
     else:
         listing = _from_vmlinux(data, path)
@@ -208,7 +209,8 @@ def _from_module(data: bytes, where: str, objname: str) -> Listing:
 def _from_vmlinux(data: bytes, path: Path) -> Listing:
     where = str(path)
     try:
-        sections = elf64.layout(data).sections
+        layout = elf64.layout(data)
+        sections, entry = layout.sections, struct.Struct(layout.machine.prefix + elf64.SYMBOL)
         table = next((section for section in sections if section.type == elf64.SHT_SYMTAB), None)
         btf = next(
             (elf64.contents(data, section) for section in sections if section.name == ".BTF"), b""
@@ -216,10 +218,10 @@ def _from_vmlinux(data: bytes, path: Path) -> Listing:
         if table is None:
             inside = _from_lines(kallsyms.extract(path), where)
             return Listing(where, inside.symbols, knows_init=False, btf=btf)
-        if table.link >= len(sections) or table.size % elf64.SYMBOL.size:
+        if table.link >= len(sections) or table.size % entry.size:
             raise elf64.Malformed("its symbol table is damaged")
         names: list[str] = []
-        symbols = list(_linked_symbols(data, table, sections, names))
+        symbols = list(_linked_symbols(data, table, entry, sections, names))
     except elf64.Malformed as error:
         raise Refusal(KALLSYMS_MALFORMED, where, str(error)) from error
     bounds = {s.name: s.place[1] for s in symbols if s.name in ("__init_begin", "__init_end")}
@@ -232,11 +234,15 @@ def _from_vmlinux(data: bytes, path: Path) -> Listing:
 
 
 def _linked_symbols(
-    data: bytes, table: elf64.Section, sections: Sequence[elf64.Section], names: list[str]
+    data: bytes,
+    table: elf64.Section,
+    entry: struct.Struct,
+    sections: Sequence[elf64.Section],
+    names: list[str],
 ) -> Iterator[ListedSymbol]:
     """:param names: takes the names of the source files."""
     strings = elf64.contents(data, sections[table.link])
-    for name, info, _, index, value, _ in elf64.SYMBOL.iter_unpack(elf64.contents(data, table)):
+    for name, info, _, index, value, _ in entry.iter_unpack(elf64.contents(data, table)):
         binding, kind = info >> 4, info & 0xF
         if kind == STT_FILE:
             names.append(elf64.string(strings, name))

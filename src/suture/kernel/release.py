@@ -6,6 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from suture import arch
+from suture.arch import Architecture
+from suture.errors import FILE_UNREADABLE, IMAGE_MALFORMED, Refusal
+
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
@@ -58,3 +62,22 @@ class Target:
     patches: tuple[Path, ...] = ()
     debug: Path | None = None
     toolchain: Toolchain = UNKNOWN
+
+    @property
+    def arch(self) -> Architecture:
+        """What it is built for.
+
+        :raises Refusal: ``image-malformed``, ``file-unreadable``
+        """
+        try:
+            with self.vmlinux.open("rb") as file:
+                found = arch.of_elf(file.read(arch.IDENTIFIED))
+        except OSError as error:
+            raise Refusal(
+                FILE_UNREADABLE, str(self.vmlinux), error.strerror or str(error)
+            ) from error
+        if found is None:
+            raise Refusal(
+                IMAGE_MALFORMED, str(self.vmlinux), "it is for no machine that Suture knows"
+            )
+        return found

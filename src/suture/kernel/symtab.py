@@ -9,6 +9,8 @@ same.
 
 from __future__ import annotations
 
+import struct
+
 from suture.errors import KALLSYMS_MALFORMED, Refusal
 from suture.kernel import elf64
 from suture.kernel.elf64 import (
@@ -28,7 +30,8 @@ STB_LOCAL, STB_WEAK = 0, 2
 STT_SECTION, STT_FILE = 3, 4
 
 PERCPU_SECTION = ".data..percpu"
-"""Linked at 0 on x86; ``scripts/kallsyms.c`` makes its symbols absolute."""
+"""Linked at 0 where addresses in it are offsets; ``scripts/kallsyms.c`` makes its symbols
+absolute."""
 
 
 def has_table(data: Bytes, where: str) -> bool:
@@ -49,14 +52,15 @@ def listing(data: Bytes, where: str) -> bytes | None:
     :raises Refusal: ``kallsyms-malformed``
     """
     try:
-        sections = elf64.layout(data).sections
+        layout = elf64.layout(data)
+        sections, entry = layout.sections, struct.Struct(layout.machine.prefix + SYMBOL)
         table = next((section for section in sections if section.type == SHT_SYMTAB), None)
         if table is None:
             return None
-        if table.link >= len(sections) or table.size % SYMBOL.size:
+        if table.link >= len(sections) or table.size % entry.size:
             raise elf64.Malformed("its symbol table is damaged")
         symbols = _symbols(
-            elf64.contents(data, table), elf64.contents(data, sections[table.link]), sections
+            elf64.contents(data, table), elf64.contents(data, sections[table.link]), sections, entry
         )
     except elf64.Malformed as error:
         raise Refusal(KALLSYMS_MALFORMED, where, str(error)) from error
@@ -65,11 +69,11 @@ def listing(data: Bytes, where: str) -> bytes | None:
 
 
 def _symbols(
-    table: bytes, names: bytes, sections: tuple[Section, ...]
+    table: bytes, names: bytes, sections: tuple[Section, ...], entry: struct.Struct
 ) -> list[tuple[int, str, str]]:
     letters = [_letter(section) for section in sections]
     symbols = []
-    for name, info, _, index, value, _ in SYMBOL.iter_unpack(table):
+    for name, info, _, index, value, _ in entry.iter_unpack(table):
         binding, kind = info >> 4, info & 0xF
         if index == SHN_UNDEF or kind in (STT_SECTION, STT_FILE) or not name:
             continue

@@ -23,6 +23,11 @@ PER_MEMBER = {
 LAST_KIND = 19
 
 
+def prefix(btf: bytes) -> str:
+    """The byte order of BTF, which is the kernel's own, as `struct` has it."""
+    return ">" if btf.startswith(MAGIC.to_bytes(2, "big")) else "<"
+
+
 def struct_sizes(btf: bytes, names: Collection[str], where: str) -> Mapping[str, int]:
     """The sizes in bytes of those of the structures `names` that the kernel has.
 
@@ -37,7 +42,10 @@ def struct_sizes(btf: bytes, names: Collection[str], where: str) -> Mapping[str,
 
 def _struct_sizes(btf: bytes, names: Collection[bytes], where: str) -> dict[str, int]:
     # struct btf_header: magic, version, flags, hdr_len, type_off, type_len, str_off, str_len
-    magic, _, _, header, type_off, type_len, str_off, str_len = struct.unpack_from("<HBBIIIII", btf)
+    order = prefix(btf)
+    magic, _, _, header, type_off, type_len, str_off, str_len = struct.unpack_from(
+        f"{order}HBBIIIII", btf
+    )
     if magic != MAGIC:
         raise Refusal(TYPES_MALFORMED, where, f"its BTF begins with {magic:#x}")
     strings = btf[header + str_off : header + str_off + str_len]
@@ -45,10 +53,11 @@ def _struct_sizes(btf: bytes, names: Collection[bytes], where: str) -> dict[str,
         offset: name for name in names if (offset := strings.find(b"\0" + name + b"\0") + 1) > 0
     }
     found: dict[str, int] = {}
+    unpack = struct.Struct(f"{order}III").unpack_from
     position, end = header + type_off, header + type_off + type_len
     while position < end and len(found) < len(wanted):
         # struct btf_type: name_off, info (bits 0-15 vlen, 24-28 kind), size or type
-        name, info, size = struct.unpack_from("<III", btf, position)
+        name, info, size = unpack(btf, position)
         kind = info >> 24 & 0x1F
         if kind > LAST_KIND:
             raise Refusal(TYPES_MALFORMED, where, f"its BTF has a type of kind {kind}")

@@ -122,7 +122,7 @@ def refuse_unresolvable(
 
 
 def _wanted(obj: ObjectFile) -> Iterator[tuple[str, str, int]]:
-    tables = Tables(obj)
+    tables, form = Tables(obj), f"{obj.machine.prefix}Q"
     for _, symbol in obj.symbols_of_type(STT_OBJECT):
         if not _TABLE.fullmatch(symbol.name) or symbol.size % _SIZE:
             continue
@@ -134,4 +134,5 @@ def _wanted(obj: ObjectFile) -> Iterator[tuple[str, str, int]]:
             holder = tables.pointers.get((symbol.shndx, offset + _OBJECT))
             objname = text(obj, holder) if holder is not None else None
             data = obj.sections[symbol.shndx].data
-            yield objname or VMLINUX, name, struct.unpack_from("<Q", data, offset + _POSITION)[0]
+            (position,) = struct.unpack_from(form, data, offset + _POSITION)
+            yield objname or VMLINUX, name, position

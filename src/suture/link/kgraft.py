@@ -155,5 +155,5 @@ def _number(obj: ObjectFile, place: Place) -> int | None:
     data = obj.sections[section].data
     if offset < 0 or offset + 8 > len(data):
         return None
-    number: int = struct.unpack_from("<Q", data, offset)[0]
+    number: int = struct.unpack_from(f"{obj.machine.prefix}Q", data, offset)[0]
     return number

@@ -110,20 +110,13 @@ def finish(module: ObjectFile) -> ObjectFile:
                     replace(relocation, symbol=moved_to[relocation.symbol])
                 )
         ordinary[section] = tuple(kept)
-    return ObjectFile(
-        module.name,
-        module.sections,
-        symbols,
-        ordinary,
-        tuple(
-            LivepatchRelocations(
-                f".klp.rela.{objname}.{module.sections[section].name}", section, tuple(relocations)
-            )
-            for (objname, section), relocations in sorted(
-                livepatch.items(), key=lambda item: item[0]
-            )
-        ),
+    groups = tuple(
+        LivepatchRelocations(
+            f".klp.rela.{objname}.{module.sections[section].name}", section, tuple(relocations)
+        )
+        for (objname, section), relocations in sorted(livepatch.items(), key=lambda item: item[0])
     )
+    return replace(module, symbols=symbols, relocations=ordinary, livepatch=groups)
 
 
 def pending_name(name: str) -> ExternalSymbol | None:

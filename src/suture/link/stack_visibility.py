@@ -30,9 +30,6 @@ from suture.model import VMLINUX, LivePatch
 from suture.objects.locals import is_cold
 from suture.objects.view import Reference, ToAnonymous, ToUnit, Unit, View
 
-INT3 = b"\xcc"
-"""Fills gaps in code."""
-
 LOCAL_LABEL = ".L"
 
 PREFIX = "__pfx_"
@@ -193,7 +190,7 @@ class _Ways:
                     if function != node:
                         # After a call at its very end, the return address is no longer in the
                         # caller.
-                        returns = reference.offset + 4 < end - start
+                        returns = reference.offset + reference.kind.size < end - start
                         yield (
                             function,
                             reference.is_call and not offset and function == unit and returns,
@@ -235,7 +232,9 @@ def _laid(module: ObjectFile, behind: Mapping[Unit, Sequence[Unit]]) -> ObjectFi
     moved: dict[int, _Place] = {}
     for entry, units in behind.items():
         for unit in units:
-            sections[entry.section], base = _joined(sections[entry.section], sections[unit.section])
+            sections[entry.section], base = _joined(
+                sections[entry.section], sections[unit.section], module.arch.entry.filler
+            )
             moved[unit.section] = _Place(entry.section, base)
     stay = [index for index in range(len(sections)) if index not in moved]
     number = {old: new for new, old in enumerate(stay)}
@@ -262,10 +261,11 @@ def _laid(module: ObjectFile, behind: Mapping[Unit, Sequence[Unit]]) -> ObjectFi
     )
 
 
-def _joined(section: Section, other: Section) -> tuple[Section, int]:
+def _joined(section: Section, other: Section, filler: bytes) -> tuple[Section, int]:
     """:return: the section with the other's contents behind its own, and where they begin."""
     align = max(other.addralign, 1)
-    data = section.data + INT3 * (-section.size % align)
+    gap = -section.size % align
+    data = section.data + filler * (gap // len(filler))
     joined = data + other.data
     return replace(
         section, data=joined, size=len(joined), addralign=max(section.addralign, align)

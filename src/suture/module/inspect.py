@@ -43,7 +43,6 @@ from suture.module import modinfo
 Place = tuple[int, int]
 """Section index and offset in it."""
 
-R_X86_64_64 = 1
 LONGEST_NAME = 512  # include/linux/kallsyms.h: KSYM_NAME_LEN
 CALLBACKS = tuple(
     CallbackKind
@@ -209,12 +208,13 @@ class Tables:
 def _pointers(module: ObjectFile) -> Mapping[Place, Place]:
     """``__this_module`` is what points at itself alone."""
     found: dict[Place, Place] = {}
+    address = module.arch.relocations.address
     for section, relocations in module.relocations.items():
         if module.sections[section].is_code or not module.sections[section].is_allocated:
             continue
         for relocation in relocations:
             symbol = module.symbols[relocation.symbol]
-            if relocation.type == R_X86_64_64 and symbol.is_defined_here:
+            if relocation.type == address and symbol.is_defined_here:
                 found[section, relocation.offset] = symbol.shndx, symbol.value + relocation.addend
     return found
 
@@ -253,7 +253,8 @@ def _functions(tables: Tables, start: Place) -> Iterator[PatchedFunction]:
     for section, offset in _entries(tables, start, lambda entry: _is_function(tables, entry)):
         old_name = text(module, pointers[section, offset]) or ""
         new = tables.function_at(pointers[section, offset + 8])
-        sympos = int.from_bytes(module.sections[section].data[offset + 16 : offset + 24], "little")
+        field = module.sections[section].data[offset + 16 : offset + 24]
+        sympos = int.from_bytes(field, module.machine.order)
         yield PatchedFunction(old_name, sympos, new.name if new else "")
 
 

@@ -34,7 +34,6 @@ HOOKS = {
 }
 """From before there were callbacks."""
 
-R_X86_64_64 = 1
 LONGEST_NAME = 512  # include/linux/kallsyms.h: KSYM_NAME_LEN
 
 Place = tuple[int, int]
@@ -134,7 +133,7 @@ class _Table:
         self.data = obj.sections[index].data if index is not None else b""
         self._pointers: dict[int, Relocation] = {}
         for relocation in obj.relocations.get(index, ()) if index is not None else ():
-            if relocation.type != R_X86_64_64:
+            if relocation.type != obj.arch.relocations.address:
                 raise self.malformed(
                     f"has a relocation of type {relocation.type} at {relocation.offset:#x}"
                 )
@@ -190,8 +189,8 @@ class _Table:
             raise self.malformed(f"points at {offset:#x} to no name") from error
 
     def numbers(self, offset: int, form: str) -> tuple[int, ...]:
-        """:param form: as `struct` has it, little-endian."""
-        return struct.unpack_from(f"<{form}", self.data, offset)
+        """:param form: as `struct` has it, without the byte order."""
+        return struct.unpack_from(f"{self.obj.machine.prefix}{form}", self.data, offset)
 
     def malformed(self, found: str) -> Refusal:
         return Refusal(KPATCH_OBJECT_MALFORMED, f"{self.obj.name}: {self.name}", found)

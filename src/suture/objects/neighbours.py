@@ -12,10 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
-from iced_x86 import Decoder, Instruction
-
 from suture.elf.object import STT_FUNC, ObjectFile, Relocation, Symbol
-from suture.elf.relocations.x86_64 import BRANCHES, PC8, PC32
 
 
 def relocated(obj: ObjectFile) -> Mapping[int, tuple[Relocation, ...]]:
@@ -46,7 +43,7 @@ def _between(
     obj: ObjectFile, section: int, functions: Sequence[tuple[int, Symbol]]
 ) -> Iterator[Relocation]:
     """:param functions: index and symbol of each in this section, by address."""
-    data = obj.sections[section].data
+    data, decoding = obj.sections[section].data, obj.arch.decoding
     starts = [symbol.value for _, symbol in functions]
     known = {relocation.offset for relocation in obj.relocations.get(section, ())}
     seen: set[int] = set()
@@ -55,22 +52,11 @@ def _between(
             continue
         seen.add(symbol.value)
         end = symbol.value + symbol.size
-        for instruction in Decoder(64, data[symbol.value : end], ip=symbol.value):
-            size = _field_size(instruction)
-            field = instruction.next_ip - size
-            if not size or field in known or symbol.value <= instruction.near_branch_target < end:
+        for branch in decoding.branches(data[symbol.value : end], symbol.value):
+            if branch.field in known or symbol.value <= branch.target < end:
                 continue
-            position = bisect_right(starts, instruction.near_branch_target) - 1
-            if not 0 <= instruction.near_branch_target < len(data) or position < 0:
+            position = bisect_right(starts, branch.target) - 1
+            if not 0 <= branch.target < len(data) or position < 0:
                 continue  # not a function's; data between functions may look like code
-            addend = instruction.near_branch_target - starts[position] - size
-            yield Relocation(field, PC32 if size == 4 else PC8, functions[position][0], addend)
-
-
-def _field_size(instruction: Instruction) -> int:
-    """Bytes of the distance at the end of a direct call or jump; 0 for all other instructions."""
-    if instruction.flow_control not in BRANCHES:
-        return 0
-    if instruction.is_jcc_near or instruction.is_jmp_near or instruction.is_call_near:
-        return 4
-    return 1 if instruction.is_jcc_short or instruction.is_jmp_short else 0
+            addend = branch.target - starts[position] - (branch.origin - branch.field)
+            yield Relocation(branch.field, branch.type, functions[position][0], addend)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
 
+from suture.arch.decoding import CodeFields
+from suture.arch.relocations import RelocationType
 from suture.elf.object import (
     SHF_MERGE,
     SHF_WRITE,
@@ -30,7 +32,6 @@ from suture.elf.object import (
     Section,
     Symbol,
 )
-from suture.elf.relocations.x86_64 import TYPES, Code, target_bias
 from suture.errors import RELOCATION_UNSUPPORTED, SYMBOL_UNSUPPORTED, Refusal
 from suture.objects import locals, neighbours
 
@@ -126,12 +127,15 @@ class Reference:
     """A relocation, understood.
 
     :ivar offset: of the field, from the start of the range that was asked for.
-    :ivar bias: what the addend lacks to be the target's offset (see `target_bias`).
+    :ivar bias: what the addend lacks to be the offset from the target's symbol: a PC-relative field
+        of an instruction counts from the instruction's end, or on other architectures its start,
+        and the assembler puts the distance into the addend; in data it counts from the field.
     :ivar is_branch: a call or jump; otherwise the target's address is taken.  `is_call`: a call.
     """
 
     offset: int
     type: int
+    kind: RelocationType
     target: Target
     bias: int
     is_branch: bool
@@ -157,7 +161,8 @@ class View:
         self._covered = {section: _innermost(units) for section, units in self._by_section.items()}
         self._literals: dict[tuple[int, int], bytes] = {}
         self._literal_bytes = 0
-        self._codes: dict[tuple[int, int, int], Code] = {}
+        self._codes: dict[tuple[int, int, int], CodeFields] = {}
+        self._types = obj.arch.relocations.types
         self._relocations = neighbours.relocated(obj)
 
     @cached_property
@@ -245,32 +250,34 @@ class View:
         instruction."""
         code = self._code(section, start, end) if self.obj.sections[section].is_code else None
         for relocation in self.relocations(section, start, end):
-            if relocation.type not in TYPES:
+            kind = self._types.get(relocation.type)
+            if kind is None:
                 place = f"{self.obj.sections[section].name}+{relocation.offset:#x}"
                 raise Refusal(
                     RELOCATION_UNSUPPORTED,
                     f"{self.obj.name}: {place}",
                     f"has type {relocation.type}",
                 )
-            if TYPES[relocation.type].size == 0:
-                continue
-            yield self._reference(relocation, start, code)
+            if kind.size:
+                yield self._reference(relocation, kind, relocation.offset - start, code)
 
-    def _code(self, section: int, start: int, end: int) -> Code:
+    def _code(self, section: int, start: int, end: int) -> CodeFields:
         key = (section, start, end)
         if key not in self._codes:
-            self._codes[key] = Code(self.obj.sections[section].data[start:end])
+            decoding = self.obj.arch.decoding
+            self._codes[key] = decoding.fields(self.obj.sections[section].data[start:end])
         return self._codes[key]
 
-    def _reference(self, relocation: Relocation, start: int, code: Code | None) -> Reference:
-        local = Relocation(
-            relocation.offset - start, relocation.type, relocation.symbol, relocation.addend
-        )
-        bias = target_bias(local, code)
-        field = code.field(local.offset) if code is not None else None
-        branch, call = (field.is_branch, field.is_call) if field is not None else (False, False)
+    def _reference(
+        self, relocation: Relocation, kind: RelocationType, offset: int, code: CodeFields | None
+    ) -> Reference:
+        bias, branch, call = 0, False, False
+        if code is not None:
+            field = code.at(offset)
+            bias = field.origin - offset if kind.pc_relative else 0
+            branch, call = field.is_branch, field.is_call
         target = self._target(self.obj.symbols[relocation.symbol], relocation.addend + bias)
-        return Reference(local.offset, relocation.type, target, bias, branch, call)
+        return Reference(offset, relocation.type, kind, target, bias, branch, call)
 
     def _target(self, symbol: Symbol, offset: int) -> Target:
         if symbol.is_undefined:

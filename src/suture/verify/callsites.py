@@ -3,18 +3,16 @@
 is used otherwise.
 
 Nothing but the linked bytes says what the kernel calls, for object files are only looked at where
-they are suspected. A field that leads to an address is found by its bytes, without decoding all of
-the code; what stands around each candidate is then decoded from the start of its function.
+they are suspected. `suture.arch.search` finds what leads to an address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from iced_x86 import Code, Decoder, Instruction
-
-from suture.elf.relocations.x86_64 import is_direct_branch
+from suture.arch.search import absolute, relative
+from suture.elf.object import WORD
 from suture.objects.special import SECTIONS
 from suture.verify.shipped import Region, Shipped
 
@@ -62,23 +60,22 @@ def scan(shipped: Shipped, target: int) -> Sites:
     code."""
     calls: dict[int, int] = {}
     taken: list[str] = []
+    arch = shipped.arch
     for region in shipped.regions():
+        code, address = region.data, region.address
         if region.is_code and not region.name.startswith(".altinstr"):
-            for field in _relative(region, target, 4):
-                instruction = _around(shipped, region, field)
-                if instruction is None or _reads(instruction, field, target):
-                    taken.append(_words(shipped, region, field))
-                elif is_direct_branch(instruction) and instruction.near_branch_target == target:
-                    calls[field] = shipped.start(field) or 0
-            for field in _absolute(region, target, 4):
-                instruction = _around(shipped, region, field)
-                if instruction is None or _holds(instruction, field):
-                    taken.append(_words(shipped, region, field))
+            for lead in arch.search.leads(code, address, target, partial(_start, shipped, region)):
+                if lead.is_branch:
+                    calls[lead.field] = shipped.start(lead.field) or 0
+                else:
+                    taken.append(_words(shipped, region, lead.field))
         elif region.is_code:
-            taken += [_words(shipped, region, field) for field in _relative(region, target, 4)]
+            suspects = arch.search.suspects(code, address, target)
+            taken += [_words(shipped, region, field) for field in suspects]
         elif not region.name.startswith(NO_POINTERS) and region.name not in ABOUT_CODE:
-            fields = {f for f in _relative(region, target, 0) if f % 4 == 0} | set(
-                _absolute(region, target, 8)
+            order = arch.machine.order
+            fields = {f for f in relative(code, address, target, 0, order) if f % 4 == 0} | set(
+                absolute(code, address, target, WORD, order)
             )
             taken += [
                 _words(shipped, region, f)
@@ -105,61 +102,7 @@ def _words(shipped: Shipped, region: Region, field: int) -> str:
     )
 
 
-def _around(shipped: Shipped, region: Region, field: int) -> Instruction | None:
-    """The instruction that holds the first byte of a field; None where there is no telling what is
-    code."""
+def _start(shipped: Shipped, region: Region, field: int) -> int:
+    """Where the function starts that a field is in, as far as symbols tell."""
     start = shipped.start(field)
-    begin = region.address if start is None or start < region.address else start
-    data = region.data[begin - region.address : field - region.address + 16]
-    for instruction in Decoder(64, data, ip=begin):
-        if instruction.code == Code.INVALID:
-            return None
-        if instruction.next_ip > field:
-            return instruction
-    return None
-
-
-def _reads(instruction: Instruction, field: int, target: int) -> bool:
-    """It works with the address, relative to itself: ``lea``, or what reads code as data."""
-    return (
-        instruction.is_ip_rel_memory_operand
-        and field > instruction.ip
-        and instruction.ip_rel_memory_address == target
-    )
-
-
-def _holds(instruction: Instruction, field: int) -> bool:
-    """All of the field is in the instruction, behind its first byte."""
-    return instruction.ip < field and field + 4 <= instruction.next_ip
-
-
-def _absolute(region: Region, target: int, size: int) -> Iterator[int]:
-    """The addresses of fields of `size` bytes that hold `target` itself, wherever they stand."""
-    wanted = (target % (1 << 8 * size)).to_bytes(size, "little")
-    position = region.data.find(wanted)
-    while position >= 0:
-        yield region.address + position
-        position = region.data.find(wanted, position + 1)
-
-
-def _relative(region: Region, target: int, bias: int) -> Iterator[int]:
-    """The addresses of 32-bit fields that lead to `target` from `bias` bytes after their start.
-
-    The upper half of such a field is the same over 64 KB, so that it can be searched for.
-    """
-    data, last = region.data, len(region.data) - 4
-    position = 0
-    while position <= last:
-        distance = (target - (region.address + position + bias)) % 2**32
-        upper = (distance >> 16).to_bytes(2, "little")
-        stop = (
-            min(position + (distance & 0xFFFF), last) + 1
-        )  # the first place with another upper half
-        found = data.find(upper, position + 2, stop + 3)
-        while found >= 0:
-            place = found - 2
-            wanted = (target - (region.address + place + bias)) % 2**32
-            if place < stop and int.from_bytes(data[place : place + 4], "little") == wanted:
-                yield region.address + place
-            found = data.find(upper, found + 1, stop + 3)
-        position = stop
+    return region.address if start is None or start < region.address else start

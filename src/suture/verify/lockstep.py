@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iced_x86 import Decoder, Formatter, FormatterSyntax, Instruction
-
-from suture.elf.relocations.x86_64 import is_direct_branch
+from suture.arch.decoding import Decoding, Instruction
+from suture.arch.relocations import RelocationType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,67 +39,80 @@ class Difference:
 
 
 def compare(
-    ours: bytes, theirs: bytes, address: int, fields: Mapping[int, int]
+    decoding: Decoding,
+    ours: bytes,
+    theirs: bytes,
+    address: int,
+    fields: Mapping[int, RelocationType],
 ) -> dict[int, Field] | Difference:
     """Compare two functions.
 
     :param theirs: at least as many bytes as they can need, linked at `address`.
-    :param fields: our relocated fields: offset -> size in bytes.
+    :param fields: our relocated fields, by offset.
     :return: for each of `fields`, where it is in `theirs`; or the first difference.
     """
-    left = list(Decoder(64, ours))
-    right = list(Decoder(64, theirs, ip=address))[: len(left)]
-    places = {a.ip: b.ip for a, b in zip(left, right, strict=False)}
+    left = list(decoding.instructions(ours))
+    right = list(decoding.instructions(theirs, address))[: len(left)]
+    places = {a.start: b.start for a, b in zip(left, right, strict=False)}
+    both = _Both(decoding, ours, theirs, address, places)
     found: dict[int, Field] = {}
     for a, b in zip(left, right, strict=False):
-        inside = [offset for offset in fields if a.ip <= offset < a.next_ip]
-        if not _same(
-            a, b, ours, theirs, address, {offset: fields[offset] for offset in inside}, places
-        ):
-            return Difference(a.ip, _text(a, ours, 0), _text(b, theirs, address))
+        inside = [offset for offset in fields if a.start <= offset < a.end]
+        if not both.same(a, b, {offset: fields[offset] for offset in inside}):
+            return Difference(
+                a.start, _text(decoding, a, ours, 0), _text(decoding, b, theirs, address)
+            )
         for offset in inside:
-            target = b.near_branch_target if is_direct_branch(b) else None
-            found[offset] = Field(b.ip - address + offset - a.ip, target)
+            found[offset] = Field(b.start - address + offset - a.start, b.target)
     if len(right) < len(left):
-        return Difference(left[len(right)].ip, _text(left[len(right)], ours, 0), "the end")
+        one = left[len(right)]
+        return Difference(one.start, _text(decoding, one, ours, 0), "the end")
     return found
 
 
-def pair_at(ours: bytes, theirs: bytes, address: int, offset: int) -> tuple[str, str]:
+def pair_at(
+    decoding: Decoding, ours: bytes, theirs: bytes, address: int, offset: int
+) -> tuple[str, str]:
     """The instruction that holds `offset` of our code, and theirs in its place, where `compare`
     found no difference."""
-    both = zip(Decoder(64, ours), Decoder(64, theirs, ip=address), strict=False)
+    both = zip(decoding.instructions(ours), decoding.instructions(theirs, address), strict=False)
     return next(
-        (_text(a, ours, 0), _text(b, theirs, address)) for a, b in both if offset < a.next_ip
+        (_text(decoding, a, ours, 0), _text(decoding, b, theirs, address))
+        for a, b in both
+        if offset < a.end
     )
 
 
-def _same(
-    a: Instruction,
-    b: Instruction,
-    ours: bytes,
-    theirs: bytes,
-    address: int,
-    fields: Mapping[int, int],
-    places: Mapping[int, int],
-) -> bool:
-    if is_direct_branch(a) and is_direct_branch(b):
-        if a.mnemonic != b.mnemonic:
-            return False
-        # A field's target is compared by whoever resolves it.
-        return bool(fields) or places.get(a.near_branch_target) == b.near_branch_target
-    left, right = (
-        bytearray(ours[a.ip : a.next_ip]),
-        bytearray(theirs[b.ip - address : b.next_ip - address]),
-    )
-    for offset, size in fields.items():
-        start = offset - a.ip
-        left[start : start + size] = bytes(size)
-        if len(right) >= start + size:
-            right[start : start + size] = bytes(size)
-    return left == right
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """:ivar places: where our instructions start -> where theirs do."""
+
+    decoding: Decoding
+    ours: bytes
+    theirs: bytes
+    address: int
+    places: Mapping[int, int]
+
+    def same(self, a: Instruction, b: Instruction, fields: Mapping[int, RelocationType]) -> bool:
+        """:param fields: those of our instruction."""
+        if a.target is not None and b.target is not None:
+            if a.operation != b.operation:
+                return False
+            # A field's target is compared by whoever resolves it.
+            return bool(fields) or self.places.get(a.target) == b.target
+        left = bytearray(self.ours[a.start : a.end])
+        right = bytearray(self.theirs[b.start - self.address : b.end - self.address])
+        for offset, kind in fields.items():
+            start = offset - a.start
+            kind.blank(left, start)
+            if len(right) >= start + kind.size:
+                kind.blank(right, start)
+        if left == right:
+            return True
+        return bool(fields) and self.decoding.is_relaxation(bytes(left), bytes(right))
 
 
-def _text(instruction: Instruction, code: bytes, address: int) -> str:
-    raw = code[instruction.ip - address : instruction.next_ip - address].hex(" ")
-    return f"+{instruction.ip - address:#x}: {raw:<30} {Formatter(FormatterSyntax.GAS).format(instruction)}"
+def _text(decoding: Decoding, instruction: Instruction, code: bytes, address: int) -> str:
+    start, end = instruction.start - address, instruction.end - address
+    raw = code[start:end]
+    return f"+{start:#x}: {raw.hex(' '):<30} {decoding.text(raw, instruction.start)}"

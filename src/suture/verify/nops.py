@@ -13,16 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from iced_x86 import Decoder
-
 from suture.objects.view import Reference, ToAnonymous, ToUnit, Unit, View
 
 JUMP_TABLE = "__jump_table"
 MADE_NOP = 2
 """Set in the key's addend of a jump that is to become a no-op."""
-
-NOPS: Mapping[int, bytes] = {2: bytes.fromhex("6690"), 5: bytes.fromhex("0f1f440000")}
-"""arch/x86/include/asm/nops.h: BYTES_NOP2, BYTES_NOP5, by length."""
 
 
 def as_shipped(view: View, unit: Unit) -> tuple[bytes, list[Reference]]:
@@ -32,10 +27,10 @@ def as_shipped(view: View, unit: Unit) -> tuple[bytes, list[Reference]]:
         if not unit.start <= place < unit.end:
             continue
         start = place - unit.start
-        instruction = Decoder(64, data[start : start + 5], ip=start).decode()
-        if instruction.is_jmp_short_or_near:
-            end = start + instruction.len
-            data = data[:start] + NOPS[instruction.len] + data[end:]
+        nop = view.obj.arch.jump_labels.made_nop(data[start:])
+        if nop is not None:
+            end = start + len(nop)
+            data = data[:start] + nop + data[end:]
             references = [one for one in references if not start <= one.offset < end]
     return data, references
 

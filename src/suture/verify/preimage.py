@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from suture.arch.machine import ByteOrder
 from suture.diff.changes import cold_part
 from suture.diff.comparison import masked
 from suture.elf.object import SHT_NOBITS
-from suture.elf.relocations.x86_64 import TYPES, field_value
 from suture.objects.locals import base
 from suture.objects.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
 from suture.verify import lockstep
@@ -90,7 +90,7 @@ def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match 
             offset, f"differs from the shipped kernel at {unit.name}+{offset:#x}", evidence
         )
     for reference in references:
-        found = _address(reference, theirs, address)
+        found = _address(reference, theirs, address, view.obj.machine.order)
         wrong = _wrong_target(view, shipped, reference, found, units, undefined)
         if wrong is not None:
             return Mismatch(reference.offset, f"{unit.name}+{reference.offset:#x} {wrong}")
@@ -110,22 +110,25 @@ def _match(
     if theirs is None:
         return Mismatch(0, f"{shipped.objname} holds no code at {address:#x}")
     if len(ours) == len(theirs) and masked(ours, references) == masked(theirs, references):
-        found = {reference.offset: _address(reference, theirs, address) for reference in references}
+        order = view.obj.machine.order
+        found = {r.offset: _address(r, theirs, address, order) for r in references}
     else:
-        result = lockstep.compare(
-            ours, theirs, address, {r.offset: TYPES[r.type].size for r in references}
-        )
+        fields = {r.offset: r.kind for r in references}
+        result = lockstep.compare(view.obj.arch.decoding, ours, theirs, address, fields)
         if isinstance(result, lockstep.Difference):
             return Mismatch(
                 result.offset,
                 f"differs from the shipped kernel at {unit.name}()+{result.offset:#x}",
                 _both(result.ours, result.theirs),
             )
-        found = {r.offset: _found(r, result[r.offset], theirs, address) for r in references}
+        order = view.obj.machine.order
+        found = {r.offset: _found(r, result[r.offset], theirs, address, order) for r in references}
     for reference in references:
         wrong = _wrong_target(view, shipped, reference, found[reference.offset], units, undefined)
         if wrong is not None:
-            instructions = lockstep.pair_at(ours, theirs, address, reference.offset)
+            instructions = lockstep.pair_at(
+                view.obj.arch.decoding, ours, theirs, address, reference.offset
+            )
             return Mismatch(
                 reference.offset,
                 f"{unit.name}()+{reference.offset:#x} {wrong}",
@@ -138,19 +141,21 @@ def _both(ours: str, theirs: str) -> tuple[str, str]:
     return f"compiled here: {ours}", f"shipped:       {theirs}"
 
 
-def _address(reference: Reference, theirs: bytes, place: int) -> int:
+def _address(reference: Reference, theirs: bytes, place: int, order: ByteOrder) -> int:
     """The address that a linked field refers to."""
-    value = field_value(reference.type, theirs, reference.offset)
-    if TYPES[reference.type].pc_relative:
+    value = reference.kind.read(theirs, reference.offset, order)
+    if reference.kind.pc_relative:
         value += place + reference.offset + reference.bias
     return value % 2**64
 
 
-def _found(reference: Reference, field: lockstep.Field, theirs: bytes, place: int) -> int:
+def _found(
+    reference: Reference, field: lockstep.Field, theirs: bytes, place: int, order: ByteOrder
+) -> int:
     """The same where the shipped code is laid out differently."""
     if field.branch_target is not None:
         return field.branch_target
-    return _address(replace(reference, offset=field.offset), theirs, place)
+    return _address(replace(reference, offset=field.offset), theirs, place, order)
 
 
 def _wrong_target(

@@ -91,7 +91,7 @@ class Replaceable:
             raise Refusal(INIT_FUNCTION_CHANGED, place, found)
         if objname not in self._calls:
             self._calls[objname] = fentry_calls(shipped)
-        if not is_traceable(self._calls[objname], address):
+        if not is_traceable(self._calls[objname], address, shipped.arch.entry.within):
             raise Refusal(FUNCTION_NOT_TRACEABLE, place, f"{name} in {objname} has no fentry call")
         sympos(shipped, name, address)
         return address, position if len(addresses) > 1 else 0

@@ -14,16 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from suture import arch
 from suture.elf.object import SHT_NOBITS, STB_LOCAL, STT_FILE, STT_SECTION, ObjectFile
-from suture.elf.relocations.x86_64 import TYPES, apply
 from suture.errors import RELOCATION_UNSUPPORTED, Refusal
 from suture.kernel.image import Image
 from suture.kernel.kallsyms import Kallsyms
 from suture.model import VMLINUX
-
-MODULE_BASE = 0xFFFFFFFFC0000000
-"""MODULES_VADDR on x86-64 (Documentation/x86/x86_64/mm.rst); any address within reach of 32 bits
-would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,14 @@ class Shipped(Protocol):
 
     @property
     def objname(self) -> str: ...
+
+    @property
+    def machine(self) -> arch.ElfMachine:
+        """What it is built for."""
+
+    @property
+    def arch(self) -> arch.Architecture:
+        """The architecture of `machine`."""
 
     def read(self, address: int, size: int) -> bytes | None:
         """The linked bytes, fewer where a section ends; None where nothing is held (bss, another
@@ -78,6 +82,14 @@ class ShippedImage:
     @property
     def objname(self) -> str:
         return VMLINUX
+
+    @property
+    def machine(self) -> arch.ElfMachine:
+        return self.image.machine
+
+    @property
+    def arch(self) -> arch.Architecture:
+        return arch.of(self.machine)
 
     def read(self, address: int, size: int) -> bytes | None:
         try:
@@ -126,6 +138,11 @@ class ShippedModule:
     by_address: Mapping[int, Sequence[str]]
     kinds: Mapping[int, tuple[str, bool]] = field(default_factory=dict)
     """Address of a section -> its name, and whether it is code."""
+    machine: arch.ElfMachine = field(kw_only=True)
+
+    @property
+    def arch(self) -> arch.Architecture:
+        return arch.of(self.machine)
 
     def read(self, address: int, size: int) -> bytes | None:
         for start, data in self.sections:
@@ -168,7 +185,7 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
     ``module_kallsyms_on_each_symbol()`` does.
     """
     bases: dict[int, int] = {}
-    address = MODULE_BASE
+    address = module.arch.module_base
     for index, section in enumerate(module.sections):
         if section.is_allocated:
             # Far apart, and never the end of one the start of the next: an address names one place.
@@ -204,20 +221,33 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
         base: (module.sections[index].name, module.sections[index].is_code)
         for index, base in bases.items()
     }
-    return ShippedModule(objname, sections, discarded, by_name, global_by_name, by_address, kinds)
+    return ShippedModule(
+        objname,
+        sections,
+        discarded,
+        by_name,
+        global_by_name,
+        by_address,
+        kinds,
+        machine=module.machine,
+    )
 
 
 def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> bytes:
     section = module.sections[index]
     if section.type == SHT_NOBITS:
         return b""
-    data = bytearray(section.data)
+    data, order = bytearray(section.data), module.machine.order
+    types = module.arch.relocations.types
     for relocation in module.relocations.get(index, ()):
-        if relocation.type not in TYPES:
+        kind = types.get(relocation.type)
+        if kind is None:
             raise Refusal(
                 RELOCATION_UNSUPPORTED,
                 f"{module.name}: {section.name}",
                 f"has type {relocation.type}",
             )
-        apply(relocation, data, base + relocation.offset, places[relocation.symbol])
+        value = places[relocation.symbol] + relocation.addend
+        value -= base + relocation.offset if kind.pc_relative else 0
+        kind.write(data, relocation.offset, order, value)
     return bytes(data)

@@ -85,13 +85,14 @@ def _from_image(vmlinux: ShippedImage, call: Call) -> Definition | None:
     head = vmlinux.read(places[0], 32) if len(places) == 1 else None
     if head is None or len(head) != 32:
         return None
-    name, _, count, types, _ = struct.unpack("<QiiQQ", head)
+    name, _, count, types, _ = struct.unpack(f"{vmlinux.machine.prefix}QiiQQ", head)
     if not 0 <= count <= MOST_ARGUMENTS or _text(vmlinux, name) != f"sys_{call.name}":
         return None
     pointers = vmlinux.read(types, 8 * count) if count else b""
     if pointers is None or len(pointers) != 8 * count:
         return None
-    texts = [_text(vmlinux, pointer) for (pointer,) in struct.iter_unpack("<Q", pointers)]
+    form = f"{vmlinux.machine.prefix}Q"
+    texts = [_text(vmlinux, pointer) for (pointer,) in struct.iter_unpack(form, pointers)]
     return Definition(call, tuple(_plain(text) for text in texts)) if all(texts) else None
 
 

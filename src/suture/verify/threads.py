@@ -20,12 +20,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from iced_x86 import Decoder, FlowControl
-
+from suture.arch.decoding import Flow
 from suture.diff.changes import cold_part
 from suture.diff.plan import FilePlan
 from suture.diff.users import HARMLESS
-from suture.elf.relocations.x86_64 import is_direct_branch
 from suture.errors import THREAD_FUNCTION_REPLACED, THREAD_NOT_REPLACED, Refusal
 from suture.host.progress import note
 from suture.objects.locals import base
@@ -186,20 +184,16 @@ class _Code:
 def _loops(view: View, function: Unit) -> Iterator[tuple[int, int]]:
     """From where a jump back leads to its end: whatever goes round stands, on its way, in such a
     range."""
-    for instruction in Decoder(64, view.data(function)):
-        if (
-            instruction.flow_control
-            in (FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
-            and is_direct_branch(instruction)
-            and instruction.near_branch_target <= instruction.ip
-        ):
-            yield instruction.near_branch_target, instruction.next_ip
+    for branch in view.obj.arch.decoding.branches(view.data(function)):
+        jump = branch.instruction
+        if jump.flow is not Flow.CALL and branch.target <= jump.start:
+            yield branch.target, jump.end
 
 
 def _returns(view: View, part: Unit) -> bool:
     return any(
-        instruction.flow_control in (FlowControl.RETURN, FlowControl.INDIRECT_BRANCH)
-        for instruction in Decoder(64, view.data(part))
+        instruction.flow in (Flow.RETURN, Flow.INDIRECT_JUMP)
+        for instruction in view.obj.arch.decoding.instructions(view.data(part))
     )
 
 

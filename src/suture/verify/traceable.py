@@ -12,11 +12,8 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 
+from suture.elf.object import WORD
 from suture.verify.shipped import Shipped, ShippedImage
-
-WITHIN = 16
-"""Bytes from a function's start in which its fentry call is: after an ``endbr64`` of four bytes, if
-there is one."""
 
 
 def fentry_calls(shipped: Shipped) -> tuple[int, ...]:
@@ -29,10 +26,14 @@ def fentry_calls(shipped: Shipped) -> tuple[int, ...]:
             region.data for region in shipped.regions() if region.name == "__mcount_loc"
         )
     data = data or b""
-    return tuple(sorted(struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])))
+    count = len(data) // WORD
+    form = f"{shipped.machine.prefix}{count}Q"
+    return tuple(sorted(struct.unpack(form, data[: count * WORD])))
 
 
-def is_traceable(calls: tuple[int, ...], address: int) -> bool:
-    """:param calls: what `fentry_calls` gave."""
+def is_traceable(calls: tuple[int, ...], address: int, within: int) -> bool:
+    """:param calls: what `fentry_calls` gave.
+    :param within: bytes from the function's start (`suture.arch.entry.FunctionEntry`).
+    """
     position = bisect_left(calls, address)
-    return position < len(calls) and calls[position] < address + WITHIN
+    return position < len(calls) and calls[position] < address + within

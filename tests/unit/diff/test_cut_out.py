@@ -11,6 +11,7 @@ from suture.elf import writer
 from suture.elf.object import SHF_ALLOC, SHF_MERGE, SHF_STRINGS, SHT_PROGBITS, Section
 from suture.errors import Refusal
 from tests.unit.toolchain import (
+    MACHINE,
     Anything,
     changes,
     compile_c,
@@ -196,7 +197,7 @@ def test_equal_strings_are_stored_once_and_the_linker_does_not_merge_them() -> N
 
 
 def test_pooled_literals_keep_their_alignment() -> None:
-    builder = Builder()
+    builder = Builder(MACHINE)
     like = Section(
         ".rodata.str1.8", SHT_PROGBITS, SHF_ALLOC | SHF_MERGE | SHF_STRINGS, b"", 0, 8, 1
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from suture.arch.x86_64.jump_labels import JUMP_LABELS
 from suture.diff.changes import compare
 from suture.diff.output import Linked, OutputObject, Outside
 from suture.diff.plan import FilePlan
@@ -13,7 +14,6 @@ from suture.diff.static_branches import with_keys_read
 from suture.errors import Refusal
 from suture.model import ExternalSymbol
 from suture.objects.view import Unit
-from suture.workspace.jump_label_header import reading_keys
 from tests.examples import shows
 from tests.unit.toolchain import (
     compile_c,
@@ -73,7 +73,7 @@ def rewritten(code: str = CODE) -> bytes:
 
 
 def reading(code: str = CODE) -> bytes:
-    return compile_c(BEFORE_IT + reading_keys(HEADER.encode()).decode() + code)
+    return compile_c(BEFORE_IT + JUMP_LABELS.reading_keys(HEADER.encode()).decode() + code)
 
 
 class InModule:
@@ -157,7 +157,10 @@ def test_another_key_or_function_is_refused(old: str, new: str, what: str) -> No
 
 
 def test_a_branch_the_wrong_way_round_is_refused() -> None:
-    wrong = reading_keys(HEADER.encode()).decode().replace('".if %c1', '".if !%c1') + PATCHED
+    wrong = (
+        JUMP_LABELS.reading_keys(HEADER.encode()).decode().replace('".if %c1', '".if !%c1')
+        + PATCHED
+    )
     changes = compare(side(rewritten()), side(rewritten(PATCHED)))
     with pytest.raises(Refusal) as refused:
         with_keys_read(FilePlan.of(changes), side(compile_c(BEFORE_IT + wrong)))
@@ -166,6 +169,6 @@ def test_a_branch_the_wrong_way_round_is_refused() -> None:
 
 def test_assembly_files_see_no_change_in_the_header() -> None:
     for line in ("arch_static_branch", "SUTURE_STATIC_BRANCH"):
-        assert line in reading_keys(b"").decode()
-    text = reading_keys(b"").decode()
+        assert line in JUMP_LABELS.reading_keys(b"").decode()
+    text = JUMP_LABELS.reading_keys(b"").decode()
     assert "asm goto" not in text.split("#if !defined(__ASSEMBLER__)")[0]

@@ -24,7 +24,7 @@ from suture.workspace import includes
 from tests.unit.fuzz.subjects import live_patches
 from tests.unit.link.module import compiled, glue
 from tests.unit.module.test_inspect import ONE
-from tests.unit.toolchain import tool
+from tests.unit.toolchain import MACHINE, tool
 
 
 def test_a_hunk_with_a_number_of_thousands_of_digits_is_refused() -> None:
@@ -58,7 +58,9 @@ def test_an_addend_is_modulo_two_to_the_64() -> None:
     sections = (Section("", 0, 0, b"", 0), Section(".data", 1, 3, bytes(8), 8, 8))
     symbols = (Symbol("", 0, 0, 0, 0, 0), Symbol("x", 0, 8, 1, 1, 1))
     data = writer.write(
-        ObjectFile("a.o", sections, symbols, {1: (Relocation(0, 1, 1, 2**64 - 8),)})
+        ObjectFile(
+            "a.o", sections, symbols, {1: (Relocation(0, 1, 1, 2**64 - 8),)}, machine=MACHINE
+        )
     )
     assert re.search(r"R_X86_64_64\s+0+ x - 8\b", tool("readelf", "-rW", data=data))
 
@@ -68,7 +70,7 @@ def test_a_section_of_very_wide_constants_is_taken_as_a_whole() -> None:
     text = Section(".data.p", 1, 3, bytes(8), 8, 8)
     symbols = (Symbol("", 0, 0, 0, 0, 0), Symbol("", 0, 0, 3, 0, 1), Symbol("p", 0, 8, 1, 1, 2))
     sections = (Section("", 0, 0, b"", 0), wide, text)
-    obj = ObjectFile("a.o", sections, symbols, {2: (Relocation(0, 1, 1, 8),)})
+    obj = ObjectFile("a.o", sections, symbols, {2: (Relocation(0, 1, 1, 8),)}, machine=MACHINE)
     view = View(reader.read(writer.write(obj), "a.o"))
     (unit,) = view.by_name["p"]
     (reference,) = view.references(unit)
@@ -89,7 +91,9 @@ def test_debug_information_alone_is_refused_by_name() -> None:
     sections = (Section("", 0, 0, b"", 0), Section(".text", 8, 6, b"", 16, 16))
     symbols = (Symbol("", 0, 0, 0, 0, 0), Symbol("f", 0, 16, 2, 1, 1))
     with pytest.raises(Refusal, match=r"holds no code for f\(\)"):
-        reader.read(writer.write(ObjectFile("a.o", sections, symbols, {})), "a.ko.debug")
+        reader.read(
+            writer.write(ObjectFile("a.o", sections, symbols, {}, machine=MACHINE)), "a.ko.debug"
+        )
 
 
 GARBAGE = (

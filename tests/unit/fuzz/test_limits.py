@@ -25,7 +25,7 @@ from suture.errors import Refusal
 from tests.unit.conftest import bzimage
 from tests.unit.fuzz.subjects import SUBJECTS, live_patches, objects
 from tests.unit.link.module import glue
-from tests.unit.toolchain import compile_c, link
+from tests.unit.toolchain import MACHINE, compile_c, link
 
 MEMORY = 500 << 20
 """Bytes more than there were before."""
@@ -51,7 +51,7 @@ def made(
         section: tuple(sorted(found, key=lambda one: one.offset))
         for section, found in relocations.items()
     }
-    return writer.write(ObjectFile("made.o", sections, (NULL, *symbols), table))
+    return writer.write(ObjectFile("made.o", sections, (NULL, *symbols), table, machine=MACHINE))
 
 
 def symbols_for_the_same_code() -> bytes:

@@ -9,7 +9,7 @@ from suture.elf import reader
 from suture.errors import Refusal
 from suture.link.author_checks import refuse_unresolvable
 from suture.verify.shipped import Shipped, ShippedModule
-from tests.unit.toolchain import compile_c
+from tests.unit.toolchain import MACHINE, compile_c
 
 STRUCT = "struct reloc { const char *symname; void **addr; const char *objname; unsigned long sympos; };\n"
 TABLE = 'void *klpe; struct reloc klp_funcs[] = {{ {{ "uts_sem", &klpe }}, {0} }};\n'
@@ -17,7 +17,7 @@ TABLE = 'void *klpe; struct reloc klp_funcs[] = {{ {{ "uts_sem", &klpe }}, {0} }
 
 def shipped(objname: str) -> Shipped:
     names = {"vmlinux": {"uts_sem": [1], "c_next": [2, 3]}, "xfs": {"xfs_log": [4]}}[objname]
-    return ShippedModule(objname, (), (), names, names, {})
+    return ShippedModule(objname, (), (), names, names, {}, machine=MACHINE)
 
 
 def look(entry: str) -> None:

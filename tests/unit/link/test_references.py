@@ -15,7 +15,7 @@ from suture.link.references import References, pending
 from suture.model import VMLINUX
 from suture.verify.shipped import Shipped, ShippedModule
 from suture.verify.sympos import nearest
-from tests.unit.toolchain import compile_c
+from tests.unit.toolchain import MACHINE, compile_c
 
 SYMVERS = b"""\
 0x1\tprintk\tvmlinux\tEXPORT_SYMBOL\t
@@ -33,7 +33,9 @@ def shipped(
     for name, places in by_name.items():
         for place in places:
             by_address.setdefault(place, []).append(name)
-    return ShippedModule(objname, (), (range(9000, 9999),), by_name, visible, by_address)
+    return ShippedModule(
+        objname, (), (range(9000, 9999),), by_name, visible, by_address, machine=MACHINE
+    )
 
 
 OBJECTS = {

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import pytest
 
+from suture import arch
+from suture.arch.relocations import RelocationType
 from suture.verify import lockstep
 from suture.verify.preimage import Match, Mismatch
-from tests.unit.toolchain import assemble, compile_c, read, tool
+from tests.unit.toolchain import MACHINE, assemble, compile_c, read, tool
 from tests.unit.verify.kernel import (
     addresses,
     match,
@@ -145,11 +147,16 @@ f:  test %edi, %edi
 """
 
 
-def code(text: str) -> tuple[bytes, dict[int, int]]:
+DECODING = arch.of(MACHINE).decoding
+
+
+def code(text: str) -> tuple[bytes, dict[int, RelocationType]]:
     obj = read(assemble(text))
     index = obj.section_named(".text.f")
     assert index is not None
-    return obj.sections[index].data, {r.offset: 4 for r in obj.relocations.get(index, ())}
+    return obj.sections[index].data, {
+        r.offset: arch.of(MACHINE).relocations.types[r.type] for r in obj.relocations.get(index, ())
+    }
 
 
 @pytest.mark.parametrize("jump", ["jmp", "jne", "jbe"])
@@ -160,7 +167,7 @@ def test_short_and_near_jumps_are_equal_when_their_targets_are(jump: str, gap: i
     theirs, none = code(text + "g: ret\n")
     assert not none
     assert len(theirs) < len(ours)
-    result = lockstep.compare(ours, theirs, 0x1000, fields)
+    result = lockstep.compare(DECODING, ours, theirs, 0x1000, fields)
     assert isinstance(result, dict)
     assert {field.branch_target for field in result.values()} == {0x1000 + len(theirs) - 1}
 
@@ -169,7 +176,7 @@ def test_short_and_near_jumps_are_equal_when_their_targets_are(jump: str, gap: i
 def test_jumps_of_another_kind_or_to_another_place_differ(other: str, inner: str) -> None:
     ours, fields = code(NEAR.format(jump="jmp", inner="je", gap=1))
     theirs, _ = code(NEAR.format(jump=other, inner=inner, gap=1) + "g: ret\n")
-    assert isinstance(lockstep.compare(ours, theirs, 0, fields), lockstep.Difference)
+    assert isinstance(lockstep.compare(DECODING, ours, theirs, 0, fields), lockstep.Difference)
 
 
 def test_a_jump_inside_to_another_instruction_differs() -> None:
@@ -178,9 +185,9 @@ def test_a_jump_inside_to_another_instruction_differs() -> None:
     theirs, _ = code(
         text.replace("je 1f", "je 2f").replace("1:  jmp g", "1: 2: jmp g") + "g: ret\n"
     )
-    assert isinstance(lockstep.compare(ours, theirs, 0, fields), dict)
+    assert isinstance(lockstep.compare(DECODING, ours, theirs, 0, fields), dict)
     theirs, _ = code(text.replace(".rept 10", "2: .rept 10").replace("je 1f", "je 2f") + "g: ret\n")
-    difference = lockstep.compare(ours, theirs, 0, fields)
+    difference = lockstep.compare(DECODING, ours, theirs, 0, fields)
     assert isinstance(difference, lockstep.Difference)
     assert "je" in difference.ours
 
@@ -188,7 +195,7 @@ def test_a_jump_inside_to_another_instruction_differs() -> None:
 def test_code_that_ends_too_early_differs() -> None:
     ours, fields = code(NEAR.format(jump="jmp", inner="je", gap=1))
     theirs, _ = code(NEAR.format(jump="jmp", inner="je", gap=1) + "g: ret\n")
-    assert isinstance(lockstep.compare(ours, theirs[:8], 0, fields), lockstep.Difference)
+    assert isinstance(lockstep.compare(DECODING, ours, theirs[:8], 0, fields), lockstep.Difference)
 
 
 def test_addresses_are_learned_from_proved_code() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""x86-64 relocation types, as the kernel's module loader and its image use them.
+"""Relocation types, as the kernel's module loader and its image use them.
 
 Reference: System V psABI for x86-64, table 4.9; ``arch/x86/kernel/module.c:
 __write_relocate_add()``.
@@ -8,18 +8,8 @@ __write_relocate_add()``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class RelocationType:
-    """How a field is made from S (the symbol's value), A (the addend) and P (the place)."""
-
-    name: str
-    size: int
-    pc_relative: bool
-    signed: bool
-
+from suture.arch.relocations import Relocations, RelocationType
 
 ADDRESS64, PC32, PC8 = 1, 2, 15
 
@@ -39,3 +29,5 @@ TYPES: Mapping[int, RelocationType] = {
     # 16-23: thread-local storage: not in kernel objects
     24: RelocationType("R_X86_64_PC64", 8, True, True),
 }
+
+RELOCATIONS = Relocations(TYPES, address=ADDRESS64, relative=PC32, unmovable=frozenset({PC8}))

@@ -7,8 +7,7 @@ import re
 
 import pytest
 
-from suture.elf.object import Relocation
-from suture.elf.relocations.x86_64 import TYPES, apply, field_value
+from suture.arch.x86_64.relocations import TYPES
 from suture.objects.view import Reference, ToUnit, View
 from tests.unit.toolchain import assemble, link, read, tool
 
@@ -83,22 +82,20 @@ def test_applying_a_relocation_gives_what_the_linker_gives(
     assert index is not None
     ours = bytearray(obj.sections[index].data)
     for relocation in obj.relocations[index]:
-        apply(
-            relocation,
-            ours,
-            0x10000 + relocation.offset,
-            0x20000 + obj.symbols[relocation.symbol].value,
-        )
+        kind = TYPES[relocation.type]
+        value = 0x20000 + obj.symbols[relocation.symbol].value + relocation.addend
+        value -= 0x10000 + relocation.offset if kind.pc_relative else 0
+        kind.write(ours, relocation.offset, "little", value)
     assert ours == wanted
 
 
 def test_fields_are_signed_where_the_psabi_says_so() -> None:
     minus_two = (2**32 - 2).to_bytes(4, "little")
-    assert field_value(2, minus_two, 0) == -2
-    assert field_value(11, minus_two, 0) == -2
-    assert field_value(10, minus_two, 0) == 2**32 - 2
+    assert TYPES[2].read(minus_two, 0, "little") == -2
+    assert TYPES[11].read(minus_two, 0, "little") == -2
+    assert TYPES[10].read(minus_two, 0, "little") == 2**32 - 2
     data = bytearray(8)
-    apply(Relocation(0, 10, 0, -1), data, 0, 0)
+    TYPES[10].write(data, 0, "little", -1)
     assert data == b"\xff" * 4 + bytes(4)
 
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an ELF file says about the architecture that it is for."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+ByteOrder = Literal["little", "big"]
+
+EI_DATA, EI_VERSION = 5, 6
+ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
+"""ELFDATA2LSB and ELFDATA2MSB, which count from 1 (gABI 4.3, figure 4-7)."""
+
+IDENTIFIED = 20
+"""Bytes from a file's start up to the end of ``e_machine``."""
+
+
+class ElfMachine(NamedTuple):
+    """`number` is ``e_machine``; `order` the byte order of the file and of the code in it.
+
+    Both are needed to tell: 64-bit PowerPC kernels have one number and two byte orders.
+    """
+
+    number: int
+    order: ByteOrder
+
+    @property
+    def prefix(self) -> str:
+        """The byte order as a `struct` format has it."""
+        return "<" if self.order == "little" else ">"
+
+    @property
+    def ident(self) -> bytes:
+        """``e_ident`` up to its padding: 64-bit, this byte order, version 1."""
+        return b"\x7fELF\x02" + bytes((1 + ORDERS.index(self.order), 1))
+
+
+def identify(head: bytes) -> ElfMachine | None:
+    """The machine of a 64-bit ELF file.
+
+    :param head: the first `IDENTIFIED` bytes, or more.
+    :return: None for other files.
+    """
+    if len(head) < IDENTIFIED or not 1 <= head[EI_DATA] <= len(ORDERS):
+        return None
+    order = ORDERS[head[EI_DATA] - 1]
+    found = ElfMachine(int.from_bytes(head[18:20], order), order)
+    return found if head.startswith(found.ident[:EI_VERSION]) else None

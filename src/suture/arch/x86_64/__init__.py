@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All that is x86-64's own."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from suture.arch.architecture import Architecture
+from suture.arch.machine import ElfMachine
+
+if TYPE_CHECKING:
+    from suture.arch.decoding import Decoding
+    from suture.arch.effects import Effects
+    from suture.arch.entry import FunctionEntry
+    from suture.arch.jump_labels import JumpLabels
+    from suture.arch.relocations import Relocations
+    from suture.arch.search import CodeSearch
+
+
+class X86_64(Architecture):
+    """64-bit x86 (``CONFIG_X86_64``)."""
+
+    name = "x86_64"
+    source = "x86"
+    machine = ElfMachine(62, "little")  # EM_X86_64
+    module_base = 0xFFFFFFFFC0000000  # MODULES_VADDR (Documentation/arch/x86/x86_64/mm.rst)
+
+    @cached_property
+    def relocations(self) -> Relocations:
+        from suture.arch.x86_64.relocations import RELOCATIONS
+
+        return RELOCATIONS
+
+    @cached_property
+    def decoding(self) -> Decoding:
+        from suture.arch.x86_64 import decoding
+
+        return decoding
+
+    @cached_property
+    def effects(self) -> Effects:
+        from suture.arch.x86_64 import effects
+
+        return effects
+
+    @cached_property
+    def search(self) -> CodeSearch:
+        from suture.arch.x86_64 import search
+
+        return search
+
+    @cached_property
+    def entry(self) -> FunctionEntry:
+        from suture.arch.x86_64.entry import ENTRY
+
+        return ENTRY
+
+    @cached_property
+    def jump_labels(self) -> JumpLabels:
+        from suture.arch.x86_64.jump_labels import JUMP_LABELS
+
+        return JUMP_LABELS

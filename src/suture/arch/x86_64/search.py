@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`suture.arch.search.CodeSearch`: a field that leads to an address is found by its bytes, and what
+stands around each candidate is then decoded from the start of its function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from iced_x86 import Code, Decoder, Instruction
+
+from suture.arch.search import Lead, absolute, relative
+from suture.arch.x86_64.decoding import BITS, is_direct
+
+LONGEST = 16
+"""Bytes; an instruction has 15 at most."""
+
+FIELD = 4
+"""Bytes of a field that leads to an address; it counts from its own end, which is the
+instruction's."""
+
+
+def leads(code: bytes, address: int, target: int, start: Callable[[int], int]) -> Iterator[Lead]:
+    for field in relative(code, address, target, FIELD, "little"):
+        one = _around(code, address, start(field), field)
+        if one is None or _reads(one, field, target):
+            yield Lead(field, is_branch=False)
+        elif is_direct(one) and one.near_branch_target == target:
+            yield Lead(field, is_branch=True)
+    for field in absolute(code, address, target, FIELD, "little"):
+        one = _around(code, address, start(field), field)
+        if one is None or _holds(one, field):
+            yield Lead(field, is_branch=False)
+
+
+def suspects(code: bytes, address: int, target: int) -> Iterator[int]:
+    return relative(code, address, target, FIELD, "little")
+
+
+def _around(code: bytes, address: int, start: int, field: int) -> Instruction | None:
+    """The instruction that holds the first byte of a field; None where there is no telling what is
+    code."""
+    data = code[start - address : field - address + LONGEST]
+    for one in Decoder(BITS, data, ip=start):
+        if one.code == Code.INVALID:
+            return None
+        if one.next_ip > field:
+            return one
+    return None
+
+
+def _reads(one: Instruction, field: int, target: int) -> bool:
+    """It works with the address, relative to itself: ``lea``, or what reads code as data."""
+    return one.is_ip_rel_memory_operand and field > one.ip and one.ip_rel_memory_address == target
+
+
+def _holds(one: Instruction, field: int) -> bool:
+    """All of the field is in the instruction, behind its first byte."""
+    return one.ip < field and field + FIELD <= one.next_ip
