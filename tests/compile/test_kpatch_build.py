@@ -81,12 +81,12 @@ def test_a_script_with_every_option_gets_its_module(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Building patch module: livepatch-cve.ko\nSUCCESS\n"
-    needless = [
+    not_needed = [
         line.split(":")[1].strip()
         for line in done.stderr.splitlines()
-        if line.startswith("needless: ")
+        if line.startswith("not needed: ")
     ]
-    assert needless == [
+    assert not_needed == [
         "-c",
         "-j",
         "-t",

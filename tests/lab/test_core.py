@@ -263,7 +263,7 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
     host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")
     (stuck,) = host.suture("load /lp/lp_sleep.ko --timeout 1 --no-revert")
     (seen_by_a_user,) = host.suture("status", uid=1000)
-    assert "; root sees which tasks have not moved\n" in seen_by_a_user.out
+    assert "; run as root to see which tasks have not switched\n" in seen_by_a_user.out
     way_out, recovered, left_undone, log = host.suture(
         "status",
         "recover --timeout 1 --json",
@@ -271,7 +271,7 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
         "log --json -n 1",
     )
     assert (
-        "  It ends when these are stopped or restarted; 'suture unload lp_sleep' takes it back."
+        "  It ends when these tasks are stopped or restarted; 'suture unload lp_sleep' reverses it."
         in way_out.out
     )
     assert [record["operation"] for record in log.document["records"]] == ["recover", "recover"]
@@ -507,13 +507,13 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
     assert stays.is_refused("module-stays", "its module is still held")
     shows(stays.refusal, "module-stays")
     assert stuck.is_refused("transition-stuck", "1 task did not leave it")
-    assert "Out of force, and in memory until the next boot: lp_stay." in forced.out
+    assert "Out of force, but in memory until the next boot: lp_stay." in forced.out
     assert (after.status, after.document["left_over"], after.document["forced"]) == (
         4,
         ["lp_stay"],
         ["lp_stay"],
     )
-    assert "; one was put out of force by 'suture force': boot when you can" in told.out
+    assert "; 'suture force' put one out of force: reboot when you can" in told.out
     assert again.is_refused("module-name-taken", "is out of force and still in memory")
     assert host.loaded() == ["lp_stay"]
     host.sh("echo 0 >/sys/module/lp_stay/parameters/stay; sleep 0.5; rmmod holder")

@@ -103,11 +103,11 @@ def test_a_live_patch_of_the_owners_is_loaded_under_secure_boot_and_no_other(
             assert "mokutil --import" in refused.err
         assert (loaded.status, loaded.out.splitlines()[0]) == (
             0,
-            f"It is signed with a key that the kernel has: {OWNER} (.machine).",
+            f"It is signed with a key that the kernel trusts: {OWNER} (.machine).",
         )
         assert host.loaded() == ["lp_one", "lp_one"]
         assert host.sh("cat /proc/cmdline") == "one\n"
-        assert "takes modules that it signed (.machine)" in ours.out
+        assert "accepts modules that it signed (.machine)" in ours.out
         assert "does not have it" in other.out
         assert f"{OWNER} (.machine)" in said(doctor.document, "module signatures")
         assert said(doctor.document, "lockdown").startswith("integrity (Secure Boot): ")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line: one file per command, thin: parse, call, print."""
+"""The command line.  Each file holds one command: it parses, makes one library call, and prints."""

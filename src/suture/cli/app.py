@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``suture``: the tree of commands, and the exit status of each.
+"""``suture``: the command tree and its exit statuses.
 
 Status 0: done.  1: refused or failed, with the reason on stderr (with ``--json``, as the document
 on stdout).  2: wrong usage.
 
-The modules of the commands are all imported here, for help and completion.  They stay cheap to
-import: what a command works with, it imports when it runs.
+Help and completion import every command module here, so these modules must stay cheap to import:
+each command imports what it works with when it runs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from suture.host import failures
 PROGRAM = "suture"
 
 TYPERS_CTRL_C = 130
-"""What typer ends with when it is interrupted while it reads the command line."""
+"""Typer's exit status when it is interrupted while reading the command line."""
 
 
 app = typer.Typer(
@@ -59,11 +59,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=output.examples(
-        ("suture doctor", "what this host lacks, and how to get it"),
-        ("suture kernel list", "which kernels can be patched"),
-        ("suture build fix.patch --kernel 6.1.0-50-amd64", "make a live patch of a fix"),
-        ("suture load livepatch_fix.ko", "move the running kernel to it"),
-        ("suture status", "what is in force, and what to do"),
+        ("suture doctor", "check what this host lacks"),
+        ("suture kernel list", "list the kernels that can be patched"),
+        ("suture build fix.patch --kernel 6.1.0-50-amd64", "build a live patch from a fix"),
+        ("suture load livepatch_fix.ko", "load it into the running kernel"),
+        ("suture status", "see what is in force and what to do next"),
     ),
 )
 
@@ -83,10 +83,10 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Turn a fix for the Linux kernel into a live patch, prove that it fits, and move a running
-    kernel to it.
+    """Turn a fix for the Linux kernel into a live patch, prove that it fits, and load it into the
+    running kernel.
 
-    Exit status: 0 done, 1 refused or failed (the reason is printed with its code), 2 wrong usage.
+    Exit status: 0 done, 1 refused or failed (with the reason and its code), 2 wrong usage.
     """
 
 
@@ -127,8 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failures.end_like_ctrl_c()
     with failures.surviving_streams():
         try:
-            # Once more than in Commands.invoke, for what fails while the command line is read or
-            # help is printed.
+            # In addition to Commands.invoke: reading the command line or printing help can fail.
             with failures.refused(words, PASSING):
                 return _run(words)
         except Refusal as refusal:

@@ -20,27 +20,30 @@ if TYPE_CHECKING:
     from suture.module.sign import Signer
 
 EXAMPLES = (
-    ("suture build fix.patch", "for the running kernel"),
+    ("suture build fix.patch", "build for the running kernel"),
     (
         "suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko",
-        "for another, under a name of your choice",
+        "build for another kernel and choose the file name",
     ),
     (
         "suture build quirks.patch --patch-data quirk_table",
-        "a table changes in memory while the patch is in force",
+        "also change a table in memory while the patch is in force",
     ),
-    ("suture build first.patch second.patch --name both", "two fixes as one cumulative live patch"),
+    (
+        "suture build first.patch second.patch --name both",
+        "combine two fixes into one cumulative live patch",
+    ),
     (
         "suture build kgr_fix.c",
-        "a module that was written for kGraft, or for the kernel's livepatch, unchanged",
+        "build a module written for kGraft or the kernel's livepatch, unchanged",
     ),
     (
         "suture build fix.patch --sign-key suture.key --sign-certificate suture.pem",
-        "signed, for Secure Boot",
+        "sign the module, for Secure Boot",
     ),
     (
         "suture build fix.livepatch --kernel 6.1.0-50-amd64 --kernel 6.1.0-56-amd64",
-        "a written one, for two kernels",
+        "build a written live patch for two kernels",
     ),
 )
 
@@ -51,9 +54,9 @@ def build(
         typer.Argument(
             metavar="INPUT...",
             readable=False,
-            help="Unified diffs against the target's source, in order, also with kpatch's or Ksplice's macros; a "
-            "kGraft or livepatch module, as a C file or a directory; what 'suture convert' wrote; a module for "
-            "kpatch's own core.",
+            help="Unified diffs against the target's source, in order, optionally with kpatch or "
+            "Ksplice macros; a kGraft or livepatch module (C file or directory); output of "
+            "'suture convert'; a module for kpatch's own core.",
         ),
     ],
     kernel: Kernels = None,
@@ -65,40 +68,39 @@ def build(
             "-o",
             metavar="OUT.ko",
             readable=False,
-            help="Where to write it; by default NAME.ko here. For several kernels, a directory.",
+            help="The output file; by default NAME.ko in the current directory. For several "
+            "kernels, a directory.",
         ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
             "--name",
-            help="The module's name; by default livepatch_ and the first patch file's name.",
+            help="The module's name; by default livepatch_ and the first patch's file name.",
         ),
     ] = None,
     replace: Annotated[
         bool | None,
         typer.Option(
             "--replace/--no-replace",
-            help="Replace all live patches loaded before it (the default), or stack on top of them.",
+            help="Replace all live patches loaded earlier (the default), or stack on them.",
         ),
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option(
-            "--format", help="What the inputs are; by default found out from their contents."
-        ),
+        typer.Option("--format", help="The input format; by default detected."),
     ] = None,
     strip_level: Annotated[
         int | None,
-        typer.Option("--strip-level", min=0, help="As patch -p; by default found out."),
+        typer.Option("--strip-level", min=0, help="Like patch -p; by default detected."),
     ] = None,
     caller_depth: Annotated[
         int | None,
         typer.Option(
             "--caller-depth",
             min=0,
-            help="Where a changed function has no fentry call, replace its callers, up to so many in a row; 3 by "
-            "default.",
+            help="If a changed function has no fentry call, replace its callers, up to this many "
+            "levels up; 3 by default.",
         ),
     ] = None,
     caller_limit: Annotated[
@@ -106,7 +108,7 @@ def build(
         typer.Option(
             "--caller-limit",
             min=1,
-            help="Replace at most so many callers for that reason; 32 by default.",
+            help="Replace at most this many such callers; 32 by default.",
         ),
     ] = None,
     patch_data: Annotated[
@@ -114,7 +116,7 @@ def build(
         typer.Option(
             "--patch-data",
             metavar="NAME",
-            help="Change this variable in memory too, for as long as the patch is in force; can be given again.",
+            help="Also change this variable in memory while the patch is in force. Repeatable.",
         ),
     ] = None,
     keep_data: Annotated[
@@ -122,8 +124,8 @@ def build(
         typer.Option(
             "--keep-data",
             metavar="NAME",
-            help="Leave this variable as it is in memory, though the patch changes its initial value; can be given "
-            "again.",
+            help="Leave this variable as it is in memory, even though the patch changes its "
+            "initial value. Repeatable.",
         ),
     ] = None,
     replace_thread: Annotated[
@@ -131,8 +133,8 @@ def build(
         typer.Option(
             "--replace-thread",
             metavar="NAME",
-            help="Replace this main function of a kernel thread: none runs when the patch comes or goes; can be "
-            "given again.",
+            help="Replace this main function of a kernel thread; no such thread may run while the "
+            "patch is loaded or unloaded. Repeatable.",
         ),
     ] = None,
     sign_key: Annotated[
@@ -140,7 +142,7 @@ def build(
         typer.Option(
             "--sign-key",
             metavar="KEY",
-            help="Sign it: a private key in PEM form, or a pkcs11: URI.",
+            help="Sign the module with this private key: a PEM file or a pkcs11: URI.",
         ),
     ] = None,
     sign_certificate: Annotated[
@@ -149,17 +151,18 @@ def build(
             "--sign-certificate",
             metavar="FILE",
             readable=False,
-            help="That key's certificate, PEM or DER.",
+            help="The key's certificate, PEM or DER.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Turn source diffs, or a kGraft or livepatch module's source, into a live patch module.
+    """Build a live patch module from source diffs or from the source of a kGraft or livepatch
+    module.
 
-    Of diffs, only the files that they touch are compiled, before and after; what changed is cut
-    out; every function that is replaced is proved to be, byte for byte, the one in the shipped
-    kernel. Of a module, the functions that it replaces are checked as far as can be without
-    unpatched source. What cannot be a live patch is refused, with the reason and the way out.
+    For diffs, Suture compiles only the files that they touch, before and after; extracts what
+    changed; and proves that each replaced function is, byte for byte, the one in the shipped
+    kernel. For a module, it checks the functions that the module replaces as far as it can without
+    unpatched source. It refuses what cannot be a live patch, with the reason and a remedy.
     """
     from suture.builder import build as build_module
     from suture.builder.cmodules import build_modules
@@ -227,11 +230,11 @@ def build(
 
 
 def _signer(key: str | None, certificate: Path | None) -> Signer | None:
-    """Who is to sign; that they can is shown before anything is built."""
+    """Return the signer after a test signature, so that a bad key fails before the build."""
     from suture.module.sign import Signer, sign
 
     if (key is None) != (certificate is None):
-        raise typer.BadParameter("--sign-key and --sign-certificate belong together")
+        raise typer.BadParameter("--sign-key and --sign-certificate must be given together")
     if key is None or certificate is None:
         return None
     signer = Signer(key, certificate)
@@ -283,7 +286,8 @@ def for_people(built: Built) -> str:
                 continue
             position = f" (sympos {function.sympos})" if function.sympos else ""
             lines.append(
-                f"  replaces {patched.name}: {function.old_name}(){position}, proved equal to the shipped one"
+                f"  replaces {patched.name}: {function.old_name}(){position}, "
+                "proved equal to the shipped one"
             )
             called = calls.get((patched.name, function.old_name))
             if called is not None:
@@ -300,5 +304,5 @@ def for_people(built: Built) -> str:
 
 
 def _is_worth_saying(one: Input) -> bool:
-    """A plain diff is what most inputs are, and nothing in it had to be interpreted."""
+    """Whether to mention the input's format: not for plain diffs, the usual case."""
     return one.format is not Format.DIFF

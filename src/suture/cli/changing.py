@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options that the commands share which change the running kernel."""
+"""Options shared by the commands that change the running kernel."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 Timeout = Annotated[
     float,
     typer.Option(
-        "--timeout", metavar="SECONDS", min=0.0, help="For tasks to move; then it is reversed."
+        "--timeout",
+        metavar="SECONDS",
+        min=0.0,
+        help="How long to wait for the transition before reversing it.",
     ),
 ]
 
 NoRevert = Annotated[
     bool,
     typer.Option(
-        "--no-revert", help="Leave a transition that does not end as it is, to look into it."
+        "--no-revert", help="Do not reverse a transition that does not end, to investigate it."
     ),
 ]
 
@@ -30,22 +33,20 @@ Wait = Annotated[
         "--wait",
         metavar="SECONDS",
         min=0.0,
-        help="For another process that is changing live patches.",
+        help="How long to wait for another process that is changing live patches.",
     ),
 ]
 
 NoJournal = Annotated[
     bool,
-    typer.Option(
-        "--no-journal", help="Go ahead although nothing can be written to /var/lib/suture/journal."
-    ),
+    typer.Option("--no-journal", help="Proceed even if /var/lib/suture/journal cannot be written."),
 ]
 
 
 def options(
     timeout: float, revert: bool, wait: float, record: bool, *, ignore_probes: bool = False
 ) -> Options:
-    """The same for the library."""
+    """Convert the options for the library."""
     from suture.core.change import Options
     from suture.core.journal import Journal
 

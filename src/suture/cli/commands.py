@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a command or a group of them is made and run, and the parts of the work under which help
-lists them."""
+"""Creates and runs commands and groups of commands; defines the headings under which help lists
+them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from suture.host.reporters import for_stderr
 
 
 class Part(StrEnum):
-    """In the order of help."""
+    """The headings, in the order of the help page."""
 
     BUILD = "Build and test"
     RUNNING = "The running kernel"
     BOOT = "Across reboots"
-    REST = "Keys, and around"
+    REST = "Keys and setup"
 
 
 def _without_type(params: list[Any]) -> list[Any]:
-    """Flags as help shows them: typer would write ``<bool>`` behind each, as if one were to be
-    given."""
+    """Remove the ``<bool>`` that Typer's help shows after each flag, as if it took a value."""
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = ""
@@ -37,6 +36,8 @@ def _without_type(params: list[Any]) -> list[Any]:
 
 
 class Command(TyperCommand):
+    """A command with plain flags in its help."""
+
     def get_params(
         self, ctx: Any
     ) -> list[Any]:  # typer gives its contexts and parameters no public type
@@ -44,12 +45,14 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
+    """A group of commands with plain flags in its help."""
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_type(super().get_params(ctx))
 
 
 class Commands(Group):
-    """All of them: each ends well, refuses, or exits, and nothing else."""
+    """The root group: every command succeeds, refuses or exits; no other exception escapes."""
 
     def invoke(self, ctx: Any) -> Any:
         token = reporter.set(for_stderr())
@@ -61,7 +64,7 @@ class Commands(Group):
 
 
 def group(name: str, about: str, *examples: tuple[str, str]) -> typer.Typer:
-    """Commands below one word."""
+    """Create a group of commands, such as ``suture kernel``."""
     return typer.Typer(
         name=name, cls=Group, no_args_is_help=True, help=about, epilog=output.examples(*examples)
     )
@@ -74,7 +77,7 @@ def add(
     examples: Sequence[tuple[str, str]] = (),
     part: Part | None = None,
 ) -> None:
-    """A command, whose help is its function's docstring."""
+    """Add a command.  Its help is the function's docstring."""
     to.command(
         name,
         cls=Command,

@@ -14,21 +14,22 @@ from suture.host.terminal import printable
 
 app = group(
     "compat",
-    "Have the commands of other live patching tools: kpatch, kpatch-build, klp and kgr.",
-    ("suture compat install", "scripts and units that call kpatch or klp find Suture"),
-    ("suture compat install --prefix /usr", "where kpatch.service looks"),
+    "Provide the commands of other live patching tools: kpatch, kpatch-build, klp and kgr.",
+    ("suture compat install", "let scripts and units that call kpatch or klp find Suture"),
+    ("suture compat install --prefix /usr", "install them where kpatch.service looks"),
 )
 
 Prefix = Annotated[
     Path,
-    typer.Option("--prefix", metavar="DIR", readable=False, help="They are in its sbin and bin."),
+    typer.Option("--prefix", metavar="DIR", readable=False, help="Use sbin and bin below DIR."),
 ]
 
 
 def install(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
-    """Put kpatch, kpatch-build, klp and kgr on the path. They print and exit as scripts expect.
+    """Install the commands kpatch, kpatch-build, klp and kgr. Output and exit status are what
+    scripts expect.
 
-    A command of the same name that is there already is left alone, and then none is made.
+    If another command of one of these names exists, Suture leaves it alone and installs none.
     """
     from suture.compat.commands import install as make
 
@@ -40,7 +41,7 @@ def install(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
 
 
 def remove(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
-    """Remove the commands that 'suture compat install' made, and no others."""
+    """Remove only the commands that 'suture compat install' made."""
     from suture.compat.commands import remove as drop
 
     gone = drop(prefix)

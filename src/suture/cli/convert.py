@@ -16,19 +16,22 @@ if TYPE_CHECKING:
     from suture.builder.convert import Converted
 
 EXAMPLES = (
-    ("suture convert fix.patch -o fix.livepatch", "a directory to check in and to review"),
+    ("suture convert fix.patch -o fix.livepatch", "write a directory to check in and review"),
     (
         "suture convert kgr_fix.c -o fix.livepatch --kernel 6.1.0-50-amd64",
-        "and write down what it replaces there",
+        "also record what it replaces in this kernel",
     ),
-    ("suture convert one.patch two.patch -o both.livepatch.tar.xz", "two inputs as one archive"),
+    (
+        "suture convert one.patch two.patch -o both.livepatch.tar.xz",
+        "combine two inputs in one archive",
+    ),
 )
 
 
 def convert(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", readable=False, help="Whatever 'suture build' takes."),
+        typer.Argument(metavar="INPUT...", readable=False, help="Any input of 'suture build'."),
     ],
     output: Annotated[
         Path,
@@ -45,7 +48,7 @@ def convert(
         typer.Option(
             "--kernel",
             metavar="RELEASE",
-            help="Build for this kernel, and write down what is replaced.",
+            help="Build for this kernel and record what is replaced.",
         ),
     ] = None,
     kernel_dir: KernelDir = None,
@@ -53,42 +56,41 @@ def convert(
     replace: Annotated[
         bool | None,
         typer.Option(
-            "--replace/--no-replace", help="Replace all live patches loaded before it, or stack."
+            "--replace/--no-replace",
+            help="Replace all live patches loaded earlier, or stack on them.",
         ),
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option(
-            "--format", help="What the inputs are; by default found out from their contents."
-        ),
+        typer.Option("--format", help="The input format; by default detected."),
     ] = None,
     strip_level: Annotated[
-        int | None, typer.Option("--strip-level", min=0, help="As patch -p; by default found out.")
+        int | None, typer.Option("--strip-level", min=0, help="Like patch -p; by default detected.")
     ] = None,
     patch_data: Annotated[
         list[str] | None,
-        typer.Option("--patch-data", metavar="NAME", help="As for 'suture build'."),
+        typer.Option("--patch-data", metavar="NAME", help="As in 'suture build'."),
     ] = None,
     keep_data: Annotated[
-        list[str] | None, typer.Option("--keep-data", metavar="NAME", help="As for 'suture build'.")
+        list[str] | None, typer.Option("--keep-data", metavar="NAME", help="As in 'suture build'.")
     ] = None,
     replace_thread: Annotated[
         list[str] | None,
-        typer.Option("--replace-thread", metavar="NAME", help="As for 'suture build'."),
+        typer.Option("--replace-thread", metavar="NAME", help="As in 'suture build'."),
     ] = None,
     caller_depth: Annotated[
-        int | None, typer.Option("--caller-depth", min=0, help="As for 'suture build'.")
+        int | None, typer.Option("--caller-depth", min=0, help="As in 'suture build'.")
     ] = None,
     caller_limit: Annotated[
-        int | None, typer.Option("--caller-limit", min=1, help="As for 'suture build'.")
+        int | None, typer.Option("--caller-limit", min=1, help="As in 'suture build'.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a live patch down in Suture's own form: livepatch.toml and the sources that it names.
+    """Convert a live patch to Suture's written form: livepatch.toml and the sources it names.
 
-    It can be checked in, reviewed, and built for several kernels. The sources are taken along
-    unchanged. With a kernel, the live patch is built once and what it replaces is written down too:
-    a later build that would replace anything else is refused.
+    The written form can be checked in, reviewed, and built for several kernels. The sources are
+    copied unchanged. With --kernel, Suture builds the live patch once and records what it replaces;
+    it then refuses any later build that would replace something else.
     """
     from suture.builder.convert import convert as write_down
     from suture.builder.inputs import Choices

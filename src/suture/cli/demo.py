@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from suture.demo import Demonstration
 
 EXAMPLES = (
-    ("suture demo", "on a stock 6.1 kernel"),
-    ("suture demo --kernel 6.1.0-50-amd64", "on one of your choice"),
+    ("suture demo", "use a stock 6.1 kernel"),
+    ("suture demo --kernel 6.1.0-50-amd64", "choose the kernel"),
 )
 
 PHASES = {
@@ -27,11 +27,11 @@ PHASES = {
 
 
 def demo(kernel: Kernel = None, json: Json = False) -> None:
-    """Show the main job on a stock kernel in a throwaway virtual machine.
+    """Show Suture at work on a stock kernel in a throwaway virtual machine.
 
-    A source diff becomes a live patch; the kernel is booted, says one thing, is patched while it
-    runs, says another, and says the first again when the patch is out. Nothing happens to the
-    running kernel.
+    The demo builds a live patch from a source diff, boots the kernel, loads the patch and unloads
+    it again, and shows what the kernel prints before, with and after the patch. It does not touch
+    the running kernel.
     """
     from suture.demo import demonstrate
 
@@ -52,7 +52,8 @@ def _for_people(shown: Demonstration) -> str:
     lines += [f"    {line}" for line in shown.patch.splitlines()]
     lines += ["", build_command.for_people(shown.built), ""]
     lines += [
-        f"{shown.report.release}, booted ({shown.report.accelerator}, {seconds.get('boot', 0):.0f} s):",
+        f"{shown.report.release}, booted ({shown.report.accelerator}, "
+        f"{seconds.get('boot', 0):.0f} s):",
         "",
     ]
     for run in shown.report.scripts:

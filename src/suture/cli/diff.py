@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from suture.builder.compare_objects import Compared
 
 ALIASES = "ALT, BUG, EX, JUMP, STATIC_CALL, PARA"
-"""`suture.objects.special.ALIASES`, which is not imported for help alone; a test holds them
-together."""
+"""A copy of `suture.objects.special.ALIASES`, which help must not import; a test compares them."""
 
 EXAMPLES = (
     (
-        "suture diff before.o after.o --object vmlinux --symbols System.map --symvers Module.symvers --name fix "
-        "--entry-size BUG=12 --entry-size JUMP=16",
-        "a file of the core kernel; the sizes are those of Linux 6.1",
+        "suture diff before.o after.o --object vmlinux --symbols System.map "
+        "--symvers Module.symvers --name fix --entry-size BUG=12 --entry-size JUMP=16",
+        "compare one file of the core kernel, with the entry sizes of Linux 6.1",
     ),
     (
-        "suture diff old/xfs.o new/xfs.o --object xfs --symbols xfs.ko --symvers Module.symvers --name fix -o out.o",
-        "a whole module, linked before and after; sizes from its debug information",
+        "suture diff old/xfs.o new/xfs.o --object xfs --symbols xfs.ko "
+        "--symvers Module.symvers --name fix -o out.o",
+        "compare a whole linked module, with entry sizes from its debug information",
     ),
 )
 
 UNPROVED = (
-    "Not proved: without the shipped kernel, nothing shows that the original object is what runs there. "
-    "'suture build' compares with it."
+    "Not proved: without the shipped kernel, nothing shows that it runs the original object's "
+    "code. 'suture build' compares the two."
 )
 
 
@@ -47,13 +47,13 @@ def diff(
         typer.Argument(
             metavar="PATCHED.o",
             readable=False,
-            help="The same compiled in the same way with the patch.",
+            help="The object compiled the same way from the patched source.",
         ),
     ],
     objname: Annotated[
         str,
         typer.Option(
-            "--object", metavar="OBJECT", help="What they are part of: vmlinux, or a module's name."
+            "--object", metavar="OBJECT", help="vmlinux, or the name of the module they belong to."
         ),
     ],
     symbols: Annotated[
@@ -62,7 +62,7 @@ def diff(
             "--symbols",
             metavar="FILE",
             readable=False,
-            help="The object's symbols: its ELF file, a System.map, or a kallsyms listing.",
+            help="The symbols of OBJECT: its ELF file, a System.map, or a kallsyms listing.",
         ),
     ],
     symvers: Annotated[
@@ -79,7 +79,7 @@ def diff(
             "-o",
             metavar="OUT.o",
             readable=False,
-            help="Where to write it; by default NAME.o here.",
+            help="The output file; by default NAME.o in the current directory.",
         ),
     ] = None,
     entry_size: Annotated[
@@ -87,21 +87,23 @@ def diff(
         typer.Option(
             "--entry-size",
             metavar="SECTION=N",
-            help=f"Bytes of an entry of a special section, by the section's name or {ALIASES}; by default from BTF of "
-            "the symbols' file or debug information of the objects.",
+            help=f"Bytes per entry of a special section, named in full or as {ALIASES}; by default "
+            "from BTF in the symbols file or the objects' debug information.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compare two objects of one source file, and write what changed as an object that is ready to
-    link.
+    """Compare two objects built from one source file, and write what changed as an object that is
+    ready to link.
 
-    The comparison step of build alone, for objects of any x86-64 kernel. The new object has the
-    changed and new functions with all that they need; what stays in the kernel is an undefined
-    symbol, or one for the livepatch core to resolve. What the list of symbols leaves in doubt is
-    refused by name. Nothing is proved, for there is no shipped kernel to compare with, and what
-    build sees to when it links is left to who links: functions that threads never leave, callers of
-    functions that cannot be hooked, and where the core finds the new code on stacks.
+    This is the comparison step of 'suture build' alone, for objects of any x86-64 kernel. The
+    output object contains the changed and new functions with everything they need. A reference to
+    the kernel becomes an undefined symbol or one that the livepatch core resolves. Suture refuses
+    symbols that the listing leaves ambiguous.
+
+    Without the shipped kernel, this proves nothing. It also omits the checks that 'suture build'
+    makes: functions that threads never leave, callers of functions without a fentry call, and
+    whether the core finds the new code on stacks.
     """
     sizes = dict(_size(text) for text in entry_size or ())
     from suture.builder.compare_objects import compare_objects
@@ -126,14 +128,14 @@ def _size(text: str) -> tuple[str, int]:
     section = ALIASES.get(section.upper(), section)
     known = ", ".join((*ALIASES, *STRUCTS))
     if section not in STRUCTS:
-        raise typer.BadParameter(f"--entry-size {text}: the section is one of {known}")
+        raise typer.BadParameter(f"--entry-size {text}: the section must be one of {known}")
     if (
         not number.isascii()
         or not number.isdigit()
         or not 0 < int(number[:9]) == int(number) <= 4096
     ):
         raise typer.BadParameter(
-            f"--entry-size {text}: the size is a number of bytes from 1 to 4096"
+            f"--entry-size {text}: the size must be a number of bytes from 1 to 4096"
         )
     return section, int(number)
 

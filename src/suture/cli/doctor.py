@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from suture.doctor import Report
 
 EXAMPLES = (
-    ("suture doctor", "for the running kernel"),
-    ("suture doctor --kernel 6.1.0-50-amd64", "for another target: its compiler may be another"),
-    ("suture doctor --json | jq -r .install", "the command that installs what is missing"),
+    ("suture doctor", "check for the running kernel"),
+    ("suture doctor --kernel 6.1.0-50-amd64", "check for another target and its compiler"),
+    ("suture doctor --json | jq -r .install", "print the command that installs what is missing"),
 )
 
 MARKS = {"ok": "✓", "warning": "!", "lack": "✗"}
@@ -32,12 +32,13 @@ def doctor(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say what this host has and lacks for building, testing and loading live patches.
+    """Check what this host has and lacks for building, testing and loading live patches.
 
-    Each lack is shown with the way to get it. Nothing is changed, downloaded or booted.
+    For each thing that is missing, 'suture doctor' shows how to get it. It changes, downloads and
+    boots nothing.
 
-    Exit status 0 says that everything for building and testing is there. What stands in the way of
-    loading is only a warning: another host may be the one that loads.
+    Exit status 0 means that everything for building and testing is there. Obstacles to loading are
+    only warnings, because another host may load the live patch.
     """
     from suture.doctor import examine
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from suture.core.force import Forced
 
 EXAMPLES = (
-    ("suture status", "look first which tasks hold the transition up: stopping them is better"),
-    ("suture force livepatch_fix", "shows what that gives up, and asks"),
+    ("suture status", "first see which tasks hold up the transition: stopping them is better"),
+    ("suture force livepatch_fix", "show the consequences and ask for confirmation"),
 )
 
 
@@ -29,13 +29,14 @@ def force(
     no_journal: NoJournal = False,
     json: Json = False,
 ) -> None:
-    """Declare the transition of a live patch over although tasks have not moved. The last resort.
+    """Force a transition to end even though some tasks have not switched. Use this as a last
+    resort.
 
-    The tasks that have not moved go on in the code that they are in, while all others run the other
-    one: where the two do not agree on locks or data, the kernel may hang or destroy data. What goes
-    out of force by it, the live patch itself or those that it replaces, stays in memory until the
-    next boot. Stop the tasks that hold the transition up, or reverse it with 'suture unload',
-    rather than this.
+    Those tasks continue in the code that they are running, while all others run the other version:
+    if the two disagree about locks or data, the kernel may hang or corrupt data. Whatever goes out
+    of force this way, the live patch or those that it replaces, stays in memory until the next
+    boot. It is better to stop the tasks that hold up the transition, or to reverse it with
+    'suture unload'.
     """
     from suture.core import checks
     from suture.core.force import GIVES_UP, waited_for
@@ -57,7 +58,7 @@ def force(
 def for_people(done: Forced) -> str:
     from suture.core.change import number
 
-    lines = [f"The transition of {done.name} is over; {number(done.tasks)} had not moved."]
+    lines = [f"The transition of {done.name} is over; {number(done.tasks)} had not switched."]
     if done.stays:
-        lines.append(f"Out of force, and in memory until the next boot: {', '.join(done.stays)}.")
+        lines.append(f"Out of force, but in memory until the next boot: {', '.join(done.stays)}.")
     return printable("\n".join(lines))

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from suture.core.status import PatchStatus
 
 EXAMPLES = (
-    ("suture info livepatch_fix", "what it replaces, since when, and who loaded it from where"),
+    (
+        "suture info livepatch_fix",
+        "show what it replaces, since when, and who loaded it from where",
+    ),
     (
         "suture info livepatch_fix --json | jq -r .loading.sha256",
-        "the hash of the module that was loaded",
+        "print the hash of the loaded module",
     ),
 )
 
@@ -28,10 +31,10 @@ def info(
     name: Loaded,
     json: Json = False,
 ) -> None:
-    """Say what one live patch of the running kernel replaces, and what is known of how it came
-    there.
+    """Show what one live patch of the running kernel replaces, and who loaded it, when and from
+    where.
 
-    For a module file, see 'suture inspect'.
+    For a module file, use 'suture inspect'.
     """
     from suture.core.status import status
     from suture.errors import PATCH_NOT_LOADED, Refusal
@@ -48,9 +51,9 @@ def for_people(found: PatchStatus) -> RenderableType:
     patch, known = found.patch, found.loading
     facts = [("state", state(patch))]
     if patch.replace is not None:
-        facts.append(("replaces those before it", "yes" if patch.replace else "no"))
+        facts.append(("replaces earlier ones", "yes" if patch.replace else "no"))
     if patch.stack_order is not None:
-        facts.append(("place in the stack", str(patch.stack_order)))
+        facts.append(("stack order", str(patch.stack_order)))
     facts += [("build ID", found.build_id or "none")]
     if known is not None:
         facts += [
@@ -59,7 +62,7 @@ def for_people(found: PatchStatus) -> RenderableType:
             ("SHA-256", known.sha256),
         ]
     else:
-        facts.append(("loaded", "not by suture, as far as its journal says"))
+        facts.append(("loaded", "not by suture, according to its journal"))
     width = max(len(name) for name, _ in facts)
     rows = [
         (

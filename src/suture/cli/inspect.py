@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from suture.module.inspect import Inspection
 
 EXAMPLES = (
-    ("suture inspect fix.ko", "what it replaces, and what it needs from the kernel"),
+    ("suture inspect fix.ko", "show what it replaces and what it needs from the kernel"),
     (
         "suture inspect fix.ko --json | jq '.objects[].functions[].old_name'",
-        "the replaced functions alone",
+        "print only the replaced functions",
     ),
 )
 
@@ -28,12 +28,12 @@ def inspect(
     module: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.ko", readable=False, help="A live patch module, whoever built it."
+            metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
         ),
     ],
     json: Json = False,
 ) -> None:
-    """Read a live patch module back: its objects, replaced functions, callbacks and livepatch
+    """Show what a live patch module contains: objects, replaced functions, callbacks and livepatch
     relocations."""
     from suture.module.inspect import read_file
 

@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from suture.core.installing import Installed
 
 INSTALL_EXAMPLES = (
-    ("suture install fix.ko", "from the next boot on, it is loaded before the network is up"),
-    ("suture install fix.ko && suture load fix", "and now, too"),
+    ("suture install fix.ko", "load it at every boot, before the network is up"),
+    ("suture install fix.ko && suture load fix", "also load it now"),
     (
         "suture install fix.ko --require-signature",
-        "only with a signature by a key in /etc/suture/trusted",
+        "require a signature by a key in /etc/suture/trusted",
     ),
 )
 UNINSTALL_EXAMPLES = (
-    ("suture uninstall fix", "keep it no longer; what is loaded stays until 'suture unload fix'"),
+    ("suture uninstall fix", "stop loading it at boot; it stays loaded until 'suture unload fix'"),
 )
 ENABLE_EXAMPLES = (
-    ("suture enable fix", "load it at boot (again); one that was set aside gets a new start"),
+    ("suture enable fix", "load it at boot again, even if failed boots had set it aside"),
 )
-DISABLE_EXAMPLES = (("suture disable fix", "keep it, and do not load it at boot"),)
+DISABLE_EXAMPLES = (("suture disable fix", "keep it installed, but do not load it at boot"),)
 
 Release = Annotated[
     str | None,
     typer.Option(
         "--kernel",
         metavar="RELEASE",
-        help="For which kernel it is kept; by default the running one.",
+        help="The kernel it is installed for; by default the running one.",
     ),
 ]
 
@@ -47,31 +47,31 @@ def install(
     module: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.ko", readable=False, help="A live patch module, whoever built it."
+            metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
         ),
     ],
     disabled: Annotated[
-        bool, typer.Option("--disabled", help="Keep it, and do not load it at boot yet.")
+        bool, typer.Option("--disabled", help="Install it, but do not load it at boot yet.")
     ] = False,
     require_signature: Annotated[
         bool,
         typer.Option(
             "--require-signature",
-            help="Take it, now and at each boot, only with a signature by a trusted key.",
+            help="Require a signature by a trusted key, now and at each boot.",
         ),
     ] = False,
     wait: Wait = 0.0,
     no_journal: NoJournal = False,
     json: Json = False,
 ) -> None:
-    """Keep a live patch, so that each boot of its kernel loads it.
+    """Install a live patch, so that every boot of its kernel loads it.
 
-    It is copied to /var/lib/suture, below the name of the kernel that it is for; boots of other
-    kernels leave it alone. A unit of systemd's (suture.service) loads what is kept, in the order of
-    installation, before the network is up. Its hash is checked each time.
+    Suture copies it to /var/lib/suture, below the release of its kernel; boots of other kernels
+    ignore it. The systemd unit suture.service checks the hashes of installed live patches and loads
+    them in the order of installation, before the network is up.
 
-    A live patch with which two boots in a row did not come up is set aside. suture.disable=1 on the
-    kernel command line skips all of them.
+    After two failed boots in a row, a live patch is set aside. suture.disable=1 on the kernel
+    command line skips all of them.
     """
     from suture.core.installing import install as keep
     from suture.host.files import read_bytes
@@ -93,15 +93,16 @@ def uninstall(
     no_journal: NoJournal = False,
     json: Json = False,
 ) -> None:
-    """Keep a live patch no longer: boots do not load it any more. What is loaded now is left
-    alone."""
+    """Uninstall a live patch: boots no longer load it. If it is loaded now, it stays loaded."""
     from suture.core.installing import uninstall as drop
 
     release = kernel or os.uname().release
     drop(release, name, options=options(60.0, True, wait, not no_journal))
     emit(
         {"name": name, "release": release},
-        lambda: printable(f"{name} is no longer kept for {release}.{_until_then(release, name)}"),
+        lambda: printable(
+            f"{name} is no longer installed for {release}.{_until_then(release, name)}"
+        ),
     )
 
 
@@ -112,7 +113,7 @@ def enable(
     no_journal: NoJournal = False,
     json: Json = False,
 ) -> None:
-    """Let boots load a live patch that is kept. One that was set aside gets a new start."""
+    """Load an installed live patch at boot. One that was set aside gets a new start."""
     _set(name, kernel, True, wait, no_journal)
 
 
@@ -123,7 +124,7 @@ def disable(
     no_journal: NoJournal = False,
     json: Json = False,
 ) -> None:
-    """Keep a live patch, and let no boot load it."""
+    """Keep a live patch installed, but do not load it at boot."""
     _set(name, kernel, False, wait, no_journal)
 
 
@@ -142,9 +143,9 @@ def _set(name: str, kernel: str | None, enabled: bool, wait: float, no_journal: 
 
 
 def _until_then(release: str, name: str) -> str:
-    """What is still true of the running kernel, of one that its next boot does without."""
+    """A second line if the live patch stays in force until the next boot."""
     return (
-        f"\nIt is in force until then; 'suture unload {name}' takes it out."
+        f"\nIt stays in force until then; 'suture unload {name}' takes it out now."
         if _is_loaded(release, name)
         else ""
     )
@@ -158,16 +159,16 @@ def _is_loaded(release: str, name: str) -> bool:
 
 def for_people(done: Installed) -> str:
     entry = done.entry
-    lines = [f"{entry.name} is kept for {entry.release}."]
+    lines = [f"{entry.name} is installed for {entry.release}."]
     if entry.enabled and entry.release != os.uname().release:
         lines.append("Each boot of that kernel loads it before the network is up.")
     elif entry.enabled:
         now = (
             ""
             if _is_loaded(entry.release, entry.name)
-            else f"; now, 'suture load {entry.name}' does"
+            else f"; 'suture load {entry.name}' loads it now"
         )
-        lines.append(f"From the next boot on it is loaded before the network is up{now}.")
+        lines.append(f"From the next boot on, it is loaded before the network is up{now}.")
     if done.units:
-        lines.append("Made and enabled: suture.service and suture-confirm.service.")
+        lines.append("Created and enabled suture.service and suture-confirm.service.")
     return printable("\n".join(lines))

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from suture.sources import Survey
 
 EXAMPLES = (
-    ("suture kernel list", "which kernels can be had"),
-    ("suture kernel fetch 6.1.0-50-amd64", "get one; nothing is installed"),
+    ("suture kernel list", "list the available kernels"),
+    ("suture kernel fetch 6.1.0-50-amd64", "download one, without installing anything"),
 )
 
-app = group("kernel", "Get kernels to build for from the package archive: targets.", *EXAMPLES)
+app = group("kernel", "Get kernels from the package archive, as targets to build for.", *EXAMPLES)
 
 Release = Annotated[
-    str, typer.Argument(metavar="RELEASE", help="As uname -r says it, such as 6.1.0-50-amd64.")
+    str, typer.Argument(metavar="RELEASE", help="As printed by uname -r: 6.1.0-50-amd64.")
 ]
 Version = Annotated[
     str | None,
     typer.Option(
         "--version",
         metavar="VERSION",
-        help="Of its packages, where there are several; else the newest.",
+        help="The package version, if there are several; by default the newest.",
     ),
 ]
 
@@ -46,19 +46,19 @@ OPTIONS_THAT_MATTER = (
     "X86_KERNEL_IBT",
     "PREFIX_SYMBOLS",
 )
-"""The parts of a configuration that decide how a live patch is built and loaded."""
+"""The options that decide how a live patch is built and loaded."""
 
 
 def list_kernels(
     every: Annotated[
-        bool, typer.Option("--all", help="Also those that cannot be targets, and why.")
+        bool, typer.Option("--all", help="Also list those that cannot be targets, and why.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the kernels that the configured apt archives hold with image, headers and source of one
+    """List the kernels whose image, headers and source the configured apt archives have in one
     version.
 
-    As old as the last apt-get update.
+    The list is as old as the last 'apt-get update'.
     """
     from suture import sources
 
@@ -71,7 +71,7 @@ def fetch(release: Release, version: Version = None, json: Json = False) -> None
     """Download a kernel's packages with apt, which checks their signatures, and unpack them into
     the cache.
 
-    Nothing is installed, and no root rights are needed. A kernel that is there already is not
+    This installs nothing and does not need root. A kernel that is already in the cache is not
     downloaded again.
     """
     from suture import sources
@@ -87,7 +87,7 @@ def show(
     kernel_dir: KernelDir = None,
     json: Json = False,
 ) -> None:
-    """Describe a target: what built it, which options matter for live patches, where its parts
+    """Show a target's compiler, the options that matter for live patches, and where its files
     are."""
     from suture.cli.target import chosen
 
@@ -136,7 +136,7 @@ def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool)
         reasons = [(left.release, left.version, left.reason) for left in survey.left_out]
         parts += ["", table(("cannot be a target", "version", "why"), reasons)]
     elif survey.left_out:
-        parts.append(f"\n{len(survey.left_out)} more cannot be targets; --all says why.")
+        parts.append(f"\n{len(survey.left_out)} more cannot be targets; --all shows why.")
     return Group(*parts)
 
 
@@ -204,20 +204,20 @@ add(
     app,
     "list",
     list_kernels,
-    [("suture kernel list --all", "with the reasons why others cannot be targets")],
+    [("suture kernel list --all", "also show why other kernels cannot be targets")],
 )
 add(
     app,
     "fetch",
     fetch,
-    [("suture kernel fetch 6.1.0-50-amd64", "once; 'suture build --kernel' then finds it")],
+    [("suture kernel fetch 6.1.0-50-amd64", "download once, for 'suture build --kernel' to use")],
 )
 add(
     app,
     "show",
     show,
     [
-        ("suture kernel show 6.1.0-50-amd64", "a fetched kernel"),
-        ("suture kernel show --kernel-dir ~/linux", "a kernel tree that you built"),
+        ("suture kernel show 6.1.0-50-amd64", "show a fetched kernel"),
+        ("suture kernel show --kernel-dir ~/linux", "show a kernel tree that you built"),
     ],
 )

@@ -16,19 +16,19 @@ from suture.host.terminal import printable
 SIGN_EXAMPLES = (
     (
         "suture sign fix.ko --key suture.key --certificate suture.pem",
-        "in place, for 'modinfo fix.ko' to show",
+        "sign in place; 'modinfo fix.ko' then shows the signer",
     ),
     (
         "suture sign fix.ko --key 'pkcs11:token=t;object=signing' --certificate suture.pem",
-        "with a key on a token",
+        "sign with a key on a token",
     ),
 )
 
 app = group(
     "key",
     "Make and show keys that sign live patch modules.",
-    ("suture key new", "suture.key, suture.pem and suture.der, here"),
-    ("suture key show suture.pem", "whose it is, and whether the kernel has it"),
+    ("suture key new", "make suture.key, suture.pem and suture.der in the current directory"),
+    ("suture key show suture.pem", "show its owner and whether the kernel trusts it"),
 )
 
 Key = Annotated[
@@ -36,7 +36,7 @@ Key = Annotated[
     typer.Option(
         "--key",
         metavar="KEY",
-        help="A private key in PEM form, or a pkcs11: URI; KBUILD_SIGN_PIN has its passphrase.",
+        help="The private key: a PEM file or a pkcs11: URI. KBUILD_SIGN_PIN holds its passphrase.",
     ),
 ]
 Certificate = Annotated[
@@ -47,14 +47,14 @@ Certificate = Annotated[
 ]
 
 ENROL = """\
-A kernel with Secure Boot takes modules that it signed once the certificate is
-enrolled. On each host, as root, choose a password for the next boot, and give
-it there in the blue screen (a key within ten seconds; Enroll MOK, Continue,
-Yes):
+With Secure Boot, a kernel accepts modules signed with this key once its
+certificate is enrolled. On each host, run this as root and choose a password:
 
   mokutil --import {der}
 
-After that boot, 'suture key show {der}' says, to root, that the kernel has it.
+At the next boot, press a key within ten seconds when the blue screen appears,
+choose Enroll MOK, Continue, Yes, and enter the password. After that boot,
+'suture key show {der}', run as root, shows that the kernel has the certificate.
 
 For 'suture load --require-signature' and 'suture install --require-signature',
 on each host:
@@ -66,17 +66,17 @@ def new(
     directory: Annotated[
         Path, typer.Argument(metavar="DIRECTORY", readable=False, help="Where to put the files.")
     ] = Path(),
-    name: Annotated[str, typer.Option("--name", help="Of the files.")] = "suture",
+    name: Annotated[str, typer.Option("--name", help="The base name of the files.")] = "suture",
     common_name: Annotated[
-        str | None, typer.Option("--common-name", help="Whom 'modinfo' shows as the signer.")
+        str | None, typer.Option("--common-name", help="The signer's name, as 'modinfo' shows it.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a private key that signs modules, and its certificate.
+    """Make a private key for signing modules, and its certificate.
 
-    The key is an RSA key of 4096 bits, readable by its owner alone; with KBUILD_SIGN_PIN set, it is
-    encrypted with that. The certificate is good for code signing, and marked so that shim takes it
-    for modules only.
+    The key is a 4096-bit RSA key that only its owner can read; if KBUILD_SIGN_PIN is set, it is
+    encrypted with that passphrase. The certificate is for code signing, and marked so that shim
+    accepts it for modules only.
     """
     from suture.module.sign import new_key
 
@@ -85,7 +85,7 @@ def new(
     emit(
         pair,
         lambda: printable(
-            f"{pair.key} is the private key; keep it off the hosts that load.\n\n{text}"
+            f"{pair.key} is the private key; keep it off the hosts that load modules.\n\n{text}"
         ),
     )
 
@@ -96,10 +96,10 @@ def show(
     ],
     json: Json = False,
 ) -> None:
-    """Show whose a certificate is, by what the kernel knows its key, and whether the running kernel
-    has it.
+    """Show a certificate's owner, the identifier of its key, and whether the running kernel trusts
+    it.
 
-    To see what the running kernel has takes root.
+    Only root can see all keys of the running kernel.
     """
     from suture.module.sign import describe
 
@@ -110,7 +110,7 @@ def show(
 
 
 def _in_kernel(certificate: Path) -> str:
-    """Whether the running kernel takes what it signed."""
+    """Whether the running kernel accepts modules signed with the certificate's key."""
     from suture.core import keyrings
     from suture.host import files
     from suture.module import signature
@@ -121,8 +121,8 @@ def _in_kernel(certificate: Path) -> str:
     )
     rings = [key.ring for key in known if key.identifier == name]
     if rings:
-        return f"takes modules that it signed ({', '.join(rings)})"
-    return "does not have it" if known else "does not show all its keys here; it does to root"
+        return f"accepts modules that it signed ({', '.join(rings)})"
+    return "does not have it" if known else "unknown: only root sees all of its keys"
 
 
 def sign(
@@ -134,15 +134,19 @@ def sign(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="OUT.ko", readable=False, help="By default in place."
+            "--output",
+            "-o",
+            metavar="OUT.ko",
+            readable=False,
+            help="The signed file; by default, FILE.ko is signed in place.",
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take away a signature that is there.")
+        bool, typer.Option("--replace", help="Replace an existing signature.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Sign a module in the form that the kernel checks when it loads it."""
+    """Sign a module with the kind of signature that the kernel checks at load."""
     from suture.module.sign import Signer, sign_file
 
     path = sign_file(module, Signer(key, certificate), output=to, replace=replace)

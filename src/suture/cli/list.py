@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from suture.core.sysfs import LoadedPatch
 
 EXAMPLES = (
-    ("suture list", "which live patches the kernel runs"),
-    ("suture list --json | jq -r '.patches[].name'", "their names alone"),
+    ("suture list", "list the live patches in the kernel"),
+    ("suture list --json | jq -r '.patches[].name'", "print only their names"),
 )
 
 
 def list_patches(json: Json = False) -> None:
-    """List the live patches that the running kernel has, first loaded first, whoever loaded
-    them."""
+    """List the live patches in the running kernel in the order in which they were loaded, by
+    Suture or not."""
     from suture.core import sysfs
 
     found = sysfs.patches()
@@ -38,7 +38,7 @@ def for_people(found: tuple[LoadedPatch, ...]) -> RenderableType:
 
 
 def state(patch: LoadedPatch) -> str:
-    """One or two words."""
+    """A live patch's state, for people."""
     if patch.transition:
         return "coming into force" if patch.enabled else "going out of force"
     return "in force" if patch.enabled else "out of force"

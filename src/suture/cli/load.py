@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from suture.core.load import Loaded
 
 EXAMPLES = (
-    ("suture load fix.ko", "load it, and wait until all tasks run the new code"),
-    ("suture load fix", "the one that is kept for the running kernel"),
+    ("suture load fix.ko", "load it and wait until all tasks run the new code"),
+    ("suture load fix", "load the one installed for the running kernel"),
     (
         "suture load fix.ko --timeout 300",
         "give tasks that sleep in the old code five minutes to leave it",
     ),
-    ("suture load fix.ko --json | jq -r .seconds", "how long the transition took"),
+    ("suture load fix.ko --json | jq -r .seconds", "print how long the transition took"),
 )
 
 
@@ -33,7 +33,7 @@ def load(
         typer.Argument(
             metavar="FILE.ko|NAME",
             readable=False,
-            help="A live patch module, whoever built it; or the name of one that 'suture install' keeps.",
+            help="A live patch module, from any build tool, or the name of an installed one.",
         ),
     ],
     timeout: Timeout = 60.0,
@@ -41,32 +41,34 @@ def load(
     ignore_probes: Annotated[
         bool,
         typer.Option(
-            "--ignore-probes", help="Load although kprobes in replaced functions go blind."
+            "--ignore-probes",
+            help="Load even if kprobes in replaced functions will stop firing.",
         ),
     ] = False,
     require_signature: Annotated[
         bool,
         typer.Option(
             "--require-signature",
-            help="Load it only with a signature by a key in /etc/suture/trusted, also where the kernel does not ask.",
+            help="Require a signature by a key in /etc/suture/trusted, even if the kernel does "
+            "not.",
         ),
     ] = False,
     wait: Wait = 0.0,
     no_journal: NoJournal = False,
     json: Json = False,
 ) -> None:
-    """Load a live patch into the running kernel, and wait until all tasks run it.
+    """Load a live patch into the running kernel and wait until all tasks run it.
 
-    Whatever stands in the way is looked for first: the wrong kernel, no signature that this one
-    takes, a function that is not there or that something else has taken over, another transition. A
-    refusal then has changed nothing.
+    Suture first checks for obstacles: a different kernel release, a signature that the kernel does
+    not accept, a function that is missing or already redirected, another transition. If it refuses,
+    nothing has changed.
 
-    If tasks do not leave the old code within --timeout, each is named with its stack and the
-    function that it is in; then the transition is reversed and the module unloaded, and the kernel
-    is as it was.
+    If tasks do not leave the old code within --timeout, Suture shows each with its stack and the
+    function that it is in, reverses the transition and unloads the module, which leaves the kernel
+    as it was.
 
-    A live patch that replaces all before it does so for each task at once; their modules are then
-    unloaded.
+    A live patch that replaces all earlier ones does so for each task in one step; their modules are
+    then unloaded.
     """
     from suture.core.load import load as load_patch
     from suture.core.store import named
@@ -81,17 +83,13 @@ def load(
 
 
 def for_people(done: Loaded) -> str:
-    lines = [f"It is signed with a key that the kernel has: {done.signer}."] if done.signer else []
+    lines = (
+        [f"It is signed with a key that the kernel trusts: {done.signer}."] if done.signer else []
+    )
     lines += [f"{done.name} is in force: all tasks run it after {done.seconds:.1f} s."]
     gone = [name for name in done.replaced if name not in done.kept]
     if gone:
-        lines.append(f"It took the place of {', '.join(gone)}, which {_was(gone)} unloaded.")
+        lines.append(f"It replaced {', '.join(gone)}, now unloaded.")
     if done.kept:
-        lines.append(
-            f"It took the place of {', '.join(done.kept)}, which {_was(done.kept)} out of force and still in memory."
-        )
+        lines.append(f"It replaced {', '.join(done.kept)}, now out of force but still in memory.")
     return printable("\n".join(lines))
-
-
-def _was(names: list[str] | tuple[str, ...]) -> str:
-    return "was" if len(names) == 1 else "were"

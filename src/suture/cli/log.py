@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from suture.core.journal import Record
 
 EXAMPLES = (
-    ("suture log", "what was done to this host's kernel, by whom, and what came of it"),
+    ("suture log", "show who changed this host's kernel, how, and with what result"),
     (
         "suture log --patch livepatch_fix --json | jq '.records[-1].details'",
-        "all that is known of the last change",
+        "print all details of the last change",
     ),
 )
 
 
 def log(
     patch: Annotated[
-        str, typer.Option("--patch", metavar="NAME", help="Only what concerns this live patch.")
+        str, typer.Option("--patch", metavar="NAME", help="Show only changes of this live patch.")
     ] = "",
     lines: Annotated[
-        int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N; 0 for all.")
+        int, typer.Option("--lines", "-n", metavar="N", min=0, help="Show the last N; 0 for all.")
     ] = 20,
     json: Json = False,
 ) -> None:
-    """Show what was done to the running kernel: who, when, what, and the outcome.
+    """Show who did what to the running kernel, when, and with what result.
 
-    Each change has two records: its intent before anything is changed, and its outcome. With --json
-    both are there, with hashes, times and what the kernel said.
+    Each change has two records: the intent, written before anything changes, and the outcome.
+    --json prints both, with hashes, times and the kernel's messages.
     """
     from suture.core.journal import Journal
 
@@ -47,11 +47,11 @@ def log(
 
 
 def for_people(records: list[Record]) -> RenderableType:
-    """Intent and outcome as one line."""
+    """A table with intent and outcome on one line."""
     from suture.core.journal import Phase
 
     if not records:
-        return "Nothing is written down."
+        return "The journal is empty."
     ended = {record.id: record for record in records if record.phase is Phase.OUTCOME}
     begun = {record.id for record in records if record.phase is Phase.INTENT}
     rows = []
@@ -70,7 +70,7 @@ def _row(record: Record, result: str, outcome: Record | None) -> tuple[str, ...]
 
 
 def _more(outcome: Record) -> str:
-    """What a refusal found, or what went with the change."""
+    """What a refusal found, or which live patches the change replaced."""
     replaced = _replaced(outcome)
     return (
         f"in place of {', '.join(replaced)}" if replaced else str(outcome.details.get("found", ""))
@@ -78,6 +78,6 @@ def _more(outcome: Record) -> str:
 
 
 def _replaced(record: Record) -> list[str]:
-    """The live patches whose place one took when it was loaded."""
+    """The live patches that this one replaced when it was loaded."""
     names = record.details.get("replaced")
     return [str(name) for name in names] if isinstance(names, list) else []

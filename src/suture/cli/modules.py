@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ``suture build`` says of patches that are C modules."""
+"""The result of ``suture build`` for patches that are C modules."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from suture.verify.replaced import Checked
 
 NOT_PROVED = (
-    "not proved: that these functions do what the author took them for, and that nothing has them inlined; there is no "
-    "unpatched source to compare with the kernel"
+    "not proved: that these functions do what the author assumed, and that no caller has an "
+    "inlined copy; without unpatched source, there is nothing to compare with the kernel"
 )
 
 
@@ -57,12 +57,13 @@ def for_people(built: BuiltModule) -> str:
 
 
 def lines(functions: Sequence[Checked]) -> list[str]:
-    """What was found out about the functions that an author's module replaces, and what was not."""
+    """What Suture checked about the functions that an author's module replaces, and what not."""
     found = []
     for one in functions:
         position = f" (sympos {one.sympos})" if one.sympos else ""
-        types = "of the new one's type" if one.prototype else "its type is not known"
+        types = "same prototype" if one.prototype else "prototype not known"
         found.append(
-            f"  replaces {one.objname}: {one.function}(){position}, there, has a fentry call, {types}"
+            f"  replaces {one.objname}: {one.function}(){position}, "
+            f"found, has a fentry call, {types}"
         )
     return [*found, f"  {NOT_PROVED}"] if found else []

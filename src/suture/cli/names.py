@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The names of live patches that a shell offers when the user presses TAB, and what the options say
-of them.
+"""Arguments that name a live patch, with shell completion.
 
-A shell asks while the user types: what cannot be read offers nothing, and says nothing.
+A shell completes while the user types, so whatever cannot be read is skipped silently.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ def _as_the_kernel_has_it(word: str) -> str:
 
 
 def loaded(incomplete: str) -> list[str]:
-    """Those that the running kernel has."""
+    """Names of the live patches in the running kernel."""
     from suture.core import sysfs
 
     return [patch.name for patch in sysfs.patches() if patch.name.startswith(incomplete)]
 
 
 def kept(context: typer.Context, incomplete: str) -> list[str]:
-    """Those that are kept for the kernel of ``--kernel``, or the running one."""
+    """Names of the live patches installed for the kernel of ``--kernel``, or the running one."""
     from suture.core import running
     from suture.core.store import Store
 
@@ -48,6 +47,6 @@ def _name(about: str, offered: Callable[..., list[str]]) -> Any:
 
 Loaded = Annotated[str, _name("A live patch, as 'suture list' shows it.", loaded)]
 
-InTransition = Annotated[str, _name("The live patch that is in transition.", loaded)]
+InTransition = Annotated[str, _name("The live patch in transition.", loaded)]
 
-Kept = Annotated[str, _name("Of the live patch, as 'suture store list' shows it.", kept)]
+Kept = Annotated[str, _name("A live patch, as 'suture store list' shows it.", kept)]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command prints: its result on stdout, everything else on stderr.
+"""Output of commands: the result on stdout, everything else on stderr.
 
-- A command takes ``json: Json = False`` and hands its result to `emit` once, as a document and as
-  text for people.
-- Colour and live progress only where a terminal is; ``NO_COLOR`` is respected (Rich does).
-- Rich is imported when something is printed, so that ``suture --version`` and shell completion do
-  not wait for it.
+- A command takes ``json: Json = False`` and calls `emit` once, with a document and with text for
+  people.
+- Colour and live progress appear only on a terminal, without colour if ``NO_COLOR`` is set (by
+  Rich).
+- Rich is imported only to print, so that ``suture --version`` and shell completion do not wait for
+  it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 PASSING = (typer.Exit, typer.Abort, typer.TyperException)
-"""What ends a command by design: the command line library handles these itself."""
+"""Exceptions that end a command by design; the command line library handles them itself."""
 
 json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
 """Whether the command was given ``--json``."""
@@ -50,7 +51,7 @@ Json = Annotated[
         help="Print the result as one JSON document on stdout.",
     ),
 ]
-"""The option that all commands share.  A refusal is then a JSON document as well."""
+"""The option that all commands share.  With it, a refusal is a JSON document as well."""
 
 
 def examples(*pairs: tuple[str, str]) -> str:
@@ -63,15 +64,15 @@ def examples(*pairs: tuple[str, str]) -> str:
 
 
 def paragraphs(text: str | None) -> str:
-    """A docstring as the text of a command's help: each paragraph one line, for the terminal to
-    fold."""
+    """Convert a docstring to the text of a command's help: one line per paragraph, which the
+    terminal folds."""
     return "\n\n".join(
         " ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n")
     )
 
 
 def escape(text: str) -> str:
-    """Keep Rich from taking ``[`` for markup in the text of a command's help."""
+    """Escape ``[`` in the text of a command's help, where Rich reads markup."""
     return text.replace("[", "\\[")
 
 
@@ -102,8 +103,7 @@ def _print(human: RenderableType) -> None:
 
 
 def refuse(refusal: Refusal) -> None:
-    """Print why a command could not do what was asked: on stderr, or with ``--json`` as the
-    document on stdout."""
+    """Print a refusal: on stderr, or with ``--json`` as the document on stdout."""
     if json_wanted.get():
         sys.stdout.write(json_format.dumps({"error": refusal.as_dict()}, indent=2) + "\n")
         sys.stdout.flush()
@@ -119,7 +119,7 @@ def refuse(refusal: Refusal) -> None:
 
 
 def utc(time: str) -> str:
-    """A time as it is kept, ISO 8601 in UTC, for people: to the second."""
+    """Convert a stored time (ISO 8601, UTC) for people: to the second."""
     return time[:19].replace("T", " ")
 
 
@@ -139,7 +139,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableTy
 
 
 def _plain(value: object) -> object:
-    """What `json` cannot write by itself, as something it can."""
+    """Convert a value that `json` cannot write by itself."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, PurePath):

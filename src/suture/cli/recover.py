@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from suture.core.recover import Recovered
 
 EXAMPLES = (
-    ("suture recover", "finish or undo what a killed command or a failed transition has left"),
-    ("suture recover --timeout 300", "give a transition five minutes more before it is reversed"),
+    ("suture recover", "finish or undo what a killed command or a failed transition left behind"),
+    ("suture recover --timeout 300", "wait five minutes for a transition before reversing it"),
 )
 
 
@@ -25,11 +25,11 @@ def recover(
     no_journal: NoJournal = False,
     json: Json = False,
 ) -> None:
-    """Finish or undo what was interrupted, so that every live patch is either in force or gone.
+    """Finish or undo interrupted changes, so that every live patch is either in force or gone.
 
-    A transition under way is waited for, and reversed if it does not end; modules of live patches
-    that are out of force are unloaded; and the journal gets the outcome that is true. Where nothing
-    is to be done, nothing is changed.
+    Suture waits for a transition that is under way and reverses it if it does not end; unloads
+    modules of live patches that are out of force; and records the actual outcome in the journal. If
+    there is nothing to recover, it changes nothing.
     """
     from suture.core.recover import recover as recover_all
 
@@ -41,11 +41,11 @@ def for_people(done: Recovered) -> str:
     lines = []
     if done.ended is not None:
         lines.append(
-            f"The transition of {done.ended} {'was reversed' if done.reversed else 'has ended'}."
+            f"The transition of {done.ended} {'was reversed' if done.reversed else 'ended'}."
         )
-    lines += [f"{name} was out of force and is unloaded." for name in done.unloaded]
+    lines += [f"{name} was out of force and is now unloaded." for name in done.unloaded]
     lines += [
-        f"{name} is out of force, and something still holds it in memory." for name in done.kept
+        f"{name} is out of force, but something still holds it in memory." for name in done.kept
     ]
     lines += [
         f"Interrupted: {operation} of {patch}; it is {became}."

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from suture.core.status import PatchStatus, Status
 
 EXAMPLES = (
-    ("suture status", "what is in force, what is under way, and what holds it up"),
-    ("suture status --watch", "the same, live"),
+    ("suture status", "show what is in force, what is under way and what holds it up"),
+    ("suture status --watch", "keep the display up to date"),
     (
         "suture status --check",
-        "for monitoring: 0 fine, 3 in transition, 4 left undone, 5 does not end, 6 not as kept",
+        "exit for monitoring: 0 fine, 3 in transition, 4 unfinished, 5 stalled, 6 drift",
     ),
     (
         "suture status --prometheus /var/lib/prometheus/node-exporter/suture.prom",
-        "for node_exporter",
+        "write metrics for node_exporter",
     ),
 )
 
@@ -39,28 +39,32 @@ def status(
         bool,
         typer.Option(
             "--check",
-            help="End with 0 where all is well, 3 while tasks move, 4 where a command was interrupted or modules are "
-            "left over, 5 where a transition does not end, 6 where the next boot would bring something else.",
+            help="Exit with 0 if all is well, 3 while tasks switch, 4 if a command was interrupted "
+            "or modules are left over, 5 if a transition does not end, 6 if the next boot would "
+            "load something else.",
         ),
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")
+        bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")
     ] = False,
     prometheus: Annotated[
         Path | None,
         typer.Option(
-            "--prometheus", metavar="FILE.prom", readable=False, help="Write metrics there instead."
+            "--prometheus",
+            metavar="FILE.prom",
+            readable=False,
+            help="Write Prometheus metrics to this file instead.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say what is true of the running kernel's live patches now, and what to do.
+    """Show the state of the running kernel's live patches, and what to do next.
 
-    Where something is kept for the running kernel ('suture install'), what is in force is compared
-    with it.
+    If live patches are installed for the running kernel ('suture install'), the status also shows
+    where those in force differ from them.
 
-    For a transition, each task that it waits for is shown with its stack and the replaced function
-    that it is in. Every user may look; stacks and some other things are shown to root only.
+    For a transition, it shows each task that has not switched, with its stack and the replaced
+    function that it is in. Any user may run this; only root sees stacks and some other details.
     """
     from suture.core import metrics
     from suture.core.status import status as look
@@ -124,18 +128,19 @@ def _summary(found: Status) -> str:
     ) + " in force"
     doing = {
         Verdict.OK: "",
-        Verdict.DRIFT: "; the next boot would bring something else",
-        Verdict.IN_TRANSITION: "; tasks are moving",
+        Verdict.DRIFT: "; the next boot would load something else",
+        Verdict.IN_TRANSITION: "; tasks are switching",
         Verdict.LEFT_UNDONE: _left_undone(found),
-        Verdict.STALLED: "; a transition does not end: stop the tasks below, or 'suture recover' to reverse it",
+        Verdict.STALLED: "; a transition does not end: stop the tasks below, or reverse it with "
+        "'suture recover'",
     }
     return f"{having}{doing[found.verdict]}"
 
 
 def _left_undone(found: Status) -> str:
     if found.interrupted or found.recoverable:
-        return "; something was left undone: 'suture recover'"
-    return "; one was put out of force by 'suture force': boot when you can"
+        return "; a change was left unfinished: run 'suture recover'"
+    return "; 'suture force' put one out of force: reboot when you can"
 
 
 def _row(item: PatchStatus) -> tuple[str, ...]:
@@ -154,28 +159,29 @@ def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
     count = item.count
     for_how_long = f" for {item.seconds:.0f} s" if item.seconds is not None else ""
     moved = (
-        f": {count.moved} of {count.total} tasks have moved"
+        f": {count.moved} of {count.total} tasks have switched"
         if count
-        else "; root sees which tasks have not moved"
+        else "; run as root to see which tasks have not switched"
     )
     lines: list[RenderableType] = [
         printable(f"{item.patch.name}: {state(item.patch)}{for_how_long}{moved}")
     ]
     for task in item.behind:
-        lines.append(printable(f"  {task.line()}; {task.cpu_seconds:g} s of processor time"))
+        lines.append(printable(f"  {task.line()}; {task.cpu_seconds:g} s of CPU time"))
         lines += [
             printable(f"    {'>' if frame in task.holding else ' '} {frame}")
             for frame in task.stack
         ]
     if item.behind and not watched:
         turn = (
-            "'suture unload {}' takes it back"
+            "'suture unload {}' reverses it"
             if item.patch.enabled
             else "'suture recover' puts {} into force again"
         )
         lines.append(
             printable(
-                f"  It ends when these are stopped or restarted; {turn.format(item.patch.name)}."
+                "  It ends when these tasks are stopped or restarted; "
+                f"{turn.format(item.patch.name)}."
             )
         )
     return lines
@@ -184,11 +190,12 @@ def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
 def _undone(found: Status) -> list[RenderableType]:
     lines: list[RenderableType] = []
     if found.recoverable:
-        lines.append(printable(f"Out of force and still in memory: {', '.join(found.recoverable)}"))
+        lines.append(printable(f"Out of force but still in memory: {', '.join(found.recoverable)}"))
     if found.forced:
         lines.append(
             printable(
-                f"Out of force by 'suture force', in memory until the next boot: {', '.join(found.forced)}"
+                "Put out of force by 'suture force', in memory until the next boot: "
+                f"{', '.join(found.forced)}"
             )
         )
     for record in found.interrupted:
@@ -219,14 +226,15 @@ def _host(found: Status) -> list[RenderableType]:
     if found.newer_kernel:
         lines.append(
             printable(
-                f"{found.newer_kernel} is installed: a reboot into it may make live patches needless."
+                f"{found.newer_kernel} is installed: a reboot into it may make live patches "
+                "unnecessary."
             )
         )
     return lines
 
 
 def _watch() -> None:
-    """Until a signal, or for ever: on a terminal in place, elsewhere one report after the other."""
+    """Refresh until a signal: in place on a terminal, elsewhere one report after another."""
     from rich.live import Live
 
     from suture.core.status import status as look

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 app = group(
     "store",
-    "See to what 'suture install' keeps for the next boots, in /var/lib/suture.",
-    ("suture store list", "what is kept, for which kernel, and what became of it at boot"),
-    ("suture store check", "is all of it what was installed? exit status 1 if not"),
+    "Manage installed live patches, in /var/lib/suture.",
+    ("suture store list", "list them by kernel, with what happened at boot"),
+    ("suture store check", "verify that they are unchanged; exit with status 1 if not"),
 )
 
 
 def list_entries(json: Json = False) -> None:
-    """List the live patches that are kept, by kernel, in the order in which they are loaded.
+    """List installed live patches by kernel, in the order in which boots load them.
 
-    What cannot be read is left out here; 'suture store check' shows it.
+    Entries that cannot be read are omitted here; 'suture store check' shows them.
     """
     from suture.core.store import Store, in_order
     from suture.errors import Refusal
@@ -75,12 +75,11 @@ def at_boot(entry: Entry, tries: Tries) -> str:
 
 
 def check(json: Json = False) -> None:
-    """Read all that is kept, and compare it with what was installed: manifests, hashes, owners and
-    permissions.
+    """Verify installed live patches: manifests, hashes, owners and permissions.
 
-    Exit status 1 says that something is damaged, can be changed by others, or was set aside. Files
-    that a killed run has left are shown too; they are never used, and 'suture store prune' removes
-    them.
+    Exit status 1 means that something is damaged, can be changed by other users, or was set aside.
+    The output includes files that a killed run left behind; Suture never uses them, and 'suture
+    store prune' removes them.
     """
     from suture.core.store import Store
 
@@ -91,7 +90,8 @@ def check(json: Json = False) -> None:
             for finding in findings
         ],
         lambda: (
-            printable("\n".join(map(line, findings))) or "All that is kept is as it was installed."
+            printable("\n".join(map(line, findings)))
+            or "All installed live patches are as they were installed."
         ),
     )
     if any(finding.refusal for finding in findings):
@@ -102,14 +102,15 @@ def line(finding: Finding) -> str:
     return (
         str(finding.refusal)
         if finding.refusal
-        else f"{finding.path}: nothing needs it ('suture store prune')"
+        else f"{finding.path}: unused; 'suture store prune' removes it"
     )
 
 
 def prune(wait: Wait = 0.0, json: Json = False) -> None:
-    """Remove what is kept for kernels that this host no longer has, and what killed runs have left.
+    """Remove live patches for kernels that this host no longer has, and files that killed runs
+    left behind.
 
-    A kernel is here if it runs, or has a directory in /lib/modules or an image in /boot.
+    A host has a kernel that is running, has a directory in /lib/modules, or has an image in /boot.
     """
     from suture.core.installing import prune as remove
 
@@ -118,32 +119,31 @@ def prune(wait: Wait = 0.0, json: Json = False) -> None:
         removed,
         lambda: (
             printable("\n".join(f"removed {path}" for path in removed))
-            or "Nothing was to be removed."
+            or "There is nothing to remove."
         ),
     )
 
 
 def initramfs(
     enable: Annotated[
-        bool, typer.Option("--enable/--disable", help="Have the hook, or have it no longer.")
+        bool, typer.Option("--enable/--disable", help="Install the hook, or remove it.")
     ] = True,
     json: Json = False,
 ) -> None:
-    """Let live patches be in force before the root file system is mounted: a hook for
-    initramfs-tools.
+    """Load live patches before the root file system is mounted, with a hook for initramfs-tools.
 
-    Images that are made from then on ('update-initramfs -u') have the enabled live patches that a
-    boot has come up with. After 'suture uninstall' or 'suture disable', make the image again. There
-    is no second try in the initramfs: if one of them keeps the host from booting, boot with
+    Images built from then on ('update-initramfs -u') contain the enabled live patches that have
+    survived a boot. After 'suture uninstall' or 'suture disable', build the image again. The
+    initramfs does not count failed boots: if a live patch keeps the host from booting, boot with
     suture.disable=1.
     """
     from suture.core import initramfs as hook
 
     hook.enable() if enable else hook.disable()
-    what = "have" if enable else "do not have"
+    what = "contain" if enable else "do not contain"
     emit(
         {"enabled": enable},
-        f"Images that are made from now on {what} live patches: run 'update-initramfs -u'.",
+        f"Images built from now on {what} live patches: run 'update-initramfs -u'.",
     )
 
 

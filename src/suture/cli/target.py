@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options that name the target, shared by all commands that need one."""
+"""The options that choose the target, shared by all commands that need one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Kernel = Annotated[
     typer.Option(
         "--kernel",
         metavar="RELEASE",
-        help="The target, as uname -r says it; by default the running kernel.",
+        help="The target, as printed by uname -r; by default the running kernel.",
     ),
 ]
 Kernels = Annotated[
@@ -25,7 +25,7 @@ Kernels = Annotated[
     typer.Option(
         "--kernel",
         metavar="RELEASE",
-        help="The target, as uname -r says it; by default the running kernel. Can be given again, for several.",
+        help="The target, as printed by uname -r; by default the running kernel. Repeatable.",
     ),
 ]
 KernelDir = Annotated[
@@ -34,7 +34,7 @@ KernelDir = Annotated[
         "--kernel-dir",
         metavar="DIR",
         readable=False,
-        help="Take a kernel tree that you built as the target instead.",
+        help="Use a kernel tree that you built as the target instead.",
     ),
 ]
 
@@ -56,7 +56,7 @@ def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
 
 
 def chosen_several(kernels: list[str] | None, kernel_dir: Path | None) -> list[Target]:
-    """The targets that the options name, each once.
+    """The targets that the options name, without duplicates.
 
     :raises Refusal: as `chosen`
     """

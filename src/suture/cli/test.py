@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 EXAMPLES = (
     (
         "suture test fix.ko --kernel 6.1.0-50-amd64",
-        "does it load, take over and unload without a complaint?",
+        "check that it loads, takes effect and unloads without complaints",
     ),
     (
         "suture test fix.ko --script check.sh",
-        "check.sh runs before, while and after; $phase tells it when",
+        "run check.sh before, with and after the patch, with $phase set",
     ),
 )
 
@@ -33,7 +33,7 @@ def test(
     module: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.ko", readable=False, help="A live patch module, whoever built it."
+            metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
         ),
     ],
     kernel: Kernel = None,
@@ -44,30 +44,29 @@ def test(
             "--script",
             metavar="FILE",
             readable=False,
-            help="A script for busybox sh that runs in the guest with $phase set to before, patched and reverted; "
-            "it must exit with 0 while the patch is in force.",
+            help="Run this busybox sh script in the guest with $phase set to before, patched and "
+            "reverted; it must exit with 0 while the patch is in force.",
         ),
     ] = None,
     script_deadline: Annotated[
         float,
         typer.Option(
-            "--script-deadline", metavar="SECONDS", min=0.1, help="For each run of the script."
+            "--script-deadline", metavar="SECONDS", min=0.1, help="Limit for each script run."
         ),
     ] = 60.0,
     transition_deadline: Annotated[
         float,
         typer.Option(
-            "--transition-deadline", metavar="SECONDS", min=0.1, help="For each of the transitions."
+            "--transition-deadline", metavar="SECONDS", min=0.1, help="Limit for each transition."
         ),
     ] = 60.0,
     json: Json = False,
 ) -> None:
-    """Boot the target in a throwaway virtual machine, load a live patch there, and take it out
-    again.
+    """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
 
     The test fails if the module does not load or unload, a transition does not end, the script
-    fails on the new code, or the guest's kernel log has any WARNING, BUG, Oops, stall or hung task
-    in it. For each replaced function it says how often its new code ran.
+    fails on the new code, or the guest's kernel log shows any WARNING, BUG, Oops, stall or hung
+    task. The report shows how often each replaced function's new code ran.
     """
     from suture.host.files import read_bytes
     from suture.lab.livepatch import try_out

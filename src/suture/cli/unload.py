@@ -9,7 +9,7 @@ from suture.cli.output import Json, emit
 from suture.host.terminal import printable
 
 EXAMPLES = (
-    ("suture unload livepatch_fix", "go back to the kernel's own code, and unload the module"),
+    ("suture unload livepatch_fix", "return to the kernel's own code and unload the module"),
     (
         "suture unload livepatch_fix --timeout 300",
         "give tasks that sleep in the new code five minutes to leave it",
@@ -27,8 +27,8 @@ def unload(
 ) -> None:
     """Take a live patch out of force, wait until no task runs it, and unload its module.
 
-    If tasks do not leave the new code within --timeout, each is named with its stack, and the live
-    patch is put into force again.
+    If tasks do not leave the new code within --timeout, Suture shows each with its stack and puts
+    the live patch into force again.
     """
     from suture.core.installing import is_loaded_at_boot
     from suture.core.unload import unload as unload_patch
@@ -38,5 +38,5 @@ def unload(
         f"{done.name} is gone: all tasks run the kernel's own code after {done.seconds:.1f} s."
     ]
     if is_loaded_at_boot(done.name):
-        lines.append(f"The next boot loads it again, unless: 'suture disable {done.name}'.")
+        lines.append(f"The next boot loads it again; 'suture disable {done.name}' prevents that.")
     emit(done, printable("\n".join(lines)))

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Put the commands on a host's path, and take them away again: a file each, which starts this
-Python's Suture.
+"""Installs and removes the commands: one file each, which starts this Python's Suture.
 
-A file of the same name that was not made here is somebody else's command, and stays.
+A file of the same name that was not made here belongs to another program and stays.
 """
 
 from __future__ import annotations
@@ -22,23 +21,24 @@ COMMANDS = {
     "sbin/kgr": "suture.compat.kgr kgr",
     "bin/kpatch-build": "suture.compat.kpatch_build",
 }
-"""File below the prefix, where the originals have it, to what it starts.
+"""Maps a file below the prefix, in the original's place, to the module it runs.
 
-``python3 -I``: no variable of the environment and no directory of a user's is looked at, since root
-runs it.
+Root runs it, so ``python3 -I`` ignores environment variables and users' directories.
 """
 
 
 def install(prefix: Path) -> list[Path]:
-    """All of them, or, where one is taken, none.  :raises Refusal: ``command-taken``,
-    ``file-unreadable``"""
+    """Install all commands, or none if another program has one of the names.
+
+    :raises Refusal: ``command-taken``, ``file-unreadable``
+    """
     paths = {prefix / file: module for file, module in COMMANDS.items()}
     for path in paths:
         if path.is_symlink() or (path.exists() and not _is_ours(path)):
             raise Refusal(
                 COMMAND_TAKEN,
                 str(path),
-                "is there already, and was not made by 'suture compat install'",
+                "exists, and 'suture compat install' did not make it",
             )
     for path, module in paths.items():
         write_atomic(path, _text(module).encode(), mode=0o755)
@@ -46,7 +46,7 @@ def install(prefix: Path) -> list[Path]:
 
 
 def remove(prefix: Path) -> list[Path]:
-    """Those that were made here.  :raises Refusal: ``file-unreadable``"""
+    """Remove the commands that `install` made.  :raises Refusal: ``file-unreadable``"""
     ours = [
         path for path in (prefix / file for file in COMMANDS) if path.is_file() and _is_ours(path)
     ]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ``kpatch`` calls installed: what ``suture install`` keeps, and the modules in kpatch's own
+"""Modules that ``kpatch`` calls installed: those of ``suture install`` and those in kpatch's own
 directory.
 
-Packages and roles put modules below ``/var/lib/kpatch/RELEASE`` by themselves, so that directory is
-read; it is not written.  Like all that root loads, it has to be root's alone
+Packages and Ansible roles put modules below ``/var/lib/kpatch/RELEASE`` themselves, so Suture reads
+that directory, but does not write to it.  Only root may be able to change it
 (`suture.core.trusted`).
 """
 
@@ -22,8 +22,11 @@ DIRECTORY = Path("/var/lib/kpatch")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A module that is installed.  :ivar entry: None for a file in kpatch's directory, `where` it
-    is."""
+    """An installed module.
+
+    :ivar where: the module's file.
+    :ivar entry: the store's entry; None for a file in kpatch's directory.
+    """
 
     name: str
     release: str
@@ -33,8 +36,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """:ivar anchor: what lies above it is believed (`suture.core.trusted.open_directory`).
-    :ivar owner: whom all of it has to belong to.
+    """The two places with installed modules.
+
+    :ivar anchor: the trusted directory above them (`suture.core.trusted.open_directory`).
+    :ivar owner: the user who must own everything in them.
     """
 
     store: Store = field(default_factory=Store)
@@ -43,7 +48,7 @@ class Installation:
     owner: int = 0
 
     def releases(self) -> list[str]:
-        """Kernels that something is installed for.  :raises Refusal: ``path-untrusted``"""
+        """Releases of kernels with installed modules.  :raises Refusal: ``path-untrusted``"""
         try:
             with self._open() as top:
                 of_files = {name for name in top.names() if top.is_directory(name)}
@@ -52,8 +57,10 @@ class Installation:
         return sorted(of_files | set(self.store.releases()))
 
     def modules(self, release: str) -> list[Kept]:
-        """In the order in which they are loaded.  :raises Refusal: ``store-damaged``,
-        ``path-untrusted``"""
+        """A kernel's installed modules, in load order.
+
+        :raises Refusal: ``store-damaged``, ``path-untrusted``
+        """
         entries = self.store.entries(release)
         found = [
             Kept(one.name, release, self.store.path / release / one.module_file, one)
@@ -69,12 +76,15 @@ class Installation:
         ]
 
     def find(self, name: str, release: str) -> Kept | None:
-        """By the module's name or its file's.  :raises Refusal: as `modules`"""
+        """Find a module by its name or its file's name.  :raises Refusal: as `modules`"""
         return next((one for one in self.modules(release) if one.name == module_name(name)), None)
 
     def content(self, kept: Kept) -> bytes:
-        """:raises Refusal: ``set-aside``, ``store-damaged``, ``path-untrusted``, and what
-        `signature.check` refuses"""
+        """Read an installed module after all checks.
+
+        :raises Refusal: ``set-aside``, ``store-damaged``, ``path-untrusted``, and as
+            `signature.check`
+        """
         if kept.entry is None:
             with self._open(kept.release) as directory:
                 return directory.read(kept.where.name)
@@ -93,5 +103,5 @@ class Installation:
 
 
 def module_name(file: str) -> str:
-    """As the kernel names what a file holds: ``livepatch-fix.ko`` is ``livepatch_fix``."""
+    """The module name of a file: ``livepatch-fix.ko`` contains ``livepatch_fix``."""
     return Path(file).name.removesuffix(MODULE).replace("-", "_")

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``klp`` and ``kgr``: SUSE's view of the running kernel's live patches: status, check, patches,
-blocking, poke.
+"""``klp`` and ``kgr``: SUSE's commands status, check, patches, blocking and poke.
 
-The messages are those that scripts read (klp(8); SUSE Manager's and openQA's use of them).  Which
-package and which CVEs a module is of, SUSE's tools ask RPM; where it is not known, that is what is
-said.
+They print the messages that scripts read (klp(8); as used by SUSE Manager and openQA).  SUSE's
+tools look up a module's package and CVEs in RPM; these commands print that they are not known.
 """
 
 from __future__ import annotations
@@ -21,18 +19,18 @@ from suture.core.running import ROOT, text
 USAGE = """\
 usage: {program} [-hv] COMMAND
 
-   status      ready, or in_progress while tasks are moving
+   status      print ready, or in_progress during a transition
    check       the same as exit status: 0 or 1
-   patches     live patch modules in the kernel; -v for more of each
-   blocking    threads that hold up a transition; -v with their command lines, -vv with their stacks
-   poke        signal them, on kernels that do not do so themselves
-   downgrade   not possible here"""
+   patches     list live patch modules in the kernel; -v for details
+   blocking    list threads that hold up a transition; -v with command lines, -vv with stacks
+   poke        signal these threads, on kernels that do not do so themselves
+   downgrade   not supported"""
 
-UNKNOWN = "(not known: the module is of no RPM package)"
+UNKNOWN = "(not known: the module is not from an RPM package)"
 
 
 def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
-    """:raises Died: with the message for stderr"""
+    """Run one command line.  :raises Died: with the message for stderr"""
     letters = "".join(
         word[1:] for word in words if word.startswith("-") and not word.startswith("--")
     )
@@ -59,7 +57,8 @@ def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
             kpatch.signal(root, lambda warning: print(f"{program}: {warning}", file=sys.stderr))
         case ["downgrade"]:
             raise Died(
-                "no package manager knows an earlier version of this live patch; load it with 'suture load'"
+                "no package manager knows an earlier version of this live patch; "
+                "load it with 'suture load'"
             )
         case _:
             return _usage(program)
@@ -67,7 +66,7 @@ def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
 
 
 def patches(root: Path, verbose: int) -> Iterator[str]:
-    """Live patch modules in memory, whether in force or left over."""
+    """Lines about all live patch modules in memory, in force or left over."""
     enabled = {patch.name for patch in sysfs.patches(root) if patch.enabled}
     for module in reversed(modules.livepatches(root)):
         yield module.name
@@ -95,7 +94,7 @@ def _usage(program: str) -> int:
 
 
 def program(name: str, words: Sequence[str]) -> int:
-    """``klp`` or ``kgr``, whichever `name` is."""
+    """Run as the program `name`: ``klp`` or ``kgr``."""
     return run(lambda given: main(given, name), words, f"{name}: ")
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """``kpatch``: load, unload, install, uninstall, list, info, signal, force, version.
 
-The messages are those that scripts read (kpatch 0.9: ``kpatch/kpatch``, ``man/kpatch.1``).  What is
-done is what `suture.core` does: it looks for all that stands in the way first, and undoes what does
-not end.
+It prints the messages that scripts read (kpatch 0.9: ``kpatch/kpatch``, ``man/kpatch.1``).
+`suture.core` does the work: it checks for obstacles first, and reverses a transition that does not
+end.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from suture.host import progress
 from suture.host.files import read_bytes
 
 SPEAKS = "0.9.7"
-"""The version of kpatch whose messages these are; scripts compare it."""
+"""The version of kpatch that these messages match; scripts compare it."""
 
 TIMEOUT = 75
-"""Seconds: what kpatch waits before it signals tasks, and after it."""
+"""Seconds that kpatch waits before and after it signals tasks, in total."""
 
 WAIT = 60.0
-"""Seconds for another process that changes live patches: at boot, suture.service may be at it."""
+"""Seconds to wait for another process that changes live patches, such as suture.service at boot."""
 
 WAITING = "Waiting for all tasks"
 STALLED = (TRANSITION_TIMED_OUT, TRANSITION_STUCK)
@@ -53,41 +53,44 @@ usage: kpatch <command> [<args>]
 
 Valid commands:
    install [-k|--kernel-version=<kernel version>] <module>
-      keep a module, and load it at each boot of its kernel
+      install a module, to be loaded at every boot of its kernel
    uninstall [-k|--kernel-version=<kernel version>] <module>
-      keep it no longer
+      uninstall a module
 
    load --all
-      load all installed modules for the running kernel
+      load all modules installed for the running kernel
    load <module>
-      load one
+      load one module
    unload --all
       unload all live patches
    unload <module>
-      unload one
+      unload one live patch
 
    info <module>
-      what a module says of itself
+      print a module's information
    list
-      live patches in the kernel, and installed modules
+      list live patches in the kernel and installed modules
    signal
       signal the tasks that hold up a transition, on kernels that do not do so themselves
    force
-      end a transition by decree; see 'suture force --help' for what that gives up
+      force a transition to end; 'suture force --help' explains the consequences
    version
-      the version of kpatch that this stands in for"""
+      print the version of kpatch that this command replaces"""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """:ivar root: the directory that holds ``/proc`` and ``/sys``, where they are only read."""
+    """The host to work on.
+
+    :ivar root: the directory that holds ``/proc`` and ``/sys``, for reading only.
+    """
 
     root: Path = ROOT
     installed: Installation = field(default_factory=Installation)
 
 
 class Narrator(progress.Silent):
-    """Tells the steps of `suture.core` in kpatch's words."""
+    """Reports the steps of `suture.core` in kpatch's words."""
 
     def begin(self, what: str, detail: str) -> None:
         if what.startswith(WAITING):
@@ -105,7 +108,11 @@ class Narrator(progress.Silent):
 
 
 def main(words: Sequence[str], host: Host | None = None) -> int:
-    """:raises Died: with the message for stderr; :raises Refusal: what `suture.core` refuses"""
+    """Run one command line.
+
+    :raises Died: with the message for stderr
+    :raises Refusal: as `suture.core`
+    """
     on = host or Host()
     token = progress.reporter.set(Narrator())
     try:
@@ -141,8 +148,11 @@ def main(words: Sequence[str], host: Host | None = None) -> int:
 
 
 def signal(root: Path, warn: Callable[[str], None]) -> None:
-    """``/sys/kernel/livepatch/NAME/signal`` is there from Linux 4.15 to 5.0; later kernels signal
-    by themselves."""
+    """Signal stalled tasks.
+
+    ``/sys/kernel/livepatch/NAME/signal`` exists from Linux 4.15 to 5.0; later kernels signal by
+    themselves.
+    """
     moving = sysfs.in_transition(root)
     if moving is None:
         return
@@ -244,8 +254,7 @@ def _load(data: bytes, where: str, host: Host) -> None:
 
 
 def _wait_for(name: str, where: str, host: Host) -> None:
-    """Wait for a live patch that somebody else has loaded; kpatch takes back what does not come
-    into force."""
+    """Wait for a live patch that another process loaded; like kpatch, unload it if it stalls."""
     with progress.step(f"{WAITING} to run the new code", name):
         waited = transition.into_force(name, TIMEOUT, root=host.root)
     patch = sysfs.read(name, host.root)
@@ -278,7 +287,7 @@ def _unload(name: str) -> None:
 
 
 def _unload_all() -> int:
-    """The last one first: what it was built on goes after it."""
+    """Unload all live patches, the last one first, since it may build on earlier ones."""
     for patch in reversed(sysfs.patches()):
         try:
             _unload(patch.name)
@@ -291,7 +300,7 @@ def _unload_all() -> int:
 
 
 def _with_release(words: Sequence[str], host: Host) -> tuple[str, str]:
-    """The module that ``install`` and ``uninstall`` are given, and the release that ``-k`` says."""
+    """Parse the arguments of ``install`` and ``uninstall``: the module and the release."""
     release, module, rest = running.release(host.root), "", list(words)
     while rest:
         word = rest.pop(0)
@@ -369,7 +378,7 @@ def _stalled(task: tasks.Task) -> str:
 
 
 def _info(argument: str, host: Host) -> None:
-    """As modinfo(8) prints it."""
+    """Print a module's information as modinfo(8) does."""
     data, where = _found(argument, host)
     inspection = checks.read(data, where).inspection
     say(f"Patch information for {argument}:")
@@ -387,7 +396,7 @@ def _force(host: Host) -> None:
 
 
 def program() -> int:
-    """``kpatch``"""
+    """Run as the program ``kpatch``."""
     return run(main, sys.argv[1:], "kpatch: ")
 
 

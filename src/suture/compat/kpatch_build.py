@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``kpatch-build``: source diffs to a live patch module, with kpatch-build's options and the names
-it gives.
+"""``kpatch-build``: builds a live patch module from source diffs, with kpatch-build's options and
+file names.
 
-An option that says which kernel is meant decides that here too; one that says how kpatch-build is
-to go about it is accepted, and said to be needless.
+Options that choose the kernel work here too.  Options about how to build are accepted with a note
+that they are not needed.
 """
 
 from __future__ import annotations
@@ -24,27 +24,30 @@ if TYPE_CHECKING:
     from suture.kernel.release import Target
 
 NAME_LENGTH = 48
-"""Characters that kpatch-build leaves of a module's name."""
+"""Length to which kpatch-build cuts a module's name."""
 
 NEEDLESS = {
-    "config": "-c: the configuration is read from the kernel itself",
-    "jobs": "-j: only the files that the patch touches are compiled",
-    "target": "-t: only the files that the patch touches are compiled",
-    "debug": "-d: there is no log; what is refused is explained",
+    "config": "-c: Suture reads the configuration from the kernel itself",
+    "jobs": "-j: Suture compiles only the files that the patch touches",
+    "target": "-t: Suture compiles only the files that the patch touches",
+    "debug": "-d: there is no log; every refusal explains itself",
     "skip_cleanup": "--skip-cleanup: there are no scratch files to keep",
-    "skip_compiler_check": "--skip-compiler-check: what is compiled is compared with the shipped kernel all the same",
-    "skip_gcc_check": "--skip-gcc-check: what is compiled is compared with the shipped kernel all the same",
+    "skip_compiler_check": "--skip-compiler-check: Suture compares the code with the shipped "
+    "kernel in any case",
+    "skip_gcc_check": "--skip-gcc-check: Suture compares the code with the shipped kernel in any "
+    "case",
 }
 
 REFUSED = {
-    "sourcerpm": "-r: source RPMs are not taken; unpack and build it, and give the built tree with -s",
-    "oot_module": "--oot-module: modules from outside of the kernel's tree cannot be patched",
-    "oot_module_src": "--oot-module-src: modules from outside of the kernel's tree cannot be patched",
+    "sourcerpm": "-r: source RPMs are not supported; unpack and build the source, and give the "
+    "built tree with -s",
+    "oot_module": "--oot-module: out-of-tree modules cannot be patched",
+    "oot_module_src": "--oot-module-src: out-of-tree modules cannot be patched",
 }
 
 
 class Parser(argparse.ArgumentParser):
-    """Ends as kpatch-build ends: with status 1."""
+    """Exits with status 1 on a usage error, as kpatch-build does."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -52,34 +55,38 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> Parser:
-    """kpatch-build's options."""
+    """Create the parser of kpatch-build's options."""
     made = Parser(
         prog="kpatch-build", usage="kpatch-build [options] <patch1 ... patchN>", allow_abbrev=False
     )
     made.add_argument("patches", nargs="*", type=Path, metavar="patch", help="source diffs")
-    made.add_argument("-a", "--archversion", help="the kernel's release, as uname -r says it")
+    made.add_argument("-a", "--archversion", help="the kernel's release, as printed by uname -r")
     made.add_argument(
-        "-s", "--sourcedir", type=Path, help="a kernel tree that you built: it is the target"
+        "-s", "--sourcedir", type=Path, help="a kernel tree that you built, as the target"
     )
-    made.add_argument("-v", "--vmlinux", type=Path, help="says which kernel is meant")
-    made.add_argument("-n", "--name", help="of the module; by default livepatch-PATCH")
-    made.add_argument("-o", "--output", type=Path, default=Path(), help="directory to write it to")
+    made.add_argument("-v", "--vmlinux", type=Path, help="the kernel to patch")
+    made.add_argument("-n", "--name", help="the module's name; by default livepatch-PATCH")
+    made.add_argument("-o", "--output", type=Path, default=Path(), help="the output directory")
     made.add_argument(
-        "-R", "--non-replace", action="store_true", help="stack on the live patches before it"
+        "-R", "--non-replace", action="store_true", help="stack on the live patches loaded earlier"
     )
     for letters, name in (("-c", "--config"), ("-j", "--jobs"), ("-t", "--target")):
-        made.add_argument(letters, name, help="needless")
-    made.add_argument("-d", "--debug", action="count", help="needless")
+        made.add_argument(letters, name, help="not needed")
+    made.add_argument("-d", "--debug", action="count", help="not needed")
     for name in ("--skip-cleanup", "--skip-compiler-check", "--skip-gcc-check"):
-        made.add_argument(name, action="store_true", help="needless")
-    made.add_argument("-r", "--sourcerpm", help="refused")
-    made.add_argument("-e", "--oot-module", help="refused")
-    made.add_argument("--oot-module-src", help="refused")
+        made.add_argument(name, action="store_true", help="not needed")
+    made.add_argument("-r", "--sourcerpm", help="not supported")
+    made.add_argument("-e", "--oot-module", help="not supported")
+    made.add_argument("--oot-module-src", help="not supported")
     return made
 
 
 def main(words: Sequence[str]) -> int:
-    """:raises Died: in kpatch-build's words; :raises Refusal: what `suture.builder` refuses"""
+    """Run one command line.
+
+    :raises Died: in kpatch-build's words
+    :raises Refusal: as `suture.builder`
+    """
     given = parser().parse_args(list(words))
     for option, why in REFUSED.items():
         if getattr(given, option):
@@ -87,13 +94,12 @@ def main(words: Sequence[str]) -> int:
     _check(given)
     for option, why in NEEDLESS.items():
         if getattr(given, option):
-            print(f"needless: {why}", file=sys.stderr)
+            print(f"not needed: {why}", file=sys.stderr)
     return _build(given, module_name(given.name, given.patches))
 
 
 def module_name(name: str | None, patches: Sequence[Path]) -> str:
-    """The file's name without ``.ko``: ``livepatch-`` and the first patch's, where none is
-    given."""
+    """The file's name without ``.ko``: by default, ``livepatch-`` and the first patch's name."""
     chosen = name or f"livepatch-{patches[0].name.removesuffix('.patch').removesuffix('.diff')}"
     return re.sub("[^A-Za-z0-9_-]", "-", chosen)[:NAME_LENGTH]
 
@@ -148,7 +154,7 @@ def _target(given: argparse.Namespace) -> Target:
         return from_directory(given.sourcedir)
     if given.sourcedir is not None:
         print(
-            "needless: -s: the tree is not built; the source comes with the kernel's package",
+            "not needed: -s: the tree is not built; Suture uses the source of the kernel's package",
             file=sys.stderr,
         )
     if given.vmlinux is not None:
@@ -157,7 +163,7 @@ def _target(given: argparse.Namespace) -> Target:
 
 
 def program() -> int:
-    """``kpatch-build``"""
+    """Run as the program ``kpatch-build``."""
     return run(main, sys.argv[1:], "ERROR: ")
 
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How each of these commands begins and ends: status 0, or 1 with the reason on stderr behind the
-command's name."""
+"""Start and end of each command: exit status 0, or 1 with the reason on stderr."""
 
 from __future__ import annotations
 
@@ -15,11 +14,14 @@ Main = Callable[[Sequence[str]], int]
 
 
 class Died(Exception):
-    """What the command cannot do, in the words of the original."""
+    """The command failed; the message is in the words of the original."""
 
 
 def run(main: Main, words: Sequence[str], prefix: str) -> int:
-    """:param prefix: of what is said on stderr: ``kpatch: ``, ``ERROR: ``."""
+    """Run a command and return its exit status.
+
+    :param prefix: the prefix of messages on stderr: ``kpatch: ``, ``ERROR: ``.
+    """
     failures.end_like_ctrl_c()
     with failures.surviving_streams():
         try:
@@ -35,5 +37,5 @@ def run(main: Main, words: Sequence[str], prefix: str) -> int:
 
 
 def say(text: str) -> None:
-    """At once, since scripts read along."""
+    """Print a line and flush it, since scripts read along."""
     print(printable(text), flush=True)

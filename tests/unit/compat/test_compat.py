@@ -269,8 +269,8 @@ def test_kpatch_build_says_what_is_wrong_and_ends_with_1(
         (fix, "-s", "/nowhere"): "ERROR: source dir '/nowhere' not found\n",
         (fix, "-v", "/nowhere"): "ERROR: vmlinux file '/nowhere' not found\n",
         (fix, "-a", "6.1", "-v", fix): "ERROR: --archversion is incompatible with --vmlinux\n",
-        (fix, "-r", "kernel.src.rpm"): "ERROR: -r: source RPMs are not taken",
-        (fix, "--oot-module", "a.ko"): "ERROR: --oot-module: modules from outside",
+        (fix, "-r", "kernel.src.rpm"): "ERROR: -r: source RPMs are not supported",
+        (fix, "--oot-module", "a.ko"): "ERROR: --oot-module: out-of-tree modules",
         (fix, "--unheard"): "ERROR: unrecognized arguments: --unheard\n",
     }
     for words, message in cases.items():
@@ -278,7 +278,7 @@ def test_kpatch_build_says_what_is_wrong_and_ends_with_1(
         assert message in capsys.readouterr().err
 
 
-def test_kpatch_build_says_what_is_needless(
+def test_kpatch_build_says_what_is_not_needed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "fix.patch").write_text("")
@@ -302,7 +302,7 @@ def test_kpatch_build_says_what_is_needless(
         == 1
     )
     printed = capsys.readouterr().err
-    assert [line.split(":")[1].strip() for line in printed.splitlines() if line.startswith("needless: ")] == [
+    assert [line.split(":")[1].strip() for line in printed.splitlines() if line.startswith("not needed: ")] == [
         "-c", "-j", "-t", "-d", "--skip-cleanup", "--skip-gcc-check",
     ]  # fmt: skip
     assert "ERROR: error[kernel-not-fetched]: " in printed
