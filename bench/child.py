@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suture.cli import app
+from suture.host.progress import reporter
 
 KIB = 1024
 
@@ -54,7 +55,7 @@ def peak_memory() -> int:
 
 def main(record: Path, arguments: Sequence[str]) -> int:
     recorder = Recorder()
-    vars(app)["for_stderr"] = lambda: recorder
+    reporter.set(recorder)
     status = app.main(arguments)
     record.write_text(json.dumps({"steps": recorder.steps, "peak": peak_memory()}))
     return status

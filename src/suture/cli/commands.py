@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from suture.cli import output
 from suture.cli.output import PASSING
 from suture.host import failures
-from suture.host.progress import reporter
+from suture.host.progress import Silent, reporter
 from suture.host.reporters import for_stderr
 
 
@@ -52,10 +52,14 @@ class Group(TyperGroup):
 
 
 class Commands(Group):
-    """The root group: every command succeeds, refuses or exits; no other exception escapes."""
+    """The root group: every command succeeds, refuses or exits; no other exception escapes.
+
+    Steps are shown on stderr, unless the caller has set a reporter of its own (`bench.child`).
+    """
 
     def invoke(self, ctx: Any) -> Any:
-        token = reporter.set(for_stderr())
+        current = reporter.get()
+        token = reporter.set(for_stderr() if isinstance(current, Silent) else current)
         try:
             with failures.refused(ctx.obj, PASSING):
                 return super().invoke(ctx)

@@ -14,6 +14,8 @@ from bench.child import Recorder, peak_memory
 from bench.measure import REST, Failed, Run, Step, recorded, suture, timed_run
 from bench.report import MEGABYTE, Measured, Report
 from suture.cli import output
+from tests.unit.builder.test_compare_objects import CHANGED, SOURCE, SYMBOLS, SYMVERS
+from tests.unit.toolchain import compile_c
 
 SLOW = Run(10.0, 9.0, 300 * MEGABYTE, (Step(0, "Unpacking", 4.0), Step(1, "Opening", 1.0)))
 FAST = Run(6.0, 5.0, 200 * MEGABYTE, (Step(0, "Unpacking", 2.0), Step(1, "Opening", 0.5)))
@@ -109,6 +111,20 @@ def test_a_command_is_run_as_the_user_runs_it(tmp_path: Path) -> None:
     run = suture(["--version"], tmp_path / "record")
     assert run.peak > 5 * MEGABYTE
     assert run.shares[-1].name == REST
+
+
+def test_the_steps_of_a_command_are_recorded(tmp_path: Path) -> None:
+    both = [tmp_path / "before.o", tmp_path / "after.o"]
+    both[0].write_bytes(compile_c(SOURCE))
+    both[1].write_bytes(compile_c(CHANGED))
+    symbols, symvers = tmp_path / "System.map", tmp_path / "Module.symvers"
+    symbols.write_bytes(SYMBOLS)
+    symvers.write_text(SYMVERS)
+    known = ["--symbols", f"{symbols}", "--symvers", f"{symvers}", "-o", f"{tmp_path / 'fix.o'}"]
+    words = ["diff", *map(str, both), "--object", "vmlinux", "--name", "fix", *known]
+    run = suture(words, tmp_path / "record")
+    assert [step.name for step in run.shares] == ["Reading", "Comparing", REST]
+    assert 0 < run.shares[-1].seconds < run.wall
 
 
 def test_the_machine_is_described_from_what_the_kernel_says() -> None:
