@@ -23,7 +23,12 @@ from suture.workspace.prepare import Workspace
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
-UNFINISHED = ("*/unfinished", f"*/{TEMPORARY}*", f"*/objects/*/{TEMPORARY}*")
+UNFINISHED = (
+    "*/unfinished",
+    f"*/{TEMPORARY}*",
+    f"*/objects/*/{TEMPORARY}*",
+    f"*/link/{TEMPORARY}*",
+)
 """In the directory of all workspaces."""
 
 

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Link a live patch module through the target's own kbuild: modpost, ``__versions``, vermagic and
-all."""
+"""Link a live patch module as the target's own kbuild does: modpost, ``__versions``, vermagic and
+all.
+
+kbuild's commands are run without kbuild where they are known to make the same (`direct`).
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
 from suture.errors import MODULE_LINK_FAILED, NAME_UNUSABLE, Refusal
 from suture.host.files import read_bytes, scratch_directory
 from suture.host.paths import cache
-from suture.link import objtool
+from suture.link import direct, objtool
+from suture.link.probe import recording
+from suture.link.recorded import GLUE
 from suture.workspace import store
 from suture.workspace.kbuild import build_external
 from suture.workspace.prepare import Workspace
@@ -49,51 +55,61 @@ def link(
     :raises Refusal: ``module-link-failed``, ``unwind-data-doubtful``
     """
     named, back = objtool.plain(objects, objtool.known_names(workspace.tree))
-    files = _files(name, glue, named)
+    parts = {stem: writer.write(obj) for stem, obj in named.items()}
     kept = workspace.directory / "objects"
-    key = store.key(
-        [
-            "module without doubts",
-            workspace.name,
-            *(part for item in files.items() for part in item),
-        ]
-    )
+    texts = [part for item in parts.items() for part in item]
+    key = store.key(["module of parts", workspace.name, name, glue, *texts])
     module = store.load_bytes(kept, key)
     if module is None:
-        module = _make(workspace, name, files)
+        module = _make(workspace, name, glue, named, parts)
         store.save_bytes(kept, key, module)
     return objtool.pending(reader.read(module, f"{name}.ko"), back)
 
 
-def _files(name: str, glue: str, objects: Mapping[str, ObjectFile]) -> dict[str, bytes]:
-    """What kbuild is given to make the module from, by file name."""
-    parts = " ".join(f"{stem}.o" for stem in ("livepatch_glue", *objects))
-    files = {
-        "livepatch_glue.c": glue.encode(),
-        "Makefile": f"obj-m := {name}.o\n{name}-y := {parts}\n".encode(),
-    }
-    for stem, obj in objects.items():
+def _make(
+    workspace: Workspace,
+    name: str,
+    glue: str,
+    objects: Mapping[str, ObjectFile],
+    parts: Mapping[str, bytes],
+) -> bytes:
+    with scratch_directory(cache() / "link", f"{name}-") as scratch:
+        directory = (scratch / name).resolve()
+        directory.mkdir()
+        how = None
+        if direct.suits(workspace.tree, directory, name, glue, objects):
+            how = recording(workspace)
+        if how is not None:
+            output = direct.make(how, workspace.tree, directory, name, glue, parts)
+        else:
+            output = make_by_kbuild(workspace, directory, name, glue, parts)
+        objtool.refuse_doubts(name, output)
+        return read_bytes(directory / f"{name}.ko")
+
+
+def make_by_kbuild(
+    workspace: Workspace, directory: Path, name: str, glue: str, parts: Mapping[str, bytes]
+) -> str:
+    """Make ``NAME.ko`` in `directory`, as kbuild makes a module outside the tree.
+
+    :param parts: file name without extension -> object file.
+    :return: what was printed.
+    :raises Refusal: ``module-link-failed``
+    """
+    listed = " ".join(f"{stem}.o" for stem in (GLUE, *parts))
+    (directory / f"{GLUE}.c").write_text(glue)
+    (directory / "Makefile").write_text(f"obj-m := {name}.o\n{name}-y := {listed}\n")
+    for stem, content in parts.items():
         # kbuild takes an object it is not to compile as NAME.o_shipped (scripts/Makefile.lib).
-        files[f"{stem}.o_shipped"] = writer.write(obj)
+        (directory / f"{stem}.o_shipped").write_bytes(content)
         # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c);
         # there are none.
-        files[f".{stem}.o.cmd"] = f"# {stem}.o was cut out of a larger object\n".encode()
-    return files
-
-
-def _make(workspace: Workspace, name: str, files: Mapping[str, bytes]) -> bytes:
-    with scratch_directory(cache() / "link", f"{name}-") as scratch:
-        directory = scratch / name
-        directory.mkdir()
-        for file, content in files.items():
-            (directory / file).write_bytes(content)
-        # modpost cannot know the symbols that the core resolves; refuse_unresolved() checks the
-        # others.
-        finished = build_external(
-            workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True
-        )
-        objtool.refuse_doubts(name, finished.stdout + finished.stderr)
-        product = directory / f"{name}.ko"
-        if not product.exists():
-            raise Refusal(MODULE_LINK_FAILED, name, "kbuild made no module")
-        return read_bytes(product)
+        about = f"# {stem}.o was cut out of a larger object\n"
+        (directory / f".{stem}.o.cmd").write_text(about)
+    # modpost cannot know the symbols that the core resolves; refuse_unresolved() checks the others.
+    finished = build_external(
+        workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True
+    )
+    if not (directory / f"{name}.ko").exists():
+        raise Refusal(MODULE_LINK_FAILED, name, "kbuild made no module")
+    return finished.stdout + finished.stderr

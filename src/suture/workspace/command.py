@@ -91,24 +91,30 @@ def saved_in(tree: Path, name: str) -> Path:
     return tree / directory / f".{base}.cmd"
 
 
+def saved(text: str) -> str:
+    """The command in a ``.cmd`` file, as the shell was given it.
+
+    :raises ValueError: there is none
+    """
+    found = _SAVED.search(text)
+    if found is None:
+        raise ValueError("no saved command")
+    # make's quoting: $$, $(pound)
+    return found[1].replace("$(pound)", "#").replace("$$", "$")
+
+
 def parse(name: str, text: str) -> Compilation:
     """Read the content of a ``.cmd`` file of the object `name`.
 
     :raises ValueError: the file is not of this form
     """
-    saved, source, listed = _SAVED.search(text), _SOURCE.search(text), _DEPENDENCIES.search(text)
-    if saved is None or source is None or listed is None:
+    source, listed = _SOURCE.search(text), _DEPENDENCIES.search(text)
+    if _SAVED.search(text) is None or source is None or listed is None:
         raise ValueError(f"no saved command for {name}")
     words = listed[1].replace("\\\n", " ").split()
     # $(wildcard include/config/X) is how fixdep watches an option, no file that the compiler read.
     read = [word for word in words if not word.startswith("$(wildcard") and not word.endswith(")")]
-    # make's quoting: $$, $(pound)
-    return Compilation(
-        name,
-        source[1],
-        _steps(saved[1].replace("$(pound)", "#").replace("$$", "$")),
-        (source[1], *read),
-    )
+    return Compilation(name, source[1], _steps(saved(text)), (source[1], *read))
 
 
 def announced(name: str, text: str) -> Compilation:

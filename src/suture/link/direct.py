@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Link a module by kbuild's own commands, without kbuild.
+
+kbuild takes a second to compile two small files, most of it to find out what is always the same.
+So it is watched once for each workspace (`suture.link.probe`), and its commands are run for every
+module after that: the same compiler, linker, objtool and modpost, with the same options, in the
+same order.
+
+A module that may need something which the probe did not is left to kbuild (`suits`).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.elf.object import ObjectFile
+from suture.errors import MODULE_LINK_FAILED
+from suture.host.run import check
+from suture.link import precompiled
+from suture.link.recorded import COMMON, GLUE, LinkCommands, Words, listed
+from suture.workspace.kbuild import clean_environment
+
+GLUE_HEADERS = "glue-headers"
+GENERATED_HEADERS = "generated-headers"
+
+_MORE_THAN_TABLES = re.compile(r"\b(EXPORT_\w+|MODULE_VERSION)\b")
+"""Exported symbols get CRCs (``scripts/Makefile.build: gen_symversions``)."""
+
+_VERSION = re.compile(rb"(^|\0)version=")
+"""A module with a version gets a digest of its sources (``scripts/mod/sumversion.c``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is known of how kbuild links, for one workspace.
+
+    :ivar directory: where the precompiled headers are, and `COMMON` where modules have it.
+    """
+
+    commands: LinkCommands
+    directory: Path
+
+
+def suits(
+    tree: Path, directory: Path, name: str, glue: str, objects: Mapping[str, ObjectFile]
+) -> bool:
+    """Whether kbuild would do nothing for this module that it did not do for the probe.
+
+    :param directory: where the module is to be made.
+    :param objects: by file name without suffix.
+    """
+    return (
+        bool(objects)
+        and name not in {GLUE, *objects}
+        # kbuild makes BTF for modules when it finds the kernel's (scripts/Makefile.modfinal).
+        and not (tree / "vmlinux").exists()
+        and shlex.quote(str(directory)) == str(directory)
+        and not _MORE_THAN_TABLES.search(glue)
+        and not any(map(_has_version, objects.values()))
+    )
+
+
+def _has_version(obj: ObjectFile) -> bool:
+    return any(
+        section.name == ".modinfo" and _VERSION.search(section.data) for section in obj.sections
+    )
+
+
+def make(
+    recording: Recording,
+    tree: Path,
+    directory: Path,
+    name: str,
+    glue: str,
+    objects: Mapping[str, bytes],
+) -> str:
+    """Make ``NAME.ko`` in `directory`.
+
+    :return: what the programs printed.
+    :raises Refusal: ``module-link-failed``, ``disk-full``, ``tool-missing``
+    """
+    return _Making(recording, tree, directory, name).make(glue, objects)
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    recording: Recording
+    tree: Path
+    directory: Path
+    name: str
+
+    def make(self, glue: str, objects: Mapping[str, bytes]) -> str:
+        commands = self.recording.commands
+        self._write(f"{GLUE}.c", glue.encode())
+        for stem, content in objects.items():
+            self._write(f"{stem}.o", content)
+        stems = [GLUE, *objects]
+        for stem in stems:
+            # modpost wants to see how each was made (scripts/mod/modpost.c: extract_crcs()).
+            self._write(f".{stem}.o.cmd", b"# it exports nothing\n")
+        self._write(f"{self.name}.mod", listed(self.directory, stems).encode())
+        self._write("modules.order", self._text(commands.order).encode())
+        said = [
+            self._compile(commands.glue, GLUE_HEADERS, f"{GLUE}.c"),
+            self._shell(commands.join),
+            self._shell(commands.modpost),
+            self._compile(commands.generated, GENERATED_HEADERS, f"{self.name}.mod.c"),
+        ]
+        common = self.recording.directory / COMMON
+        if common.exists():
+            self._write(COMMON, common.read_bytes())
+        return "".join([*said, self._shell(commands.finish)])
+
+    def _write(self, file: str, content: bytes) -> None:
+        (self.directory / file).write_bytes(content)
+
+    def _text(self, text: str) -> str:
+        return self.recording.commands.for_module(text, self.directory, self.name)
+
+    def _compile(self, steps: Sequence[Words], headers: str, file: str) -> str:
+        compiler, *others = steps
+        source, kept = self.directory / file, self.recording.directory / headers
+        taken_apart = precompiled.taken_apart(compiler)
+        if taken_apart and precompiled.suits(taken_apart, kept, source.read_text()):
+            words = precompiled.command(taken_apart, kept, self.name, source, self.directory)
+            said = self._run(words)
+        else:
+            said = self._run([self._text(word) for word in compiler])
+        return said + "".join(self._run([self._text(word) for word in step]) for step in others)
+
+    def _shell(self, text: str) -> str:
+        return self._run(["sh", "-c", f"set -e; {self._text(text)}"])
+
+    def _run(self, words: Sequence[str | Path]) -> str:
+        finished = check(
+            words, where=self.name, kind=MODULE_LINK_FAILED, cwd=self.tree, env=clean_environment()
+        )
+        return finished.stdout + finished.stderr

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""kbuild is watched while it makes a small live patch module, once for each workspace.
+
+1. kbuild makes a module of the glue of a live patch and one more object.
+2. The commands that it left are read (`suture.link.recorded`).
+3. The headers of the two files that are compiled for each module are precompiled.
+4. The same module is made by these commands (`suture.link.direct`).  Only if it is the same to the
+   byte are they kept; if not, this workspace's modules are always linked by kbuild.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from suture.errors import MODULE_LINK_FAILED, Refusal
+from suture.host.files import (
+    TEMPORARY,
+    locked,
+    new_directory,
+    read_bytes,
+    scratch_directory,
+    write_atomic,
+)
+from suture.host.paths import cache
+from suture.host.progress import step
+from suture.link import direct, glue, precompiled, recorded
+from suture.link.direct import GENERATED_HEADERS, GLUE_HEADERS, Recording
+from suture.link.recorded import COMMON, GLUE, PART, PROBE, LinkCommands
+from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
+from suture.workspace import store
+from suture.workspace.kbuild import build_external, clean_environment
+from suture.workspace.prepare import Workspace
+
+RECIPE = 1
+"""Raised whenever a recording is made or used in another way."""
+
+COMMANDS = "commands.json"
+
+_PART = """\
+#include <linux/printk.h>
+
+void livepatch_function_0(void);
+
+void livepatch_function_0(void)
+{
+	printk("suture: called\\n");
+}
+"""
+"""A replaced function that calls one which the kernel exports, so that there is a version to be
+checked."""
+
+
+def recording(workspace: Workspace) -> Recording | None:
+    """What is known of how kbuild links for `workspace`; found out if need be.
+
+    :return: None where its modules have to be linked by kbuild.
+    :raises Refusal: ``disk-full``, ``tool-missing``
+    """
+    source = _glue(workspace.target.release)
+    key = store.key([str(RECIPE), source, _PART, workspace.name])
+    kept = workspace.directory / "link" / key[:12]
+    if not kept.exists():
+        with locked(workspace.directory / "link" / "lock"):
+            if not kept.exists():
+                with step("Watching how kbuild links", workspace.target.release):
+                    _make(workspace, source, kept)
+    commands = _load(kept)
+    return None if commands is None else Recording(commands, kept)
+
+
+def _glue(release: str) -> str:
+    function = PatchedFunction("old", 0, "livepatch_function_0")
+    return glue.source(LivePatch(PROBE, (PatchedObject(VMLINUX, (function,)),)), release)
+
+
+def _make(workspace: Workspace, source: str, kept: Path) -> None:
+    """Leave in `kept` what was found out; nothing where modules have to be linked by kbuild."""
+    for left in kept.parent.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with (
+        new_directory(kept) as work,
+        scratch_directory(cache() / "link", "probe-") as scratch,
+    ):
+        by_kbuild = (scratch / PROBE).resolve()
+        by_kbuild.mkdir()
+        if not _run_kbuild(workspace, source, by_kbuild):
+            return
+        commands = recorded.read(by_kbuild)
+        if commands is None:
+            return
+        _precompile(workspace, commands, by_kbuild, work)
+        if (by_kbuild / COMMON).exists():
+            (work / COMMON).write_bytes(read_bytes(by_kbuild / COMMON))
+        if _is_same(workspace, source, Recording(commands, work), by_kbuild):
+            write_atomic(work / COMMANDS, json.dumps(asdict(commands)).encode())
+
+
+def _run_kbuild(workspace: Workspace, source: str, directory: Path) -> bool:
+    """:return: False where kbuild cannot make the probe; what it says of the module itself is
+    better."""
+    (directory / f"{GLUE}.c").write_text(source)
+    (directory / f"{PART}.c").write_text(_PART)
+    (directory / "Makefile").write_text(f"obj-m := {PROBE}.o\n{PROBE}-y := {GLUE}.o {PART}.o\n")
+    return _links(
+        lambda: build_external(
+            workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True
+        )
+    )
+
+
+def _links(attempt: Callable[[], object]) -> bool:
+    """Whether `attempt` is not refused as a failed link."""
+    try:
+        attempt()
+    except Refusal as refusal:
+        if refusal.kind is not MODULE_LINK_FAILED:
+            raise
+        return False
+    return True
+
+
+def _precompile(workspace: Workspace, commands: LinkCommands, by_kbuild: Path, work: Path) -> None:
+    pairs = (
+        (commands.glue, GLUE_HEADERS, f"{GLUE}.c"),
+        (commands.generated, GENERATED_HEADERS, f"{PROBE}.mod.c"),
+    )
+    for steps, headers, file in pairs:
+        compiler = precompiled.taken_apart(steps[0])
+        text = (by_kbuild / file).read_text()
+        if compiler and not precompiled.make(
+            compiler, text, workspace.tree, clean_environment(), work / headers
+        ):
+            shutil.rmtree(work / headers)
+
+
+def _is_same(workspace: Workspace, source: str, found: Recording, by_kbuild: Path) -> bool:
+    directory = by_kbuild.parent / "direct" / PROBE
+    directory.mkdir(parents=True)
+    part = read_bytes(by_kbuild / f"{PART}.o")
+    made = _links(
+        lambda: direct.make(found, workspace.tree, directory, PROBE, source, {PART: part})
+    )
+    product = f"{PROBE}.ko"
+    return made and read_bytes(directory / product) == read_bytes(by_kbuild / product)
+
+
+def _load(kept: Path) -> LinkCommands | None:
+    path = kept / COMMANDS
+    if not path.exists():
+        return None
+    fields = json.loads(read_bytes(path))
+    for name in ("glue", "generated"):
+        fields[name] = tuple(tuple(words) for words in fields[name])
+    return LinkCommands(**fields)
