@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from suture.builder.diffs import cut_all
 
 from suture.builder.inputs import NO_CHOICES
+from suture.builder.source_diffs import cut_source_diffs
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.kernel.release import Target
@@ -152,7 +152,7 @@ def test_it_is_refused_with_file_and_line(
     patch = diff(workspace.tree, NEW_VERSION, appended(VERSION, text))
     source = PatchSource((parse("fix.patch", patch.encode()),))
     with pytest.raises(Refusal) as refused:
-        cut_all(object_pairs(workspace, source), kernel, workspace, NO_CHOICES)
+        cut_source_diffs(object_pairs(workspace, source), kernel, workspace, NO_CHOICES)
     error = refused.value
     assert error.code == code
     if (name,) in SHOWN.values():

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import pytest
-from suture.builder.diffs import cut_all
 
 from suture.builder import build
 from suture.builder.convert import convert
 from suture.builder.inputs import NO_CHOICES, Choices
+from suture.builder.source_diffs import cut_source_diffs
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.formats.recognise import MANIFEST
@@ -100,8 +100,8 @@ def test_what_an_author_decides_is_written_down_too(
     for form in (written, again):
         built = build([form.path], target, output=tmp_path / "written.ko")
         assert built.path.read_bytes() == direct.path.read_bytes()
-        assert built.data
-        assert built.data == direct.data
+        assert built.data_changes
+        assert built.data_changes == direct.data_changes
 
     manifest = written.path / MANIFEST
     text = manifest.read_text()
@@ -191,7 +191,8 @@ def test_a_module_for_kpatchs_own_core_is_the_same_by_way_of_the_written_form(
 ) -> None:
     kernel = Kernel(target)
     source = PatchSource((parse("fix.patch", diff(workspace.tree, NEW_VERSION).encode()),))
-    ((cut,), _, _) = cut_all(object_pairs(workspace, source), kernel, workspace, NO_CHOICES)
+    pairs = object_pairs(workspace, source)
+    (cut,) = cut_source_diffs(pairs, kernel, workspace, NO_CHOICES).cuts
     old = tmp_path / "old.ko"
     old.write_bytes(
         as_kpatch_object(cut, target.release, lambda _, name, __: kernel.vmlinux.addresses(name)[0])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.builder.inputs import Choices
 from suture.host import run
 from suture.kernel.release import Target
@@ -48,7 +49,7 @@ def machine(target: Target) -> Iterator[Machine]:
         yield booted
 
 
-MakeEach = Callable[..., Built]
+MakeEach = Callable[..., Artifact]
 """``(name, *groups, data=frozenset())``: a live patch of one patch file for each group of edits."""
 
 
@@ -58,9 +59,9 @@ def make_each(
 ) -> MakeEach:
     """Build for a kernel of each series; what has been built before is given again."""
     directory = tmp_path_factory.mktemp("made")
-    done: dict[str, Built] = {}
+    done: dict[str, Artifact] = {}
 
-    def made(name: str, *groups: tuple[Edit, ...], data: frozenset[str] = frozenset()) -> Built:
+    def made(name: str, *groups: tuple[Edit, ...], data: frozenset[str] = frozenset()) -> Artifact:
         if name not in done:
             patches = [directory / f"{name}-{number}.patch" for number, _ in enumerate(groups)]
             for path, edits in zip(patches, groups, strict=True):

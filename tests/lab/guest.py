@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from suture.builder import Built
+from suture.builder.artifact import Artifact
 from suture.lab.machine import Machine
 
 
@@ -19,17 +19,17 @@ class Guest:
         assert result.status == 0, result.text
         return result.text
 
-    def load(self, built: Built) -> None:
+    def load(self, built: Artifact) -> None:
         self.machine.put(f"/tmp/{built.patch.name}.ko", built.path.read_bytes())
         self.sh(f"insmod /tmp/{built.patch.name}.ko")
         self.settle(built)
 
-    def settle(self, built: Built) -> None:
+    def settle(self, built: Artifact) -> None:
         self.sh(
             f"while [ $(cat /sys/kernel/livepatch/{built.patch.name}/transition) != 0 ]; do sleep 0.2; done"
         )
 
-    def unload(self, built: Built) -> None:
+    def unload(self, built: Artifact) -> None:
         name = built.patch.name
         self.sh(f"echo 0 >/sys/kernel/livepatch/{name}/enabled")
         self.sh(f"while [ -d /sys/kernel/livepatch/{name} ]; do sleep 0.2; done")

@@ -7,7 +7,8 @@ from __future__ import annotations
 import lzma
 from pathlib import Path
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.kernel.release import Target
 from suture.lab import hits
 from suture.lab.machine import Machine
@@ -40,7 +41,9 @@ OTHER_WORDS = Edit(UEVENT, '"unknown uevent action string"', '"sutured uevent ac
 it."""
 
 
-def _built(directory: Path, target: Target, workspace: Workspace, name: str, *edits: Edit) -> Built:
+def _built(
+    directory: Path, target: Target, workspace: Workspace, name: str, *edits: Edit
+) -> Artifact:
     patch = directory / f"{name}.patch"
     patch.write_text(diff(workspace.tree, *edits))
     return build([patch], target, output=directory / f"{name}.ko", name=name)

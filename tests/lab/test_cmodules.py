@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder.cmodules import BuiltModule, build_modules
+from suture.builder.artifact import Artifact
+from suture.builder.cmodules import build_modules
 from suture.formats.recognise import recognise
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
@@ -64,7 +65,7 @@ int main(int argc, char **argv)
 @pytest.fixture(scope="module")
 def built(
     each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, BuiltModule]:
+) -> Mapping[str, Artifact]:
     """All modules by name: ours, and the target's own samples."""
     output = tmp_path_factory.mktemp("modules")
     directories = [
@@ -78,7 +79,7 @@ def built(
         for each in directories
         for one in build_modules(recognise(each), each_target, output=output)
     ]
-    return {one.source.name: one for one in made}
+    return {one.name: one for one in made}
 
 
 class Guest:
@@ -124,7 +125,7 @@ class Guest:
 
 @pytest.fixture(scope="module")
 def guest(
-    each_target: Target, built: Mapping[str, BuiltModule], tmp_path_factory: pytest.TempPathFactory
+    each_target: Target, built: Mapping[str, Artifact], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guest]:
     files = {f"/lab/{name}.ko": one.path.read_bytes() for name, one in built.items()}
     files["/lab/call"] = programs.static(CALLS, tmp_path_factory.mktemp("calls"))
@@ -164,7 +165,7 @@ def test_module_that_is_not_loaded_yet_beside_the_core_kernel(guest: Guest) -> N
     guest.sh("rmmod null_blk")
 
 
-def test_all_earlier_patches_are_replaced(guest: Guest, built: Mapping[str, BuiltModule]) -> None:
+def test_all_earlier_patches_are_replaced(guest: Guest, built: Mapping[str, Artifact]) -> None:
     patch = built["replaces_all"].patch
     assert patch is not None
     assert patch.replace

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
@@ -40,7 +41,9 @@ MODULE = Edit(
 )
 
 
-def made(name: str, target: Target, workspace: Workspace, directory: Path, *edits: Edit) -> Built:
+def made(
+    name: str, target: Target, workspace: Workspace, directory: Path, *edits: Edit
+) -> Artifact:
     patch = directory / f"{name}.patch"
     patch.write_text(diff(workspace.tree, *edits))
     return build([patch], target, output=directory / f"{name}.ko", name=name, replace=False)
@@ -57,7 +60,7 @@ def traced(guest: Guest, command: str) -> list[str]:
 @pytest.fixture(scope="module")
 def live_patches(
     each_target: Target, each_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> list[Built]:
+) -> list[Artifact]:
     directory = tmp_path_factory.mktemp("keys")
     return [
         made("keys_vmlinux", each_target, each_workspace, directory, *VMLINUX),
@@ -70,7 +73,7 @@ def start(guest: Guest) -> list[str]:
 
 
 def test_keys_and_tracepoints_take_effect_in_patched_code(
-    each_target: Target, live_patches: list[Built]
+    each_target: Target, live_patches: list[Artifact]
 ) -> None:
     vmlinux, module = live_patches
     with Machine.boot(each_target, modules=["mac80211_hwsim"]) as machine:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from suture.builder.diffs import cut_all
 
 from suture.builder import build
 from suture.builder.inputs import NO_CHOICES
 from suture.builder.part import Cut
+from suture.builder.source_diffs import cut_source_diffs
 from suture.elf import reader
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
@@ -43,7 +43,7 @@ class Maker:
     def cuts(self, *edits: Edit) -> list[Cut]:
         source = PatchSource((parse("fix.patch", diff(self._workspace.tree, *edits).encode()),))
         pairs = object_pairs(self._workspace, source)
-        return cut_all(pairs, self.kernel, self._workspace, NO_CHOICES)[0]
+        return list(cut_source_diffs(pairs, self.kernel, self._workspace, NO_CHOICES).cuts)
 
     def address_of(self, objname: str, name: str, sympos: int) -> int:
         return self.kernel.vmlinux.addresses(name)[max(sympos - 1, 0)] if objname == VMLINUX else 0

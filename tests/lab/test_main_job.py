@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
-Build = Callable[..., Built]
+Build = Callable[..., Artifact]
 
 MEMINFO, VERSION, INODE = "fs/proc/meminfo.c", "fs/proc/version.c", "fs/inode.c"
 CPUINFO, NULL_BLK = "arch/x86/kernel/cpu/proc.c", "drivers/block/null_blk/main.c"
@@ -57,7 +58,7 @@ def make(target: Target, workspace: Workspace, tmp_path_factory: pytest.TempPath
     group of edits."""
     directory = tmp_path_factory.mktemp("modules")
 
-    def made(name: str, *groups: tuple[Edit, ...]) -> Built:
+    def made(name: str, *groups: tuple[Edit, ...]) -> Artifact:
         patches: list[Path] = []
         for number, edits in enumerate(groups):
             patches.append(directory / f"{name}-{number}.patch")
@@ -74,7 +75,7 @@ def guest(target: Target) -> Iterator[Guest]:
         assert machine.complaints() == ()
 
 
-def replaced(built: Built) -> set[tuple[str, str]]:
+def replaced(built: Artifact) -> set[tuple[str, str]]:
     return {
         (patched.name, function.old_name)
         for patched in built.patch.objects

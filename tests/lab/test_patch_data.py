@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.builder.inputs import Choices
 from suture.host import run
 from suture.kernel.release import Target
@@ -19,7 +20,7 @@ from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
-Build = Callable[..., Built]
+Build = Callable[..., Artifact]
 
 TASK_MMU, DUMMY, VERSION = "fs/proc/task_mmu.c", "drivers/net/dummy.c", "fs/proc/version.c"
 
@@ -68,7 +69,7 @@ def make(
 ) -> Build:
     directory = tmp_path_factory.mktemp("data")
 
-    def made(name: str, *edits: Edit, data: frozenset[str] = frozenset()) -> Built:
+    def made(name: str, *edits: Edit, data: frozenset[str] = frozenset()) -> Artifact:
         path: Path = directory / f"{name}.patch"
         path.write_text(diff(each_workspace.tree, *edits))
         return build(
@@ -85,7 +86,7 @@ def guest(each_target: Target) -> Iterator[Guest]:
         assert machine.complaints() == ()
 
 
-def refused(guest: Guest, built: Built) -> str:
+def refused(guest: Guest, built: Artifact) -> str:
     """What the kernel says while it refuses a live patch."""
     said = len(guest.machine.kernel_log())
     guest.machine.put(f"/tmp/{built.patch.name}.ko", built.path.read_bytes())
@@ -95,7 +96,7 @@ def refused(guest: Guest, built: Built) -> str:
 
 def test_a_constant_table_of_the_core_kernel(make: Build, guest: Guest) -> None:
     built = make("table", readable("RD"), data=frozenset({"mnemonics"}))
-    assert [(variable.objname, variable.name.split(".")[0]) for variable in built.data] == [
+    assert [(variable.objname, variable.name.split(".")[0]) for variable in built.data_changes] == [
         ("vmlinux", "mnemonics")
     ]
     assert guest.sh(FLAGS) == "rd\n"

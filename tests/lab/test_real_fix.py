@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.errors import Refusal
 from suture.host.paths import cache
 from suture.kernel.release import Target
@@ -73,10 +74,10 @@ def _newest_other(target: Target) -> DebianOffer:
 @pytest.fixture(scope="module")
 def fixes(
     target: Target, workspace: Workspace, newer: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[Built]:
+) -> list[Artifact]:
     """Live patches from the smallest differences that make one."""
     directory = tmp_path_factory.mktemp("fixes")
-    built: list[Built] = []
+    built: list[Artifact] = []
     for path, text in islice(_differences(workspace.tree, newer), TRIED):
         patch = directory / f"fix_{path.replace('/', '_').removesuffix('.c')}.patch"
         patch.write_text(text)
@@ -108,7 +109,9 @@ def _differences(old: Path, new: Path) -> Iterator[tuple[str, str]]:
     return ((path, text) for _, path, text in sorted(found))
 
 
-def test_real_fixes_load_and_leave_without_a_complaint(target: Target, fixes: list[Built]) -> None:
+def test_real_fixes_load_and_leave_without_a_complaint(
+    target: Target, fixes: list[Artifact]
+) -> None:
     assert fixes
     modules = {
         patched.name

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.errors import Refusal
 from suture.formats.recognise import Format
 from suture.kernel.release import Target
@@ -149,7 +150,7 @@ def ways(workspace: Workspace, directory: Path) -> dict[Format, Path]:
     return {format: directory / name for format, (name, _) in texts.items()}
 
 
-def replaced(built: Built) -> set[tuple[str, str, int]]:
+def replaced(built: Artifact) -> set[tuple[str, str, int]]:
     return {
         (item.name, function.old_name, function.sympos)
         for item in built.patch.objects

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
@@ -62,7 +63,7 @@ SCHEDSTATS = Edit(
 )
 OTHER = Edit(MEMINFO, '"MemTotal:       "', '"SutTotal:       "')
 
-Patch = Callable[..., Built]
+Patch = Callable[..., Artifact]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def patch(
 ) -> Patch:
     directory = tmp_path_factory.mktemp("unwind")
 
-    def made(name: str, *edits: Edit) -> Built:
+    def made(name: str, *edits: Edit) -> Artifact:
         written = directory / f"{name}.patch"
         written.write_text(diff(each_workspace.tree, *edits))
         return build(
@@ -82,17 +83,17 @@ def patch(
 
 
 @pytest.fixture(scope="module")
-def built(patch: Patch) -> Built:
+def built(patch: Patch) -> Artifact:
     return patch("unwind", HELPERS, OPEN, COMM, SCHEDSTATS)
 
 
 @pytest.fixture(scope="module")
-def other(patch: Patch) -> Built:
+def other(patch: Patch) -> Artifact:
     return patch("other", OTHER)
 
 
 @pytest.fixture(scope="module")
-def guest(each_target: Target, built: Built) -> Iterator[Guest]:
+def guest(each_target: Target, built: Artifact) -> Iterator[Guest]:
     with Machine.boot(each_target) as machine:
         guest = Guest(machine)
         guest.load(built)
@@ -100,7 +101,7 @@ def guest(each_target: Target, built: Built) -> Iterator[Guest]:
 
 
 def test_every_function_has_unwind_data_from_its_start_to_its_end(
-    built: Built, each_workspace: Workspace
+    built: Artifact, each_workspace: Workspace
 ) -> None:
     """By the target's objtool and readelf."""
     objtool = each_workspace.tree / "tools/objtool/objtool"
@@ -128,7 +129,7 @@ def test_every_function_has_unwind_data_from_its_start_to_its_end(
 
 
 def test_a_task_asleep_in_patched_code_has_a_reliable_stack(
-    guest: Guest, built: Built, other: Built
+    guest: Guest, built: Artifact, other: Artifact
 ) -> None:
     """The core moves no task whose stack it cannot walk (kernel/livepatch/transition.c:
     klp_check_stack())."""
@@ -151,7 +152,7 @@ def test_a_task_asleep_in_patched_code_has_a_reliable_stack(
     [("echo cold >", "comm_write", "comm_write.cold"), ("echo >>", "comm_open", "suture_wait")],
 )
 def test_a_task_asleep_where_no_call_led_is_waited_for(
-    guest: Guest, built: Built, write: str, function: str, hidden: str
+    guest: Guest, built: Artifact, write: str, function: str, hidden: str
 ) -> None:
     """In the ``.cold`` part, or in a new function that was jumped to: freed under it, the task
     would not get far."""

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Patch source -> live patch module.
+"""Inputs and a target -> a live patch module.
 
-1. The patch is read, and the files that it touches are compiled before and after it
-   (`suture.workspace`).
-2. Each pair of objects is compared, and what changed is cut out (`suture.diff`).
-3. Every function that is to be replaced is proved to be the one in the shipped kernel
-   (`suture.verify`).
-4. What was cut out is linked into a module for that kernel (`suture.link`), which is written when
-   all is done.
+1. The inputs are recognised, read, and gathered (`inputs`).
+2. The files that they touch are compiled: those of source diffs before and after, authors' modules
+   as they are (`suture.workspace`).
+3. Source diffs: what differs, what follows for the plan, proof, and cutting out (`source_diffs`).
+   Modules for kpatch's own core are cut out of what they hold (`kpatch_objects`), and authors'
+   modules taken apart (`together`).
+4. The parts become one model of the live patch and the objects to link (`assemble`).
+5. The module is made for the target's core (`suture.link.core_module`), read back, and compared
+   with what a written live patch expects.
+6. The artifact is written when everything else is done.
+
+A single author's module goes a way of its own: it registers itself (`cmodules`).
 """
 
 from __future__ import annotations
@@ -19,71 +24,43 @@ from dataclasses import replace as replaced
 from pathlib import Path
 
 from suture.builder import together
+from suture.builder.artifact import Artifact, Provenance
 from suture.builder.assemble import assemble
 from suture.builder.cmodules import build_modules
-from suture.builder.cutting import cut_out_all
-from suture.builder.differences import compare_pairs, left_out_of, nothing_left
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.builder.kpatch_objects import cut_kpatch_object
 from suture.builder.part import Authored, Cut
-from suture.builder.planning import plan_patch
-from suture.diff.data import DataRequest
+from suture.builder.source_diffs import DiffParts, cut_source_diffs
 from suture.diff.omitted import LeftOut
 from suture.elf import writer
+from suture.elf.object import ObjectFile
 from suture.errors import (
     DATA_NEEDS_REPLACE,
     DATA_NOT_CHANGED,
     MODEL_DIFFERS,
     MODULE_STANDS_ALONE,
-    NO_LIVEPATCH,
     NOT_A_LIVE_PATCH_SOURCE,
     STATES_SEVERAL,
     Refusal,
 )
 from suture.formats import diff, written
-from suture.formats.recognise import DIFFS, MODULES, Format, Input
-from suture.host.files import check_output, read_bytes, write_atomic
-from suture.host.progress import note, step
-from suture.kernel import config
+from suture.formats.diff import PatchSource
+from suture.formats.recognise import DIFFS, MODULES, Format, recognise
+from suture.host.files import check_output, read_bytes
+from suture.host.progress import step
 from suture.kernel.release import Target
-from suture.link import glue, kbuild, klp, shadows, stack_visibility
-from suture.link.callbacks import Hooked, with_callbacks
+from suture.link.author_modules import Author
+from suture.link.core_module import CoreModule, ModuleParts
 from suture.link.glue import Variable
+from suture.link.livepatch_module import LivepatchModule
 from suture.model import LivePatch
-from suture.module import modinfo
 from suture.module.inspect import inspect
 from suture.verify.kernel import Kernel
-from suture.verify.plan import CallerReplacement
-from suture.verify.replaced import Checked
 from suture.verify.threads import refuse_unused
 from suture.workspace.compile import ObjectPair, object_pairs
 from suture.workspace.prepare import Workspace, prepare
 
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """A finished live patch module.
-
-    :ivar new: functions that the patch adds: (source file, name).
-    :ivar callers: functions that are replaced because they call one that cannot be.
-    :ivar left_out: what of the patch it does without.
-    :ivar data: variables that change in memory while it is in force.
-    :ivar calls: functions that the patch wants to be called.
-    :ivar inputs: what it was made from.
-    :ivar checked: the functions that a C module replaces, which cannot be proved: what was found
-        out about each.
-    """
-
-    path: Path
-    target: Target
-    patch: LivePatch
-    new: tuple[tuple[str, str], ...]
-    left_out: tuple[LeftOut, ...] = ()
-    callers: tuple[CallerReplacement, ...] = ()
-    data: tuple[Variable, ...] = ()
-    calls: tuple[Hooked, ...] = ()
-    inputs: tuple[Input, ...] = ()
-    checked: tuple[Checked, ...] = ()
+LIVEPATCH: CoreModule = LivepatchModule()
 
 
 def build(
@@ -91,23 +68,24 @@ def build(
     target: Target,
     *,
     output: Path | None = None,
-    directory: Path = Path(),
+    directory: Path | None = None,
     name: str | None = None,
     replace: bool | None = None,
     format: Format | None = None,
     strip: int | None = None,
     choices: Choices = NO_CHOICES,
-) -> Built:
+) -> Artifact:
     """Build one live patch module from one or more inputs.
 
-    :param output: where to write it; ``<name>.ko`` in `directory` by default.
+    :param output: the file to write it to; with neither this nor `directory` nothing is written.
+    :param directory: where to write it as ``<name>.ko``.
     :param name: the module's name; by default as a written live patch says, else ``livepatch_`` and
         the first input's name.
     :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``);
         None for what a written live patch says, else true.
     :param format: what the inputs are; None to find out.
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
-    :param choices: what else is decided; that of written live patches comes to it.
+    :param choices: further decisions; those of written live patches are added.
     :raises Refusal: many; each says what and why
     """
     with gathered(
@@ -116,91 +94,174 @@ def build(
         if inputs.of(MODULES) and not inputs.of(DIFFS):
             _refuse_options(inputs)
         if inputs.is_one_module and inputs.replace is None:
-            return _module(inputs, target, output, directory)
-        return _build(inputs, target, output or directory / f"{inputs.name}.ko")
+            return _author_module(inputs, target, output, directory)
+        path = output or (directory / f"{inputs.name}.ko" if directory is not None else None)
+        return _build(inputs, target, path)
 
 
-def _build(inputs: Inputs, target: Target, path: Path) -> Built:
-    choices, replace = inputs.choices, inputs.replace is not False
-    if choices.patch_data and not replace:
-        raise Refusal(
-            DATA_NEEDS_REPLACE,
-            "--patch-data",
-            "the live patch is to stack on others (--no-replace)",
-        )
-    check_output(path)
-    source = diff.PatchSource(
-        tuple(
-            diff.parse(str(one.path), read_bytes(one.path), one.strip) for one in inputs.of(DIFFS)
-        )
+def build_all(
+    patches: Sequence[Path],
+    target: Target,
+    *,
+    output: Path | None = None,
+    directory: Path | None = None,
+    name: str | None = None,
+    replace: bool | None = None,
+    format: Format | None = None,
+    strip: int | None = None,
+    choices: Choices = NO_CHOICES,
+) -> tuple[Artifact, ...]:
+    """Build as `build`, and of a directory whose Makefile lists several modules all of them.
+
+    :param output: the file to write one module to; a directory for several.
+    :raises Refusal: many; each says what and why
+    """
+    if (
+        len(patches) == 1
+        and patches[0].is_dir()
+        and replace is None
+        and not (choices.patch_data or choices.keep_data or choices.replace_threads)
+    ):
+        given = recognise(patches[0], format, strip)
+        if given.format in MODULES:
+            return build_modules(given, target, output=output, directory=directory, name=name)
+    artifact = build(
+        patches,
+        target,
+        output=output,
+        directory=directory,
+        name=name,
+        replace=replace,
+        format=format,
+        strip=strip,
+        choices=choices,
     )
+    return (artifact,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What the compilers made of the inputs.
+
+    :ivar pairs: the objects of source diffs, before and after.
+    :ivar modules: authors' modules.
+    """
+
+    workspace: Workspace
+    kernel: Kernel
+    pairs: Sequence[ObjectPair]
+    modules: together.Modules
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Everything that goes into the live patch, still apart."""
+
+    diffs: DiffParts
+    authored: Sequence[Authored]
+    authors: Sequence[Author]
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        return tuple(variable for cut in self.diffs.cuts for variable in cut.data)
+
+
+def _build(inputs: Inputs, target: Target, path: Path | None) -> Artifact:
+    _refuse_data_without_replace(inputs)
+    if path is not None:
+        check_output(path)
+    source = _source_diffs(inputs)
+    LIVEPATCH.refuse_unsupported(target)
+    compiled = _compile(inputs, source, target)
+    parts = _cut_out(inputs, compiled)
+    with step("Linking", f"{inputs.name}.ko"):
+        wanted = _assemble(inputs, parts)
+        module = LIVEPATCH.make(wanted, compiled.kernel, compiled.workspace)
+        made = inspect(module).patch
+        _refuse_unexpected(inputs, made, target)
+        artifact = _artifact(inputs, target, module, made, parts, wanted)
+        return artifact.written(path)
+
+
+def _source_diffs(inputs: Inputs) -> PatchSource:
+    """Parse the source diffs among the inputs.
+
+    :raises Refusal: ``data-not-changed`` where an option is about diffs and there are none
+    """
+    files = [diff.parse(str(one.path), read_bytes(one.path), one.strip) for one in inputs.of(DIFFS)]
+    source = PatchSource(tuple(files))
     if not source.files:
         _refuse_without_diffs(inputs)
-    if not config.read(target.config).enabled("LIVEPATCH"):
-        raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
-    workspace = prepare(target)
-    kernel = Kernel(target)
+    return source
+
+
+def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _Compiled:
+    workspace, kernel = prepare(target), Kernel(target)
     with ThreadPoolExecutor(1) as pool:
         # While the compilers run; what is wrong with the kernel shows when it is used.
         pool.submit(kernel.read)
         modules = together.compile_all(inputs.of(MODULES), workspace)
         pairs = object_pairs(workspace, source) if source.files else ()
+    return _Compiled(workspace, kernel, pairs, modules)
+
+
+def _cut_out(inputs: Inputs, compiled: _Compiled) -> _Parts:
+    kernel, workspace = compiled.kernel, compiled.workspace
     cuts, left_out = _of_kpatch_objects(inputs, kernel)
     linked = {name for cut in cuts for name, _ in cut.functions}
-    threads = choices.replace_threads - linked
-    callers: tuple[CallerReplacement, ...] = ()
-    if source.files:
-        with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
-            changed, left, callers = _of_diffs(pairs, kernel, workspace, choices, threads)
-        cuts, left_out = (*cuts, *changed), (*left_out, *left)
+    choices = replaced(inputs.choices, replace_threads=inputs.choices.replace_threads - linked)
+    if compiled.pairs:
+        diffs = cut_source_diffs(compiled.pairs, kernel, workspace, choices)
     else:
-        refuse_unused((), threads)
-    authored, authors = together.take_apart(modules, kernel, workspace.tree)
-    with step("Linking", f"{inputs.name}.ko"):
-        patch, objects, hooked = assemble(inputs.name, replace, cuts, authored)
-        variables = tuple(variable for cut in cuts for variable in cut.data)
-        patch = with_callbacks(patch, hooked, {variable.objname for variable in variables})
-        wrappers = {name: text for one in authored for name, text in one.wrappers.items()}
-        registration = glue.Several(authors, wrappers) if authored else None
-        states = _states(authored, variables)
-        tables = glue.source(patch, target.release, variables, hooked, registration, states)
-        module = kbuild.link(workspace, inputs.name, tables, stack_visibility.apart(objects))
-        klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
-        described = replaced(patch, shadow_variables=shadows.used_by(module))
-        finished = modinfo.with_entries(
-            klp.finish(stack_visibility.cover(module, patch)), described
-        )
-        made = inspect(finished).patch
-        _refuse_unexpected(inputs, made, target)
-        write_atomic(path, writer.write(finished))
-    new = tuple((cut.source, function) for cut in cuts for function in cut.output.new)
-    checked = tuple(function for one in authored for function in one.checked)
-    return Built(
-        path, target, made, new, left_out, callers, variables, hooked, inputs.given, checked
+        refuse_unused((), choices.replace_threads)
+        diffs = DiffParts()
+    authored, authors = together.take_apart(compiled.modules, kernel, workspace.tree)
+    return _Parts(diffs.after(cuts, left_out), authored, authors)
+
+
+def _assemble(inputs: Inputs, parts: _Parts) -> ModuleParts:
+    replace = inputs.replace is not False
+    patch, objects, calls = assemble(inputs.name, replace, parts.diffs.cuts, parts.authored)
+    wrappers: dict[str, str] = {}
+    for one in parts.authored:
+        wrappers |= one.wrappers
+    states = _states(parts.authored, parts.variables)
+    return ModuleParts(patch, objects, calls, parts.variables, parts.authors, wrappers, states)
+
+
+def _artifact(
+    inputs: Inputs,
+    target: Target,
+    module: ObjectFile,
+    made: LivePatch,
+    parts: _Parts,
+    wanted: ModuleParts,
+) -> Artifact:
+    cuts = parts.diffs.cuts
+    return Artifact(
+        name=inputs.name,
+        data=writer.write(module),
+        target=target,
+        patch=made,
+        provenance=Provenance.of(target, inputs.given),
+        inputs=inputs.given,
+        new=tuple((cut.source, function) for cut in cuts for function in cut.output.new),
+        left_out=parts.diffs.left_out,
+        callers=parts.diffs.callers,
+        data_changes=parts.variables,
+        calls=tuple(wanted.calls),
+        checked=tuple(function for one in parts.authored for function in one.checked),
     )
 
 
-def _of_diffs(
-    pairs: Sequence[ObjectPair],
-    kernel: Kernel,
-    workspace: Workspace,
-    choices: Choices,
-    replace_threads: frozenset[str],
-) -> tuple[list[Cut], tuple[LeftOut, ...], tuple[CallerReplacement, ...]]:
-    """What source diffs contribute: what differs, the plan, and what is cut out by it."""
-    request = DataRequest(choices.patch_data, choices.keep_data)
-    files = compare_pairs(pairs, kernel, request)
-    changes = pairs[0].changes
-    plan = plan_patch(files, changes, kernel, workspace, choices.bounds, replace_threads)
-    for text in plan.notes:
-        note(text)
-    cuts = cut_out_all(plan, pairs, kernel, workspace)
-    if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
-        raise nothing_left(files, [pair.source for pair in pairs])
-    left = left_out_of(files)
-    for part in left:
-        note(str(part))
-    return cuts, left, plan.callers
+def _refuse_data_without_replace(inputs: Inputs) -> None:
+    """Refuse variables that change in memory in a live patch that stacks on others.
+
+    :raises Refusal: ``data-needs-replace``
+    """
+    if inputs.choices.patch_data and inputs.replace is False:
+        found = "the live patch is to stack on others (--no-replace)"
+        raise Refusal(DATA_NEEDS_REPLACE, "--patch-data", found)
 
 
 def _states(authored: Sequence[Authored], variables: Sequence[Variable]) -> str:
@@ -234,16 +295,27 @@ def _refuse_options(inputs: Inputs) -> None:
         )
 
 
-def _module(inputs: Inputs, target: Target, output: Path | None, directory: Path) -> Built:
-    """One author's module, which says itself what it is."""
-    name = inputs.name if inputs.is_named else None
+def _author_module(
+    inputs: Inputs, target: Target, output: Path | None, directory: Path | None
+) -> Artifact:
+    """Build one author's module, which says itself what it replaces."""
+    (given,) = inputs.given
+
+    def accept(artifact: Artifact) -> None:
+        if not artifact.is_live_patch:
+            raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(given.path), "it replaces nothing")
+        _refuse_unexpected(inputs, artifact.patch, target)
+
     (built,) = build_modules(
-        inputs.given[0], target, output=output, directory=directory, name=name, several=False
+        given,
+        target,
+        output=output,
+        directory=directory,
+        name=inputs.name if inputs.is_named else None,
+        several=False,
+        accept=accept,
     )
-    if built.patch is None:
-        raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(inputs.given[0].path), "it replaces nothing")
-    _refuse_unexpected(inputs, built.patch, target)
-    return Built(built.path, target, built.patch, (), inputs=inputs.given, checked=built.checked)
+    return replaced(built, inputs=inputs.given, author_module=None)
 
 
 def _refuse_without_diffs(inputs: Inputs) -> None:

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from suture.builder.artifact import Artifact, Provenance
 from suture.builder.part import Authored
 from suture.diff.hooks import OF_PATCHES
 from suture.elf import reader, writer
@@ -42,7 +43,7 @@ from suture.errors import (
 from suture.formats import cmodule
 from suture.formats.cmodule import CModule, Dialect
 from suture.formats.recognise import Input
-from suture.host.files import check_output, write_atomic
+from suture.host.files import check_output
 from suture.host.progress import note, step
 from suture.kernel import config
 from suture.kernel.btf import Btf
@@ -72,39 +73,27 @@ LIVEPATCH = (author_modules.OUR_ENABLE, "klp_patch")
 """What an author's init calls, and the structure that it takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltModule:
-    """A finished module.
-
-    :ivar patch: what it holds; None for a module that comes with live patches and is none itself.
-    :ivar checked: what was found out about each function that it replaces.
-    """
-
-    path: Path
-    target: Target
-    source: CModule
-    patch: LivePatch | None
-    checked: tuple[Checked, ...]
-
-
 def build_modules(
     given: Input,
     target: Target,
     *,
     output: Path | None = None,
-    directory: Path = Path(),
+    directory: Path | None = None,
     name: str | None = None,
     several: bool = True,
-) -> tuple[BuiltModule, ...]:
+    accept: Callable[[Artifact], None] = lambda _: None,
+) -> tuple[Artifact, ...]:
     """Build the module of a C file, or all that a directory's Makefile lists.
 
     Of several, those that replace nothing are what the others patch or need, and are built as they
     are.
 
-    :param output: where to write it, by default ``<name>.ko`` in `directory`; for several, a
-        directory.
+    :param output: the file to write one module to, or a directory; with neither this nor
+        `directory` nothing is written.
+    :param directory: where to write each as ``<name>.ko``.
     :param name: the module's name, if not the author's.
     :param several: whether there may be more than one.
+    :param accept: called with each artifact before anything is written; may refuse.
     :raises Refusal: many; each says what and why
     """
     options = config.read(target.config)
@@ -119,30 +108,32 @@ def build_modules(
         raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
     workspace = prepare(target)
     kernel = Kernel(target)
-    with (
-        ThreadPoolExecutor(1) as pool,
-        step("Compiling", ", ".join(module.name for module in modules)),
-    ):
-        pool.submit(
-            kernel.read
-        )  # while the compiler runs; what is wrong with it shows when it is used
+    names = ", ".join(module.name for module in modules)
+    with ThreadPoolExecutor(1) as pool, step("Compiling", names):
+        # While the compiler runs; what is wrong with the kernel shows when it is used.
+        pool.submit(kernel.read)
         compiled = compile_modules(workspace, [external(module) for module in modules])
     around = Around(kernel, workspace.tree, modules, compiled)
-    with step("Linking", ", ".join(module.name for module in modules)):
+    with step("Linking", names):
         taken = [_take(around, *pair) for pair in zip(modules, compiled, strict=True)]
         _link(workspace, taken)
-        made = [_finish(around, one) for one in taken]
-    for place, obj in zip(paths, made, strict=True):
-        write_atomic(place, writer.write(obj))
-    return tuple(
-        BuiltModule(
-            place,
-            target,
-            one.module,
-            None if one.patch is None else inspect(obj).patch,
-            one.checked,
-        )
-        for place, one, obj in zip(paths, taken, made, strict=True)
+        provenance = Provenance.of(target, (given,))
+        made = [_artifact(around, one, target, provenance) for one in taken]
+    for artifact in made:
+        accept(artifact)
+    return tuple(one.written(path) for one, path in zip(made, paths, strict=True))
+
+
+def _artifact(around: Around, one: _Taken, target: Target, provenance: Provenance) -> Artifact:
+    obj = _finish(around, one)
+    return Artifact(
+        name=one.module.name,
+        data=writer.write(obj),
+        target=target,
+        patch=inspect(obj).patch if one.patch else LivePatch(one.module.name, ()),
+        provenance=provenance,
+        checked=one.checked,
+        author_module=one.module,
     )
 
 
@@ -205,14 +196,22 @@ def _named(source: cmodule.ModuleSource, name: str | None) -> tuple[CModule, ...
     return (source.modules[0].renamed(kbuild.check_name(name)),)
 
 
-def _outputs(modules: Sequence[CModule], output: Path | None, directory: Path) -> list[Path]:
+def _outputs(
+    modules: Sequence[CModule], output: Path | None, directory: Path | None
+) -> list[Path | None]:
+    """Where each module is to be written; None where nothing is.
+
+    :raises Refusal: ``file-unwritable`` and others of `check_output`
+    """
+    if output is None and directory is None:
+        return [None] * len(modules)
     if len(modules) == 1 and output is not None and not output.is_dir():
         paths = [output]
     else:
-        paths = [(output or directory) / f"{module.name}.ko" for module in modules]
+        paths = [(output or directory or Path()) / f"{module.name}.ko" for module in modules]
     for path in paths:
         check_output(path)
-    return paths
+    return list(paths)
 
 
 SEEN_ON_STACKS = ("-fno-optimize-sibling-calls", "-fno-reorder-blocks-and-partition")

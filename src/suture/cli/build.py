@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from suture.cli.target import KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
-    from suture.builder import Built
+    from suture.builder.artifact import Artifact
     from suture.formats.recognise import Input
     from suture.kernel.release import Target
     from suture.module.sign import Signer
@@ -164,35 +165,11 @@ def build(
     kernel. For a module, it checks the functions that the module replaces as far as it can without
     unpatched source. It refuses what cannot be a live patch, with the reason and a remedy.
     """
-    from suture.builder import build as build_module
-    from suture.builder.cmodules import build_modules
+    from suture.builder import build_all
     from suture.builder.inputs import Choices
-    from suture.formats.recognise import MODULES, recognise
     from suture.module.sign import sign_file
 
     signer = _signer(sign_key, sign_certificate)
-    if (
-        len(inputs) == 1
-        and inputs[0].is_dir()
-        and replace is None
-        and not (patch_data or keep_data or replace_thread)
-    ):
-        given = recognise(inputs[0], format, strip_level)
-        if given.format in MODULES:  # its Makefile may list several
-            made = [
-                one
-                for target in chosen_several(kernel, kernel_dir)
-                for one in build_modules(given, target, output=output, name=name)
-            ]
-            if signer is not None:
-                for one in made:
-                    sign_file(one.path, signer)
-            emit(
-                {"modules": [modules.document(one) for one in made]},
-                lambda: "\n".join(map(modules.for_people, made)),
-            )
-            return
-
     choices = Choices(
         frozenset(patch_data or ()),
         frozenset(keep_data or ()),
@@ -201,8 +178,8 @@ def build(
         caller_limit,
     )
 
-    def make(target: Target, file: Path | None, directory: Path) -> Built:
-        built = build_module(
+    def make(target: Target, file: Path | None, directory: Path) -> tuple[Artifact, ...]:
+        artifacts = build_all(
             inputs,
             target,
             output=file,
@@ -214,18 +191,24 @@ def build(
             choices=choices,
         )
         if signer is not None:
-            sign_file(built.path, signer)
-        return built
+            for artifact in artifacts:
+                sign_file(artifact.path, signer)
+        return artifacts
 
     targets = chosen_several(kernel, kernel_dir)
     if len(targets) == 1:
-        built = make(targets[0], output, Path())
-        emit(document(built), lambda: for_people(built))
+        artifacts = make(targets[0], output, Path())
+    else:
+        place = output or Path()
+        several = [make(target, None, place / target.release) for target in targets]
+        artifacts = tuple(itertools.chain.from_iterable(several))
+    if len(targets) == 1 and artifacts[0].author_module is None:
+        (artifact,) = artifacts
+        emit(document(artifact), lambda: for_people(artifact))
         return
-    several = [make(target, None, (output or Path()) / target.release) for target in targets]
     emit(
-        {"modules": [document(one) for one in several]},
-        lambda: "\n".join(for_people(one) for one in several),
+        {"modules": [document(artifact) for artifact in artifacts]},
+        lambda: "\n".join(for_people(artifact) for artifact in artifacts),
     )
 
 
@@ -242,22 +225,25 @@ def _signer(key: str | None, certificate: Path | None) -> Signer | None:
     return signer
 
 
-def document(built: Built) -> dict[str, object]:
+def document(artifact: Artifact) -> dict[str, object]:
     """The result for ``--json``."""
+    if artifact.author_module is not None:
+        return modules.document(artifact, artifact.author_module)
+    patch = artifact.patch
     return {
-        "module": str(built.path),
-        "name": built.patch.name,
-        "release": built.target.release,
-        "inputs": built.inputs,
-        "replace": built.patch.replace,
-        "objects": built.patch.objects,
-        "shadow_variables": [one.id for one in built.patch.shadow_variables],
-        "references": built.patch.references,
-        "new": [{"source": source, "function": function} for source, function in built.new],
-        "left_out": built.left_out,
-        "because": built.callers,
-        "data": built.data,
-        "checked": modules.checked(built.checked),
+        "module": str(artifact.path),
+        "name": patch.name,
+        "release": artifact.target.release,
+        "inputs": artifact.inputs,
+        "replace": patch.replace,
+        "objects": patch.objects,
+        "shadow_variables": [one.id for one in patch.shadow_variables],
+        "references": patch.references,
+        "new": [{"source": source, "function": function} for source, function in artifact.new],
+        "left_out": artifact.left_out,
+        "because": artifact.callers,
+        "data": artifact.data_changes,
+        "checked": modules.checked(artifact.checked),
         "calls": [
             {
                 "object": one.objname,
@@ -266,21 +252,25 @@ def document(built: Built) -> dict[str, object]:
                 "section": one.stage.section,
                 "callback": one.stage.kind,
             }
-            for one in built.calls
+            for one in artifact.calls
         ],
     }
 
 
-def for_people(built: Built) -> str:
-    lines = [f"{built.path} is a live patch for {built.target.release}."]
+def for_people(artifact: Artifact) -> str:
+    """The result as text."""
+    if artifact.author_module is not None:
+        return modules.for_people(artifact, artifact.author_module)
+    patch = artifact.patch
+    lines = [f"{artifact.path} is a live patch for {artifact.target.release}."]
     lines += [
         f"  from     {one}: {one.format.value}; {one.why}"
-        for one in built.inputs
+        for one in artifact.inputs
         if _is_worth_saying(one)
     ]
-    calls = {(one.objname, one.function): one.calls for one in built.callers}
-    unproved = {(one.objname, one.function, one.sympos) for one in built.checked}
-    for patched in built.patch.objects:
+    calls = {(one.objname, one.function): one.calls for one in artifact.callers}
+    unproved = {(one.objname, one.function, one.sympos) for one in artifact.checked}
+    for patched in patch.objects:
         for function in patched.functions:
             if (patched.name, function.old_name, function.sympos) in unproved:
                 continue
@@ -292,12 +282,14 @@ def for_people(built: Built) -> str:
             called = calls.get((patched.name, function.old_name))
             if called is not None:
                 lines[-1] += f"; it calls {called}(), which has no fentry call"
-    lines += modules.lines(built.checked)
-    lines += [f"  adds     {source}: {function}()" for source, function in built.new]
-    lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in built.left_out]
-    lines += [f"  calls    {one.source}: {one.function}(), {one.stage.when}" for one in built.calls]
-    lines += [f"  attaches shadow variable {one}" for one in built.patch.shadow_variables]
-    for variable in built.data:
+    lines += modules.lines(artifact.checked)
+    lines += [f"  adds     {source}: {function}()" for source, function in artifact.new]
+    lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in artifact.left_out]
+    lines += [
+        f"  calls    {one.source}: {one.function}(), {one.stage.when}" for one in artifact.calls
+    ]
+    lines += [f"  attaches shadow variable {one}" for one in patch.shadow_variables]
+    for variable in artifact.data_changes:
         what = f"{variable.name} ({variable.size} bytes)"
         lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")
     return "\n".join(lines)

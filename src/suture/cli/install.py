@@ -15,6 +15,7 @@ from suture.cli.output import Json, emit
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
+    from suture.core.cores import current
     from suture.core.installing import Installed
 
 INSTALL_EXAMPLES = (
@@ -152,9 +153,9 @@ def _until_then(release: str, name: str) -> str:
 
 
 def _is_loaded(release: str, name: str) -> bool:
-    from suture.core import running, sysfs
+    from suture.core import running
 
-    return release == running.release() and sysfs.read(name) is not None
+    return release == running.release() and current().read(name) is not None
 
 
 def for_people(done: Installed) -> str:

@@ -10,7 +10,7 @@ from suture.cli.output import Json, emit, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from suture.core.sysfs import LoadedPatch
+    from suture.core.patches import LoadedPatch
 
 EXAMPLES = (
     ("suture list", "list the live patches in the kernel"),
@@ -21,9 +21,9 @@ EXAMPLES = (
 def list_patches(json: Json = False) -> None:
     """List the live patches in the running kernel in the order in which they were loaded, by
     Suture or not."""
-    from suture.core import sysfs
+    from suture.core.cores import current
 
-    found = sysfs.patches()
+    found = current().patches()
     emit({"patches": found}, lambda: for_people(found))
 
 

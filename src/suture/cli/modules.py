@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from suture.builder.cmodules import BuiltModule
+    from suture.builder.artifact import Artifact
+    from suture.formats.cmodule import CModule
     from suture.verify.replaced import Checked
 
 NOT_PROVED = (
@@ -16,16 +17,16 @@ NOT_PROVED = (
 )
 
 
-def document(built: BuiltModule) -> dict[str, object]:
+def document(artifact: Artifact, module: CModule) -> dict[str, object]:
     """One of several modules for ``--json``."""
     return {
-        "module": str(built.path),
-        "name": built.source.name,
-        "release": built.target.release,
-        "format": built.source.dialect.value,
-        "replace": built.patch.replace if built.patch else None,
-        "objects": built.patch.objects if built.patch else (),
-        "checked": checked(built.checked),
+        "module": str(artifact.path),
+        "name": module.name,
+        "release": artifact.target.release,
+        "format": module.dialect.value,
+        "replace": artifact.patch.replace if artifact.is_live_patch else None,
+        "objects": artifact.patch.objects,
+        "checked": checked(artifact.checked),
     }
 
 
@@ -43,15 +44,15 @@ def checked(functions: Sequence[Checked]) -> list[dict[str, object]]:
     ]
 
 
-def for_people(built: BuiltModule) -> str:
-    if built.patch is None:
-        return f"{built.path} is a module for {built.target.release} that replaces nothing."
-    head = f"{built.path} is a live patch for {built.target.release}."
+def for_people(artifact: Artifact, module: CModule) -> str:
+    if not artifact.is_live_patch:
+        return f"{artifact.path} is a module for {artifact.target.release} that replaces nothing."
+    head = f"{artifact.path} is a live patch for {artifact.target.release}."
     return "\n".join(
         [
             head,
-            f"  from     {built.source.dialect.value}; {built.source.because}",
-            *lines(built.checked),
+            f"  from     {module.dialect.value}; {module.because}",
+            *lines(artifact.checked),
         ]
     )
 

@@ -22,9 +22,9 @@ def _as_the_kernel_has_it(word: str) -> str:
 
 def loaded(incomplete: str) -> list[str]:
     """Names of the live patches in the running kernel."""
-    from suture.core import sysfs
+    from suture.core.cores import current
 
-    return [patch.name for patch in sysfs.patches() if patch.name.startswith(incomplete)]
+    return [patch.name for patch in current().patches() if patch.name.startswith(incomplete)]
 
 
 def kept(context: typer.Context, incomplete: str) -> list[str]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from suture.compat import kpatch
 from suture.compat.program import Died, run, say
-from suture.core import modules, sysfs, tasks, transition
+from suture.core import modules, tasks, transition
+from suture.core.cores import current
 from suture.core.running import ROOT, text
 
 USAGE = """\
@@ -39,7 +40,7 @@ def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
         say(USAGE.format(program=program))
         return 0
     verbose = letters.count("v")
-    moving = sysfs.in_transition(root)
+    moving = current(root).in_transition()
     match commands:
         case _ if set(letters) - set("hvn") or any(word.startswith("--") for word in words):
             return _usage(program)
@@ -67,7 +68,7 @@ def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
 
 def patches(root: Path, verbose: int) -> Iterator[str]:
     """Lines about all live patch modules in memory, in force or left over."""
-    enabled = {patch.name for patch in sysfs.patches(root) if patch.enabled}
+    enabled = {patch.name for patch in current(root).patches() if patch.enabled}
     for module in reversed(modules.livepatches(root)):
         yield module.name
         if verbose:

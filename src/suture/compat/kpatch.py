@@ -24,12 +24,13 @@ from suture.core import (
     load,
     modules,
     running,
-    sysfs,
     tasks,
     transition,
     unload,
 )
 from suture.core.change import Options
+from suture.core.cores import current
+from suture.core.patches import LoadedPatch
 from suture.core.running import ROOT
 from suture.core.store import MODULE
 from suture.errors import TRANSITION_STUCK, TRANSITION_TIMED_OUT, Refusal
@@ -153,13 +154,11 @@ def signal(root: Path, warn: Callable[[str], None]) -> None:
     ``/sys/kernel/livepatch/NAME/signal`` exists from Linux 4.15 to 5.0; later kernels signal by
     themselves.
     """
-    moving = sysfs.in_transition(root)
+    moving = current(root).in_transition()
     if moving is None:
         return
-    attribute = root / sysfs.DIRECTORY / moving.name / "signal"
-    if attribute.exists():
+    if current(root).signal(moving.name):
         say("signaling stalled process(es):")
-        attribute.write_text("1")
     else:
         warn("Livepatch process signaling is performed automatically on your system.")
         warn("Skipping manual process signaling.")
@@ -226,7 +225,7 @@ def _shown(kept: Kept) -> str:
 def _load(data: bytes, where: str, host: Host) -> None:
     module = checks.read(data, where)
     name = module.name
-    patch, held = sysfs.read(name, host.root), modules.read(name, host.root)
+    patch, held = current(host.root).read(name), modules.read(name, host.root)
     if (
         patch is not None
         and patch.enabled
@@ -257,7 +256,7 @@ def _wait_for(name: str, where: str, host: Host) -> None:
     """Wait for a live patch that another process loaded; like kpatch, unload it if it stalls."""
     with progress.step(f"{WAITING} to run the new code", name):
         waited = transition.into_force(name, TIMEOUT, root=host.root)
-    patch = sysfs.read(name, host.root)
+    patch = current(host.root).read(name)
     if waited.ended and patch is not None and patch.enabled:
         return
     if patch is not None and patch.enabled:
@@ -269,7 +268,7 @@ def _wait_for(name: str, where: str, host: Host) -> None:
 
 
 def _unload(name: str) -> None:
-    patch = sysfs.read(name)
+    patch = current().read(name)
     if patch is None and modules.read(name) is None:
         print(f"kpatch: patch module {name} is not loaded", file=sys.stderr)
         raise Died(f"failed to disable module {name}")
@@ -288,12 +287,12 @@ def _unload(name: str) -> None:
 
 def _unload_all() -> int:
     """Unload all live patches, the last one first, since it may build on earlier ones."""
-    for patch in reversed(sysfs.patches()):
+    for patch in reversed(current().patches()):
         try:
             _unload(patch.name)
         except Died as died:
             print(f"kpatch: {died}", file=sys.stderr, flush=True)
-    remaining = sysfs.patches()
+    remaining = current().patches()
     for patch in remaining:
         print(f"kpatch: failed to unload module {patch.name}", file=sys.stderr)
     return 1 if remaining else 0
@@ -352,9 +351,9 @@ def _uninstall(argument: str, release: str, host: Host) -> None:
 
 def _list(host: Host) -> None:
     say("Loaded patch modules:")
-    for patch in sysfs.patches(host.root):
+    for patch in current(host.root).patches():
         say(f"{patch.name} [{_state(patch)}]")
-    moving = sysfs.in_transition(host.root)
+    moving = current(host.root).in_transition()
     if moving is not None:
         say("\nStalled processes:")
         for task in transition.behind(moving, host.root):
@@ -365,7 +364,7 @@ def _list(host: Host) -> None:
             say(f"{kept.name} ({release})")
 
 
-def _state(patch: sysfs.LoadedPatch) -> str:
+def _state(patch: LoadedPatch) -> str:
     if patch.transition:
         return "enabling..." if patch.enabled else "disabling..."
     return "enabled" if patch.enabled else "disabled"
@@ -387,7 +386,7 @@ def _info(argument: str, host: Host) -> None:
 
 
 def _force(host: Host) -> None:
-    moving = sysfs.in_transition(host.root)
+    moving = current(host.root).in_transition()
     if moving is None:
         raise Died("no patch transition in progress")
     print(f"kpatch: {force.GIVES_UP}", file=sys.stderr)

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from suture.core import modules, syscalls
+from suture.core.cores import current
 from suture.core.journal import Journal
 from suture.core.tasks import Task
 from suture.errors import CHANGE_INTERRUPTED, Refusal
@@ -118,10 +118,11 @@ def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
     return True
 
 
-def wait_until_gone(path: Path, deadline: float = RELEASE_DEADLINE) -> bool:
-    """Whether a directory of the kernel's has gone within `deadline` seconds."""
+def wait_until_gone(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
+    """Whether the core has let go of a live patch within `deadline` seconds."""
     until = time.monotonic() + deadline
-    while path.exists():
+    core = current()
+    while core.has(name):
         if time.monotonic() > until:
             return False
         time.sleep(POLL)

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import kallsyms, keyrings, modules, notes, running, sysfs
+from suture.core import kallsyms, keyrings, modules, notes, running
+from suture.core.cores import current
+from suture.core.patches import LoadedPatch
 from suture.core.running import ROOT, text
 from suture.elf import reader
 from suture.errors import (
@@ -78,7 +80,7 @@ def may_change(doing: str, root: Path = ROOT) -> None:
 
     :raises Refusal: ``not-privileged``, ``modules-disabled``, ``livepatch-unsupported``
     """
-    if not running.has_livepatch(root):
+    if not current(root).is_available:
         raise Refusal(LIVEPATCH_UNSUPPORTED, running.release(root), "has no /sys/kernel/livepatch")
     if not running.may_load(root):
         raise Refusal(NOT_PRIVILEGED, doing, "this process has no CAP_SYS_MODULE")
@@ -102,7 +104,7 @@ def may_load(
     if running.ftrace_disabled(root):
         raise Refusal(FTRACE_DISABLED, module.name, "kernel.ftrace_enabled is 0")
     _not_loaded(module, root)
-    moving = sysfs.in_transition(root)
+    moving = current(root).in_transition()
     if moving is not None:
         raise Refusal(
             TRANSITION_UNDER_WAY, module.name, f"tasks are still moving {_direction(moving)}"
@@ -135,7 +137,7 @@ def _signature(module: Module, root: Path) -> keyrings.Key | None:
 
 
 def _not_loaded(module: Module, root: Path) -> None:
-    in_force = {patch.name for patch in sysfs.patches(root)}
+    in_force = {patch.name for patch in current(root).patches()}
     for loaded in modules.livepatches(root):
         if loaded.name in in_force and loaded.build_id and loaded.build_id == module.build_id:
             raise Refusal(
@@ -160,7 +162,7 @@ def _not_loaded(module: Module, root: Path) -> None:
     )
 
 
-def _direction(patch: sysfs.LoadedPatch) -> str:
+def _direction(patch: LoadedPatch) -> str:
     return f"to {patch.name}" if patch.enabled else f"back from {patch.name}"
 
 
@@ -217,7 +219,7 @@ def _redirections(module: Module, root: Path) -> None:
 
     The file is there where tracefs is mounted and we may read it.
     """
-    ours = {name for patch in sysfs.patches(root) for _, name in patch.functions}
+    ours = {name for patch in current(root).patches() for _, name in patch.functions}
     wanted = _old_names(module) - ours
     for line in text(root / "sys/kernel/tracing/enabled_functions").splitlines():
         match = _ENABLED_FUNCTION.match(line)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suture.core import change, checks, lock, sysfs, tasks, transition
+from suture.core import change, checks, lock, tasks, transition
 from suture.core.change import Options
+from suture.core.cores import current
 from suture.errors import NOT_IN_TRANSITION, PATCH_NOT_LOADED, Refusal
 
 GIVES_UP = (
@@ -40,7 +41,7 @@ class Forced:
 def waited_for(name: str) -> tuple[tasks.Task, ...]:
     """The tasks that would be declared to have moved.  :raises Refusal: ``patch-not-loaded``,
     ``not-in-transition``"""
-    patch = sysfs.read(name)
+    patch = current().read(name)
     if patch is None:
         raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
     if not patch.transition:
@@ -56,17 +57,17 @@ def force(name: str, options: Options | None = None) -> Forced:
     checks.may_change(f"forcing {name}")
     with lock.held(f"force {name}", wait=chosen.wait):
         behind = waited_for(name)
-        before = [patch.name for patch in sysfs.patches()]
+        before = [patch.name for patch in current().patches()]
         who = [task.line() for task in behind]
         with change.recorded(chosen.journal, "force", name, {"tasks": who}) as outcome:
             try:
-                sysfs.force(name)
+                current().force(name)
             except OSError as error:
                 raise Refusal(
                     NOT_IN_TRANSITION, name, "the transition ended in this moment"
                 ) from error
             transition.into_force(name, chosen.timeout)
-            in_force = {patch.name for patch in sysfs.patches() if patch.enabled}
+            in_force = {patch.name for patch in current().patches() if patch.enabled}
             stays = tuple(other for other in before if other not in in_force)
             outcome.result = "forced"
             outcome.details |= {"stays": stays}

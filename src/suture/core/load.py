@@ -23,10 +23,10 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from suture.core import change, checks, keyrings, kmsg, lock, syscalls, sysfs, transition, unload
+from suture.core import change, checks, keyrings, kmsg, lock, syscalls, transition, unload
 from suture.core.change import Options
 from suture.core.checks import Module
-from suture.core.running import ROOT
+from suture.core.cores import current
 from suture.errors import (
     CHANGE_INTERRUPTED,
     KERNEL_REFUSED,
@@ -79,7 +79,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
     with lock.held(f"load {module.name}", wait=chosen.wait):
         with progress.step("Checking", module.name):
             signer = checks.may_load(module, ignore_probes=chosen.ignore_probes)
-        before = [patch.name for patch in sysfs.patches()]
+        before = [patch.name for patch in current().patches()]
         sha256 = hashlib.sha256(data).hexdigest()
         with change.recorded(
             chosen.journal, "load", module.name, _details(module, sha256, before)
@@ -140,7 +140,7 @@ def _into_force(
     _insert(module, log)
     with progress.step("Waiting for all tasks to run the new code", name):
         waited = transition.into_force(name, options.timeout, signals)
-    patch = sysfs.read(name)
+    patch = current().read(name)
     if patch is not None and patch.enabled and not patch.transition:
         return waited.seconds
     if patch is None:
@@ -190,14 +190,14 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
     :raises Refusal: ``transition-stuck``
     """
     with progress.step("Turning back", name):
-        patch = sysfs.read(name)
+        patch = current().read(name)
         if patch is not None and patch.enabled:
             with suppress(OSError):  # it has gone, or is on its way out already
-                sysfs.set_enabled(name, False)
-        if set(before) - {loaded.name for loaded in sysfs.patches()}:
+                current().set_enabled(name, False)
+        if set(before) - {loaded.name for loaded in current().patches()}:
             return _keep(name, options, before)
         waited = transition.out_of_force(name, options.way_back)
-    patch = sysfs.read(name)
+    patch = current().read(name)
     if patch is not None and not waited.ended:
         found = f"tasks do not move back either within {options.way_back:g} s"
         raise Refusal(
@@ -211,8 +211,10 @@ def _keep(name: str, options: Options, before: Collection[str]) -> str:
     """The transition ended between our look and our reversal, and what it replaced is gone: only
     forward is safe."""
     try:
-        sysfs.set_enabled(name, True)
-        ended = transition.into_force(name, options.way_back).ended and sysfs.read(name) is not None
+        current().set_enabled(name, True)
+        ended = (
+            transition.into_force(name, options.way_back).ended and current().read(name) is not None
+        )
     except OSError:
         ended = False
     replaced, _ = _obsolete(before)
@@ -228,11 +230,10 @@ def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:
     still in memory."""
     replaced, kept = [], []
     for name in before:
-        directory = ROOT / sysfs.DIRECTORY / name
-        patch = sysfs.read(name)
+        patch = current().read(name)
         if patch is not None and patch.enabled:
             continue
         replaced.append(name)
-        if not (change.wait_until_gone(directory) and change.drop_module(name)):
+        if not (change.wait_until_gone(name) and change.drop_module(name)):
             kept.append(name)
     return replaced, kept

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import notes, sysfs
+from suture.core import notes
+from suture.core.cores import current
 from suture.core.running import ROOT, text
 
 LIVEPATCH_TAINT = "K"
@@ -62,10 +63,11 @@ def left_over(root: Path = ROOT) -> tuple[LoadedModule, ...]:
 
     One that is being loaded is not in the core's list yet, and is no leftover.
     """
+    core = current(root)
     return tuple(
         module
         for module in livepatches(root)
-        if module.state == "Live" and not (root / sysfs.DIRECTORY / module.name).exists()
+        if module.state == "Live" and not core.has(module.name)
     )
 
 

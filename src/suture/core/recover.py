@@ -21,11 +21,11 @@ from suture.core import (
     lock,
     modules,
     running,
-    sysfs,
     transition,
     unload,
 )
 from suture.core.change import Options
+from suture.core.cores import current
 from suture.core.journal import Record, unfinished
 from suture.errors import TRANSITION_UNDER_WAY, Refusal
 from suture.host import progress
@@ -63,7 +63,7 @@ def recover(options: Options | None = None) -> Recovered:
 
 def _transition(options: Options) -> tuple[str | None, bool]:
     """The patch that was in transition, and whether that was reversed."""
-    patch = sysfs.in_transition()
+    patch = current().in_transition()
     if patch is None:
         return None, False
     name = patch.name
@@ -83,7 +83,7 @@ def _transition(options: Options) -> tuple[str | None, bool]:
     with change.recorded(options.journal, "recover", name, {"found": found}) as outcome:
         if patch.enabled:
             outcome.details["found"] = load.undo(
-                name, options, [p.name for p in sysfs.patches() if p.name != name]
+                name, options, [p.name for p in current().patches() if p.name != name]
             )
         else:
             unload.back(name, options, (), found)
@@ -127,7 +127,7 @@ def _became(record: Record) -> str:
             return refusal.code
     if record.boot != running.boot_id():
         return "ended-by-reboot"
-    patch = sysfs.read(record.patch)
+    patch = current().read(record.patch)
     if patch is None:
         return "not-loaded" if record.operation == "load" else "unloaded"
     return "loaded" if patch.enabled else "out-of-force"

@@ -59,12 +59,6 @@ def boot_id(root: Path = ROOT) -> str:
     return text(root / "proc/sys/kernel/random/boot_id")
 
 
-def has_livepatch(root: Path = ROOT) -> bool:
-    """``CONFIG_LIVEPATCH``: the directory is there from boot on (``kernel/livepatch/core.c:
-    klp_init()``)."""
-    return (root / "sys/kernel/livepatch").is_dir()
-
-
 def may_load(root: Path = ROOT) -> bool:
     """Whether this process has ``CAP_SYS_MODULE``."""
     match = re.search(r"^CapEff:\s*([0-9a-f]+)$", text(root / "proc/self/status"), re.MULTILINE)

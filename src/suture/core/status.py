@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from suture.core import host, lock, modules, running, sysfs, tasks, transition
+from suture.core import host, lock, modules, running, tasks, transition
+from suture.core.cores import current
 from suture.core.drift import Drift, InForce, drift
 from suture.core.host import Taint
 from suture.core.journal import Journal, Phase, Record, unfinished
-from suture.core.sysfs import LoadedPatch
+from suture.core.patches import LoadedPatch
 
 STALLED_AFTER = 90.0
 """Seconds after which a transition that nobody watches is reported as one that does not end: by
@@ -118,12 +119,12 @@ def status(journal: Journal | None = None) -> Status:
     outcomes = [record for record in records if record.phase is Phase.OUTCOME]
     now = running.boot_id()
     of_this_boot = [record for record in records if record.boot == now]
-    patches = tuple(_patch(patch, of_this_boot) for patch in sysfs.patches())
+    patches = tuple(_patch(patch, of_this_boot) for patch in current().patches())
     forced = _forced(of_this_boot)
     left_over = tuple(module.name for module in modules.left_over()) if at_work is None else ()
     return Status(
         release=running.release(),
-        supported=running.has_livepatch(),
+        supported=current().is_available,
         patches=patches,
         at_work=at_work,
         left_over=left_over,
@@ -151,7 +152,7 @@ def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
         module.build_id if module else "",
         _loading(about),
         _since(begun.time) if begun else None,
-        tasks.count(int(patch.enabled)),
+        tasks.count(current().task_states(), int(patch.enabled)),
         transition.behind(patch),
     )
 

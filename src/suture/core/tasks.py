@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tasks that a transition waits for, and what each of them is in.
-
-``/proc/PID/task/TID/patch_state`` is -1 when there is no transition, else 0 for a task that runs
-the old code and 1 for one that runs the new (``Documentation/livepatch/livepatch.rst``,
-"Consistency model").  Idle tasks have no entry there.
-"""
+"""The tasks that a transition waits for, and what each of them is in."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,31 +90,28 @@ class Count:
     total: int
 
 
-def count(target: int, root: Path = ROOT) -> Count | None:
-    """None where this user may not read the state of all: the tasks of others are root's to look
-    at.
+def count(states: Iterable[tuple[Path, str]], target: int) -> Count | None:
+    """How many tasks have moved; None where this user may not read the state of all.
 
+    :param states: each task's directory in ``/proc``, and its patch state.
     :param target: the patch state that tasks move to, 0 or 1.
     """
-    states = [state for _, state in _states(root)]
-    return (
-        None
-        if UNREADABLE in states
-        else Count(sum(state == str(target) for state in states), len(states))
-    )
+    found = [state for _, state in states]
+    if UNREADABLE in found:
+        return None
+    return Count(sum(state == str(target) for state in found), len(found))
 
 
-def behind(target: int, functions: Set[tuple[str, str]], root: Path = ROOT) -> tuple[Task, ...]:
+def behind(
+    states: Iterable[tuple[Path, str]], target: int, functions: Set[tuple[str, str]]
+) -> tuple[Task, ...]:
     """The tasks whose patch state is not `target`, with their stacks.
 
+    :param states: each task's directory in ``/proc``, and its patch state.
     :param functions: (object, function or `ANY`) that no stack may hold; object is `VMLINUX` or a
         module.
     """
-    found = (
-        _task(directory, functions)
-        for directory, state in _states(root)
-        if state == str(1 - target)
-    )
+    found = (_task(directory, functions) for directory, state in states if state == str(1 - target))
     return tuple(task for task in found if task is not None)
 
 
@@ -137,15 +129,10 @@ def is_in(frame: str, functions: Set[tuple[str, str]]) -> bool:
     )
 
 
-def _states(root: Path) -> Iterator[tuple[Path, str]]:
+def directories(root: Path = ROOT) -> Iterator[Path]:
+    """Yield ``/proc/PID/task/TID`` of every task."""
     for process in _numbered(root / "proc"):
-        for directory in _numbered(process / "task"):
-            try:
-                yield directory, (directory / "patch_state").read_text().strip()
-            except PermissionError:
-                yield directory, UNREADABLE
-            except OSError:
-                continue  # it has ended
+        yield from _numbered(process / "task")
 
 
 def _numbered(directory: Path) -> list[Path]:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import sysfs, tasks
+from suture.core import tasks
+from suture.core.cores import current
+from suture.core.patches import LoadedPatch
 from suture.core.running import ROOT
-from suture.core.sysfs import LoadedPatch
 from suture.host import progress
 
 POLL = 0.1
@@ -53,7 +54,7 @@ def out_of_force(
 
 def behind(patch: LoadedPatch, root: Path = ROOT) -> tuple[tasks.Task, ...]:
     """The tasks that `patch`, which is in transition, waits for."""
-    return tasks.behind(int(patch.enabled), left_behind(patch, root), root)
+    return tasks.behind(current(root).task_states(), int(patch.enabled), left_behind(patch, root))
 
 
 def left_behind(patch: LoadedPatch, root: Path = ROOT) -> frozenset[tuple[str, str]]:
@@ -66,7 +67,7 @@ def left_behind(patch: LoadedPatch, root: Path = ROOT) -> frozenset[tuple[str, s
     """
     if not patch.enabled:
         return frozenset({(patch.name, tasks.ANY)})
-    before = [other for other in sysfs.patches(root) if other.name != patch.name]
+    before = [other for other in current(root).patches() if other.name != patch.name]
     return patch.functions | {
         (other.name, tasks.ANY) for other in before if other.functions & patch.functions
     }
@@ -81,15 +82,16 @@ def _wait(
 ) -> Waited:
     started = time.monotonic()
     polls = 0
+    core = current(root)
     while True:
-        flags = sysfs.flags(name, root)
+        flags = core.flags(name)
         seconds = time.monotonic() - started
         if done(flags):
             return Waited(True, seconds)
         if signals or seconds >= timeout:
             return Waited(False, seconds)
         if flags is not None and polls % COUNT_EVERY == COUNT_EVERY - 1:
-            counted = tasks.count(int(flags[0]), root)
+            counted = tasks.count(core.task_states(), int(flags[0]))
             if counted is not None:
                 progress.advance(counted.moved, counted.total)
         polls += 1

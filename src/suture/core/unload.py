@@ -12,8 +12,9 @@ import errno
 from contextlib import suppress
 from dataclasses import dataclass
 
-from suture.core import change, checks, lock, modules, sysfs, transition
+from suture.core import change, checks, lock, modules, transition
 from suture.core.change import Options, Outcome
+from suture.core.cores import current
 from suture.errors import (
     CHANGE_INTERRUPTED,
     MODULE_STAYS,
@@ -44,11 +45,11 @@ def unload(name: str, options: Options | None = None) -> Unloaded:
     chosen = options or Options()
     checks.may_change(f"unloading {name}")
     with lock.held(f"unload {name}", wait=chosen.wait):
-        patch = sysfs.read(name)
+        patch = current().read(name)
         module = modules.read(name)
         if patch is None and module not in modules.left_over():
             raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
-        moving = sysfs.in_transition()
+        moving = current().in_transition()
         if moving is not None and moving.name != name:
             raise Refusal(TRANSITION_UNDER_WAY, name, f"tasks are still moving for {moving.name}")
         details: dict[str, object] = {"build_id": module.build_id if module else ""}
@@ -76,7 +77,7 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
     with progress.step("Waiting for all tasks to run the old code", name):
         waited = transition.out_of_force(name, options.timeout, outcome.signals)
     outcome.details["seconds"] = round(waited.seconds, 3)
-    patch = sysfs.read(name)
+    patch = current().read(name)
     if patch is None:
         return waited.seconds
     if outcome.signals:
@@ -95,11 +96,11 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
 
 def _begin(name: str) -> None:
     """:raises Refusal: ``transition-under-way``: somebody who does not ask Suture was quicker"""
-    patch = sysfs.read(name)
+    patch = current().read(name)
     if patch is None or not patch.enabled:
         return
     try:
-        sysfs.set_enabled(name, False)
+        current().set_enabled(name, False)
     except OSError as error:
         if error.errno == errno.EBUSY:  # kernel/livepatch/core.c: __klp_disable_patch()
             raise Refusal(
@@ -120,9 +121,9 @@ def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> 
     """
     with progress.step("Turning back", name):
         with suppress(OSError):  # it has gone in the meantime, or is on its way already
-            sysfs.set_enabled(name, True)
+            current().set_enabled(name, True)
         waited = transition.into_force(name, options.way_back)
-    patch = sysfs.read(name)
+    patch = current().read(name)
     if patch is None:
         drop(name)
         raise Refusal(

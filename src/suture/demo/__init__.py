@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 from suture import sources
-from suture.builder import Built, build
+from suture.builder import build
+from suture.builder.artifact import Artifact
 from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.files import write_atomic
 from suture.host.paths import cache
@@ -29,10 +30,13 @@ SCRIPT = b"grep -i vmallocchunk /proc/meminfo\n"
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """:ivar patch: the source diff."""
+    """What was shown.
+
+    :ivar patch: the source diff.
+    """
 
     patch: str
-    built: Built
+    built: Artifact
     report: TestReport
 
 
@@ -49,7 +53,7 @@ def demonstrate(release: str | None = None) -> Demonstration:
     text = patch_text()
     write_atomic(patch, text.encode())
     built = build([patch], target, output=directory / "meminfo.ko", name="livepatch_meminfo")
-    report = try_out(target, built.path.read_bytes(), built.patch, script=SCRIPT)
+    report = try_out(target, built.data, built.patch, script=SCRIPT)
     return Demonstration(text, built, report)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from suture.core import keyrings, running
+from suture.core.cores import current
 from suture.doctor.check import Check, Status
 from suture.host.packages import Purpose
 
@@ -23,7 +24,7 @@ def checks(root: Path = Path("/")) -> Iterator[Check]:
 
 def _livepatch(root: Path) -> Check:
     name = "live patching"
-    if running.has_livepatch(root):
+    if current(root).is_available:
         return Check(Purpose.LOADING, name, Status.OK, "the running kernel has CONFIG_LIVEPATCH")
     return Check(
         Purpose.LOADING,

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from suture.core.livepatch import DIRECTORY
 from suture.errors import (
     LAB_LOAD_FAILED,
     LAB_NOT_ENABLED,
@@ -40,7 +41,7 @@ from suture.lab.machine import EVIDENCE_LINES, Machine, Result
 from suture.lab.qemu import Accelerator
 from suture.model import VMLINUX, LivePatch
 
-SYSFS = "/sys/kernel/livepatch"
+SYSFS = f"/{DIRECTORY}"
 MODULE = "/lab/livepatch.ko"
 SCRIPT = "/lab/script"
 

@@ -24,11 +24,12 @@ from suture.core import (
     metrics,
     modules,
     running,
-    sysfs,
     tasks,
 )
 from suture.core.drift import Drift
 from suture.core.drift import Kind as DriftKind
+from suture.core.livepatch import LivepatchCore
+from suture.core.patches import LoadedFunction, LoadedPatch
 from suture.core.status import PatchStatus, Status, Verdict
 from suture.errors import Refusal
 from tests.examples import shows
@@ -58,7 +59,7 @@ def patch(name: str, **attributes: str) -> dict[str, str]:
 
 def test_a_patch_is_read_with_what_the_kernel_has(tmp_path: Path) -> None:
     put(tmp_path, patch("old"))
-    (found,) = sysfs.patches(tmp_path)
+    (found,) = LivepatchCore(tmp_path).patches()
     assert (found.enabled, found.transition, found.replace, found.stack_order) == (
         True,
         False,
@@ -67,7 +68,7 @@ def test_a_patch_is_read_with_what_the_kernel_has(tmp_path: Path) -> None:
     )
     (objects,) = found.objects
     assert (objects.name, objects.patched) == ("vmlinux", True)
-    assert objects.functions == (sysfs.LoadedFunction("some_function.isra.0", 2),)
+    assert objects.functions == (LoadedFunction("some_function.isra.0", 2),)
 
 
 def test_the_order_is_the_stacks_where_there_is_one_and_that_of_loading_elsewhere(
@@ -77,7 +78,7 @@ def test_the_order_is_the_stacks_where_there_is_one_and_that_of_loading_elsewher
         tmp_path,
         patch("a", stack_order="2", replace="0") | patch("b", stack_order="1", replace="1"),
     )
-    assert [(found.name, found.replace) for found in sysfs.patches(tmp_path)] == [
+    assert [(found.name, found.replace) for found in LivepatchCore(tmp_path).patches()] == [
         ("b", True),
         ("a", False),
     ]
@@ -85,7 +86,7 @@ def test_the_order_is_the_stacks_where_there_is_one_and_that_of_loading_elsewher
     put(
         other, {"proc/modules": "a 16384 1 - Live 0x0 (OEK)\nb 16384 1 - Live 0x0 (OEK)"}
     )  # the last one first
-    assert [found.name for found in sysfs.patches(other)] == ["b", "a"]
+    assert [found.name for found in LivepatchCore(other).patches()] == ["b", "a"]
 
 
 def test_modules_of_live_patches_that_are_not_in_force_are_left_over(tmp_path: Path) -> None:
@@ -116,9 +117,8 @@ def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path
             "proc/10/task/10/patch_state": "0",  # its stat is gone: it has ended
         },
     )
-    (found,) = tasks.behind(
-        1, {("ext4", "old_function.isra.0"), ("vmlinux", "schedule_timeout")}, tmp_path
-    )
+    held = {("ext4", "old_function.isra.0"), ("vmlinux", "schedule_timeout")}
+    (found,) = tasks.behind(LivepatchCore(tmp_path).task_states(), 1, held)
     assert (found.pid, found.tid, found.name, found.state, found.cpu_seconds) == (
         7,
         9,
@@ -128,8 +128,8 @@ def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path
     )
     assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
     assert found.line() == "a) (b (process 7, thread 9), sleeping: in old_function.isra.0()"
-    assert tasks.count(1, tmp_path) == tasks.Count(1, 3)
-    (found,) = tasks.behind(1, {("ext4", tasks.ANY)}, tmp_path)
+    assert tasks.count(LivepatchCore(tmp_path).task_states(), 1) == tasks.Count(1, 3)
+    (found,) = tasks.behind(LivepatchCore(tmp_path).task_states(), 1, {("ext4", tasks.ANY)})
     assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
 
 
@@ -147,7 +147,7 @@ def test_what_a_task_without_such_a_frame_waits_for_is_said(
             "proc/7/task/7/stat": STAT.format(tid=7, name="x", state=state, flags=0),
         },
     )
-    (found,) = tasks.behind(1, set(), tmp_path)
+    (found,) = tasks.behind(LivepatchCore(tmp_path).task_states(), 1, set())
     assert words in found.line()
 
 
@@ -171,7 +171,7 @@ def test_a_process_that_ends_while_tasks_are_looked_at_is_passed_over(
 ) -> None:
     put(tmp_path, {f"proc/{pid}/task/{pid}/patch_state": "0" for pid in (7, 8)})
     vanishing(tmp_path / "proc/7/task", monkeypatch)
-    assert tasks.count(1, tmp_path) == tasks.Count(0, 1)
+    assert tasks.count(LivepatchCore(tmp_path).task_states(), 1) == tasks.Count(0, 1)
 
 
 def test_a_patch_that_loses_an_object_of_nops_while_it_is_read_is_there(
@@ -179,7 +179,7 @@ def test_a_patch_that_loses_an_object_of_nops_while_it_is_read_is_there(
 ) -> None:
     put(tmp_path, patch("new") | {"sys/kernel/livepatch/new/ext4/replaced_before,1/x": ""})
     vanishing(tmp_path / "sys/kernel/livepatch/new/ext4", monkeypatch)
-    found = sysfs.read("new", tmp_path)
+    found = LivepatchCore(tmp_path).read("new")
     assert found is not None
     assert [item.name for item in found.objects] == ["vmlinux"]
 
@@ -314,7 +314,7 @@ def status(
 
 
 def moving(seconds: float | None) -> PatchStatus:
-    found = sysfs.LoadedPatch('a"b', True, True, None, None, ())
+    found = LoadedPatch('a"b', True, True, None, None, ())
     return PatchStatus(found, "", None, seconds, tasks.Count(3, 10), ())
 
 

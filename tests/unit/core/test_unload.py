@@ -9,18 +9,25 @@ import os
 
 import pytest
 
-from suture.core import sysfs, unload
+from suture.core import unload
+from suture.core.livepatch import LivepatchCore
+from suture.core.patches import LoadedPatch
 from suture.errors import Refusal
 
-LOADED = sysfs.LoadedPatch("livepatch_fix", True, False, None, None, ())
+LOADED = LoadedPatch("livepatch_fix", True, False, None, None, ())
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    def refuse(name: str, enabled: bool) -> None:
+def answer(monkeypatch: pytest.MonkeyPatch, number: int) -> list[tuple[str, bool]]:
+    """Let the kernel refuse to take the patch out; returns what it is asked."""
+    asked: list[tuple[str, bool]] = []
+
+    def refuse(self: LivepatchCore, name: str, enabled: bool) -> None:
+        asked.append((name, enabled))
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(sysfs, "read", lambda name: LOADED)
-    monkeypatch.setattr(sysfs, "set_enabled", refuse)
+    monkeypatch.setattr(LivepatchCore, "read", lambda self, name: LOADED)
+    monkeypatch.setattr(LivepatchCore, "set_enabled", refuse)
+    return asked
 
 
 def test_another_transition_that_has_just_begun_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,5 +41,6 @@ def test_another_transition_that_has_just_begun_is_told(monkeypatch: pytest.Monk
 def test_one_that_is_on_its_way_out_already_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    answer(monkeypatch, number)
+    asked = answer(monkeypatch, number)
     unload._begin("livepatch_fix")
+    assert asked == [("livepatch_fix", False)]

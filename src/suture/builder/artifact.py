@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A live patch module that was built, and everything that is known about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from suture import __version__
+from suture.diff.omitted import LeftOut
+from suture.formats.cmodule import CModule
+from suture.formats.recognise import Input
+from suture.host.files import read_bytes, write_atomic
+from suture.kernel import config
+from suture.kernel.release import Target
+from suture.link.callbacks import Hooked
+from suture.link.glue import Variable
+from suture.model import LivePatch
+from suture.verify.plan import CallerReplacement
+from suture.verify.replaced import Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """One input file and its contents.
+
+    :ivar name: as the author named it.
+    :ivar sha256: hexadecimal.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a module was made from, and by what.
+
+    :ivar suture: the version of Suture.
+    :ivar release: the target's release; `version`: that of its packages, or "".
+    :ivar compiler: the target's compiler, as its configuration names it.
+    :ivar inputs: the files that the author gave, in order.
+    """
+
+    suture: str
+    release: str
+    version: str
+    compiler: str
+    inputs: tuple[Digest, ...]
+
+    @classmethod
+    def of(cls, target: Target, inputs: Iterable[Input]) -> Provenance:
+        """Read the inputs once more, for their digests.
+
+        :raises Refusal: ``file-unreadable``
+        """
+        compiler = config.read(target.config).compiler
+        digests = tuple(digest for one in inputs for digest in _digests(one))
+        return cls(__version__, target.release, target.version, compiler, digests)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished module.
+
+    :ivar data: the module's bytes.
+    :ivar patch: what it replaces, as read back from the module; nothing, for a module that comes
+        beside live patches.
+    :ivar path: where it was written, or with `is_written` false would be by default.
+    :ivar new: functions that the patch adds: (source file, name).
+    :ivar left_out: parts of the patch that it does without.
+    :ivar callers: functions that are replaced on account of what they call.
+    :ivar data_changes: variables that change in memory while it is in force.
+    :ivar calls: functions that the patch wants to be called.
+    :ivar checked: functions that an author's module replaces, which cannot be proved.
+    :ivar author_module: the author's module that it was made of, where it is that alone.
+    """
+
+    name: str
+    data: bytes
+    target: Target
+    patch: LivePatch
+    provenance: Provenance
+    inputs: tuple[Input, ...] = ()
+    path: Path = Path()
+    is_written: bool = False
+    new: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    callers: tuple[CallerReplacement, ...] = ()
+    data_changes: tuple[Variable, ...] = ()
+    calls: tuple[Hooked, ...] = ()
+    checked: tuple[Checked, ...] = ()
+    author_module: CModule | None = None
+
+    @property
+    def is_live_patch(self) -> bool:
+        """It replaces something."""
+        return bool(self.patch.objects)
+
+    def written(self, path: Path | None) -> Artifact:
+        """Write the module, unless `path` is None.
+
+        :raises Refusal: ``file-unwritable``, ``disk-full``
+        """
+        if path is None:
+            return replace(self, path=Path(f"{self.name}.ko"))
+        write_atomic(path, self.data)
+        return replace(self, path=path, is_written=True)
+
+    @property
+    def sha256(self) -> str:
+        """Of the module's bytes, hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def _digests(given: Input) -> Iterator[Digest]:
+    if given.path.is_file():
+        yield Digest(str(given), hashlib.sha256(read_bytes(given.path)).hexdigest())
+    for path in sorted(given.path.rglob("*")):
+        if path.is_file():
+            name = f"{given}/{path.relative_to(given.path)}"
+            yield Digest(name, hashlib.sha256(read_bytes(path)).hexdigest())

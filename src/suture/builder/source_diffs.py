@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Source diffs, compiled before and after -> parts of a live patch.
+
+1. `differences`: each pair of objects is compared.
+2. `planning`: what is to be replaced and carried follows, and what else has to be compiled for that.
+3. `cutting`: every function to be replaced is proved to be the shipped one, and the planned code is
+   cut out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from suture.builder.cutting import cut_out_all
+from suture.builder.differences import compare_pairs, left_out_of, nothing_left
+from suture.builder.inputs import Choices
+from suture.builder.part import Cut
+from suture.builder.planning import plan_patch
+from suture.diff.data import DataRequest
+from suture.diff.omitted import LeftOut
+from suture.host.progress import note, step
+from suture.verify.kernel import Kernel
+from suture.verify.plan import CallerReplacement
+from suture.workspace.compile import ObjectPair
+from suture.workspace.prepare import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class DiffParts:
+    """What source diffs contribute to a live patch.
+
+    :ivar cuts: an output object for each source file that holds something.
+    :ivar left_out: the parts of the diffs that the live patch does without.
+    :ivar callers: functions that are replaced on account of what they call.
+    """
+
+    cuts: tuple[Cut, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    callers: tuple[CallerReplacement, ...] = ()
+
+    def after(self, cuts: Sequence[Cut], left_out: Sequence[LeftOut]) -> DiffParts:
+        """The same behind parts that come from elsewhere."""
+        return replace(self, cuts=(*cuts, *self.cuts), left_out=(*left_out, *self.left_out))
+
+
+def cut_source_diffs(
+    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace, choices: Choices
+) -> DiffParts:
+    """Cut the changed code out of compiled pairs.
+
+    :param pairs: at least one.
+    :raises Refusal: what comparing, planning, proving and cutting out raise; ``no-code-change`` and
+        others where nothing is left to replace
+    """
+    with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
+        request = DataRequest(choices.patch_data, choices.keep_data)
+        files = compare_pairs(pairs, kernel, request)
+        threads = choices.replace_threads
+        plan = plan_patch(files, pairs[0].changes, kernel, workspace, choices.bounds, threads)
+        for text in plan.notes:
+            note(text)
+        cuts = cut_out_all(plan, pairs, kernel, workspace)
+        if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
+            raise nothing_left(files, [pair.source for pair in pairs])
+        left_out = left_out_of(files)
+        for part in left_out:
+            note(str(part))
+    return DiffParts(tuple(cuts), left_out, plan.callers)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a live patch becomes a module that one core takes.
+
+`suture.core.patches` describes the other half of a core, and lists what it takes to add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from suture.elf.object import ObjectFile
+from suture.kernel.release import Target
+from suture.link.author_modules import Author
+from suture.link.callbacks import Hooked
+from suture.link.glue import Variable
+from suture.model import LivePatch
+from suture.verify.kernel import Kernel
+from suture.workspace.prepare import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleParts:
+    """Everything that goes into the module of one live patch.
+
+    :ivar patch: what is replaced by what; new functions by their global names.
+    :ivar objects: the objects to link, by file name without extension.
+    :ivar calls: functions that the patch wants to be called when it comes or goes.
+    :ivar variables: variables that change in memory while it is in force.
+    :ivar authors: the init and exit functions of authors' modules.
+    :ivar wrappers: functions that the tables define: name -> C.
+    :ivar states: the global name of an author's table of states; "" where there is none.
+    """
+
+    patch: LivePatch
+    objects: Mapping[str, ObjectFile]
+    calls: Sequence[Hooked] = ()
+    variables: Sequence[Variable] = ()
+    authors: Sequence[Author] = ()
+    wrappers: Mapping[str, str] | None = None
+    states: str = ""
+
+
+class CoreModule(Protocol):
+    """Makes modules for one core."""
+
+    def refuse_unsupported(self, target: Target) -> None:
+        """Refuse a kernel that does not have the core.
+
+        :raises Refusal: ``no-livepatch`` or the core's own
+        """
+
+    def make(self, parts: ModuleParts, kernel: Kernel, workspace: Workspace) -> ObjectFile:
+        """Link the parts into a module that can be loaded.
+
+        :raises Refusal: ``module-link-failed``, ``unwind-data-doubtful``
+        """
