@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from suture.arch.jump_labels import JumpLabels
     from suture.arch.relocations import Relocations
     from suture.arch.search import CodeSearch
+    from suture.arch.sections import ArchSections
 
 
 class Architecture:
@@ -65,6 +66,13 @@ class Architecture:
     def jump_labels(self) -> JumpLabels:
         """What static branches are made of."""
         raise self._lacks("jump_labels")
+
+    @property
+    def sections(self) -> ArchSections:
+        """Special sections of its own; none, where it does not say."""
+        from suture.arch.sections import ArchSections
+
+        return ArchSections()
 
     def _lacks(self, part: str) -> NotImplementedError:
         return NotImplementedError(f"{self.name} has no {part}")

@@ -3,7 +3,7 @@
 alone.
 
 1. Both objects are read, and the sizes of special section entries found out (`entry_sizes`).
-2. They are compared, and what changed is cut out (`suture.diff`), for any x86-64 kernel.
+2. They are compared, and what changed is cut out (`suture.diff`), for a kernel of any architecture that `suture.arch` knows.
 3. What stays in the kernel is looked up in a list of symbols (`suture.link.resolve.listing`), and
    the object is written.
 
@@ -36,7 +36,7 @@ from suture.kernel.types import struct_sizes
 from suture.link import kbuild, klp
 from suture.link.resolve.listing import ListedResolver
 from suture.model import PatchedFunction
-from suture.objects.special import ALIASES, STRUCTS, Entries
+from suture.objects.special import Entries, aliases, structs
 from suture.objects.view import View
 
 
@@ -133,27 +133,30 @@ def entry_sizes(
     :param btf: contents of the kernel's ``.BTF``, or b"".
     :raises Refusal: ``entry-size-unknown``, ``types-malformed``
     """
+    known = structs(objects[0].arch)
     needed = {
         section.name
         for obj in objects
         for section in obj.sections
-        if section.size and section.name in STRUCTS
+        if section.size and section.name in known
     }
     sizes = {section: size for section, size in given.items() if section in needed}
     if btf and needed - set(sizes):
-        sizes = _structs(struct_sizes(btf, set(STRUCTS.values()), "--symbols"), needed) | sizes
+        found = struct_sizes(btf, set(known.values()), "--symbols")
+        sizes = _by_section(found, known, needed) | sizes
     for data in contents:
         if needed - set(sizes):
-            sizes = _structs(dwarf.struct_sizes(data, set(STRUCTS.values())), needed) | sizes
+            found = dwarf.struct_sizes(data, set(known.values()))
+            sizes = _by_section(found, known, needed) | sizes
     missing = sorted(needed - set(sizes))
     if missing:
-        structs = ", ".join(f"{section} (struct {STRUCTS[section]})" for section in missing)
-        short = {section: alias for alias, section in ALIASES.items()}
+        unknown = ", ".join(f"{section} (struct {known[section]})" for section in missing)
+        short = {section: alias for alias, section in aliases().items()}
         options = " ".join(f"--entry-size {short[section]}=N" for section in missing)
         raise Refusal(
             ENTRY_SIZE_UNKNOWN,
             objects[0].name,
-            f"nothing says how large the entries of {structs} are",
+            f"nothing says how large the entries of {unknown} are",
             remedy=f"Give them: {options}. 'pahole -s' of a kernel with debug information lists the sizes of structs.",
         )
     return sizes
@@ -167,8 +170,10 @@ def _nothing_left(changes: Changes, where: str, objname: str) -> Refusal:
     return first.refusal(where, objname, [part.found for part in rest])
 
 
-def _structs(sizes: Mapping[str, int], needed: set[str]) -> dict[str, int]:
-    return {section: sizes[STRUCTS[section]] for section in needed if STRUCTS[section] in sizes}
+def _by_section(
+    sizes: Mapping[str, int], known: Mapping[str, str], needed: set[str]
+) -> dict[str, int]:
+    return {section: sizes[known[section]] for section in needed if known[section] in sizes}
 
 
 def _side(obj: ObjectFile, sizes: Mapping[str, int]) -> Side:

@@ -13,8 +13,8 @@ from suture.cli.output import Json, emit
 if TYPE_CHECKING:
     from suture.builder.compare_objects import Compared
 
-ALIASES = "ALT, BUG, EX, JUMP, STATIC_CALL, PARA"
-"""A copy of `suture.objects.special.ALIASES`, which help must not import; a test compares them."""
+ALIASES = "BUG, EX, JUMP, STATIC_CALL, ALT, PARA"
+"""What `suture.objects.special.aliases` gives, which help must not import; a test compares them."""
 
 EXAMPLES = (
     (
@@ -96,7 +96,7 @@ def diff(
     """Compare two objects built from one source file, and write what changed as an object that is
     ready to link.
 
-    This is the comparison step of 'suture build' alone, for objects of any x86-64 kernel. The
+    This is the comparison step of 'suture build' alone, for the objects of any kernel. The
     output object contains the changed and new functions with everything they need. A reference to
     the kernel becomes an undefined symbol or one that the livepatch core resolves. Suture refuses
     symbols that the listing leaves ambiguous.
@@ -122,12 +122,13 @@ def diff(
 
 
 def _size(text: str) -> tuple[str, int]:
-    from suture.objects.special import ALIASES, STRUCTS
+    from suture.objects.special import aliases
 
     section, _, number = text.partition("=")
-    section = ALIASES.get(section.upper(), section)
-    known = ", ".join((*ALIASES, *STRUCTS))
-    if section not in STRUCTS:
+    short = aliases()
+    section = short.get(section.upper(), section)
+    known = ", ".join((*short, *short.values()))
+    if section not in short.values():
         raise typer.BadParameter(f"--entry-size {text}: the section must be one of {known}")
     if (
         not number.isascii()

@@ -14,7 +14,7 @@ from suture.diff.correlate import Correlation
 from suture.elf.object import SHT_NOBITS, Section
 from suture.errors import ENTRY_MALFORMED, Refusal
 from suture.objects.locals import base
-from suture.objects.special import ALTINSTR_AUX, ALTINSTRUCTIONS, Entries, Entry, replacement
+from suture.objects.special import Entries, Entry, replacement
 from suture.objects.view import Reference, Target, ToAnonymous, ToLiteral, ToUnit, Unit, View
 
 DEEPEST = 50
@@ -42,12 +42,11 @@ class Side:
 def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
     """How much of a section without symbols a reference means.
 
-    ``.altinstr_aux`` holds one piece of code per ``static_cpu_has()``, entered at its start only
-    (arch/x86/include/asm/cpufeature.h), so it is cut where references lead; of any other section,
-    all of it.
+    The pieces of code that alternatives branch to are entered at their starts only, so they are cut
+    where references lead; of any other section, all of it.
     """
     section = view.obj.sections[target.section]
-    if section.name != ALTINSTR_AUX:
+    if section.name != view.obj.arch.sections.alternatives.pieces:
         return 0, section.size
     if not 0 <= target.offset <= section.size:
         raise Refusal(
@@ -68,6 +67,7 @@ class Comparison:
         # with it.
         self._assumed: dict[tuple[tuple[int, int, int], tuple[int, int, int]], None] = {}
         self._depth = 0
+        self._alternatives = original.view.obj.arch.sections.alternatives.entries
 
     def same_function(self, before: Unit, after: Unit) -> bool:
         mine, theirs = self.original.view, self.patched.view
@@ -181,7 +181,7 @@ class Comparison:
             return False
         # The first reference is the place, which the caller has compared.
         for a, b in zip(left[1:], right[1:], strict=True):
-            if before.special.name == ALTINSTRUCTIONS:
+            if before.special.name == self._alternatives:
                 if not isinstance(a.target, ToAnonymous) or not isinstance(b.target, ToAnonymous):
                     return False
                 here, there = (

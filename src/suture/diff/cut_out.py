@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from suture.arch.sections import SpecialSection
 from suture.diff.changes import cold_part
 from suture.diff.comparison import ONCE_ONLY, anonymous_range
 from suture.diff.data import holds_labels
@@ -54,15 +55,9 @@ from suture.errors import (
 from suture.model import VMLINUX, ExternalSymbol
 from suture.objects.locals import is_cold
 from suture.objects.special import (
-    ALTINSTR_AUX,
-    ALTINSTRUCTIONS,
-    HINTS,
     JUMP_TABLE,
-    ORC_UNWIND,
-    ORC_UNWIND_IP,
-    SEEN_FROM_OUTSIDE,
+    PATCHABLE,
     Entry,
-    SpecialSection,
     replaced,
     replacement,
 )
@@ -122,7 +117,9 @@ class _Selection:
         self._original_of = changes.correlation.original
         self._replaced = {after: before for before, after in plan.replaced}
         self._out = Builder(self._view.obj.machine)
-        self._types = self._view.obj.arch.relocations
+        arch = self._view.obj.arch
+        self._types, self._unwind = arch.relocations, arch.sections.unwind
+        self._alternatives = arch.sections.alternatives
         self._copied: dict[Unit, int] = {}  # unit -> symbol
         self._pieces: dict[
             tuple[int, int, int], tuple[int, int]
@@ -203,15 +200,17 @@ class _Selection:
             section = self._view.obj.sections[entry.section]
             out = self._out.pool(section, copy.out)
             base = self._out.append(out, section.data[entry.start : entry.end])
-            if entry.special.name in SEEN_FROM_OUTSIDE:
+            if entry.special.is_hint or entry.special.name == PATCHABLE:
+                # It may point where no function is, and is about a place in a section whatever has
+                # a name there.
                 self._point(copy, entry, out, base)
                 continue
             self._todo.append(
                 _Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry)
             )
-            if entry.special.name == ORC_UNWIND_IP:
+            if entry.special.name == self._unwind.places:
                 self._copy_orc(entry)
-        inherited = entries.in_force(copy.section, copy.start, ORC_UNWIND_IP)
+        inherited = entries.in_force(copy.section, copy.start, self._unwind.places)
         if inherited is not None:
             out = self._out.pool(self._view.obj.sections[inherited.section])
             base = self._out.append(out, bytes(4))
@@ -222,7 +221,7 @@ class _Selection:
     def _copy_hints(self, copy: _Copy) -> None:
         """What objtool has to know of a piece, such as the replacement of an alternative."""
         for entry in self._changes.patched.entries.within(copy.section, copy.start, copy.end):
-            if entry.special.name in HINTS:
+            if entry.special.is_hint:
                 section = self._view.obj.sections[entry.section]
                 out = self._out.pool(section)
                 base = self._out.append(out, section.data[entry.start : entry.end])
@@ -236,12 +235,13 @@ class _Selection:
         self._out.add_relocation(out, Relocation(base, relocation.type, symbol, place))
 
     def _copy_orc(self, entry: Entry) -> None:
-        """``.orc_unwind`` has one ``struct orc_entry`` for each s32 of ``.orc_unwind_ip``, in the
-        same order."""
-        index = self._view.obj.section_named(ORC_UNWIND)
+        """There is one entry for each place, in the same order."""
+        index = self._view.obj.section_named(self._unwind.entries)
         if index is None:
             raise Refusal(
-                SYMBOL_UNSUPPORTED, self._view.obj.name, f"has {ORC_UNWIND_IP} without {ORC_UNWIND}"
+                SYMBOL_UNSUPPORTED,
+                self._view.obj.name,
+                f"has {self._unwind.places} without {self._unwind.entries}",
             )
         section = self._view.obj.sections[index]
         count = self._view.obj.sections[entry.section].size // 4
@@ -355,12 +355,12 @@ class _Selection:
         if (
             copy.entry is not None
             and copy.special is not None
-            and copy.special.name == ALTINSTRUCTIONS
+            and copy.special.name == self._alternatives.entries
         ):
             start, end = replacement(view, copy.entry, target)
         else:
             start, end = anonymous_range(view, target)
-            special = special if section.name == ALTINSTR_AUX else None
+            special = special if section.name == self._alternatives.pieces else None
         out, base = self._copy_piece(target.section, start, end, special)
         return self._out.section_symbol(out), base + target.offset - start
 
@@ -424,9 +424,9 @@ class _Selection:
         special = copy.special.name if copy.special is not None and copy.special.reads_early else ""
         place = copy.start + reference.offset
         for entry in self._changes.patched.entries.within(copy.section, copy.start, copy.end):
-            if entry.special.name == ALTINSTRUCTIONS:
+            if entry.special.name == self._alternatives.entries:
                 start, end = replaced(self._view, entry)
-                special = ALTINSTRUCTIONS if start <= place < end else special
+                special = entry.special.name if start <= place < end else special
         if not special:
             return
         found = (

@@ -179,7 +179,7 @@ def _changed(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
     for after, before in comparison.correlation.original.items():
         if after.is_function or view.is_private(after) or not view.section(after).is_allocated:
             continue
-        if row(view.section(after).name) is not None:
+        if row(view.section(after).name, view.obj.arch) is not None:
             continue  # an entry of a list: `changed_sections`
         if holds_labels(view, after) and holds_labels(original, before):
             continue  # goes with the function whose labels it holds

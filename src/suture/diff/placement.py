@@ -101,7 +101,7 @@ def output_section(view: View, unit: Unit, room: int = 0) -> str:
     if place is not None and place.why:
         raise Refusal(SECTION_CHANGED, where, f"is in {section.name}, which {place.why}")
     if not unit.is_function and not (view.is_private(unit) or section.name.startswith(DATA)):
-        known = row(section.name)
+        known = row(section.name, view.obj.arch)
         kind = known.new if known and isinstance(known.new, Kind) else SECTION_CHANGED
         raise Refusal(kind, where, f"is new in {section.name}")
     if place is not None and place.name == PERCPU and next(view.references(unit), None) is not None:

@@ -12,7 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 
+from suture.arch import Architecture
 from suture.diff.comparison import Comparison
 from suture.diff.hooks import OF_PATCHES
 from suture.diff.omitted import BY_AUTHOR, EXIT_DATA, INIT_DATA, Part, Reason
@@ -27,7 +29,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.objects.locals import DATA, IN_SECTION, base
-from suture.objects.special import CARRIED_ALONG, SECTIONS
+from suture.objects.special import sections
 from suture.objects.view import ToUndefined, ToUnit, Unit, View
 
 IGNORED = (
@@ -137,9 +139,6 @@ TABLE: tuple[Row, ...] = (
     Row(".early_lsm_info.init", _RAN),
     Row("__earlycon_table", _RAN),
     Row(".dtb.init", _RAN),
-    Row(".x86_cpu_dev.init", _RAN),
-    Row(".x86_intel_mid_dev.init", _RAN),
-    Row(".apicdrivers", _RAN),
     # --- for people who debug
     # include/linux/printk.h: CONFIG_PRINTK_INDEX lists formats in debugfs
     Row(
@@ -234,9 +233,14 @@ TABLE: tuple[Row, ...] = (
 )
 
 
-def row(section: str) -> Row | None:
+@cache
+def _table(arch: Architecture) -> tuple[Row, ...]:
+    return *TABLE, *(Row(name, _RAN) for name in arch.sections.boot_tables)
+
+
+def row(section: str, arch: Architecture) -> Row | None:
     """What is known about a section."""
-    fitting = (row for row in TABLE if section.startswith(row.prefix))
+    fitting = (row for row in _table(arch) if section.startswith(row.prefix))
     return max(fitting, key=lambda row: len(row.prefix), default=None)
 
 
@@ -253,7 +257,7 @@ def changed_sections(comparison: Comparison, ignored: Collection[str] = ()) -> t
         mine, theirs = before.get(section, []), after.get(section, [])
         if len(mine) == len(theirs) and all(map(comparison.same_section, mine, theirs)):
             continue
-        known = row(section)
+        known = row(section, comparison.original.view.obj.arch)
         for how, entry in _differences(comparison, section, mine, theirs):
             verdict = (
                 BY_AUTHOR
@@ -372,14 +376,18 @@ def _watched(view: View) -> dict[str, list[int]]:
     names."""
     found: dict[str, list[int]] = {}
     for index, section in enumerate(view.obj.sections):
-        if section.size and _is_watched(section) and not (section.is_code and view.units_in(index)):
+        if (
+            section.size
+            and _is_watched(section, view.obj.arch)
+            and not (section.is_code and view.units_in(index))
+        ):
             found.setdefault(section.name, []).append(index)
     return found
 
 
-def _is_watched(section: Section) -> bool:
+def _is_watched(section: Section, arch: Architecture) -> bool:
     # What IN_SECTION names holds private data, which goes with the code that uses it.
-    known = CARRIED_ALONG | {special.name for special in SECTIONS} | set(IN_SECTION.values())
+    known = arch.sections.carried_along | sections(arch).keys() | set(IN_SECTION.values())
     if not section.is_allocated or section.is_strings or section.name in known:
         return False
-    return row(section.name) is not None or not section.name.startswith((*DATA, *IGNORED))
+    return row(section.name, arch) is not None or not section.name.startswith((*DATA, *IGNORED))

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from enum import Enum, auto
 
 from suture.arch.effects import Access
-from suture.objects.special import SECTIONS
+from suture.objects.special import sections
 from suture.objects.view import ToUnit, Unit, View
 
 DISCARDED = (".discard", ".debug")
@@ -34,7 +34,7 @@ def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mappi
         left out.
     """
     found: dict[Use, list[str]] = {use: [] for use in Use}
-    special = {known.name for known in SECTIONS}
+    special = sections(view.obj.arch)
     effects = view.obj.arch.effects
     for index in view.obj.relocations:
         section = view.obj.sections[index]

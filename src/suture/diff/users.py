@@ -14,7 +14,7 @@ from suture.diff.comparison import Side
 from suture.diff.sections import IGNORED
 from suture.errors import FUNCTION_NOT_TRACEABLE, Refusal
 from suture.objects.locals import is_cold
-from suture.objects.special import SECTIONS
+from suture.objects.special import sections
 from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
 
 EXPORTS = ("__ksymtab", "___ksymtab", "__kcrctab", "___kcrctab", ".export_symbol")
@@ -110,7 +110,7 @@ def _depth(unit: Unit, offset: int) -> int:
 
 def _references(side: Side) -> Iterator[tuple[Unit | None, str, Reference]]:
     view = side.view
-    special = {section.name for section in SECTIONS}
+    special = sections(view.obj.arch)
     for index, section in enumerate(view.obj.sections):
         if (
             not section.is_allocated

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Sections whose entries describe places in code, and which the kernel walks when it loads a
-module.
+module: those of every kernel.  `suture.arch` has those of an architecture.
 
 An entry belongs to the code that its first field points at, and goes where that code goes.  One row
 of `SECTIONS` per section; a new one is a new row.
@@ -12,7 +12,10 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
+from suture.arch import Architecture, known
+from suture.arch.sections import SpecialSection
 from suture.errors import ENTRY_MALFORMED, Refusal
 from suture.objects.view import Target, ToAnonymous, ToUnit, View
 
@@ -22,7 +25,6 @@ HINTS = frozenset(
         # include/linux/objtool.h
         "unwind_hints",
         "func_stack_frame_non_standard",
-        "noendbr",
         "reachable",
         "unreachable",
         "intra_function_calls",
@@ -30,10 +32,6 @@ HINTS = frozenset(
         # include/linux/instrumentation.h
         "instr_begin",
         "instr_end",
-        # arch/x86/include/asm/nospec-branch.h, alternative.h, ibt.h
-        "retpoline_safe",
-        "ignore_alts",
-        "ibt_endbr_noseal",
         # include/linux/annotate.h, objtool.h since 6.14: all of them in one
         "annotate_insn",
     )
@@ -50,85 +48,49 @@ and its likes).
 """
 
 
-@dataclass(frozen=True, slots=True)
-class SpecialSection:
-    """:ivar struct: the kernel's type of an entry, whose size the target gives; "" where `size` is
-    known for good.
-    :ivar size: of an entry, bytes; 0 where it is the target's to say.
-    :ivar reads_early: the kernel follows its references when it loads the module, so that symbols
-        of a module which is not loaded yet are out of its reach.
-    :ivar optional: without the entry the code does the same, only slower.
-    """
-
-    name: str
-    struct: str = ""
-    size: int = 0
-    reads_early: bool = False
-    optional: bool = False
-
-
 PATCHABLE = "__patchable_function_entries"
 
 SECTIONS: tuple[SpecialSection, ...] = (
-    # arch/x86/include/asm/alternative.h; the replacement's own references are copied into the code
-    # at load
-    SpecialSection(".altinstructions", struct="alt_instr", reads_early=True),
     # include/asm-generic/bug.h
-    SpecialSection("__bug_table", struct="bug_entry"),
-    # arch/x86/include/asm/extable.h
-    SpecialSection("__ex_table", struct="exception_table_entry"),
+    SpecialSection("__bug_table", struct="bug_entry", alias="BUG"),
+    # asm/extable.h
+    SpecialSection("__ex_table", struct="exception_table_entry", alias="EX"),
     # include/linux/jump_label.h; jump_label_add_module() follows the key
-    SpecialSection("__jump_table", struct="jump_entry", reads_early=True),
+    SpecialSection("__jump_table", struct="jump_entry", reads_early=True, alias="JUMP"),
     # include/linux/static_call_types.h; static_call_add_module() follows the key.  The code calls
     # the trampoline, which always leads to where the key does (arch/x86/kernel/static_call.c:
     # arch_static_call_transform()).
     SpecialSection(
-        ".static_call_sites", struct="static_call_site", reads_early=True, optional=True
+        ".static_call_sites",
+        struct="static_call_site",
+        reads_early=True,
+        optional=True,
+        alias="STATIC_CALL",
     ),
-    # arch/x86/include/asm/paravirt_types.h (until 6.8)
-    SpecialSection(".parainstructions", struct="paravirt_patch_site"),
-    # arch/x86/include/asm/alternative.h: LOCK_PREFIX_HERE, one s32 each
-    SpecialSection(".smp_locks", size=4),
-    # tools/objtool/check.c: create_return_sites_sections(), create_retpoline_sites_sections(), ...:
-    # one s32 each
-    SpecialSection(".return_sites", size=4),
-    SpecialSection(".retpoline_sites", size=4),
-    SpecialSection(".call_sites", size=4),
-    SpecialSection(".ibt_endbr_seal", size=4),
     # include/asm-generic/vmlinux.lds.h: MCOUNT_CALLS, one address each
     SpecialSection("__mcount_loc", size=8),
     SpecialSection(PATCHABLE, size=8),
-    # tools/objtool/orc_gen.c: .orc_unwind runs parallel to it
-    SpecialSection(".orc_unwind_ip", size=4),
 )
 
-SEEN_FROM_OUTSIDE = {*HINTS, PATCHABLE}
-"""Their entries may point where no function is, and are about a place in a section whatever has a
-name there."""
-
-STRUCTS: Mapping[str, str] = {
-    special.name: special.struct for special in SECTIONS if special.struct
-}
-"""Section name -> the struct whose size its entries have, for whoever looks the sizes up."""
-
-ALIASES: Mapping[str, str] = {
-    "ALT": ".altinstructions",
-    "BUG": "__bug_table",
-    "EX": "__ex_table",
-    "JUMP": "__jump_table",
-    "STATIC_CALL": ".static_call_sites",
-    "PARA": ".parainstructions",
-}
-"""Short names for the sections in `STRUCTS`, for people to type."""
-
-ORC_UNWIND, ORC_UNWIND_IP = ".orc_unwind", ".orc_unwind_ip"
-
-CARRIED_ALONG = {ORC_UNWIND, ".altinstr_replacement", ".altinstr_aux", ".orc_header"}
-"""Sections that hold nothing of their own: what they contain goes with the entries or code that
-refer to it."""
-
 JUMP_TABLE = "__jump_table"
-ALTINSTRUCTIONS, ALTINSTR_AUX = ".altinstructions", ".altinstr_aux"
+
+
+@cache
+def sections(arch: Architecture) -> Mapping[str, SpecialSection]:
+    """All special sections of an architecture's kernels, by name; without hints."""
+    return {special.name: special for special in (*SECTIONS, *arch.sections.special)}
+
+
+@cache
+def structs(arch: Architecture) -> Mapping[str, str]:
+    """Section name -> the struct whose size its entries have, for whoever looks the sizes up."""
+    return {special.name: special.struct for special in sections(arch).values() if special.struct}
+
+
+def aliases() -> Mapping[str, str]:
+    """Short names for the sections of `structs`, of whatever architecture, for people to type."""
+    everywhere = (special for arch in known() for special in sections(arch).values())
+    return {special.alias: special.name for special in everywhere if special.alias}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +109,7 @@ class Entry:
 class Entries:
     """All entries of the special sections of one object, found by the code they are about.
 
-    :param sizes: section name -> entry size in bytes, for the sections in `STRUCTS`.
+    :param sizes: section name -> entry size in bytes, for the sections of `structs`.
     :raises Refusal: ``entry-malformed``
     """
 
@@ -155,13 +117,14 @@ class Entries:
         self._by_code: dict[int, list[Entry]] = defaultdict(list)
         self._by_name: dict[str, Mapping[int, list[Entry]]] = {}
         self._view = view
-        specials = {special.name: special for special in SECTIONS}
+        arch = view.obj.arch
+        specials, hints = sections(arch), HINTS | arch.sections.hints
         for index, section in enumerate(view.obj.sections):
             if section.name in specials:
                 for entry in _read(view, index, specials[section.name], sizes):
                     self._by_code[entry.code].append(entry)
-            elif section.name in HINTS:
-                hint = SpecialSection(section.name)
+            elif section.name in hints:
+                hint = SpecialSection(section.name, is_hint=True)
                 for start, end, code, place in read_hints(view, index):
                     self._by_code[code].append(Entry(hint, index, start, end, code, place))
         for entries in self._by_code.values():
@@ -170,7 +133,7 @@ class Entries:
     def within(self, code: int, start: int, end: int) -> list[Entry]:
         """The entries about ``[start, end)`` of code section `code`, by place.
 
-        The end of a section is its last code's: ORC marks it.
+        The end of a section is its last code's: the unwind table marks it.
         """
         entries = self._by_code.get(code, [])
         if end == self._view.obj.sections[code].size:
@@ -191,7 +154,7 @@ class Entries:
     def in_force(self, code: int, place: int, name: str) -> Entry | None:
         """The entry of section `name` that still holds at `place`, where none starts there.
 
-        ``.orc_unwind_ip`` marks where the state of the stack changes, which may be in the function
+        An unwind table marks where the state of the stack changes, which may be in the function
         before.
         """
         entries = self._named(name).get(code, [])
@@ -209,13 +172,8 @@ class Entries:
         return self._by_name[name]
 
 
-LENGTHS: Mapping[int, tuple[int, int]] = {13: (10, 11), 12: (10, 11), 14: (12, 13)}
-"""Size of ``struct alt_instr`` -> offsets of `instrlen` and `replacementlen` in it (until 5.12,
-until 6.2, since)."""
-
-
 def replacement(view: View, entry: Entry, target: ToAnonymous) -> tuple[int, int]:
-    """The range of ``.altinstr_replacement`` that a ``struct alt_instr`` names."""
+    """The range of replacements that a ``struct alt_instr`` names."""
     start, end = target.offset, target.offset + _length(view, entry, 1)
     section = view.obj.sections[target.section]
     if not 0 <= start <= end <= section.size:
@@ -233,7 +191,8 @@ def replaced(view: View, entry: Entry) -> tuple[int, int]:
 
 
 def _length(view: View, entry: Entry, which: int) -> int:
-    offsets = LENGTHS.get(entry.end - entry.start)
+    lengths = view.obj.arch.sections.alternatives.lengths
+    offsets = lengths.get(entry.end - entry.start)
     if offsets is None:
         where = f"{view.obj.name}: {entry.special.name}"
         raise Refusal(

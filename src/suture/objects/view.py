@@ -105,7 +105,7 @@ class ToLiteral:
 
 @dataclass(frozen=True, slots=True)
 class ToAnonymous:
-    """Refers into a section in which no symbol names the place (``.altinstr_aux``, compiler-made
+    """Refers into a section in which no symbol names the place (pieces of alternatives, compiler-made
     tables)."""
 
     section: int
@@ -198,7 +198,7 @@ class View:
     def unit_at(self, section: int, offset: int) -> Unit | None:
         """The unit that holds `offset`.
 
-        The end of a section's last unit counts as its own: ORC entries mark it.  Where the section
+        The end of a section's last unit counts as its own: unwind tables mark it.  Where the section
         is one unit's alone, every offset is.
         """
         units = self._by_section.get(section)

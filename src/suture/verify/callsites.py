@@ -13,13 +13,12 @@ from functools import partial
 
 from suture.arch.search import absolute, relative
 from suture.elf.object import WORD
-from suture.objects.special import SECTIONS
+from suture.objects.special import sections
 from suture.verify.shipped import Region, Shipped
 
 NO_POINTERS = (
     ".BTF",
     ".notes",
-    ".orc_",
     "__kcrctab",
     "__ksymtab_strings",
     ".modinfo",
@@ -28,10 +27,9 @@ NO_POINTERS = (
 )
 """Sections, by how their names begin, in which nothing is an address that somebody would call."""
 
-ABOUT_CODE = frozenset(
-    {special.name for special in SECTIONS} | {"_kprobe_blacklist", "_error_injection_whitelist"}
-)
-"""Sections whose entries say where code is, but not that it is to be called."""
+ABOUT_CODE = frozenset({"_kprobe_blacklist", "_error_injection_whitelist"})
+"""Sections whose entries say where code is, but not that it is to be called, as those of special
+sections do."""
 
 LISTS = (
     ("__start_kprobe_blacklist", "__stop_kprobe_blacklist"),
@@ -61,9 +59,11 @@ def scan(shipped: Shipped, target: int) -> Sites:
     calls: dict[int, int] = {}
     taken: list[str] = []
     arch = shipped.arch
+    no_pointers = (*NO_POINTERS, *arch.sections.no_pointers)
+    about_code = ABOUT_CODE | sections(arch).keys()
     for region in shipped.regions():
         code, address = region.data, region.address
-        if region.is_code and not region.name.startswith(".altinstr"):
+        if region.is_code and region.name not in arch.sections.carried_along:
             for lead in arch.search.leads(code, address, target, partial(_start, shipped, region)):
                 if lead.is_branch:
                     calls[lead.field] = shipped.start(lead.field) or 0
@@ -72,7 +72,7 @@ def scan(shipped: Shipped, target: int) -> Sites:
         elif region.is_code:
             suspects = arch.search.suspects(code, address, target)
             taken += [_words(shipped, region, field) for field in suspects]
-        elif not region.name.startswith(NO_POINTERS) and region.name not in ABOUT_CODE:
+        elif not region.name.startswith(no_pointers) and region.name not in about_code:
             order = arch.machine.order
             fields = {f for f in relative(code, address, target, 0, order) if f % 4 == 0} | set(
                 absolute(code, address, target, WORD, order)

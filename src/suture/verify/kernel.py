@@ -13,7 +13,7 @@ from suture.kernel.btf import Btf
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
 from suture.model import VMLINUX
-from suture.objects.special import STRUCTS
+from suture.objects.special import structs
 from suture.verify.callsites import Sites, scan
 from suture.verify.shipped import Shipped, ShippedImage, lay_out
 
@@ -45,8 +45,9 @@ class Kernel:
     def entry_sizes(self) -> dict[str, int]:
         """Section name -> size of an entry in bytes."""
         btf = self.vmlinux.image.section(".BTF")
-        sizes = struct_sizes(btf, set(STRUCTS.values()), self.target.release) if btf else {}
-        return {section: sizes[name] for section, name in STRUCTS.items() if name in sizes}
+        known = structs(self.vmlinux.arch)
+        sizes = struct_sizes(btf, set(known.values()), self.target.release) if btf else {}
+        return {section: sizes[name] for section, name in known.items() if name in sizes}
 
     def shipped(self, objname: str) -> Shipped:
         """The core kernel or a module, as shipped.

@@ -27,7 +27,7 @@ from suture.diff.users import HARMLESS
 from suture.errors import THREAD_FUNCTION_REPLACED, THREAD_NOT_REPLACED, Refusal
 from suture.host.progress import note
 from suture.objects.locals import base
-from suture.objects.special import SECTIONS
+from suture.objects.special import sections
 from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
 
 MAKERS = frozenset(
@@ -214,7 +214,7 @@ def _handed_over(view: View) -> frozenset[Unit]:
 
 def _is_used(view: View, function: Unit) -> bool:
     """Something uses its address: code, or data."""
-    special = {section.name for section in SECTIONS}
+    special = sections(view.obj.arch)
     for index, section in enumerate(view.obj.sections):
         if not section.is_allocated or section.name in special or section.name.startswith(HARMLESS):
             continue

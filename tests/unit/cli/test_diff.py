@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from suture.cli.diff import ALIASES, UNPROVED
-from suture.objects.special import ALIASES as SECTIONS
+from suture.objects.special import aliases
 from tests.unit.builder.test_compare_objects import CHANGED, SOURCE, SYMBOLS, SYMVERS
 from tests.unit.toolchain import compile_c, symbol_lines
 
@@ -140,4 +140,4 @@ def test_what_is_wrong_is_refused_with_status_1(
 
 
 def test_the_help_names_the_short_names_of_sections() -> None:
-    assert ALIASES.split(", ") == list(SECTIONS)
+    assert ALIASES.split(", ") == list(aliases())

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import pytest
 
+from suture import arch
+from suture.arch.sections import SpecialSection
 from suture.elf import writer
 from suture.errors import Refusal
-from suture.objects.special import SECTIONS, SpecialSection
+from suture.objects.special import sections
 from tests.unit.toolchain import (
+    MACHINE,
     SIZES,
     changed_names,
     changes,
@@ -19,6 +22,8 @@ from tests.unit.toolchain import (
     section_lines,
     tool,
 )
+
+SPECIAL = tuple(sections(arch.of(MACHINE)).values())
 
 FIELDS = {
     # arch/x86/include/asm/alternative.h: struct alt_instr of 6.1
@@ -67,7 +72,7 @@ def source(special: SpecialSection) -> tuple[str, tuple[str, ...]]:
     return text, ()
 
 
-@pytest.mark.parametrize("special", SECTIONS, ids=[special.name for special in SECTIONS])
+@pytest.mark.parametrize("special", SPECIAL, ids=[special.name for special in SPECIAL])
 def test_an_entry_goes_with_its_function_alone(special: SpecialSection) -> None:
     text, options = source(special)
     before = {name: size for name, _, size, _ in section_lines(compile_c(text, *options))}
@@ -83,7 +88,7 @@ def test_an_entry_goes_with_its_function_alone(special: SpecialSection) -> None:
     assert "idle" not in tool("readelf", "-rW", data=writer.write(out))
 
 
-@pytest.mark.parametrize("special", SECTIONS, ids=[special.name for special in SECTIONS])
+@pytest.mark.parametrize("special", SPECIAL, ids=[special.name for special in SPECIAL])
 def test_a_size_that_is_no_multiple_of_an_entry_is_refused(special: SpecialSection) -> None:
     text, options = source(special)
     odd = f'{text}asm(".pushsection {special.name},\\"a\\"\\n.byte 1\\n.popsection");\n'

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from suture.arch.jump_labels import JumpLabels
     from suture.arch.relocations import Relocations
     from suture.arch.search import CodeSearch
+    from suture.arch.sections import ArchSections
 
 
 class X86_64(Architecture):
@@ -61,3 +62,9 @@ class X86_64(Architecture):
         from suture.arch.x86_64.jump_labels import JUMP_LABELS
 
         return JUMP_LABELS
+
+    @cached_property
+    def sections(self) -> ArchSections:
+        from suture.arch.x86_64.sections import SECTIONS
+
+        return SECTIONS
