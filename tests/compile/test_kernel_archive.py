@@ -22,7 +22,7 @@ import suture
 from suture import sources
 from suture.errors import Refusal
 from suture.host.paths import cache
-from suture.kernel import bzimage, config, image, kallsyms, modules, symvers
+from suture.kernel import boot_image, config, image, kallsyms, modules, symvers
 from suture.kernel.release import Target
 from suture.sources import apt
 from suture.sources.directory import from_directory
@@ -69,7 +69,9 @@ def test_the_parts_of_a_target_belong_together(target: Target) -> None:
     kernel = image.read(target.vmlinux)
     assert kernel.release == target.release
     assert f"Debian {target.version}" in kernel.banner
-    assert bzimage.decompress(target.vmlinuz.read_bytes(), "vmlinuz") == target.vmlinux.read_bytes()
+    assert (
+        boot_image.decompress(target.vmlinuz.read_bytes(), "vmlinuz") == target.vmlinux.read_bytes()
+    )
     assert config.read(target.config).compiler.split(" ")[-1] in kernel.banner
     # Each exported function is where the symbol table of exports in the image says.
     symbols, exports = kallsyms.read(target.kallsyms), symvers.read(target.symvers)

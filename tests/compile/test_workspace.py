@@ -167,7 +167,7 @@ def test_flags_are_those_of_kbuilds_own_single_target(workspace: Workspace) -> N
     for name in names:
         (workspace.tree / name).unlink(missing_ok=True)
     release, compiler = workspace.target.release, workspace.compiler
-    flags = [f"KCFLAGS={kbuild.FLAGS}", "KAFLAGS=-g0"]
+    flags = [f"KCFLAGS={workspace.target.arch.build.flags}", "KAFLAGS=-g0"]
     command = kbuild.make_command(release, compiler, *flags, "-o", "prepare", *names)
     subprocess.run(
         command, cwd=workspace.tree, env=kbuild.clean_environment(), check=True, capture_output=True

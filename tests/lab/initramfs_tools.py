@@ -4,9 +4,10 @@ of theirs booted."""
 
 from __future__ import annotations
 
+from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
 from suture.kernel.release import Target
 from suture.lab import initramfs
-from suture.lab.machine import WIRE_MODULES
+from suture.lab.machine import wire_modules
 from suture.lab.qemu import Wire
 from suture.lab.system import DISK_MODULES
 from tests.lab import debs
@@ -17,7 +18,9 @@ without it."""
 
 CONFIG = {
     "etc/initramfs-tools/initramfs.conf": "MODULES=list\nCOMPRESS=gzip\nBUSYBOX=auto\n",
-    "etc/initramfs-tools/modules": "".join(f"{name}\n" for name in (*WIRE_MODULES, *DISK_MODULES)),
+    "etc/initramfs-tools/modules": "".join(
+        f"{name}\n" for name in (*wire_modules(VIRTUAL_MACHINE), *DISK_MODULES)
+    ),
 }
 
 AGENT = """\

@@ -17,7 +17,7 @@ from suture.errors import Refusal
 from suture.host import paths
 from suture.kernel.release import Target
 from suture.lab import accel, initramfs
-from suture.lab.machine import Machine
+from suture.lab.machine import Machine, platform_of
 from suture.lab.qemu import Accelerator, Qemu, Wire
 from tests.examples import shows
 
@@ -166,7 +166,14 @@ def test_a_target_that_does_not_boot_is_refused_with_what_it_said(target: Target
 
 
 def test_an_image_that_is_none_is_refused_with_what_qemu_said(target: Target) -> None:
-    qemu = Qemu(Accelerator.TCG, target.config, initramfs.build({}), Wire.SERIAL, memory=128)
+    qemu = Qemu(
+        platform_of(target),
+        Accelerator.TCG,
+        target.config,
+        initramfs.build({}),
+        Wire.SERIAL,
+        memory=128,
+    )
     try:
         assert qemu.wait(10)
         assert "kernel" in qemu.messages()
@@ -178,8 +185,8 @@ def test_the_accelerator_chosen_is_one_that_boots(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    chosen = accel.choose(target.vmlinuz)
-    assert accel.boots(chosen, target.vmlinuz, deadline=60)
+    chosen = accel.choose(target.vmlinuz, platform_of(target))
+    assert accel.boots(chosen, target.vmlinuz, platform_of(target), deadline=60)
     assert (paths.cache() / "lab" / "accelerator.json").exists() == os.access(
         accel.DEVICE, os.R_OK | os.W_OK
     )
@@ -188,8 +195,8 @@ def test_the_accelerator_chosen_is_one_that_boots(
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_qemu_outlives_us(target: Target, how: signal.Signals) -> None:
     program = (
-        "from pathlib import Path; from suture.lab.qemu import *; from suture.lab.channel import *; import time\n"
-        f"qemu = Qemu(Accelerator.TCG, Path({str(target.vmlinuz)!r}), b'', Wire.SERIAL, memory=128)\n"
+        "from pathlib import Path; from suture.arch.x86_64.virtual_machine import *; from suture.lab.qemu import *; from suture.lab.channel import *; import time\n"
+        f"qemu = Qemu(VIRTUAL_MACHINE, Accelerator.TCG, Path({str(target.vmlinuz)!r}), b'', Wire.SERIAL, memory=128)\n"
         "print(qemu.pid, flush=True)\n"
         "try: Channel(qemu.wire).wait_ready(time.monotonic() + 600)\n"
         "finally: qemu.close()\n"

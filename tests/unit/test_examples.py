@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from suture.arch.build import KernelBuild
 from suture.diff.changes import compare
 from suture.diff.data import DataRequest
 from suture.errors import Refusal
@@ -109,7 +110,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "shared-object": _shared,
     "separate-program": lambda: refuse_separate("arch/x86/entry/vdso/vclock_gettime.c"),
     "workspace-failed": _include_lines,
-    "unwind-data-doubtful": lambda: objtool.refuse_doubts("fix", OBJTOOL),
+    "unwind-data-doubtful": lambda: objtool.refuse_doubts("fix", OBJTOOL, KernelBuild()),
     "command-failed": lambda: run.check(["ls", "/nonexistent"], where="ls"),
     "name-unusable": lambda: kbuild.check_name("my fix"),
     "interrupted": lambda: _command(KeyboardInterrupt()),

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "suture"
 
 ROOMS = (
     "errors",
+    "arch",
     "model",
     "host",
-    "arch",
     "elf",
     "objects",
     "module",

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, ClassVar
 from suture.arch.machine import ElfMachine
 
 if TYPE_CHECKING:
+    from suture.arch.build import KernelBuild
     from suture.arch.decoding import Decoding
     from suture.arch.effects import Effects
     from suture.arch.entry import FunctionEntry
+    from suture.arch.image import BootImage
     from suture.arch.jump_labels import JumpLabels
     from suture.arch.relocations import Relocations
     from suture.arch.search import CodeSearch
     from suture.arch.sections import ArchSections
+    from suture.arch.syscalls import SystemCalls
+    from suture.arch.virtual_machine import VirtualMachine
 
 
 class Architecture:
@@ -73,6 +77,28 @@ class Architecture:
         from suture.arch.sections import ArchSections
 
         return ArchSections()
+
+    @property
+    def syscalls(self) -> SystemCalls:
+        """Numbers and names of system calls."""
+        raise self._lacks("syscalls")
+
+    @property
+    def build(self) -> KernelBuild:
+        """How its kernels are built; as little as can be, where it does not say."""
+        from suture.arch.build import KernelBuild
+
+        return KernelBuild()
+
+    @property
+    def image(self) -> BootImage | None:
+        """What is booted; None where Suture cannot take it apart."""
+        return None
+
+    @property
+    def virtual_machine(self) -> VirtualMachine | None:
+        """What the lab boots a kernel in; None where it cannot."""
+        return None
 
     def _lacks(self, part: str) -> NotImplementedError:
         return NotImplementedError(f"{self.name} has no {part}")

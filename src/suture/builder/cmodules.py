@@ -269,7 +269,7 @@ def _refuse_hooks(module: CModule, objects: Mapping[str, ObjectFile]) -> None:
 
 def taken_apart(around: Around, module: CModule, compiled: Compiled, first: int = 0) -> Authored:
     """:param first: number of the first global name that is given."""
-    objtool.refuse_doubts(module.name, compiled.said)
+    objtool.refuse_doubts(module.name, compiled.said, around.kernel.target.arch.build)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
     _refuse_hooks(module, objects)
     refuse_unresolvable(objects, around.shipped, module.line_of)
@@ -298,7 +298,7 @@ def _own_tables(around: Around, module: CModule, linked: ObjectFile) -> LivePatc
 
 def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
     """Read what a module replaces, and check it against the target."""
-    objtool.refuse_doubts(module.name, compiled.said)
+    objtool.refuse_doubts(module.name, compiled.said, around.kernel.target.arch.build)
     linked = reader.read(compiled.module, f"{module.name}.ko")
     if module.dialect is Dialect.PLAIN:
         return _Taken(module, linked)
@@ -481,13 +481,12 @@ def _wrappers(
     """A wrapper for each function by which the target enters a system call."""
     vmlinux = around.kernel.vmlinux
     where = module.line_of(one.name)
-    places = {
-        address: name for name in reversed(call.entries) for address in vmlinux.addresses(name)
-    }
-    names = [name for name in call.entries if name in places.values()]
+    entries = call.entries(vmlinux.arch.syscalls)
+    places = {address: name for name in reversed(entries) for address in vmlinux.addresses(name)}
+    names = {name: macro for name, macro in entries.items() if name in places.values()}
     defined = definition(vmlinux, around.tree, call)
     if not names or defined is None:
-        near = [f"there is {name}" for name in nearest(call.entries[0], vmlinux)]
+        near = [f"there is {name}" for name in nearest(next(iter(entries)), vmlinux)]
         found = f"{around.kernel.target.release} has no system call {call.name}"
         raise Refusal(SYSCALL_UNKNOWN, where, found, evidence=near)
     for prototype in types.functions(one.new.name) if types else ():
@@ -547,7 +546,7 @@ def _link(workspace: Workspace, taken: Sequence[_Taken]) -> None:
         for one in waiting
     ]
     for one, compiled in zip(waiting, compile_modules(workspace, externals), strict=True):
-        objtool.refuse_doubts(one.module.name, compiled.said)
+        objtool.refuse_doubts(one.module.name, compiled.said, workspace.target.arch.build)
         one.linked = reader.read(compiled.module, f"{one.module.name}.ko")
 
 

@@ -42,9 +42,6 @@ OPTIONS_THAT_MATTER = (
     "MODULE_SIG",
     "MODULE_SIG_FORCE",
     "DEBUG_INFO_BTF",
-    "UNWINDER_ORC",
-    "X86_KERNEL_IBT",
-    "PREFIX_SYMBOLS",
 )
 """The options that decide how a live patch is built and loaded."""
 
@@ -144,12 +141,13 @@ def _description(target: Target) -> dict[str, object]:
     from suture.kernel import config, image, kallsyms, modules, symvers
 
     configuration = config.read(target.config)
+    options = (*OPTIONS_THAT_MATTER, *target.arch.build.options)
     return {
         "release": target.release,
         "version": target.version,
         "banner": image.read(target.vmlinux).banner,
         "compiler": configuration.compiler,
-        "options": {name: configuration.value(name) or "n" for name in OPTIONS_THAT_MATTER},
+        "options": {name: configuration.value(name) or "n" for name in options},
         "symbols": len(kallsyms.read(target.kallsyms).symbols),
         "exports": len(symvers.read(target.symvers).exports),
         "modules": len(modules.index(target)),

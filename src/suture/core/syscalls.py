@@ -12,11 +12,13 @@ import ctypes
 import fcntl
 import os
 import platform
+from typing import TYPE_CHECKING
 
+from suture import arch
 from suture.errors import OBJECT_UNSUPPORTED, Refusal
 
-# arch/x86/entry/syscalls/syscall_64.tbl: finit_module, delete_module, keyctl
-NUMBERS = {"x86_64": (313, 176, 250)}
+if TYPE_CHECKING:
+    from suture.arch.syscalls import SystemCalls
 
 KEYCTL_READ = 11  # include/uapi/linux/keyctl.h
 LARGEST_KEYRING = 4096
@@ -41,32 +43,37 @@ def sealed(module: bytes) -> int:
 def finit_module(descriptor: int) -> None:
     """Load the module; returns when its init function has.  :raises OSError: as in
     ``finit_module(2)``"""
-    _call(0, descriptor, b"", 0)
+    _call(_numbers().finit_module, descriptor, b"", 0)
 
 
 def delete_module(name: str) -> None:
     """Unload a module that nobody holds.  :raises OSError: as in ``delete_module(2)``;
     ``EWOULDBLOCK`` if it is held"""
-    _call(1, name.encode(), os.O_NONBLOCK)
+    _call(_numbers().delete_module, name.encode(), os.O_NONBLOCK)
 
 
 def keyring(serial: int) -> list[int]:
     """The serial numbers of what is in a keyring.  :raises OSError: as in ``keyctl_read(3)``"""
     room = (ctypes.c_int32 * LARGEST_KEYRING)()
-    size = _call(2, KEYCTL_READ, serial, room, ctypes.sizeof(room))
+    size = _call(_numbers().keyctl, KEYCTL_READ, serial, room, ctypes.sizeof(room))
     return list(room[: size // ctypes.sizeof(ctypes.c_int32)])
 
 
-def _call(which: int, *arguments: int | bytes | ctypes.Array[ctypes.c_int32]) -> int:
+def _numbers() -> SystemCalls:
     machine = platform.machine()
-    if machine not in NUMBERS:
+    found = arch.named(machine)
+    if found is None:
         raise Refusal(
             OBJECT_UNSUPPORTED, "this host", f"Suture does not know the system calls of {machine}"
         )
+    return found.syscalls
+
+
+def _call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_int32]) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    result: int = libc.syscall(ctypes.c_long(NUMBERS[machine][which]), *values)
+    result: int = libc.syscall(ctypes.c_long(number), *values)
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
     return result

@@ -13,5 +13,5 @@ OBJECT_MALFORMED = Kind(
 OBJECT_UNSUPPORTED = Kind(
     "object-unsupported",
     "The file is well-formed, but Suture does not make live patches from this kind of object.",
-    "Give an x86-64 relocatable object (.o) or module (.ko).",
+    "Give a relocatable object (.o) or module (.ko) of an architecture that Suture knows.",
 )

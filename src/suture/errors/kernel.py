@@ -36,7 +36,7 @@ PACKAGE_UNTRUSTED = Kind(
 )
 IMAGE_MALFORMED = Kind(
     "image-malformed",
-    "The file is damaged, truncated or not an x86 kernel image.",
+    "The file is damaged, truncated or no kernel image of an architecture that Suture knows.",
     "Get the image again ('suture kernel fetch RELEASE'), or build the tree again.",
 )
 ADDRESS_NOT_IN_IMAGE = Kind(

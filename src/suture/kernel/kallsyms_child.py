@@ -17,7 +17,7 @@ from pathlib import Path
 from vmlinux_to_elf.core.architecture_detecter import ArchitectureName
 from vmlinux_to_elf.core.kallsyms import KallsymsFinder
 
-EM_X86_64 = 62
+from suture import arch
 
 
 class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
@@ -32,10 +32,13 @@ class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
         self.version_number = banner[1].decode("ascii")
 
     def guess_architecture(self) -> None:
-        self.architecture = ArchitectureName.x86_64
-        self.elf_machine = EM_X86_64
+        found = arch.of_elf(self.kernel_img[: arch.IDENTIFIED])
+        if found is None or found.image is None:
+            raise ValueError("it is for no machine that Suture knows")
+        self.architecture = ArchitectureName[found.image.kallsyms_name]
+        self.elf_machine = found.machine.number
         self.is_64_bits = True
-        self.is_big_endian = False
+        self.is_big_endian = found.machine.order == "big"
 
     def extract_db_information(self, extra_info: bool = True) -> None:
         pass

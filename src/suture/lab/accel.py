@@ -12,7 +12,10 @@ import json
 import os
 import time
 from pathlib import Path
+from platform import machine
 
+from suture import arch
+from suture.arch.virtual_machine import VirtualMachine
 from suture.host import files, paths, progress
 from suture.lab import initramfs
 from suture.lab.channel import Channel, ChannelClosed
@@ -25,29 +28,40 @@ DEADLINE = 12.0
 """Seconds for the trial.  A guest under a KVM worth using is up in two."""
 
 
-def choose(vmlinuz: Path) -> Accelerator:
+def choose(vmlinuz: Path, platform: VirtualMachine) -> Accelerator:
     """The fastest accelerator under which `vmlinuz` boots on this host.
+
+    :param platform: of its architecture.
 
     :raises Refusal: ``tool-missing``, ``disk-full``
     """
-    if not os.access(DEVICE, os.R_OK | os.W_OK):
+    if not os.access(DEVICE, os.R_OK | os.W_OK) or not _is_hosts(platform):
         return Accelerator.TCG
     record = paths.cache() / "lab" / "accelerator.json"
-    key = f"{BOOT_ID.read_text().strip()} {version()}"
+    key = f"{BOOT_ID.read_text().strip()} {version(platform.program)}"
     with files.locked(record.with_suffix(".lock")):
         known = _recorded(record, key)
         if known is None:
             with progress.step("Trying whether KVM works here"):
-                known = Accelerator.KVM if boots(Accelerator.KVM, vmlinuz) else Accelerator.TCG
+                works = boots(Accelerator.KVM, vmlinuz, platform)
+                known = Accelerator.KVM if works else Accelerator.TCG
             files.write_atomic(
                 record, json.dumps({"key": key, "accelerator": known.value}).encode()
             )
     return known
 
 
-def boots(accelerator: Accelerator, vmlinuz: Path, deadline: float = DEADLINE) -> bool:
+def _is_hosts(platform: VirtualMachine) -> bool:
+    host = arch.named(machine())
+    return host is not None and host.virtual_machine == platform
+
+
+def boots(
+    accelerator: Accelerator, vmlinuz: Path, platform: VirtualMachine, deadline: float = DEADLINE
+) -> bool:
     """Whether a guest gets as far as the agent within `deadline` seconds."""
-    qemu = Qemu(accelerator, vmlinuz, initramfs.build({}), Wire.SERIAL, memory=512)
+    nothing = initramfs.build({})
+    qemu = Qemu(platform, accelerator, vmlinuz, nothing, Wire.SERIAL, memory=512)
     try:
         Channel(qemu.wire).wait_ready(time.monotonic() + deadline)
     except (TimeoutError, ChannelClosed):

@@ -21,7 +21,9 @@ LOG_LINE_MAX)."""
 
 PANIC = "panic"
 
-RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+Rules = Sequence[tuple[str, re.Pattern[str]]]
+
+RULES: Rules = tuple(
     (what, re.compile(pattern))
     for what, pattern in (
         ("WARNING", r"^WARNING: "),  # kernel/panic.c: __warn(); lockdep and RCU say it the same way
@@ -30,18 +32,6 @@ RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("BUG", r"^BUG: |^BUG\b|\bkernel BUG at |\bBUG: (soft|workqueue|KASAN|KFENCE)|^\w+: BUG: "),
         ("Oops", r"^Oops\b"),  # arch/x86/kernel/dumpstack.c: __die_header()
         (PANIC, r"^Kernel panic - not syncing"),  # kernel/panic.c: panic()
-        (
-            "general protection",
-            r"\bgeneral protection\b",
-        ),  # arch/x86/kernel/traps.c: exc_general_protection()
-        (
-            "page fault",
-            r"^unable to handle |^kernel tried to execute NX-protected page",
-        ),  # arch/x86/mm/fault.c
-        (
-            "trap",
-            r"^(divide error|invalid opcode|double fault|stack segment|int3|bounds|control protection)\b",
-        ),
         (
             "hung task",
             r"\bblocked for more than \d+ seconds",
@@ -76,30 +66,35 @@ class Complaint:
     lines: tuple[str, ...]
 
 
-def find(log: str) -> tuple[Complaint, ...]:
+def find(log: str, own: Sequence[tuple[str, str]] = ()) -> tuple[Complaint, ...]:
     """The complaints in a kernel log, in order; one report with its registers and stack is one
-    complaint."""
+    complaint.
+
+    :param own: what kernels of the architecture say in addition
+        (`suture.arch.virtual_machine.VirtualMachine`).
+    """
+    rules = (*RULES, *((what, re.compile(pattern)) for what, pattern in own))
     lines = log.splitlines()
     found = []
     at = 0
     while at < len(lines):
-        what = _match(lines[at])
+        what = _match(lines[at], rules)
         if what is None:
             at += 1
             continue
         begin = at - 1 if at and _BEGIN.search(lines[at - 1]) else at
         # A panic that restarts the machine has no end mark: all that follows belongs to it.
-        at = len(lines) if what == PANIC else _end_of_report(lines, at)
+        at = len(lines) if what == PANIC else _end_of_report(lines, at, rules)
         found.append(Complaint(what, tuple(lines[begin:at])))
     return tuple(found)
 
 
-def _match(line: str) -> str | None:
+def _match(line: str, rules: Rules) -> str | None:
     text = _STAMP.sub("", line[:LINE_LENGTH])
-    return next((what for what, pattern in RULES if pattern.search(text)), None)
+    return next((what for what, pattern in rules if pattern.search(text)), None)
 
 
-def _end_of_report(lines: Sequence[str], first: int) -> int:
+def _end_of_report(lines: Sequence[str], first: int, rules: Rules) -> int:
     """The index after the report's end marker; without one, after the last line that is itself a
     complaint."""
     for at in range(first, min(first + REPORT_LINES, len(lines))):
@@ -108,6 +103,6 @@ def _end_of_report(lines: Sequence[str], first: int) -> int:
         if at > first and _BEGIN.search(lines[at]):
             break
     end = first + 1
-    while end < len(lines) and _match(lines[end]) is not None:
+    while end < len(lines) and _match(lines[end], rules) is not None:
         end += 1
     return end

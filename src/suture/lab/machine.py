@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 
+from suture.arch.virtual_machine import VirtualMachine
 from suture.errors import (
     LAB_BOOT_FAILED,
     LAB_DEADLINE,
@@ -39,7 +40,6 @@ BOOT_DEADLINE = 120.0
 STEP_DEADLINE = 30.0
 LOG_DEADLINE = 5.0
 
-WIRE_MODULES = ("virtio_pci", "virtio_console")
 EVIDENCE_LINES = 20
 _MARK = "suture-lab-mark"
 
@@ -63,8 +63,15 @@ class Machine:
     :ivar accelerator: what it runs on.
     """
 
-    def __init__(self, process: qemu.Qemu, accelerator: qemu.Accelerator, release: str) -> None:
+    def __init__(
+        self,
+        process: qemu.Qemu,
+        accelerator: qemu.Accelerator,
+        platform: VirtualMachine,
+        release: str,
+    ) -> None:
         self.accelerator = accelerator
+        self._platform = platform
         self._release = release
         self._process = process
         self._channel = Channel(process.wire)
@@ -95,8 +102,10 @@ class Machine:
         :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``,
             ``file-unreadable``
         """
-        wire = _wire(target)
-        needed = [*modules, *(WIRE_MODULES if wire is qemu.Wire.VIRTIO else ())]
+        drivers = wire_modules(platform_of(target))
+        has_drivers = module_tree.has_all(target, drivers)
+        wire = qemu.Wire.VIRTIO if has_drivers else qemu.Wire.SERIAL
+        needed = [*modules, *(drivers if has_drivers else ())]
         image = initramfs.build({**module_tree.build(target, needed), **(files or {})})
         return cls.start(
             target,
@@ -128,9 +137,11 @@ class Machine:
 
         :raises Refusal: ``lab-boot-failed``, ``tool-missing``
         """
-        chosen = accelerator or accel.choose(target.vmlinuz)
+        platform = platform_of(target)
+        chosen = accelerator or accel.choose(target.vmlinuz, platform)
         with progress.step("Booting", f"{target.release} ({chosen.value})"):
             process = qemu.Qemu(
+                platform,
                 chosen,
                 target.vmlinuz,
                 image,
@@ -141,7 +152,7 @@ class Machine:
                 firmware=firmware,
             )
             try:
-                machine = cls(process, chosen, target.release)
+                machine = cls(process, chosen, platform, target.release)
                 with machine._guarded(
                     f"booting for {deadline:g} s", LAB_BOOT_FAILED, LAB_BOOT_FAILED
                 ):
@@ -203,7 +214,7 @@ class Machine:
 
     def complaints(self) -> tuple[Complaint, ...]:
         """What the kernel has complained about since it booted."""
-        return find(self.kernel_log())
+        return find(self.kernel_log(), self._platform.complaints)
 
     def power_off(self, *, deadline: float = STEP_DEADLINE) -> None:
         """Shut the guest down.  The kernel log can still be read afterwards.
@@ -278,6 +289,18 @@ class Machine:
             time.sleep(0.01)
 
 
-def _wire(target: Target) -> qemu.Wire:
-    """The fastest that the target has a driver for."""
-    return qemu.Wire.VIRTIO if module_tree.has_all(target, WIRE_MODULES) else qemu.Wire.SERIAL
+def platform_of(target: Target) -> VirtualMachine:
+    """What the target can be booted in.
+
+    :raises Refusal: ``lab-boot-failed``, ``image-malformed``, ``file-unreadable``
+    """
+    found = target.arch.virtual_machine
+    if found is None:
+        name = target.arch.name
+        raise Refusal(LAB_BOOT_FAILED, target.release, f"there is no virtual machine for {name}")
+    return found
+
+
+def wire_modules(platform: VirtualMachine) -> tuple[str, ...]:
+    """The drivers of the fastest wire."""
+    return f"virtio_{platform.bus}", "virtio_console"

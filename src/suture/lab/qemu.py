@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from suture.arch.virtual_machine import VirtualMachine
 from suture.errors import TOOL_MISSING, Refusal
 from suture.host import files
-
-PROGRAM = "qemu-system-x86_64"
 
 PROCESSORS = 2
 """A transition on one processor never sees a task that runs elsewhere; and two cost no boot
@@ -42,7 +41,7 @@ class Wire(StrEnum):
     """How the agent is reached: the name of the device in the guest's ``/dev``."""
 
     VIRTIO = "vport0p1"  # a hundred times faster than a serial port, and a module in 6.1
-    SERIAL = "ttyS1"  # the 8250 driver is built in: nothing has to be loaded for it
+    SERIAL = "serial"  # the port of `VirtualMachine.serial`: nothing has to be loaded for it
 
 
 ACCEL = {Accelerator.KVM: "kvm", Accelerator.TCG: "tcg,thread=single"}
@@ -51,14 +50,11 @@ that the other has just replaced (arch/x86/kernel/alternative.c: text_poke_bp_ba
 kernel panics.  Since 6.3 each transition patches every cond_resched()
 (kernel/livepatch/transition.c: klp_cond_resched_enable()): a 6.12 guest died after 20."""
 
-CPU = {Accelerator.KVM: "host", Accelerator.TCG: "max"}
-"""All that the accelerator can do, so that the guest patches in the same alternatives as a real
-processor."""
 
-WIRE_DEVICE = {
-    Wire.VIRTIO: ("-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent"),
-    Wire.SERIAL: ("-serial", "chardev:agent"),
-}
+def _wire_options(wire: Wire, platform: VirtualMachine) -> tuple[str, ...]:
+    if wire is Wire.SERIAL:
+        return "-serial", "chardev:agent"
+    return "-device", f"virtio-serial-{platform.bus}", "-device", "virtserialport,chardev=agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +89,9 @@ class Firmware:
     variables: Path
     disk: Path
 
-    def options(self, vmlinuz: Path, initramfs: bytes, cmdline: str) -> list[str]:
+    def options(
+        self, vmlinuz: Path, initramfs: bytes, cmdline: str, platform: VirtualMachine
+    ) -> list[str]:
         """QEMU's options, with the kernel and GRUB's orders on the disk."""
         files.write_atomic(self.disk / "vmlinuz", files.read_bytes(vmlinuz))
         files.write_atomic(self.disk / "initrd", initramfs)
@@ -107,20 +105,17 @@ class Firmware:
             ("if=none,id=boot,format=raw,read-only=on", f"fat:{self.disk}"),
         )
         return [
-            # System Management Mode keeps the variables from the kernel; a build for Secure Boot
-            # does not run without.
-            *("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
+            *platform.secure_boot,
             *(
                 word
                 for option, path in drives
                 for word in ("-drive", f"{option},file={_escaped(path)}")
             ),
-            *("-device", "virtio-blk-pci,drive=boot,bootindex=0"),
+            *("-device", f"virtio-blk-{platform.bus},drive=boot,bootindex=0"),
         ]
 
 
 CMDLINE = (
-    "console=ttyS0,115200",
     "ignore_loglevel",  # the console file is the kernel log, whatever a script does to the log level
     "printk.devkmsg=on",  # no rate limit on /dev/kmsg: Machine.kernel_log() writes marks to it
     "panic=-1",  # a panic ends the virtual machine at once (with -no-reboot)
@@ -139,6 +134,7 @@ class Qemu:
 
     def __init__(
         self,
+        platform: VirtualMachine,
         accelerator: Accelerator,
         vmlinuz: Path,
         initramfs: bytes,
@@ -151,6 +147,7 @@ class Qemu:
     ) -> None:
         """Start the machine.
 
+        :param platform: of the kernel's architecture.
         :param memory: of the guest, in MiB.
         :param disks: ``/dev/vda`` and on.
         :param firmware: what starts the kernel, if QEMU itself does not.
@@ -164,15 +161,19 @@ class Qemu:
             with open(ramdisk, "wb", closefd=False) as file:
                 file.write(initramfs)
             # The kernel hands a parameter that it does not know to init as an environment variable.
-            words = " ".join([*CMDLINE, f"wire={wire.value}", *cmdline])
+            device = platform.serial if wire is Wire.SERIAL else wire.value
+            first = f"console={platform.console}"
+            words = " ".join([first, *CMDLINE, f"wire={device}", *cmdline])
             starts = ["-kernel", str(vmlinuz), "-initrd", f"/dev/fd/{ramdisk}", "-append", words]
             if firmware is not None:
-                starts = firmware.options(vmlinuz, initramfs, words)
+                starts = firmware.options(vmlinuz, initramfs, words, platform)
+            cpu = "host" if accelerator is Accelerator.KVM else platform.emulated_cpu
             command = [
                 *_only_while_we_live(),
-                _program(PROGRAM),
+                _program(platform.program),
                 *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-                *("-accel", ACCEL[accelerator], "-cpu", CPU[accelerator]),
+                *platform.machine,
+                *("-accel", ACCEL[accelerator], "-cpu", cpu),
                 *("-smp", str(PROCESSORS), "-m", f"{memory}M"),
                 *(
                     "-chardev",
@@ -181,7 +182,7 @@ class Qemu:
                     "chardev:console",
                 ),
                 *("-chardev", f"socket,id=agent,fd={guest_end.fileno()}"),
-                *WIRE_DEVICE[wire],
+                *_wire_options(wire, platform),
                 *(word for disk in disks for word in ("-drive", disk.option)),
                 *starts,  # after the wire and the disks: the guest's names for them are by number
             ]
@@ -242,10 +243,10 @@ def _escaped(path: Path | str) -> str:
     return str(path).replace(",", ",,")
 
 
-def version() -> str:
+def version(program: str) -> str:
     """What QEMU says it is, one line.  :raises Refusal: ``tool-missing``"""
     finished = subprocess.run(
-        [_program(PROGRAM), "--version"], capture_output=True, text=True, check=False
+        [_program(program), "--version"], capture_output=True, text=True, check=False
     )
     return finished.stdout.partition("\n")[0]
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from suture.host import run
 from suture.kernel.release import Target
 from suture.lab import debian, initramfs, installed, module_tree, qemu
-from suture.lab.machine import WIRE_MODULES, Machine
+from suture.lab.machine import Machine, platform_of, wire_modules
 
 MEMORY = 512
 """MiB."""
@@ -78,9 +78,10 @@ class System:
         :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``,
             ``file-unreadable``
         """
+        needed = [*modules, *wire_modules(platform_of(self.target)), *DISK_MODULES]
         image = initramfs.build(
             {
-                **module_tree.build(self.target, [*modules, *WIRE_MODULES, *DISK_MODULES]),
+                **module_tree.build(self.target, needed),
                 **{
                     f"/lab/{name}": initramfs.script(name)
                     for name in ("agent.sh", "suture-lab.service")

@@ -83,7 +83,7 @@ def _make(
             output = direct.make(how, workspace.tree, directory, name, glue, parts)
         else:
             output = make_by_kbuild(workspace, directory, name, glue, parts)
-        objtool.refuse_doubts(name, output)
+        objtool.refuse_doubts(name, output, workspace.target.arch.build)
         return read_bytes(directory / f"{name}.ko")
 
 

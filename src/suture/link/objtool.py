@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from suture.arch.build import KernelBuild
 from suture.elf.object import ObjectFile
 from suture.errors import UNWIND_DATA_DOUBTFUL, Refusal
 from suture.link.klp import pending_name
@@ -26,17 +27,18 @@ PROGRAM = Path("tools/objtool/objtool")
 
 _SAID = re.compile(r"^.*?(?:warning|error): objtool: (.*)$", re.MULTILINE)
 
-_HARMLESS = re.compile(r"livepatch_functions_\d+\+0x[0-9a-f]+: data relocation to !ENDBR: .*")
-"""The core's table of new functions.  ftrace goes to them by a return, which needs no ENDBR at its
-target (arch/x86/kernel/ftrace_64.S: ftrace_regs_caller)."""
 
-
-def refuse_doubts(name: str, output: str) -> None:
+def refuse_doubts(name: str, output: str, build: KernelBuild) -> None:
     """:param output: what kbuild printed at the link.
+    :param build: which of it is harmless.
 
     :raises Refusal: ``unwind-data-doubtful``
     """
-    doubts = [said for said in _SAID.findall(output) if not _HARMLESS.fullmatch(said)]
+    doubts = [
+        said
+        for said in _SAID.findall(output)
+        if not any(re.fullmatch(pattern, said) for pattern in build.harmless)
+    ]
     if doubts:
         raise Refusal(UNWIND_DATA_DOUBTFUL, name, doubts[0], evidence=doubts[1:9])
 

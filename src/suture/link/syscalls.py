@@ -13,7 +13,7 @@ klp_check_stack_func()).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from suture.errors import PROTOTYPE_DIFFERS, Refusal
 from suture.kernel.btf import PTR, Btf, Prototype
@@ -33,10 +33,11 @@ _SPELLINGS = {
 
 
 def wrappers(
-    definition: Definition, entries: Sequence[str], function: str, number: int
+    definition: Definition, entries: Mapping[str, str], function: str, number: int
 ) -> dict[str, str]:
     """C for each of `entries`: name of the new function -> what defines it.
 
+    :param entries: those that the target has, of `suture.verify.syscalls.Call.entries`.
     :param function: the author's function, a global name.
     :param number: to make names with that are unique in the module.
     """
@@ -56,11 +57,8 @@ def wrappers(
             f"{_returning(f'{function}(__MAP({count}, {cast}{pairs}))')}}}\n"
         )
     made: dict[str, str] = {}
-    for entry in entries:
+    for entry, registers in entries.items():
         name = f"livepatch_{entry.strip('_')}"
-        registers = (
-            "SC_X86_64_REGS_TO_ARGS" if entry.startswith("__x64_") else "SC_IA32_REGS_TO_ARGS"
-        )
         called = f"{inner}({registers}({count}{pairs}))" if count else f"{function}()"
         made[name] = (
             f"{shared}static long {name}(const struct pt_regs *regs)\n{{\n{_returning(called)}}}\n"

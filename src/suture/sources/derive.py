@@ -12,7 +12,7 @@ from pathlib import Path
 from suture.errors import IMAGE_MALFORMED, SYMVERS_MALFORMED, Kind, Refusal
 from suture.host import files
 from suture.host.progress import step
-from suture.kernel import bzimage, config, image, kallsyms, symtab, symvers, unpack
+from suture.kernel import boot_image, config, image, kallsyms, symtab, symvers, unpack
 from suture.kernel.release import Target
 from suture.sources.source import Parts
 
@@ -79,12 +79,12 @@ def _unpack_image(parts: Parts, directory: Path) -> Path:
     vmlinux = _vmlinux(parts, directory)
     if vmlinux != parts.debug:
         packed = files.read_bytes(parts.booted)
-        vmlinux.write_bytes(bzimage.decompress(packed, str(parts.booted)))
+        vmlinux.write_bytes(boot_image.decompress(packed, str(parts.booted)))
     return vmlinux
 
 
 def _list_symbols(vmlinux: Path) -> bytes:
-    """From its symbol table, where it has one (no bzImage holds it, powerpc boots a whole
+    """From its symbol table, where it has one (no compressed image holds it, powerpc boots a whole
     ``vmlinux``); else from the table that the kernel has for itself."""
     with image.map_file(vmlinux) as data:
         listed = symtab.listing(data, str(vmlinux))

@@ -10,9 +10,13 @@ own checksum, so that a tree that is built again is never taken for what it was 
 from __future__ import annotations
 
 import hashlib
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from suture import arch
 from suture.errors import TREE_INCOMPLETE, Refusal
 from suture.host import files
 from suture.host.paths import cache
@@ -24,7 +28,6 @@ from suture.sources.source import Parts
 RELEASE = Path("include/config/kernel.release")
 CONFIG = Path(".config")
 SYMVERS = Path("Module.symvers")
-BZIMAGE = Path("arch/x86/boot/bzImage")
 VMLINUX = Path("vmlinux")
 
 
@@ -65,7 +68,7 @@ class BuiltTree:
         return Parts(
             self.release,
             self.version,
-            image=self.directory / BZIMAGE,
+            image=self.directory / self._image(),
             config=self.directory / CONFIG,
             symvers=self.directory / SYMVERS,
             modules=self.directory,
@@ -74,11 +77,27 @@ class BuiltTree:
             toolchain=self.toolchain(),
         )
 
+    def _image(self) -> Path:
+        """Where its bootable image is, or would be: that of the architecture which has one there,
+        else of the one that ``vmlinux`` is for, else of this host's, else of the first."""
+        images = {one.machine: one.image.path for one in arch.known() if one.image is not None}
+        there = (path for path in images.values() if (self.directory / path).is_file())
+        return Path(next(there, None) or self._would_be(images))
+
+    def _would_be(self, images: Mapping[arch.ElfMachine, str]) -> str:
+        head = b""
+        with suppress(OSError), (self.directory / VMLINUX).open("rb") as vmlinux:
+            head = vmlinux.read(arch.IDENTIFIED)
+        found = arch.of_elf(head) or arch.named(platform.machine())
+        first = next(iter(images.values()))
+        return first if found is None else images.get(found.machine, first)
+
     def _check_complete(self) -> None:
         needed = (RELEASE, CONFIG, SYMVERS)
         missing = [str(part) for part in needed if not (self.directory / part).is_file()]
-        if not any((self.directory / part).is_file() for part in (BZIMAGE, VMLINUX)):
-            missing.append(f"{BZIMAGE} or {VMLINUX}")
+        booted = self._image()
+        if not any((self.directory / part).is_file() for part in (booted, VMLINUX)):
+            missing.append(f"{booted} or {VMLINUX}")
         if missing:
             raise Refusal(TREE_INCOMPLETE, str(self.directory), f"it lacks {', '.join(missing)}")
 
@@ -95,7 +114,7 @@ def from_directory(directory: Path) -> Target:
     with image.map_file(parts.booted) as data:
         kept = trees / hashlib.sha256(data).hexdigest()
         if parts.booted == parts.debug and not symtab.has_table(data, str(parts.debug)):
-            found = f"it has no symbol table, and there is no {BZIMAGE.name}"
+            found = f"it has no symbol table, and there is no {parts.image.name}"
             raise Refusal(TREE_INCOMPLETE, str(parts.debug), found)
     if not kept.is_dir():
         with files.new_directory(kept) as work:

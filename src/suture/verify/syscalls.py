@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from suture.arch.syscalls import SystemCalls
 from suture.host.run import run
 from suture.verify.shipped import ShippedImage
 
@@ -23,7 +24,6 @@ _OLD_NAME = re.compile(
     r"(?P<compat>compat_)?(?:sys|SyS)_(?P<name>\w+)|__(?:se|do)_(?P<compat2>compat_)?sys_(?P<name2>\w+)"
 )
 _DIRECTORIES = (
-    "arch/x86",
     "block",
     "drivers",
     "fs",
@@ -48,13 +48,11 @@ class Call:
     name: str
     compat: bool
 
-    @property
-    def entries(self) -> tuple[str, ...]:
-        """What takes its registers; a target has some of these
-        (arch/x86/include/asm/syscall_wrapper.h)."""
-        return tuple(
-            f"__{abi}_{'compat_' if self.compat else ''}sys_{self.name}" for abi in ("x64", "ia32")
-        )
+    def entries(self, calls: SystemCalls) -> dict[str, str]:
+        """What takes its registers -> the macro that takes arguments out of them; a target has some
+        of these (asm/syscall_wrapper.h)."""
+        plain = f"{'compat_' if self.compat else ''}sys_{self.name}"
+        return {f"{entry.prefix}{plain}": entry.arguments for entry in calls.entries}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,9 @@ def called(function: str) -> Call | None:
 
 def definition(vmlinux: ShippedImage, tree: Path, call: Call) -> Definition | None:
     """:param tree: the target's source."""
-    return (None if call.compat else _from_image(vmlinux, call)) or _from_source(tree, call)
+    return (None if call.compat else _from_image(vmlinux, call)) or _from_source(
+        tree, call, vmlinux.arch.source
+    )
 
 
 def _from_image(vmlinux: ShippedImage, call: Call) -> Definition | None:
@@ -101,10 +101,12 @@ def _text(vmlinux: ShippedImage, address: int) -> str:
     return data.partition(b"\0")[0].decode("ascii", "replace")
 
 
-def _from_source(tree: Path, call: Call) -> Definition | None:
+def _from_source(tree: Path, call: Call, source: str) -> Definition | None:
+    """:param source: the architecture's directory below ``arch/``."""
     macro = f"{'COMPAT_' if call.compat else ''}SYSCALL_DEFINE[0-6]"
     pattern = rf"^{macro}\({call.name}[,)]"
-    directories = [directory for directory in _DIRECTORIES if (tree / directory).is_dir()]
+    every = (f"arch/{source}", *_DIRECTORIES)
+    directories = [directory for directory in every if (tree / directory).is_dir()]
     found = run(["grep", "-rlE", "--include=*.c", pattern, *directories], cwd=tree)
     definitions = {
         types

@@ -108,7 +108,9 @@ def _directory(workspace: Workspace) -> Path:
 
 
 def _key(workspace: Workspace, one: Listed) -> str:
-    return store.key([RECIPE, workspace.name, kbuild.FLAGS, kbuild.OBJTOOL, one.name])
+    return store.key(
+        [RECIPE, workspace.name, workspace.target.arch.build.flags, kbuild.OBJTOOL, one.name]
+    )
 
 
 def _load(workspace: Workspace, one: Listed) -> Preprocessed | None:

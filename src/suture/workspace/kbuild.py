@@ -22,10 +22,6 @@ from suture.host.files import temporary_directory
 from suture.host.run import Finished, check
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-FLAGS = "-ffunction-sections -fdata-sections -g0"
-"""One section for each function and datum; the code in them is byte for byte what the target's own
-flags give."""
-
 _DESCEND = ("-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
 """Into the tree from its top, as the top Makefile goes for single targets."""
 
@@ -77,9 +73,11 @@ def make_command(release: str, compiler: str, *arguments: str) -> list[str]:
     return ["make", "-s", f"KERNELRELEASE={release}", f"CC={compiler}", *arguments]
 
 
-def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, str]:
+def capture_environment(release: str, compiler: str, flags: str, tree: Path) -> dict[str, str]:
     """The environment in which the top Makefile of the prepared `tree` runs
     ``scripts/Makefile.build``.
+
+    :param flags: see `suture.arch.build.KernelBuild`.
 
     :raises Refusal: ``workspace-failed``
     """
@@ -88,7 +86,7 @@ def capture_environment(release: str, compiler: str, tree: Path) -> dict[str, st
         fragment.write_text(_CAPTURE)
         check(
             make_command(
-                release, compiler, f"KCFLAGS={FLAGS}", "KAFLAGS=-g0", "suture-environment"
+                release, compiler, f"KCFLAGS={flags}", "KAFLAGS=-g0", "suture-environment"
             ),
             where=release,
             kind=WORKSPACE_FAILED,

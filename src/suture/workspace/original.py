@@ -40,7 +40,9 @@ def _load(workspace: Workspace, name: str) -> Stored | None:
 
 
 def _key(workspace: Workspace, name: str) -> str:
-    return store.key(["original", workspace.name, kbuild.FLAGS, kbuild.OBJTOOL, name])
+    return store.key(
+        ["original", workspace.name, workspace.target.arch.build.flags, kbuild.OBJTOOL, name]
+    )
 
 
 def _summary(objects: Sequence[Listed]) -> str:

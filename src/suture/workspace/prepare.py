@@ -155,7 +155,9 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
                 env=kbuild.clean_environment(),
             )
         _check_release(target.release, tree)
-        environment = kbuild.capture_environment(target.release, compiler, tree)
+        environment = kbuild.capture_environment(
+            target.release, compiler, target.arch.build.flags, tree
+        )
         with step("Reading the include lines"):
             lines = includes.scan(tree, environment["SRCARCH"])
         write_atomic(work / "includes", lines.encode(errors="surrogateescape"))

@@ -7,49 +7,13 @@ patch redirects functions of the kernel, and none of theirs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from suture import arch
+from suture.arch.build import Program
 from suture.errors import SEPARATE_PROGRAM, Refusal
 
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """:ivar directories: where its sources are; other objects of the same directory may be the
-    kernel's own.
-    :ivar why: it is out of reach.
-    """
-
-    name: str
-    directories: tuple[str, ...]
-    why: str
-
-
-PROGRAMS = (
-    # arch/x86/entry/vdso/Makefile: vobjs-y; what maps it, vma.c, is in obj-y
-    Program(
-        "the vDSO",
-        ("arch/x86/entry/vdso/", "lib/vdso/"),
-        "The kernel maps the vDSO into every process, and its code runs there as code of user space does.",
-    ),
-    # arch/x86/boot/Makefile: setup-y; arch/x86/boot/compressed/Makefile: vmlinux-objs-y
-    Program(
-        "the boot code",
-        ("arch/x86/boot/",),
-        "It ran before the kernel did: it readied the machine and unpacked the kernel, and is no more.",
-    ),
-    # arch/x86/realmode/rm/Makefile: realmode-y; arch/x86/realmode/init.c copies it below 1 MB
-    Program(
-        "the real-mode code",
-        ("arch/x86/realmode/rm/",),
-        "A processor runs it when it is started or woken up, in modes of 16 and 32 bits, where no kernel function can "
-        "be called.",
-    ),
-    # arch/x86/purgatory/Makefile: purgatory-y
-    Program(
-        "the purgatory",
-        ("arch/x86/purgatory/",),
-        "kexec runs it between two kernels, when the first has ended.",
-    ),
+EVERYWHERE = (
     # drivers/firmware/efi/libstub/Makefile
     Program(
         "the EFI boot stub",
@@ -59,9 +23,16 @@ PROGRAMS = (
 )
 
 
+def programs() -> Iterator[Program]:
+    """Those of every architecture: the directories tell them apart."""
+    for one in arch.known():
+        yield from one.build.programs
+    yield from EVERYWHERE
+
+
 def program(path: str) -> Program | None:
     """The program that a source file is part of, if it is none of the kernel's own."""
-    return next((one for one in PROGRAMS if path.startswith(one.directories)), None)
+    return next((one for one in programs() if path.startswith(one.directories)), None)
 
 
 def refuse_separate(path: str) -> None:

@@ -27,7 +27,7 @@ from suture.workspace.kbuild import Listed
 from suture.workspace.objects import Objects
 from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
-from suture.workspace.programs import PROGRAMS, program, refuse_separate
+from suture.workspace.programs import program, programs, refuse_separate
 
 NO_CODE = frozenset(
     {"Documentation", "LICENSES", "samples", "COPYING", "CREDITS", "MAINTAINERS", "README"}
@@ -154,7 +154,7 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
 def _note_separate(users: Iterable[str]) -> None:
     """What programs of their own may include a changed file too."""
     found = {program(path) for path in users}
-    keep = [one.name for one in PROGRAMS if one in found]
+    keep = [one.name for one in programs() if one in found]
     if keep:
         note(f"{' and '.join(keep)} may include the changed files too; that code stays as it is")
 

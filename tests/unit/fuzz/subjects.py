@@ -18,11 +18,12 @@ from pathlib import Path
 import lz4.block
 import zstandard
 
+from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
 from suture.diff.changes import compare
 from suture.elf import reader, writer
 from suture.errors import Refusal
 from suture.formats import diff, makefile, suse, written
-from suture.kernel import bzimage, config, image, kallsyms, modules, symtab, symvers
+from suture.kernel import boot_image, config, image, kallsyms, modules, symtab, symvers
 from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints, hits
@@ -563,7 +564,7 @@ def use_fixes(data: bytes) -> None:
 
 
 def use_log(data: bytes) -> None:
-    complaints.find(data.decode("utf-8", "replace"))
+    complaints.find(data.decode("utf-8", "replace"), VIRTUAL_MACHINE.complaints)
 
 
 def use_probes(data: bytes) -> None:
@@ -612,7 +613,10 @@ SUBJECTS = (
     Subject("packed module", packed_modules, use_packed),
     Subject("vmlinux", linked, use_vmlinux, elf_fields),
     Subject(
-        "boot image", boot_images, lambda data: bzimage.decompress(data, "bad"), boot_image_fields
+        "boot image",
+        boot_images,
+        lambda data: boot_image.decompress(data, "bad"),
+        boot_image_fields,
     ),
     Subject("btf", btf, use_btf, words),
     Subject(

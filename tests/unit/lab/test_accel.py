@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE as PLATFORM
 from suture.errors import Refusal
 from suture.host import paths
 from suture.lab import accel, qemu
@@ -35,7 +36,7 @@ def test_without_a_device_the_guest_is_emulated_and_nothing_is_recorded(
     record: Path, device: Path
 ) -> None:
     device.unlink()
-    assert accel.choose(Path("/nonexistent")) is Accelerator.TCG
+    assert accel.choose(Path("/nonexistent"), PLATFORM) is Accelerator.TCG
     assert not record.exists()
 
 
@@ -43,9 +44,9 @@ def test_without_a_device_the_guest_is_emulated_and_nothing_is_recorded(
 def test_what_was_found_since_this_boot_is_not_tried_again(
     record: Path, device: Path, known: Accelerator
 ) -> None:
-    key = f"{accel.BOOT_ID.read_text().strip()} {qemu.version()}"
+    key = f"{accel.BOOT_ID.read_text().strip()} {qemu.version(PLATFORM.program)}"
     record.write_text(json.dumps({"key": key, "accelerator": known.value}))
-    assert accel.choose(Path("/nonexistent")) is known
+    assert accel.choose(Path("/nonexistent"), PLATFORM) is known
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,9 @@ def test_an_outdated_or_damaged_record_is_tried_again(
     record: Path, device: Path, content: str
 ) -> None:
     record.write_text(content)
-    assert accel.choose(Path("/nonexistent")) is Accelerator.TCG  # QEMU cannot even read that image
+    assert (
+        accel.choose(Path("/nonexistent"), PLATFORM) is Accelerator.TCG
+    )  # QEMU cannot even read that image
     assert json.loads(record.read_text())["accelerator"] == "tcg"
 
 
@@ -65,5 +68,5 @@ def test_without_qemu_the_choice_is_refused(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Refusal) as refusal:
-        accel.choose(Path("/nonexistent"))
+        accel.choose(Path("/nonexistent"), PLATFORM)
     assert refusal.value.code == "tool-missing"

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from suture.lab.complaints import find
+from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
+from suture.lab.complaints import Complaint, find
 
 WARNING = """\
 [    5.100000] livepatch: enabling patch 'p'
@@ -21,19 +22,23 @@ WARNING = """\
 """
 
 
+def complaints(log: str) -> tuple[Complaint, ...]:
+    return find(log, VIRTUAL_MACHINE.complaints)
+
+
 def test_a_warning_with_its_stack_is_one_complaint() -> None:
-    (complaint,) = find(WARNING)
+    (complaint,) = complaints(WARNING)
     assert complaint.what == "WARNING"
     assert complaint.lines == tuple(WARNING.splitlines()[1:-1])
 
 
 def test_two_reports_are_two_complaints() -> None:
-    assert [complaint.what for complaint in find(WARNING + WARNING)] == ["WARNING", "WARNING"]
+    assert [complaint.what for complaint in complaints(WARNING + WARNING)] == ["WARNING", "WARNING"]
 
 
 def test_a_report_without_an_end_does_not_swallow_the_next() -> None:
     cut = "\n".join(WARNING.splitlines()[:4]) + "\n"
-    assert [complaint.lines[0] for complaint in find(cut + WARNING)] == [
+    assert [complaint.lines[0] for complaint in complaints(cut + WARNING)] == [
         WARNING.splitlines()[1]
     ] * 2
 
@@ -79,7 +84,7 @@ def test_a_report_without_an_end_does_not_swallow_the_next() -> None:
     "stamp", ["", "[    4.794915] ", "[12345.000001][   T71] ", "<4>[    4.794915] "]
 )
 def test_complaints_are_found(line: str, what: str, stamp: str) -> None:
-    (complaint,) = find(f"[    1.0] before\n{stamp}{line}\n")
+    (complaint,) = complaints(f"[    1.0] before\n{stamp}{line}\n")
     assert (complaint.what, complaint.lines) == (what, (stamp + line,))
 
 
@@ -105,12 +110,12 @@ def test_complaints_are_found(line: str, what: str, stamp: str) -> None:
     ],
 )
 def test_harmless_lines_are_no_complaints(line: str) -> None:
-    assert find(f"[    4.794915] {line}\n") == ()
+    assert complaints(f"[    4.794915] {line}\n") == ()
 
 
 def test_a_lone_line_does_not_take_what_follows() -> None:
     stall, after = "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "loop: module loaded"
-    assert [complaint.lines for complaint in find(f"{stall}\n{after}\n")] == [(stall,)]
+    assert [complaint.lines for complaint in complaints(f"{stall}\n{after}\n")] == [(stall,)]
 
 
 def test_all_that_follows_a_panic_belongs_to_it() -> None:
@@ -120,8 +125,8 @@ def test_all_that_follows_a_panic_belongs_to_it() -> None:
         "Call Trace:",
         " panic+0x1",
     ]
-    assert [complaint.lines for complaint in find("\n".join(log))] == [tuple(log)]
+    assert [complaint.lines for complaint in complaints("\n".join(log))] == [tuple(log)]
 
 
 def test_an_empty_log_has_no_complaints() -> None:
-    assert find("") == ()
+    assert complaints("") == ()

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from suture.arch import ElfMachine
+from suture.arch.x86_64.syscalls import SYSCALLS
 from suture.kernel.image import Image
 from suture.kernel.kallsyms import Kallsyms
 from suture.link import syscalls
 from suture.verify.shipped import ShippedImage
 from suture.verify.syscalls import Call, Definition, called, definition
+from tests.unit.toolchain import MACHINE
 
 
 @pytest.mark.parametrize(
@@ -34,8 +37,9 @@ def test_old_names(name: str, expected: Call | None) -> None:
 
 
 def test_entries_of_native_and_compat_calls() -> None:
-    assert Call("iopl", False).entries == ("__x64_sys_iopl", "__ia32_sys_iopl")
-    assert Call("ioctl", True).entries == ("__x64_compat_sys_ioctl", "__ia32_compat_sys_ioctl")
+    assert tuple(Call("iopl", False).entries(SYSCALLS)) == ("__x64_sys_iopl", "__ia32_sys_iopl")
+    compat = Call("ioctl", True).entries(SYSCALLS)
+    assert tuple(compat) == ("__x64_compat_sys_ioctl", "__ia32_compat_sys_ioctl")
 
 
 class NoMetadata(ShippedImage):
@@ -43,6 +47,10 @@ class NoMetadata(ShippedImage):
 
     def __init__(self) -> None:
         super().__init__(Image.__new__(Image), Kallsyms(()))
+
+    @property
+    def machine(self) -> ElfMachine:
+        return MACHINE
 
 
 SOURCE = """\
@@ -79,7 +87,7 @@ def test_definition_comes_from_the_source_where_the_image_has_none(tmp_path: Pat
 
 def test_wrappers_use_the_targets_own_macros() -> None:
     defined = Definition(Call("mount", False), ("char *", "const struct path *", "unsigned int"))
-    made = syscalls.wrappers(defined, defined.call.entries, "livepatch_function_0", 0)
+    made = syscalls.wrappers(defined, defined.call.entries(SYSCALLS), "livepatch_function_0", 0)
     assert list(made) == ["livepatch_x64_sys_mount", "livepatch_ia32_sys_mount"]
     first, second = made.values()
     assert (

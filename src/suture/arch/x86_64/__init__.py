@@ -10,13 +10,17 @@ from suture.arch.architecture import Architecture
 from suture.arch.machine import ElfMachine
 
 if TYPE_CHECKING:
+    from suture.arch.build import KernelBuild
     from suture.arch.decoding import Decoding
     from suture.arch.effects import Effects
     from suture.arch.entry import FunctionEntry
+    from suture.arch.image import BootImage
     from suture.arch.jump_labels import JumpLabels
     from suture.arch.relocations import Relocations
     from suture.arch.search import CodeSearch
     from suture.arch.sections import ArchSections
+    from suture.arch.syscalls import SystemCalls
+    from suture.arch.virtual_machine import VirtualMachine
 
 
 class X86_64(Architecture):
@@ -68,3 +72,27 @@ class X86_64(Architecture):
         from suture.arch.x86_64.sections import SECTIONS
 
         return SECTIONS
+
+    @cached_property
+    def syscalls(self) -> SystemCalls:
+        from suture.arch.x86_64.syscalls import SYSCALLS
+
+        return SYSCALLS
+
+    @cached_property
+    def build(self) -> KernelBuild:
+        from suture.arch.x86_64.build import BUILD
+
+        return BUILD
+
+    @cached_property
+    def image(self) -> BootImage:
+        from suture.arch.x86_64.image import IMAGE
+
+        return IMAGE
+
+    @cached_property
+    def virtual_machine(self) -> VirtualMachine:
+        from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
+
+        return VIRTUAL_MACHINE

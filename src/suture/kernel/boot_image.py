@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A bootable x86 image (``vmlinuz``, bzImage) taken apart: the ELF file that the boot code would
-decompress.
+"""A bootable image (``vmlinuz``) taken apart: the ELF file that the boot code would decompress.
 
-The image is a setup header, boot code, and the compressed payload, which is ``vmlinux`` without its
-symbols (``arch/x86/boot/compressed/Makefile: vmlinux.bin``).  Where the payload lies is in the
-setup header (``Documentation/arch/x86/boot.rst``); how it is compressed shows in its first bytes;
-the last four bytes of the payload are its decompressed size, little-endian, for every compression
-(``scripts/Makefile.lib: size_append``; gzip's own trailer happens to have that form).
+Where the payload lies is the architecture's to say (`suture.arch.image`); how it is compressed shows
+in its first bytes; its last four bytes are its decompressed size, little-endian, for every
+compression (``scripts/Makefile.lib: size_append``; gzip's own trailer happens to have that form).
 """
 
 from __future__ import annotations
@@ -17,21 +14,11 @@ from dataclasses import dataclass
 
 import lz4.block
 
+from suture import arch
 from suture.errors import COMMAND_FAILED, IMAGE_MALFORMED, Refusal
 from suture.host import run
 from suture.host.files import temporary_directory
 from suture.kernel import unpack
-
-SETUP_SECTS = 0x1F1
-BOOT_FLAG = 0x1FE
-HEADER_MAGIC = 0x202
-PROTOCOL_VERSION = 0x206
-PAYLOAD_OFFSET = 0x248
-PAYLOAD_LENGTH = 0x24C
-SETUP_HEADER_END = 0x250
-
-FIRST_PROTOCOL_WITH_PAYLOAD = 0x0208
-SECTOR = 512
 
 LZ4_LEGACY_BLOCK = 8 << 20
 """lz4's ``LEGACY_BLOCKSIZE``: what one block of the legacy frame decompresses to at most."""
@@ -51,7 +38,7 @@ class _Payload:
 
 
 def decompress(vmlinuz: bytes, where: str) -> bytes:
-    """The ELF file inside a bzImage.
+    """The ELF file inside a bootable image.
 
     :param where: the image's path, for the message.
     :raises Refusal: ``image-malformed``, ``tool-missing`` (lzop, for an image that was packed with
@@ -86,36 +73,13 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
     return kernel
 
 
-def is_bzimage(head: bytes) -> bool:
-    """Whether a file that begins so has an x86 setup header."""
-    return (
-        head[HEADER_MAGIC : HEADER_MAGIC + 4] == b"HdrS"
-        and head[BOOT_FLAG : BOOT_FLAG + 2] == b"\x55\xaa"
-    )
-
-
 def _payload(image: bytes, where: str) -> _Payload:
-    if len(image) < SETUP_HEADER_END or not is_bzimage(image[:SETUP_HEADER_END]):
-        raise Refusal(IMAGE_MALFORMED, where, "it has no x86 boot header")
-    (protocol,) = struct.unpack_from("<H", image, PROTOCOL_VERSION)
-    if protocol < FIRST_PROTOCOL_WITH_PAYLOAD:
-        raise Refusal(
-            IMAGE_MALFORMED,
-            where,
-            f"its boot protocol {protocol:#06x} does not say where the payload is",
-        )
-    # boot.rst: for backwards compatibility, a setup_sects of 0 means 4.
-    sectors = image[SETUP_SECTS] or 4
-    offset, length = struct.unpack_from("<II", image, PAYLOAD_OFFSET)
-    start = (sectors + 1) * SECTOR + offset
-    if length <= 4 or start + length > len(image):
-        raise Refusal(
-            IMAGE_MALFORMED,
-            where,
-            f"its payload should end at byte {start + length:,}, and the file at {len(image):,}",
-        )
-    data = image[start : start + length]
-    (size,) = struct.unpack_from("<I", data, length - 4)
+    formats = (one.image for one in arch.known() if one.image is not None)
+    known = next((one for one in formats if one.is_image(image[: one.head])), None)
+    if known is None:
+        raise Refusal(IMAGE_MALFORMED, where, "it has no boot header that Suture knows")
+    data = known.payload(image, where)
+    (size,) = struct.unpack_from("<I", data, len(data) - 4)
     return _Payload(data, size)
 
 
