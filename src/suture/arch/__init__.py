@@ -3,15 +3,30 @@
 
 To add another architecture:
 
-1. Make a folder beside ``x86_64/`` with a class that derives from `Architecture`: its name, its
-   directory in the kernel's source, what its ELF files say.
-2. Give it ``relocations``, the table of relocation types, and ``decoding``, how code is taken
-   apart.  Object files can then be read, compared and cut (``suture diff``).
-3. Give it ``entry``, ``effects``, ``search`` and ``jump_labels``, one file each.  Live patches can
-   then be proved and linked.
-4. Register it below.  `tests/unit/arch/toy.py` is a small one that goes as far as step 2.
+1. Make a folder beside ``x86_64/``.  In its ``__init__.py``, derive a class from `Architecture`
+   that says its name, its directory in the kernel's source, what its ELF files say and where its
+   modules are, and has one property for each part that follows.  Register it at the end of this
+   file.
+2. ``relocations`` is the table of relocation types, ``decoding`` takes code apart.  With these two
+   `suture diff` compares objects; ``tests/unit/arch/toy.py`` goes as far as that.
+3. ``sections`` lists the special sections that its kernels have beside the common ones:
+   alternatives, unwind tables.  Without it there are none.
+4. ``build`` has the compiler's flags, the programs that its images carry along, and what its objtool
+   says without need.  Without it, functions get sections of their own and data do not.
+5. ``entry`` says how functions begin; ``search`` finds in linked code what leads to an address, and
+   ``decoding.is_relaxation()`` knows what its linker rewrites.  With these a patch is proved
+   against the shipped kernel.
+6. ``effects`` says what code does with memory and arguments, ``jump_labels`` what static branches
+   are made of, ``syscalls`` how system calls are entered and numbered.  `suture build` and `suture
+   load` need them.
+7. ``image`` takes the image apart that is booted.  Without it no kernel can be fetched.
+8. ``virtual_machine`` is what QEMU boots it in, for `suture test`.  Without it there is no lab.
+9. How distributions call it is said in `suture.sources`; the tests of its parts belong to
+   ``tests/unit/arch/``.
 
-What is the same for all of them, 64-bit ELF files first of all, is not asked of an architecture.
+Kernels are compiled on a host of their own architecture: nothing gives kbuild ``ARCH=`` or
+``CROSS_COMPILE=`` yet.  What is the same for all, 64-bit ELF files first of all, is not asked of an
+architecture.
 """
 
 from __future__ import annotations

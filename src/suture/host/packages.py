@@ -3,7 +3,7 @@
 them.
 
 ``make`` installs them (``scripts/packages.py``, before there is a virtual environment, so this
-module needs nothing but Python), ``suture doctor`` looks for them, and README prints them.
+module and `suture.arch` need nothing but Python), ``suture doctor`` looks for them, and README prints them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from suture import arch
 
 
 class Purpose(StrEnum):
@@ -85,11 +87,10 @@ PACKAGES: tuple[Package, ...] = (
     Package("apt", Purpose.BUILDING, "fetching the kernel's packages", program="apt-get"),
     Package("xz-utils", Purpose.BUILDING, "unpacking the source", program="xz"),
     Package("lzop", Purpose.BUILDING, "unpacking images", program="lzop"),
-    Package(
-        "qemu-system-x86",
-        Purpose.TESTING,
-        "the lab's virtual machine",
-        program="qemu-system-x86_64",
+    *(
+        Package(one.package, Purpose.TESTING, "the lab's virtual machine", program=one.program)
+        for one in (architecture.virtual_machine for architecture in arch.known())
+        if one is not None
     ),
     Package("busybox-static", Purpose.TESTING, "the lab's guest", program="busybox"),
     Package("mmdebstrap", Purpose.TESTING, "the lab's guest with systemd", program="mmdebstrap"),
