@@ -22,6 +22,7 @@ from tests.examples import shows
 from tests.lab import modules, runtime
 from tests.lab.host import Host
 from tests.lab.points import EVERY, injected
+from tests.lab.test_api import examples
 
 HERE = Path(__file__).parent
 
@@ -45,6 +46,7 @@ FilesFor = Callable[[Workspace], dict[str, bytes]]
 def files_for(tmp_path_factory: pytest.TempPathFactory) -> FilesFor:
     """What a guest of a workspace's kernel is given."""
     common = runtime.files() | runtime.program("inject", (HERE / "inject.py").read_text())
+    common |= runtime.program("api", examples()[-1].replace("livepatch_version", "/lp/lp_one"))
     common |= runtime.program("terminal", TERMINAL) | runtime.module(HERE / "killing.py")
     made: dict[str, dict[str, bytes]] = {}
 
@@ -67,6 +69,13 @@ def host(files_for: FilesFor, each_workspace: Workspace) -> Iterator[Host]:
         host = Host(machine)
         yield host
         assert machine.complaints() == ()
+
+
+def test_the_library_loads_and_unloads_as_its_page_shows(host: Host) -> None:
+    first, second = host.sh("api").splitlines()
+    assert first.startswith("lp_one is in force after ")
+    assert second == "lp_one True"
+    assert host.loaded() == []
 
 
 def test_load_list_stack_replace_and_unload(host: Host) -> None:

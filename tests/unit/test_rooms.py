@@ -29,6 +29,7 @@ ROOMS = (
     "link",
     "builder",
     "lab",
+    "api",
     "doctor",
     "demo",
     "compat",

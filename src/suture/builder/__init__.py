@@ -64,11 +64,11 @@ LIVEPATCH: CoreModule = LivepatchModule()
 
 
 def build(
-    patches: Sequence[Path],
+    patches: Sequence[Path | str],
     target: Target,
     *,
-    output: Path | None = None,
-    directory: Path | None = None,
+    output: Path | str | None = None,
+    directory: Path | str | None = None,
     name: str | None = None,
     replace: bool | None = None,
     format: Format | None = None,
@@ -88,8 +88,10 @@ def build(
     :param choices: further decisions; those of written live patches are added.
     :raises Refusal: many; each says what and why
     """
+    paths = [Path(one) for one in patches]
+    output, directory = _path(output), _path(directory)
     with gathered(
-        patches, format=format, strip=strip, name=name, replace=replace, choices=choices
+        paths, format=format, strip=strip, name=name, replace=replace, choices=choices
     ) as inputs:
         if inputs.of(MODULES) and not inputs.of(DIFFS):
             _refuse_options(inputs)
@@ -100,11 +102,11 @@ def build(
 
 
 def build_all(
-    patches: Sequence[Path],
+    patches: Sequence[Path | str],
     target: Target,
     *,
-    output: Path | None = None,
-    directory: Path | None = None,
+    output: Path | str | None = None,
+    directory: Path | str | None = None,
     name: str | None = None,
     replace: bool | None = None,
     format: Format | None = None,
@@ -116,13 +118,15 @@ def build_all(
     :param output: the file to write one module to; a directory for several.
     :raises Refusal: many; each says what and why
     """
+    first = Path(patches[0])
+    output, directory = _path(output), _path(directory)
     if (
         len(patches) == 1
-        and patches[0].is_dir()
+        and first.is_dir()
         and replace is None
         and not (choices.patch_data or choices.keep_data or choices.replace_threads)
     ):
-        given = recognise(patches[0], format, strip)
+        given = recognise(first, format, strip)
         if given.format in MODULES:
             return build_modules(given, target, output=output, directory=directory, name=name)
     artifact = build(
@@ -137,6 +141,10 @@ def build_all(
         choices=choices,
     )
     return (artifact,)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 @dataclass(frozen=True, slots=True)

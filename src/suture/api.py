@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What ``import suture`` offers beside what rooms offer under the same names.
+
+Each function takes a live patch as an `Artifact` that was just built, as the bytes of a module, or
+as the path of a module file, which may be another tool's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace as replaced
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from suture.elf import reader
+from suture.host.files import read_bytes
+from suture.module.inspect import Inspection
+from suture.module.inspect import inspect as inspect_object
+
+if TYPE_CHECKING:
+    from suture.builder.artifact import Artifact
+    from suture.core.change import Options
+    from suture.core.load import Loaded
+    from suture.kernel.release import Target
+    from suture.lab.livepatch import TestReport
+    from suture.verify.fit import Fit
+
+Module: TypeAlias = "Artifact | bytes | Path | str"
+"""A live patch: one that was built, a module's bytes, or the path of a module file."""
+
+
+def inspect(module: Module) -> Inspection:
+    """Read what a live patch module contains.
+
+    :raises Refusal: ``file-unreadable``, ``object-malformed``, ``object-unsupported``,
+        ``not-a-live-patch``
+    """
+    data, where = _content(module)
+    return inspect_object(reader.read(data, where))
+
+
+def verify_module(module: Module, target: Target) -> Fit:
+    """Check that a live patch module fits a target, whichever tool built it.
+
+    :raises Refusal: ``wrong-release`` and others: see `suture.verify.fit.verify_module`
+    """
+    from suture.verify.fit import verify_module as checked
+
+    data, where = _content(module)
+    return checked(data, where, target)
+
+
+def try_out(module: Module, target: Target, *, script: bytes | None = None) -> TestReport:
+    """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
+
+    :param script: for busybox's ``sh``; it has to exit with 0 while the patch is in force.
+    :raises Refusal: ``lab-boot-failed``, ``tool-missing``, ``module-not-found``; what goes wrong
+        in the guest is in the report
+    """
+    from suture.lab.livepatch import try_out as run
+
+    data, _ = _content(module)
+    return run(target, data, inspect(module).patch, script=script)
+
+
+def sign(artifact: Artifact, key: str, certificate: Path | str) -> Artifact:
+    """Sign a live patch that was built; write it again where it was written.
+
+    :param key: a private key in PEM form, or a ``pkcs11:`` URI.
+    :param certificate: the key's certificate, PEM or DER.
+    :raises Refusal: ``key-unusable``, ``key-mismatch``, ``already-signed``
+    """
+    from suture.module.sign import Signer
+    from suture.module.sign import sign as signed
+
+    data = signed(artifact.data, str(artifact.path), Signer(key, Path(certificate)))
+    return replaced(artifact, data=data).written(artifact.path if artifact.is_written else None)
+
+
+def load(module: Module, options: Options | None = None) -> Loaded:
+    """Load a live patch into the running kernel; afterwards all tasks run it, or none does.
+
+    :raises Refusal: see `suture.core.load.load`
+    """
+    from suture.core.load import load as into_kernel
+
+    data, where = _content(module)
+    return into_kernel(data, where, options)
+
+
+def _content(module: Module) -> tuple[bytes, str]:
+    """The module's bytes, and what to call it."""
+    if isinstance(module, bytes):
+        return module, "the module"
+    if isinstance(module, (Path, str)):
+        return read_bytes(Path(module)), str(module)
+    return module.data, str(module.path)
