@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``python -m bench.behaviour``"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.behaviour import between, model
+from bench.behaviour.compare import compare, table
+from bench.behaviour.model import Input, Record
+from bench.behaviour.parts import TOP, WrongInput
+from bench.behaviour.program import Failed
+from bench.behaviour.record import record
+from bench.behaviour.tables import INPUTS
+
+
+def main() -> int:
+    """Run what the command line asks for; the status is 1 where behaviour differs."""
+    arguments = _parser().parse_args()
+    try:
+        match arguments.command:
+            case "list":
+                return _list(INPUTS)
+            case "record":
+                return _record(arguments)
+            case "compare":
+                before, after = model.load(arguments.before), model.load(arguments.after)
+                return _report(before, after, words=arguments.words)
+            case _:
+                return _between(arguments)
+    except (Failed, WrongInput) as failure:
+        print(failure, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.behaviour",
+        description="Record what Suture makes of a fixed set of inputs, and compare two records.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="name all inputs")
+    recorded = commands.add_parser("record", help="run all inputs, and keep what came of them")
+    recorded.add_argument("directory", type=Path, metavar="DIR")
+    recorded.add_argument("--source", type=Path, default=TOP, metavar="CHECKOUT")
+    compared = commands.add_parser("compare", help="tell two records apart")
+    compared.add_argument("before", type=Path, metavar="BEFORE")
+    compared.add_argument("after", type=Path, metavar="AFTER")
+    both = commands.add_parser("between", help="record two revisions, and compare them")
+    both.add_argument("before", metavar="REV")
+    both.add_argument("after", metavar="REV", nargs="?", help="by default the working tree")
+    both.add_argument("--keep", type=Path, metavar="DIR", help="where to keep both records")
+    for command in (recorded, both):
+        command.add_argument("-j", dest="at_once", type=int, default=2, metavar="N")
+        command.add_argument("--only", default="", metavar="PATTERN", help="inputs of such names")
+    for command in (compared, both):
+        command.add_argument("--words", action="store_true", help="also show where words differ")
+    return parser
+
+
+def _list(inputs: Sequence[Input]) -> int:
+    for one in inputs:
+        print(f"{', '.join(one.series):10} {one.name:40} {one.code}".rstrip())
+    return 0
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    made = record(
+        arguments.source, arguments.directory, _chosen(arguments.only), at_once=arguments.at_once
+    )
+    wrong = [name for name, outcome in made.outcomes.items() if not outcome.is_as_expected]
+    print(f"{len(made.outcomes)} inputs recorded, {len(wrong)} not as expected", *wrong, sep="\n  ")
+    return 1 if wrong else 0
+
+
+def _between(arguments: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        before, after = between.records(
+            arguments.before,
+            arguments.after,
+            arguments.keep or Path(scratch),
+            _chosen(arguments.only),
+            at_once=arguments.at_once,
+        )
+        return _report(before, after, words=arguments.words)
+
+
+def _chosen(pattern: str) -> list[Input]:
+    chosen = [one for one in INPUTS if re.search(pattern, one.name)]
+    if not chosen:
+        raise Failed(f"no input has a name like {pattern}")
+    return chosen
+
+
+def _report(before: Record, after: Record, *, words: bool) -> int:
+    differences = compare(before, after)
+    counting = [one for one in differences if one.counts]
+    if counting:
+        print(table(counting))
+    others = [one for one in differences if not one.counts]
+    for one in others if words else ():
+        print(f"\n{one.name}, before:\n{one.before}\n{one.name}, after:\n{one.after}")
+    files = sum(len(outcome.written) for outcome in after.outcomes.values())
+    print(
+        f"{len(after.outcomes)} inputs, {files} files: {len(counting)} differences"
+        f", {len(others)} more in words alone"
+    )
+    return 1 if counting else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
