@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one patch format: what every front end produces and every later step takes.
+"""The one patch format: what a live patch replaces, whatever it was made from.
+
+The builder constructs a `LivePatch` (``builder/assemble.py``, ``builder/cmodules.py``), and so does
+``module/inspect.py`` when it reads a module.  Every later step works with it.
 
 The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp_patch``, a
 `PatchedObject` a ``struct klp_object``, a `PatchedFunction` a ``struct klp_func``.
@@ -12,8 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 VMLINUX = "vmlinux"
-"""The kernel's name for the core kernel where an object is asked for
-(``kernel/livepatch/core.c``)."""
+"""The object name of the core kernel (``kernel/livepatch/core.c``)."""
 
 _LIVEPATCH_SYMBOL = re.compile(r"^\.klp\.sym\.([^.]+)\.(.+),(\d+)$")
 
@@ -23,11 +25,11 @@ class PatchedFunction:
     """One replaced function (``struct klp_func``).
 
     :ivar old_name: the function's name in kallsyms.
-    :ivar sympos: 0 where the name is unique in the object, else its 1-based position among its
-        namesakes.
+    :ivar sympos: 0 if the name is unique in the object, otherwise its 1-based position among the
+        symbols of that name.
     :ivar new_name: the symbol of the new code in the live patch module.
-    :ivar source: the source file that the new code comes from, with a line where there is one, or
-        "" where that is not known. The same live patch can come from different ones.
+    :ivar source: the source file of the new code, with a line if known; "" if the file is not
+        known.  Two equal live patches can come from different files.
     """
 
     old_name: str
@@ -37,7 +39,7 @@ class PatchedFunction:
 
 
 class CallbackKind(StrEnum):
-    """``struct klp_callbacks``: when the core calls it."""
+    """When the core calls a callback (``struct klp_callbacks``)."""
 
     PRE_PATCH = "pre_patch"
     POST_PATCH = "post_patch"
@@ -47,14 +49,16 @@ class CallbackKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Callback:
+    """One callback of a patched object."""
+
     kind: CallbackKind
     function: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalSymbol:
-    """A symbol the live patch refers to and may not link against; the core resolves it when
-    `objname` is there.
+    """A symbol that the live patch cannot link against; the core resolves it once `objname` is
+    loaded.
 
     Written as ``.klp.sym.<objname>.<name>,<sympos>``
     (``Documentation/livepatch/module-elf-format.rst``).
@@ -66,7 +70,7 @@ class ExternalSymbol:
 
     @classmethod
     def parse(cls, symbol: str) -> ExternalSymbol | None:
-        """The symbol that a livepatch symbol's name stands for; None for any other name."""
+        """Parse the name of a livepatch symbol; return None for any other name."""
         parts = _LIVEPATCH_SYMBOL.match(symbol)
         return cls(parts[1], parts[2], int(parts[3])) if parts else None
 
@@ -76,9 +80,9 @@ class ExternalSymbol:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A symbol that new code uses and that only the core can resolve.
+    """A symbol that new code uses and only the core can resolve.
 
-    :ivar objname: the object that has to be there for it.
+    :ivar objname: the patched object with which the core resolves it.
     """
 
     objname: str
@@ -89,15 +93,15 @@ class Reference:
 class ShadowVariable:
     """Data that the live patch attaches to objects of the kernel (``kernel/livepatch/shadow.c``).
 
-    :ivar id: its number, by which other live patches find it; None where the code works it out when
-        it runs.
+    :ivar id: the number by which other live patches find it; None if the code computes it at run
+        time.
     """
 
     id: int | None
 
     @classmethod
     def parse(cls, text: str) -> ShadowVariable | None:
-        """What `str` gives; None for any other text."""
+        """Parse the result of `str`; return None for any other text."""
         if text == "?":
             return cls(None)
         return cls(int(text, 16)) if re.fullmatch("0x[0-9a-f]{1,16}", text) else None
@@ -108,7 +112,8 @@ class ShadowVariable:
 
 @dataclass(frozen=True, slots=True)
 class PatchedObject:
-    """What is replaced in one object: `VMLINUX` or a module (``struct klp_object``)."""
+    """The replaced functions and callbacks of one object, `VMLINUX` or a module (``struct
+    klp_object``)."""
 
     name: str
     functions: tuple[PatchedFunction, ...]
@@ -119,9 +124,9 @@ class PatchedObject:
 class LivePatch:
     """A whole live patch (``struct klp_patch``).
 
-    :ivar replace: replaces every live patch that is loaded before it, atomically.
-    :ivar shadow_variables: those that its code uses, by number.
-    :ivar references: each once, sorted.
+    :ivar replace: atomically replaces every live patch loaded before it.
+    :ivar shadow_variables: the shadow variables that its code uses.
+    :ivar references: without duplicates, sorted.
     """
 
     name: str
