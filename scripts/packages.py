@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Install the Debian packages of `suture.host.packages` that are missing, as root or through sudo.
+"""Install the Debian packages of `suture.host.distributions.debian` that are missing, as root or through sudo.
 
 Where neither is to be had, print the one line to run and end with status 1.  Runs on the system's
 Python, before there is a virtual environment.
@@ -20,9 +20,10 @@ sys.dont_write_bytecode = (
 )
 sys.path.insert(0, str(TOP / "src"))
 
-from suture.host.packages import install_line, names  # noqa: E402  (the path had to be set)
+from suture.host.distributions.debian import DebianHost  # noqa: E402  (the path had to be set)
 
 OLDEST = (3, 11)
+DEBIAN = DebianHost()
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    missing = missing_packages(names())
+    missing = missing_packages(DEBIAN.development_packages())
     if not missing:
         return 0
     prefix = become_root()
@@ -43,7 +44,7 @@ def main() -> int:
         print(
             "Debian packages are missing, and installing them needs root. Run this, then the same make again:\n"
         )
-        print(f"  sudo {install_line(missing)}\n")
+        print(f"  sudo {DEBIAN.install_line(missing)}\n")
         return 1
     return install(prefix, missing)
 
@@ -106,7 +107,7 @@ def install(prefix: list[str], packages: tuple[str, ...]) -> int:
         if done.returncode != 0 and words[0] == "install":
             print(done.stdout, file=sys.stderr)
             print(
-                f"apt-get could not install them. By hand: sudo {install_line(packages)}",
+                f"apt-get could not install them. By hand: sudo {DEBIAN.install_line(packages)}",
                 file=sys.stderr,
             )
             return 1

@@ -36,6 +36,9 @@ DISK = {
 """What firmware starts from a disk of which it remembers nothing (UEFI specification, 3.5.1.1), and
 what shim does."""
 
+ORDERS = Path("EFI/debian/grub.cfg")
+"""Where Debian's signed GRUB looks, whatever it was started from."""
+
 SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"
 """Whose variables these are (shim: include/guid.h: SHIM_LOCK_GUID)."""
 
@@ -48,7 +51,7 @@ def secure_boot(*enrolled: Path) -> Iterator[Firmware]:
     """
     unpacked = debs.unpacked(*PACKAGES)
     with tempfile.TemporaryDirectory(prefix="suture-") as work:
-        firmware = Firmware(unpacked / CODE, Path(work, "variables"), Path(work, "disk"))
+        firmware = Firmware(unpacked / CODE, Path(work, "variables"), Path(work, "disk"), ORDERS)
         keys = [word for path in enrolled for word in ("--add-mok", SHIM, path)]
         command = [
             sys.executable,
@@ -59,7 +62,7 @@ def secure_boot(*enrolled: Path) -> Iterator[Firmware]:
             *keys,
         ]
         run.check([*command, "--output", firmware.variables])
-        (firmware.disk / "EFI/debian").mkdir(parents=True)
+        (firmware.disk / ORDERS).parent.mkdir(parents=True)
         for name, source in DISK.items():
             (firmware.disk / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(unpacked / source, firmware.disk / name)

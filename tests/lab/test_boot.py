@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from suture.core import initramfs
+from suture.core.initramfs.fill import INSIDE
 from suture.errors import Refusal
 from suture.lab.machine import Machine
 from suture.lab.system import System
@@ -229,7 +229,7 @@ def image_of_initramfs_tools(machine: Machine) -> bytes:
     made = machine.run("mkinitramfs -o /root/initrd $(uname -r) 2>&1", deadline=DEADLINE)
     assert made.status == 0, made.text
     listed = sh(machine, "lsinitramfs /root/initrd").split()
-    wanted = {f"{initramfs.INSIDE}/0000-lp_one.ko", f"{initramfs.INSIDE}/0001-lp_two.ko"}
+    wanted = {f"{INSIDE}/0000-lp_one.ko", f"{INSIDE}/0001-lp_two.ko"}
     assert wanted | {"scripts/init-premount/suture", "usr/sbin/insmod"} <= set(listed), made.text
     return machine.run("cat /root/initrd", deadline=DEADLINE).output
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from scripts import environment, packages, test_levels
-from suture.host.packages import BUILD_MODULES, install_line, names
+from suture.host.distributions.debian import DebianHost
+from suture.host.packages import BUILD_MODULES
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
@@ -145,7 +146,8 @@ def test_what_is_installed_here_is_what_is_locked() -> None:
 
 def test_readme_names_the_packages_to_install() -> None:
     readme = (TOP / "README.md").read_text().replace(" \\\n    ", " ")
-    assert f"$ sudo {install_line(names())}\n" in readme
+    debian = DebianHost()
+    assert f"$ sudo {debian.install_line(debian.development_packages())}\n" in readme
 
 
 def test_dpkg_is_asked_what_is_missing() -> None:
@@ -157,7 +159,7 @@ def test_dpkg_is_asked_what_is_missing() -> None:
 def test_set_up_without_root_prints_the_line_and_stops(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import packages, shutil\n"
-        "packages.names = lambda: ('no-such-package-anywhere',)\n"
+        "packages.DEBIAN.development_packages = lambda: ('no-such-package-anywhere',)\n"
         "packages.become_root = lambda: None\n"
         "sys.exit(packages.main())"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class VirtualMachine:
-    """:ivar program: QEMU's; `package`: Debian's name of the package that has it.
+    """:ivar program: QEMU's.
     :ivar machine: the options for the board, where QEMU's default will not do.
     :ivar emulated_cpu: the most that QEMU can emulate, so that the guest patches in the same
         alternatives as a real processor.
@@ -21,7 +21,6 @@ class VirtualMachine:
     """
 
     program: str
-    package: str
     console: str
     serial: str
     bus: str

@@ -137,13 +137,14 @@ def initramfs(
     initramfs does not count failed boots: if a live patch keeps the host from booting, boot with
     suture.disable=1.
     """
-    from suture.core import initramfs as hook
+    from suture.core.initramfs import maker
 
+    hook = maker()
     hook.enable() if enable else hook.disable()
     what = "contain" if enable else "do not contain"
     emit(
         {"enabled": enable},
-        f"Images built from now on {what} live patches: run 'update-initramfs -u'.",
+        f"Images built from now on {what} live patches: run '{hook.remake}'.",
     )
 
 

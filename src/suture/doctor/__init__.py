@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from suture.doctor import building, loading, testing
 from suture.doctor.check import Check, Status
-from suture.host.packages import install_line
+from suture.host import distributions
 
 __all__ = ["Check", "Report", "Status", "examine"]
 
@@ -28,13 +28,14 @@ class Report:
 
     @property
     def install(self) -> str:
-        """The one command that installs every missing Debian package, or ""."""
+        """The one command that installs every missing package, or ""."""
         packages = {
             check.package
             for check in self.checks
             if check.package and check.status is not Status.OK
         }
-        return f"sudo {install_line(tuple(sorted(packages)))}" if packages else ""
+        line = distributions.here().install_line(sorted(packages)) if packages else ""
+        return f"sudo {line}" if line else ""
 
 
 def examine(release: str | None = None) -> Report:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from suture.doctor.check import Check, Status
 from suture.errors import Refusal
-from suture.host import paths
-from suture.host.packages import BUILD_MODULES, COMPILER, PACKAGES, Package, Purpose, for_compiler
+from suture.host import distributions, paths
+from suture.host.packages import BUILD_MODULES, TOOLS, Purpose, Tool
+from suture.host.packages import compiler as compiler_tool
 from suture.host.run import run
 
 NEEDED = 3 << 30
@@ -41,16 +42,14 @@ def checks(release: str, *, named: bool) -> Iterator[Check]:
     known = target(release)
     yield _target_check(release, known, named=named)
     yield compiler_check(known.compiler if known else "")
-    for package in PACKAGES:
-        if package.purpose is Purpose.BUILDING and package.name != COMPILER:
-            yield package_check(package)
+    for tool in needed(Purpose.BUILDING):
+        yield tool_check(tool)
     yield _python_check()
     yield _disk_check(fetched=known is not None and known.fetched)
 
 
 def target(release: str) -> Known | None:
-    """What this host knows of a kernel release: fetched before, or offered by the archives that apt
-    has lists of."""
+    """What this host knows of a kernel release: fetched before, or offered by a source of kernels."""
     if missing_modules():
         return None
     from suture import sources
@@ -80,7 +79,7 @@ def _target_check(release: str, known: Known | None, *, named: bool) -> Check:
         Purpose.BUILDING,
         name,
         Status.LACK if named else Status.WARNING,
-        "not fetched, and no apt archive of this host offers it"
+        "not fetched, and no archive of this host offers it"
         if named
         else "running here, but no target",
         "choose one of 'suture kernel list', or give --kernel-dir to 'suture build'",
@@ -92,38 +91,53 @@ def compiler_check(wanted: str) -> Check:
 
     :param wanted: as `Known.compiler`.
     """
-    package = for_compiler(wanted.split()[0] if wanted else COMPILER)
-    name = f"compiler {package.name}"
-    if package.found() is None:
-        needed = f"not installed; {'the target was' if wanted else 'Debian 12 kernels were'} built with it"
+    here = distributions.here()
+    tool = compiler_tool(wanted.split()[0] if wanted else here.compiler)
+    package = here.package(tool)
+    name = f"compiler {tool.program}"
+    if tool.found() is None:
+        built = "the target was" if wanted else f"{here.name} kernels were"
         return Check(
-            Purpose.BUILDING, name, Status.LACK, needed, f"install {package.name}", package.name
+            Purpose.BUILDING,
+            name,
+            Status.LACK,
+            f"not installed; {built} built with it",
+            f"install {package or tool.program}",
+            package,
         )
-    found = run([package.program, "--version"]).stdout.partition("\n")[0].strip()
+    found = run([tool.program, "--version"]).stdout.partition("\n")[0].strip()
     if " " in wanted and found != wanted:
         return Check(
             Purpose.BUILDING,
             name,
             Status.LACK,
             f"here: {found}; the target's: {wanted}",
-            f"install the version of {package.name} that the target was built with",
-            package.name,
+            f"install the version of {package or tool.program} that the target was built with",
+            package,
         )
     return Check(Purpose.BUILDING, name, Status.OK, found)
 
 
-def package_check(package: Package) -> Check:
-    found = package.found()
-    if found is None:
-        return Check(
-            package.purpose,
-            package.looked_for,
-            Status.LACK,
-            f"not found; {package.why}",
-            f"install {package.name}",
-            package.name,
-        )
-    return Check(package.purpose, package.looked_for, Status.OK, str(found))
+def needed(purpose: Purpose) -> Iterator[Tool]:
+    """What this host should have for a purpose, beside the target's compiler."""
+    for tool in (*TOOLS, *distributions.here().tools):
+        if tool.purpose is purpose:
+            yield tool
+
+
+def tool_check(tool: Tool) -> Check:
+    found = tool.found()
+    if found is not None:
+        return Check(tool.purpose, tool.looked_for, Status.OK, str(found))
+    package = distributions.here().package(tool)
+    return Check(
+        tool.purpose,
+        tool.looked_for,
+        Status.LACK,
+        f"not found; {tool.why}",
+        f"install {package or tool.looked_for}",
+        package,
+    )
 
 
 def missing_modules() -> tuple[str, ...]:

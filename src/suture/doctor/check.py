@@ -20,7 +20,7 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Check:
     """:ivar found: what there is, one line.  :ivar remedy: the way to get what is missing.  :ivar
-    package: Debian's."""
+    package: what brings it on this distribution, or ""."""
 
     purpose: Purpose
     name: str

@@ -8,17 +8,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from suture.doctor.building import package_check
+from suture.doctor.building import needed, tool_check
 from suture.doctor.check import Check, Status
 from suture.errors import Refusal
-from suture.host.packages import PACKAGES, Purpose
-from suture.lab.initramfs import BUSYBOX, static_busybox
+from suture.host.packages import Purpose
+from suture.lab.initramfs import BUSYBOX, busybox_package, static_busybox
 
 
 def checks() -> Iterator[Check]:
-    for package in PACKAGES:
-        if package.purpose is Purpose.TESTING and package.name != "busybox-static":
-            yield package_check(package)
+    for tool in needed(Purpose.TESTING):
+        if tool.program != BUSYBOX.name:
+            yield tool_check(tool)
     yield busybox_check(BUSYBOX)
     yield kvm_check(Path("/dev/kvm"))
 
@@ -27,9 +27,14 @@ def busybox_check(path: Path) -> Check:
     try:
         static_busybox(path)
     except Refusal as refusal:
-        remedy = "install busybox-static"
+        package = busybox_package()
         return Check(
-            Purpose.TESTING, "static busybox", Status.LACK, refusal.found, remedy, "busybox-static"
+            Purpose.TESTING,
+            "static busybox",
+            Status.LACK,
+            refusal.found,
+            f"install {package or 'a static busybox'}",
+            package,
         )
     return Check(Purpose.TESTING, "static busybox", Status.OK, str(path))
 

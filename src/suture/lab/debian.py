@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 from suture.errors import ARCHIVE_UNREACHABLE, COMMAND_FAILED, Refusal
 from suture.host import files, paths, progress, run
 from suture.host.packages import SEARCH_PATH
+from suture.lab.disk import as_root_would, ext4_command, keep, program, scratch_parent
 
 RECIPE = 1
 """Of how the rest of this file makes the image; to be raised when that changes."""
@@ -76,10 +77,18 @@ FILES = {
 SIZE = "1G"
 """Of the file system.  The image is sparse: what nobody wrote takes no space."""
 
-SCRATCH_NEEDED = 1 << 30
-"""Bytes, for the unpacked system, its packages, and the image."""
 
-MEMORY_DISK = Path("/dev/shm")
+class DebianGuest:
+    """The `suture.lab.guests.GuestSystem`."""
+
+    id = "debian"
+    # The guest's Python is of this version: both are this host's release.
+    python_packages = Path(
+        f"lib/python{sys.version_info.major}.{sys.version_info.minor}/dist-packages"
+    )
+
+    def image(self) -> Path:
+        return image()
 
 
 def image() -> Path:
@@ -98,47 +107,13 @@ def image() -> Path:
         if not final.exists():
             with (
                 progress.step("Making a small Debian", _codename()),
-                tempfile.TemporaryDirectory(prefix="suture-", dir=_scratch_parent()) as work,
+                tempfile.TemporaryDirectory(prefix="suture-", dir=scratch_parent()) as work,
             ):
                 os.chmod(
                     work, 0o711
                 )  # mmdebstrap works as another user than we are where we are not root
-                _keep(_make(Path(work), sources), final)
+                keep(_make(Path(work), sources), final)
     return final
-
-
-def ext4_command(tree: Path, to: Path, size: str) -> list[str | Path]:
-    """The command that makes an ext4 file system of `size` with all that is below `tree`."""
-    # The lazily initialized parts would be written by a thread of the guest's kernel.
-    options = "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"
-    return [
-        program("mke2fs"),
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-m",
-        "0",
-        "-E",
-        options,
-        "-d",
-        tree,
-        to,
-        size,
-    ]
-
-
-def program(name: str) -> str:
-    """Where a program is that a user's PATH may leave out; its bare name if it is nowhere."""
-    return shutil.which(name, path=SEARCH_PATH) or name
-
-
-def as_root_would(command: Sequence[str | Path]) -> list[str | Path]:
-    """The command in a user namespace in which we are root and files can have any owner, where we
-    are not root."""
-    if os.geteuid() == 0:
-        return [*command]
-    return [program("unshare"), "--map-root-user", "--map-auto", "--", *command]
 
 
 def _make(work: Path, sources: Sequence[str]) -> Path:
@@ -215,23 +190,3 @@ def _sources() -> list[str]:
 
 def _codename() -> str:
     return platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
-
-
-def _scratch_parent() -> Path | None:
-    """Memory where there is plenty of it: dpkg asks for each file to be on the disk.  None for the
-    usual place."""
-    try:
-        plenty = shutil.disk_usage(MEMORY_DISK).free > 4 * SCRATCH_NEEDED
-    except OSError:
-        return None
-    return MEMORY_DISK if plenty and os.access(MEMORY_DISK, os.W_OK) else None
-
-
-def _keep(made: Path, final: Path) -> None:
-    """Bring the image to its final name, sparse as it is."""
-    partial = final.with_name(f"{files.TEMPORARY}{final.name}")
-    try:
-        run.check(["cp", "--sparse=always", made, partial])
-        os.rename(partial, final)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -21,10 +21,11 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from suture.errors import TOOL_MISSING, Refusal
-from suture.host import files
+from suture.host import distributions, files
+from suture.host.packages import TOOLS
 
 BUSYBOX = Path("/bin/busybox")
-"""Where Debian's busybox-static puts it."""
+"""Where a distribution that has merged ``/bin`` into ``/usr`` and one that has not both have it."""
 
 DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "run", "sys", "tmp")
 
@@ -77,7 +78,7 @@ def static_busybox(path: Path) -> bytes:
             TOOL_MISSING,
             str(path),
             "is not installed",
-            remedy="Install the package busybox-static.",
+            remedy=_busybox_remedy(),
         )
     data = files.read_bytes(path)
     if not _is_static(data):
@@ -86,9 +87,24 @@ def static_busybox(path: Path) -> bytes:
             str(path),
             "is not a statically linked program",
             why="The lab's guest has no libraries for it.",
-            remedy="Install the package busybox-static, which replaces busybox.",
+            remedy=_busybox_remedy(),
         )
     return data
+
+
+def busybox_package() -> str:
+    """The package that has a static one on this host's distribution, or ""."""
+    tool = next(tool for tool in TOOLS if tool.program == BUSYBOX.name)
+    return distributions.here().package(tool)
+
+
+def _busybox_remedy() -> str:
+    package = busybox_package()
+    return (
+        f"Install the package {package}."
+        if package
+        else f"Install a statically linked busybox as {BUSYBOX}."
+    )
 
 
 def _is_static(program: bytes) -> bool:

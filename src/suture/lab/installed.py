@@ -21,17 +21,14 @@ from pathlib import Path
 
 import suture
 from suture.host import files, paths, run
-from suture.lab.debian import as_root_would, ext4_command
+from suture.lab import guests
+from suture.lab.disk import as_root_would, ext4_command
 
 PROGRAM = """#!/usr/bin/python3
 import sys
 from suture.__main__ import run
 sys.exit(run())
 """
-
-PACKAGES = Path(f"lib/python{sys.version_info.major}.{sys.version_info.minor}/dist-packages")
-"""Where Debian's Python looks below ``/usr/local``.  The guest's is of this version: both are this
-host's release."""
 
 KEPT = 4
 """How many images of earlier sources stay in the cache."""
@@ -62,7 +59,7 @@ def image() -> Path:
 
 
 def _lay_out(sources: Path, tree: Path) -> None:
-    packages = tree / PACKAGES
+    packages = tree / guests.here().python_packages
     shutil.copytree(sources, packages / "suture", ignore=shutil.ignore_patterns("__pycache__"))
     for distribution in _needed("suture"):
         for file in distribution.files or ():

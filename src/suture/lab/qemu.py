@@ -83,11 +83,13 @@ class Firmware:
     :ivar variables: what it remembers, such as the keys that it trusts; it writes to this file.
     :ivar disk: the directory that it sees as a FAT file system.  Its GRUB is told to boot the
         target from there.
+    :ivar orders: the file below `disk` in which that GRUB looks for what to boot.
     """
 
     code: Path
     variables: Path
     disk: Path
+    orders: Path
 
     def options(
         self, vmlinuz: Path, initramfs: bytes, cmdline: str, platform: VirtualMachine
@@ -96,9 +98,7 @@ class Firmware:
         files.write_atomic(self.disk / "vmlinuz", files.read_bytes(vmlinuz))
         files.write_atomic(self.disk / "initrd", initramfs)
         orders = f"linux /vmlinuz {cmdline}\ninitrd /initrd\nboot\n"
-        files.write_atomic(
-            self.disk / "EFI/debian/grub.cfg", orders.encode()
-        )  # where Debian's signed GRUB looks
+        files.write_atomic(self.disk / self.orders, orders.encode())
         drives = (
             ("if=pflash,unit=0,format=raw,readonly=on", self.code),
             ("if=pflash,unit=1,format=raw", self.variables),

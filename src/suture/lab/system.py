@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest with a system of its own: a small real Debian with systemd on a disk that lives through
+"""A guest with a system of its own: a small real distribution with systemd on a disk that lives through
 reboots.
 
 >>> with System.make(target) as system:                                                   # doctest: +SKIP
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from suture.host import run
 from suture.kernel.release import Target
-from suture.lab import debian, initramfs, installed, module_tree, qemu
+from suture.lab import guests, initramfs, installed, module_tree, qemu
 from suture.lab.machine import Machine, platform_of, wire_modules
 
 MEMORY = 512
@@ -53,9 +53,9 @@ class System:
     def make(cls, target: Target) -> Iterator[System]:
         """A new system, for the time of the block.
 
-        :raises Refusal: as `suture.lab.debian.image` and `suture.lab.installed.image`
+        :raises Refusal: as `suture.lab.guests.here`, its image and `suture.lab.installed.image`
         """
-        base = debian.image()
+        base = guests.here().image()
         with tempfile.TemporaryDirectory(prefix="suture-") as work:
             disk = Path(work, "root.ext4")
             run.check(["cp", "--sparse=always", "--reflink=auto", base, disk])

@@ -54,7 +54,7 @@ COMPILER_TEXT = re.compile(r"\S*?(?P<package>gcc-\d+) \(Debian (?P<version>\S+)\
 ``x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0``."""
 
 
-class Debian:
+class DebianArchives:
     """The `suture.sources.source.KernelSource`."""
 
     name = "Debian (apt)"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from suture.errors import ARCHIVE_UNREACHABLE, Refusal
 from suture.host.progress import step
-from suture.sources.debian import Debian
+from suture.sources.debian import DebianArchives
 from suture.sources.source import KernelSource, Offer, Survey
 
-SOURCES: tuple[KernelSource, ...] = (Debian(),)
+SOURCES: tuple[KernelSource, ...] = (DebianArchives(),)
 """In the order in which they are asked; where two offer one release, the first's counts."""
 
 

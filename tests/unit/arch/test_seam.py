@@ -31,6 +31,8 @@ NUMBERS = {0xE8, 0xE9, 62}
 ALLOWED = {
     # Python packages that the extra `build` brings.
     "host/packages.py": {"iced_x86"},
+    # What a distribution calls the package of each architecture's QEMU.
+    "host/distributions/debian.py": {"qemu-system-x86_64", "qemu-system-x86"},
 }
 """Texts that have such a word for another reason."""
 

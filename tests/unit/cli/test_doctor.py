@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,10 @@ import pytest
 from suture.cli.doctor import for_people
 from suture.cli.output import emit
 from suture.doctor import Check, Report, Status, building, loading, testing
-from suture.host.packages import COMPILER, PACKAGES, Package, Purpose
+from suture.host import distributions
+from suture.host.distributions import Unknown
+from suture.host.distributions.debian import PACKAGES, DebianHost
+from suture.host.packages import TOOLS, Purpose, Tool, compiler
 
 FIRST_LINE = subprocess.run(
     ["gcc", "--version"], capture_output=True, text=True, check=True
@@ -37,7 +41,7 @@ def test_the_report_names_everything_that_building_and_testing_need(tmp_path: Pa
     document = json.loads(done.stdout)
     checks = {check["name"]: check for check in document["checks"]}
     assert checks.keys() >= {
-        f"compiler {COMPILER}",
+        f"compiler {distributions.here().compiler}",
         "make",
         "flex",
         "bison",
@@ -69,31 +73,72 @@ def test_a_lack_is_shown_with_its_remedy_and_the_command_that_helps(
     assert shown.endswith("\n  sudo apt-get install --no-install-recommends flex\n")
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
-def test_an_installed_package_brings_what_we_look_for(package: Package) -> None:
-    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package.name]
+DEBIAN = DebianHost()
+EVERYTHING = (*TOOLS, *DEBIAN.tools, compiler(DEBIAN.compiler))
+
+
+@pytest.mark.parametrize("tool", EVERYTHING, ids=lambda tool: tool.looked_for)
+def test_an_installed_package_brings_what_we_look_for(tool: Tool) -> None:
+    package = DEBIAN.package(tool)
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package]
     if subprocess.run(query, capture_output=True, text=True, check=False).stdout != "installed":
-        pytest.skip(f"{package.name} is not installed")
-    assert package.found() is not None
+        pytest.skip(f"{package} is not installed")
+    assert tool.found() is not None
 
 
-def test_a_program_that_is_not_there_is_a_lack_with_its_package() -> None:
-    check = building.package_check(
-        Package("some-package", Purpose.BUILDING, "nobody", program="no-such-program")
-    )
+def test_a_distribution_has_a_package_for_everything() -> None:
+    for distribution in distributions.DISTRIBUTIONS:
+        tools = (*TOOLS, *distribution.tools, compiler(distribution.compiler))
+        assert [tool.looked_for for tool in tools if not distribution.package(tool)] == []
+    assert PACKAGES.keys() == {tool.looked_for for tool in (*TOOLS, *DEBIAN.tools)}
+
+
+def test_a_compiler_is_found_by_its_triplet_too() -> None:
+    assert DEBIAN.package(compiler("x86_64-linux-gnu-gcc-14")) == "gcc-14"
+
+
+@pytest.mark.parametrize(
+    ("described", "name"),
+    [
+        ({"ID": "debian"}, "Debian 12"),
+        ({"ID": "ubuntu", "ID_LIKE": "debian"}, "Debian 12"),
+        ({"ID": "other", "ID_LIKE": "fedora rhel"}, Unknown.name),
+        ({}, Unknown.name),
+    ],
+)
+def test_the_distribution_is_known_by_what_it_is_like(
+    monkeypatch: pytest.MonkeyPatch, described: dict[str, str], name: str
+) -> None:
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: described)
+    assert distributions.here().name == name
+
+
+def test_elsewhere_programs_are_asked_for_by_their_own_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "other"})
+    check = building.tool_check(Tool(Purpose.BUILDING, "nobody", program="no-such-program"))
+    assert (check.remedy, check.package) == ("install no-such-program", "")
+    assert Report("r", (check,)).install == ""
+
+
+def test_a_program_that_is_not_there_is_a_lack_with_its_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(distributions, "here", DebianHost)
+    monkeypatch.setitem(PACKAGES, "no-such-program", "some-package")
+    check = building.tool_check(Tool(Purpose.BUILDING, "nobody", program="no-such-program"))
     assert (check.status, check.package) == (Status.LACK, "some-package")
     assert "nobody" in check.found
 
 
 def test_a_header_that_is_not_there_is_a_lack() -> None:
-    check = building.package_check(
-        Package("libx-dev", Purpose.BUILDING, "nobody", header="no/such/header.h")
-    )
+    check = building.tool_check(Tool(Purpose.BUILDING, "nobody", header="no/such/header.h"))
     assert check.status is Status.LACK
 
 
 def test_headers_are_found_in_the_architectures_directory() -> None:
-    found = Package("libc6-dev", Purpose.BUILDING, "", header="bits/types.h").found()
+    found = Tool(Purpose.BUILDING, "", header="bits/types.h").found()
     assert found is not None
     assert found.exists()
 

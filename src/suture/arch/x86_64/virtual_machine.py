@@ -7,7 +7,6 @@ from suture.arch.virtual_machine import VirtualMachine
 
 VIRTUAL_MACHINE = VirtualMachine(
     program="qemu-system-x86_64",
-    package="qemu-system-x86",
     console="ttyS0,115200",
     serial="ttyS1",  # the 8250 driver is built in
     bus="pci",
