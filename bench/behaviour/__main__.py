@@ -15,8 +15,10 @@ from bench.behaviour.compare import compare, table
 from bench.behaviour.model import Input, Record
 from bench.behaviour.parts import TOP, WrongInput
 from bench.behaviour.program import Failed
-from bench.behaviour.record import record
+from bench.behaviour.record import Manner, record, usual_base
 from bench.behaviour.tables import INPUTS
+
+BASE = "where to work; recordings in one directory wait for each other"
 
 
 def main() -> int:
@@ -58,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (recorded, both):
         command.add_argument("-j", dest="at_once", type=int, default=2, metavar="N")
         command.add_argument("--only", default="", metavar="PATTERN", help="inputs of such names")
+        command.add_argument("--base", type=Path, default=usual_base(), metavar="DIR", help=BASE)
     for command in (compared, both):
         command.add_argument("--words", action="store_true", help="also show where words differ")
     return parser
@@ -70,9 +73,8 @@ def _list(inputs: Sequence[Input]) -> int:
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    made = record(
-        arguments.source, arguments.directory, _chosen(arguments.only), at_once=arguments.at_once
-    )
+    inputs, manner = _chosen(arguments.only), _manner(arguments)
+    made = record(arguments.source, arguments.directory, inputs, manner)
     wrong = [name for name, outcome in made.outcomes.items() if not outcome.is_as_expected]
     print(f"{len(made.outcomes)} inputs recorded, {len(wrong)} not as expected", *wrong, sep="\n  ")
     return 1 if wrong else 0
@@ -85,9 +87,13 @@ def _between(arguments: argparse.Namespace) -> int:
             arguments.after,
             arguments.keep or Path(scratch),
             _chosen(arguments.only),
-            at_once=arguments.at_once,
+            _manner(arguments),
         )
         return _report(before, after, words=arguments.words)
+
+
+def _manner(arguments: argparse.Namespace) -> Manner:
+    return Manner(arguments.base, arguments.at_once)
 
 
 def _chosen(pattern: str) -> list[Input]:

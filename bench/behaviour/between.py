@@ -11,19 +11,19 @@ from pathlib import Path
 
 from bench.behaviour.model import Input, Record
 from bench.behaviour.parts import TOP
-from bench.behaviour.record import record
+from bench.behaviour.record import Manner, record
 
 
 def records(
-    before: str, after: str | None, out: Path, inputs: Sequence[Input], *, at_once: int
+    before: str, after: str | None, out: Path, inputs: Sequence[Input], manner: Manner
 ) -> tuple[Record, Record]:
     """Record two revisions in ``out/before`` and ``out/after``; None is the working tree."""
     with _checked_out(before) as checkout:
-        old = record(checkout, out / "before", inputs, at_once=at_once)
+        old = record(checkout, out / "before", inputs, manner)
     if after is None:
-        return old, record(TOP, out / "after", inputs, at_once=at_once)
+        return old, record(TOP, out / "after", inputs, manner)
     with _checked_out(after) as checkout:
-        return old, record(checkout, out / "after", inputs, at_once=at_once)
+        return old, record(checkout, out / "after", inputs, manner)
 
 
 @contextmanager

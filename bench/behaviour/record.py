@@ -5,9 +5,6 @@
    earlier run, of another version of the program perhaps.
 2. The inputs are made and run, some at a time, each in a directory of its own.
 3. What each wrote is kept beside the record, under its path in that directory.
-
-Cache and directories have the same paths for every checkout: modules hold paths of what they were
-compiled from.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ from bench.behaviour import kernels, model
 from bench.behaviour.kernels import SERIES, Kernel
 from bench.behaviour.model import Input, Outcome, Record, Step
 from bench.behaviour.parts import WrongInput
-from bench.behaviour.program import Program
+from bench.behaviour.program import Failed, Program
 
 SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")
 LAST_LINES = 2000
@@ -53,15 +50,33 @@ class Job:
     words: Mapping[str, str]
 
 
-def record(checkout: Path, out: Path, inputs: Sequence[Input], *, at_once: int = 2) -> Record:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to record.
+
+    :ivar base: the directory to work in; recordings in one directory wait for each other.
+    :ivar at_once: so many inputs are run at a time.
+    """
+
+    base: Path
+    at_once: int
+
+
+def usual_base() -> Path:
+    """A directory in the user's cache."""
+    return _user_cache() / "suture-bench" / "behaviour"
+
+
+def record(checkout: Path, out: Path, inputs: Sequence[Input], manner: Manner) -> Record:
     """Record what the program of `checkout` makes of the inputs in the directory `out`."""
     shutil.rmtree(out / model.MODULES, ignore_errors=True)
     (out / model.MODULES).mkdir(parents=True)
-    base = _user_cache() / "suture-bench" / "behaviour"
+    base = manner.base.absolute()
     with _alone(base):
         program = _prepared(base, checkout)
         found = kernels.find(program, base / "source", _paths(inputs))
-        outcomes = dict(_run_all(program, _jobs(inputs, found), base / "work", out, at_once))
+        jobs = _jobs(inputs, found)
+        outcomes = dict(_run_all(program, jobs, base / "work", out, manner.at_once))
         shown = {series: f"{one.release} ({one.version})" for series, one in found.items()}
         made = Record(shown, outcomes, out / model.MODULES)
         model.save(made, out)
@@ -74,8 +89,13 @@ def _user_cache() -> Path:
 
 @contextmanager
 def _alone(base: Path) -> Iterator[None]:
-    """Wait for other recordings, which use the same paths."""
+    """Wait for other recordings in this directory.
+
+    :raises Failed: it is not a recording's; what is in there would be removed.
+    """
     base.mkdir(parents=True, exist_ok=True)
+    if any(base.iterdir()) and not (base / "lock").exists():
+        raise Failed(f"{base} has other files in it")
     with (base / "lock").open("w") as lock:
         flock(lock, LOCK_EX)
         yield
