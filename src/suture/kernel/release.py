@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from suture import arch
@@ -69,15 +70,16 @@ class Target:
 
         :raises Refusal: ``image-malformed``, ``file-unreadable``
         """
-        try:
-            with self.vmlinux.open("rb") as file:
-                found = arch.of_elf(file.read(arch.IDENTIFIED))
-        except OSError as error:
-            raise Refusal(
-                FILE_UNREADABLE, str(self.vmlinux), error.strerror or str(error)
-            ) from error
-        if found is None:
-            raise Refusal(
-                IMAGE_MALFORMED, str(self.vmlinux), "it is for no machine that Suture knows"
-            )
-        return found
+        return _arch_of(self.vmlinux)
+
+
+@lru_cache(maxsize=64)
+def _arch_of(vmlinux: Path) -> Architecture:
+    try:
+        with vmlinux.open("rb") as file:
+            found = arch.of_elf(file.read(arch.IDENTIFIED))
+    except OSError as error:
+        raise Refusal(FILE_UNREADABLE, str(vmlinux), error.strerror or str(error)) from error
+    if found is None:
+        raise Refusal(IMAGE_MALFORMED, str(vmlinux), "it is for no machine that Suture knows")
+    return found

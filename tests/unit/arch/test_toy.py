@@ -26,12 +26,14 @@ from suture.elf.object import (
 from suture.model import ExternalSymbol
 from suture.objects.special import Entries
 from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
+from suture.verify import lockstep
 from tests.unit.arch.toy import (
     ADDRESS,
     CALL,
     HALVED,
     JUMP,
     LOAD_ADDRESS,
+    LOAD_INDIRECT,
     NOP,
     RETURN,
     Toy,
@@ -148,3 +150,19 @@ def test_what_changed_is_cut_out_for_the_same_machine() -> None:
         ToUndefined("outside", 0),
         ToUndefined("vmlinux:.klp.sym.vmlinux.second,0", 0),
     ]
+
+
+def linked(load: bytes = LOAD_ADDRESS) -> bytes:
+    """Code that uses an address, and calls; as linked at 0x1000."""
+    return load + (0x800).to_bytes(4, "big") + CALL + (0x100).to_bytes(4, "big") + RETURN
+
+
+def test_what_the_linker_rewrites_is_no_difference() -> None:
+    halved = Toy.relocations.types[HALVED]
+    fields = {2: halved, 8: halved}
+    ours = LOAD_INDIRECT + EMPTY + CALL + (0x100).to_bytes(4, "big") + RETURN
+    assert isinstance(lockstep.compare(Toy.decoding, ours, linked(), 0x1000, fields), dict)
+    other = linked(b"\xc0\x0f")
+    found = lockstep.compare(Toy.decoding, ours, other, 0x1000, fields)
+    assert isinstance(found, lockstep.Difference)
+    assert found.offset == 0

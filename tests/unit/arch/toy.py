@@ -2,7 +2,7 @@
 """An architecture that no processor has, in one file: big-endian, with fields that hold half of a
 distance and count from the start of their instruction.
 
-Instructions have 2 bytes, or 6 where the first byte is 0xc0; those have 4 bytes of distance at
+Instructions have 2 bytes, or 6 where the first byte is 0xc0 or 0xc4; those have 4 bytes of distance at
 their end.
 """
 
@@ -16,6 +16,8 @@ from suture.arch.relocations import Relocations, RelocationType
 
 NOP, RETURN = b"\x07\x00", b"\x07\xfe"
 CALL, JUMP, LOAD_ADDRESS = b"\xc0\x05", b"\xc0\x04", b"\xc0\x00"
+LOAD_INDIRECT = b"\xc4\x08"
+"""By way of a table, which the linker saves where it knows the address."""
 FLOWS = {CALL: Flow.CALL, JUMP: Flow.JUMP, RETURN: Flow.RETURN}
 ADDRESS, RELATIVE, HALVED = 1, 2, 3
 
@@ -34,7 +36,7 @@ class Decoding:
     def instructions(self, code: bytes, address: int = 0) -> Iterator[Instruction]:
         at = 0
         while at < len(code):
-            size = 6 if code[at] == 0xC0 else 2
+            size = 6 if code[at] in (0xC0, 0xC4) else 2
             operation = code[at : at + 2]
             flow, target = FLOWS.get(operation, Flow.NEXT), None
             if flow in (Flow.CALL, Flow.JUMP):
@@ -59,7 +61,7 @@ class Decoding:
         return code.hex()
 
     def is_relaxation(self, ours: bytes, theirs: bytes) -> bool:
-        return False
+        return (ours[:2], theirs[:2]) == (LOAD_INDIRECT, LOAD_ADDRESS) and ours[2:] == theirs[2:]
 
 
 class Toy(arch.Architecture):
