@@ -44,11 +44,16 @@ class Kallsyms:
     """Symbols in the kernel's order, with lookups by name and address."""
 
     def __init__(self, symbols: Sequence[KernelSymbol]) -> None:
-        self.symbols = tuple(symbols)
+        self._symbols = tuple(symbols)
+
+    @property
+    def symbols(self) -> tuple[KernelSymbol, ...]:
+        """All of them."""
+        return self._symbols
 
     def named(self, name: str, module: str | None = None) -> tuple[KernelSymbol, ...]:
         """All symbols of a name, in order; those of one object only where `module` says which."""
-        found = self._by_name.get(name, ())
+        found = self._of_name(name)
         return tuple(symbol for symbol in found if module is None or symbol.module == module)
 
     def sympos(self, symbol: KernelSymbol) -> int:
@@ -78,6 +83,9 @@ class Kallsyms:
         """
         position = bisect_right(self._addresses, symbol.address)
         return self._addresses[position] - symbol.address if position < len(self._addresses) else 0
+
+    def _of_name(self, name: str) -> Sequence[KernelSymbol]:
+        return self._by_name.get(name, ())
 
     @cached_property
     def _by_name(self) -> dict[str, list[KernelSymbol]]:
@@ -151,6 +159,24 @@ def read_any(path: Path) -> Kallsyms:
     return parse(extract(path) if listing is None else listing, str(path))
 
 
+def symbol(words: Sequence[str]) -> KernelSymbol:
+    """A line, in words.
+
+    :raises ValueError: it is no symbol.
+    """
+    if len(words) == 3:
+        address, kind, name = words
+        module = VMLINUX
+    elif len(words) == 4 and words[3][0] == "[" and words[3][-1] == "]":
+        address, kind, name = words[:3]
+        module = words[3][1:-1]
+    else:
+        raise ValueError
+    if len(kind) != 1:
+        raise ValueError
+    return KernelSymbol(int(address, 16), kind, name, module)
+
+
 def parse(data: bytes, where: str) -> Kallsyms:
     """Read the lines ``ADDRESS TYPE NAME`` with, for symbols of modules, ``[MODULE]`` after them.
 
@@ -159,27 +185,17 @@ def parse(data: bytes, where: str) -> Kallsyms:
     symbols = []
     for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
         words = line.split()
+        if not words:
+            continue
         try:
-            if len(words) == 3:
-                address, kind, name = words
-                module = VMLINUX
-            elif len(words) == 4 and words[3][0] == "[" and words[3][-1] == "]":
-                address, kind, name = words[:3]
-                module = words[3][1:-1]
-            elif not words:
-                continue
-            else:
-                raise ValueError
-            if len(kind) != 1:
-                raise ValueError
-            symbols.append(KernelSymbol(int(address, 16), kind, name, module))
+            symbols.append(symbol(words))
         except ValueError:
             raise Refusal(
                 KALLSYMS_MALFORMED, f"{where}:{number}", f"{line.strip()[:72]!r} is no symbol"
             ) from None
     if not symbols:
         raise Refusal(KALLSYMS_MALFORMED, where, "it holds no symbols")
-    if not any(symbol.address for symbol in symbols):
+    if not any(one.address for one in symbols):
         raise Refusal(
             KALLSYMS_MALFORMED,
             where,

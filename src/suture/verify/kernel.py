@@ -8,7 +8,7 @@ from functools import cached_property
 from suture.elf import reader
 from suture.elf.object import ObjectFile
 from suture.errors import FUNCTION_NOT_IN_KERNEL, Refusal
-from suture.kernel import image, kallsyms, modules, symvers
+from suture.kernel import image, modules, symbol_index, symvers
 from suture.kernel.btf import Btf
 from suture.kernel.release import Target
 from suture.kernel.types import struct_sizes
@@ -35,7 +35,9 @@ class Kernel:
 
     @cached_property
     def vmlinux(self) -> ShippedImage:
-        return ShippedImage(image.read(self.target.vmlinux), kallsyms.read(self.target.kallsyms))
+        return ShippedImage(
+            image.read(self.target.vmlinux), symbol_index.read(self.target.kallsyms)
+        )
 
     @cached_property
     def symvers(self) -> symvers.Symvers:

@@ -220,6 +220,21 @@ def _lines(path: Path) -> list[bytes] | None:
     return path.read_bytes().splitlines(keepends=True) if path.is_file() else None
 
 
+class _RealPaths:
+    """realpath(3) of many files, where few directories hold them all."""
+
+    def __init__(self) -> None:
+        self._directories: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        directory, name = os.path.split(path)
+        if directory not in self._directories:
+            self._directories[directory] = os.path.realpath(directory)
+        return os.path.join(self._directories[directory], name)
+
+
 class Shadow:
     """A tree that reads like the pristine one, save for the files given to `shadow`."""
 
@@ -249,10 +264,8 @@ class Shadow:
 
         :param dependencies: relative to the top of the tree, as the compiler names them.
         """
-        root = str(self.root)
-        return tuple(
-            d for d in dependencies if os.path.realpath(os.path.join(root, d)) in self._hidden
-        )
+        root, real = str(self.root), _RealPaths()
+        return tuple(d for d in dependencies if real.of(os.path.join(root, d)) in self._hidden)
 
     def materialise_towards(self, dependency: str) -> None:
         """Make every directory real through which `dependency` leads, so that its ``..`` stay in

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suture.errors import Refusal
-from suture.kernel import kallsyms, symtab
+from suture.kernel import kallsyms, symbol_index, symtab
 from suture.kernel.kallsyms import Kallsyms, KernelSymbol
+from suture.kernel.symbol_index import IndexedKallsyms
 from tests.examples import shows
 from tests.unit.conftest import only_refusals
 
@@ -31,9 +32,19 @@ ffffffffc0002040 t cleanup\t[nbd]
 """
 
 
-@pytest.fixture
-def symbols() -> Kallsyms:
-    return kallsyms.parse(LISTING, "kallsyms")
+@pytest.fixture(params=["read", "searched"])
+def symbols(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Kallsyms:
+    if request.param == "read":
+        return kallsyms.parse(LISTING, "kallsyms")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    listing = tmp_path / "kallsyms"
+    listing.write_bytes(LISTING)
+    symbol_index.read(listing)
+    again = symbol_index.read(listing)
+    assert isinstance(again, IndexedKallsyms)
+    return again
 
 
 def test_symbols_keep_the_kernels_order(symbols: Kallsyms) -> None:

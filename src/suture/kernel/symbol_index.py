@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Lookups in a kernel's symbols without reading all of them.
+
+A build asks for a few hundred of the hundred thousand symbols.  The first one reads them all, and
+keeps the orders of their lines by name and by address; later ones search those by halves.
+
+An index is found by the digest of the listing that it was made of, so that it cannot be another
+listing's; its own digest tells whether it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+from suture.errors import DISK_FULL, Refusal
+from suture.host import files
+from suture.host.paths import cache
+from suture.kernel import kallsyms
+from suture.kernel.kallsyms import Kallsyms, KernelSymbol
+
+FORMAT = f"suture symbol index 1 {sys.byteorder} {array('I').itemsize}\n".encode()
+DIGEST = hashlib.sha256().digest_size
+
+
+def read(path: Path) -> Kallsyms:
+    """Read a kallsyms listing or a ``System.map``, as `kallsyms.read` does.
+
+    :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``
+    """
+    data = files.read_bytes(path)
+    kept = cache() / "indexes" / hashlib.sha256(data).hexdigest()
+    orders = _load(kept)
+    if orders is not None:
+        return IndexedKallsyms(data, *orders)
+    found = kallsyms.parse(data, str(path))
+    _save(kept, data, found)
+    return found
+
+
+class IndexedKallsyms(Kallsyms):
+    """Symbols of which only those are read that are asked for.
+
+    :param data: the listing.
+    :param by_name: where its lines begin, by name, and those of one name in their order.
+    :param by_address: the same by address.
+    """
+
+    def __init__(self, data: bytes, by_name: Sequence[int], by_address: Sequence[int]) -> None:
+        self._data, self._names, self._places = data, by_name, by_address
+
+    @cached_property
+    def symbols(self) -> tuple[KernelSymbol, ...]:
+        return kallsyms.parse(self._data, "the kernel's symbols").symbols
+
+    def _of_name(self, name: str) -> Sequence[KernelSymbol]:
+        first = bisect_left(self._names, name, key=self._name)
+        last = first
+        while last < len(self._names) and self._name(self._names[last]) == name:
+            last += 1
+        return [self._symbol(start) for start in self._names[first:last]]
+
+    def at(self, address: int) -> tuple[KernelSymbol, ...]:
+        first = bisect_left(self._places, address, key=self._address)
+        last = bisect_right(self._places, address, lo=first, key=self._address)
+        return tuple(self._symbol(start) for start in self._places[first:last])
+
+    def containing(self, address: int) -> KernelSymbol | None:
+        position = bisect_right(self._places, address, key=self._address)
+        return self._symbol(self._places[position - 1]) if position else None
+
+    def size(self, symbol: KernelSymbol) -> int:
+        position = bisect_right(self._places, symbol.address, key=self._address)
+        if position == len(self._places):
+            return 0
+        return self._address(self._places[position]) - symbol.address
+
+    def _line(self, start: int) -> str:
+        end = self._data.find(b"\n", start)
+        return self._data[start : end if end >= 0 else len(self._data)].decode("utf-8", "replace")
+
+    def _name(self, start: int) -> str:
+        return self._line(start).split(None, 3)[2]
+
+    def _address(self, start: int) -> int:
+        return int(self._line(start).split(None, 1)[0], 16)
+
+    def _symbol(self, start: int) -> KernelSymbol:
+        return kallsyms.symbol(self._line(start).split())
+
+
+def _load(path: Path) -> tuple[Sequence[int], Sequence[int]] | None:
+    """The two orders; None where there is no whole index."""
+    try:
+        content = memoryview(path.read_bytes())
+    except OSError:
+        return None
+    digest, body = content[:DIGEST], content[DIGEST:]
+    if hashlib.sha256(body).digest() != digest or body[: len(FORMAT)] != FORMAT:
+        return None
+    starts = body[len(FORMAT) :].cast("I")
+    return starts[: len(starts) // 2], starts[len(starts) // 2 :]
+
+
+def _save(path: Path, data: bytes, found: Kallsyms) -> None:
+    """Keep an index.  A full disk costs the next run its time, not this one its result."""
+    lines = data.split(b"\n")
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    used = [
+        start
+        for start, line in zip(starts, lines, strict=False)
+        if line.decode("utf-8", "replace").split()
+    ]
+    symbols, order = found.symbols, range(len(found.symbols))
+    by_name = sorted(order, key=lambda index: symbols[index].name)
+    by_address = sorted(order, key=lambda index: symbols[index].address)
+    orders = array("I", [used[index] for index in (*by_name, *by_address)])
+    body = FORMAT + orders.tobytes()
+    try:
+        files.write_atomic(path, hashlib.sha256(body).digest() + body)
+    except Refusal as refusal:
+        if refusal.kind is not DISK_FULL:
+            raise
