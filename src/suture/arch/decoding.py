@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Flow(Enum):
@@ -60,8 +60,7 @@ class DirectBranch:
     origin: int
 
 
-@dataclass(frozen=True, slots=True)
-class CodeField:
+class CodeField(NamedTuple):
     """The instruction around a relocated field.
 
     :ivar origin: the place from which a PC-relative field of it counts: on x86-64 its end, on s390

@@ -7,8 +7,9 @@ refer to is; and when their entries in the special sections are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import eq
 
 from suture.diff.correlate import Correlation
 from suture.elf.object import SHT_NOBITS, Section
@@ -121,9 +122,9 @@ class Comparison:
             return before[2] - before[1] == after[2] - after[1]  # zeros, and they can be many
         left, right = list(mine.references_in(*before)), list(theirs.references_in(*after))
         return (
-            masked(_bytes(mine, *before), left) == masked(_bytes(theirs, *after), right)
-            and len(left) == len(right)
-            and all(self.same_reference(a, b) for a, b in zip(left, right, strict=True))
+            len(left) == len(right)
+            and _same_masked(_bytes(mine, *before), left, _bytes(theirs, *after), right)
+            and all(map(self.same_reference, left, right))
         )
 
     def same_reference(self, before: Reference, after: Reference) -> bool:
@@ -177,7 +178,7 @@ class Comparison:
         right = list(theirs.references_in(after.section, after.start, after.end))
         data_left = _bytes(mine, before.section, before.start, before.end)
         data_right = _bytes(theirs, after.section, after.start, after.end)
-        if masked(data_left, left) != masked(data_right, right) or len(left) != len(right):
+        if len(left) != len(right) or not _same_masked(data_left, left, data_right, right):
             return False
         # The first reference is the place, which the caller has compared.
         for a, b in zip(left[1:], right[1:], strict=True):
@@ -193,6 +194,16 @@ class Comparison:
             elif not self.same_reference(a, b):
                 return False
         return True
+
+
+def _same_masked(
+    data: bytes, references: Sequence[Reference], other: bytes, others: Sequence[Reference]
+) -> bool:
+    """Whether the bytes are the same, but for the relocated fields."""
+    fields = ((one.offset, one.type) for one in references)
+    if data == other and all(map(eq, fields, ((one.offset, one.type) for one in others))):
+        return True  # as nearly always: the assembler leaves zeros there
+    return masked(data, references) == masked(other, others)
 
 
 def masked(data: bytes, references: Iterable[Reference]) -> bytes:

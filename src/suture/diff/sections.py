@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from suture.arch import Architecture
 from suture.diff.comparison import Comparison
@@ -238,6 +238,7 @@ def _table(arch: Architecture) -> tuple[Row, ...]:
     return *TABLE, *(Row(name, _RAN) for name in arch.sections.boot_tables)
 
 
+@lru_cache(maxsize=1024)
 def row(section: str, arch: Architecture) -> Row | None:
     """What is known about a section."""
     fitting = (row for row in _table(arch) if section.startswith(row.prefix))
@@ -385,9 +386,14 @@ def _watched(view: View) -> dict[str, list[int]]:
     return found
 
 
+@cache
+def _known(arch: Architecture) -> frozenset[str]:
+    """What is compared with the code that it is about; what IN_SECTION names holds private data,
+    which goes with the code that uses it."""
+    return frozenset({*arch.sections.carried_along, *sections(arch), *IN_SECTION.values()})
+
+
 def _is_watched(section: Section, arch: Architecture) -> bool:
-    # What IN_SECTION names holds private data, which goes with the code that uses it.
-    known = arch.sections.carried_along | sections(arch).keys() | set(IN_SECTION.values())
-    if not section.is_allocated or section.is_strings or section.name in known:
+    if not section.is_allocated or section.is_strings or section.name in _known(arch):
         return False
     return row(section.name, arch) is not None or not section.name.startswith((*DATA, *IGNORED))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from suture import arch
 
@@ -105,10 +106,11 @@ class Symbol:
         return SHN_UNDEF < self.shndx < SHN_LORESERVE
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
+class Relocation(NamedTuple):
     """One ``Elf64_Rela``: `offset` into the section it applies to, `symbol` an index, `addend`
-    signed."""
+    signed.
+
+    A large object has a million of them, so they are tuples."""
 
     offset: int
     type: int

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Bytes of a relocatable object -> `ObjectFile`.
 
-pyelftools reads the headers; symbols and relocations, of which large objects have hundreds of
-thousands, are unpacked with one `struct` call per table.
+Headers, symbols and relocations, of which large objects have hundreds of thousands, are unpacked
+with one `struct` call per table.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 from collections import defaultdict
+from dataclasses import dataclass
 from operator import attrgetter
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 
 from suture import arch
 from suture.elf.object import (
@@ -38,7 +35,18 @@ from suture.elf.object import (
 )
 from suture.errors import OBJECT_MALFORMED, OBJECT_UNSUPPORTED, Refusal
 
+MAGIC = b"\x7fELF"
+EI_CLASS, EI_DATA, E_MACHINE = 4, 5, 18
+"""Where they stand in any ELF file."""
+CLASSES, ORDERS = {1: 32, 2: 64}, {1: "<", 2: ">"}
+"""ELFCLASS32, ELFCLASS64; ELFDATA2LSB, ELFDATA2MSB."""
 ET_REL = 1
+ELF_TYPES = {0: "ET_NONE", 2: "ET_EXEC", 3: "ET_DYN", 4: "ET_CORE"}
+UNSUPPORTED_SECTIONS = {
+    SHT_REL: "SHT_REL",
+    SHT_GROUP: "SHT_GROUP",
+    SHT_SYMTAB_SHNDX: "SHT_SYMTAB_SHNDX",
+}
 TABLES = (SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA)
 """Sections that describe the others: no symbol stands in them, and no relocation applies to
 them."""
@@ -47,6 +55,12 @@ LARGEST = 1 << 30
 a file does not hold itself (``.bss``, padding) is a quarter of that at most."""
 LONGEST_NAME = 4096
 """Bytes; the kernel's own limit is 512 (include/linux/kallsyms.h: KSYM_NAME_LEN)."""
+HEADER = "16sHHIQQQIHHHHHH"
+"""Elf64_Ehdr: e_ident, e_type, e_machine, e_version, e_entry, e_phoff, e_shoff, e_flags, e_ehsize,
+e_phentsize, e_phnum, e_shentsize, e_shnum, e_shstrndx."""
+SECTION = "IIQQQQIIQQ"
+"""Elf64_Shdr: sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size, sh_link, sh_info,
+sh_addralign, sh_entsize."""
 SYMBOL = "IBBHQQ"  # Elf64_Sym: st_name, st_info, st_other, st_shndx, st_value, st_size
 RELA = "QQq"  # Elf64_Rela: r_offset, r_info, r_addend
 
@@ -61,36 +75,18 @@ def read(data: bytes, name: str) -> ObjectFile:
     """
     try:
         return _read(data, name)
-    except Refusal:
-        raise
-    except (
-        ELFError,
-        struct.error,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        OSError,
-    ) as bad:
-        # pyelftools meets damaged headers with any of these.
-        raise Refusal(
-            OBJECT_MALFORMED, name, f"cannot be read as an ELF object ({type(bad).__name__}: {bad})"
-        ) from bad
+    except struct.error as bad:
+        raise Refusal(OBJECT_MALFORMED, name, f"is cut off ({bad})") from bad
 
 
 def _read(data: bytes, name: str) -> ObjectFile:
-    elf = ELFFile(io.BytesIO(data))
+    if not data.startswith(MAGIC) or len(data) < arch.IDENTIFIED:
+        raise Refusal(OBJECT_MALFORMED, name, "is no ELF file")
     architecture = arch.of_elf(data[: arch.IDENTIFIED])
     if architecture is None:
-        raise Refusal(
-            OBJECT_UNSUPPORTED, name, f"is for {elf.get_machine_arch()}, {elf.elfclass} bits"
-        )
-    if elf["e_type"] not in ("ET_REL", ET_REL):
-        raise Refusal(
-            OBJECT_UNSUPPORTED, name, f"is not a relocatable object (its type is {elf['e_type']})"
-        )
-    sections = _sections(elf, data, name)
+        raise _of_another_machine(data, name)
+    headers = _headers(data, architecture.machine, name)
+    sections = _sections(headers, data, name)
     table = [index for index, section in enumerate(sections) if section.type == SHT_SYMTAB]
     if len(table) != 1:
         raise Refusal(OBJECT_MALFORMED, name, f"has {len(table)} symbol tables")
@@ -99,25 +95,63 @@ def _read(data: bytes, name: str) -> ObjectFile:
     return ObjectFile(name, sections, symbols, relocations, livepatch, machine=architecture.machine)
 
 
-def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
-    count = elf.num_sections()
-    if count > len(data) // 64:  # each takes a 64-byte header
+def _of_another_machine(data: bytes, name: str) -> Refusal:
+    """Says what a file is for that is for none of ours."""
+    from elftools.elf.enums import ENUM_E_MACHINE
+
+    bits, order = CLASSES.get(data[EI_CLASS]), ORDERS.get(data[EI_DATA])
+    if bits is None or order is None:
+        return Refusal(OBJECT_MALFORMED, name, "is neither of 32 nor 64 bits, or of no byte order")
+    (number,) = struct.unpack_from(f"{order}H", data, E_MACHINE)
+    names = {value: key.removeprefix("EM_") for key, value in ENUM_E_MACHINE.items()}
+    machine = names.get(number, f"machine {number}")
+    return Refusal(OBJECT_UNSUPPORTED, name, f"is for {machine}, {bits} bits")
+
+
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """The section header table.
+
+    :ivar rows: one ``Elf64_Shdr`` each.
+    :ivar names: the bytes of the section names.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+    names: bytes
+
+
+def _headers(data: bytes, machine: arch.ElfMachine, name: str) -> _Headers:
+    header = struct.Struct(machine.prefix + HEADER).unpack_from(data)
+    kind, offset, size, count, names = header[1], header[6], *header[11:14]
+    if kind != ET_REL:
+        found = ELF_TYPES.get(kind, kind)
+        raise Refusal(
+            OBJECT_UNSUPPORTED, name, f"is not a relocatable object (its type is {found})"
+        )
+    row = struct.Struct(machine.prefix + SECTION)
+    if size != row.size:
+        raise Refusal(OBJECT_MALFORMED, name, f"has section headers of {size} bytes")
+    if not count and offset:
+        count = row.unpack_from(data, offset)[5]  # gABI 4.3: too many for e_shnum
+    if count > len(data) // row.size:
         raise Refusal(OBJECT_MALFORMED, name, f"claims {count} sections in {len(data)} bytes")
     if count >= SHN_LORESERVE:
         raise Refusal(OBJECT_UNSUPPORTED, name, f"has {count} sections, more than symbols can name")
-    names_header = elf._get_section_header(elf.get_shstrndx())
-    names = _slice(
-        data, names_header["sh_offset"], names_header["sh_size"], name, "the section names"
-    )
-    sections = tuple(
-        _section(dict(elf._get_section_header(index)), names, data, name) for index in range(count)
-    )
+    rows = tuple(row.iter_unpack(_slice(data, offset, count * size, name, "the section headers")))
+    if names >= count:
+        raise Refusal(OBJECT_MALFORMED, name, "has no section names")
+    start, held = rows[names][4:6]
+    return _Headers(rows, _slice(data, start, held, name, "the section names"))
+
+
+def _sections(headers: _Headers, data: bytes, name: str) -> tuple[Section, ...]:
+    sections = tuple(_section(row, headers.names, data, name) for row in headers.rows)
     if sum(len(section.data) for section in sections) > len(data):
         raise Refusal(
             OBJECT_MALFORMED, name, "its sections overlap"
         )  # gABI 4.7: no byte resides in two
     for section in sections:
-        if section.flags & SHF_LINK_ORDER and section.link >= count:
+        if section.flags & SHF_LINK_ORDER and section.link >= len(sections):
             raise Refusal(
                 OBJECT_MALFORMED,
                 name,
@@ -140,35 +174,15 @@ def _sections(elf: ELFFile, data: bytes, name: str) -> tuple[Section, ...]:
     return sections
 
 
-def _section(header: dict[str, int | str], names: bytes, data: bytes, name: str) -> Section:
-    field = {key: value for key, value in header.items() if isinstance(value, int)}
-    kind = _type_number(header["sh_type"])
-    title = _string(names, field["sh_name"], name)
-    if kind in (SHT_GROUP, SHT_SYMTAB_SHNDX, SHT_REL):
-        raise Refusal(OBJECT_UNSUPPORTED, name, f"has section {title} of type {header['sh_type']}")
-    held = (
-        b""
-        if kind in (SHT_NOBITS, SHT_NULL)
-        else _slice(data, field["sh_offset"], field["sh_size"], name, title)
-    )
-    return Section(
-        name=title,
-        type=kind,
-        flags=field["sh_flags"],
-        data=held,
-        size=field["sh_size"],
-        addralign=field["sh_addralign"],
-        entsize=field["sh_entsize"],
-        link=field["sh_link"],
-        info=field["sh_info"],
-    )
-
-
-def _type_number(value: int | str) -> int:
-    """pyelftools gives known section types as names."""
-    from elftools.elf.enums import ENUM_SH_TYPE_BASE
-
-    return value if isinstance(value, int) else int(ENUM_SH_TYPE_BASE[value])
+def _section(row: tuple[int, ...], names: bytes, data: bytes, name: str) -> Section:
+    sh_name, kind, flags, _, offset, size, link, info, addralign, entsize = row
+    title = _string(names, sh_name, name)
+    if kind in UNSUPPORTED_SECTIONS:
+        raise Refusal(
+            OBJECT_UNSUPPORTED, name, f"has section {title} of type {UNSUPPORTED_SECTIONS[kind]}"
+        )
+    held = b"" if kind in (SHT_NOBITS, SHT_NULL) else _slice(data, offset, size, name, title)
+    return Section(title, kind, flags, held, size, addralign, entsize, link, info)
 
 
 def _symbols(

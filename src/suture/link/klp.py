@@ -107,7 +107,7 @@ def finish(module: ObjectFile) -> ObjectFile:
                 # klp_resolve_symbols()).
                 objname = VMLINUX if match["objname"] == VMLINUX else match["patched"]
                 livepatch[objname, section].append(
-                    replace(relocation, symbol=moved_to[relocation.symbol])
+                    relocation._replace(symbol=moved_to[relocation.symbol])
                 )
         ordinary[section] = tuple(kept)
     groups = tuple(
@@ -174,4 +174,4 @@ def _own_names(module: ObjectFile) -> Mapping[int, int]:
 def _renamed(
     relocation: Relocation, own_names: Mapping[int, int], moved_to: Mapping[int, int]
 ) -> Relocation:
-    return replace(relocation, symbol=moved_to[own_names.get(relocation.symbol, relocation.symbol)])
+    return relocation._replace(symbol=moved_to[own_names.get(relocation.symbol, relocation.symbol)])

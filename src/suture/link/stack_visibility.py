@@ -303,4 +303,4 @@ def _retargeted(
     symbol = module.symbols[relocation.symbol]
     is_moved = symbol.type == STT_SECTION and symbol.shndx in moved
     distance = moved[symbol.shndx].base if is_moved else 0
-    return replace(relocation, offset=relocation.offset + base, addend=relocation.addend + distance)
+    return relocation._replace(offset=relocation.offset + base, addend=relocation.addend + distance)

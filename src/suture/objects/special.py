@@ -17,7 +17,7 @@ from functools import cache
 from suture.arch import Architecture, known
 from suture.arch.sections import SpecialSection
 from suture.errors import ENTRY_MALFORMED, Refusal
-from suture.objects.view import Target, ToAnonymous, ToUnit, View
+from suture.objects.view import ToAnonymous, ToUnit, View
 
 HINTS = frozenset(
     f".discard.{name}"
@@ -212,23 +212,20 @@ def _read(view: View, index: int, special: SpecialSection, sizes: Mapping[str, i
     if section.size % size:
         raise Refusal(ENTRY_MALFORMED, where, f"{section.size} bytes are no multiple of {size}")
     found = []
+    # An entry begins with the distance to its code, or the address of it.
+    types = view.obj.arch.relocations.types
+    by_offset = {
+        one.offset: one
+        for one in reversed(view.relocations(index, 0, section.size))
+        if one.type not in types or types[one.type].size
+    }
     for start in range(0, section.size, size):
-        first = next(view.references_in(index, start, start + size), None)
-        place = _place(first.target) if first is not None and first.offset == 0 else None
+        first = by_offset.get(start)
+        place = None if first is None else view.place(first, index)
         if place is None or not view.obj.sections[place[0]].is_code:
             raise Refusal(ENTRY_MALFORMED, f"{where}+{start:#x}", "does not point at code")
         found.append(Entry(special, index, start, start + size, *place))
     return found
-
-
-def _place(target: Target) -> tuple[int, int] | None:
-    match target:
-        case ToUnit(unit, offset):
-            return unit.section, unit.start + offset
-        case ToAnonymous(section, offset):
-            return section, offset
-        case _:
-            return None
 
 
 def read_hints(view: View, index: int) -> Iterator[tuple[int, int, int, int]]:

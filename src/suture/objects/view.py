@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from suture.arch.decoding import CodeFields
 from suture.arch.relocations import RelocationType
@@ -72,8 +73,7 @@ class Unit:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True)
-class ToUnit:
+class ToUnit(NamedTuple):
     """Refers to `offset` bytes into a unit of the same object (an offset may point outside:
     array[index - bias])."""
 
@@ -81,16 +81,14 @@ class ToUnit:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class ToUndefined:
+class ToUndefined(NamedTuple):
     """Refers to a symbol that another object defines."""
 
     name: str
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class ToLiteral:
+class ToLiteral(NamedTuple):
     """Refers into a string or constant that the linker may merge with its likes: known by its
     content alone.
 
@@ -103,8 +101,7 @@ class ToLiteral:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class ToAnonymous:
+class ToAnonymous(NamedTuple):
     """Refers into a section in which no symbol names the place (pieces of alternatives, compiler-made
     tables)."""
 
@@ -112,8 +109,7 @@ class ToAnonymous:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class ToAbsolute:
+class ToAbsolute(NamedTuple):
     """Refers to a number."""
 
     value: int
@@ -122,8 +118,7 @@ class ToAbsolute:
 Target = ToUnit | ToUndefined | ToLiteral | ToAnonymous | ToAbsolute
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A relocation, understood.
 
     :ivar offset: of the field, from the start of the range that was asked for.
@@ -140,6 +135,22 @@ class Reference:
     bias: int
     is_branch: bool
     is_call: bool
+
+
+class _Aim(NamedTuple):
+    """What is the same for all references to a symbol.
+
+    :ivar undefined: the symbol's name where another object defines it.
+    :ivar whole: the unit that has the section for itself.
+    :ivar literals: the section, where it holds strings or constants that may be merged.
+    """
+
+    undefined: str | None
+    section: int
+    value: int
+    is_section: bool
+    whole: Unit | None
+    literals: Section | None
 
 
 class View:
@@ -164,6 +175,8 @@ class View:
         self._codes: dict[tuple[int, int, int], CodeFields] = {}
         self._types = obj.arch.relocations.types
         self._relocations = neighbours.relocated(obj)
+        self._offsets: dict[int, list[int]] = {}
+        self._aims: list[_Aim | None] = [None] * len(obj.symbols)
 
     @cached_property
     def by_name(self) -> dict[str, tuple[Unit, ...]]:
@@ -237,9 +250,13 @@ class View:
     def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
         """The relocations of ``[start, end)`` of a section, by offset."""
         all_of_it = self._relocations.get(section, ())
-        first = bisect_left(all_of_it, start, key=lambda r: r.offset)
-        last = bisect_left(all_of_it, end, lo=first, key=lambda r: r.offset)
-        return all_of_it[first:last]
+        if start <= 0 and end >= self.obj.sections[section].size:
+            return all_of_it
+        if section not in self._offsets:
+            self._offsets[section] = [relocation.offset for relocation in all_of_it]
+        offsets = self._offsets[section]
+        first = bisect_left(offsets, start)
+        return all_of_it[first : bisect_left(offsets, end, first)]
 
     def references(self, unit: Unit) -> Iterator[Reference]:
         """What a unit refers to, by offset into it."""
@@ -249,17 +266,44 @@ class View:
         """What ``[start, end)`` refers to.  In code, `start` must be the start of an
         instruction."""
         code = self._code(section, start, end) if self.obj.sections[section].is_code else None
-        for relocation in self.relocations(section, start, end):
-            kind = self._types.get(relocation.type)
+        types = self._types
+        for place, number, symbol, addend in self.relocations(section, start, end):
+            kind = types.get(number)
             if kind is None:
-                place = f"{self.obj.sections[section].name}+{relocation.offset:#x}"
-                raise Refusal(
-                    RELOCATION_UNSUPPORTED,
-                    f"{self.obj.name}: {place}",
-                    f"has type {relocation.type}",
-                )
-            if kind.size:
-                yield self._reference(relocation, kind, relocation.offset - start, code)
+                raise self._unsupported(section, place, number)
+            if not kind.size:
+                continue
+            offset = place - start
+            if code is None:
+                target = self._target(symbol, addend)
+                yield Reference(offset, number, kind, target, 0, False, False)
+            else:
+                _, _, origin, is_branch, is_call = code.at(offset)
+                bias = origin - offset if kind.pc_relative else 0
+                target = self._target(symbol, addend + bias)
+                yield Reference(offset, number, kind, target, bias, is_branch, is_call)
+
+    def _unsupported(self, section: int, place: int, number: int) -> Refusal:
+        where = f"{self.obj.name}: {self.obj.sections[section].name}+{place:#x}"
+        return Refusal(RELOCATION_UNSUPPORTED, where, f"has type {number}")
+
+    def place(self, relocation: Relocation, section: int) -> tuple[int, int] | None:
+        """The section and offset that a relocation of data leads to; None where it leads to none of
+        this object's.
+
+        :param section: where the relocation is.
+        """
+        kind = self._types.get(relocation.type)
+        if kind is None:
+            raise self._unsupported(section, relocation.offset, relocation.type)
+        target = self._target(relocation.symbol, relocation.addend)
+        match target if kind.size else None:
+            case ToUnit(unit, offset):
+                return unit.section, unit.start + offset
+            case ToAnonymous(index, offset):
+                return index, offset
+            case _:
+                return None
 
     def _code(self, section: int, start: int, end: int) -> CodeFields:
         key = (section, start, end)
@@ -268,42 +312,43 @@ class View:
             self._codes[key] = decoding.fields(self.obj.sections[section].data[start:end])
         return self._codes[key]
 
-    def _reference(
-        self, relocation: Relocation, kind: RelocationType, offset: int, code: CodeFields | None
-    ) -> Reference:
-        bias, branch, call = 0, False, False
-        if code is not None:
-            field = code.at(offset)
-            bias = field.origin - offset if kind.pc_relative else 0
-            branch, call = field.is_branch, field.is_call
-        target = self._target(self.obj.symbols[relocation.symbol], relocation.addend + bias)
-        return Reference(offset, relocation.type, kind, target, bias, branch, call)
+    def _target(self, symbol: int, offset: int) -> Target:
+        aim = self._aims[symbol]
+        if aim is None:
+            aim = self._aims[symbol] = self._aim(self.obj.symbols[symbol])
+        if aim.undefined is not None:
+            return ToUndefined(aim.undefined, offset)
+        place = aim.value + offset
+        if aim.whole is not None:
+            return ToUnit(aim.whole, place)
+        if aim.section == SHN_ABS:
+            return ToAbsolute(place)
+        start = place if aim.is_section else aim.value
+        if aim.literals is not None:
+            return self._literal(aim.literals, aim.section, start, place - start)
+        # A named symbol says which unit is meant even where an offset leads out of it.
+        unit = self.unit_at(aim.section, start)
+        if unit is None:
+            return ToAnonymous(aim.section, place)
+        return ToUnit(unit, place - unit.start)
 
-    def _target(self, symbol: Symbol, offset: int) -> Target:
+    def _aim(self, symbol: Symbol) -> _Aim:
         if symbol.is_undefined:
-            return ToUndefined(symbol.name, offset)
+            return _Aim(symbol.name, 0, 0, False, None, None)
         if symbol.shndx == SHN_ABS:
-            return ToAbsolute(symbol.value + offset)
+            return _Aim(None, SHN_ABS, symbol.value, False, None, None)
         if not symbol.is_defined_here:
             raise Refusal(
                 SYMBOL_UNSUPPORTED,
                 self.obj.name,
                 f"{symbol.name} has section index {symbol.shndx:#x}",
             )
-        place = symbol.value + offset
-        section = self.obj.sections[symbol.shndx]
-        if (
-            section.flags & SHF_MERGE
-            and 0 < section.entsize <= WIDEST
-            and not self.units_in(symbol.shndx)
-        ):
-            start = place if symbol.type == STT_SECTION else symbol.value
-            return self._literal(section, symbol.shndx, start, place - start)
-        # A named symbol says which unit is meant even where an offset leads out of it.
-        unit = self.unit_at(symbol.shndx, place if symbol.type == STT_SECTION else symbol.value)
-        if unit is None:
-            return ToAnonymous(symbol.shndx, place)
-        return ToUnit(unit, place - unit.start)
+        section, units = self.obj.sections[symbol.shndx], self.units_in(symbol.shndx)
+        whole = units[0] if len(units) == 1 and not units[0].start else None
+        merged = section.flags & SHF_MERGE and 0 < section.entsize <= WIDEST and not units
+        is_section = symbol.type == STT_SECTION
+        literals = section if merged else None
+        return _Aim(None, symbol.shndx, symbol.value, is_section, whole, literals)
 
     def _literal(self, section: Section, index: int, start: int, offset: int) -> Target:
         """:param start: where the string or constant starts, or a place in it; `offset` from

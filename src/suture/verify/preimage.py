@@ -10,7 +10,7 @@ meant (Ksplice's run-pre matching).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from suture.arch.machine import ByteOrder
@@ -155,7 +155,7 @@ def _found(
     """The same where the shipped code is laid out differently."""
     if field.branch_target is not None:
         return field.branch_target
-    return _address(replace(reference, offset=field.offset), theirs, place, order)
+    return _address(reference._replace(offset=field.offset), theirs, place, order)
 
 
 def _wrong_target(

@@ -167,7 +167,7 @@ def test_livepatch_symbols_and_relocations_are_as_the_kernel_documents() -> None
     assert text is not None
     wanted = Symbol(".klp.sym.vmlinux.printk,0", 0, 0, 0, STB_GLOBAL, SHN_LIVEPATCH)
     moved = tuple(
-        replace(relocation, symbol=len(obj.symbols)) for relocation in obj.relocations[text][:1]
+        relocation._replace(symbol=len(obj.symbols)) for relocation in obj.relocations[text][:1]
     )
     group = LivepatchRelocations(".klp.rela.vmlinux..text.entry", text, moved)
     written = writer.write(replace(obj, symbols=(*obj.symbols, wanted), livepatch=(group,)))
