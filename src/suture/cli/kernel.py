@@ -52,10 +52,9 @@ def list_kernels(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the kernels whose image, headers and source the configured apt archives have in one
-    version.
+    """List the kernels whose image, headers and source the configured archives have in one version.
 
-    The list is as old as the last 'apt-get update'.
+    The list is as old as this host's package lists.
     """
     from suture import sources
 
@@ -65,8 +64,7 @@ def list_kernels(
 
 
 def fetch(release: Release, version: Version = None, json: Json = False) -> None:
-    """Download a kernel's packages with apt, which checks their signatures, and unpack them into
-    the cache.
+    """Download a kernel's packages, verify their signatures, and unpack them into the cache.
 
     This installs nothing and does not need root. A kernel that is already in the cache is not
     downloaded again.

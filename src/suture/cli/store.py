@@ -130,9 +130,10 @@ def initramfs(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Load live patches before the root file system is mounted, with a hook for initramfs-tools.
+    """Load live patches before the root file system is mounted, with a hook for the program that
+    builds initramfs images, such as initramfs-tools.
 
-    Images built from then on ('update-initramfs -u') contain the enabled live patches that have
+    Images built from then on contain the enabled live patches that have
     survived a boot. After 'suture uninstall' or 'suture disable', build the image again. The
     initramfs does not count failed boots: if a live patch keeps the host from booting, boot with
     suture.disable=1.

@@ -8,15 +8,15 @@ from suture.errors.refusal import Kind
 ARCHIVE_UNREACHABLE = Kind(
     "archive-unreachable",
     "The package archive cannot be reached or did not answer.",
-    "Check the network and the apt sources, run 'sudo apt-get update', and run the same command "
-    "again.",
+    "Check the network and the configured archives, update their package lists, and run the same "
+    "command again.",
 )
 KERNEL_NOT_OFFERED = Kind(
     "kernel-not-offered",
-    "The configured apt archives do not have this kernel's image, headers and source in exactly "
-    "one version.",
-    "Choose one from 'suture kernel list', add an archive that keeps it (such as "
-    "snapshot.debian.org) to the apt sources, or give a tree you built with --kernel-dir.",
+    "The configured archives do not have all of this kernel in exactly one version: its image, "
+    "headers and source.",
+    "Choose one from 'suture kernel list', configure an archive that keeps it (such as Debian's "
+    "snapshot.debian.org), or give a tree you built with --kernel-dir.",
 )
 KERNEL_NOT_FETCHED = Kind(
     "kernel-not-fetched",
@@ -30,9 +30,9 @@ PACKAGE_CORRUPT = Kind(
 )
 PACKAGE_UNTRUSTED = Kind(
     "package-untrusted",
-    "apt has no valid signature for the archive that the package comes from, so the package could "
+    "There is no valid signature for the archive that the package comes from, so the package could "
     "be anything.",
-    "Install the archive's key as 'Signed-By' of its source, and run 'sudo apt-get update'.",
+    "Install the key that the archive is signed with, and update the package lists.",
 )
 IMAGE_MALFORMED = Kind(
     "image-malformed",

@@ -14,8 +14,13 @@ To add another source of kernels:
 2. Write one module with the two classes, ``ubuntu.py``: names of packages, patterns of releases,
    where a package has which part.  ``debian.py`` shows how; ``apt.py`` has what is apt's alone.
 3. Put the source into `suture.sources.registry.SOURCES`.
-4. Test it on an archive in a directory, as ``tests/unit/sources/test_debian.py`` does;
+4. Name the programs that it runs in the distribution's `tools`, with their packages
+   (`suture.host.distributions`).
+5. Test it on an archive in a directory, as ``tests/unit/sources/test_debian.py`` does;
    ``tests/unit/sources/test_stranger.py`` has the smallest source that there can be.
+
+Nothing else knows of distributions: ``tests/unit/sources/test_seam.py`` fails where something does.
+``docs/sources.md`` says how the kernels of Ubuntu, Fedora and its kin, and SUSE map.
 """
 
 from suture.sources.registry import offers, survey

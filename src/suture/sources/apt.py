@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debian.deb822 import Deb822
@@ -35,6 +35,18 @@ from suture.host import files, run
 from suture.host.progress import advance, step
 
 POLL_SECONDS = 0.2
+
+UPDATE = "sudo apt-get update"
+
+UNREACHABLE = replace(
+    ARCHIVE_UNREACHABLE,
+    remedy=f"Check the network and the apt sources, run '{UPDATE}', and run the same command "
+    "again.",
+)
+UNTRUSTED = replace(
+    PACKAGE_UNTRUSTED,
+    remedy=f"Install the archive's key as 'Signed-By' of its source, and run '{UPDATE}'.",
+)
 
 APT_HELPER = "/usr/lib/apt/apt-helper"
 """Reads a list however it is compressed (``Acquire::GzipIndexes``)."""
@@ -84,9 +96,7 @@ def packages(name: str) -> tuple[Package, ...]:
     line = re.compile(rf"^Package: {name}$", re.MULTILINE)
     found: dict[Package, None] = {}
     for path in _lists():
-        text = run.check(
-            [APT_HELPER, "cat-file", path], where="apt", kind=ARCHIVE_UNREACHABLE
-        ).stdout
+        text = run.check([APT_HELPER, "cat-file", path], where="apt", kind=UNREACHABLE).stdout
         for match in line.finditer(text):
             package = _package(Deb822(_paragraph(text, match.start())))
             if package is not None:
@@ -164,7 +174,7 @@ def unpack(package: Package, directory: Path, into: Path) -> None:
 def _lists() -> list[str]:
     """The files of apt's package lists (apt-get(8), ``indextargets``)."""
     command = ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"]
-    finished = run.check(command, where="apt", kind=ARCHIVE_UNREACHABLE, env=_environment())
+    finished = run.check(command, where="apt", kind=UNREACHABLE, env=_environment())
     return [path for path in finished.stdout.splitlines() if os.path.exists(path)]
 
 
@@ -213,7 +223,7 @@ FAILURES: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
     ),
     (
         re.compile(r"could not be authenticated|unauthenticated"),
-        PACKAGE_UNTRUSTED,
+        UNTRUSTED,
         "the archive is not signed",
     ),
     (
@@ -223,7 +233,7 @@ FAILURES: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
     ),
     (
         re.compile(r"\b404\b"),
-        ARCHIVE_UNREACHABLE,
+        UNREACHABLE,
         "the archive no longer has what apt's lists name: they are out of date",
     ),
 )
@@ -238,9 +248,7 @@ def _failed(finished: run.Finished) -> Refusal:
         if any(pattern.search(line) for line in lines):
             return Refusal(kind, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :])
     found = f"it ended with status {finished.status}"
-    return Refusal(
-        ARCHIVE_UNREACHABLE, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :]
-    )
+    return Refusal(UNREACHABLE, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :])
 
 
 def _remove_leftovers(directory: Path) -> None:

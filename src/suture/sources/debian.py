@@ -58,7 +58,7 @@ class DebianArchives:
     """The `suture.sources.source.KernelSource`."""
 
     name = "Debian (apt)"
-    refresh = "sudo apt-get update"
+    refresh = apt.UPDATE
 
     def is_available(self) -> bool:
         return apt.is_installed()
