@@ -79,7 +79,7 @@ class ExternalSymbol:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class SymbolReference:
     """A symbol that new code uses and only the core can resolve.
 
     :ivar objname: the patched object with which the core resolves it.
@@ -133,4 +133,4 @@ class LivePatch:
     objects: tuple[PatchedObject, ...]
     replace: bool = True
     shadow_variables: tuple[ShadowVariable, ...] = ()
-    references: tuple[Reference, ...] = ()
+    references: tuple[SymbolReference, ...] = ()

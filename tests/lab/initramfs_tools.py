@@ -66,6 +66,6 @@ def with_agent(image: bytes) -> bytes:
         "scripts/init-bottom/lab": AGENT.encode(),
         "scripts/init-bottom/ORDER": order,
     }
-    entries = [initramfs.Entry(name, 0o040755) for name in ("lab", "scripts/init-bottom")]
-    entries += [initramfs.Entry(name, 0o100755, data) for name, data in added.items()]
+    entries = [initramfs.ArchiveMember(name, 0o040755) for name in ("lab", "scripts/init-bottom")]
+    entries += [initramfs.ArchiveMember(name, 0o100755, data) for name, data in added.items()]
     return image + bytes(-len(image) % 4) + initramfs.archive(entries)

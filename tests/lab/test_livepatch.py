@@ -15,7 +15,7 @@ import pytest
 from suture.elf import reader
 from suture.kernel.release import Target
 from suture.lab.complaints import Complaint
-from suture.lab.livepatch import Count, Phase, TestReport, try_out
+from suture.lab.livepatch import CallCount, ScriptPhase, TestReport, try_out
 from suture.module.inspect import inspect
 from suture.workspace.prepare import Workspace
 from tests.examples import shows
@@ -96,13 +96,13 @@ def test_a_good_live_patch_changes_the_kernel_and_is_taken_out_again(lab: Lab) -
     assert codes(report) == (None, [])
     assert report.passed
     assert [(run.phase, run.status) for run in report.scripts] == [
-        (Phase.BEFORE, 1),
-        (Phase.PATCHED, 0),
-        (Phase.REVERTED, 1),
+        (ScriptPhase.BEFORE, 1),
+        (ScriptPhase.PATCHED, 0),
+        (ScriptPhase.REVERTED, 1),
     ]
     assert report.scripts[1].output == "patched\n"
     assert "patched" not in report.scripts[0].output + report.scripts[2].output
-    assert report.counts == (Count("vmlinux", "cmdline_proc_show", "new_code", 2),)
+    assert report.counts == (CallCount("vmlinux", "cmdline_proc_show", "new_code", 2),)
     assert [step.name for step in report.steps] == [
         "boot",
         "script before",
@@ -127,7 +127,7 @@ def test_new_code_that_kills_the_kernel_is_reported_with_its_last_words(lab: Lab
     report = lab.try_out(lab.build("kills", SHOW % 'panic("by the patch");'), script)
     assert codes(report) == ("lab-guest-died", ["panic"])
     assert "by the patch" in str(report.failure)
-    assert [run.phase for run in report.scripts] == [Phase.BEFORE]
+    assert [run.phase for run in report.scripts] == [ScriptPhase.BEFORE]
 
 
 def test_a_transition_that_a_sleeping_task_holds_up_names_the_task(lab: Lab) -> None:

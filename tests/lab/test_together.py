@@ -19,8 +19,8 @@ from suture.model import (
     LivePatch,
     PatchedFunction,
     PatchedObject,
-    Reference,
     ShadowVariable,
+    SymbolReference,
 )
 from suture.module.inspect import read_file
 from suture.workspace.prepare import Workspace
@@ -161,7 +161,7 @@ def replaced(built: Artifact) -> set[tuple[str, str, int]]:
 def test_one_fix_in_every_camps_way_is_one_live_patch(
     each_target: Target, each_workspace: Workspace, guest: Guest, tmp_path: Path
 ) -> None:
-    banner = Reference("vmlinux", ExternalSymbol("vmlinux", "linux_proc_banner", 0))
+    banner = SymbolReference("vmlinux", ExternalSymbol("vmlinux", "linux_proc_banner", 0))
     for format, path in ways(each_workspace, tmp_path).items():
         built = build(
             [path], each_target, name=f"way_{format.value}", output=tmp_path / f"{format.value}.ko"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from suture.arch.entry import FunctionEntry
     from suture.arch.image import BootImage
     from suture.arch.jump_labels import JumpLabels
-    from suture.arch.relocations import Relocations
+    from suture.arch.relocations import RelocationTypes
     from suture.arch.search import CodeSearch
     from suture.arch.sections import ArchSections
     from suture.arch.syscalls import SystemCalls
@@ -42,7 +42,7 @@ class Architecture:
     module_base: ClassVar[int]
 
     @property
-    def relocations(self) -> Relocations:
+    def relocations(self) -> RelocationTypes:
         """The table of relocation types."""
         raise self._lacks("relocations")
 

@@ -58,7 +58,7 @@ class RelocationType:
 
 
 @dataclass(frozen=True, slots=True)
-class Relocations:
+class RelocationTypes:
     """The relocation types of an architecture.
 
     :ivar types: by number.  What the kernel's module loader does not know is left out.

@@ -148,7 +148,7 @@ def _path(given: Path | str | None) -> Path | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class _CompiledInputs:
     """What the compilers made of the inputs.
 
     :ivar pairs: the objects of source diffs, before and after.
@@ -162,7 +162,7 @@ class _Compiled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _CutInputs:
     """Everything that goes into the live patch, still apart."""
 
     diffs: DiffParts
@@ -203,17 +203,17 @@ def _source_diffs(inputs: Inputs) -> PatchSource:
     return source
 
 
-def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _Compiled:
+def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _CompiledInputs:
     workspace, kernel = prepare(target), Kernel(target)
     with ThreadPoolExecutor(1) as pool:
         # While the compilers run; what is wrong with the kernel shows when it is used.
         pool.submit(kernel.read)
         modules = together.compile_all(inputs.of(MODULES), workspace)
         pairs = object_pairs(workspace, source) if source.files else ()
-    return _Compiled(workspace, kernel, pairs, modules)
+    return _CompiledInputs(workspace, kernel, pairs, modules)
 
 
-def _cut_out(inputs: Inputs, compiled: _Compiled) -> _Parts:
+def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
     kernel, workspace = compiled.kernel, compiled.workspace
     cuts, left_out = _of_kpatch_objects(inputs, kernel)
     linked = {name for cut in cuts for name, _ in cut.functions}
@@ -224,10 +224,10 @@ def _cut_out(inputs: Inputs, compiled: _Compiled) -> _Parts:
         refuse_unused((), choices.replace_threads)
         diffs = DiffParts()
     authored, authors = together.take_apart(compiled.modules, kernel, workspace.tree)
-    return _Parts(diffs.after(cuts, left_out), authored, authors)
+    return _CutInputs(diffs.after(cuts, left_out), authored, authors)
 
 
-def _assemble(inputs: Inputs, parts: _Parts) -> ModuleParts:
+def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
     replace = inputs.replace is not False
     patch, objects, calls = assemble(inputs.name, replace, parts.diffs.cuts, parts.authored)
     wrappers: dict[str, str] = {}
@@ -242,7 +242,7 @@ def _artifact(
     target: Target,
     module: ObjectFile,
     made: LivePatch,
-    parts: _Parts,
+    parts: _CutInputs,
     wanted: ModuleParts,
 ) -> Artifact:
     cuts = parts.diffs.cuts

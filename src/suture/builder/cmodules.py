@@ -63,8 +63,8 @@ from suture.verify.kernel import Kernel
 from suture.verify.replaced import Checked, Replaceable
 from suture.verify.shipped import Shipped, lay_out
 from suture.verify.sympos import nearest
-from suture.verify.syscalls import Call, called, definition
-from suture.workspace.external import Compiled, External, compile_modules
+from suture.verify.syscalls import SystemCall, called, definition
+from suture.workspace.external import CompiledModule, External, compile_modules
 from suture.workspace.prepare import Workspace, prepare
 
 GLUE = "livepatch_glue.c"
@@ -141,7 +141,11 @@ class Around:
     """What the modules of one source may refer to: the target, and each other."""
 
     def __init__(
-        self, kernel: Kernel, tree: Path, modules: Sequence[CModule], compiled: Sequence[Compiled]
+        self,
+        kernel: Kernel,
+        tree: Path,
+        modules: Sequence[CModule],
+        compiled: Sequence[CompiledModule],
     ) -> None:
         self.kernel = kernel
         self.tree = tree
@@ -232,7 +236,7 @@ def external(module: CModule) -> External:
     )
 
 
-def _types(compiled: Compiled, where: str) -> Btf | None:
+def _types(compiled: CompiledModule, where: str) -> Btf | None:
     return Btf(compiled.btf, where) if compiled.btf else None
 
 
@@ -267,7 +271,9 @@ def _refuse_hooks(module: CModule, objects: Mapping[str, ObjectFile]) -> None:
                 raise Refusal(CALLBACK_UNUSABLE, f"{module.where}: {part}", found, remedy=remedy)
 
 
-def taken_apart(around: Around, module: CModule, compiled: Compiled, first: int = 0) -> Authored:
+def taken_apart(
+    around: Around, module: CModule, compiled: CompiledModule, first: int = 0
+) -> Authored:
     """:param first: number of the first global name that is given."""
     objtool.refuse_doubts(module.name, compiled.said, around.kernel.target.arch.build)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
@@ -296,7 +302,7 @@ def _own_tables(around: Around, module: CModule, linked: ObjectFile) -> LivePatc
     return patch
 
 
-def _take(around: Around, module: CModule, compiled: Compiled) -> _Taken:
+def _take(around: Around, module: CModule, compiled: CompiledModule) -> _Taken:
     """Read what a module replaces, and check it against the target."""
     objtool.refuse_doubts(module.name, compiled.said, around.kernel.target.arch.build)
     linked = reader.read(compiled.module, f"{module.name}.ko")
@@ -473,7 +479,7 @@ def _wrappers(
     around: Around,
     module: CModule,
     types: Btf | None,
-    call: Call,
+    call: SystemCall,
     one: Replaced,
     entry: str,
     number: int,

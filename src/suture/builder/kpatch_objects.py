@@ -15,7 +15,7 @@ and symbol that it gives.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from suture.builder.part import Cut
@@ -24,8 +24,8 @@ from suture.diff.comparison import Side
 from suture.diff.correlate import Correlation
 from suture.diff.cut_out import cut_out
 from suture.diff.hooks import FORCED, NOT_FORCED, TABLE, Hook, Hooks
-from suture.diff.omitted import LeftOut, Part, told
-from suture.diff.output import Linked, ModuleKeys, OutputObject, Outside
+from suture.diff.omitted import LeftOut, OmittedPart, told
+from suture.diff.output import ModuleKeys, OutputObject
 from suture.diff.plan import FilePlan
 from suture.elf import reader
 from suture.elf.object import (
@@ -44,14 +44,11 @@ from suture.errors import (
     KPATCH_OBJECT_FOREIGN,
     KPATCH_OBJECT_MALFORMED,
     KPATCH_OBJECT_SHARED,
-    MODULE_DEPENDENCY_NEW,
-    SYMBOL_AMBIGUOUS,
-    SYMBOL_NOT_FOUND,
     THREAD_FUNCTION_REPLACED,
-    Kind,
     Refusal,
 )
-from suture.model import VMLINUX, ExternalSymbol
+from suture.link.resolve.kpatch import DYNRELA, KpatchResolver, find_symbol
+from suture.model import VMLINUX
 from suture.module.inspect import release_of
 from suture.module.kpatch import (
     FUNCTIONS,
@@ -68,9 +65,6 @@ from suture.verify import threads
 from suture.verify.kernel import Kernel
 from suture.verify.shipped import Shipped
 from suture.verify.sympos import sympos
-
-_DYNRELA = ".kpatch.dynrela."
-"""Begins the names of the symbols that stand for places that kpatch's core fills in."""
 
 LOAD_IT = "Load it as it is; 'suture inspect' says what it replaces."
 
@@ -114,7 +108,7 @@ def cut_kpatch_object(
     cuts = [_cut(objname, name, said, side, kernel) for objname in _objects(said)]
     _refuse_shared(name, cuts)
     forced = [
-        Part("a function", FORCED, NOT_FORCED)
+        OmittedPart("a function", FORCED, NOT_FORCED)
         for s in obj.sections
         if s.name == FORCED and any(_words(obj, s.name))
     ]
@@ -140,7 +134,7 @@ def _refuse_threads(view: View, said: KpatchObject, may_stop: Collection[str]) -
 
 
 def _with_own_name(symbol: Symbol, dynrelas: Sequence[Dynrela]) -> Symbol:
-    number = symbol.name.removeprefix(_DYNRELA)
+    number = symbol.name.removeprefix(DYNRELA)
     return replace(symbol, name=dynrelas[int(number)].name) if number != symbol.name else symbol
 
 
@@ -165,7 +159,7 @@ def _with_symbols(obj: ObjectFile, dynrelas: Iterable[Dynrela]) -> ObjectFile:
             where = f"{obj.name}: {obj.sections[section].name}+{offset:#x}"
             raise Refusal(KPATCH_OBJECT_MALFORMED, where, "is filled in twice")
         held.append(Relocation(offset, dynrela.type, len(symbols), dynrela.addend))
-        symbols.append(Symbol(f"{_DYNRELA}{number}", 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
+        symbols.append(Symbol(f"{DYNRELA}{number}", 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
     ordered = {
         index: tuple(sorted(found, key=lambda r: r.offset)) for index, found in relocations.items()
     }
@@ -191,7 +185,7 @@ def _cut(objname: str, name: str, said: KpatchObject, side: Side, kernel: Kernel
     pairs = tuple((unit, unit) for unit in replaced)
     correlation = Correlation({unit: unit for unit in replaced})
     changes = Changes(side, side, correlation, pairs, hooks=Hooks(tuple(hooks)))
-    resolver = _Resolver(name, shipped, kernel, said.dynrelas, places)
+    resolver = KpatchResolver(name, shipped, kernel, said.dynrelas, places)
     output = cut_out(FilePlan.of(changes), objname, resolver)
     if isinstance(output, ModuleKeys):
         raise output.refusal()
@@ -210,7 +204,7 @@ def _unit(view: View, place: Place) -> Unit:
 def _place(function: OldFunction, shipped: Shipped, name: str) -> tuple[str, int]:
     """The old function's name, and its sympos in the target."""
     where = f"{name}: {function.name}()"
-    address = _find(
+    address = find_symbol(
         where, shipped, function.name, function.address, function.sympos, FUNCTION_NOT_IN_KERNEL
     )
     if shipped.is_discarded(address):
@@ -240,98 +234,6 @@ def _has_fentry_call(shipped: Shipped, address: int) -> bool:
     entry = shipped.arch.entry
     target = entry.calls(shipped.read(address, entry.within) or b"", address)
     return target is not None and entry.hook in shipped.names(target)
-
-
-def _find(
-    where: str,
-    shipped: Shipped,
-    name: str,
-    address: int,
-    position: int | None,
-    missing: Kind = SYMBOL_NOT_FOUND,
-) -> int:
-    """A symbol of the target by what the file says of it.
-
-    :param address: as the kernel was linked, or 0.
-    :param position: among its namesakes, from 1; 0 for one alone; None where the file does not say.
-    :param missing: why it is refused where there is none.
-    """
-    places = shipped.addresses(name)
-    if not places:
-        raise Refusal(missing, where, f"{shipped.objname} has no symbol of that name")
-    if address and shipped.objname == VMLINUX:
-        if address not in places:
-            found = f"was at {address:#x}; in this kernel it is at {', '.join(f'{place:#x}' for place in places)}"
-            raise Refusal(KPATCH_OBJECT_FOREIGN, where, found)
-        return address
-    if position and position <= len(places):
-        return places[position - 1]
-    if position or len(places) > 1:
-        which = f"number {position} of them" if position else "which of them"
-        raise Refusal(
-            SYMBOL_AMBIGUOUS,
-            where,
-            f"{len(places)} symbols of that name are in {shipped.objname}: {which}?",
-        )
-    return places[0]
-
-
-class _Resolver:
-    """A `suture.diff.output.Resolver` that goes by what the file says."""
-
-    def __init__(
-        self,
-        name: str,
-        shipped: Shipped,
-        kernel: Kernel,
-        dynrelas: tuple[Dynrela, ...],
-        places: Mapping[Unit, tuple[str, int]],
-    ) -> None:
-        self._name = name
-        self._shipped = shipped
-        self._kernel = kernel
-        self._dynrelas = dynrelas
-        self._places = places
-
-    def defined(self, unit: Unit) -> Outside:
-        """A replaced function whose address is taken."""
-        return ExternalSymbol(self._shipped.objname, *self._places[unit])
-
-    def undefined(self, name: str) -> Outside:
-        if not name.startswith(_DYNRELA):
-            return self._exported(name)
-        dynrela = self._dynrelas[int(name.removeprefix(_DYNRELA))]
-        if not dynrela.owner:
-            return self._exported(dynrela.name)
-        if dynrela.owner not in (VMLINUX, self._shipped.objname):
-            found = f"{dynrela.owner} is filled in with {dynrela.objname}, and the code is for {self._shipped.objname}"
-            raise Refusal(KPATCH_OBJECT_SHARED, f"{self._name}: {dynrela.name}", found)
-        owner = self._kernel.shipped(dynrela.owner)
-        address = _find(
-            f"{self._name}: {dynrela.name}", owner, dynrela.name, dynrela.address, dynrela.sympos
-        )
-        return ExternalSymbol(owner.objname, dynrela.name, sympos(owner, dynrela.name, address))
-
-    def _exported(self, name: str) -> Outside:
-        export = self._kernel.symvers.get(name)
-        where = f"{self._name}: {name}"
-        if export is None:
-            raise Refusal(SYMBOL_NOT_FOUND, where, "is not exported by this kernel")
-        if export.module == VMLINUX and not export.namespace:
-            return Linked(name)
-        own = self._shipped.objname
-        if export.module != VMLINUX and (
-            own == VMLINUX or export.module not in (own, *self._kernel.needed(own))
-        ):
-            raise Refusal(
-                MODULE_DEPENDENCY_NEW,
-                where,
-                f"is in module {export.module}, which {own} does not depend on",
-            )
-        owner = self._kernel.shipped(export.module)
-        return ExternalSymbol(
-            owner.objname, name, sympos(owner, name, _find(where, owner, name, 0, None))
-        )
 
 
 def _refuse_shared(name: str, cuts: Iterable[Cut]) -> None:

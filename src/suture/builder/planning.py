@@ -49,7 +49,7 @@ def plan_patch(
         ``thread-function-replaced``, ``thread-not-replaced``, and what a proof raises
     """
     around = Surroundings(kernel.shipped, kernel.importers, kernel.sites)
-    compiled = _Compiled(kernel, workspace)
+    compiled = _Answers(kernel, workspace)
     if may_change_prototypes(changes):
         _refuse_changed_prototypes(files, changes, around, kernel, workspace, compiled)
     plan = compiled.answering(lambda answers: plan_callers(files, around, answers, bounds))
@@ -60,7 +60,7 @@ def plan_patch(
     return plan
 
 
-class _Compiled:
+class _Answers:
     """Files that were compiled because planning asked for them."""
 
     def __init__(self, kernel: Kernel, workspace: Workspace) -> None:
@@ -87,7 +87,7 @@ def _refuse_changed_prototypes(
     around: Surroundings,
     kernel: Kernel,
     workspace: Workspace,
-    compiled: _Compiled,
+    compiled: _Answers,
 ) -> None:
     def patched(source: str, names: Collection[str]) -> dict[str, Prototype]:
         return declared(workspace, source, names, changes)

@@ -20,7 +20,7 @@ from suture.link import author_modules
 from suture.link.author_modules import Author
 from suture.link.references import References, pending
 from suture.verify.kernel import Kernel
-from suture.workspace.external import Compiled, compile_modules
+from suture.workspace.external import CompiledModule, compile_modules
 from suture.workspace.prepare import Workspace
 
 
@@ -29,7 +29,7 @@ class Modules:
     """Authors' modules, read and compiled."""
 
     sources: tuple[CModule, ...]
-    compiled: tuple[Compiled, ...]
+    compiled: tuple[CompiledModule, ...]
 
 
 def compile_all(given: Sequence[Input], workspace: Workspace) -> Modules:

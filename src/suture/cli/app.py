@@ -40,7 +40,7 @@ from suture.cli import (
     unload,
 )
 from suture.cli import list as list_command
-from suture.cli.commands import Commands, Part, add
+from suture.cli.commands import Commands, HelpPart, add
 from suture.cli.output import PASSING
 from suture.errors import Refusal
 from suture.host import failures
@@ -90,30 +90,30 @@ def root(
     """
 
 
-add(app, "build", build.build, build.EXAMPLES, Part.BUILD)
-add(app, "test", test.test, test.EXAMPLES, Part.BUILD)
-add(app, "convert", convert.convert, convert.EXAMPLES, Part.BUILD)
-add(app, "inspect", inspect.inspect, inspect.EXAMPLES, Part.BUILD)
-add(app, "diff", diff.diff, diff.EXAMPLES, Part.BUILD)
-app.add_typer(kernel.app, rich_help_panel=Part.BUILD)
-add(app, "load", load.load, load.EXAMPLES, Part.RUNNING)
-add(app, "unload", unload.unload, unload.EXAMPLES, Part.RUNNING)
-add(app, "status", status.status, status.EXAMPLES, Part.RUNNING)
-add(app, "list", list_command.list_patches, list_command.EXAMPLES, Part.RUNNING)
-add(app, "info", info.info, info.EXAMPLES, Part.RUNNING)
-add(app, "log", log.log, log.EXAMPLES, Part.RUNNING)
-add(app, "recover", recover.recover, recover.EXAMPLES, Part.RUNNING)
-add(app, "force", force.force, force.EXAMPLES, Part.RUNNING)
-add(app, "install", install.install, install.INSTALL_EXAMPLES, Part.BOOT)
-add(app, "uninstall", install.uninstall, install.UNINSTALL_EXAMPLES, Part.BOOT)
-add(app, "enable", install.enable, install.ENABLE_EXAMPLES, Part.BOOT)
-add(app, "disable", install.disable, install.DISABLE_EXAMPLES, Part.BOOT)
-app.add_typer(store.app, rich_help_panel=Part.BOOT)
-app.add_typer(key.app, rich_help_panel=Part.REST)
-add(app, "sign", key.sign, key.SIGN_EXAMPLES, Part.REST)
-add(app, "doctor", doctor.doctor, doctor.EXAMPLES, Part.REST)
-add(app, "demo", demo.demo, demo.EXAMPLES, Part.REST)
-app.add_typer(compat.app, rich_help_panel=Part.REST)
+add(app, "build", build.build, build.EXAMPLES, HelpPart.BUILD)
+add(app, "test", test.test, test.EXAMPLES, HelpPart.BUILD)
+add(app, "convert", convert.convert, convert.EXAMPLES, HelpPart.BUILD)
+add(app, "inspect", inspect.inspect, inspect.EXAMPLES, HelpPart.BUILD)
+add(app, "diff", diff.diff, diff.EXAMPLES, HelpPart.BUILD)
+app.add_typer(kernel.app, rich_help_panel=HelpPart.BUILD)
+add(app, "load", load.load, load.EXAMPLES, HelpPart.RUNNING)
+add(app, "unload", unload.unload, unload.EXAMPLES, HelpPart.RUNNING)
+add(app, "status", status.status, status.EXAMPLES, HelpPart.RUNNING)
+add(app, "list", list_command.list_patches, list_command.EXAMPLES, HelpPart.RUNNING)
+add(app, "info", info.info, info.EXAMPLES, HelpPart.RUNNING)
+add(app, "log", log.log, log.EXAMPLES, HelpPart.RUNNING)
+add(app, "recover", recover.recover, recover.EXAMPLES, HelpPart.RUNNING)
+add(app, "force", force.force, force.EXAMPLES, HelpPart.RUNNING)
+add(app, "install", install.install, install.INSTALL_EXAMPLES, HelpPart.BOOT)
+add(app, "uninstall", install.uninstall, install.UNINSTALL_EXAMPLES, HelpPart.BOOT)
+add(app, "enable", install.enable, install.ENABLE_EXAMPLES, HelpPart.BOOT)
+add(app, "disable", install.disable, install.DISABLE_EXAMPLES, HelpPart.BOOT)
+app.add_typer(store.app, rich_help_panel=HelpPart.BOOT)
+app.add_typer(key.app, rich_help_panel=HelpPart.REST)
+add(app, "sign", key.sign, key.SIGN_EXAMPLES, HelpPart.REST)
+add(app, "doctor", doctor.doctor, doctor.EXAMPLES, HelpPart.REST)
+add(app, "demo", demo.demo, demo.EXAMPLES, HelpPart.REST)
+app.add_typer(compat.app, rich_help_panel=HelpPart.REST)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

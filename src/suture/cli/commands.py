@@ -18,7 +18,7 @@ from suture.host.progress import Silent, reporter
 from suture.host.reporters import for_stderr
 
 
-class Part(StrEnum):
+class HelpPart(StrEnum):
     """The headings, in the order of the help page."""
 
     BUILD = "Build and test"
@@ -79,7 +79,7 @@ def add(
     name: str,
     function: Callable[..., None],
     examples: Sequence[tuple[str, str]] = (),
-    part: Part | None = None,
+    part: HelpPart | None = None,
 ) -> None:
     """Add a command.  Its help is the function's docstring."""
     to.command(

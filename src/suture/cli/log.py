@@ -48,15 +48,15 @@ def log(
 
 def for_people(records: list[Record]) -> RenderableType:
     """A table with intent and outcome on one line."""
-    from suture.core.journal import Phase
+    from suture.core.journal import RecordPhase
 
     if not records:
         return "The journal is empty."
-    ended = {record.id: record for record in records if record.phase is Phase.OUTCOME}
-    begun = {record.id for record in records if record.phase is Phase.INTENT}
+    ended = {record.id: record for record in records if record.phase is RecordPhase.OUTCOME}
+    begun = {record.id for record in records if record.phase is RecordPhase.INTENT}
     rows = []
     for record in records:
-        if record.phase is Phase.INTENT:
+        if record.phase is RecordPhase.INTENT:
             outcome = ended.get(record.id)
             rows.append(_row(record, outcome.result if outcome else "no outcome", outcome))
         elif record.id not in begun:

@@ -15,7 +15,7 @@ from suture.host.terminal import printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from suture.core.store import Entry, Finding, Tries
+    from suture.core.store import Finding, StoreEntry, Tries
 
 app = group(
     "store",
@@ -34,7 +34,7 @@ def list_entries(json: Json = False) -> None:
     from suture.errors import Refusal
 
     store = Store()
-    found: list[tuple[Entry, Tries]] = []
+    found: list[tuple[StoreEntry, Tries]] = []
     for release in store.releases():
         entries = []
         for name in store.names(release):
@@ -50,7 +50,7 @@ def list_entries(json: Json = False) -> None:
     )
 
 
-def rows(found: list[tuple[Entry, Tries]]) -> RenderableType:
+def rows(found: list[tuple[StoreEntry, Tries]]) -> RenderableType:
     columns = ("kernel", "name", "at boot", "installed (UTC)", "by", "sha256")
     return table(
         columns,
@@ -68,7 +68,7 @@ def rows(found: list[tuple[Entry, Tries]]) -> RenderableType:
     )
 
 
-def at_boot(entry: Entry, tries: Tries) -> str:
+def at_boot(entry: StoreEntry, tries: Tries) -> str:
     if not entry.enabled:
         return "disabled"
     return "set aside" if tries.set_aside else "load"

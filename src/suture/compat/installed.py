@@ -14,7 +14,7 @@ from pathlib import Path
 
 from suture.core import trusted
 from suture.core.certificates import trusted_certificates
-from suture.core.store import MODULE, Entry, Store, set_aside
+from suture.core.store import MODULE, Store, StoreEntry, set_aside
 from suture.module import signature
 
 DIRECTORY = Path("/var/lib/kpatch")
@@ -31,7 +31,7 @@ class Kept:
     name: str
     release: str
     where: Path
-    entry: Entry | None = None
+    entry: StoreEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from suture.core import load, running
 from suture.core.certificates import trusted_certificates
 from suture.core.change import Options
 from suture.core.running import ROOT, text
-from suture.core.store import Entry, Store, Tries, in_order, set_aside
+from suture.core.store import Store, StoreEntry, Tries, in_order, set_aside
 from suture.errors import (
     ALREADY_LOADED,
     ANOTHER_AT_WORK,
@@ -74,7 +74,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BootResult:
     """What became of one entry; `refusal` says why where it is not in force."""
 
     name: str
@@ -90,29 +90,29 @@ def disabled(root: Path = ROOT) -> bool:
     return bool(set(SWITCH) & set(text(root / "proc/cmdline").split()))
 
 
-def boot(store: Store | None = None, options: Options | None = None) -> Iterator[Result]:
+def boot(store: Store | None = None, options: Options | None = None) -> Iterator[BootResult]:
     """Load what is kept for the running kernel."""
     kept, chosen = store or Store(), options or Options()
     release, now = running.release(), running.boot_id()
-    entries: list[Entry] = []
+    entries: list[StoreEntry] = []
     for name in kept.names(release):
         try:
             entries.append(kept.entry(release, name))
         except Refusal as refusal:
-            yield Result(name, State.FAILED, refusal)
+            yield BootResult(name, State.FAILED, refusal)
     entries = sorted((entry for entry in entries if entry.enabled), key=in_order)
     yield from _hold_against(kept, entries, now)
     for entry in entries:
         try:
             yield _try(kept, entry, now, chosen)
         except Refusal as refusal:
-            yield Result(entry.name, State.FAILED, refusal)
+            yield BootResult(entry.name, State.FAILED, refusal)
 
 
-def _hold_against(store: Store, entries: Sequence[Entry], now: str) -> Iterator[Result]:
+def _hold_against(store: Store, entries: Sequence[StoreEntry], now: str) -> Iterator[BootResult]:
     """Count a boot that died before it was confirmed.  What cannot be counted is refused again when
     it is tried."""
-    died: list[tuple[Entry, Tries]] = []
+    died: list[tuple[StoreEntry, Tries]] = []
     for entry in entries:
         with suppress(Refusal):
             tries = store.tries(entry)
@@ -128,7 +128,7 @@ def _hold_against(store: Store, entries: Sequence[Entry], now: str) -> Iterator[
         try:
             store.record(entry, replace(counted, boot="", loading=False))
         except Refusal as refusal:
-            yield Result(entry.name, State.FAILED, refusal)
+            yield BootResult(entry.name, State.FAILED, refusal)
 
 
 def confirm(store: Store | None = None) -> None:
@@ -154,11 +154,11 @@ def confirm(store: Store | None = None) -> None:
         raise refused[0]
 
 
-def _try(store: Store, entry: Entry, now: str, options: Options) -> Result:
+def _try(store: Store, entry: StoreEntry, now: str, options: Options) -> BootResult:
     """:raises Refusal: whatever stands in the way, with the try written down where it counts"""
     before = store.tries(entry)
     if before.set_aside:
-        return Result(entry.name, State.SET_ASIDE, set_aside(entry, before))
+        return BootResult(entry.name, State.SET_ASIDE, set_aside(entry, before))
     content = store.module(entry)
     if entry.require_signature:
         signature.check(content, entry.origin, trusted_certificates())
@@ -171,16 +171,18 @@ def _try(store: Store, entry: Entry, now: str, options: Options) -> Result:
         failed = before.failed + (refusal.kind not in NOT_ITS_FAULT)
         counted = Tries(failed, _short(refusal), good=before.good)
         store.record(entry, counted)
-        return Result(entry.name, State.SET_ASIDE if counted.set_aside else State.FAILED, refusal)
+        return BootResult(
+            entry.name, State.SET_ASIDE if counted.set_aside else State.FAILED, refusal
+        )
     return _in_force(store, entry, before, now)
 
 
-def _in_force(store: Store, entry: Entry, before: Tries, now: str) -> Result:
+def _in_force(store: Store, entry: StoreEntry, before: Tries, now: str) -> BootResult:
     with suppress(
         Refusal
     ):  # where this cannot be written, a boot that dies will be held against it
         store.record(entry, replace(before, boot=now))
-    return Result(entry.name, State.IN_FORCE)
+    return BootResult(entry.name, State.IN_FORCE)
 
 
 def _short(refusal: Refusal) -> str:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from suture.core import notes, running
-from suture.core.store import Entry, Store, in_order, set_aside
+from suture.core.store import Store, StoreEntry, in_order, set_aside
 from suture.elf import reader
 from suture.errors import Refusal
 
 
-class Kind(StrEnum):
+class DriftKind(StrEnum):
     NOT_LOADED = "not-loaded"
     OTHER_BUILD = "other-build"
     NOT_KEPT = "not-kept"
@@ -29,21 +29,21 @@ class Kind(StrEnum):
 
 
 ABOUT = {
-    Kind.NOT_LOADED: "kept for this kernel and not in force",
-    Kind.OTHER_BUILD: "in force, and another one of the same name is kept",
-    Kind.NOT_KEPT: "in force and not kept: the next boot does without it",
-    Kind.NOT_ENABLED: "in force and disabled: the next boot does without it",
-    Kind.SET_ASIDE: "kept, and set aside: boots do without it",
-    Kind.UNREADABLE: "kept, and cannot be used",
+    DriftKind.NOT_LOADED: "kept for this kernel and not in force",
+    DriftKind.OTHER_BUILD: "in force, and another one of the same name is kept",
+    DriftKind.NOT_KEPT: "in force and not kept: the next boot does without it",
+    DriftKind.NOT_ENABLED: "in force and disabled: the next boot does without it",
+    DriftKind.SET_ASIDE: "kept, and set aside: boots do without it",
+    DriftKind.UNREADABLE: "kept, and cannot be used",
 }
 
 WAY_OUT = {
-    Kind.NOT_LOADED: "suture load {name}",
-    Kind.OTHER_BUILD: "suture unload {name} && suture load {name}",
-    Kind.NOT_KEPT: "suture install FILE.ko",
-    Kind.NOT_ENABLED: "suture enable {name}",
-    Kind.SET_ASIDE: "suture enable {name}",
-    Kind.UNREADABLE: "suture store check",
+    DriftKind.NOT_LOADED: "suture load {name}",
+    DriftKind.OTHER_BUILD: "suture unload {name} && suture load {name}",
+    DriftKind.NOT_KEPT: "suture install FILE.ko",
+    DriftKind.NOT_ENABLED: "suture enable {name}",
+    DriftKind.SET_ASIDE: "suture enable {name}",
+    DriftKind.UNREADABLE: "suture store check",
 }
 
 
@@ -53,7 +53,7 @@ class Drift:
     all."""
 
     name: str
-    kind: Kind
+    kind: DriftKind
     found: str = ""
 
 
@@ -76,26 +76,26 @@ def drift(
     if not (kept.path / now).is_dir():
         return ()
     found: list[Drift] = []
-    entries: list[Entry] = []
+    entries: list[StoreEntry] = []
     try:
         names = kept.names(now)
     except Refusal as refusal:
-        return (Drift(now, Kind.UNREADABLE, _short(refusal)),)
+        return (Drift(now, DriftKind.UNREADABLE, _short(refusal)),)
     for name in names:
         try:
             entry = kept.entry(now, name)
             found += _of(kept, entry, in_force.get(name))
             entries.append(entry)
         except Refusal as refusal:
-            found.append(Drift(name, Kind.UNREADABLE, _short(refusal)))
-    aside = {drifted.name for drifted in found if drifted.kind is Kind.SET_ASIDE}
+            found.append(Drift(name, DriftKind.UNREADABLE, _short(refusal)))
+    aside = {drifted.name for drifted in found if drifted.kind is DriftKind.SET_ASIDE}
     expected = _expected([entry for entry in entries if entry.enabled and entry.name not in aside])
-    found += [Drift(name, Kind.NOT_LOADED) for name in expected if name not in in_force]
-    found += [Drift(name, Kind.NOT_KEPT) for name in in_force if names and name not in names]
+    found += [Drift(name, DriftKind.NOT_LOADED) for name in expected if name not in in_force]
+    found += [Drift(name, DriftKind.NOT_KEPT) for name in in_force if names and name not in names]
     return tuple(sorted(found, key=lambda drifted: drifted.name))
 
 
-def _expected(entries: Sequence[Entry]) -> list[str]:
+def _expected(entries: Sequence[StoreEntry]) -> list[str]:
     """What is in force when all of `entries` have been loaded."""
     expected: list[str] = []
     for entry in sorted(entries, key=in_order):
@@ -103,19 +103,19 @@ def _expected(entries: Sequence[Entry]) -> list[str]:
     return expected
 
 
-def _of(store: Store, entry: Entry, now: InForce | None) -> list[Drift]:
+def _of(store: Store, entry: StoreEntry, now: InForce | None) -> list[Drift]:
     """One that is kept.  :raises Refusal: it cannot be used"""
     module, tries = store.module(entry), store.tries(entry)
     if entry.enabled and tries.set_aside:
-        return [Drift(entry.name, Kind.SET_ASIDE, set_aside(entry, tries).found)]
+        return [Drift(entry.name, DriftKind.SET_ASIDE, set_aside(entry, tries).found)]
     if now is None:
         return []
     if not _is_same(entry, module, now):
-        return [Drift(entry.name, Kind.OTHER_BUILD)]
-    return [] if entry.enabled else [Drift(entry.name, Kind.NOT_ENABLED)]
+        return [Drift(entry.name, DriftKind.OTHER_BUILD)]
+    return [] if entry.enabled else [Drift(entry.name, DriftKind.NOT_ENABLED)]
 
 
-def _is_same(entry: Entry, module: bytes, now: InForce) -> bool:
+def _is_same(entry: StoreEntry, module: bytes, now: InForce) -> bool:
     """By the build ID that the kernel shows; by the journal for a module that has none; in doubt it
     is."""
     build_id = notes.of_object(reader.read(module, entry.module_file))

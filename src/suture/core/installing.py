@@ -12,7 +12,7 @@ from pathlib import Path
 from suture.core import change, checks, lock, running, units
 from suture.core.certificates import trusted_certificates
 from suture.core.change import Options
-from suture.core.store import Entry, Store
+from suture.core.store import Store, StoreEntry
 from suture.errors import NOT_PRIVILEGED, Refusal
 from suture.module import signature
 
@@ -24,7 +24,7 @@ OPERATIONS = ("install", "uninstall", "enable", "disable", "prune")
 class Installed:
     """:ivar units: whether the units that load it at boot had to be made."""
 
-    entry: Entry
+    entry: StoreEntry
     units: bool
 
 
@@ -96,7 +96,7 @@ def set_enabled(
     *,
     store: Store | None = None,
     options: Options | None = None,
-) -> Entry:
+) -> StoreEntry:
     """Whether boots load it; one that was set aside gets a new start.
 
     :raises Refusal: as `uninstall`, ``store-damaged``

@@ -31,7 +31,7 @@ NOBODY = (1 << 32) - 1
 """``/proc/self/loginuid`` of what no login has started."""
 
 
-class Phase(StrEnum):
+class RecordPhase(StrEnum):
     INTENT = "intent"
     OUTCOME = "outcome"
 
@@ -49,7 +49,7 @@ class Record:
     :ivar details: hashes, times, what the kernel said, what was unloaded beside.
     """
 
-    phase: Phase
+    phase: RecordPhase
     id: str
     time: str
     boot: str
@@ -75,7 +75,7 @@ class Journal:
         """Write down, durably, what is about to be done.  :raises Refusal:
         ``journal-unwritable``"""
         record = Record(
-            Phase.INTENT,
+            RecordPhase.INTENT,
             uuid.uuid4().hex[:12],
             _now(),
             running.boot_id(),
@@ -100,7 +100,7 @@ class Journal:
         :return: whether it could be written.
         """
         record = Record(
-            Phase.OUTCOME,
+            RecordPhase.OUTCOME,
             intent.id,
             _now(),
             running.boot_id(),
@@ -132,9 +132,11 @@ class Journal:
 
 def unfinished(records: Sequence[Record]) -> tuple[Record, ...]:
     """The intents that have no outcome, oldest first."""
-    ended = {record.id for record in records if record.phase is Phase.OUTCOME}
+    ended = {record.id for record in records if record.phase is RecordPhase.OUTCOME}
     return tuple(
-        record for record in records if record.phase is Phase.INTENT and record.id not in ended
+        record
+        for record in records
+        if record.phase is RecordPhase.INTENT and record.id not in ended
     )
 
 
@@ -185,7 +187,7 @@ def _parse(line: bytes) -> Record | None:
     """A record; None for what was torn or damaged."""
     try:
         fields = json.loads(line)
-        record = Record(**{**fields, "phase": Phase(fields["phase"])})
+        record = Record(**{**fields, "phase": RecordPhase(fields["phase"])})
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     words = (

@@ -18,7 +18,7 @@ from suture.core import host, lock, modules, running, tasks, transition
 from suture.core.cores import current
 from suture.core.drift import Drift, InForce, drift
 from suture.core.host import Taint
-from suture.core.journal import Journal, Phase, Record, unfinished
+from suture.core.journal import Journal, Record, RecordPhase, unfinished
 from suture.core.patches import LoadedPatch
 
 STALLED_AFTER = 90.0
@@ -62,7 +62,7 @@ class PatchStatus:
     build_id: str
     loading: Loading | None
     seconds: float | None
-    count: tasks.Count | None
+    count: tasks.MovedTasks | None
     behind: tuple[tasks.Task, ...]
 
 
@@ -116,7 +116,7 @@ def status(journal: Journal | None = None) -> Status:
     records = (journal or Journal()).records()
     at_work = lock.holder()
     open_ends = unfinished(records)
-    outcomes = [record for record in records if record.phase is Phase.OUTCOME]
+    outcomes = [record for record in records if record.phase is RecordPhase.OUTCOME]
     now = running.boot_id()
     of_this_boot = [record for record in records if record.boot == now]
     patches = tuple(_patch(patch, of_this_boot) for patch in current().patches())
@@ -142,7 +142,7 @@ def status(journal: Journal | None = None) -> Status:
 def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
     module = modules.read(patch.name)
     about = [record for record in of_this_boot if record.patch == patch.name]
-    begun = next((record for record in reversed(about) if record.phase is Phase.INTENT), None)
+    begun = next((record for record in reversed(about) if record.phase is RecordPhase.INTENT), None)
     if not patch.transition:
         return PatchStatus(
             patch, module.build_id if module else "", _loading(about), None, None, ()
@@ -174,7 +174,7 @@ def _in_force(patches: Sequence[PatchStatus]) -> dict[str, InForce]:
 def _loading(about: Sequence[Record]) -> Loading | None:
     """The last load that was begun for a patch of the name."""
     for record in reversed(about):
-        if record.operation == "load" and record.phase is Phase.INTENT:
+        if record.operation == "load" and record.phase is RecordPhase.INTENT:
             file, sha256 = record.details.get("file"), record.details.get("sha256")
             return Loading(record.time, record.user, str(file or ""), str(sha256 or ""))
     return None

@@ -35,7 +35,7 @@ MANIFEST, MODULE, BOOT = ".json", ".ko", ".boot"
 TRIES = 2
 """Boots that do not come up with a live patch before it is set aside."""
 
-T = TypeVar("T", "Entry", "Tries")
+T = TypeVar("T", "StoreEntry", "Tries")
 
 _RELEASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+~-]*")
 _NAME = re.compile(r"[0-9A-Za-z_]+")
@@ -43,7 +43,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoreEntry:
     """One live patch that is kept.
 
     :ivar release: the kernel that it is for.
@@ -136,20 +136,20 @@ class Store:
         except FileNotFoundError:
             return []
 
-    def entry(self, release: str, name: str) -> Entry:
+    def entry(self, release: str, name: str) -> StoreEntry:
         """:raises Refusal: ``not-installed``, ``store-damaged``, ``path-untrusted``,
         ``file-unreadable``"""
         with self._of(release, name) as directory:
             return _entry(directory, release, name)
 
-    def entries(self, release: str) -> list[Entry]:
+    def entries(self, release: str) -> list[StoreEntry]:
         """In the order in which they are loaded.
 
         :raises Refusal: as `entry`, for the first that cannot be read
         """
         return sorted((self.entry(release, name) for name in self.names(release)), key=in_order)
 
-    def module(self, entry: Entry) -> bytes:
+    def module(self, entry: StoreEntry) -> bytes:
         """The module, shown to be what was installed.
 
         :raises Refusal: ``store-damaged``, ``path-untrusted``, ``file-unreadable``
@@ -179,7 +179,7 @@ class Store:
         origin: str,
         enabled: bool = True,
         require_signature: bool = False,
-    ) -> Entry:
+    ) -> StoreEntry:
         """Keep a live patch module for its kernel; one of the same name makes room for it, and
         gives it its place.
 
@@ -187,7 +187,7 @@ class Store:
             path), ``path-untrusted``
         """
         _checked_path(release, name)
-        entry = Entry(
+        entry = StoreEntry(
             release,
             name,
             hashlib.sha256(content).hexdigest(),
@@ -215,7 +215,7 @@ class Store:
             directory.remove(name + BOOT)
             _remove_unnamed(directory, release)
 
-    def set_enabled(self, release: str, name: str, enabled: bool) -> Entry:
+    def set_enabled(self, release: str, name: str, enabled: bool) -> StoreEntry:
         """Whether it is loaded at boot.  One that was set aside gets a new start.
 
         :raises Refusal: as `entry`, ``store-unwritable``
@@ -226,7 +226,7 @@ class Store:
             directory.write(name + MANIFEST, _manifest(entry))
         return entry
 
-    def tries(self, entry: Entry) -> Tries:
+    def tries(self, entry: StoreEntry) -> Tries:
         """What became of it at boot.  :raises Refusal: ``store-damaged``, ``path-untrusted``"""
         with self._open(entry.release) as directory:
             try:
@@ -236,7 +236,7 @@ class Store:
         path = str(self.path / entry.release / (entry.name + BOOT))
         return _made(Tries, _fields(content, path), path)
 
-    def record(self, entry: Entry, tries: Tries) -> None:
+    def record(self, entry: StoreEntry, tries: Tries) -> None:
         """:raises Refusal: ``store-unwritable``"""
         with self._open(entry.release) as directory:
             directory.write(entry.name + BOOT, _json(asdict(tries)))
@@ -346,12 +346,12 @@ def module_name(word: str) -> str:
     return word.replace("-", "_")
 
 
-def in_order(entry: Entry) -> tuple[int, str]:
+def in_order(entry: StoreEntry) -> tuple[int, str]:
     """The key by which entries are sorted for loading."""
     return entry.order, entry.name
 
 
-def set_aside(entry: Entry, tries: Tries) -> Refusal:
+def set_aside(entry: StoreEntry, tries: Tries) -> Refusal:
     """The refusal of an entry that is no longer tried."""
     return Refusal(
         SET_ASIDE, entry.name, f"failed at {tries.failed} boots; the last time: {tries.reason}"
@@ -383,7 +383,7 @@ def _remove_unnamed(directory: Directory, release: str) -> None:
         directory.remove(name)
 
 
-def _entry(directory: Directory, release: str, name: str) -> Entry:
+def _entry(directory: Directory, release: str, name: str) -> StoreEntry:
     path = str(directory.path / (name + MANIFEST))
     try:
         fields = _fields(directory.read(name + MANIFEST), path)
@@ -391,7 +391,7 @@ def _entry(directory: Directory, release: str, name: str) -> Entry:
         raise Refusal(NOT_INSTALLED, name, f"is not kept for {release}") from None
     if fields.pop("format", None) != FORMAT:
         raise Refusal(STORE_DAMAGED, path, f"is no manifest of format {FORMAT}")
-    entry = _made(Entry, fields, path)
+    entry = _made(StoreEntry, fields, path)
     if (entry.release, entry.name) != (release, name):
         raise Refusal(STORE_DAMAGED, path, f"is the manifest of {entry.name} for {entry.release}")
     if not _SHA256.fullmatch(entry.sha256):
@@ -399,7 +399,7 @@ def _entry(directory: Directory, release: str, name: str) -> Entry:
     return entry
 
 
-def _manifest(entry: Entry) -> bytes:
+def _manifest(entry: StoreEntry) -> bytes:
     return _json({"format": FORMAT, **asdict(entry)})
 
 

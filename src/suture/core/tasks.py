@@ -83,14 +83,14 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class MovedTasks:
     """How far a transition is: tasks that have moved, of all."""
 
     moved: int
     total: int
 
 
-def count(states: Iterable[tuple[Path, str]], target: int) -> Count | None:
+def count(states: Iterable[tuple[Path, str]], target: int) -> MovedTasks | None:
     """How many tasks have moved; None where this user may not read the state of all.
 
     :param states: each task's directory in ``/proc``, and its patch state.
@@ -99,7 +99,7 @@ def count(states: Iterable[tuple[Path, str]], target: int) -> Count | None:
     found = [state for _, state in states]
     if UNREADABLE in found:
         return None
-    return Count(sum(state == str(target) for state in found), len(found))
+    return MovedTasks(sum(state == str(target) for state in found), len(found))
 
 
 def behind(

@@ -11,7 +11,7 @@ from suture.diff.correlate import Correlation, correlate
 from suture.diff.data import NO_DATA, DataChange, DataRequest, changed_data, ignored_data
 from suture.diff.hooks import NO_HOOKS, Hooks, read_hooks
 from suture.diff.keep_data import kept, used_by_new_code
-from suture.diff.omitted import BY_AUTHOR, Part, once_only
+from suture.diff.omitted import BY_AUTHOR, OmittedPart, once_only
 from suture.diff.sections import changed_sections
 from suture.objects.locals import DATA, is_cold, parent
 from suture.objects.view import ToUnit, Unit, View
@@ -41,7 +41,7 @@ class Changes:
     changed: tuple[Pair, ...] = ()
     provided: tuple[Unit, ...] = ()
     published: tuple[Pair, ...] = ()
-    left_out: tuple[Part, ...] = ()
+    left_out: tuple[OmittedPart, ...] = ()
     data: tuple[DataChange, ...] = ()
     kept_values: tuple[Unit, ...] = ()
     hooks: Hooks = NO_HOOKS
@@ -109,9 +109,11 @@ def _published(correlation: Correlation) -> tuple[Pair, ...]:
     )
 
 
-def _ignored_functions(view: View, ignored: Iterable[Pair]) -> Iterator[Part]:
+def _ignored_functions(view: View, ignored: Iterable[Pair]) -> Iterator[OmittedPart]:
     for _, after in ignored:
-        yield Part(f"the changed function {after.name}()", view.section(after).name, BY_AUTHOR)
+        yield OmittedPart(
+            f"the changed function {after.name}()", view.section(after).name, BY_AUTHOR
+        )
 
 
 def _without_freed(original: View, patched: View, correlation: Correlation) -> Correlation:
@@ -130,11 +132,11 @@ def _is_ignored(hooks: Hooks, view: View, unit: Unit) -> bool:
     return unit in hooks.ignored_functions or view.section(unit).name in hooks.ignored_sections
 
 
-def _init_and_exit(patched: View, differing: Iterable[tuple[Unit, Unit]]) -> Iterator[Part]:
+def _init_and_exit(patched: View, differing: Iterable[tuple[Unit, Unit]]) -> Iterator[OmittedPart]:
     for _, after in differing:
         section = patched.section(after)
         if is_once_only(section):
-            yield Part(f"{after.name}()", section.name, once_only(section.name, code=True))
+            yield OmittedPart(f"{after.name}()", section.name, once_only(section.name, code=True))
 
 
 def _differing_functions(comparison: Comparison) -> list[Pair]:

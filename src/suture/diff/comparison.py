@@ -15,7 +15,7 @@ from suture.diff.correlate import Correlation
 from suture.elf.object import SHT_NOBITS, Section
 from suture.errors import ENTRY_MALFORMED, Refusal
 from suture.objects.locals import base
-from suture.objects.special import Entries, Entry, replacement
+from suture.objects.special import Entries, SpecialEntry, replacement
 from suture.objects.view import Reference, Target, ToAnonymous, ToLiteral, ToUnit, Unit, View
 
 DEEPEST = 50
@@ -170,7 +170,7 @@ class Comparison:
             for a, b in zip(_sorted(left), _sorted(right), strict=True)
         )
 
-    def _same_entry(self, before: Entry, after: Entry) -> bool:
+    def _same_entry(self, before: SpecialEntry, after: SpecialEntry) -> bool:
         if before.special != after.special:
             return False
         mine, theirs = self.original.view, self.patched.view
@@ -223,5 +223,5 @@ def _bytes(view: View, section: int, start: int, end: int) -> bytes:
     return bytes(end - start) if held.type == SHT_NOBITS else held.data[start:end]
 
 
-def _sorted(entries: list[Entry]) -> list[Entry]:
+def _sorted(entries: list[SpecialEntry]) -> list[SpecialEntry]:
     return sorted(entries, key=lambda entry: (entry.special.name, entry.place, entry.start))

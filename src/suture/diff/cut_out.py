@@ -22,7 +22,7 @@ from suture.diff.comparison import ONCE_ONLY, anonymous_range
 from suture.diff.data import holds_labels
 from suture.diff.object_builder import Builder
 from suture.diff.output import (
-    Call,
+    HookCall,
     Linked,
     ModuleKeys,
     OutputObject,
@@ -57,7 +57,7 @@ from suture.objects.locals import is_cold
 from suture.objects.special import (
     JUMP_TABLE,
     PATCHABLE,
-    Entry,
+    SpecialEntry,
     replaced,
     replacement,
 )
@@ -84,7 +84,7 @@ def cut_out(plan: FilePlan, objname: str, resolver: Resolver) -> OutputObject | 
     :raises Refusal: ``init-referenced``, ``section-changed``, ``symbol-unsupported``,
         ``special-reference-unsupported``, and what `resolver` raises
     """
-    return _Selection(plan, objname, resolver).run()
+    return _CutOut(plan, objname, resolver).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ class _Copy:
     out: int
     base: int
     special: SpecialSection | None = None
-    entry: Entry | None = None
+    entry: SpecialEntry | None = None
 
 
-class _Selection:
+class _CutOut:
     """Copies units one after the other; each copy's references say what has to come along."""
 
     def __init__(self, plan: FilePlan, objname: str, resolver: Resolver) -> None:
@@ -156,7 +156,8 @@ class _Selection:
             new=tuple(unit.name for unit in self._copied if self._is_new(unit)),
             outside=self._outside,
             calls=tuple(
-                Call(hook.stage, self._copied[hook.function]) for hook in self._changes.hooks.calls
+                HookCall(hook.stage, self._copied[hook.function])
+                for hook in self._changes.hooks.calls
             ),
         )
 
@@ -227,14 +228,14 @@ class _Selection:
                 base = self._out.append(out, section.data[entry.start : entry.end])
                 self._point(copy, entry, out, base)
 
-    def _point(self, copy: _Copy, entry: Entry, out: int, base: int) -> None:
+    def _point(self, copy: _Copy, entry: SpecialEntry, out: int, base: int) -> None:
         """Let a copied entry that refers to its place alone refer to it in the copy, by the
         section's symbol."""
         (relocation,) = self._view.relocations(entry.section, entry.start, entry.end)
         symbol, place = self._out.section_symbol(copy.out), copy.base + entry.place - copy.start
         self._out.add_relocation(out, Relocation(base, relocation.type, symbol, place))
 
-    def _copy_orc(self, entry: Entry) -> None:
+    def _copy_orc(self, entry: SpecialEntry) -> None:
         """There is one entry for each place, in the same order."""
         index = self._view.obj.section_named(self._unwind.entries)
         if index is None:
@@ -398,7 +399,7 @@ class _Selection:
                 self._keep_key(f"{KEY}{name.removeprefix(TRAMPOLINE)}")
         return self._undefined[name]
 
-    def _is_out_of_reach(self, entry: Entry) -> bool:
+    def _is_out_of_reach(self, entry: SpecialEntry) -> bool:
         """An entry that the kernel acts on at load refers to a symbol that a module has."""
         for reference in self._view.references_in(entry.section, entry.start, entry.end):
             match reference.target:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from suture.diff.comparison import Comparison, is_once_only, masked
 from suture.diff.keep_data import reasons_not_to_keep
-from suture.diff.omitted import BY_AUTHOR, Part
+from suture.diff.omitted import BY_AUTHOR, OmittedPart
 from suture.diff.sections import row
-from suture.diff.stores import Use, uses
+from suture.diff.stores import VariableUse, uses
 from suture.elf.object import SHF_WRITE, WORD
 from suture.errors import DATA_CHANGED, DATA_UNKEEPABLE, DATA_UNPATCHABLE, Refusal
 from suture.objects.locals import base
@@ -115,7 +115,7 @@ def _data_change(comparison: Comparison, before: Unit, after: Unit) -> DataChang
     return DataChange(before, after, same_references(comparison, before, after), words)
 
 
-def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[Part, ...]:
+def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[OmittedPart, ...]:
     """The changed variables that the patch wants to be left out.
 
     :param ignored: names of their sections.
@@ -124,7 +124,7 @@ def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[Part
     found = (after for _, after in (_changed(comparison) if ignored else ()))
     sections = ((after, view.section(after).name) for after in found)
     return tuple(
-        Part(f"the changed variable {base(after.name)}", name, BY_AUTHOR)
+        OmittedPart(f"the changed variable {base(after.name)}", name, BY_AUTHOR)
         for after, name in sections
         if name in ignored
     )
@@ -251,13 +251,13 @@ def _unknown_value(comparison: Comparison, before: Unit, after: Unit) -> Iterato
     writable = is_writable(view, before)
     words = differing_words(comparison, before, after)
     found = uses(view, before, {at + n for at in words for n in range(WORD)} if writable else None)
-    for user in found[Use.STORE]:
+    for user in found[VariableUse.STORE]:
         yield f"is written by {user}"
-    if found[Use.SPECIAL]:
-        yield f"is the kernel's to write ({found[Use.SPECIAL][0]})"
+    if found[VariableUse.SPECIAL]:
+        yield f"is the kernel's to write ({found[VariableUse.SPECIAL][0]})"
     if not writable:
         return
-    for user in found[Use.ADDRESS]:
+    for user in found[VariableUse.ADDRESS]:
         # What is registered is written through the pointer that was handed over: list heads,
         # counts, states.  No subsystem writes a function into a structure of its caller's, or gives
         # it another constant to read.

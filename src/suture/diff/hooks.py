@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from suture.arch import Architecture
 from suture.arch.decoding import Flow, Instruction
 from suture.diff.comparison import is_once_only
-from suture.diff.omitted import Part, Reason
+from suture.diff.omitted import OmittedPart, Reason
 from suture.errors import (
     CALLBACK_DUPLICATE,
     CALLBACK_UNUSABLE,
@@ -150,7 +150,7 @@ class Hooks:
     calls: tuple[Hook, ...] = ()
     ignored_sections: frozenset[str] = frozenset()
     ignored_functions: frozenset[Unit] = frozenset()
-    left_out: tuple[Part, ...] = ()
+    left_out: tuple[OmittedPart, ...] = ()
 
 
 NO_HOOKS = Hooks()
@@ -179,14 +179,14 @@ def read_hooks(view: View) -> Hooks:
         frozenset(_section_names(view)),
         frozenset(_functions(view, IGNORED_FUNCTIONS)),
         (
-            *(Part(f"{f.name}()", FORCED, NOT_FORCED) for f in _functions(view, FORCED)),
+            *(OmittedPart(f"{f.name}()", FORCED, NOT_FORCED) for f in _functions(view, FORCED)),
             *(
-                Part(f"{h.function.name}()", h.stage.section, NEVER_FAILS)
+                OmittedPart(f"{h.function.name}()", h.stage.section, NEVER_FAILS)
                 for h in calls
                 if h.stage == FAIL_REVERSE
             ),
             *(
-                Part("a hint", OPTIONS, NO_HINTS)
+                OmittedPart("a hint", OPTIONS, NO_HINTS)
                 for index in _sections(view, OPTIONS)
                 if view.obj.sections[index].size
             ),

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 
 from suture.diff.comparison import Comparison, is_once_only
 from suture.diff.correlate import Correlation
-from suture.diff.omitted import Part, Reason
+from suture.diff.omitted import OmittedPart, Reason
 from suture.elf.object import SHF_WRITE, WORD
 from suture.errors import DATA_CHANGED
 from suture.objects.locals import base, is_cold, parent
@@ -28,9 +28,11 @@ KEPT = Reason(
 )
 
 
-def kept(view: View, after: Unit) -> Part:
+def kept(view: View, after: Unit) -> OmittedPart:
     """What is told of a variable that stays as it is."""
-    return Part(f"the changed initial value of {base(after.name)}", view.section(after).name, KEPT)
+    return OmittedPart(
+        f"the changed initial value of {base(after.name)}", view.section(after).name, KEPT
+    )
 
 
 def reasons_not_to_keep(

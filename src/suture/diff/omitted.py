@@ -40,7 +40,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OmittedPart:
     """Something that is left out.
 
     :ivar what: ``loop_init()``, ``the new parameter hw_depth``; `section`: where it is.
@@ -74,7 +74,7 @@ class LeftOut:
         return f"{self.source}: {self.what} is left out: {self.why}"
 
 
-def told(part: Part, source: str, objname: str) -> LeftOut:
+def told(part: OmittedPart, source: str, objname: str) -> LeftOut:
     """:param objname: the object that the source file belongs to."""
     return LeftOut(source, f"{part.what} in {part.section}", part.reason.text(objname))
 

@@ -51,7 +51,7 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HookCall:
     """A function that the patch wants to be called.
 
     :ivar symbol: index of its symbol in the output object.
@@ -77,7 +77,7 @@ class OutputObject:
     replaced: tuple[Replacement, ...]
     new: tuple[str, ...]
     outside: dict[str, Outside]
-    calls: tuple[Call, ...] = ()
+    calls: tuple[HookCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

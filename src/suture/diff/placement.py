@@ -20,7 +20,7 @@ from suture.objects.view import Unit, View
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlacementRule:
     """:ivar prefix: which sections; the longest prefix that fits counts.
     :ivar name: the section in the module, "" for one of the unit's own name.
     :ivar why: why nothing new in it can be in a module; "" where it can.
@@ -34,55 +34,59 @@ class Place:
 PERCPU = ".data..percpu"
 """The loader leaves its relocations alone (kernel/module/main.c: apply_relocations())."""
 
-PLACES: tuple[Place, ...] = (
+PLACES: tuple[PlacementRule, ...] = (
     # --- variables
     # The loader allocates per-CPU memory for the section of this very name and no other.  What is
     # in ..read_mostly, ..shared_aligned or ..page_aligned in the core kernel
     # (include/linux/percpu-defs.h) would be plain memory there, and %gs would lead elsewhere.
-    Place(PERCPU, name=PERCPU),
-    Place(
+    PlacementRule(PERCPU, name=PERCPU),
+    PlacementRule(
         ".data..percpu..decrypted",
         why="is shared with the hypervisor, which the kernel arranges for at boot",
     ),
-    Place(
+    PlacementRule(
         ".data..decrypted",
         why="is shared with the hypervisor, which the kernel arranges for at boot",
     ),
-    Place(
+    PlacementRule(
         ".bss..decrypted",
         why="is shared with the hypervisor, which the kernel arranges for at boot",
     ),
     # A module's is made read-only after its init function, which is before a callback for a module
     # that is loaded later could set it; so it is a variable like others (kernel/module/main.c:
     # module_mark_ro_after_init()).
-    Place(".data..ro_after_init", name=".data"),
-    Place(".bss..brk", why="is memory that the kernel hands out while it boots"),
-    Place(
+    PlacementRule(".data..ro_after_init", name=".data"),
+    PlacementRule(".bss..brk", why="is memory that the kernel hands out while it boots"),
+    PlacementRule(
         ".data..nosave", why="keeps its value over hibernation by where it is in the kernel's image"
     ),
-    Place(".data..init_task", why="is the first task's own"),
-    Place(".vvar", why="is mapped into every process by where it is in the kernel's image"),
+    PlacementRule(".data..init_task", why="is the first task's own"),
+    PlacementRule(".vvar", why="is mapped into every process by where it is in the kernel's image"),
     # --- code
     # kprobes keeps off these in a module by their names (kernel/kprobes.c:
     # kprobes_module_callback())
-    Place(".noinstr.text", name=".noinstr.text"),
-    Place(".kprobes.text", name=".kprobes.text"),
-    Place(
+    PlacementRule(".noinstr.text", name=".noinstr.text"),
+    PlacementRule(".kprobes.text", name=".kprobes.text"),
+    PlacementRule(
         ".entry.text",
         why="runs on user page tables too, which map it by where it is in the kernel's image",
     ),
-    Place(".head.text", why="runs while the kernel boots, before it is at its own addresses"),
-    Place(".static_call.text", why="is the trampoline of a static call, which the kernel rewrites"),
+    PlacementRule(
+        ".head.text", why="runs while the kernel boots, before it is at its own addresses"
+    ),
+    PlacementRule(
+        ".static_call.text", why="is the trampoline of a static call, which the kernel rewrites"
+    ),
     # Only in which line of a stack trace or of /proc/PID/wchan a sleeping or interrupted task is
     # shown depends on being in one of these: in_sched_functions(), in_lock_functions(),
     # in_softirqentry_text(), cpu_in_idle().
-    Place(".sched.text"),
-    Place(".spinlock.text"),
-    Place(".softirqentry.text"),
-    Place(".irqentry.text"),
-    Place(".cpuidle.text"),
-    Place(".ref.text"),
-    Place(".meminit.text"),
+    PlacementRule(".sched.text"),
+    PlacementRule(".spinlock.text"),
+    PlacementRule(".softirqentry.text"),
+    PlacementRule(".irqentry.text"),
+    PlacementRule(".cpuidle.text"),
+    PlacementRule(".ref.text"),
+    PlacementRule(".meminit.text"),
 )
 
 
@@ -117,6 +121,6 @@ def output_section(view: View, unit: Unit, room: int = 0) -> str:
     return section.name
 
 
-def _place(section: str) -> Place | None:
+def _place(section: str) -> PlacementRule | None:
     fitting = (place for place in PLACES if section.startswith(place.prefix))
     return max(fitting, key=lambda place: len(place.prefix), default=None)

@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from suture.arch import Architecture
 from suture.diff.comparison import Comparison
 from suture.diff.hooks import OF_PATCHES
-from suture.diff.omitted import BY_AUTHOR, EXIT_DATA, INIT_DATA, Part, Reason
+from suture.diff.omitted import BY_AUTHOR, EXIT_DATA, INIT_DATA, OmittedPart, Reason
 from suture.elf.object import SHT_NOBITS, Section
 from suture.errors import (
     DATA_CHANGED,
@@ -55,7 +55,7 @@ Verdict = Reason | Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SectionRule:
     """:ivar prefix: which sections; the longest prefix that fits counts.
     :ivar new: what a new entry means; `gone`, `changed`: one that the patch removes or changes, if
         not the same.
@@ -91,9 +91,9 @@ _EXPORT = _left(
     "when it was built"
 )
 
-TABLE: tuple[Row, ...] = (
+TABLE: tuple[SectionRule, ...] = (
     # --- read by user space alone: depmod, modprobe, modinfo (include/linux/module.h: MODULE_INFO)
-    Row(
+    SectionRule(
         ".modinfo",
         _left(
             "programs read it in the module's file; the kernel has no use for it in code that is already there"
@@ -101,17 +101,19 @@ TABLE: tuple[Row, ...] = (
         noun="line",
     ),
     # include/linux/module.h: MODULE_VERSION of code that is built in
-    Row("__modver", _left("it is shown in /sys/module and was read at boot"), noun="version"),
+    SectionRule(
+        "__modver", _left("it is shown in /sys/module and was read at boot"), noun="version"
+    ),
     # --- exports: include/linux/export.h; kernel/module/main.c: find_symbol() searches kernel and modules as loaded
-    Row("___ksymtab", _EXPORT, noun="export"),
-    Row("__ksymtab", _EXPORT, noun="export"),
-    Row("___kcrctab", _EXPORT, noun="export"),
-    Row("__kcrctab", _EXPORT, noun="export"),
+    SectionRule("___ksymtab", _EXPORT, noun="export"),
+    SectionRule("__ksymtab", _EXPORT, noun="export"),
+    SectionRule("___kcrctab", _EXPORT, noun="export"),
+    SectionRule("__kcrctab", _EXPORT, noun="export"),
     # the same since 6.5: read and dropped by modpost
-    Row(".export_symbol", _EXPORT, noun="export"),
+    SectionRule(".export_symbol", _EXPORT, noun="export"),
     # --- parameters: include/linux/moduleparam.h; kernel/params.c: parse_args() at boot or module load,
     # param_sysfs_builtin() makes the files in /sys once
-    Row(
+    SectionRule(
         "__param",
         _left(
             "nothing can set it, on the command line or in /sys: the new code finds the variable as it is"
@@ -125,30 +127,32 @@ TABLE: tuple[Row, ...] = (
         remedy="Leave name, type and permissions as they are, and check the value where the code reads it.",
     ),
     # --- what ran or was read at boot: include/asm-generic/vmlinux.lds.h: INIT_DATA, INIT_CALLS, INIT_SETUP
-    Row(".initcall", _RAN, noun="initcall"),
-    Row(".con_initcall", _RAN, noun="initcall"),
-    Row(
+    SectionRule(".initcall", _RAN, noun="initcall"),
+    SectionRule(".con_initcall", _RAN, noun="initcall"),
+    SectionRule(
         ".exitcall",
         _left("what is built into the kernel is never unloaded, so nothing calls it"),
         noun="exit call",
     ),
-    Row(".init.setup", _RAN, noun="command line option"),
-    Row(".init.", INIT_DATA, noun="variable"),
-    Row(".exit.", EXIT_DATA, noun="variable"),
-    Row(".lsm_info.init", _RAN),
-    Row(".early_lsm_info.init", _RAN),
-    Row("__earlycon_table", _RAN),
-    Row(".dtb.init", _RAN),
+    SectionRule(".init.setup", _RAN, noun="command line option"),
+    SectionRule(".init.", INIT_DATA, noun="variable"),
+    SectionRule(".exit.", EXIT_DATA, noun="variable"),
+    SectionRule(".lsm_info.init", _RAN),
+    SectionRule(".early_lsm_info.init", _RAN),
+    SectionRule("__earlycon_table", _RAN),
+    SectionRule(".dtb.init", _RAN),
     # --- for people who debug
     # include/linux/printk.h: CONFIG_PRINTK_INDEX lists formats in debugfs
-    Row(
+    SectionRule(
         ".printk_index",
         _left("it lists the messages of the kernel as built, for programs that read logs"),
     ),
     # include/linux/dynamic_debug.h: the code's own call sites come along in __dyndbg
-    Row("__dyndbg_classes", _left("the class of messages cannot be switched; its call sites can")),
+    SectionRule(
+        "__dyndbg_classes", _left("the class of messages cannot be switched; its call sites can")
+    ),
     # include/asm-generic/error-injection.h
-    Row(
+    SectionRule(
         "_error_injection_whitelist",
         _left(
             "errors are injected at the old function's address, which is where new code is entered too"
@@ -156,7 +160,7 @@ TABLE: tuple[Row, ...] = (
     ),
     # include/linux/btf_ids.h: filled in from the kernel's BTF when vmlinux is linked
     # (tools/bpf/resolve_btfids)
-    Row(
+    SectionRule(
         ".BTF_ids",
         _left(
             "BPF programs are checked against the lists that were linked into the kernel, which stay as they are"
@@ -168,7 +172,7 @@ TABLE: tuple[Row, ...] = (
     ),
     # --- tracepoints: include/linux/tracepoint.h, include/trace/trace_events.h
     *(
-        Row(name, TRACEPOINT_CHANGED, noun="tracepoint")
+        SectionRule(name, TRACEPOINT_CHANGED, noun="tracepoint")
         for name in (
             "__tracepoints",
             "__tracepoints_ptrs",
@@ -182,7 +186,7 @@ TABLE: tuple[Row, ...] = (
     ),
     # include/linux/syscalls.h: SYSCALL_METADATA; the table of calls is made from
     # arch/x86/entry/syscalls/*.tbl
-    Row(
+    SectionRule(
         "__syscalls_metadata",
         SECTION_CHANGED,
         noun="system call",
@@ -192,7 +196,7 @@ TABLE: tuple[Row, ...] = (
     ),
     # include/asm-generic/kprobes.h: NOKPROBE_SYMBOL; kernel/kprobes.c: populate_kprobe_blacklist(),
     # at boot
-    Row(
+    SectionRule(
         "_kprobe_blacklist",
         SECTION_CHANGED,
         noun="function that must not be probed",
@@ -202,7 +206,7 @@ TABLE: tuple[Row, ...] = (
     ),
     # --- tables that subsystems search while they run; entries of a live patch are not in them
     # include/linux/pci.h: DECLARE_PCI_FIXUP_*
-    Row(
+    SectionRule(
         ".pci_fixup",
         SECTION_CHANGED,
         noun="PCI quirk",
@@ -211,7 +215,7 @@ TABLE: tuple[Row, ...] = (
     ),
     # include/linux/srcutree.h: DEFINE_SRCU in a module; srcu_module_coming() initialises what is
     # listed
-    Row(
+    SectionRule(
         "___srcu_struct_ptrs",
         SECTION_CHANGED,
         noun="SRCU domain",
@@ -219,7 +223,7 @@ TABLE: tuple[Row, ...] = (
         remedy="Call init_srcu_struct() from a pre-patch callback on a variable of the patch's own.",
     ),
     # include/linux/static_call.h: DEFINE_STATIC_CALL brings a trampoline that text_poke() rewrites
-    Row(
+    SectionRule(
         ".static_call",
         SECTION_CHANGED,
         noun="static call",
@@ -228,24 +232,26 @@ TABLE: tuple[Row, ...] = (
     ),
     # a constructor would run when the live patch module is loaded (kernel/module/main.c:
     # do_mod_ctors())
-    Row(".ctors", SECTION_CHANGED, noun="constructor"),
-    Row(".init_array", SECTION_CHANGED, noun="constructor"),
+    SectionRule(".ctors", SECTION_CHANGED, noun="constructor"),
+    SectionRule(".init_array", SECTION_CHANGED, noun="constructor"),
 )
 
 
 @cache
-def _table(arch: Architecture) -> tuple[Row, ...]:
-    return *TABLE, *(Row(name, _RAN) for name in arch.sections.boot_tables)
+def _table(arch: Architecture) -> tuple[SectionRule, ...]:
+    return *TABLE, *(SectionRule(name, _RAN) for name in arch.sections.boot_tables)
 
 
 @lru_cache(maxsize=1024)
-def row(section: str, arch: Architecture) -> Row | None:
+def row(section: str, arch: Architecture) -> SectionRule | None:
     """What is known about a section."""
     fitting = (row for row in _table(arch) if section.startswith(row.prefix))
     return max(fitting, key=lambda row: len(row.prefix), default=None)
 
 
-def changed_sections(comparison: Comparison, ignored: Collection[str] = ()) -> tuple[Part, ...]:
+def changed_sections(
+    comparison: Comparison, ignored: Collection[str] = ()
+) -> tuple[OmittedPart, ...]:
     """The entries that the patch adds, removes or changes, and the live patch goes without.
 
     :param ignored: names of sections that the patch wants to be left out.
@@ -253,7 +259,7 @@ def changed_sections(comparison: Comparison, ignored: Collection[str] = ()) -> t
     :raises Refusal: ``section-changed``, ``tracepoint-changed``, ``data-changed``
     """
     before, after = _watched(comparison.original.view), _watched(comparison.patched.view)
-    left: dict[Part, None] = {}
+    left: dict[OmittedPart, None] = {}
     for section in [*before, *(name for name in after if name not in before)]:
         mine, theirs = before.get(section, []), after.get(section, [])
         if len(mine) == len(theirs) and all(map(comparison.same_section, mine, theirs)):
@@ -277,15 +283,15 @@ def changed_sections(comparison: Comparison, ignored: Collection[str] = ()) -> t
                     why=_why(known),
                     remedy=_remedy(known),
                 )
-            left[Part(what, section, verdict)] = None
+            left[OmittedPart(what, section, verdict)] = None
     return tuple(left)
 
 
-def _why(known: Row | None) -> str | None:
+def _why(known: SectionRule | None) -> str | None:
     return known.why if known else None
 
 
-def _remedy(known: Row | None) -> str | None:
+def _remedy(known: SectionRule | None) -> str | None:
     return known.remedy if known else None
 
 

@@ -20,7 +20,7 @@ from suture.diff.comparison import Side, masked
 from suture.diff.correlate import Correlation
 from suture.diff.plan import FilePlan
 from suture.errors import MODULE_STATIC_KEY, Refusal
-from suture.objects.special import JUMP_TABLE, Entry
+from suture.objects.special import JUMP_TABLE, SpecialEntry
 from suture.objects.view import (
     Reference,
     Target,
@@ -79,7 +79,7 @@ class _Pair:
 
     left: Instruction
     right: Instruction
-    entry: Entry | None = None
+    entry: SpecialEntry | None = None
     jump: Instruction | None = None
 
 
@@ -169,7 +169,7 @@ class _Twins:
     def _is_branch_on_key(
         self,
         unit: Unit,
-        entry: Entry,
+        entry: SpecialEntry,
         compare: Instruction,
         jump: Instruction,
         read: list[Reference],

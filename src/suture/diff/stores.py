@@ -15,7 +15,7 @@ DISCARDED = (".discard", ".debug")
 """Never part of the kernel (include/asm-generic/vmlinux.lds.h: DISCARDS)."""
 
 
-class Use(Enum):
+class VariableUse(Enum):
     READ = auto()
     STORE = auto()
     ADDRESS = auto()
@@ -24,16 +24,22 @@ class Use(Enum):
     """An entry of a section that the kernel walks names it: a static key, for one."""
 
 
-OF_CODE = {Access.READ: Use.READ, Access.STORE: Use.STORE, Access.ADDRESS: Use.ADDRESS}
+OF_CODE = {
+    Access.READ: VariableUse.READ,
+    Access.STORE: VariableUse.STORE,
+    Access.ADDRESS: VariableUse.ADDRESS,
+}
 
 
-def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mapping[Use, list[str]]:
+def uses(
+    view: View, unit: Unit, within: Collection[int] | None = None
+) -> Mapping[VariableUse, list[str]]:
     """Who uses a variable how: names of functions and variables of the same object, or of sections.
 
     :param within: offsets of the bytes that matter; what is seen to read or write others alone is
         left out.
     """
-    found: dict[Use, list[str]] = {use: [] for use in Use}
+    found: dict[VariableUse, list[str]] = {use: [] for use in VariableUse}
     special = sections(view.obj.arch)
     effects = view.obj.arch.effects
     for index in view.obj.relocations:
@@ -45,7 +51,7 @@ def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mappi
                 if not isinstance(reference.target, ToUnit) or reference.target.unit != unit:
                     continue
                 if section.name in special:
-                    use, user = Use.SPECIAL, section.name
+                    use, user = VariableUse.SPECIAL, section.name
                 elif section.is_code:
                     access, size = effects.access(section.data[start:end], reference.offset)
                     use = OF_CODE[access]
@@ -57,7 +63,7 @@ def uses(view: View, unit: Unit, within: Collection[int] | None = None) -> Mappi
                     ):
                         continue
                 else:
-                    use = Use.ADDRESS
+                    use = VariableUse.ADDRESS
                 if user not in found[use]:
                     found[use].append(user)
     return found

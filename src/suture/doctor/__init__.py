@@ -8,10 +8,10 @@ import platform
 from dataclasses import dataclass
 
 from suture.doctor import building, loading, testing
-from suture.doctor.check import Check, Status
+from suture.doctor.check import Check, CheckStatus
 from suture.host import distributions
 
-__all__ = ["Check", "Report", "Status", "examine"]
+__all__ = ["Check", "CheckStatus", "Report", "examine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Report:
     @property
     def ready(self) -> bool:
         """Nothing that building or testing needs is missing."""
-        return all(check.status is not Status.LACK for check in self.checks)
+        return all(check.status is not CheckStatus.LACK for check in self.checks)
 
     @property
     def install(self) -> str:
@@ -32,7 +32,7 @@ class Report:
         packages = {
             check.package
             for check in self.checks
-            if check.package and check.status is not Status.OK
+            if check.package and check.status is not CheckStatus.OK
         }
         line = distributions.here().install_line(sorted(packages)) if packages else ""
         return f"sudo {line}" if line else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from suture.doctor.check import Check, Status
+from suture.doctor.check import Check, CheckStatus
 from suture.errors import Refusal
 from suture.host import distributions, paths
 from suture.host.packages import BUILD_MODULES, TOOLS, Purpose, Tool
@@ -74,11 +74,11 @@ def target(release: str) -> Known | None:
 def _target_check(release: str, known: Known | None, *, named: bool) -> Check:
     name = f"kernel {release}"
     if known is not None:
-        return Check(Purpose.BUILDING, name, Status.OK, known.where)
+        return Check(Purpose.BUILDING, name, CheckStatus.OK, known.where)
     return Check(
         Purpose.BUILDING,
         name,
-        Status.LACK if named else Status.WARNING,
+        CheckStatus.LACK if named else CheckStatus.WARNING,
         "not fetched, and no archive of this host offers it"
         if named
         else "running here, but no target",
@@ -100,7 +100,7 @@ def compiler_check(wanted: str) -> Check:
         return Check(
             Purpose.BUILDING,
             name,
-            Status.LACK,
+            CheckStatus.LACK,
             f"not installed; {built} built with it",
             f"install {package or tool.program}",
             package,
@@ -110,12 +110,12 @@ def compiler_check(wanted: str) -> Check:
         return Check(
             Purpose.BUILDING,
             name,
-            Status.LACK,
+            CheckStatus.LACK,
             f"here: {found}; the target's: {wanted}",
             f"install the version of {package or tool.program} that the target was built with",
             package,
         )
-    return Check(Purpose.BUILDING, name, Status.OK, found)
+    return Check(Purpose.BUILDING, name, CheckStatus.OK, found)
 
 
 def needed(purpose: Purpose) -> Iterator[Tool]:
@@ -128,12 +128,12 @@ def needed(purpose: Purpose) -> Iterator[Tool]:
 def tool_check(tool: Tool) -> Check:
     found = tool.found()
     if found is not None:
-        return Check(tool.purpose, tool.looked_for, Status.OK, str(found))
+        return Check(tool.purpose, tool.looked_for, CheckStatus.OK, str(found))
     package = distributions.here().package(tool)
     return Check(
         tool.purpose,
         tool.looked_for,
-        Status.LACK,
+        CheckStatus.LACK,
         f"not found; {tool.why}",
         f"install {package or tool.looked_for}",
         package,
@@ -151,11 +151,11 @@ def _python_check() -> Check:
         return Check(
             Purpose.BUILDING,
             "Python packages",
-            Status.LACK,
+            CheckStatus.LACK,
             f"missing: {', '.join(missing)}",
             remedy,
         )
-    return Check(Purpose.BUILDING, "Python packages", Status.OK, "all there")
+    return Check(Purpose.BUILDING, "Python packages", CheckStatus.OK, "all there")
 
 
 def _disk_check(*, fetched: bool) -> Check:
@@ -163,11 +163,11 @@ def _disk_check(*, fetched: bool) -> Check:
     free = shutil.disk_usage(_nearest_existing(directory)).free
     found = f"{free / 1e9:.1f} GB free for {directory}"
     if free >= NEEDED:
-        return Check(Purpose.BUILDING, "disk space", Status.OK, found)
+        return Check(Purpose.BUILDING, "disk space", CheckStatus.OK, found)
     return Check(
         Purpose.BUILDING,
         "disk space",
-        Status.WARNING if fetched else Status.LACK,
+        CheckStatus.WARNING if fetched else CheckStatus.LACK,
         f"{found}; one target takes {NEEDED / 1e9:.1f} GB",
         "free some, or point XDG_CACHE_HOME at a larger file system",
     )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from suture.host.packages import Purpose
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """:cvar WARNING: something is missing that building and testing can do without."""
 
     OK = "ok"
@@ -24,7 +24,7 @@ class Check:
 
     purpose: Purpose
     name: str
-    status: Status
+    status: CheckStatus
     found: str
     remedy: str = ""
     package: str = ""

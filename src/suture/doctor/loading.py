@@ -9,7 +9,7 @@ from pathlib import Path
 
 from suture.core import keyrings, running
 from suture.core.cores import current
-from suture.doctor.check import Check, Status
+from suture.doctor.check import Check, CheckStatus
 from suture.host.packages import Purpose
 
 
@@ -25,11 +25,13 @@ def checks(root: Path = Path("/")) -> Iterator[Check]:
 def _livepatch(root: Path) -> Check:
     name = "live patching"
     if current(root).is_available:
-        return Check(Purpose.LOADING, name, Status.OK, "the running kernel has CONFIG_LIVEPATCH")
+        return Check(
+            Purpose.LOADING, name, CheckStatus.OK, "the running kernel has CONFIG_LIVEPATCH"
+        )
     return Check(
         Purpose.LOADING,
         name,
-        Status.WARNING,
+        CheckStatus.WARNING,
         "the running kernel was built without CONFIG_LIVEPATCH",
         "boot a kernel of the distribution",
     )
@@ -37,10 +39,12 @@ def _livepatch(root: Path) -> Check:
 
 def _capability(root: Path) -> Check:
     if running.may_load(root):
-        return Check(Purpose.LOADING, "CAP_SYS_MODULE", Status.OK, "this process may load modules")
+        return Check(
+            Purpose.LOADING, "CAP_SYS_MODULE", CheckStatus.OK, "this process may load modules"
+        )
     found = "this process may not load modules"
     return Check(
-        Purpose.LOADING, "CAP_SYS_MODULE", Status.WARNING, found, "load live patches as root"
+        Purpose.LOADING, "CAP_SYS_MODULE", CheckStatus.WARNING, found, "load live patches as root"
     )
 
 
@@ -49,9 +53,9 @@ def _modules_disabled(root: Path) -> Check:
     if running.modules_disabled(root):
         found = "no module can be loaded or unloaded until the next boot"
         return Check(
-            Purpose.LOADING, name, Status.WARNING, found, "boot without setting that sysctl"
+            Purpose.LOADING, name, CheckStatus.WARNING, found, "boot without setting that sysctl"
         )
-    return Check(Purpose.LOADING, name, Status.OK, "modules can be loaded")
+    return Check(Purpose.LOADING, name, CheckStatus.OK, "modules can be loaded")
 
 
 def _lockdown(root: Path) -> Check:
@@ -60,21 +64,21 @@ def _lockdown(root: Path) -> Check:
         return Check(
             Purpose.LOADING,
             "lockdown",
-            Status.WARNING,
+            CheckStatus.WARNING,
             f"{mode}{' (Secure Boot)' * running.secure_boot(root)}: only modules with a signature that this kernel "
             "trusts are loaded",
             _way_out(root),
         )
-    return Check(Purpose.LOADING, "lockdown", Status.OK, "none")
+    return Check(Purpose.LOADING, "lockdown", CheckStatus.OK, "none")
 
 
 def _signatures(root: Path) -> Check:
     if not keyrings.demand(root):
-        return Check(Purpose.LOADING, "module signatures", Status.OK, "not enforced")
+        return Check(Purpose.LOADING, "module signatures", CheckStatus.OK, "not enforced")
     known = keyrings.keys(root)
     whose = ", ".join(map(str, known)) if known else "its keys, which it shows to root"
     found = f"enforced: this kernel loads modules that are signed with one of {whose}"
-    return Check(Purpose.LOADING, "module signatures", Status.WARNING, found, _way_out(root))
+    return Check(Purpose.LOADING, "module signatures", CheckStatus.WARNING, found, _way_out(root))
 
 
 def _way_out(root: Path) -> str:

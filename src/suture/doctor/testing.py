@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from suture.doctor.building import needed, tool_check
-from suture.doctor.check import Check, Status
+from suture.doctor.check import Check, CheckStatus
 from suture.errors import Refusal
 from suture.host.packages import Purpose
 from suture.lab.initramfs import BUSYBOX, busybox_package, static_busybox
@@ -31,12 +31,12 @@ def busybox_check(path: Path) -> Check:
         return Check(
             Purpose.TESTING,
             "static busybox",
-            Status.LACK,
+            CheckStatus.LACK,
             refusal.found,
             f"install {package or 'a static busybox'}",
             package,
         )
-    return Check(Purpose.TESTING, "static busybox", Status.OK, str(path))
+    return Check(Purpose.TESTING, "static busybox", CheckStatus.OK, str(path))
 
 
 def kvm_check(device: Path) -> Check:
@@ -46,8 +46,12 @@ def kvm_check(device: Path) -> Check:
     elif not os.access(device, os.R_OK | os.W_OK):
         found = "not ours to use: the lab emulates a processor, which is slower"
         return Check(
-            Purpose.TESTING, str(device), Status.WARNING, found, "add your user to the group kvm"
+            Purpose.TESTING,
+            str(device),
+            CheckStatus.WARNING,
+            found,
+            "add your user to the group kvm",
         )
     else:
         found = "there; whether guests boot under it, the lab finds out"
-    return Check(Purpose.TESTING, str(device), Status.OK, found)
+    return Check(Purpose.TESTING, str(device), CheckStatus.OK, found)

@@ -62,7 +62,7 @@ def write(obj: ObjectFile) -> bytes:
         _section(".symtab", SHT_SYMTAB, table, 8, entsize=24, link=symtab + 1, info=locals_end)
     )
     sections.append(_section(".strtab", SHT_STRTAB, strings.data(), 1))
-    rela = _Relocations(numbers, symtab, struct.Struct(f"{obj.machine.prefix}QQQ"))
+    rela = _RelocationSections(numbers, symtab, struct.Struct(f"{obj.machine.prefix}QQQ"))
     for old in kept:
         if obj.relocations.get(old):
             name = f".rela{obj.sections[old].name}"
@@ -139,7 +139,7 @@ def _symbol(symbol: Symbol, strings: _Strings, entry: struct.Struct) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Relocations:
+class _RelocationSections:
     """:ivar symtab: index of the symbol table; `entry`: an ``Elf64_Rela``."""
 
     numbers: _Numbers

@@ -39,7 +39,7 @@ HINTS = ("ksplice_assume_rodata", "ksplice_match_data_early", "ksplice_call_")
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class MacroUse:
     """:ivar argument: as written, without quotes; `line`: from 1."""
 
     macro: str
@@ -47,14 +47,14 @@ class Use:
     line: int
 
 
-def uses(text: bytes) -> Iterator[Use]:
+def uses(text: bytes) -> Iterator[MacroUse]:
     """The macros that begin a line of a file, outside comments."""
     plain = _SKIPPED.sub(lambda comment: b"\n" * comment[0].count(b"\n"), text)
     for number, line in enumerate(plain.split(b"\n"), 1):
         match = _USE.match(line)
         if match:
             argument = match[2].decode(errors="replace").strip().strip('"')
-            yield Use(match[1].decode(), argument, number)
+            yield MacroUse(match[1].decode(), argument, number)
 
 
 def check(contents: Mapping[str, bytes]) -> None:
@@ -91,7 +91,7 @@ def located(refusal: Refusal, text: bytes) -> Refusal:
     )
 
 
-def _makes(use: Use, words: Collection[str]) -> bool:
+def _makes(use: MacroUse, words: Collection[str]) -> bool:
     """One of the words is a section that the macro makes: ``.kpatch.hooks.load``,
     ``.ksplice_call_apply``."""
     stage = use.argument.partition(",")[0]
@@ -111,7 +111,7 @@ def _known() -> frozenset[str]:
 
 
 def _check_file(path: str, text: bytes) -> None:
-    seen: dict[str, Use] = {}
+    seen: dict[str, MacroUse] = {}
     own = {name.decode() for name in _DEFINED.findall(text)}
     for use in uses(text):
         where = f"{path}:{use.line}"

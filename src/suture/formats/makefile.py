@@ -42,7 +42,7 @@ _OURS = ("src", "obj", "PWD", "CURDIR", "M", "KBUILD_EXTMOD", "srctree/$(src)")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedModule:
     """One module of a Makefile.
 
     :ivar parts: its C files, from the Makefile's directory.
@@ -65,7 +65,7 @@ class _Read:
     modules: dict[str, int] = field(default_factory=dict)
 
 
-def read(where: str, text: str, config: Config, files: frozenset[str]) -> tuple[Listed, ...]:
+def read(where: str, text: str, config: Config, files: frozenset[str]) -> tuple[ListedModule, ...]:
     """The modules that a Makefile lists, in its order.
 
     :param where: the Makefile's path.
@@ -258,7 +258,7 @@ def _words(found: _Read, number: int, value: str) -> list[str]:
     )
 
 
-def _listed(found: _Read, name: str, line: int, files: frozenset[str]) -> Listed:
+def _listed(found: _Read, name: str, line: int, files: frozenset[str]) -> ListedModule:
     names = [f"{name}-y", f"{name}-objs", f"{name}-m"]
     words = [(word, found.lines[one]) for one in names for word in found.values.get(one, ())]
     parts = []
@@ -273,7 +273,7 @@ def _listed(found: _Read, name: str, line: int, files: frozenset[str]) -> Listed
         if part not in parts:
             parts.append(part)
     include, options = _flags(found)
-    return Listed(PurePosixPath(name).name, tuple(parts), include, options)
+    return ListedModule(PurePosixPath(name).name, tuple(parts), include, options)
 
 
 def _flags(found: _Read) -> tuple[tuple[str, ...], tuple[str, ...]]:

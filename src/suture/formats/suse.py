@@ -46,7 +46,7 @@ class Expanded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _PatchedFunctionRow:
     """One line of a table: `old` is replaced by `new` in `objname` where the C condition `when`
     holds ("": always)."""
 
@@ -122,7 +122,7 @@ def _header(where: str, fix: str, files: Mapping[str, bytes]) -> str:
     raise Refusal(SUSE_FIX_INCOMPLETE, f"{where}/{fix}", f"it has no livepatch_{fix}.h")
 
 
-def _rows(where: str, data: bytes) -> Iterator[_Row]:
+def _rows(where: str, data: bytes) -> Iterator[_PatchedFunctionRow]:
     for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
         words = line.split(None, 3)
         if not words:
@@ -147,10 +147,12 @@ def _rows(where: str, data: bytes) -> Iterator[_Row]:
                 f"{where}:{number}",
                 f"{line.strip()[:60]!r} is no function to replace",
             )
-        yield _Row(words[0].replace("-", "_"), old, int(position or 0), words[2], when)
+        yield _PatchedFunctionRow(
+            words[0].replace("-", "_"), old, int(position or 0), words[2], when
+        )
 
 
-def _objects(rows: Sequence[_Row], uname: bool) -> Iterator[str]:
+def _objects(rows: Sequence[_PatchedFunctionRow], uname: bool) -> Iterator[str]:
     """The entries of ``struct klp_object objs[]``; an object whose rows all have conditions is
     there if any holds."""
     names = dict.fromkeys([*([VMLINUX] if uname else []), *(row.objname for row in rows)])
@@ -177,13 +179,13 @@ def _objects(rows: Sequence[_Row], uname: bool) -> Iterator[str]:
             yield "#endif"
 
 
-def _kgraft_rows(rows: Sequence[_Row]) -> Iterator[str]:
+def _kgraft_rows(rows: Sequence[_PatchedFunctionRow]) -> Iterator[str]:
     for row in rows:
         name = "NULL" if row.objname == VMLINUX else f'"{row.objname}"'
         yield from _when(row, f"\t\tKGR_PATCH_OBJPOS({row.old}, {row.new}, {name}, {row.sympos}),")
 
 
-def _when(row: _Row, line: str) -> Iterator[str]:
+def _when(row: _PatchedFunctionRow, line: str) -> Iterator[str]:
     if row.when:
         yield f"#if {row.when}"
     yield line

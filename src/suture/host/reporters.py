@@ -70,7 +70,7 @@ class PlainSteps:
 
 
 @dataclass(slots=True)
-class _Step:
+class _ReportedStep:
     label: str
     started: float
     share: str = ""
@@ -82,11 +82,11 @@ class LiveSteps:
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
-        self._steps: list[_Step] = []
+        self._steps: list[_ReportedStep] = []
         self._live: Live | None = None
 
     def begin(self, what: str, detail: str) -> None:
-        self._steps.append(_Step(_named(what, detail), time.monotonic()))
+        self._steps.append(_ReportedStep(_named(what, detail), time.monotonic()))
         if self._live is None:
             from rich.live import Live
 

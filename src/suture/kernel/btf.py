@@ -38,7 +38,7 @@ class Type:
 
 
 @dataclass(frozen=True, slots=True)
-class Prototype:
+class BtfPrototype:
     """A function's type: numbers of the types it returns and takes."""
 
     returns: int
@@ -95,7 +95,7 @@ class Btf:
         them."""
         return self._first + len(self._offsets)
 
-    def functions(self, name: str) -> tuple[Prototype, ...]:
+    def functions(self, name: str) -> tuple[BtfPrototype, ...]:
         """The prototypes of all functions of that name, each once."""
         numbers = [
             number
@@ -134,7 +134,7 @@ class Btf:
             ) from None
         return Type(info >> 24 & 0x1F, self._string(name), value)
 
-    def prototype(self, number: int) -> Prototype:
+    def prototype(self, number: int) -> BtfPrototype:
         """Of a ``BTF_KIND_FUNC_PROTO``."""
         if self._base is not None and number < self._first:
             return self._base.prototype(number)
@@ -142,7 +142,7 @@ class Btf:
             position = self._offsets[number - self._first]
             _, info, returns = struct.unpack_from(f"{self._prefix}III", self._data, position)
             places = range(position + 12, position + 12 + 8 * (info & 0xFFFF), 8)
-            return Prototype(
+            return BtfPrototype(
                 returns,
                 tuple(
                     struct.unpack_from(f"{self._prefix}II", self._data, place)[1]

@@ -49,7 +49,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ImageSection:
     name: str
     type: int
     flags: int
@@ -63,7 +63,7 @@ class Section:
 class Layout:
     machine: arch.ElfMachine
     segments: tuple[Segment, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[ImageSection, ...]
 
 
 def layout(data: Bytes) -> Layout:
@@ -91,7 +91,7 @@ def layout(data: Bytes) -> Layout:
     )
 
 
-def contents(data: Bytes, section: Section) -> bytes:
+def contents(data: Bytes, section: ImageSection) -> bytes:
     """A section's bytes; none for one without (``SHT_NOBITS``)."""
     return (
         b"" if section.type == SHT_NOBITS else data[section.offset : section.offset + section.size]
@@ -124,7 +124,7 @@ def _segments(
 
 def _sections(
     data: Bytes, offset: int, entry_size: int, count: int, names: int, entry: struct.Struct
-) -> tuple[Section, ...]:
+) -> tuple[ImageSection, ...]:
     if count == 0:
         return ()
     if entry_size != entry.size:
@@ -140,7 +140,9 @@ def _sections(
     for name, kind, flags, address, start, size, link, *_ in headers:
         if kind not in (0, SHT_NOBITS):
             _inside(data, start, size, "a section")
-        sections.append(Section(string(strings, name), kind, flags, address, start, size, link))
+        sections.append(
+            ImageSection(string(strings, name), kind, flags, address, start, size, link)
+        )
     return tuple(sections)
 
 

@@ -235,9 +235,9 @@ def _from_vmlinux(data: bytes, path: Path) -> Listing:
 
 def _linked_symbols(
     data: bytes,
-    table: elf64.Section,
+    table: elf64.ImageSection,
     entry: struct.Struct,
-    sections: Sequence[elf64.Section],
+    sections: Sequence[elf64.ImageSection],
     names: list[str],
 ) -> Iterator[ListedSymbol]:
     """:param names: takes the names of the source files."""

@@ -21,7 +21,7 @@ from suture.kernel.elf64 import (
     SHT_SYMTAB,
     SYMBOL,
     Bytes,
-    Section,
+    ImageSection,
 )
 
 SHN_UNDEF = 0
@@ -69,7 +69,7 @@ def listing(data: Bytes, where: str) -> bytes | None:
 
 
 def _symbols(
-    table: bytes, names: bytes, sections: tuple[Section, ...], entry: struct.Struct
+    table: bytes, names: bytes, sections: tuple[ImageSection, ...], entry: struct.Struct
 ) -> list[tuple[int, str, str]]:
     letters = [_letter(section) for section in sections]
     symbols = []
@@ -89,7 +89,7 @@ def _symbols(
     return symbols
 
 
-def _letter(section: Section) -> str:
+def _letter(section: ImageSection) -> str:
     """nm(1)'s letter for a local symbol of a section; "" where the section is not part of the
     running kernel."""
     if not section.flags & SHF_ALLOC:

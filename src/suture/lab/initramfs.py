@@ -31,7 +31,7 @@ DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "run", "sys", "tmp")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ArchiveMember:
     """One file of the archive.  `mode` as in ``st_mode``; `device` is (major, minor) of a device
     node."""
 
@@ -51,13 +51,13 @@ def build(
     :raises Refusal: ``tool-missing`` (no busybox, or one that needs libraries), ``file-unreadable``
     """
     entries = [
-        *(Entry(name, stat.S_IFDIR | 0o755) for name in DIRECTORIES),
+        *(ArchiveMember(name, stat.S_IFDIR | 0o755) for name in DIRECTORIES),
         # The kernel opens it for init before init has mounted anything (init/main.c:
         # console_on_rootfs()).
-        Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
-        Entry("bin/busybox", stat.S_IFREG | 0o755, static_busybox(busybox)),
-        Entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox"),
-        Entry("init", stat.S_IFREG | 0o755, script(init)),
+        ArchiveMember("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
+        ArchiveMember("bin/busybox", stat.S_IFREG | 0o755, static_busybox(busybox)),
+        ArchiveMember("bin/sh", stat.S_IFLNK | 0o777, b"busybox"),
+        ArchiveMember("init", stat.S_IFREG | 0o755, script(init)),
         *_with_parents(additions, set(DIRECTORIES)),
     ]
     return archive(entries)
@@ -117,7 +117,7 @@ def _is_static(program: bytes) -> bool:
         return False
 
 
-def _with_parents(additions: Mapping[str, bytes], present: set[str]) -> Iterable[Entry]:
+def _with_parents(additions: Mapping[str, bytes], present: set[str]) -> Iterable[ArchiveMember]:
     """The added files, each after the directories it needs: the kernel does not make them
     (init/initramfs.c)."""
     for path, data in additions.items():
@@ -125,14 +125,14 @@ def _with_parents(additions: Mapping[str, bytes], present: set[str]) -> Iterable
         for parent in reversed(name.parents[:-1]):
             if str(parent) not in present:
                 present.add(str(parent))
-                yield Entry(str(parent), stat.S_IFDIR | 0o755)
-        yield Entry(str(name), stat.S_IFREG | 0o755, data)
+                yield ArchiveMember(str(parent), stat.S_IFDIR | 0o755)
+        yield ArchiveMember(str(name), stat.S_IFREG | 0o755, data)
 
 
-def archive(entries: Iterable[Entry]) -> bytes:
+def archive(entries: Iterable[ArchiveMember]) -> bytes:
     """`entries` in the newc format, with the trailer."""
     out = BytesIO()
-    for number, entry in enumerate([*entries, Entry("TRAILER!!!", 0)], start=1):
+    for number, entry in enumerate([*entries, ArchiveMember("TRAILER!!!", 0)], start=1):
         name = entry.name.encode() + b"\0"
         header = (
             number,  # ino

@@ -37,7 +37,7 @@ from suture.kernel import modules
 from suture.kernel.release import Target
 from suture.lab import hits
 from suture.lab.complaints import Complaint
-from suture.lab.machine import EVIDENCE_LINES, Machine, Result
+from suture.lab.machine import EVIDENCE_LINES, CommandResult, Machine
 from suture.lab.qemu import Accelerator
 from suture.model import VMLINUX, LivePatch
 
@@ -64,27 +64,27 @@ done 2>/run/reason; cat /run/reason; exit 1"""
 (klp_free_patch_finish())."""
 
 
-class Phase(StrEnum):
+class ScriptPhase(StrEnum):
     BEFORE = "before"
     PATCHED = "patched"
     REVERTED = "reverted"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LabStep:
     name: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    phase: Phase
+    phase: ScriptPhase
     status: int
     output: str
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class CallCount:
     """How often the new code of one function ran while it was in force; `calls` is None where it
     cannot be counted."""
 
@@ -104,9 +104,9 @@ class TestReport:
     release: str
     accelerator: str
     patch: str
-    steps: tuple[Step, ...]
+    steps: tuple[LabStep, ...]
     scripts: tuple[ScriptRun, ...]
-    counts: tuple[Count, ...]
+    counts: tuple[CallCount, ...]
     complaints: tuple[Complaint, ...]
     failure: Refusal | None
 
@@ -171,7 +171,7 @@ def try_out(
     with Machine.boot(target, modules=wanted, files=files, accelerator=accelerator) as machine:
         log_at_boot = len(machine.kernel_log().splitlines())
         run = _Run(machine, info.get("name", patch.name), patch, transition_deadline, log_at_boot)
-        run.steps.append(Step("boot", time.monotonic() - started))
+        run.steps.append(LabStep("boot", time.monotonic() - started))
         failure = None
         try:
             _life(run, wanted, script_deadline if script is not None else None)
@@ -198,9 +198,9 @@ class _Run:
     patch: LivePatch
     transition_deadline: float
     log_at_boot: int
-    steps: list[Step] = field(default_factory=list)
+    steps: list[LabStep] = field(default_factory=list)
     scripts: list[ScriptRun] = field(default_factory=list)
-    counts: list[Count] = field(default_factory=list)
+    counts: list[CallCount] = field(default_factory=list)
 
     @property
     def sysfs(self) -> str:
@@ -217,14 +217,14 @@ class _Run:
             try:
                 yield
             finally:
-                self.steps.append(Step(name, time.monotonic() - started))
+                self.steps.append(LabStep(name, time.monotonic() - started))
 
 
 def _life(run: _Run, wanted: list[str], script_deadline: float | None) -> None:
     machine = run.machine
     for name in wanted:
         _check(run, machine.run(f"modprobe {name}"), LAB_PREPARE_FAILED, f"loading {name}")
-    _script(run, Phase.BEFORE, script_deadline)
+    _script(run, ScriptPhase.BEFORE, script_deadline)
     hits.arm(machine, run.name, run.new_names)
     with run.step("load", "Loading the live patch"):
         _check(run, machine.run(f"insmod {MODULE}"), LAB_LOAD_FAILED, "loading it")
@@ -232,7 +232,7 @@ def _life(run: _Run, wanted: list[str], script_deadline: float | None) -> None:
         _wait(run, lambda: not _is_known(run) or _read(run, "transition") == "0", "0")
     if not _is_known(run) or _read(run, "enabled") != "1":
         raise _refusal(run, LAB_NOT_ENABLED, "it is loaded and not enabled")
-    _script(run, Phase.PATCHED, script_deadline)
+    _script(run, ScriptPhase.PATCHED, script_deadline)
     run.counts = _counts(run)
     with run.step("unpatch", "Waiting for all tasks to run the old code"):
         _check(run, machine.run(f"echo 0 >{run.sysfs}/enabled"), LAB_UNLOAD_FAILED, "disabling it")
@@ -242,10 +242,10 @@ def _life(run: _Run, wanted: list[str], script_deadline: float | None) -> None:
     hits.disarm(machine)
     with run.step("unload", "Unloading the live patch"):
         _check(run, machine.run(UNLOAD.format(name=run.name)), LAB_UNLOAD_FAILED, "unloading it")
-    _script(run, Phase.REVERTED, script_deadline)
+    _script(run, ScriptPhase.REVERTED, script_deadline)
 
 
-def _script(run: _Run, phase: Phase, deadline: float | None) -> None:
+def _script(run: _Run, phase: ScriptPhase, deadline: float | None) -> None:
     if deadline is None:
         return
     with run.step(f"script {phase.value}", f"Running the script ({phase.value})"):
@@ -256,7 +256,7 @@ def _script(run: _Run, phase: Phase, deadline: float | None) -> None:
 def _failed_script(scripts: list[ScriptRun]) -> Refusal | None:
     """The old code may fail the script, that is what the patch is for; the new code may not."""
     for script in scripts:
-        if script.phase is Phase.PATCHED and script.status != 0:
+        if script.phase is ScriptPhase.PATCHED and script.status != 0:
             found = f"it ended with status {script.status} while the patch was in force"
             return Refusal(
                 LAB_SCRIPT_FAILED,
@@ -267,11 +267,11 @@ def _failed_script(scripts: list[ScriptRun]) -> Refusal | None:
     return None
 
 
-def _counts(run: _Run) -> list[Count]:
+def _counts(run: _Run) -> list[CallCount]:
     functions = [(item.name, function) for item in run.patch.objects for function in item.functions]
     calls = hits.read(run.machine, run.name, run.new_names)
     return [
-        Count(objname, function.old_name, function.new_name, number)
+        CallCount(objname, function.old_name, function.new_name, number)
         for (objname, function), number in zip(functions, calls, strict=True)
     ]
 
@@ -296,7 +296,7 @@ def _wait(run: _Run, done: Callable[[], bool], behind: str) -> None:
         time.sleep(POLL)
 
 
-def _check(run: _Run, result: Result, kind: Kind, doing: str) -> None:
+def _check(run: _Run, result: CommandResult, kind: Kind, doing: str) -> None:
     if result.status != 0:
         said = result.text.splitlines()
         raise _refusal(run, kind, f"{doing} failed with status {result.status}", *said)

@@ -45,7 +45,7 @@ _MARK = "suture-lab-mark"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CommandResult:
     """What a command in the guest came to: its exit status, and its output with its errors as they
     were written."""
 
@@ -178,13 +178,13 @@ class Machine:
         """Of the QEMU process."""
         return self._process.pid
 
-    def run(self, command: str, *, deadline: float = STEP_DEADLINE) -> Result:
+    def run(self, command: str, *, deadline: float = STEP_DEADLINE) -> CommandResult:
         """Run `command`, a script for busybox's ``sh``, with nothing on its standard input.
 
         :raises Refusal: ``lab-deadline``, ``lab-guest-died``
         """
         reply = self._request("run", command.encode(), "-", f"running {command!r}", deadline)
-        return Result(reply.status, reply.output)
+        return CommandResult(reply.status, reply.output)
 
     def put(self, name: str, data: bytes, *, deadline: float = STEP_DEADLINE) -> None:
         """Write `data` to the absolute path `name` in the guest, executable.  Prefer `boot`'s

@@ -46,7 +46,7 @@ class Hooked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _CallbackStep:
     """One call.
 
     :ivar returns: an int, and anything but 0 means no.
@@ -69,9 +69,9 @@ class _Party:
     :ivar undo: what to call if a party after this one refuses; `failed`: if this one does.
     """
 
-    steps: Mapping[CallbackKind, tuple[_Step, ...]]
-    undo: tuple[_Step, ...]
-    failed: tuple[_Step, ...] = ()
+    steps: Mapping[CallbackKind, tuple[_CallbackStep, ...]]
+    undo: tuple[_CallbackStep, ...]
+    failed: tuple[_CallbackStep, ...] = ()
 
 
 def with_callbacks(patch: LivePatch, hooked: Sequence[Hooked], data: Iterable[str]) -> LivePatch:
@@ -136,7 +136,7 @@ def _wrapper(number: int, kind: CallbackKind) -> str:
     return f"livepatch_{kind.value}_{number}"
 
 
-def _all(parties: Sequence[_Party], kind: CallbackKind) -> list[_Step]:
+def _all(parties: Sequence[_Party], kind: CallbackKind) -> list[_CallbackStep]:
     ordered = parties if kind in (PRE, POST) else tuple(reversed(parties))
     return [step for party in ordered for step in party.steps.get(kind, ())]
 
@@ -145,7 +145,9 @@ def _parties(objname: str, hooked: Sequence[Hooked], has_data: bool) -> tuple[_P
     mine = [one for one in hooked if one.objname == objname]
     parties = []
     if has_data:
-        written = {kind: (_Step(function, True, kind is PRE),) for kind, function in DATA.items()}
+        written = {
+            kind: (_CallbackStep(function, True, kind is PRE),) for kind, function in DATA.items()
+        }
         parties.append(_Party(written, written[POST_UNPATCH]))
     for source in dict.fromkeys(one.source for one in mine if one.stage in KPATCH_STAGES):
         steps = _by_kind(one for one in mine if one.source == source and one.stage in KPATCH_STAGES)
@@ -161,16 +163,16 @@ def _parties(objname: str, hooked: Sequence[Hooked], has_data: bool) -> tuple[_P
     return tuple(parties)
 
 
-def _by_kind(hooked: Iterable[Hooked]) -> dict[CallbackKind, tuple[_Step, ...]]:
-    found: dict[CallbackKind, tuple[_Step, ...]] = {}
+def _by_kind(hooked: Iterable[Hooked]) -> dict[CallbackKind, tuple[_CallbackStep, ...]]:
+    found: dict[CallbackKind, tuple[_CallbackStep, ...]] = {}
     for one in hooked:
         if one.stage.kind is not None:
             found[one.stage.kind] = (*found.get(one.stage.kind, ()), _step(one))
     return found
 
 
-def _step(one: Hooked) -> _Step:
-    return _Step(one.symbol, one.stage.takes_object, one.stage.fails)
+def _step(one: Hooked) -> _CallbackStep:
+    return _CallbackStep(one.symbol, one.stage.takes_object, one.stage.fails)
 
 
 def _definition(callback: Callback, parties: Sequence[_Party]) -> str:

@@ -41,7 +41,7 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class KgraftTable:
     """A ``struct kgr_patch``.
 
     :ivar part: the C file that it is in.
@@ -53,7 +53,7 @@ class Table:
     immediate: bool
 
 
-def table(objects: Mapping[str, ObjectFile]) -> Table:
+def table(objects: Mapping[str, ObjectFile]) -> KgraftTable:
     """The one table of a module.
 
     :param objects: C file -> its object.
@@ -73,7 +73,7 @@ def table(objects: Mapping[str, ObjectFile]) -> Table:
     part, obj, symbol = found[0]
     functions = tuple(_entries(part, obj, symbol))
     data = obj.sections[symbol.shndx].data
-    return Table(
+    return KgraftTable(
         part,
         functions,
         bool(data[symbol.value + _REPLACE_ALL]),

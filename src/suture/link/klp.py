@@ -35,14 +35,14 @@ _PENDING = re.compile(r"^(?P<patched>[^:]+):(?P<symbol>\.klp\.sym\.(?P<objname>[
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GlobalName:
     """A global name for new code: `name` stands for symbol `symbol` of the output object."""
 
     name: str
     symbol: int
 
 
-def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[Entry, ...]]:
+def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[GlobalName, ...]]:
     """Give each function that replaces another a global name that the glue can use.
 
     :param first: number of the first name; names must be unique in the module.
@@ -52,16 +52,18 @@ def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[En
     )
 
 
-def with_names(output: OutputObject, names: Sequence[str]) -> tuple[ObjectFile, tuple[Entry, ...]]:
+def with_names(
+    output: OutputObject, names: Sequence[str]
+) -> tuple[ObjectFile, tuple[GlobalName, ...]]:
     """The same with names of the caller's choice, one for each of `output.replaced`; they begin
     with `ENTRY`."""
     entries = tuple(
-        Entry(name, made.symbol) for name, made in zip(names, output.replaced, strict=True)
+        GlobalName(name, made.symbol) for name, made in zip(names, output.replaced, strict=True)
     )
     return _with(output.obj, entries), entries
 
 
-def _with(obj: ObjectFile, entries: Sequence[Entry]) -> ObjectFile:
+def _with(obj: ObjectFile, entries: Sequence[GlobalName]) -> ObjectFile:
     added = tuple(
         replace(obj.symbols[entry.symbol], name=entry.name, bind=STB_GLOBAL, type=STT_FUNC)
         for entry in entries
@@ -71,14 +73,14 @@ def _with(obj: ObjectFile, entries: Sequence[Entry]) -> ObjectFile:
 
 def with_calls(
     output: OutputObject, obj: ObjectFile, first: int
-) -> tuple[ObjectFile, tuple[Entry, ...]]:
+) -> tuple[ObjectFile, tuple[GlobalName, ...]]:
     """Give each function that the patch wants to be called a global name too.
 
     :param obj: `output.obj`, with other names added.
     :param first: number of the first name.
     """
     entries = tuple(
-        Entry(f"{ENTRY}call_{number}", call.symbol)
+        GlobalName(f"{ENTRY}call_{number}", call.symbol)
         for number, call in enumerate(output.calls, first)
     )
     return _with(obj, entries), entries

@@ -45,7 +45,7 @@ alternatives have been applied."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResolvedSymbol:
     """What a name stands for.
 
     :ivar patched: the object with which the core resolves it.
@@ -78,7 +78,7 @@ class References:
     def where(self, name: str) -> str:
         return self._where(name)
 
-    def find(self, name: str) -> Place | None:
+    def find(self, name: str) -> ResolvedSymbol | None:
         """Where a symbol is; None where it is linked as by any module.
 
         :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``init-referenced``,
@@ -118,7 +118,7 @@ class References:
             )
         raise self._not_found(name, (VMLINUX, *self._patched))
 
-    def _named(self, patched: str, objname: str, name: str, position: int) -> Place:
+    def _named(self, patched: str, objname: str, name: str, position: int) -> ResolvedSymbol:
         """What an author has placed: the name has to be there, at that position, and be clear
         without one."""
         if patched != VMLINUX and patched not in self._patched:
@@ -129,21 +129,23 @@ class References:
         if not places:
             raise self._not_found(name, (objname,))
         if position == 0:
-            return Place(patched, self._sole(shipped, name, places).symbol)
+            return ResolvedSymbol(patched, self._sole(shipped, name, places).symbol)
         if position > len(places):
             found = f"position {position} of {name} in {objname}, which has {len(places)}"
             raise Refusal(SYMBOL_NOT_FOUND, self._where(name), found)
         self._refuse_discarded(shipped, name, places[position - 1])
-        return Place(patched, ExternalSymbol(objname, name, position if len(places) > 1 else 0))
+        return ResolvedSymbol(
+            patched, ExternalSymbol(objname, name, position if len(places) > 1 else 0)
+        )
 
-    def _at(self, name: str, position: int) -> Place:
+    def _at(self, name: str, position: int) -> ResolvedSymbol:
         objname = next(
             (one for one in (VMLINUX, *self._patched) if self._shipped(one).addresses(name)),
             VMLINUX,
         )
         return self._named(objname, objname, name, position)
 
-    def _sole(self, shipped: Shipped, name: str, places: Sequence[int]) -> Place:
+    def _sole(self, shipped: Shipped, name: str, places: Sequence[int]) -> ResolvedSymbol:
         if len(set(places)) != 1:
             raise Refusal(
                 SYMBOL_AMBIGUOUS,
@@ -154,7 +156,7 @@ class References:
             )
         self._refuse_discarded(shipped, name, places[0])
         symbol = ExternalSymbol(shipped.objname, name, sympos(shipped, name, places[0]))
-        return Place(shipped.objname, symbol)
+        return ResolvedSymbol(shipped.objname, symbol)
 
     def _refuse_discarded(self, shipped: Shipped, name: str, address: int) -> None:
         if shipped.is_discarded(address):
@@ -191,7 +193,7 @@ def pending(
         for relocations in module.relocations.values()
         for relocation in relocations
     }
-    places: dict[int, Place] = {}
+    places: dict[int, ResolvedSymbol] = {}
     for index, symbol in enumerate(module.symbols):
         if (
             index not in used
@@ -215,11 +217,13 @@ def pending(
     return replace(module, symbols=symbols)
 
 
-def _renamed(symbol: Symbol, place: Place | None) -> Symbol:
+def _renamed(symbol: Symbol, place: ResolvedSymbol | None) -> Symbol:
     return symbol if place is None else replace(symbol, name=f"{place.patched}:{place.symbol}")
 
 
-def _refuse_unsafe(module: ObjectFile, places: Mapping[int, Place], references: References) -> None:
+def _refuse_unsafe(
+    module: ObjectFile, places: Mapping[int, ResolvedSymbol], references: References
+) -> None:
     """What is resolved when a module comes is written then, into a live patch that has long been
     loaded."""
     late = {index: place for index, place in places.items() if place.symbol.objname != VMLINUX}

@@ -219,7 +219,7 @@ class _Ways:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _CodePlace:
     """Where the contents of a section come to stand: in another, from offset `base`."""
 
     section: int
@@ -229,13 +229,13 @@ class _Place:
 def _laid(module: ObjectFile, behind: Mapping[Unit, Sequence[Unit]]) -> ObjectFile:
     """Append the sections of units to those of the functions that they are to lie behind."""
     sections = list(module.sections)
-    moved: dict[int, _Place] = {}
+    moved: dict[int, _CodePlace] = {}
     for entry, units in behind.items():
         for unit in units:
             sections[entry.section], base = _joined(
                 sections[entry.section], sections[unit.section], module.arch.entry.filler
             )
-            moved[unit.section] = _Place(entry.section, base)
+            moved[unit.section] = _CodePlace(entry.section, base)
     stay = [index for index in range(len(sections)) if index not in moved]
     number = {old: new for new, old in enumerate(stay)}
     number |= {old: number[place.section] for old, place in moved.items()}
@@ -272,7 +272,7 @@ def _joined(section: Section, other: Section, filler: bytes) -> tuple[Section, i
     ), len(data)
 
 
-def _moved(symbol: Symbol, moved: Mapping[int, _Place]) -> Symbol:
+def _moved(symbol: Symbol, moved: Mapping[int, _CodePlace]) -> Symbol:
     """A section's symbol becomes the other section's: `_retargeted` adds the distance to what
     refers to it."""
     place = moved.get(symbol.shndx) if symbol.is_defined_here else None
@@ -297,7 +297,7 @@ def _hidden(symbol: Symbol, starts: Mapping[int, int]) -> Symbol:
 
 
 def _retargeted(
-    relocation: Relocation, module: ObjectFile, moved: Mapping[int, _Place], base: int
+    relocation: Relocation, module: ObjectFile, moved: Mapping[int, _CodePlace], base: int
 ) -> Relocation:
     """:param base: how far the section that it applies to has moved."""
     symbol = module.symbols[relocation.symbol]

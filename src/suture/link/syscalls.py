@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 
 from suture.errors import PROTOTYPE_DIFFERS, Refusal
-from suture.kernel.btf import PTR, Btf, Prototype
+from suture.kernel.btf import PTR, Btf, BtfPrototype
 from suture.verify.prototypes import NAMED, NUMBERS
 from suture.verify.syscalls import Definition
 
@@ -73,7 +73,7 @@ def _returning(called: str) -> str:
 
 
 def refuse_differing(
-    where: str, name: str, definition: Definition, kernel: Btf | None, new: Btf, ours: Prototype
+    where: str, name: str, definition: Definition, kernel: Btf | None, new: Btf, ours: BtfPrototype
 ) -> None:
     """Whether the author's function takes what the system call has.
 

@@ -36,7 +36,7 @@ from suture.model import (
     LivePatch,
     PatchedFunction,
     PatchedObject,
-    Reference,
+    SymbolReference,
 )
 from suture.module import modinfo
 
@@ -160,9 +160,9 @@ def _release(info: tuple[tuple[str, str], ...]) -> str:
     )
 
 
-def distinct(references: Iterable[LivepatchReference]) -> tuple[Reference, ...]:
+def distinct(references: Iterable[LivepatchReference]) -> tuple[SymbolReference, ...]:
     """What is referred to, each once, sorted."""
-    found = {Reference(one.objname, one.symbol) for one in references}
+    found = {SymbolReference(one.objname, one.symbol) for one in references}
     return tuple(sorted(found, key=lambda one: (one.objname, str(one.symbol))))
 
 

@@ -94,7 +94,7 @@ def aliases() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SpecialEntry:
     """``[start, end)`` of special section `section`, about the code at `place` of section
     `code`."""
 
@@ -114,8 +114,8 @@ class Entries:
     """
 
     def __init__(self, view: View, sizes: Mapping[str, int]) -> None:
-        self._by_code: dict[int, list[Entry]] = defaultdict(list)
-        self._by_name: dict[str, Mapping[int, list[Entry]]] = {}
+        self._by_code: dict[int, list[SpecialEntry]] = defaultdict(list)
+        self._by_name: dict[str, Mapping[int, list[SpecialEntry]]] = {}
         self._view = view
         arch = view.obj.arch
         specials, hints = sections(arch), HINTS | arch.sections.hints
@@ -126,11 +126,11 @@ class Entries:
             elif section.name in hints:
                 hint = SpecialSection(section.name, is_hint=True)
                 for start, end, code, place in read_hints(view, index):
-                    self._by_code[code].append(Entry(hint, index, start, end, code, place))
+                    self._by_code[code].append(SpecialEntry(hint, index, start, end, code, place))
         for entries in self._by_code.values():
             entries.sort(key=lambda entry: entry.place)
 
-    def within(self, code: int, start: int, end: int) -> list[Entry]:
+    def within(self, code: int, start: int, end: int) -> list[SpecialEntry]:
         """The entries about ``[start, end)`` of code section `code`, by place.
 
         The end of a section is its last code's: the unwind table marks it.
@@ -142,7 +142,7 @@ class Entries:
         last = bisect_left(entries, end, lo=first, key=lambda entry: entry.place)
         return entries[first:last]
 
-    def of_section(self, section: int) -> list[Entry]:
+    def of_section(self, section: int) -> list[SpecialEntry]:
         """The entries that special section `section` holds."""
         return [
             entry
@@ -151,7 +151,7 @@ class Entries:
             if entry.section == section
         ]
 
-    def in_force(self, code: int, place: int, name: str) -> Entry | None:
+    def in_force(self, code: int, place: int, name: str) -> SpecialEntry | None:
         """The entry of section `name` that still holds at `place`, where none starts there.
 
         An unwind table marks where the state of the stack changes, which may be in the function
@@ -162,7 +162,7 @@ class Entries:
         starts_there = position < len(entries) and entries[position].place == place
         return None if starts_there or not position else entries[position - 1]
 
-    def _named(self, name: str) -> Mapping[int, list[Entry]]:
+    def _named(self, name: str) -> Mapping[int, list[SpecialEntry]]:
         """The entries of one special section, by the code that they are about, by place."""
         if name not in self._by_name:
             self._by_name[name] = {
@@ -172,7 +172,7 @@ class Entries:
         return self._by_name[name]
 
 
-def replacement(view: View, entry: Entry, target: ToAnonymous) -> tuple[int, int]:
+def replacement(view: View, entry: SpecialEntry, target: ToAnonymous) -> tuple[int, int]:
     """The range of replacements that a ``struct alt_instr`` names."""
     start, end = target.offset, target.offset + _length(view, entry, 1)
     section = view.obj.sections[target.section]
@@ -185,12 +185,12 @@ def replacement(view: View, entry: Entry, target: ToAnonymous) -> tuple[int, int
     return start, end
 
 
-def replaced(view: View, entry: Entry) -> tuple[int, int]:
+def replaced(view: View, entry: SpecialEntry) -> tuple[int, int]:
     """The range of code that a ``struct alt_instr`` may overwrite."""
     return entry.place, entry.place + _length(view, entry, 0)
 
 
-def _length(view: View, entry: Entry, which: int) -> int:
+def _length(view: View, entry: SpecialEntry, which: int) -> int:
     lengths = view.obj.arch.sections.alternatives.lengths
     offsets = lengths.get(entry.end - entry.start)
     if offsets is None:
@@ -203,7 +203,9 @@ def _length(view: View, entry: Entry, which: int) -> int:
     return view.obj.sections[entry.section].data[entry.start + offsets[which]]
 
 
-def _read(view: View, index: int, special: SpecialSection, sizes: Mapping[str, int]) -> list[Entry]:
+def _read(
+    view: View, index: int, special: SpecialSection, sizes: Mapping[str, int]
+) -> list[SpecialEntry]:
     section = view.obj.sections[index]
     size = special.size or sizes.get(special.name, 0)
     where = f"{view.obj.name}: {special.name}"
@@ -224,7 +226,7 @@ def _read(view: View, index: int, special: SpecialSection, sizes: Mapping[str, i
         place = None if first is None else view.place(first, index)
         if place is None or not view.obj.sections[place[0]].is_code:
             raise Refusal(ENTRY_MALFORMED, f"{where}+{start:#x}", "does not point at code")
-        found.append(Entry(special, index, start, start + size, *place))
+        found.append(SpecialEntry(special, index, start, start + size, *place))
     return found
 
 

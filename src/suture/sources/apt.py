@@ -57,7 +57,7 @@ ARCHITECTURES = ("amd64", "all")
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class AptPackage:
     """One version of a binary package, as the archive's index describes it.
 
     :ivar size: of the ``.deb``, in bytes.
@@ -84,7 +84,7 @@ def is_installed() -> bool:
     return shutil.which("apt-get") is not None
 
 
-def packages(name: str) -> tuple[Package, ...]:
+def packages(name: str) -> tuple[AptPackage, ...]:
     """Every version of every package that apt's lists offer for download, by a pattern for the
     name.
 
@@ -94,7 +94,7 @@ def packages(name: str) -> tuple[Package, ...]:
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
     line = re.compile(rf"^Package: {name}$", re.MULTILINE)
-    found: dict[Package, None] = {}
+    found: dict[AptPackage, None] = {}
     for path in _lists():
         text = run.check([APT_HELPER, "cat-file", path], where="apt", kind=UNREACHABLE).stdout
         for match in line.finditer(text):
@@ -104,8 +104,8 @@ def packages(name: str) -> tuple[Package, ...]:
     return tuple(found)
 
 
-def download(packages: Sequence[Package], directory: Path) -> None:
-    """Bring packages into a directory that outlives us, each under its `Package.file_name`,
+def download(packages: Sequence[AptPackage], directory: Path) -> None:
+    """Bring packages into a directory that outlives us, each under its `AptPackage.file_name`,
     complete and verified.
 
     Those that are there are not downloaded again, and one that is damaged is replaced.
@@ -145,7 +145,7 @@ def download(packages: Sequence[Package], directory: Path) -> None:
                     )
 
 
-def is_complete(package: Package, path: Path) -> bool:
+def is_complete(package: AptPackage, path: Path) -> bool:
     """Whether a file is exactly the package that the archive's index describes."""
     try:
         if path.stat().st_size != package.size:
@@ -156,7 +156,7 @@ def is_complete(package: Package, path: Path) -> bool:
         return False
 
 
-def unpack(package: Package, directory: Path, into: Path) -> None:
+def unpack(package: AptPackage, directory: Path, into: Path) -> None:
     """Unpack a package that `download` brought to `directory`, without installing it; what is
     below `into` already stays.
 
@@ -183,13 +183,13 @@ def _paragraph(text: str, position: int) -> str:
     return text[text.rfind("\n\n", 0, position) + 1 : len(text) if end < 0 else end]
 
 
-def _package(paragraph: Deb822) -> Package | None:
+def _package(paragraph: Deb822) -> AptPackage | None:
     if (
         any(field not in paragraph for field in FIELDS)
         or paragraph["Architecture"] not in ARCHITECTURES
     ):
         return None
-    return Package(
+    return AptPackage(
         paragraph["Package"],
         paragraph["Version"],
         paragraph["Architecture"],

@@ -28,7 +28,7 @@ from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import UNKNOWN, Toolchain
 from suture.sources import apt
-from suture.sources.apt import Package
+from suture.sources.apt import AptPackage
 from suture.sources.source import Parts, Survey, UnusableKernel
 
 IMAGE = "linux-image-"
@@ -87,12 +87,12 @@ class DebianOffer:
 
     release: str
     version: str
-    image: tuple[Package, ...]
-    headers: Package
-    source: Package
+    image: tuple[AptPackage, ...]
+    headers: AptPackage
+    source: AptPackage
 
     @property
-    def packages(self) -> tuple[Package, ...]:
+    def packages(self) -> tuple[AptPackage, ...]:
         return *self.image, self.headers, self.source
 
     @property
@@ -135,7 +135,7 @@ class DebianOffer:
 
 
 def _judge(
-    image: Package, known: Mapping[tuple[str, str], Package]
+    image: AptPackage, known: Mapping[tuple[str, str], AptPackage]
 ) -> DebianOffer | UnusableKernel:
     release, version = image.name.removeprefix(IMAGE), image.version
     if release.endswith(RT_FLAVOUR):
@@ -151,7 +151,7 @@ def _judge(
     return DebianOffer(release, version, tuple(images), headers, source)
 
 
-def _age(image: Package) -> tuple[Version, int]:
+def _age(image: AptPackage) -> tuple[Version, int]:
     """A key that sorts old before new and, of one upload, longer flavour names before the plain
     one."""
     return Version(image.version), -len(image.name)
@@ -162,7 +162,7 @@ def _series(release: str) -> str:
     return ".".join(release.split(".")[:2])
 
 
-def _unpack(packages: Sequence[Package], kept: Path, directory: Path) -> Path:
+def _unpack(packages: Sequence[AptPackage], kept: Path, directory: Path) -> Path:
     """Unpack packages, all into one tree."""
     for package in packages:
         with step("Unpacking", package.name):
@@ -170,7 +170,7 @@ def _unpack(packages: Sequence[Package], kept: Path, directory: Path) -> Path:
     return directory
 
 
-def _part(package: Package, directory: Path, *candidates: str) -> Path:
+def _part(package: AptPackage, directory: Path, *candidates: str) -> Path:
     for candidate in candidates:
         if (directory / candidate).exists():
             return directory / candidate

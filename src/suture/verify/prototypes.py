@@ -21,7 +21,7 @@ from suture.kernel.btf import (
     UNION,
     VOID,
     Btf,
-    Prototype,
+    BtfPrototype,
 )
 
 NUMBERS = {INT, ENUM, ENUM64}
@@ -30,7 +30,7 @@ DEPTH = 3
 """How many pointers deep two types are compared."""
 
 
-def difference(old: tuple[Btf, Prototype], new: tuple[Btf, Prototype]) -> str | None:
+def difference(old: tuple[Btf, BtfPrototype], new: tuple[Btf, BtfPrototype]) -> str | None:
     """What keeps `new` from standing in for `old`; None where nothing does.
 
     A new function may take fewer arguments: it leaves registers unread that the caller has set.
@@ -75,6 +75,6 @@ def _pointees_fit(old: Btf, before: int, new: Btf, after: int, depth: int) -> bo
     return fits(old, before, new, after, depth)
 
 
-def _count(prototype: Prototype) -> str:
+def _count(prototype: BtfPrototype) -> str:
     number = len(prototype.parameters)
     return f"{number or 'no'} argument{'' if number == 1 else 's'}"

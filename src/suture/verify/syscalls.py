@@ -38,7 +38,7 @@ _ANNOTATIONS = re.compile(r"\b__(?:user|force|iomem|percpu|rcu)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SystemCall:
     """A system call as kernels before 4.17 named its function: ``sys_NAME``, ``SyS_NAME``,
     ``compat_sys_NAME``.
 
@@ -59,26 +59,26 @@ class Call:
 class Definition:
     """:ivar types: of its arguments, as C writes them, without ``__user``."""
 
-    call: Call
+    call: SystemCall
     types: tuple[str, ...]
 
 
-def called(function: str) -> Call | None:
+def called(function: str) -> SystemCall | None:
     """The system call that a function's name was that of; None for other names."""
     match = _OLD_NAME.fullmatch(function)
     if match is None:
         return None
-    return Call(match["name"] or match["name2"], bool(match["compat"] or match["compat2"]))
+    return SystemCall(match["name"] or match["name2"], bool(match["compat"] or match["compat2"]))
 
 
-def definition(vmlinux: ShippedImage, tree: Path, call: Call) -> Definition | None:
+def definition(vmlinux: ShippedImage, tree: Path, call: SystemCall) -> Definition | None:
     """:param tree: the target's source."""
     return (None if call.compat else _from_image(vmlinux, call)) or _from_source(
         tree, call, vmlinux.arch.source
     )
 
 
-def _from_image(vmlinux: ShippedImage, call: Call) -> Definition | None:
+def _from_image(vmlinux: ShippedImage, call: SystemCall) -> Definition | None:
     places = vmlinux.addresses(f"__syscall_meta__{call.name}") or vmlinux.addresses(
         f"__syscall_meta_{call.name}"
     )
@@ -101,7 +101,7 @@ def _text(vmlinux: ShippedImage, address: int) -> str:
     return data.partition(b"\0")[0].decode("ascii", "replace")
 
 
-def _from_source(tree: Path, call: Call, source: str) -> Definition | None:
+def _from_source(tree: Path, call: SystemCall, source: str) -> Definition | None:
     """:param source: the architecture's directory below ``arch/``."""
     macro = f"{'COMPAT_' if call.compat else ''}SYSCALL_DEFINE[0-6]"
     pattern = rf"^{macro}\({call.name}[,)]"

@@ -19,7 +19,7 @@ from suture.host.progress import advance, note, step
 from suture.workspace import graph, store
 from suture.workspace.graph import Preprocessed, originals_preprocessed, preprocess
 from suture.workspace.inlines import changed_bodies
-from suture.workspace.kbuild import Listed
+from suture.workspace.kbuild import ListedObject
 from suture.workspace.overlay import Changed, Shadow, shadow
 from suture.workspace.patched import patched_key, rounds, with_original_lines
 from suture.workspace.prepare import Workspace
@@ -43,7 +43,7 @@ class Affected:
     """:ivar seconds: about what compiling them before and after takes; 0 where nothing was
     measured."""
 
-    objects: tuple[Listed, ...]
+    objects: tuple[ListedObject, ...]
     seconds: float
 
 
@@ -57,7 +57,7 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
         one.path: None if one.old is None else changed_bodies(one.old, one.new) for one in changes
     }
     total, done, readers = len(selection.users), 0, 0
-    differing: list[Listed] = []
+    differing: list[ListedObject] = []
     note(
         f"{total} object(s) may include the changed files; each is looked at, and compiled if its text changes"
     )
@@ -86,7 +86,7 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
 
 
 def _read(
-    one: Listed, before: Preprocessed, selection: Selection, bodies: Bodies
+    one: ListedObject, before: Preprocessed, selection: Selection, bodies: Bodies
 ) -> list[frozenset[bytes] | None]:
     """What changes in each changed file that the object reads; an added one that it may read is
     wholly new."""
@@ -103,9 +103,9 @@ def _may_differ(before: Preprocessed, changed: Sequence[frozenset[bytes] | None]
 def _differing(
     workspace: Workspace,
     tree: Shadow,
-    before: Mapping[Listed, Preprocessed],
+    before: Mapping[ListedObject, Preprocessed],
     contents: Mapping[str, bytes],
-) -> list[Listed]:
+) -> list[ListedObject]:
     directory = workspace.directory / "graph"
     keys = {
         first.compilation.object: patched_key(
@@ -131,7 +131,7 @@ def _differing(
     ]
 
 
-def batches(objects: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
+def batches(objects: Sequence[ListedObject]) -> Iterator[Sequence[ListedObject]]:
     for start in range(0, len(objects), BATCH):
         yield objects[start : start + BATCH]
 

@@ -28,7 +28,7 @@ from suture.workspace import overlay
 from suture.workspace.affected import BATCH, about, affected, batches, remaining
 from suture.workspace.command import Compilation
 from suture.workspace.generated import check_generated
-from suture.workspace.kbuild import Listed
+from suture.workspace.kbuild import ListedObject
 from suture.workspace.original import originals
 from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
@@ -107,7 +107,9 @@ def _users(
     return pairs
 
 
-def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[ObjectPair, ...]:
+def unchanged_pairs(
+    workspace: Workspace, objects: Sequence[ListedObject]
+) -> tuple[ObjectPair, ...]:
     """Objects that the patch leaves alone: the original is on both sides.  What several modules
     share is left out.
 
@@ -121,7 +123,7 @@ def unchanged_pairs(workspace: Workspace, objects: Sequence[Listed]) -> tuple[Ob
 
 def _compile(
     workspace: Workspace,
-    objects: Sequence[Listed],
+    objects: Sequence[ListedObject],
     changes: tuple[Changed, ...],
     *,
     keep_equal: bool,

@@ -55,7 +55,7 @@ class External:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
+class CompiledModule:
     """What came of it, without debug information.
 
     :ivar module: the ``.ko``.
@@ -70,7 +70,9 @@ class Compiled:
     said: str
 
 
-def compile_modules(workspace: Workspace, modules: Sequence[External]) -> tuple[Compiled, ...]:
+def compile_modules(
+    workspace: Workspace, modules: Sequence[External]
+) -> tuple[CompiledModule, ...]:
     """Compile and link modules, or take what came of the same files before.
 
     :raises Refusal: ``module-does-not-compile``, ``module-link-failed``, ``disk-full``,
@@ -101,7 +103,7 @@ def _key(workspace: Workspace, module: External) -> str:
     return store.key([*parts, *(read_bytes(path) for path in own)])
 
 
-def _make(workspace: Workspace, modules: Sequence[External]) -> list[Compiled]:
+def _make(workspace: Workspace, modules: Sequence[External]) -> list[CompiledModule]:
     with scratch_directory(cache() / "link", "external-") as scratch:
         top = scratch.resolve() / "modules"
         top.mkdir()
@@ -181,7 +183,9 @@ def _without_places(line: str, top: Path) -> str:
     return re.sub(rf"{re.escape(str(top))}/\d+/({SOURCE}/)?", "", line)
 
 
-def _collect(workspace: Workspace, directory: Path, module: External, output: str) -> Compiled:
+def _collect(
+    workspace: Workspace, directory: Path, module: External, output: str
+) -> CompiledModule:
     product = directory / f"{module.name}.ko"
     if not product.exists():
         raise Refusal(MODULE_LINK_FAILED, module.name, "kbuild made no module")
@@ -193,7 +197,7 @@ def _collect(workspace: Workspace, directory: Path, module: External, output: st
     for path in (product, *objects.values()):
         check(["objcopy", "--strip-debug", str(path)], where=module.name, env=clean_environment())
     said = [line for line in _OBJTOOL.findall(output) if f"/{directory.name}/" in line]
-    return Compiled(
+    return CompiledModule(
         read_bytes(product),
         {part: read_bytes(path) for part, path in objects.items()},
         read_bytes(types) if made.status == 0 and types.exists() else b"",
@@ -201,7 +205,7 @@ def _collect(workspace: Workspace, directory: Path, module: External, output: st
     )
 
 
-def _save(workspace: Workspace, key: str, compiled: Compiled) -> None:
+def _save(workspace: Workspace, key: str, compiled: CompiledModule) -> None:
     kept = workspace.directory / "objects"
     blobs = {
         "module": compiled.module,
@@ -214,7 +218,7 @@ def _save(workspace: Workspace, key: str, compiled: Compiled) -> None:
     store.save_bytes(kept, key, json.dumps(sorted(compiled.objects)).encode())
 
 
-def _load(workspace: Workspace, key: str, module: External) -> Compiled | None:
+def _load(workspace: Workspace, key: str, module: External) -> CompiledModule | None:
     kept = workspace.directory / "objects"
     if store.load_bytes(kept, key) is None:
         return None
@@ -226,4 +230,4 @@ def _load(workspace: Workspace, key: str, module: External) -> Compiled | None:
     if len(whole) != len(blobs):
         return None
     objects = {part: whole[part] for part in module.parts}
-    return Compiled(whole["module"], objects, whole["btf"], whole["said"].decode())
+    return CompiledModule(whole["module"], objects, whole["btf"], whole["said"].decode())

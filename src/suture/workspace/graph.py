@@ -20,7 +20,7 @@ from suture.host.progress import note
 from suture.host.run import EVIDENCE_LINES, run
 from suture.workspace import command, kbuild, store
 from suture.workspace.command import Compilation
-from suture.workspace.kbuild import Listed
+from suture.workspace.kbuild import ListedObject
 from suture.workspace.original import run_kbuild
 from suture.workspace.patched import Environment, side_by_side
 from suture.workspace.prepare import Workspace
@@ -44,8 +44,8 @@ class Preprocessed:
 
 
 def originals_preprocessed(
-    workspace: Workspace, objects: Sequence[Listed]
-) -> dict[Listed, Preprocessed]:
+    workspace: Workspace, objects: Sequence[ListedObject]
+) -> dict[ListedObject, Preprocessed]:
     """These objects as the target has them; what is not made from C and cannot be made here is left
     out, with a note.
 
@@ -94,7 +94,7 @@ def preprocess(root: Path, environment: Environment, compilation: Compilation) -
         return Preprocessed(made, essence(output.read_bytes(), compilation.steps[0]))
 
 
-def _leave_out(workspace: Workspace, one: Listed) -> None:
+def _leave_out(workspace: Workspace, one: ListedObject) -> None:
     """Of an object whose command kbuild does not tell."""
     if (workspace.tree / one.name).with_suffix(".c").exists():
         raise Refusal(
@@ -107,13 +107,13 @@ def _directory(workspace: Workspace) -> Path:
     return workspace.directory / "graph"
 
 
-def _key(workspace: Workspace, one: Listed) -> str:
+def _key(workspace: Workspace, one: ListedObject) -> str:
     return store.key(
         [RECIPE, workspace.name, workspace.target.arch.build.flags, kbuild.OBJTOOL, one.name]
     )
 
 
-def _load(workspace: Workspace, one: Listed) -> Preprocessed | None:
+def _load(workspace: Workspace, one: ListedObject) -> Preprocessed | None:
     body = store.load_bytes(_directory(workspace), _key(workspace, one))
     if body is None:
         return None
@@ -123,7 +123,7 @@ def _load(workspace: Workspace, one: Listed) -> Preprocessed | None:
     )
 
 
-def _save(workspace: Workspace, one: Listed, made: Preprocessed) -> None:
+def _save(workspace: Workspace, one: ListedObject, made: Preprocessed) -> None:
     header = json.dumps(asdict(made.compilation)).encode()
     body = b"\n".join(
         [header, made.essence.digest.hex().encode(), *sorted(made.essence.unmentioned)]
@@ -131,7 +131,9 @@ def _save(workspace: Workspace, one: Listed, made: Preprocessed) -> None:
     store.save_bytes(_directory(workspace), _key(workspace, one), zlib.compress(body))
 
 
-def announced(workspace: Workspace, objects: Sequence[Listed]) -> dict[Listed, Compilation]:
+def announced(
+    workspace: Workspace, objects: Sequence[ListedObject]
+) -> dict[ListedObject, Compilation]:
     """How kbuild compiles `objects`, each with its source as its only known dependency.
 
     Generated headers and sources that they need are made.  What kbuild makes in another way than by

@@ -107,7 +107,7 @@ def capture_environment(release: str, compiler: str, flags: str, tree: Path) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObject:
     """An object as a makefile lists it.
 
     :ivar name: as that makefile calls it, from the top of the tree; may hold ``..``.
@@ -128,7 +128,7 @@ def objects_command(lock: Path, wrapper: Path) -> list[str]:
     return [*_locked_make(lock), "-f", str(wrapper)]
 
 
-def objects_makefile(objects: Sequence[Listed], overrides: Sequence[str] = ()) -> str:
+def objects_makefile(objects: Sequence[ListedObject], overrides: Sequence[str] = ()) -> str:
     """A makefile that lets each directory's makefile build the objects that it lists.
 
     A directory can be below two that the same makefile names (``arch/x86/`` and ``arch/x86/lib/``);

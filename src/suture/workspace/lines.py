@@ -59,7 +59,7 @@ def _original_numbers(before: list[bytes], after: list[bytes]) -> dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _LinePlace:
     """The start of one line.
 
     :ivar safe: a directive may stand before it.
@@ -84,7 +84,7 @@ class _Scanner:
         self.depth = 0
         self.groups: list[int] = []  # the parenthesis depth at each open #if
 
-    def line(self, text: bytes) -> _Place:
+    def line(self, text: bytes) -> _LinePlace:
         safe = not self.comment and not self.spliced and self.depth == 0
         nesting = len(self.groups)
         word = b""
@@ -99,7 +99,7 @@ class _Scanner:
         self.spliced = _SPLICED.search(text) is not None
         if not self.spliced:
             self.quote, self.line_comment, self.directive = b"", False, False
-        return _Place(safe, nesting, word.startswith((b"el", b"endif")))
+        return _LinePlace(safe, nesting, word.startswith((b"el", b"endif")))
 
     def _conditional(self, word: bytes) -> None:
         """Each branch of an ``#if`` opens its parentheses anew; what one of them leaves open is
@@ -133,6 +133,6 @@ class _Scanner:
                 self.depth = max(0, self.depth - 1)
 
 
-def _places(lines: list[bytes]) -> Iterator[_Place]:
+def _places(lines: list[bytes]) -> Iterator[_LinePlace]:
     scanner = _Scanner()
     return (scanner.line(line) for line in lines)

@@ -19,7 +19,7 @@ from suture.errors import WORKSPACE_FAILED
 from suture.host.files import temporary_directory, write_atomic
 from suture.host.progress import step
 from suture.host.run import check
-from suture.workspace.kbuild import Listed, build_environment, list_command
+from suture.workspace.kbuild import ListedObject, build_environment, list_command
 from suture.workspace.prepare import Workspace
 
 _FRAGMENT = """\
@@ -46,9 +46,9 @@ class Objects:
         name.
     """
 
-    listed: Mapping[str, Listed]
+    listed: Mapping[str, ListedObject]
 
-    def of(self, source: str) -> Listed | None:
+    def of(self, source: str) -> ListedObject | None:
         """The object that kbuild makes from the source file of the same name."""
         return self.listed.get(source.rpartition(".")[0] + ".o")
 
@@ -69,7 +69,7 @@ def everything(workspace: Workspace) -> Objects:
     kept = workspace.directory / "all-objects"
     try:
         return Objects(
-            {path: Listed(*fields) for path, fields in json.loads(kept.read_bytes()).items()}
+            {path: ListedObject(*fields) for path, fields in json.loads(kept.read_bytes()).items()}
         )
     except (OSError, ValueError):
         with step("Listing all objects of the kernel", workspace.target.release):
@@ -94,10 +94,11 @@ def _ask(workspace: Workspace, goals: Sequence[str]) -> Objects:
             cwd=workspace.tree,
             env=build_environment(workspace.environment) | added,
         )
-        listed: dict[str, Listed] = {}
+        listed: dict[str, ListedObject] = {}
         for answer in answers.iterdir():
             directory, *names = answer.read_text().split()
             listed |= {
-                os.path.normpath(name): Listed(name.removeprefix("./"), directory) for name in names
+                os.path.normpath(name): ListedObject(name.removeprefix("./"), directory)
+                for name in names
             }
     return Objects(listed)

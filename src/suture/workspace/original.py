@@ -12,12 +12,12 @@ from suture.host.files import locked, write_atomic
 from suture.host.progress import step
 from suture.host.run import EVIDENCE_LINES, Finished, run, says_disk_full
 from suture.workspace import command, kbuild, store
-from suture.workspace.kbuild import Listed
+from suture.workspace.kbuild import ListedObject
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored
 
 
-def originals(workspace: Workspace, objects: Sequence[Listed]) -> tuple[Stored, ...]:
+def originals(workspace: Workspace, objects: Sequence[ListedObject]) -> tuple[Stored, ...]:
     """These objects, in that order.
 
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
@@ -45,13 +45,13 @@ def _key(workspace: Workspace, name: str) -> str:
     )
 
 
-def _summary(objects: Sequence[Listed]) -> str:
+def _summary(objects: Sequence[ListedObject]) -> str:
     return os.path.normpath(objects[0].name) if len(objects) == 1 else f"{len(objects)} objects"
 
 
 def run_kbuild(
     workspace: Workspace,
-    objects: Sequence[Listed],
+    objects: Sequence[ListedObject],
     *options: str,
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -84,7 +84,7 @@ def run_kbuild(
         unfinished.unlink(missing_ok=True)
 
 
-def _make(workspace: Workspace, objects: Sequence[Listed]) -> None:
+def _make(workspace: Workspace, objects: Sequence[ListedObject]) -> None:
     finished = run_kbuild(workspace, objects)
     if finished.status != 0:
         names = [one.name for one in objects]

@@ -84,7 +84,7 @@ def essence(text: bytes, options: Iterable[str]) -> Essence:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextPart:
     """Lines that stand together; `name` where they are a function that goes if nobody mentions
     it."""
 
@@ -96,7 +96,7 @@ class Part:
         return b"\n".join(self.lines)
 
 
-def _mentioned(parts: Sequence[Part]) -> set[bytes]:
+def _mentioned(parts: Sequence[TextPart]) -> set[bytes]:
     """The functions that what stays leads to."""
     bodies: dict[bytes, list[bytes]] = {}
     for part in parts:
@@ -111,7 +111,7 @@ def _mentioned(parts: Sequence[Part]) -> set[bytes]:
     return mentioned
 
 
-def split(lines: Sequence[bytes]) -> Iterator[Part]:
+def split(lines: Sequence[bytes]) -> Iterator[TextPart]:
     """Split at functions that begin and end with a line, as those in headers do; all else stays
     together.
 
@@ -131,8 +131,8 @@ def split(lines: Sequence[bytes]) -> Iterator[Part]:
             end = _end(lines, index)
             text = b"\n".join(lines[index:end])
             if name := _goes_unmentioned(text):
-                yield Part(b"", lines[start:index])
-                yield Part(name, lines[index:end])
+                yield TextPart(b"", lines[start:index])
+                yield TextPart(name, lines[index:end])
                 start = index = end
                 after = b"}"
                 continue
@@ -143,7 +143,7 @@ def split(lines: Sequence[bytes]) -> Iterator[Part]:
         elif _PRAGMA.match(line):
             after = b""
         index += 1
-    yield Part(b"", lines[start:])
+    yield TextPart(b"", lines[start:])
 
 
 def _end(lines: Sequence[bytes], start: int) -> int:

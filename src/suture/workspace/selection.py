@@ -23,7 +23,7 @@ from suture.errors import (
 from suture.host.progress import note
 from suture.workspace import includes, objects
 from suture.workspace.comments import only_comments_differ
-from suture.workspace.kbuild import Listed
+from suture.workspace.kbuild import ListedObject
 from suture.workspace.objects import Objects
 from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
@@ -59,8 +59,8 @@ class Selection:
         have, so that the compiler's list of what the original read cannot tell.
     """
 
-    direct: tuple[Listed, ...]
-    users: tuple[Listed, ...]
+    direct: tuple[ListedObject, ...]
+    users: tuple[ListedObject, ...]
     users_of_added: frozenset[str]
 
 
@@ -159,11 +159,13 @@ def _note_separate(users: Iterable[str]) -> None:
         note(f"{' and '.join(keep)} may include the changed files too; that code stays as it is")
 
 
-def _own_objects(built: Objects, sources: Sequence[str]) -> dict[str, Listed]:
+def _own_objects(built: Objects, sources: Sequence[str]) -> dict[str, ListedObject]:
     return {path: listed for path in sources if (listed := built.of(path))}
 
 
-def _of_generated_sources(workspace: Workspace, every: Objects, lines: str) -> frozenset[Listed]:
+def _of_generated_sources(
+    workspace: Workspace, every: Objects, lines: str
+) -> frozenset[ListedObject]:
     """Objects whose source the build makes first: nobody has read its include lines, so it may
     include anything."""
     read = {os.path.splitext(line.partition(":")[0])[0] for line in lines.splitlines()}
@@ -184,7 +186,9 @@ def _was_delivered(workspace: Workspace, path: str) -> bool:
     return source.exists() and source.stat().st_mtime_ns <= prepared
 
 
-def _objects(workspace: Workspace, every: Objects, users: Collection[str]) -> frozenset[Listed]:
+def _objects(
+    workspace: Workspace, every: Objects, users: Collection[str]
+) -> frozenset[ListedObject]:
     """The objects of files that may include a changed one."""
     if includes.forced(workspace.environment) & set(users):
         return frozenset(every.listed.values())

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from suture import arch
 from suture.arch.decoding import CodeField, DirectBranch, Flow, Instruction
-from suture.arch.relocations import Relocations, RelocationType
+from suture.arch.relocations import RelocationType, RelocationTypes
 
 NOP, RETURN = b"\x07\x00", b"\x07\xfe"
 CALL, JUMP, LOAD_ADDRESS = b"\xc0\x05", b"\xc0\x04", b"\xc0\x00"
@@ -67,7 +67,7 @@ class Decoding:
 class Toy(arch.Architecture):
     name = source = "toy"
     machine = arch.ElfMachine(0xFEED, "big")
-    relocations = Relocations(
+    relocations = RelocationTypes(
         {
             ADDRESS: RelocationType("R_TOY_64", 8, False, False),
             RELATIVE: RelocationType("R_TOY_PC32", 4, True, True),

@@ -15,7 +15,7 @@ import pytest
 
 from suture.cli.doctor import for_people
 from suture.cli.output import emit
-from suture.doctor import Check, Report, Status, building, loading, testing
+from suture.doctor import Check, CheckStatus, Report, building, loading, testing
 from suture.host import distributions
 from suture.host.distributions import Unknown
 from suture.host.distributions.debian import PACKAGES, DebianHost
@@ -66,7 +66,7 @@ def test_the_report_names_everything_that_building_and_testing_need(tmp_path: Pa
 def test_a_lack_is_shown_with_its_remedy_and_the_command_that_helps(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lack = Check(Purpose.BUILDING, "flex", Status.LACK, "not found", "install flex", "flex")
+    lack = Check(Purpose.BUILDING, "flex", CheckStatus.LACK, "not found", "install flex", "flex")
     emit({}, for_people(Report("r", (lack,))))
     shown = capsys.readouterr().out
     assert "building  ✗  flex  not found -> install flex\n" in shown
@@ -128,13 +128,13 @@ def test_a_program_that_is_not_there_is_a_lack_with_its_package(
     monkeypatch.setattr(distributions, "here", DebianHost)
     monkeypatch.setitem(PACKAGES, "no-such-program", "some-package")
     check = building.tool_check(Tool(Purpose.BUILDING, "nobody", program="no-such-program"))
-    assert (check.status, check.package) == (Status.LACK, "some-package")
+    assert (check.status, check.package) == (CheckStatus.LACK, "some-package")
     assert "nobody" in check.found
 
 
 def test_a_header_that_is_not_there_is_a_lack() -> None:
     check = building.tool_check(Tool(Purpose.BUILDING, "nobody", header="no/such/header.h"))
-    assert check.status is Status.LACK
+    assert check.status is CheckStatus.LACK
 
 
 def test_headers_are_found_in_the_architectures_directory() -> None:
@@ -144,30 +144,30 @@ def test_headers_are_found_in_the_architectures_directory() -> None:
 
 
 def test_the_targets_very_compiler_is_asked_for() -> None:
-    assert building.compiler_check(f"gcc {FIRST_LINE.partition(' ')[2]}").status is Status.OK
+    assert building.compiler_check(f"gcc {FIRST_LINE.partition(' ')[2]}").status is CheckStatus.OK
     other = building.compiler_check("gcc (Debian 1.2.3-4) 1.2.3")
-    assert other.status is Status.LACK
+    assert other.status is CheckStatus.LACK
     assert FIRST_LINE in other.found
     assert "1.2.3-4" in other.found
 
 
 def test_a_compiler_that_is_not_installed_is_named_with_its_package() -> None:
     check = building.compiler_check("gcc-99 (Debian 99.1.0-1) 99.1.0")
-    assert (check.status, check.package) == (Status.LACK, "gcc-99")
+    assert (check.status, check.package) == (CheckStatus.LACK, "gcc-99")
 
 
 def test_a_missing_package_leads_to_one_line_to_run() -> None:
-    lack = Check(Purpose.BUILDING, "flex", Status.LACK, "", "", "flex")
-    other = Check(Purpose.TESTING, "qemu", Status.LACK, "", "", "qemu-system-x86")
+    lack = Check(Purpose.BUILDING, "flex", CheckStatus.LACK, "", "", "flex")
+    other = Check(Purpose.TESTING, "qemu", CheckStatus.LACK, "", "", "qemu-system-x86")
     report = Report(
-        "r", (lack, other, lack, Check(Purpose.BUILDING, "make", Status.OK, "", "", ""))
+        "r", (lack, other, lack, Check(Purpose.BUILDING, "make", CheckStatus.OK, "", "", ""))
     )
     assert report.install == "sudo apt-get install --no-install-recommends flex qemu-system-x86"
     assert not report.ready
 
 
 def test_a_warning_does_not_make_a_host_unready() -> None:
-    assert Report("r", (Check(Purpose.LOADING, "lockdown", Status.WARNING, ""),)).ready
+    assert Report("r", (Check(Purpose.LOADING, "lockdown", CheckStatus.WARNING, ""),)).ready
 
 
 def test_a_busybox_with_libraries_is_a_lack() -> None:
@@ -177,7 +177,7 @@ def test_a_busybox_with_libraries_is_a_lack() -> None:
 
 def test_without_kvm_the_lab_still_works(tmp_path: Path) -> None:
     check = testing.kvm_check(tmp_path / "kvm")
-    assert check.status is Status.OK
+    assert check.status is CheckStatus.OK
     assert "emulates" in check.found
 
 
@@ -197,7 +197,7 @@ def test_a_kernel_that_takes_live_patches(tmp_path: Path) -> None:
         "sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
         "sys/module/module/parameters/sig_enforce": "N\n",
     }
-    assert {check.status for check in host(tmp_path, shown).values()} == {Status.OK}
+    assert {check.status for check in host(tmp_path, shown).values()} == {CheckStatus.OK}
 
 
 def test_all_that_stands_in_the_way_of_loading_is_named(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_all_that_stands_in_the_way_of_loading_is_named(tmp_path: Path) -> None:
         "sys/module/module/parameters/sig_enforce": "Y\n",
     }
     checks = host(tmp_path, shown)
-    assert {check.status for check in checks.values()} == {Status.WARNING}
+    assert {check.status for check in checks.values()} == {CheckStatus.WARNING}
     assert checks["lockdown"].found.startswith("integrity: ")
 
 

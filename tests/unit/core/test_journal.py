@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.core.journal import Journal, Phase, unfinished
+from suture.core.journal import Journal, RecordPhase, unfinished
 from suture.errors import Refusal
 from tests.examples import shows
 
@@ -27,7 +27,7 @@ def test_an_intent_and_its_outcome_are_read_back(journal: Journal) -> None:
     assert unfinished(journal.records()) == (intent,)
     assert journal.end(intent, "loaded", {"seconds": 1.5})
     first, second = journal.records()
-    assert (first, first.phase, first.details) == (intent, Phase.INTENT, {"sha256": "ab"})
+    assert (first, first.phase, first.details) == (intent, RecordPhase.INTENT, {"sha256": "ab"})
     assert (second.id, second.result, second.details) == (intent.id, "loaded", {"seconds": 1.5})
     assert unfinished(journal.records()) == ()
 

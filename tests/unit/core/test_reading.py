@@ -26,8 +26,7 @@ from suture.core import (
     running,
     tasks,
 )
-from suture.core.drift import Drift
-from suture.core.drift import Kind as DriftKind
+from suture.core.drift import Drift, DriftKind
 from suture.core.livepatch import LivepatchCore
 from suture.core.patches import LoadedFunction, LoadedPatch
 from suture.core.status import PatchStatus, Status, Verdict
@@ -128,7 +127,7 @@ def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path
     )
     assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
     assert found.line() == "a) (b (process 7, thread 9), sleeping: in old_function.isra.0()"
-    assert tasks.count(LivepatchCore(tmp_path).task_states(), 1) == tasks.Count(1, 3)
+    assert tasks.count(LivepatchCore(tmp_path).task_states(), 1) == tasks.MovedTasks(1, 3)
     (found,) = tasks.behind(LivepatchCore(tmp_path).task_states(), 1, {("ext4", tasks.ANY)})
     assert found.holding == ("old_function.isra.0+0x11/0x30 [ext4]",)
 
@@ -171,7 +170,7 @@ def test_a_process_that_ends_while_tasks_are_looked_at_is_passed_over(
 ) -> None:
     put(tmp_path, {f"proc/{pid}/task/{pid}/patch_state": "0" for pid in (7, 8)})
     vanishing(tmp_path / "proc/7/task", monkeypatch)
-    assert tasks.count(LivepatchCore(tmp_path).task_states(), 1) == tasks.Count(0, 1)
+    assert tasks.count(LivepatchCore(tmp_path).task_states(), 1) == tasks.MovedTasks(0, 1)
 
 
 def test_a_patch_that_loses_an_object_of_nops_while_it_is_read_is_there(
@@ -315,7 +314,7 @@ def status(
 
 def moving(seconds: float | None) -> PatchStatus:
     found = LoadedPatch('a"b', True, True, None, None, ())
-    return PatchStatus(found, "", None, seconds, tasks.Count(3, 10), ())
+    return PatchStatus(found, "", None, seconds, tasks.MovedTasks(3, 10), ())
 
 
 def test_the_verdict_is_the_worst_that_applies() -> None:

@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Store:
 
 def install(
     store: Store, content: bytes = FIRST, name: str = "fix", release: str = RELEASE
-) -> store_module.Entry:
+) -> store_module.StoreEntry:
     return store.install(content, release, name, replaces=True, origin="/root/fix.ko")
 
 

@@ -11,7 +11,7 @@ import pytest
 from suture.diff.changes import compare
 from suture.diff.contents import Contents, contents
 from suture.diff.data import DataRequest
-from suture.diff.stores import Use, uses
+from suture.diff.stores import VariableUse, uses
 from suture.elf import writer
 from suture.errors import Refusal
 from tests.unit.toolchain import (
@@ -271,18 +271,18 @@ def test_the_object_links() -> None:
 @pytest.mark.parametrize(
     ("body", "use"),
     [
-        ("return it;", Use.READ),
-        ("return it & x;", Use.READ),
-        ("it = x; return 0;", Use.STORE),
-        ("it++; return 0;", Use.STORE),
-        ("return __sync_fetch_and_add(&it, x);", Use.STORE),
-        ("return __sync_lock_test_and_set(&it, x);", Use.STORE),
-        ("return consume(&it);", Use.ADDRESS),
-        ('asm volatile("lea it(%%rip), %0" : "=r"(x)); return x;', Use.ADDRESS),
-        ("return ((int (*)(int))it)(x);", Use.READ),
+        ("return it;", VariableUse.READ),
+        ("return it & x;", VariableUse.READ),
+        ("it = x; return 0;", VariableUse.STORE),
+        ("it++; return 0;", VariableUse.STORE),
+        ("return __sync_fetch_and_add(&it, x);", VariableUse.STORE),
+        ("return __sync_lock_test_and_set(&it, x);", VariableUse.STORE),
+        ("return consume(&it);", VariableUse.ADDRESS),
+        ('asm volatile("lea it(%%rip), %0" : "=r"(x)); return x;', VariableUse.ADDRESS),
+        ("return ((int (*)(int))it)(x);", VariableUse.READ),
     ],
 )
-def test_what_code_does_with_a_variable_is_told(body: str, use: Use) -> None:
+def test_what_code_does_with_a_variable_is_told(body: str, use: VariableUse) -> None:
     seen = view(f"extern int consume(const void *);\nlong it = 3;\nlong f(long x) {{ {body} }}\n")
     found = uses(seen, seen.by_name["it"][0])
     assert {kind: users for kind, users in found.items() if users} == {use: ["f()"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from suture.diff.placement import PLACES, Place
+from suture.diff.placement import PLACES, PlacementRule
 from suture.elf import writer
 from suture.errors import Refusal
 from tests.unit.toolchain import (
@@ -119,7 +119,7 @@ def test_one_of_several_functions_that_kprobes_must_keep_off_stays_where_it_keep
 @pytest.mark.parametrize(
     "place", [place for place in PLACES if place.why], ids=lambda place: place.prefix
 )
-def test_what_has_its_meaning_by_its_place_in_the_image_is_refused(place: Place) -> None:
+def test_what_has_its_meaning_by_its_place_in_the_image_is_refused(place: PlacementRule) -> None:
     section = place.prefix
     sources = with_function(section) if section.endswith(".text") else with_variable(section)
     with pytest.raises(Refusal) as refused:

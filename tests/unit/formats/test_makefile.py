@@ -13,12 +13,12 @@ OPTIONS = config.parse(b"CONFIG_SMP=y\nCONFIG_FOO=m\n# CONFIG_BAR is not set\n",
 FILES = frozenset(("one.c", "two.c", "sub/three.c", "kgr-fix.c", "fix.h"))
 
 
-def read(text: str) -> tuple[makefile.Listed, ...]:
+def read(text: str) -> tuple[makefile.ListedModule, ...]:
     return makefile.read("fix/Makefile", text, OPTIONS, FILES)
 
 
 def test_one_file_is_the_module_of_its_name() -> None:
-    assert read("obj-m := one.o\n") == (makefile.Listed("one", ("one.c",), (), ()),)
+    assert read("obj-m := one.o\n") == (makefile.ListedModule("one", ("one.c",), (), ()),)
 
 
 def test_parts_flags_continuations_and_variables() -> None:
@@ -33,7 +33,7 @@ fix-objs += two.o
 ccflags-y := -I$(src)/sub -I . -DDEBUG -DTEXT=\\"a\\" -Wall
 """
     (listed,) = read(text)
-    assert listed == makefile.Listed(
+    assert listed == makefile.ListedModule(
         "fix", ("one.c", "sub/three.c", "two.c"), ("sub", "."), ("-DDEBUG", '-DTEXT=\\"a\\"')
     )
 

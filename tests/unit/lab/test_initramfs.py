@@ -23,11 +23,11 @@ def listing(archive: bytes) -> list[list[str]]:
 
 def test_archive_lists_its_entries_with_mode_size_and_name() -> None:
     entries = [
-        initramfs.Entry("d", stat.S_IFDIR | 0o755),
-        initramfs.Entry("d/odd", stat.S_IFREG | 0o640, b"12345"),
-        initramfs.Entry("d/empty", stat.S_IFREG | 0o600),
-        initramfs.Entry("link", stat.S_IFLNK | 0o777, b"d/odd"),
-        initramfs.Entry("console", stat.S_IFCHR | 0o600, device=(5, 1)),
+        initramfs.ArchiveMember("d", stat.S_IFDIR | 0o755),
+        initramfs.ArchiveMember("d/odd", stat.S_IFREG | 0o640, b"12345"),
+        initramfs.ArchiveMember("d/empty", stat.S_IFREG | 0o600),
+        initramfs.ArchiveMember("link", stat.S_IFLNK | 0o777, b"d/odd"),
+        initramfs.ArchiveMember("console", stat.S_IFCHR | 0o600, device=(5, 1)),
     ]
     rows = listing(initramfs.archive(entries))
     assert [(row[0], row[5]) for row in rows] == [
@@ -43,7 +43,9 @@ def test_archive_lists_its_entries_with_mode_size_and_name() -> None:
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 4095, 4096])
 def test_content_of_any_length_comes_back(size: int, tmp_path: Path) -> None:
     content = bytes(range(256)) * 16
-    archive = initramfs.archive([initramfs.Entry("file", stat.S_IFREG | 0o644, content[:size])])
+    archive = initramfs.archive(
+        [initramfs.ArchiveMember("file", stat.S_IFREG | 0o644, content[:size])]
+    )
     subprocess.run(
         [initramfs.BUSYBOX, "cpio", "-i"],
         input=archive,

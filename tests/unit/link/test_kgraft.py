@@ -51,13 +51,13 @@ def compiled(tmp_path: Path) -> object:
     return made
 
 
-def table(compiled: object, entries: str, more: str = "", before: str = "") -> kgraft.Table:
+def table(compiled: object, entries: str, more: str = "", before: str = "") -> kgraft.KgraftTable:
     assert callable(compiled)
     source = f"{before}\nstatic struct kgr_patch patch = {{ {more} .patches = {{ {entries} }} }};\n{CALL}"
     return kgraft.table({"fix.c": compiled(source)})
 
 
-def said(found: kgraft.Table) -> list[tuple[str, str, int, str, bool]]:
+def said(found: kgraft.KgraftTable) -> list[tuple[str, str, int, str, bool]]:
     return [
         (one.objname, one.name, one.sympos, one.new.name, one.abort_if_missing)
         for one in found.functions

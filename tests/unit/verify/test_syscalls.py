@@ -13,32 +13,35 @@ from suture.kernel.image import Image
 from suture.kernel.kallsyms import Kallsyms
 from suture.link import syscalls
 from suture.verify.shipped import ShippedImage
-from suture.verify.syscalls import Call, Definition, called, definition
+from suture.verify.syscalls import Definition, SystemCall, called, definition
 from tests.unit.toolchain import MACHINE
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("sys_getpid", Call("getpid", False)),
-        ("SyS_newuname", Call("newuname", False)),
-        ("__se_sys_iopl", Call("iopl", False)),
-        ("__do_sys_iopl", Call("iopl", False)),
-        ("compat_sys_ioctl", Call("ioctl", True)),
-        ("compat_SyS_ioctl", Call("ioctl", True)),
-        ("__se_compat_sys_ioctl", Call("ioctl", True)),
+        ("sys_getpid", SystemCall("getpid", False)),
+        ("SyS_newuname", SystemCall("newuname", False)),
+        ("__se_sys_iopl", SystemCall("iopl", False)),
+        ("__do_sys_iopl", SystemCall("iopl", False)),
+        ("compat_sys_ioctl", SystemCall("ioctl", True)),
+        ("compat_SyS_ioctl", SystemCall("ioctl", True)),
+        ("__se_compat_sys_ioctl", SystemCall("ioctl", True)),
         ("__x64_sys_iopl", None),
         ("sysctl_head_next", None),
         ("version_proc_show", None),
     ],
 )
-def test_old_names(name: str, expected: Call | None) -> None:
+def test_old_names(name: str, expected: SystemCall | None) -> None:
     assert called(name) == expected
 
 
 def test_entries_of_native_and_compat_calls() -> None:
-    assert tuple(Call("iopl", False).entries(SYSCALLS)) == ("__x64_sys_iopl", "__ia32_sys_iopl")
-    compat = Call("ioctl", True).entries(SYSCALLS)
+    assert tuple(SystemCall("iopl", False).entries(SYSCALLS)) == (
+        "__x64_sys_iopl",
+        "__ia32_sys_iopl",
+    )
+    compat = SystemCall("ioctl", True).entries(SYSCALLS)
     assert tuple(compat) == ("__x64_compat_sys_ioctl", "__ia32_compat_sys_ioctl")
 
 
@@ -73,20 +76,22 @@ def test_definition_comes_from_the_source_where_the_image_has_none(tmp_path: Pat
     (tmp_path / "kernel" / "sys.c").write_text(SOURCE)
     (tmp_path / "fs" / "sys.c").write_text("SYSCALL_DEFINE1(twice, int, a)\n")
 
-    def types(call: Call) -> tuple[str, ...] | None:
+    def types(call: SystemCall) -> tuple[str, ...] | None:
         found = definition(NoMetadata(), tmp_path, call)
         return None if found is None else found.types
 
-    assert types(Call("getpid", False)) == ()
-    assert types(Call("ioctl", True)) == ("unsigned int", "unsigned int", "compat_ulong_t")
-    assert types(Call("ioctl", False)) is None
-    assert types(Call("twice", False)) is None, "there are two, and they differ"
+    assert types(SystemCall("getpid", False)) == ()
+    assert types(SystemCall("ioctl", True)) == ("unsigned int", "unsigned int", "compat_ulong_t")
+    assert types(SystemCall("ioctl", False)) is None
+    assert types(SystemCall("twice", False)) is None, "there are two, and they differ"
     (tmp_path / "fs" / "sys.c").unlink()
-    assert types(Call("twice", False)) == ("int", "const char *")
+    assert types(SystemCall("twice", False)) == ("int", "const char *")
 
 
 def test_wrappers_use_the_targets_own_macros() -> None:
-    defined = Definition(Call("mount", False), ("char *", "const struct path *", "unsigned int"))
+    defined = Definition(
+        SystemCall("mount", False), ("char *", "const struct path *", "unsigned int")
+    )
     made = syscalls.wrappers(defined, defined.call.entries(SYSCALLS), "livepatch_function_0", 0)
     assert list(made) == ["livepatch_x64_sys_mount", "livepatch_ia32_sys_mount"]
     first, second = made.values()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from suture.arch.entry import FunctionEntry
     from suture.arch.image import BootImage
     from suture.arch.jump_labels import JumpLabels
-    from suture.arch.relocations import Relocations
+    from suture.arch.relocations import RelocationTypes
     from suture.arch.search import CodeSearch
     from suture.arch.sections import ArchSections
     from suture.arch.syscalls import SystemCalls
@@ -32,7 +32,7 @@ class X86_64(Architecture):
     module_base = 0xFFFFFFFFC0000000  # MODULES_VADDR (Documentation/arch/x86/x86_64/mm.rst)
 
     @cached_property
-    def relocations(self) -> Relocations:
+    def relocations(self) -> RelocationTypes:
         from suture.arch.x86_64.relocations import RELOCATIONS
 
         return RELOCATIONS

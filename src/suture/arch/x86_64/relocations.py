@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from suture.arch.relocations import Relocations, RelocationType
+from suture.arch.relocations import RelocationType, RelocationTypes
 
 ADDRESS64, PC32, PC8 = 1, 2, 15
 
@@ -30,4 +30,4 @@ TYPES: Mapping[int, RelocationType] = {
     24: RelocationType("R_X86_64_PC64", 8, True, True),
 }
 
-RELOCATIONS = Relocations(TYPES, address=ADDRESS64, relative=PC32, unmovable=frozenset({PC8}))
+RELOCATIONS = RelocationTypes(TYPES, address=ADDRESS64, relative=PC32, unmovable=frozenset({PC8}))

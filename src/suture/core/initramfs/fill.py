@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from suture.core.store import Entry, Store, in_order
+from suture.core.store import Store, StoreEntry, in_order
 from suture.errors import Refusal
 
 INSIDE = "usr/lib/suture"
@@ -18,7 +18,7 @@ def fill(release: str, destination: Path, store: Store | None = None) -> Iterato
     """Put the modules for `release` into the image that is being made below `destination`; says
     what was left out."""
     kept = store or Store()
-    entries: list[Entry] = []
+    entries: list[StoreEntry] = []
     for name in kept.names(release):
         try:
             entries.append(kept.entry(release, name))
