@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The one patch format: what a live patch replaces, whatever it was made from.
 
-The builder constructs a `LivePatch` (``builder/assemble.py``, ``builder/cmodules.py``), and so does
-``module/inspect.py`` when it reads a module.  Every later step works with it.
+The builder constructs a `LivePatch` (``builder/assemble.py``, ``builder/author_tables.py``), and so
+does ``module/inspect.py`` when it reads a module.  Every later step works with it.
 
 The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp_patch``, a
 `PatchedObject` a ``struct klp_object``, a `PatchedFunction` a ``struct klp_func``.

@@ -8,7 +8,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from suture.builder.cmodules import Around, external, taken_apart
+from suture.builder.author_tables import taken_apart
+from suture.builder.cmodules import external
+from suture.builder.module_context import ModuleContext
 from suture.builder.part import Authored
 from suture.errors import MODULES_SEVERAL, NOT_A_LIVE_PATCH_SOURCE, Refusal
 from suture.formats import cmodule
@@ -65,16 +67,16 @@ def take_apart(
 ) -> tuple[tuple[Authored, ...], tuple[Author, ...]]:
     """The modules ready to be linked into one, in their order, and whose init and exit functions
     are called what."""
-    around = Around(kernel, tree, modules.sources, modules.compiled)
+    context = ModuleContext(kernel, tree, modules.sources, modules.compiled)
     taken: list[Authored] = []
     authors: list[Author] = []
     for number, (module, compiled) in enumerate(
         zip(modules.sources, modules.compiled, strict=True)
     ):
-        apart = taken_apart(around, module, compiled, sum(one.entries for one in taken))
+        apart = taken_apart(context, module, compiled, sum(one.entries for one in taken))
         objects, author = author_modules.told_apart(apart.objects, number)
         patched = [item.name for item in apart.patch.objects]
-        references = References(kernel.symvers, around.shipped, patched, module.line_of)
+        references = References(kernel.symvers, context.shipped, patched, module.line_of)
         elsewhere = author_modules.defined_by(objects)
         resolved = {part: pending(obj, references, elsewhere) for part, obj in objects.items()}
         taken.append(dataclasses.replace(apart, objects=resolved))
