@@ -56,7 +56,8 @@ def start(
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, fields, stop_in, str(how), patch],
+        # A shell lets what it starts in the background ignore SIGINT, these tests included.
+        ["env", "--default-signal", sys.executable, "-c", CHILD, fields, stop_in, str(how), patch],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

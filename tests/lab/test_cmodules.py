@@ -331,7 +331,11 @@ def test_samples_of_shadow_variables(guest: Guest) -> None:
     guest.sh("insmod /lab/livepatch_shadow_mod.ko")
     guest.load("livepatch_shadow_fix1")
     guest.load("livepatch_shadow_fix2")
-    guest.sh("until dmesg | grep -q livepatch_fix1_dummy_alloc; do sleep 0.2; done")
+    said = guest.sh(
+        "for try in $(seq 300); do dmesg | grep -q livepatch_fix1_dummy_alloc && break; "
+        "sleep 0.2; done; dmesg | grep livepatch_fix1_dummy_alloc"
+    )
+    assert "livepatch_fix1_dummy_alloc" in said
     guest.unload("livepatch_shadow_fix2")
     guest.unload("livepatch_shadow_fix1")
     guest.sh("rmmod livepatch_shadow_mod")

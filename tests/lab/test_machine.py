@@ -202,7 +202,10 @@ def test_no_qemu_outlives_us(target: Target, how: signal.Signals) -> None:
         "finally: qemu.close()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        # A shell lets what it starts in the background ignore SIGINT, these tests included.
+        ["env", "--default-signal", sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())

@@ -56,6 +56,9 @@ def test_options_that_no_code_reads_may_differ() -> None:
         b'CONFIG_A=y\nCONFIG_BUILD_SALT=""\nCONFIG_MODULE_SIG_ALL=y\nCONFIG_PAHOLE_VERSION=0\n'
     )
     configuration.check_same("6.1", shipped, resulting)
+    with pytest.raises(Refusal) as caught:
+        configuration.check_same("6.1", shipped, resulting.replace(b"CONFIG_A=y", b"CONFIG_A=m"))
+    assert [line.partition(":")[0] for line in caught.value.evidence] == ["CONFIG_A"]
 
 
 def test_many_differences_are_counted_and_some_named() -> None:

@@ -33,6 +33,10 @@ def target(directory: Path, release: str = "6.1.0-50-amd64", version: str = "6.1
 def test_the_right_version_passes(tmp_path: Path, release: str, version: str) -> None:
     (tmp_path / "Makefile").write_text(MAKEFILE)
     source.check_version(target(tmp_path, release, version), tmp_path)
+    # The same release with another source is refused, so it was looked at.
+    (tmp_path / "Makefile").write_text(MAKEFILE.replace("PATCHLEVEL = 1", "PATCHLEVEL = 2"))
+    with pytest.raises(Refusal):
+        source.check_version(target(tmp_path, release, version), tmp_path)
 
 
 @pytest.mark.parametrize(
