@@ -69,15 +69,18 @@ def _function(number: int, count: int, differs: bool) -> Iterator[str]:
 """
     if number % 2:
         yield f"    .globl {name}\n"
-    yield f"{name}:\n1:  call __fentry__\n    push %rbx\n    mov $.LC{number}, %rdi\n    call _printk\n"
+    yield f"{name}:\n1:  call __fentry__\n    push %rbx\n"
+    yield f"    mov $.LC{number}, %rdi\n    call _printk\n"
     yield f"    incl {state}(%rip)\n    mov shared_{number % 50}(%rip), %esi\n"
-    yield f"    call {_name((number + 1) % count)}\n    call {_name((number + 7 * TOGETHER) % count)}\n"
+    yield f"    call {_name((number + 1) % count)}\n"
+    yield f"    call {_name((number + 7 * TOGETHER) % count)}\n"
     if number % 3 == 0:
         yield '2:  ud2\n    .pushsection __bug_table,"aw"\n'
         yield "    .long 2b - ., .Lfile - .\n    .word 1, 0\n    .popsection\n"
     if number % 4 == 0:
         yield "3:  .byte 0x0f, 0x1f, 0x44, 0x00, 0x00\n4:\n"
-        yield '    .pushsection __jump_table,"aw"\n    .long 3b - ., 4b - .\n    .quad key - .\n    .popsection\n'
+        yield '    .pushsection __jump_table,"aw"\n    .long 3b - ., 4b - .\n'
+        yield "    .quad key - .\n    .popsection\n"
     yield f"    pop %rbx\n    ret\n    .size {name}, . - {name}\n"
     yield '    .section __mcount_loc,"a"\n    .quad 1b\n'
 

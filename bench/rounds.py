@@ -31,9 +31,11 @@ SAMPLE = "samples/livepatch/livepatch-sample.c"
 NAME = "livepatch_sample"
 
 BUSY = """
-sh -c 'while :; do cat /proc/cmdline /proc/meminfo >/dev/null; sleep 0.02; done' & echo $! >>/tmp/busy
+sh -c 'while :; do cat /proc/cmdline /proc/meminfo >/dev/null; sleep 0.02; done' &
+echo $! >>/tmp/busy
 sh -c 'while :; do for i in 1 2 3 4; do /bin/true; done; sleep 0.02; done' & echo $! >>/tmp/busy
-sh -c 'while :; do dd if=/dev/zero of=/tmp/file bs=64k count=16 2>/dev/null; sleep 0.05; done' & echo $! >>/tmp/busy
+sh -c 'while :; do dd if=/dev/zero of=/tmp/file bs=64k count=16 2>/dev/null; sleep 0.05; done' &
+echo $! >>/tmp/busy
 """
 
 ROUND = f"""
@@ -105,7 +107,8 @@ def _some(machine: Machine, number: int) -> None:
     result = machine.run(script, deadline=DEADLINE)
     if result.status != 0:
         raise SystemExit(
-            f"a round ended with status {result.status}: {result.text}\n{machine.kernel_log()[-2000:]}"
+            f"a round ended with status {result.status}: {result.text}\n"
+            f"{machine.kernel_log()[-2000:]}"
         )
 
 

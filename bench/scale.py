@@ -118,7 +118,8 @@ def table(costs: Sequence[Cost]) -> str:
         times = f"{cost.read:7.2f}s {cost.compare:7.2f}s {cost.select:7.2f}s"
         memory = f"{cost.peak / 1e6:6.0f} MB"
         lines.append(
-            f"{cost.name:12} {cost.functions:9,} {cost.changed:8} {times} {cost.each:11.0f} us {memory:>13}"
+            f"{cost.name:12} {cost.functions:9,} {cost.changed:8} {times} "
+            f"{cost.each:11.0f} us {memory:>13}"
         )
     return "\n".join(lines)
 
@@ -156,7 +157,8 @@ def main() -> int:
     else:
         print(table(costs))
         print(
-            f"A function of the largest generated object costs {growth:.2f} times one of the smallest."
+            f"A function of the largest generated object costs {growth:.2f} times one of the "
+            "smallest."
         )
     return int(growth > LEVEL)
 

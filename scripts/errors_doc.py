@@ -34,12 +34,12 @@ HEAD = """\
 
 # Refusals
 
-When Suture cannot do what was asked, it says what it found and where, why that cannot be done, and what to do, and
-ends with status 1. With `--json` the same is one document on stdout: `{"error": {"code": ..., "where": ...,
-"found": ..., "why": ..., "remedy": ..., "evidence": [...]}}`.
+A refusal says what Suture found and where, why that cannot be done, and what to do. The command
+ends with status 1. With `--json` the refusal is one document on stdout: `{"error": {"code": ...,
+"where": ..., "found": ..., "why": ..., "remedy": ..., "evidence": [...]}}`.
 
-A code never changes its meaning, so scripts can rely on it. Where Suture knows more about a case, it says more than
-the general texts here.
+A code never changes its meaning, so scripts can rely on it. Where Suture knows more about a case,
+it says more than the general texts here.
 """
 
 

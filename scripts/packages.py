@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Install the Debian packages of `suture.host.distributions.debian` that are missing, as root or through sudo.
+"""Install the Debian packages of `suture.host.distributions.debian` that are missing, as root or
+through sudo.
 
 Where neither is to be had, print the one line to run and end with status 1.  Runs on the system's
 Python, before there is a virtual environment.
@@ -42,7 +43,8 @@ def main() -> int:
     prefix = become_root()
     if prefix is None:
         print(
-            "Debian packages are missing, and installing them needs root. Run this, then the same make again:\n"
+            "Debian packages are missing, and installing them needs root. "
+            "Run this, then the same make again:\n"
         )
         print(f"  sudo {DEBIAN.install_line(missing)}\n")
         return 1

@@ -73,7 +73,8 @@ def _run(arguments: argparse.Namespace) -> int:
     ):
         record.append(out / RECORDS, found)
         say(
-            f"[{number}/{len(todo)}] {found.file}: {found.outcome.value} {found.code} ({found.seconds:.1f} s)"
+            f"[{number}/{len(todo)}] {found.file}: {found.outcome.value} {found.code} "
+            f"({found.seconds:.1f} s)"
         )
     if not arguments.no_lab:
         known = record.load(out / RECORDS)
@@ -84,7 +85,8 @@ def _run(arguments: argparse.Namespace) -> int:
             record.append(out / RECORDS, found)
             where = ", ".join(found.in_force)
             say(
-                f"[{number}/{len(built)}] {found.file}: {found.outcome.value} {found.code} in force: {where}"
+                f"[{number}/{len(built)}] {found.file}: {found.outcome.value} {found.code} "
+                f"in force: {where}"
             )
     known = record.load(out / RECORDS)
     print(record.table(known[file] for file in files if file in known))

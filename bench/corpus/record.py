@@ -179,7 +179,8 @@ def table(records: Iterable[Record]) -> str:
     kept = sum(record.outcome is Outcome.LOADED and bool(record.keep_data) for record in known)
     if kept:
         lines.append(
-            f"{kept:5} of the loaded leave a variable as it is with --keep-data, as reading the fix decided"
+            f"{kept:5} of the loaded leave a variable as it is with --keep-data, "
+            "as reading the fix decided"
         )
     lines += [
         f"{eligible:5} compile and change code; {share} of them were built and loaded",
@@ -201,5 +202,6 @@ def _times(records: Sequence[Record]) -> list[str]:
     if not seconds:
         return []
     return [
-        f"a build took {seconds[len(seconds) // 2]:.1f} s in the middle, {seconds[-1]:.1f} s at most"
+        f"a build took {seconds[len(seconds) // 2]:.1f} s in the middle, "
+        f"{seconds[-1]:.1f} s at most"
     ]
