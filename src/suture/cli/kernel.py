@@ -92,7 +92,7 @@ def show(
 
 def _listing(survey: Survey, here: set[tuple[str, str]]) -> dict[str, object]:
     offered = {(offer.release, offer.version) for offer in survey.offers}
-    return {
+    listing: dict[str, object] = {
         "offers": [
             {
                 "release": offer.release,
@@ -107,6 +107,9 @@ def _listing(survey: Survey, here: set[tuple[str, str]]) -> dict[str, object]:
         ],
         "left_out": survey.left_out,
     }
+    if survey.unanswered:
+        listing["unanswered"] = [refusal.as_dict() for refusal in survey.unanswered]
+    return listing
 
 
 def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool) -> RenderableType:
@@ -132,6 +135,7 @@ def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool)
         parts += ["", table(("cannot be a target", "version", "why"), reasons)]
     elif survey.left_out:
         parts.append(f"\n{len(survey.left_out)} more cannot be targets; --all shows why.")
+    parts += [f"\nNot asked: {refusal.where}: {refusal.found}" for refusal in survey.unanswered]
     return Group(*parts)
 
 

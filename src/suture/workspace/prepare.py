@@ -143,7 +143,7 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
     with new_directory(ready) as work:
         tree = work / "tree"
         tree.mkdir()
-        _fill(target, tree)
+        fill(target, tree)
         _configure(target, compiler, tree)
         with step("Preparing kbuild", "modules_prepare"):
             command = kbuild.make_command(target.release, compiler, *_PREPARE)
@@ -169,7 +169,12 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
         write_atomic(work / "environment", json.dumps(moved).encode())
 
 
-def _fill(target: Target, tree: Path) -> None:
+def fill(target: Target, tree: Path) -> None:
+    """Put the source that the target was built from into an empty directory.
+
+    :raises Refusal: ``source-damaged``, ``source-missing``, ``source-mismatch``, ``disk-full``,
+        ``tool-missing``
+    """
     if target.source.is_dir():
         with step("Copying the source", str(target.source)):
             source.copy(target.source, tree)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from suture import sources
+from suture.cli.kernel import list_kernels
 from suture.doctor import building
 from suture.errors import ARCHIVE_UNREACHABLE, PACKAGE_CORRUPT, Refusal
 from suture.host.paths import cache
@@ -165,6 +166,16 @@ def test_a_source_that_does_not_answer_keeps_no_other_from_it(
     with pytest.raises(Refusal, match="kernel-not-offered") as refusal:
         sources.fetch("6.1.0-other")
     assert refusal.value.evidence[0] == "not asked: toys: nobody is at home"
+
+
+def test_a_source_that_does_not_answer_is_named_in_the_list(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plug_in(monkeypatch, Toys(archive / "nowhere"), Toys(archive))
+    list_kernels()
+    shown = capsys.readouterr().out
+    assert RELEASE in shown
+    assert "Not asked: toys: nobody is at home" in shown
 
 
 def test_no_source_that_answers_is_refused(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from suture.errors import Refusal
 from suture.kernel.release import Target
-from suture.workspace import source
+from suture.workspace import prepare, source
 from tests.examples import shows
 
 MAKEFILE = "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 176\nEXTRAVERSION =\n"
@@ -103,6 +104,21 @@ def patched(tmp_path: Path, *texts: str) -> str:
 
 def test_the_kernels_own_patches_are_applied_in_order(tmp_path: Path) -> None:
     assert patched(tmp_path, FIRST, SECOND) == "three\n"
+
+
+def test_a_patch_may_make_the_source_the_version_that_it_is(tmp_path: Path) -> None:
+    """As a stable patch on top of a release's tar."""
+    packed, patch, tree = tmp_path / "linux.tar", tmp_path / "stable.patch", tmp_path / "tree"
+    (tmp_path / "linux").mkdir()
+    (tmp_path / "linux/Makefile").write_text(MAKEFILE)
+    subprocess.run(["tar", "-cf", packed, "-C", tmp_path, "linux"], check=True)
+    lines = "@@ -3,3 +3,3 @@\n PATCHLEVEL = 1\n-SUBLEVEL = 176\n+SUBLEVEL = 177\n EXTRAVERSION =\n"
+    patch.write_text(f"--- a/Makefile\n+++ b/Makefile\n{lines}")
+    tree.mkdir()
+    plain = dataclasses.replace(target(tmp_path, version="6.1.177-1"), source=packed)
+    with pytest.raises(Refusal, match="source-mismatch"):
+        prepare.fill(plain, tree)
+    prepare.fill(dataclasses.replace(plain, patches=(patch,)), tree)
 
 
 @pytest.mark.parametrize("texts", [(SECOND,), (FIRST, FIRST), ("no patch",)])
