@@ -43,7 +43,7 @@ MISTAKES = (
         "twice",
         f"{KPATCH}{PRE}KPATCH_PRE_PATCH_CALLBACK(pre);\n{AGAIN}",
         "callback-duplicate",
-        "pre is one already in line",
+        "already registers pre",
     ),
     (
         "signature",

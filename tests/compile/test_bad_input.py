@@ -342,7 +342,7 @@ def test_objects_that_cannot_be_kept_cost_only_time(patched: Place, workspace: W
     prefix = small_disk(workspace.directory / "objects")
     done = patched.run(*patched.build("my.patch"), prefix=prefix)
     assert done.returncode == 0, done.stderr
-    assert "No space left to keep compiled objects" in done.stderr
+    assert "No space left to cache compiled objects" in done.stderr
     assert (patched.directory / "livepatch_my.ko").exists()
 
 

@@ -330,15 +330,15 @@ def test_the_compilers_message_is_shown_with_the_authors_line(
 
 
 NO_PATCHES = {
-    "prose": ("Dear maintainer,\nplease change a line.\n", "holds no hunk"),
+    "prose": ("Dear maintainer,\nplease change a line.\n", "contains no hunk"),
     "an empty file": ("", "is empty"),
     "white space": ("\n \n\n", "is empty"),
     "a binary file": (bytes(range(256)) * 64, "is a binary file"),
-    "random bytes": (bytes(range(1, 256)) * 64, "holds no hunk"),
-    "one line of 10 MB": ("x" * 10_000_000, "holds no hunk"),
+    "random bytes": (bytes(range(1, 256)) * 64, "contains no hunk"),
+    "one line of 10 MB": ("x" * 10_000_000, "contains no hunk"),
     "a context diff": (
         "*** a/fs/proc/meminfo.c\n--- b/fs/proc/meminfo.c\n***************\n*** 1,1 ****\n! a\n--- 1,1 ----\n! b\n",
-        "holds no hunk",
+        "contains no hunk",
     ),
     "a hunk that is cut off": (
         f"--- a/{MEMINFO}\n+++ b/{MEMINFO}\n@@ -1,9 +1,9 @@\n // SPDX\n",

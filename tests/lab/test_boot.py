@@ -237,7 +237,7 @@ def image_of_initramfs_tools(machine: Machine) -> bytes:
 def bad_ones_are_set_aside(machine: Machine) -> None:
     found = kept(machine)
     assert found["lp_panic"]["set_aside"]
-    assert "did not come up" in found["lp_panic"]["boot"]["reason"]
+    assert "did not complete" in found["lp_panic"]["boot"]["reason"]
     assert [found[name]["boot"]["failed"] for name in NAMES if name in found] == [0, 1]
     assert "kernel-lacks-symbol" in found["lp_none"]["boot"]["reason"]
     assert machine.run("systemctl restart suture", deadline=DEADLINE).status != 0

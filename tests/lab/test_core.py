@@ -210,19 +210,19 @@ def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(h
         "list --json",
     )
     assert thread.is_refused(
-        "transition-timed-out", "it was taken back, and the kernel is as it was"
+        "transition-timed-out", "the transition was reversed, and the kernel is as it was"
     )
     assert "in holder_thread()" in thread.err
     assert "> holder_thread+0x" in thread.err
-    assert sleeper.is_refused("transition-timed-out", "1 task did not move to it")
+    assert sleeper.is_refused("transition-timed-out", "1 task did not switch to it")
     assert "head (process " in sleeper.err
     assert "in uninterruptible sleep: in holder_sleep()" in sleeper.err
-    assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
+    assert left.is_refused("transition-stuck", "not reversed (--no-revert)")
     (moving,) = status.document["patches"]
     assert (status.document["verdict"], moving["patch"]["transition"]) == ("in-transition", True)
     assert [(task["name"], task["state"]) for task in moving["behind"]] == [("head", "D")]
     assert [frame.partition("+")[0] for frame in moving["behind"][0]["holding"]] == ["holder_sleep"]
-    assert other.is_refused("transition-under-way", "tasks are still moving to lp_sleep")
+    assert other.is_refused("transition-under-way", "tasks are still switching to lp_sleep")
     assert asked.is_refused("not-confirmed", "was not confirmed")
     shows(asked.refusal, "not-confirmed")
     assert (back.status, listed.document) == (0, {"patches": []})
@@ -259,7 +259,7 @@ def test_two_at_once_and_a_signal(host: Host) -> None:
     host.sh(f"kill -TERM {pid}; while [ -e /proc/{pid} ]; do sleep 0.1; done")
     said = host.sh("cat /tmp/first")
     assert (
-        "error[change-interrupted]: lp_sleep: it was taken back, and the kernel is as it was"
+        "error[change-interrupted]: lp_sleep: the transition was reversed, and the kernel is as it was"
         in said
     )
     assert host.loaded() == []
@@ -285,7 +285,7 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
     )
     assert [record["operation"] for record in log.document["records"]] == ["recover", "recover"]
     assert log.document["records"][1]["result"] == "reversed"
-    assert stuck.is_refused("transition-stuck", "it is left so (--no-revert)")
+    assert stuck.is_refused("transition-stuck", "not reversed (--no-revert)")
     shows(stuck.refusal, "transition-stuck")
     assert (recovered.document["ended"], recovered.document["reversed"]) == ("lp_sleep", True)
     assert (left_undone.status, host.loaded()) == (0, [])
@@ -306,7 +306,7 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
     shows(back.refusal, "transition-timed-out")
     assert "head (process " in back.err
     assert "in uninterruptible sleep: in new_code()" in back.err
-    assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
+    assert left.is_refused("transition-stuck", "not reversed (--no-revert)")
     (moving,) = going.document["patches"]
     assert (moving["patch"]["enabled"], moving["patch"]["transition"]) == (False, True)
     assert (recovered.document["ended"], recovered.document["reversed"]) == ("lp_stay", True)
@@ -470,7 +470,7 @@ def test_kpatch_waits_for_what_is_loaded_already_and_still_moving(host: Host) ->
         "insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5"
     )
     (left,) = host.suture("load /lp/lp_sleep.ko --timeout 1 --no-revert")
-    assert left.is_refused("transition-stuck", "it is left so (--no-revert)")
+    assert left.is_refused("transition-stuck", "not reversed (--no-revert)")
     said = host.sh(
         ": >/tmp/said; kpatch load /lp/lp_sleep.ko >/tmp/said 2>&1 & pid=$!; "
         "until grep -q waiting /tmp/said; do sleep 0.1; done; "
@@ -496,7 +496,7 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
         "status --json",
         "log --json -n 1",
     )
-    assert stuck.is_refused("transition-stuck", "1 task did not move to it")
+    assert stuck.is_refused("transition-stuck", "1 task did not switch to it")
     assert [task["name"] for task in forced.document["tasks"]] == ["head"]
     assert forced.document["stays"] == []
     (patch,) = status.document["patches"]
@@ -513,7 +513,7 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
         "load /lp/lp_stay.ko",
         "unload lp_stay",
     )
-    assert stays.is_refused("module-stays", "its module is still held")
+    assert stays.is_refused("module-stays", "its module is still in use")
     shows(stays.refusal, "module-stays")
     assert stuck.is_refused("transition-stuck", "1 task did not leave it")
     assert "Out of force, but in memory until the next boot: lp_stay." in forced.out
@@ -523,7 +523,7 @@ def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host
         ["lp_stay"],
     )
     assert "; 'suture force' put one out of force: reboot when you can" in told.out
-    assert again.is_refused("module-name-taken", "is out of force and still in memory")
+    assert again.is_refused("module-name-taken", "is out of force but still in memory")
     assert host.loaded() == ["lp_stay"]
     host.sh("echo 0 >/sys/module/lp_stay/parameters/stay; sleep 0.5; rmmod holder")
 
@@ -556,7 +556,7 @@ def test_a_kernel_that_is_locked_down_is_not_given_what_is_unsigned(
         assert unsigned.is_refused(
             "signature-required", "it has no signature, and the kernel is locked down (integrity)"
         )
-        assert "it was not started by UEFI firmware" in unsigned.err
+        assert "not booted by UEFI firmware" in unsigned.err
         # A signature that is none, and one that may be by a key that is not shown: only the kernel
         # knows, and says so.
         assert forged.is_refused("signature-required", "finit_module: EBADMSG")

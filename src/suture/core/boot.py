@@ -64,7 +64,7 @@ NOT_ITS_FAULT = (
 )
 """Refusals that say nothing about the live patch: they do not count as its failure."""
 
-DIED = "the host did not come up with it"
+DIED = "the boot did not complete"
 
 
 class State(StrEnum):
@@ -205,7 +205,7 @@ def _confirmed() -> int:
 
 def _booted() -> int:
     if disabled():
-        print("suture.disable is on the kernel command line: no live patch is loaded", flush=True)
+        print("suture.disable is on the kernel command line: loading no live patches", flush=True)
         return 0
     good = True
     for result in boot():

@@ -99,7 +99,7 @@ def recorded(
             raise Refusal(
                 CHANGE_INTERRUPTED,
                 name,
-                f"the signal came too late to stop it: it is {outcome.result}",
+                f"the signal came too late: it is {outcome.result}",
             )
 
 
@@ -138,12 +138,10 @@ def evidence(tasks: Sequence[Task]) -> tuple[str, ...]:
     """Who holds up a transition, for a refusal: each task with its stack, the frames that hold it
     up marked."""
     if not tasks:
-        return (
-            "no task that /proc shows: an idle task of a processor, or one that is being forked",
-        )
+        return ("no task that /proc shows: an idle task or one that is just being forked",)
     lines: list[str] = []
     for task in tasks[:TASKS_SHOWN]:
-        lines.append(f"{task.line()}; {task.cpu_seconds:g} s of processor time")
+        lines.append(f"{task.line()}; {task.cpu_seconds:g} s of CPU time")
         lines += [f"  {'>' if frame in task.holding else ' '} {frame}" for frame in task.stack]
     if len(tasks) > TASKS_SHOWN:
         lines.append(f"and {len(tasks) - TASKS_SHOWN} more: 'suture status' shows them")

@@ -107,7 +107,7 @@ def may_load(
     moving = current(root).in_transition()
     if moving is not None:
         raise Refusal(
-            TRANSITION_UNDER_WAY, module.name, f"tasks are still moving {_direction(moving)}"
+            TRANSITION_UNDER_WAY, module.name, f"tasks are still switching {_direction(moving)}"
         )
     _dependencies(module, root)
     _symbols(module, root)
@@ -121,7 +121,7 @@ def may_load(
 def _release(module: Module, root: Path) -> None:
     running_now, built_for = running.release(root), module.inspection.release
     if built_for != running_now:
-        found = f"it is for {built_for or 'no kernel that it names'}, and {running_now} is running"
+        found = f"it is for {built_for or 'an unnamed kernel'}, but {running_now} is running"
         raise Refusal(WRONG_RELEASE, module.where, found)
 
 
@@ -141,7 +141,7 @@ def _not_loaded(module: Module, root: Path) -> None:
     for loaded in modules.livepatches(root):
         if loaded.name in in_force and loaded.build_id and loaded.build_id == module.build_id:
             raise Refusal(
-                ALREADY_LOADED, module.name, f"is loaded as {loaded.name} with the same build ID"
+                ALREADY_LOADED, module.name, f"is loaded as {loaded.name}, with the same build ID"
             )
     taken = modules.read(module.name, root)
     if taken is None:
@@ -150,20 +150,20 @@ def _not_loaded(module: Module, root: Path) -> None:
         found = f"a live patch of this name is in force, with build ID {taken.build_id or '(none)'}"
         raise Refusal(MODULE_NAME_TAKEN, module.name, found)
     if taken in modules.left_over(root):
-        found = "a live patch of this name is out of force and still in memory"
+        found = "a live patch of this name is out of force but still in memory"
         raise Refusal(
             MODULE_NAME_TAKEN,
             module.name,
             found,
-            remedy="Unload what was left over: 'suture recover'.",
+            remedy="Unload it with 'suture recover'.",
         )
     raise Refusal(
-        MODULE_NAME_TAKEN, module.name, "a module of this name is loaded, which is no live patch"
+        MODULE_NAME_TAKEN, module.name, "a module of this name is loaded, but not as a live patch"
     )
 
 
 def _direction(patch: LoadedPatch) -> str:
-    return f"to {patch.name}" if patch.enabled else f"back from {patch.name}"
+    return f"to {patch.name}" if patch.enabled else f"away from {patch.name}"
 
 
 def _dependencies(module: Module, root: Path) -> None:
@@ -202,15 +202,15 @@ def _symbols(module: Module, root: Path) -> None:
 def _check_position(module: Module, objname: str, name: str, sympos: int, count: int) -> None:
     """``kernel/livepatch/core.c: klp_find_object_symbol()``"""
     if count == 0:
-        raise Refusal(KERNEL_LACKS_SYMBOL, module.where, f"{objname} has no {name}")
+        raise Refusal(KERNEL_LACKS_SYMBOL, module.where, f"{objname} has no symbol {name}")
     if sympos > count:
         raise Refusal(
             KERNEL_LACKS_SYMBOL,
             module.where,
-            f"{objname} has {count} of {name}, and number {sympos} is meant",
+            f"{objname} has {count} symbols named {name}, but the live patch wants number {sympos}",
         )
     if sympos == 0 and count > 1:
-        found = f"{objname} has {count} of {name}, and the live patch does not say which"
+        found = f"{objname} has {count} symbols named {name}, and the live patch does not say which"
         raise Refusal(KERNEL_LACKS_SYMBOL, module.where, found)
 
 
@@ -225,7 +225,7 @@ def _redirections(module: Module, root: Path) -> None:
         match = _ENABLED_FUNCTION.match(line)
         if match and match[1] in wanted and match[2] == " I":
             who = line.partition("tramp: ")[2].strip()
-            found = f"{match[1]} is redirected already" + (f" by {who}" if who else "")
+            found = f"{match[1]} is already redirected" + (f" by {who}" if who else "")
             raise Refusal(FUNCTION_REDIRECTED, module.name, found)
 
 
@@ -262,5 +262,5 @@ def _memory(module: Module, root: Path) -> None:
         raise Refusal(
             MEMORY_SHORT,
             module.name,
-            f"needs {needed >> 10} KiB, and {available >> 10} KiB are available",
+            f"needs {needed >> 10} KiB, but only {available >> 10} KiB are available",
         )

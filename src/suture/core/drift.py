@@ -29,12 +29,12 @@ class DriftKind(StrEnum):
 
 
 ABOUT = {
-    DriftKind.NOT_LOADED: "kept for this kernel and not in force",
-    DriftKind.OTHER_BUILD: "in force, and another one of the same name is kept",
-    DriftKind.NOT_KEPT: "in force and not kept: the next boot does without it",
-    DriftKind.NOT_ENABLED: "in force and disabled: the next boot does without it",
-    DriftKind.SET_ASIDE: "kept, and set aside: boots do without it",
-    DriftKind.UNREADABLE: "kept, and cannot be used",
+    DriftKind.NOT_LOADED: "installed for this kernel but not in force",
+    DriftKind.OTHER_BUILD: "in force, but another build of the same name is installed",
+    DriftKind.NOT_KEPT: "in force but not installed: the next boot does not load it",
+    DriftKind.NOT_ENABLED: "in force but disabled: the next boot does not load it",
+    DriftKind.SET_ASIDE: "installed but set aside: boots do not load it",
+    DriftKind.UNREADABLE: "installed but unusable",
 }
 
 WAY_OUT = {

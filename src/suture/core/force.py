@@ -17,9 +17,9 @@ from suture.core.cores import current
 from suture.errors import NOT_IN_TRANSITION, PATCH_NOT_LOADED, Refusal
 
 GIVES_UP = (
-    "The tasks shown go on in the code that they are in, while all others run the other one. Where the two do not "
-    "agree on locks or data, the kernel may hang or destroy data. What goes out of force by this stays in "
-    "memory until the next boot."
+    "The tasks shown continue in the code that they are running, while all others run the other "
+    "version. If the two disagree about locks or data, the kernel may hang or corrupt data. "
+    "Whatever goes out of force this way stays in memory until the next boot."
 )
 
 
@@ -63,9 +63,7 @@ def force(name: str, options: Options | None = None) -> Forced:
             try:
                 current().force(name)
             except OSError as error:
-                raise Refusal(
-                    NOT_IN_TRANSITION, name, "the transition ended in this moment"
-                ) from error
+                raise Refusal(NOT_IN_TRANSITION, name, "the transition has just ended") from error
             transition.into_force(name, chosen.timeout)
             in_force = {patch.name for patch in current().patches() if patch.enabled}
             stays = tuple(other for other in before if other not in in_force)

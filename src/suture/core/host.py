@@ -13,25 +13,25 @@ from suture.core.running import ROOT, text
 
 TAINT = (
     ("P", "a proprietary module"),
-    ("F", "a module loaded by force"),
-    ("S", "a system out of specification"),
-    ("R", "a module unloaded by force"),
+    ("F", "a force-loaded module"),
+    ("S", "an out-of-specification system"),
+    ("R", "a force-unloaded module"),
     ("M", "a machine check"),
     ("B", "a bad page"),
-    ("U", "asked for by a program"),
+    ("U", "requested by a program"),
     ("D", "an oops or BUG"),
-    ("A", "an ACPI table of the user's"),
-    ("W", "a warning of the kernel's"),
+    ("A", "an overridden ACPI table"),
+    ("W", "a kernel warning"),
     ("C", "a staging driver"),
-    ("I", "a workaround for firmware"),
-    ("O", "a module from outside the kernel's tree"),
-    ("E", "a module without a signature that the kernel trusts"),
+    ("I", "a firmware workaround"),
+    ("O", "an out-of-tree module"),
+    ("E", "an unsigned module"),
     ("L", "a soft lockup"),
-    ("K", "live patched"),
-    ("X", "the distribution's own"),
+    ("K", "a live patch"),
+    ("X", "defined by the distribution"),
     ("T", "randomized structures"),
-    ("N", "a test in the kernel"),
-    ("J", "fwctl's debugging"),
+    ("N", "an in-kernel test"),
+    ("J", "fwctl debugging"),
 )
 """Bit by bit, ``include/linux/panic.h: TAINT_*``: the letter of ``kernel/panic.c: taint_flags``,
 and what it says (``Documentation/admin-guide/tainted-kernels.rst``).  Bit 0 is shown as ``G`` when
@@ -63,7 +63,7 @@ def taints(root: Path = ROOT) -> tuple[Taint, ...]:
     by = modules.loaded(root) if bits else ()
     set_bits = [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
     flags = [
-        TAINT[bit] if bit < len(TAINT) else (str(bit), "of a newer kernel than Suture knows")
+        TAINT[bit] if bit < len(TAINT) else (str(bit), "unknown: the kernel is newer than Suture")
         for bit in set_bits
     ]
     return tuple(

@@ -159,4 +159,4 @@ def has_kernel(release: str, root: Path = running.ROOT) -> bool:
 
 def _as_root(doing: str) -> None:
     if os.geteuid() != 0:
-        raise Refusal(NOT_PRIVILEGED, doing, "what boots load is root's alone to change")
+        raise Refusal(NOT_PRIVILEGED, doing, "only root may change what boots load")

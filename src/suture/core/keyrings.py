@@ -51,7 +51,10 @@ _RING = re.compile(r"^([0-9a-f]{8}) .{7} .* keyring   (\.\S+): ", re.MULTILINE)
 _KEY = re.compile(r"^([0-9a-f]{8}) .{7} .* asymmetri (.*): ([0-9a-f]*): X509\.", re.MULTILINE)
 
 ENROL = "enrol its certificate: 'mokutil --import CERTIFICATE.der', and confirm at the next boot."
-NO_FIRMWARE = "This kernel takes no key of yours: it was not started by UEFI firmware, which keeps them (mokutil(1))."
+NO_FIRMWARE = (
+    "You cannot enrol a key: this kernel was not booted by UEFI firmware, which stores such keys "
+    "(mokutil(1))."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,10 @@ def check(
     unread = set(by_identifier) - {identifier(certificate) for certificate in certificates}
     if any(_may_be(by_identifier[name], made) for name in unread):
         return None
-    found = f"it is signed by {signature.signer(made)}, whose key this kernel does not have, and {demand(root)}"
+    found = (
+        f"it is signed by {signature.signer(made)}, whose key this kernel does not have, and "
+        f"{demand(root)}"
+    )
     evidence = [f"it has the key of {key}" for key in known]
     remedy = way_out(root, f"If you trust the signer, {ENROL}")
     raise Refusal(SIGNATURE_REQUIRED, where, found, remedy=remedy, evidence=evidence)

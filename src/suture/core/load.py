@@ -136,7 +136,7 @@ def _into_force(
     """
     name = module.name
     if signals:
-        raise Refusal(CHANGE_INTERRUPTED, name, "nothing had been changed")
+        raise Refusal(CHANGE_INTERRUPTED, name, "nothing has changed")
     _insert(module, log)
     with progress.step("Waiting for all tasks to run the new code", name):
         waited = transition.into_force(name, options.timeout, signals)
@@ -148,17 +148,17 @@ def _into_force(
         raise Refusal(
             KERNEL_REFUSED,
             name,
-            "the patch went out of force again by itself",
+            "the live patch went out of force by itself",
             evidence=log.said(name),
         )
     if signals:
         raise Refusal(CHANGE_INTERRUPTED, name, undo(name, options, before))
     blocking = transition.behind(patch)
     evidence = change.evidence(blocking)
-    found = f"{change.number(blocking)} did not move to it within {options.timeout:g} s"
+    found = f"{change.number(blocking)} did not switch to it within {options.timeout:g} s"
     if not options.revert:
         raise Refusal(
-            TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence
+            TRANSITION_STUCK, name, f"{found}; not reversed (--no-revert)", evidence=evidence
         )
     raise Refusal(
         TRANSITION_TIMED_OUT, name, f"{found}; {undo(name, options, before)}", evidence=evidence
@@ -189,7 +189,7 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
     :return: how things are now, for a message
     :raises Refusal: ``transition-stuck``
     """
-    with progress.step("Turning back", name):
+    with progress.step("Reversing the transition", name):
         patch = current().read(name)
         if patch is not None and patch.enabled:
             with suppress(OSError):  # it has gone, or is on its way out already
@@ -199,12 +199,12 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
         waited = transition.out_of_force(name, options.way_back)
     patch = current().read(name)
     if patch is not None and not waited.ended:
-        found = f"tasks do not move back either within {options.way_back:g} s"
+        found = f"tasks did not switch back either within {options.way_back:g} s"
         raise Refusal(
             TRANSITION_STUCK, name, found, evidence=change.evidence(transition.behind(patch))
         )
     unload.drop(name)
-    return "it was taken back, and the kernel is as it was"
+    return "the transition was reversed, and the kernel is as it was"
 
 
 def _keep(name: str, options: Options, before: Collection[str]) -> str:
@@ -220,9 +220,9 @@ def _keep(name: str, options: Options, before: Collection[str]) -> str:
     replaced, _ = _obsolete(before)
     if not ended:
         unload.drop(name)
-        found = f"it is out of force, and so is what it had replaced: {', '.join(replaced)}"
+        found = f"it is out of force, and so is what it replaced: {', '.join(replaced)}"
         raise Refusal(TRANSITION_STUCK, name, found, remedy="Load the live patch again.")
-    return f"then they did: it is in force, in place of {', '.join(replaced)}"
+    return f"then they did: it is in force and has replaced {', '.join(replaced)}"
 
 
 def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:

@@ -17,17 +17,17 @@ def exposition(status: Status) -> str:
 
 def _lines(status: Status) -> Iterator[str]:
     yield from _family(
-        "suture_verdict", "As the exit status of 'suture status --check'.", [("", status.verdict)]
+        "suture_verdict", "Exit status of 'suture status --check'.", [("", status.verdict)]
     )
     for name, about, attribute in (
         (
             "suture_livepatch_enabled",
-            "1 if tasks run the live patch or are moving to it.",
+            "1 if tasks run the live patch or are switching to it.",
             "enabled",
         ),
         (
             "suture_livepatch_transition",
-            "1 while tasks are moving to or from the live patch.",
+            "1 while tasks are switching to or from the live patch.",
             "transition",
         ),
     ):
@@ -41,25 +41,25 @@ def _lines(status: Status) -> Iterator[str]:
         for item in status.patches
         if item.count
     ]
-    yield from _family(
-        "suture_livepatch_tasks_behind", "Tasks that a transition waits for.", behind
-    )
+    yield from _family("suture_livepatch_tasks_behind", "Tasks that have not switched yet.", behind)
     yield from _family(
         "suture_left_over_modules",
-        "Modules of patches out of force.",
+        "Modules of live patches that are out of force.",
         [("", len(status.left_over))],
     )
     yield from _family(
-        "suture_interrupted_changes", "Commands without an end.", [("", len(status.interrupted))]
+        "suture_interrupted_changes", "Interrupted commands.", [("", len(status.interrupted))]
     )
     yield from _family(
-        "suture_drift", "Live patches that are not as they are kept.", [("", len(status.drift))]
+        "suture_drift",
+        "Live patches that the next boot would load differently.",
+        [("", len(status.drift))],
     )
     if status.last_change:
         seconds = int(datetime.fromisoformat(status.last_change).timestamp())
         yield from _family(
             "suture_last_change_timestamp_seconds",
-            "When patches were last changed.",
+            "Time of the last change of live patches.",
             [("", seconds)],
         )
 

@@ -76,10 +76,10 @@ def _transition(options: Options) -> tuple[str | None, bool]:
         raise Refusal(
             TRANSITION_UNDER_WAY,
             name,
-            f"it did not end within {options.timeout:g} s, and is left so (--no-revert)",
+            f"it did not end within {options.timeout:g} s; not reversed (--no-revert)",
             evidence=change.evidence(transition.behind(patch)),
         )
-    found = f"tasks did not move within {options.timeout:g} s"
+    found = f"tasks did not switch within {options.timeout:g} s"
     with change.recorded(options.journal, "recover", name, {"found": found}) as outcome:
         if patch.enabled:
             outcome.details["found"] = load.undo(

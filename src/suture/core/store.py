@@ -160,12 +160,12 @@ class Store:
                 content = directory.read(entry.module_file)
             except FileNotFoundError:
                 raise Refusal(
-                    STORE_DAMAGED, path, f"is not there, and {entry.name} names it"
+                    STORE_DAMAGED, path, f"does not exist, but {entry.name} needs it"
                 ) from None
         found = hashlib.sha256(content).hexdigest()
         if found != entry.sha256:
             raise Refusal(
-                STORE_DAMAGED, path, f"its SHA-256 is {found[:16]}..., its manifest says otherwise"
+                STORE_DAMAGED, path, f"its SHA-256 is {found[:16]}..., not the one in its manifest"
             )
         return content
 
@@ -301,10 +301,10 @@ class Store:
         try:
             directory = self._open(release)
         except FileNotFoundError:
-            raise Refusal(NOT_INSTALLED, name, f"nothing is kept for {release}") from None
+            raise Refusal(NOT_INSTALLED, name, f"nothing is installed for {release}") from None
         if name + MANIFEST not in directory.names():
             directory.__exit__()
-            raise Refusal(NOT_INSTALLED, name, f"is not kept for {release}")
+            raise Refusal(NOT_INSTALLED, name, f"is not installed for {release}")
         return directory
 
     def _open(self, *parts: str, make: bool = False) -> Directory:
@@ -354,7 +354,7 @@ def in_order(entry: StoreEntry) -> tuple[int, str]:
 def set_aside(entry: StoreEntry, tries: Tries) -> Refusal:
     """The refusal of an entry that is no longer tried."""
     return Refusal(
-        SET_ASIDE, entry.name, f"failed at {tries.failed} boots; the last time: {tries.reason}"
+        SET_ASIDE, entry.name, f"failed at {tries.failed} boots; the last reason: {tries.reason}"
     )
 
 
@@ -388,14 +388,14 @@ def _entry(directory: Directory, release: str, name: str) -> StoreEntry:
     try:
         fields = _fields(directory.read(name + MANIFEST), path)
     except FileNotFoundError:
-        raise Refusal(NOT_INSTALLED, name, f"is not kept for {release}") from None
+        raise Refusal(NOT_INSTALLED, name, f"is not installed for {release}") from None
     if fields.pop("format", None) != FORMAT:
-        raise Refusal(STORE_DAMAGED, path, f"is no manifest of format {FORMAT}")
+        raise Refusal(STORE_DAMAGED, path, f"is not a manifest of format {FORMAT}")
     entry = _made(StoreEntry, fields, path)
     if (entry.release, entry.name) != (release, name):
         raise Refusal(STORE_DAMAGED, path, f"is the manifest of {entry.name} for {entry.release}")
     if not _SHA256.fullmatch(entry.sha256):
-        raise Refusal(STORE_DAMAGED, path, "its hash is none")
+        raise Refusal(STORE_DAMAGED, path, "its hash is not a SHA-256")
     return entry
 
 
@@ -413,7 +413,7 @@ def _fields(content: bytes, path: str) -> dict[str, Any]:
     except ValueError:
         fields = None
     if not isinstance(fields, dict):
-        raise Refusal(STORE_DAMAGED, path, f"is cut off or damaged ({len(content)} bytes)")
+        raise Refusal(STORE_DAMAGED, path, f"is truncated or damaged ({len(content)} bytes)")
     return fields
 
 
@@ -426,7 +426,7 @@ def _made(kind: type[T], fields: dict[str, Any], path: str) -> T:
         raise Refusal(
             STORE_DAMAGED,
             path,
-            f"its fields are not as they were written ({', '.join(wrong) or 'more'})",
+            f"it has wrong fields ({', '.join(wrong) or 'unknown ones'})",
         )
     return kind(**fields)
 
@@ -434,4 +434,4 @@ def _made(kind: type[T], fields: dict[str, Any], path: str) -> T:
 def _checked_path(release: str, name: str) -> None:
     for word, form in ((release, _RELEASE), (name, _NAME)):
         if not form.fullmatch(word):
-            raise Refusal(STORE_DAMAGED, repr(word), "is no name of a kernel or of a live patch")
+            raise Refusal(STORE_DAMAGED, repr(word), "is not the name of a kernel or live patch")

@@ -72,13 +72,13 @@ class Task:
         if self.holding:
             return f"in {', '.join(dict.fromkeys(map(function, self.holding)))}()"
         if self.state in ("T", "t"):
-            return "moves when it is let go on (SIGCONT)"
+            return "switches when it is continued (SIGCONT)"
         if self.state == "R":
-            return "moves at its next system call or interrupt from user space"
+            return "switches at its next system call or interrupt from user space"
         return (
-            "in none of the functions, and not looked at since"
+            "in none of the functions; the kernel has not checked it since"
             if self.stack
-            else "its stack may not be read"
+            else "its stack cannot be read"
         )
 
 

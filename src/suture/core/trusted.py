@@ -79,7 +79,7 @@ class Directory:
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise Refusal(PATH_UNTRUSTED, str(path), "is no regular file")
+                raise Refusal(PATH_UNTRUSTED, str(path), "is not a regular file")
             _check(status, path, self._owner)
             with open(descriptor, "rb", closefd=False) as file:
                 content = file.read(LARGEST + 1)
@@ -174,7 +174,7 @@ def _open(name: str, flags: int, path: Path, directory: int) -> int:
         # open(2): ELOOP is what O_NOFOLLOW says to a link, ENOTDIR what O_DIRECTORY says to it.
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise Refusal(
-                PATH_UNTRUSTED, str(path), "is a symbolic link, or not what it should be"
+                PATH_UNTRUSTED, str(path), "is a symbolic link, or not of the expected kind"
             ) from error
         raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
 

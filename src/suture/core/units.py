@@ -28,7 +28,7 @@ CONFIRM = "suture-confirm.service"
 BOOT_UNIT = """\
 # Made by 'suture install'.
 [Unit]
-Description=Load the live patches that are kept for this kernel
+Description=Load the live patches installed for this kernel
 Documentation=man:suture(1)
 DefaultDependencies=no
 Conflicts=shutdown.target
@@ -53,7 +53,7 @@ WantedBy=multi-user.target
 CONFIRM_UNIT = """\
 # Made by 'suture install'.
 [Unit]
-Description=Write down that this boot came up with its live patches
+Description=Confirm that this boot succeeded with its live patches
 Documentation=man:suture(1)
 DefaultDependencies=no
 Conflicts=shutdown.target

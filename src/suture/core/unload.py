@@ -51,7 +51,9 @@ def unload(name: str, options: Options | None = None) -> Unloaded:
             raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
         moving = current().in_transition()
         if moving is not None and moving.name != name:
-            raise Refusal(TRANSITION_UNDER_WAY, name, f"tasks are still moving for {moving.name}")
+            raise Refusal(
+                TRANSITION_UNDER_WAY, name, f"the transition of {moving.name} is still under way"
+            )
         details: dict[str, object] = {"build_id": module.build_id if module else ""}
         with change.recorded(chosen.journal, "unload", name, details) as outcome:
             seconds = _take_out(name, chosen, outcome) if patch is not None else 0.0
@@ -65,14 +67,14 @@ def drop(name: str) -> None:
     with progress.step("Unloading the module", name):
         if not change.drop_module(name):
             held = modules.read(name)
-            found = f"its module is still held ({held.references if held else 0} times)"
+            found = f"its module is still in use (references: {held.references if held else 0})"
             raise Refusal(MODULE_STAYS, name, found)
 
 
 def _take_out(name: str, options: Options, outcome: Outcome) -> float:
     """Seconds that it took."""
     if outcome.signals:
-        raise Refusal(CHANGE_INTERRUPTED, name, "nothing had been changed")
+        raise Refusal(CHANGE_INTERRUPTED, name, "nothing has changed")
     _begin(name)
     with progress.step("Waiting for all tasks to run the old code", name):
         waited = transition.out_of_force(name, options.timeout, outcome.signals)
@@ -81,14 +83,14 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
     if patch is None:
         return waited.seconds
     if outcome.signals:
-        back(name, options, (), "it was stopped by a signal")
+        back(name, options, (), "a signal stopped it")
         raise Refusal(CHANGE_INTERRUPTED, name, "it is in force as before")
     blocking = transition.behind(patch)
     evidence = change.evidence(blocking)
     found = f"{change.number(blocking)} did not leave it within {options.timeout:g} s"
     if not options.revert:
         raise Refusal(
-            TRANSITION_STUCK, name, f"{found}; it is left so (--no-revert)", evidence=evidence
+            TRANSITION_STUCK, name, f"{found}; not reversed (--no-revert)", evidence=evidence
         )
     back(name, options, evidence, found)
     raise Refusal(TRANSITION_TIMED_OUT, name, f"{found}; it is in force again", evidence=evidence)
@@ -104,7 +106,7 @@ def _begin(name: str) -> None:
     except OSError as error:
         if error.errno == errno.EBUSY:  # kernel/livepatch/core.c: __klp_disable_patch()
             raise Refusal(
-                TRANSITION_UNDER_WAY, name, "tasks have begun to move for another live patch"
+                TRANSITION_UNDER_WAY, name, "the transition of another live patch has begun"
             ) from error
         if error.errno not in (
             errno.EINVAL,
@@ -119,7 +121,7 @@ def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> 
 
     :raises Refusal: ``transition-stuck``
     """
-    with progress.step("Turning back", name):
+    with progress.step("Reversing the transition", name):
         with suppress(OSError):  # it has gone in the meantime, or is on its way already
             current().set_enabled(name, True)
         waited = transition.into_force(name, options.way_back)
@@ -129,13 +131,13 @@ def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> 
         raise Refusal(
             CHANGE_INTERRUPTED,
             name,
-            f"{found}, and then it went out of force all the same; it is gone",
+            f"{found}, but then it went out of force after all; it is gone",
         )
     if not waited.ended:
         stuck = change.evidence(transition.behind(patch))
         raise Refusal(
             TRANSITION_STUCK,
             name,
-            f"{found}, and the way back does not end",
+            f"{found}, and the reversal does not end",
             evidence=stuck or evidence,
         )

@@ -131,7 +131,7 @@ def read(path: Path, config: Config, release: str) -> ModuleSource:
         raise Refusal(
             NOT_A_MODULE_SOURCE,
             str(path),
-            "it holds no Makefile, no Kbuild and no livepatch_main.c",
+            "it contains no Makefile, no Kbuild and no livepatch_main.c",
         )
     text = read_bytes(path / listed).decode(errors="replace")
     found = makefile.read(str(path / listed), text, config, frozenset(files))
@@ -223,7 +223,7 @@ def _directory(top: Path) -> dict[str, bytes]:
             total += len(files[relative])
             if total > MOST_BYTES:
                 raise Refusal(
-                    SOURCE_TOO_LARGE, str(top), f"it holds more than {MOST_BYTES >> 20} MiB of C"
+                    SOURCE_TOO_LARGE, str(top), f"it contains more than {MOST_BYTES >> 20} MiB of C"
                 )
     return files
 
@@ -238,7 +238,9 @@ def _within(top: Path, name: str) -> bytes:
 def _check_name(name: str, where: str) -> None:
     """make(1) cannot be told of a file with a space or a dollar sign in its name."""
     if not _NAME.fullmatch(name):
-        raise Refusal(NOT_A_MODULE_SOURCE, where, "its name has characters that kbuild cannot take")
+        raise Refusal(
+            NOT_A_MODULE_SOURCE, where, "its name has characters that kbuild does not accept"
+        )
 
 
 def _included(name: str, text: str) -> Iterator[tuple[int, str]]:

@@ -117,7 +117,7 @@ def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
     """`read` for a patch that is in memory already; `name` stands in messages."""
     text = _decode(name, data)
     if re.search(r"^(?:---|\+\+\+|@@) .*\r$", text, re.MULTILINE):
-        raise Refusal(PATCH_HAS_CRLF, name, "its lines end in CR LF")
+        raise Refusal(PATCH_HAS_CRLF, name, "its lines end with CR LF")
     # A line ends with a line feed alone: str.splitlines() would also take the form feeds in old C
     # files for an end.
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
@@ -130,7 +130,9 @@ def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
         raise Refusal(NOT_A_PATCH, name, f"the diff is damaged: {error}") from error
     if not files:
         raise Refusal(
-            NOT_A_PATCH, name, "is empty" if not text.strip() else "holds no hunk of a unified diff"
+            NOT_A_PATCH,
+            name,
+            "is empty" if not text.strip() else "contains no hunk of a unified diff",
         )
     level = _strip_level(files) if strip is None else strip
     return PatchFile(name, data, level, tuple(_change(name, file, level) for file in files))
@@ -198,9 +200,11 @@ def _path(patch: str, name: str, level: int) -> str:
     path = _strip(name, level)
     parts = path.split("/")
     if name.startswith('"'):
-        raise Refusal(PATCH_PATH_ESCAPES, patch, f"has the quoted file name {name}")
+        raise Refusal(PATCH_PATH_ESCAPES, patch, f"contains the quoted file name {name}")
     if not path or path.startswith("/") or ".." in parts or "." in parts or "" in parts:
         raise Refusal(
-            PATCH_PATH_ESCAPES, patch, f"names {name}, which is {path or 'nothing'} with -p{level}"
+            PATCH_PATH_ESCAPES,
+            patch,
+            f"names {name}, which -p{level} turns into {path or 'nothing'}",
         )
     return path

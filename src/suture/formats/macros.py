@@ -125,12 +125,15 @@ def _check_file(path: str, text: bytes) -> None:
             )
         if use.macro in ONCE and use.macro in seen:
             first = seen[use.macro]
-            found = f"{use.macro}({use.argument}), and {first.argument} is one already in line {first.line}"
+            found = (
+                f"{use.macro}({use.argument}), but line {first.line} already registers "
+                f"{first.argument}"
+            )
             raise Refusal(CALLBACK_DUPLICATE, where, found)
         seen[use.macro] = use
         named = not use.macro.startswith((*WITHOUT_FUNCTION, *HINTS)) and re.fullmatch(
             r"\w+", use.argument
         )
         if named and len(re.findall(rf"\b{use.argument}\b".encode(), text)) < 2:
-            found = f"{use.macro}({use.argument}), and nothing else in the file is called that"
+            found = f"{use.macro}({use.argument}), but nothing else in the file has this name"
             raise Refusal(PATCH_MACRO_UNKNOWN, where, found)

@@ -110,7 +110,7 @@ def _relevant(where: str, text: str, config: Config) -> Iterator[tuple[int, str]
                 raise Refusal(
                     MAKEFILE_NOT_UNDERSTOOD,
                     f"{where}:{number}",
-                    "there is an else without a condition",
+                    "an else has no condition",
                 )
             taken[-1] = None if taken[-1] is None else not taken[-1]
             if chained := _CONDITION.match(line[4:].strip()):
@@ -121,7 +121,7 @@ def _relevant(where: str, text: str, config: Config) -> Iterator[tuple[int, str]
                 raise Refusal(
                     MAKEFILE_NOT_UNDERSTOOD,
                     f"{where}:{number}",
-                    "there is an endif without a condition",
+                    "an endif has no condition",
                 )
             taken.pop()
         elif raw.startswith("\t") and in_rule:
@@ -131,19 +131,17 @@ def _relevant(where: str, text: str, config: Config) -> Iterator[tuple[int, str]
                 raise Refusal(
                     MAKEFILE_NOT_UNDERSTOOD,
                     f"{where}:{number}",
-                    f"it takes in another file: {line[:60]}",
+                    f"it includes another file: {line[:60]}",
                 )
             in_rule = ":" in line
         elif False not in taken:
             in_rule = False
             if None in taken and _decides(line):
-                found = (
-                    f"whether this holds cannot be read off the target's configuration: {line[:60]}"
-                )
+                found = f"the target's configuration does not decide this condition: {line[:60]}"
                 raise Refusal(MAKEFILE_NOT_UNDERSTOOD, f"{where}:{number}", found)
             yield number, line
     if taken:
-        raise Refusal(MAKEFILE_NOT_UNDERSTOOD, where, "a condition is not ended")
+        raise Refusal(MAKEFILE_NOT_UNDERSTOOD, where, "a condition has no endif")
 
 
 def _decides(line: str) -> bool:
@@ -243,7 +241,7 @@ def _words(found: _Read, number: int, value: str) -> list[str]:
                 raise Refusal(
                     MAKEFILE_NOT_UNDERSTOOD,
                     f"{found.where}:{number}",
-                    f"{what} stands for nothing that is known here",
+                    f"{what} has no known value",
                 )
             return " ".join(found.values[name])
 
@@ -254,7 +252,7 @@ def _words(found: _Read, number: int, value: str) -> list[str]:
     raise Refusal(
         MAKEFILE_NOT_UNDERSTOOD,
         f"{found.where}:{number}",
-        f"{value[:60]} refers to itself, or is cut off",
+        f"{value[:60]} refers to itself or is truncated",
     )
 
 
@@ -268,7 +266,7 @@ def _listed(found: _Read, name: str, line: int, files: frozenset[str]) -> Listed
             raise Refusal(
                 MAKEFILE_NOT_UNDERSTOOD,
                 f"{found.where}:{number}",
-                f"{word} is to be made from what is not there",
+                f"{word} has no source file",
             )
         if part not in parts:
             parts.append(part)
@@ -293,14 +291,14 @@ def _flags(found: _Read) -> tuple[tuple[str, ...], tuple[str, ...]]:
                     raise Refusal(
                         MAKEFILE_NOT_UNDERSTOOD,
                         f"{found.where}:{number}",
-                        f"a quote of {word} is not closed",
+                        f"a quote in {word} is not closed",
                     )
                 options.append(word)
             elif not _HARMLESS_FLAGS.fullmatch(word):
                 raise Refusal(
                     MAKEFILE_NOT_UNDERSTOOD,
                     f"{found.where}:{number}",
-                    f"{word} is an option of its own",
+                    f"{word} is not one of -I, -D and -U",
                 )
     return tuple(include), tuple(options)
 

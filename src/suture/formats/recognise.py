@@ -111,7 +111,7 @@ def recognise(path: Path, wanted: Format | None = None, strip: int | None = None
 
 def _of_directory(directory: Path) -> tuple[Format, str]:
     if (directory / MANIFEST).is_file():
-        return Format.SUTURE, f"{directory / MANIFEST} is there"
+        return Format.SUTURE, f"{directory / MANIFEST} exists"
     sources = sorted(
         path for path in directory.rglob("*") if path.suffix in _C_SUFFIXES and path.is_file()
     )
@@ -121,7 +121,9 @@ def _of_directory(directory: Path) -> tuple[Format, str]:
         for mark in _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))
     ]
     if not marks:
-        found = f"holds no {MANIFEST} and no C file that uses linux/kgraft.h or linux/livepatch.h"
+        found = (
+            f"contains no {MANIFEST} and no C file that uses linux/kgraft.h or linux/livepatch.h"
+        )
         raise Refusal(FORMAT_UNKNOWN, str(directory), found)
     # SUSE's livepatch packages use the kernel's API in most files and kGraft's in none, or the
     # other way round.
@@ -145,7 +147,9 @@ def _of_file(path: Path) -> tuple[Format, str]:
     if _HUNK.search(text):
         marks = list(_marks(path, text, (Format.KPATCH, Format.KSPLICE)))
         return (
-            _only_one(path, marks) if marks else (Format.DIFF, "it holds hunks of a unified diff")
+            _only_one(path, marks)
+            if marks
+            else (Format.DIFF, "it contains hunks of a unified diff")
         )
     marks = list(_marks(path, text, (Format.KGRAFT, Format.LIVEPATCH)))
     if not marks and path.suffix in _C_SUFFIXES:
@@ -165,8 +169,11 @@ def _of_file(path: Path) -> tuple[Format, str]:
     if path.suffix in _C_SUFFIXES:
         for number, line in enumerate(text.split("\n"), 1):
             if _KPATCH_CORE.search(line):
-                found = "is C for kpatch's own core, which finds functions by addresses that kpatch-build wrote"
-                remedy = "Give the source diff, or the module that kpatch-build made of it."
+                found = (
+                    "is C for kpatch's own core, which finds functions by addresses that "
+                    "kpatch-build wrote"
+                )
+                remedy = "Give the source diff, or the module that kpatch-build made from it."
                 raise Refusal(FORMAT_UNKNOWN, f"{path}:{number}", found, remedy=remedy)
         raise Refusal(
             FORMAT_UNKNOWN, str(path), "is C that uses neither linux/kgraft.h nor linux/livepatch.h"
@@ -174,7 +181,7 @@ def _of_file(path: Path) -> tuple[Format, str]:
     raise Refusal(
         NOT_A_PATCH,
         str(path),
-        "is empty" if not text.strip() else "holds no hunk of a unified diff",
+        "is empty" if not text.strip() else "contains no hunk of a unified diff",
     )
 
 

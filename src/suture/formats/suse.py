@@ -145,7 +145,7 @@ def _rows(where: str, data: bytes) -> Iterator[_PatchedFunctionRow]:
             raise Refusal(
                 PATCHED_FUNCS_MALFORMED,
                 f"{where}:{number}",
-                f"{line.strip()[:60]!r} is no function to replace",
+                f"{line.strip()[:60]!r} does not name a function to replace",
             )
         yield _PatchedFunctionRow(
             words[0].replace("-", "_"), old, int(position or 0), words[2], when
@@ -234,7 +234,7 @@ def _fill(path: str, text: str, meaning: Mapping[str, str]) -> str:
         if name not in meaning:
             line = text.count("\n", 0, match.start()) + 1
             raise Refusal(
-                PLACEHOLDER_LEFT, f"{path}:{line}", f"{match[0]} stands for nothing that is known"
+                PLACEHOLDER_LEFT, f"{path}:{line}", f"{match[0]} is not a known placeholder"
             )
         return meaning[name]
 

@@ -132,7 +132,7 @@ def parse(name: str, data: bytes, directory: Path) -> Manifest:
         ValueError,
         RecursionError,
     ) as error:  # also numbers of thousands of digits, and brackets as deep
-        raise Refusal(WRITTEN_FORM_INVALID, name, f"is no TOML: {error}") from error
+        raise Refusal(WRITTEN_FORM_INVALID, name, f"is not valid TOML: {error}") from error
     version = plain.get("suture")
     if isinstance(version, int) and version > VERSION:
         raise Refusal(
@@ -165,16 +165,16 @@ def _check_inside(name: str, directory: Path, path: str) -> None:
     for part in parts:
         place = place / part
         if place.is_symlink():
-            raise Refusal(SOURCE_ESCAPES, name, f"{path} is reached by a symbolic link")
+            raise Refusal(SOURCE_ESCAPES, name, f"the path {path} contains a symbolic link")
     if not place.exists():
-        raise Refusal(WRITTEN_FORM_INVALID, name, f"the source {path} is not there")
+        raise Refusal(WRITTEN_FORM_INVALID, name, f"the source {path} does not exist")
     if place.is_dir():
         for below in place.rglob("*"):
             if below.is_symlink() or not (below.is_file() or below.is_dir()):
                 raise Refusal(
                     SOURCE_ESCAPES,
                     name,
-                    f"{below.relative_to(directory)} is neither file nor directory",
+                    f"{below.relative_to(directory)} is neither a file nor a directory",
                 )
 
 
@@ -184,25 +184,23 @@ def _unpack(archive: Path, directory: Path) -> None:
             members = tar.getmembers()
             size = sum(member.size for member in members)
             if size > LARGEST_ARCHIVE:
-                found = (
-                    f"holds {size >> 20} MiB; patch sources take at most {LARGEST_ARCHIVE >> 20}"
-                )
+                found = f"contains {size >> 20} MiB; the limit is {LARGEST_ARCHIVE >> 20} MiB"
                 raise Refusal(WRITTEN_FORM_INVALID, str(archive), found)
             odd = next(
                 (member for member in members if not (member.isfile() or member.isdir())), None
             )
             if odd is not None:
                 raise Refusal(
-                    SOURCE_ESCAPES, str(archive), f"{odd.name} is neither file nor directory"
+                    SOURCE_ESCAPES, str(archive), f"{odd.name} is neither a file nor a directory"
                 )
             for member in members:
                 _take_out(tar, member, directory, str(archive))
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
         raise Refusal(
-            WRITTEN_FORM_INVALID, str(archive), f"is no archive that can be unpacked: {error}"
+            WRITTEN_FORM_INVALID, str(archive), f"is not an archive that can be unpacked: {error}"
         ) from error
     if not (directory / MANIFEST).is_file():
-        raise Refusal(WRITTEN_FORM_INVALID, str(archive), f"holds no {MANIFEST} at its top")
+        raise Refusal(WRITTEN_FORM_INVALID, str(archive), f"contains no {MANIFEST} at its top")
 
 
 def _take_out(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path, archive: str) -> None:

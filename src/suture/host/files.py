@@ -68,14 +68,12 @@ def check_output(path: Path) -> None:
     :raises Refusal: ``file-unreadable``
     """
     if path.exists() and not path.is_file():
-        raise cannot_write(path, OSError(errno.EINVAL, "is no regular file"))
+        raise cannot_write(path, OSError(errno.EINVAL, "is not a regular file"))
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir():
-        raise cannot_write(path, OSError(errno.ENOTDIR, f"{parent} is no directory"))
+        raise cannot_write(path, OSError(errno.ENOTDIR, f"{parent} is not a directory"))
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise cannot_write(
-            path, OSError(errno.EACCES, f"the directory {parent} may not be written to")
-        )
+        raise cannot_write(path, OSError(errno.EACCES, f"the directory {parent} is not writable"))
 
 
 @contextmanager

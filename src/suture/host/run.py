@@ -83,7 +83,7 @@ def check(
         raise Refusal(
             DISK_FULL if says_disk_full(output) else kind,
             where or finished.command[0],
-            f"{Path(finished.command[0]).name} ended with status {finished.status}",
+            f"{Path(finished.command[0]).name} exited with status {finished.status}",
             evidence=output[-EVIDENCE_LINES:],
         )
     return finished

@@ -50,7 +50,7 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
         raise Refusal(
             IMAGE_MALFORMED,
             where,
-            f"its payload begins with {payload.data[:6].hex(' ')}, no known compression",
+            f"its payload begins with {payload.data[:6].hex(' ')}, which is no known compression",
         )
     _, name, unpacker = known
     if payload.size > unpack.limit(len(payload.data)):
@@ -66,7 +66,7 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
         raise Refusal(
             IMAGE_MALFORMED,
             where,
-            f"its {name} payload decompresses to {len(kernel):,} bytes where {payload.size:,} were packed",
+            f"its {name} payload decompresses to {len(kernel):,} bytes instead of {payload.size:,}",
         )
     if not kernel.startswith(ELF_MAGIC):
         raise Refusal(IMAGE_MALFORMED, where, f"its {name} payload is not an ELF file")
@@ -101,11 +101,11 @@ def _lz4(payload: _Payload) -> bytes:
     size = 0
     while position < end:
         if position + 4 > end:
-            raise _Damaged("a block's length is cut off")
+            raise _Damaged("a block's length is truncated")
         (length,) = struct.unpack_from("<I", data, position)
         position += 4
         if position + length > end:
-            raise _Damaged("a block is cut off")
+            raise _Damaged("a block is truncated")
         try:
             blocks.append(
                 lz4.block.decompress(data[position : position + length], LZ4_LEGACY_BLOCK)

@@ -62,7 +62,7 @@ class Btf:
         try:
             self._read()
         except (struct.error, IndexError) as error:
-            raise Refusal(TYPES_MALFORMED, where, f"its BTF is cut off ({error})") from error
+            raise Refusal(TYPES_MALFORMED, where, f"its BTF is truncated ({error})") from error
 
     def _read(self) -> None:
         # struct btf_header: magic, version, flags, hdr_len, type_off, type_len, str_off, str_len
@@ -82,7 +82,9 @@ class Btf:
             name, info, _ = unpack(self._data, position)
             kind = info >> 24 & 0x1F
             if kind > LAST_KIND or not kind:
-                raise Refusal(TYPES_MALFORMED, self._where, f"its BTF has a type of kind {kind}")
+                raise Refusal(
+                    TYPES_MALFORMED, self._where, f"its BTF has a type of unknown kind {kind}"
+                )
             if kind == FUNC:
                 self._functions[name].append(self._first + len(self._offsets))
             elif kind in (TYPEDEF, INT):
@@ -130,7 +132,9 @@ class Btf:
             )
         except IndexError:
             raise Refusal(
-                TYPES_MALFORMED, self._where, f"its BTF refers to a type {number} that it has not"
+                TYPES_MALFORMED,
+                self._where,
+                f"its BTF refers to type {number}, which does not exist",
             ) from None
         return Type(info >> 24 & 0x1F, self._string(name), value)
 

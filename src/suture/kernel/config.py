@@ -61,7 +61,7 @@ def parse(data: bytes, where: str) -> Config:
                 CONFIG_MALFORMED, f"{where}:{number}", f"{line.strip()[:60]!r} sets no option"
             )
     if known == 0:
-        raise Refusal(CONFIG_MALFORMED, where, "no option is set or unset in it")
+        raise Refusal(CONFIG_MALFORMED, where, "it contains no options")
     return Config(options)
 
 

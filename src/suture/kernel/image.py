@@ -104,7 +104,7 @@ def read(path: Path) -> Image:
         raise Refusal(IMAGE_MALFORMED, str(path), "it has no segments to load")
     banner = BANNER.search(data)
     if banner is None:
-        raise Refusal(IMAGE_MALFORMED, str(path), "no 'Linux version' banner is in it")
+        raise Refusal(IMAGE_MALFORMED, str(path), "it has no 'Linux version' banner")
     return Image(path, banner.group().decode("ascii", "replace"), data, layout)
 
 

@@ -132,7 +132,7 @@ def extract(vmlinux: Path) -> bytes:
     data = finished.stdout.encode()
     count = data.count(b"\n")
     if count < LEAST_SYMBOLS:
-        raise Refusal(KALLSYMS_NOT_FOUND, str(vmlinux), f"only {count:,} symbols were found in it")
+        raise Refusal(KALLSYMS_NOT_FOUND, str(vmlinux), f"it has only {count:,} symbols")
     return data
 
 
@@ -191,10 +191,10 @@ def parse(data: bytes, where: str) -> Kallsyms:
             symbols.append(symbol(words))
         except ValueError:
             raise Refusal(
-                KALLSYMS_MALFORMED, f"{where}:{number}", f"{line.strip()[:72]!r} is no symbol"
+                KALLSYMS_MALFORMED, f"{where}:{number}", f"{line.strip()[:72]!r} is not a symbol"
             ) from None
     if not symbols:
-        raise Refusal(KALLSYMS_MALFORMED, where, "it holds no symbols")
+        raise Refusal(KALLSYMS_MALFORMED, where, "it contains no symbols")
     if not any(one.address for one in symbols):
         raise Refusal(
             KALLSYMS_MALFORMED,

@@ -27,14 +27,14 @@ class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
     def find_linux_kernel_version(self) -> None:
         banner = re.search(rb"Linux version (\d+\.[\d.]*\d)[ -~]+", self.kernel_img)
         if banner is None:
-            raise ValueError("no 'Linux version' banner is in it")
+            raise ValueError("it has no 'Linux version' banner")
         self.version_string = banner[0].decode("ascii")
         self.version_number = banner[1].decode("ascii")
 
     def guess_architecture(self) -> None:
         found = arch.of_elf(self.kernel_img[: arch.IDENTIFIED])
         if found is None or found.image is None:
-            raise ValueError("it is for no machine that Suture knows")
+            raise ValueError("it is for a machine that Suture does not know")
         self.architecture = ArchitectureName[found.image.kallsyms_name]
         self.elf_machine = found.machine.number
         self.is_64_bits = True

@@ -125,7 +125,7 @@ def read(path: Path, objname: str) -> Listing:
     else:
         listing = _from_vmlinux(data, path)
     if not listing.lists(objname):
-        raise Refusal(OBJECT_NOT_LISTED, where, f"no symbol of {objname} is in it")
+        raise Refusal(OBJECT_NOT_LISTED, where, f"it has no symbols of {objname}")
     return listing
 
 
@@ -144,7 +144,7 @@ def _from_lines(data: bytes, where: str) -> Listing:
             raise Refusal(
                 KALLSYMS_MALFORMED,
                 where,
-                f"{after.name} stands after {before.name}, which has a higher address",
+                f"{after.name} comes after {before.name}, which has a higher address",
                 why="The kernel counts symbols of one name in the order of their addresses.",
                 remedy="Sort the listing by address ('sort FILE', or 'nm -n').",
             )
@@ -173,10 +173,10 @@ def _from_module(data: bytes, where: str, objname: str) -> Listing:
     named = dict(modules.modinfo(data, where)).get("name", objname)
     if objname == VMLINUX:
         raise Refusal(
-            OBJECT_NOT_LISTED, where, f"it is a relocatable object, and no linked {VMLINUX}"
+            OBJECT_NOT_LISTED, where, f"it is a relocatable object, not a linked {VMLINUX}"
         )
     if named != objname:
-        raise Refusal(OBJECT_NOT_LISTED, where, f"it is module {named}, and not {objname}")
+        raise Refusal(OBJECT_NOT_LISTED, where, f"it is module {named}, not {objname}")
     symbols, names = [], []
     for symbol in module.symbols:
         if symbol.type == STT_FILE:

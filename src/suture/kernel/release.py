@@ -81,5 +81,7 @@ def _arch_of(vmlinux: Path) -> Architecture:
     except OSError as error:
         raise Refusal(FILE_UNREADABLE, str(vmlinux), error.strerror or str(error)) from error
     if found is None:
-        raise Refusal(IMAGE_MALFORMED, str(vmlinux), "it is for no machine that Suture knows")
+        raise Refusal(
+            IMAGE_MALFORMED, str(vmlinux), "it is for a machine that Suture does not know"
+        )
     return found

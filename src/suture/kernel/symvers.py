@@ -59,10 +59,10 @@ def parse(data: bytes, where: str) -> Symvers:
             continue
         export = _export(line)
         if export is None:
-            raise Refusal(SYMVERS_MALFORMED, f"{where}:{number}", f"{line[:60]!r} is no export")
+            raise Refusal(SYMVERS_MALFORMED, f"{where}:{number}", f"{line[:60]!r} is not an export")
         exports[export.name] = export
     if lines[-1] != "":
-        raise Refusal(SYMVERS_MALFORMED, where, "its last line is cut off")
+        raise Refusal(SYMVERS_MALFORMED, where, "its last line is truncated")
     if not exports:
         raise Refusal(SYMVERS_MALFORMED, where, "it is empty")
     return Symvers(exports)

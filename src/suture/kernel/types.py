@@ -37,7 +37,7 @@ def struct_sizes(btf: bytes, names: Collection[str], where: str) -> Mapping[str,
     try:
         return _struct_sizes(btf, {name.encode() for name in names}, where)
     except (struct.error, IndexError) as error:
-        raise Refusal(TYPES_MALFORMED, where, f"its BTF is cut off ({error})") from error
+        raise Refusal(TYPES_MALFORMED, where, f"its BTF is truncated ({error})") from error
 
 
 def _struct_sizes(btf: bytes, names: Collection[bytes], where: str) -> dict[str, int]:
@@ -60,7 +60,7 @@ def _struct_sizes(btf: bytes, names: Collection[bytes], where: str) -> dict[str,
         name, info, size = unpack(btf, position)
         kind = info >> 24 & 0x1F
         if kind > LAST_KIND:
-            raise Refusal(TYPES_MALFORMED, where, f"its BTF has a type of kind {kind}")
+            raise Refusal(TYPES_MALFORMED, where, f"its BTF has a type of unknown kind {kind}")
         if kind == STRUCT_KIND and name in wanted:
             found[wanted[name].decode()] = size
         position += 12 + FIXED.get(kind, 0) + PER_MEMBER.get(kind, 0) * (info & 0xFFFF)

@@ -86,7 +86,7 @@ def _check(size: int, ended: bool, most: int) -> None:
     if size > most:
         raise ValueError(f"it unpacks to more than {most:,} bytes")
     if not ended:
-        raise EOFError("it ends before its end mark")
+        raise EOFError("it is truncated")
 
 
 STREAMS: Mapping[str, Callable[[bytes, int], bytes]] = {

@@ -231,7 +231,7 @@ def _life(run: _Run, wanted: list[str], script_deadline: float | None) -> None:
     with run.step("patch", "Waiting for all tasks to run the new code"):
         _wait(run, lambda: not _is_known(run) or _read(run, "transition") == "0", "0")
     if not _is_known(run) or _read(run, "enabled") != "1":
-        raise _refusal(run, LAB_NOT_ENABLED, "it is loaded and not enabled")
+        raise _refusal(run, LAB_NOT_ENABLED, "it is loaded but not enabled")
     _script(run, ScriptPhase.PATCHED, script_deadline)
     run.counts = _counts(run)
     with run.step("unpatch", "Waiting for all tasks to run the old code"):
@@ -257,7 +257,7 @@ def _failed_script(scripts: list[ScriptRun]) -> Refusal | None:
     """The old code may fail the script, that is what the patch is for; the new code may not."""
     for script in scripts:
         if script.phase is ScriptPhase.PATCHED and script.status != 0:
-            found = f"it ended with status {script.status} while the patch was in force"
+            found = f"it exited with status {script.status} while the patch was in force"
             return Refusal(
                 LAB_SCRIPT_FAILED,
                 "script",

@@ -240,7 +240,9 @@ class Machine:
     def _guarded(self, what: str, late: Kind, dead: Kind) -> Iterator[None]:
         """Turn what goes wrong on the wire into refusals, and take no more requests after it."""
         if not self._usable:
-            raise Refusal(LAB_GUEST_DIED, self._release, f"an earlier step ended it, before {what}")
+            raise Refusal(
+                LAB_GUEST_DIED, self._release, f"it ended in an earlier step, before {what}"
+            )
         try:
             yield
         except TimeoutError:

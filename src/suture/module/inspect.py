@@ -102,9 +102,7 @@ def inspect(module: ObjectFile) -> Inspection:
             module, info, replaces=True
         )  # as kpatch-build has it, unless told otherwise
     if patch is None:
-        raise Refusal(
-            NOT_A_LIVE_PATCH, module.name, "it holds no struct klp_patch that Suture can find"
-        )
+        raise Refusal(NOT_A_LIVE_PATCH, module.name, "Suture finds no struct klp_patch in it")
     name = next((value for key, value in info if key == "name"), Path(module.name).stem)
     objects = tuple(
         _objects(tables, tables.pointers[patch[0], patch[1] + 8], modinfo.sources(info))
@@ -353,7 +351,7 @@ def _references(module: ObjectFile) -> Iterator[LivepatchReference]:
                 raise Refusal(
                     NOT_A_LIVE_PATCH,
                     f"{module.name}: {group.name}",
-                    f"refers to {symbol.name or 'an unnamed symbol'}, which is no livepatch symbol"
+                    f"refers to {symbol.name or 'an unnamed symbol'}, which is not a livepatch symbol"
                     + (
                         ""
                         if symbol.shndx == SHN_LIVEPATCH

@@ -146,7 +146,7 @@ class _Table:
             at >= len(self.data) // size * size for at in self._pointers
         ):
             raise self.malformed(
-                f"holds {len(self.data)} bytes, which is no number of entries of {size}"
+                f"has {len(self.data)} bytes, not a multiple of its {size}-byte entries"
             )
         return range(0, len(self.data) // size * size, size)
 
@@ -167,12 +167,12 @@ class _Table:
         symbol = self.obj.symbols[relocation.symbol]
         if not symbol.is_defined_here:
             raise self.malformed(
-                f"points at {offset:#x} to {symbol.name or 'nothing'}, which is not in the file"
+                f"has a pointer at {offset:#x} to {symbol.name or 'nothing'}, which is not in the file"
             )
         place = symbol.shndx, symbol.value + relocation.addend
         if not 0 <= place[1] < self.obj.sections[symbol.shndx].size:
             raise self.malformed(
-                f"points out of {self.obj.sections[symbol.shndx].name} at {offset:#x}"
+                f"has a pointer at {offset:#x} that leads out of {self.obj.sections[symbol.shndx].name}"
             )
         return place
 
@@ -182,11 +182,11 @@ class _Table:
         data = self.obj.sections[section].data
         end = data.find(b"\0", start, start + LONGEST_NAME)
         if end <= start:
-            raise self.malformed(f"points at {offset:#x} to no name")
+            raise self.malformed(f"has a pointer at {offset:#x} that leads to no name")
         try:
             return data[start:end].decode("ascii")
         except UnicodeDecodeError as error:
-            raise self.malformed(f"points at {offset:#x} to no name") from error
+            raise self.malformed(f"has a pointer at {offset:#x} that leads to no name") from error
 
     def numbers(self, offset: int, form: str) -> tuple[int, ...]:
         """:param form: as `struct` has it, without the byte order."""
@@ -225,7 +225,7 @@ def _dynrelas(table: _Table) -> Iterator[Dynrela]:
         address, kind, sympos = table.numbers(entry + 8, "QQQ")
         external, addend = table.numbers(entry + name + 16, "ii")
         if external not in (0, 1):
-            raise table.malformed(f"says neither yes nor no at {entry + name + 16:#x}")
+            raise table.malformed(f"has a flag at {entry + name + 16:#x} that is neither 0 nor 1")
         objname = table.text(entry + name + 8)
         yield Dynrela(
             place=table.place(entry),
@@ -253,7 +253,9 @@ def _relocations(table: _Table, symbols: _Table) -> Iterator[Dynrela]:
             kind, addend, external = table.numbers(entry + 8, "Iii")
         section, symbol = table.place(entry + 32)
         if table.obj.sections[section].name != SYMBOLS or symbol not in of_symbol:
-            raise table.malformed(f"points at {entry + 32:#x} to no entry of {SYMBOLS}")
+            raise table.malformed(
+                f"has a pointer at {entry + 32:#x} that leads to no entry of {SYMBOLS}"
+            )
         address, sympos = symbols.numbers(symbol, "QQ")
         yield Dynrela(
             place=table.place(entry),
@@ -275,7 +277,7 @@ def _has_long_addend(table: _Table, entries: Sequence[int]) -> bool:
     if later == older and any(
         table.numbers(entry + 12, "i") != table.numbers(entry + 16, "i") for entry in entries
     ):
-        raise table.malformed("has entries of neither shape that kpatch has used, or of both")
+        raise table.malformed("has entries in neither of kpatch's two layouts, or in both")
     return later
 
 

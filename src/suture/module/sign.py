@@ -70,7 +70,7 @@ def sign(module: bytes, where: str, signer: Signer, *, replace: bool = False) ->
     """
     there = signature.read(module, where)
     if there is not None and not replace:
-        raise Refusal(ALREADY_SIGNED, where, "it carries a signature")
+        raise Refusal(ALREADY_SIGNED, where, "it already has a signature")
     content = module if there is None else there.content
     certificate = signature.certificate(
         files.read_bytes(signer.certificate), str(signer.certificate)
@@ -109,7 +109,7 @@ def new_key(directory: Path, name: str, common_name: str) -> KeyPair:
     pair = KeyPair(directory / f"{name}.key", directory / f"{name}.pem", directory / f"{name}.der")
     for path in (pair.key, pair.certificate, pair.der):
         if os.path.lexists(path):
-            raise Refusal(KEY_EXISTS, str(path), "is there already")
+            raise Refusal(KEY_EXISTS, str(path), "already exists")
     private = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
     pin = os.environ.get(PIN, "").encode()
     encryption = serialization.BestAvailableEncryption(pin) if pin else serialization.NoEncryption()
@@ -198,7 +198,9 @@ def _signed_by_file(content: bytes, path: Path, certificate: x509.Certificate) -
     private = _private_key(path)
     if private.public_key() != certificate.public_key():
         raise Refusal(
-            KEY_MISMATCH, str(path), f"is not the key of {certificate.subject.rfc4514_string()}"
+            KEY_MISMATCH,
+            str(path),
+            f"is not the key that the certificate of {certificate.subject.rfc4514_string()} is for",
         )
     options = [
         pkcs7.PKCS7Options.Binary,
@@ -231,7 +233,7 @@ def _private_key(path: Path) -> PrivateKey:
         ) from None
     except ValueError as error:
         raise Refusal(
-            KEY_UNUSABLE, str(path), "is no private key, or the passphrase is another"
+            KEY_UNUSABLE, str(path), "is not a private key, or the passphrase is wrong"
         ) from error
     if not isinstance(private, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):
         raise Refusal(KEY_UNUSABLE, str(path), "is neither an RSA nor an elliptic curve key")

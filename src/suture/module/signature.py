@@ -81,14 +81,14 @@ def read(module: bytes, where: str) -> Signature | None:
         return None
     end = len(module) - len(MAGIC) - STRUCT.size
     if end < 0:
-        raise _malformed(where, "it ends before its description")
+        raise _malformed(where, "it is shorter than its description")
     algorithm, digest, kind, signer, key_id, size = STRUCT.unpack_from(module, end)
     if (
         kind != PKCS7 or algorithm or digest or signer or key_id
     ):  # kernel/module_signature.c: mod_check_sig()
         raise _malformed(where, f"it is of kind {kind}")
     if size > end:
-        raise _malformed(where, f"it says to be {size} bytes long")
+        raise _malformed(where, f"it claims to be {size} bytes long")
     try:
         return _message(module[end - size : end], module[: end - size])
     except (ValueError, IndexError) as error:
@@ -106,7 +106,10 @@ def check(module: bytes, where: str, certificates: Sequence[x509.Certificate]) -
         raise Refusal(SIGNATURE_MISSING, where, "it has no signature")
     signers = [certificate for certificate in certificates if made_by(signature, certificate)]
     if not signers:
-        found = f"it is signed by {signer(signature)}, and of {len(certificates)} trusted certificates none is its"
+        found = (
+            f"it is signed by {signer(signature)}, and none of {len(certificates)} trusted "
+            "certificates matches"
+        )
         raise Refusal(SIGNATURE_UNTRUSTED, where, found)
     for certificate in signers:
         if _verifies(signature, certificate):
@@ -126,7 +129,7 @@ def certificate(data: bytes, where: str) -> x509.Certificate:
         )
         return load(data)
     except ValueError as error:
-        raise Refusal(KEY_UNUSABLE, where, "is no X.509 certificate") from error
+        raise Refusal(KEY_UNUSABLE, where, "is not an X.509 certificate") from error
 
 
 def _message(message: bytes, content: bytes) -> Signature:
@@ -135,7 +138,7 @@ def _message(message: bytes, content: bytes) -> Signature:
     [(_, info)] = _elements(message, SEQUENCE)
     (_, kind), (_, wrapped) = _elements(info, OID, CONTEXT_0)
     if kind != SIGNED_DATA:
-        raise ValueError("it is no signed data")
+        raise ValueError("it does not contain signed data")
     [(_, signed)] = _elements(wrapped, SEQUENCE)
     *_, (_, infos) = _elements(signed)
     [(_, signer)] = _elements(infos, SEQUENCE)
@@ -145,7 +148,7 @@ def _message(message: bytes, content: bytes) -> Signature:
     [(tag, value), *_] = rest
     [(_, algorithm), *_] = _elements(digest)
     if tag != OCTET_STRING or algorithm not in DIGESTS:
-        raise ValueError("its digest is none that this reads")
+        raise ValueError("Suture does not know its digest algorithm")
     if name == CONTEXT_0_PRIMITIVE:
         return Signature(content, b"", 0, who, DIGESTS[algorithm], value)
     issuer = who[: _end(who, 0)]
@@ -169,22 +172,22 @@ def _elements(data: bytes, *tags: int) -> list[tuple[int, bytes]]:
         found.append((data[at], data[at + header : end]))
         at = end
     if tags and tuple(tag for tag, _ in found) != tags:
-        raise ValueError("its parts are not those of a PKCS #7 message")
+        raise ValueError("it is not a PKCS #7 message")
     return found
 
 
 def _end(data: bytes, at: int) -> int:
     """Where the element that begins at `at` ends."""
     if at + 2 > len(data):
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     length, header = data[at + 1], 2
     if length & 0x80:
         count = length & 0x7F
         if not 1 <= count <= 4:
-            raise ValueError("a length has no definite form")
+            raise ValueError("a length is not in definite form")
         length, header = int.from_bytes(data[at + 2 : at + 2 + count]), 2 + count
     if at + header + length > len(data):
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     return at + header + length
 
 

@@ -59,11 +59,12 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
     total, done, readers = len(selection.users), 0, 0
     differing: list[ListedObject] = []
     note(
-        f"{total} object(s) may include the changed files; each is looked at, and compiled if its text changes"
+        f"{total} object(s) may include the changed files; preprocessing each, and compiling "
+        "those that change"
     )
     started = time.monotonic()
     with (
-        step("Looking for what changes with them", f"{total} objects"),
+        step("Finding objects that change with them", f"{total} objects"),
         shadow(workspace.tree, contents) as tree,
     ):
         for batch in batches(selection.users):
@@ -81,7 +82,7 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
             done += len(batch)
             advance(done, total)
     each = (time.monotonic() - started) / max(1, total)
-    note(f"{readers} object(s) read the changed files; {len(differing)} come out differently")
+    note(f"{readers} object(s) include the changed files; {len(differing)} change with them")
     return Affected(tuple(differing), each * COMPILING * len(differing))
 
 
@@ -138,7 +139,8 @@ def batches(objects: Sequence[ListedObject]) -> Iterator[Sequence[ListedObject]]
 
 def remaining(done: int, total: int, seconds: float) -> str:
     """What the rest of several objects takes, by what the first took."""
-    return f"{done} of {total} objects took {seconds:.0f} s; the others take {about(seconds / done * (total - done))}"
+    rest = about(seconds / done * (total - done))
+    return f"{done} of {total} objects took {seconds:.0f} s; the others take {rest}"
 
 
 def about(seconds: float) -> str:

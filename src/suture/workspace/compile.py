@@ -77,7 +77,7 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
         raise Refusal(
             NO_CODE_CHANGE,
             ", ".join(change.path for change in changes),
-            "every object that reads it stays as it is",
+            "no object that includes it changes",
         )
     return tuple(sorted(pairs, key=lambda pair: pair.source))
 
@@ -96,7 +96,7 @@ def _users(
     found = affected(workspace, selection, changes)
     total, done = len(found.objects), 0
     if total > BATCH:
-        note(f"{total} objects are compiled before and after, which takes {about(found.seconds)}")
+        note(f"compiling {total} objects before and after, which takes {about(found.seconds)}")
     pairs: list[ObjectPair] = []
     started = time.monotonic()
     for batch in batches(found.objects):

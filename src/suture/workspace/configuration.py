@@ -53,7 +53,7 @@ def compiler(config: Path) -> Compiler:
             str(config),
             f"the target was built by {wanted or 'a compiler that its configuration does not name'}",
             why="Suture compiles with GCC only.",
-            remedy="Choose a target that was built by GCC.",
+            remedy="Choose a target that was built with GCC.",
         )
     command = wanted.split()[0]
     try:
@@ -78,7 +78,7 @@ def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
     """
     before, after = parse(shipped), parse(resulting)
     differing = [
-        f"{name}: the target has {before.get(name, 'n')}, here it becomes {after.get(name, 'n')}"
+        f"{name}: {before.get(name, 'n')} in the target, {after.get(name, 'n')} here"
         for name in sorted(before.keys() | after.keys())
         if before.get(name, "n") != after.get(name, "n")
         and not UNIMPORTANT.fullmatch(name)
@@ -87,7 +87,7 @@ def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
     ]
     if differing:
         rest = [f"... and {len(differing) - NAMED} more"] if len(differing) > NAMED else []
-        found = f"{len(differing)} option(s) would not be as the target has them"
+        found = f"{len(differing)} option(s) would differ from the target's"
         raise Refusal(CONFIG_DIFFERS, release, found, evidence=differing[:NAMED] + rest)
 
 

@@ -161,7 +161,7 @@ def _failure(output: str, modules: Sequence[External], top: Path) -> Refusal:
     lines = [_without_places(line, top) for line in spoken]
     if says_disk_full(lines):
         return Refusal(
-            DISK_FULL, names, "kbuild ended for lack of space", evidence=lines[-EVIDENCE_LINES:]
+            DISK_FULL, names, "kbuild ran out of disk space", evidence=lines[-EVIDENCE_LINES:]
         )
     plain = "\n".join(lines)
     error = _ERROR.search(plain)
@@ -175,7 +175,7 @@ def _failure(output: str, modules: Sequence[External], top: Path) -> Refusal:
             evidence=evidence,
         )
     modpost = _MODPOST.search(plain)
-    found = modpost[1] if modpost else "kbuild ended with an error"
+    found = modpost[1] if modpost else "kbuild failed"
     return Refusal(MODULE_LINK_FAILED, names, found, evidence=lines[-EVIDENCE_LINES:])
 
 
@@ -188,7 +188,7 @@ def _collect(
 ) -> CompiledModule:
     product = directory / f"{module.name}.ko"
     if not product.exists():
-        raise Refusal(MODULE_LINK_FAILED, module.name, "kbuild made no module")
+        raise Refusal(MODULE_LINK_FAILED, module.name, "kbuild built no module")
     types = directory / "types.btf"
     made = run(
         ["pahole", "-J", f"--btf_encode_detached={types}", str(product)], env=clean_environment()

@@ -97,10 +97,8 @@ def preprocess(root: Path, environment: Environment, compilation: Compilation) -
 def _leave_out(workspace: Workspace, one: ListedObject) -> None:
     """Of an object whose command kbuild does not tell."""
     if (workspace.tree / one.name).with_suffix(".c").exists():
-        raise Refusal(
-            ORIGINAL_DOES_NOT_COMPILE, one.name, "kbuild does not tell how it is compiled"
-        )
-    note(f"{one.name} is left out: it is not made from C, and cannot be made here")
+        raise Refusal(ORIGINAL_DOES_NOT_COMPILE, one.name, "kbuild has no command that compiles it")
+    note(f"{one.name} is left out: it is not built from C, and cannot be built here")
 
 
 def _directory(workspace: Workspace) -> Path:

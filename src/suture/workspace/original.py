@@ -96,7 +96,7 @@ def _make(workspace: Workspace, objects: Sequence[ListedObject]) -> None:
         raise Refusal(
             DISK_FULL if says_disk_full(output) else ORIGINAL_DOES_NOT_COMPILE,
             failed.removesuffix(".o") + ".c",
-            f"make ended with status {finished.status}",
+            f"make exited with status {finished.status}",
             evidence=output[-EVIDENCE_LINES:],
         )
 
@@ -118,7 +118,7 @@ def _collect(workspace: Workspace, name: str) -> Stored:
         stored = Stored(command.parse(name, text), (workspace.tree / name).read_bytes())
     except (OSError, ValueError) as error:
         raise Refusal(
-            ORIGINAL_DOES_NOT_COMPILE, name, f"kbuild left no object and command behind: {error}"
+            ORIGINAL_DOES_NOT_COMPILE, name, f"kbuild left no object or no command: {error}"
         ) from error
     store.save(workspace.directory / "objects", _key(workspace, name), stored)
     return stored

@@ -98,7 +98,7 @@ def _copy(tree: Path, work: Path, path: str) -> None:
         raise Refusal(
             PATCH_PATH_ESCAPES,
             path,
-            "is not a regular file of the tree, or is reached by a symbolic link",
+            "is not a regular file of the tree, or its path contains a symbolic link",
         )
     (work / path).parent.mkdir(parents=True, exist_ok=True)
     if source.is_file():
@@ -124,12 +124,14 @@ def _apply_one(work: Path, file: PatchFile, rejects: Path) -> None:
             _restore(work / change.path, before[change.path])
         if _patch(work, file, "--reverse", "--dry-run").status == 0:
             raise Refusal(
-                PATCH_ALREADY_APPLIED, file.name, f"the target has it: {_first(file.changes)}"
+                PATCH_ALREADY_APPLIED,
+                file.name,
+                f"the target already has it: {_first(file.changes)}",
             )
         raise _does_not_apply(file, finished, rejects, before)
     moved = [line for line in finished.stdout.splitlines() if "(offset " in line]
     if moved:
-        note(f"{file.name}: {len(moved)} hunk(s) applied at another line than the patch says")
+        note(f"{file.name}: {len(moved)} hunk(s) applied with an offset")
 
 
 def _patch(work: Path, file: PatchFile, *options: str) -> Finished:
@@ -181,7 +183,7 @@ def _does_not_apply(
     return Refusal(
         PATCH_DOES_NOT_APPLY,
         file.name,
-        f"patch ended with status {finished.status}",
+        f"patch exited with status {finished.status}",
         evidence=output[-10:],
     )
 

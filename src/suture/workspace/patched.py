@@ -150,7 +150,7 @@ def rounds(
             return
         todo = again
     raise Refusal(
-        PATCH_DOES_NOT_COMPILE, todo[0].source, "reads an unpatched copy of a patched header"
+        PATCH_DOES_NOT_COMPILE, todo[0].source, "includes an unpatched copy of a patched header"
     )
 
 
@@ -193,7 +193,7 @@ def _run_steps(
             raise Refusal(
                 DISK_FULL if says_disk_full(lines) else PATCH_DOES_NOT_COMPILE,
                 compilation.source,
-                f"{Path(words[0]).name} ended with status {finished.status}",
+                f"{Path(words[0]).name} exited with status {finished.status}",
                 evidence=[line.replace(f"{root}/", "") for line in lines[:EVIDENCE_LINES]],
             )
         doubts |= {_OFFSET.sub("", said) for said in _DOUBT.findall(finished.stderr)}

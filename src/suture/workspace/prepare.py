@@ -131,14 +131,14 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
     _check_space(
         ready.parent,
         source.unpacked_size(target.source),
-        "The source tree has to be unpacked to compile from it.",
+        "Suture unpacks the source tree to compile from it.",
     )
     # A compiler that cannot write its temporary files fails kbuild's tests of what it can do, and
     # nothing says so.
     _check_space(
         Path(tempfile.gettempdir()),
         TEMPORARY_SPACE,
-        "The compiler and the linker put their temporary files there.",
+        "The compiler and the linker write temporary files there.",
     )
     with new_directory(ready) as work:
         tree = work / "tree"
@@ -224,7 +224,7 @@ def _check_release(release: str, tree: Path) -> None:
     (``kernel/module/version.c``)."""
     text = (tree / "include/generated/utsrelease.h").read_text()
     if f'#define UTS_RELEASE "{release}"' not in text:
-        raise Refusal(SOURCE_MISMATCH, release, f"the prepared tree calls itself {text.strip()}")
+        raise Refusal(SOURCE_MISMATCH, release, f"the prepared tree has {text.strip()}")
 
 
 def _check_space(directory: Path, needed: int, why: str) -> None:
@@ -236,6 +236,6 @@ def _check_space(directory: Path, needed: int, why: str) -> None:
         raise Refusal(
             DISK_FULL,
             str(directory),
-            f"{free // mebibyte} MiB free, about {needed // mebibyte} MiB are needed",
+            f"{free // mebibyte} MiB free, about {needed // mebibyte} MiB needed",
             why=why,
         )

@@ -18,7 +18,7 @@ EVERYWHERE = (
     Program(
         "the EFI boot stub",
         ("drivers/firmware/efi/libstub/",),
-        "It ran before the kernel did: the firmware started it, and it loaded the kernel.",
+        "The firmware started it, and it loaded the kernel; it no longer runs.",
     ),
 )
 

@@ -82,13 +82,11 @@ def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
             and change.old is not None
             and only_comments_differ(change.old, change.new)
         ):
-            note(
-                f"{change.path} is left out: only comments change, so every object that reads it stays as it is"
-            )
+            note(f"{change.path} is left out: only comments change, so no object changes with it")
             continue
         code.append(change)
     if not code:
-        found = ", ".join(change.path for change in changes) or "the files end up as they were"
+        found = ", ".join(change.path for change in changes) or "the patch does not change any file"
         raise Refusal(NO_CODE_CHANGE, "the patch", found)
     return tuple(code)
 
@@ -96,7 +94,7 @@ def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
 def _without_code(path: str, architecture: str) -> str:
     parts = path.split("/")
     if parts[0] in NO_CODE or path.endswith(NO_CODE_SUFFIXES):
-        return "it is no code of the kernel"
+        return "it is not kernel code"
     if parts[0] == "arch" and len(parts) > 2 and parts[1] != architecture:
         return f"it is for {parts[1]}, the target is {architecture}"
     return ""
@@ -109,7 +107,7 @@ def _refuse_build_system(path: str) -> None:
     if base.startswith(("Makefile", "Kbuild", "Kconfig")) or base.endswith(
         (".lds", ".lds.S", ".dts", ".dtsi", ".tbl")
     ):
-        raise Refusal(BUILD_SYSTEM_CHANGED, path, "is part of how the kernel is built")
+        raise Refusal(BUILD_SYSTEM_CHANGED, path, "is part of the kernel's build system")
     if base.endswith(".S"):
         refuse_separate(path)
         raise Refusal(ASSEMBLY_FILE, path, "is written in assembly")
@@ -156,7 +154,7 @@ def _note_separate(users: Iterable[str]) -> None:
     found = {program(path) for path in users}
     keep = [one.name for one in programs() if one in found]
     if keep:
-        note(f"{' and '.join(keep)} may include the changed files too; that code stays as it is")
+        note(f"{' and '.join(keep)} may include the changed files too, but cannot be patched")
 
 
 def _own_objects(built: Objects, sources: Sequence[str]) -> dict[str, ListedObject]:
@@ -216,6 +214,6 @@ def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: i
         if path.endswith(".h"):
             note(f"{path} is left out: nothing in {release} includes it")
             continue
-        raise Refusal(BUILD_SYSTEM_CHANGED, path, "is neither C nor included by any")
+        raise Refusal(BUILD_SYSTEM_CHANGED, path, "is not C, and no C file includes it")
     if len(paths) == all_code:
-        raise Refusal(NO_CODE_CHANGE, "the patch", f"nothing that {release} is built from")
+        raise Refusal(NO_CODE_CHANGE, "the patch", f"changes nothing that {release} is built from")

@@ -104,7 +104,7 @@ def apply_patches(target: Target, tree: Path) -> None:
                 str(patch),
                 f"it does not apply to {target.source.name}",
                 why="The kernel was built from its source with this patch applied.",
-                remedy="Fetch the kernel again; its source and its patches are not of one version.",
+                remedy="Fetch the kernel again: its source and its patches are of different versions.",
                 evidence=said[-EVIDENCE_LINES:],
             )
 
@@ -118,7 +118,7 @@ def check_version(target: Target, tree: Path) -> None:
         makefile = (tree / "Makefile").read_text(errors="replace")
     except OSError as error:
         raise Refusal(
-            SOURCE_MISMATCH, str(target.source), "holds no Makefile at its top"
+            SOURCE_MISMATCH, str(target.source), "contains no Makefile at its top"
         ) from error
     fields = dict(
         re.findall(

@@ -78,7 +78,7 @@ def save_bytes(directory: Path, name: str, body: bytes) -> None:
     except Refusal as refusal:
         if refusal.kind is not DISK_FULL:
             raise
-        note("No space left to keep compiled objects: they will be compiled again next time")
+        note("No space left to cache compiled objects; they will be compiled again next time")
 
 
 def _path(directory: Path, name: str) -> Path:

@@ -80,9 +80,9 @@ def test_one_that_is_disabled_or_set_aside_is_not_loaded_by_boots(store: Store) 
     assert kinds(store) == []
     assert kinds(store, fix=build_id(module)) == [("fix", DriftKind.NOT_ENABLED)]
     entry = store.set_enabled(RELEASE, "fix", True)
-    store.record(entry, Tries(failed=TRIES, reason="the host did not come up with it"))
+    store.record(entry, Tries(failed=TRIES, reason="the boot did not complete"))
     (found,) = drift({}, store, RELEASE)
-    assert (found.kind, "did not come up" in found.found) == (DriftKind.SET_ASIDE, True)
+    assert (found.kind, "did not complete" in found.found) == (DriftKind.SET_ASIDE, True)
 
 
 def test_without_a_build_id_the_journal_says_which_module_it_was(store: Store) -> None:

@@ -213,5 +213,5 @@ def test_a_damaged_list_of_shims_is_no_list(host: Path, pair: KeyPair, signed: b
 
 def test_a_way_out_is_one_that_the_host_has(host: Path, tmp_path: Path) -> None:
     assert "suture key new" in keyrings.way_out(host)
-    assert "not started by UEFI" in keyrings.way_out(tmp_path / "nowhere")
+    assert "not booted by UEFI" in keyrings.way_out(tmp_path / "nowhere")
     assert keyrings.demand(tmp_path / "nowhere") == ""

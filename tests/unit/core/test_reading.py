@@ -134,7 +134,7 @@ def test_a_task_that_holds_a_transition_up_is_told_with_its_frame(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [("T", "moves when it is let go on (SIGCONT)"), ("R", "moves at its next system call")],
+    [("T", "switches when it is continued (SIGCONT)"), ("R", "switches at its next system call")],
 )
 def test_what_a_task_without_such_a_frame_waits_for_is_said(
     tmp_path: Path, state: str, words: str
@@ -254,7 +254,7 @@ def test_taint_is_told_with_who_brought_it(tmp_path: Path) -> None:
         ("W", ()),
         ("O", ("mine",)),
     ]
-    assert host.taints(tmp_path)[1].about == "a module from outside the kernel's tree"
+    assert host.taints(tmp_path)[1].about == "an out-of-tree module"
     put(tmp_path, {"proc/sys/kernel/tainted": str(1 << 40)})
     assert [taint.flag for taint in host.taints(tmp_path)] == ["40"]
 

@@ -20,7 +20,7 @@ CALLBACK = "KPATCH_PRE_PATCH_CALLBACK(f);"
 @pytest.mark.parametrize(
     ("name", "text", "format", "line"),
     [
-        ("a.patch", DIFF.format("int b;"), Format.DIFF, "it holds hunks"),
+        ("a.patch", DIFF.format("int b;"), Format.DIFF, "it contains hunks"),
         (
             "a.patch",
             DIFF.format('#include "kpatch-macros.h"'),

@@ -85,7 +85,7 @@ def test_the_least_that_can_be_said(directory: Path) -> None:
         ('suture = 1\nname = "fix"\nsource = []\n', "length >= 1 - at `$.source`"),
         (LEAST.replace("suture = 1", "suture = 0"), "no version 0"),
         (LEAST.replace('"diff"', '"suture"'), "is a written live patch itself"),
-        (LEAST.replace("a.patch", "z.patch"), "the source sources/z.patch is not there"),
+        (LEAST.replace("a.patch", "z.patch"), "the source sources/z.patch does not exist"),
         (
             LEAST + "\n[[object]]\nfunction = [{ old_name = 'f' }]\n",
             "missing required field `name` - at `$.object[0]`",
@@ -96,8 +96,8 @@ def test_the_least_that_can_be_said(directory: Path) -> None:
             ">= 0",
         ),
         (LEAST + "strip_level = -1\n", ">= 0"),
-        ("suture = 1\nname = \n", "is no TOML"),
-        ("\udcff\udcfe", "is no TOML"),
+        ("suture = 1\nname = \n", "is not valid TOML"),
+        ("\udcff\udcfe", "is not valid TOML"),
     ],
 )
 def test_what_is_not_understood_is_refused(directory: Path, text: str, found: str) -> None:

@@ -32,7 +32,10 @@ def fill(release: str, destination: Path, store: Store | None = None) -> Iterato
         try:
             tries = kept.tries(entry)
             if not tries.good or tries.failed:
-                yield f"{entry.name}: the last boot did not come up with it, so the initramfs does without it"
+                yield (
+                    f"{entry.name}: it has not survived the last boot, so the initramfs does not "
+                    "include it"
+                )
                 continue
             (place / f"{number:04d}-{entry.name}.ko").write_bytes(kept.module(entry))
         except Refusal as refusal:

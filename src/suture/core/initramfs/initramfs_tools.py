@@ -24,7 +24,7 @@ case $1 in
 prereqs) exit 0 ;;
 esac
 . /usr/share/initramfs-tools/hook-functions
-copy_exec /sbin/insmod # initramfs-tools takes modprobe along, and only a busybox would bring insmod
+copy_exec /sbin/insmod # initramfs-tools copies modprobe, but only busybox would provide insmod
 exec {python} -I -m suture.core.initramfs "$version" "$DESTDIR"
 """
 
@@ -39,8 +39,8 @@ for word in $(cat /proc/cmdline); do
 	suture.disable | suture.disable=1) exit 0 ;;
 	esac
 done
-# The kernel takes the next one when the transition of the one before is over
-# (kernel/livepatch/core.c: __klp_enable_patch()). One that does not end is left to suture.service.
+# The kernel accepts a live patch once the transition of the previous one has ended
+# (kernel/livepatch/core.c: __klp_enable_patch()). suture.service handles one that does not end.
 moving() {{
 	case $(cat /sys/kernel/livepatch/*/transition 2>/dev/null) in
 	*1*) return 0 ;;
@@ -78,7 +78,7 @@ class InitramfsTools:
 
     def enable(self) -> None:
         if not self.is_here():
-            raise Refusal(INITRAMFS_TOOLS_MISSING, str(self.directory), "is not there")
+            raise Refusal(INITRAMFS_TOOLS_MISSING, str(self.directory), "does not exist")
         units.check_code()
         trusted.open_directory(self.directory / "scripts", make=True).__exit__()
         texts = {
