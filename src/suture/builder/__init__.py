@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Inputs and a target -> a live patch module.
 
-1. The inputs are recognised, read, and gathered (`inputs`).
-2. The files that they touch are compiled: those of source diffs before and after, authors' modules
-   as they are (`suture.workspace`).
-3. Source diffs: what differs, what follows for the plan, proof, and cutting out (`source_diffs`).
-   Modules for kpatch's own core are cut out of what they hold (`kpatch_objects`), and authors'
-   modules taken apart (`together`).
+1. The inputs are recognised and read, written live patches opened (`inputs`).
+2. The files that they change are compiled: those of source diffs before and after the patch,
+   authors' modules as they are (`suture.workspace`).
+3. Changed code is cut out of the objects of source diffs (`source_diffs`) and of modules for
+   kpatch's own core (`kpatch_objects`); authors' modules are prepared for linking (`together`).
 4. The parts become one model of the live patch and the objects to link (`assemble`).
-5. The module is made for the target's core (`suture.link.core_module`), read back, and compared
+5. The module is linked for the target's core (`suture.link.core_module`), read back, and compared
    with what a written live patch expects.
 6. The artifact is written when everything else is done.
 
-A single author's module goes a way of its own: it registers itself (`cmodules`).
+A single author's module registers itself, and is built by `cmodules`.
 """
 
 from __future__ import annotations
@@ -77,23 +76,23 @@ def build(
 ) -> Artifact:
     """Build one live patch module from one or more inputs.
 
-    :param output: the file to write it to; with neither this nor `directory` nothing is written.
-    :param directory: where to write it as ``<name>.ko``.
-    :param name: the module's name; by default as a written live patch says, else ``livepatch_`` and
+    :param output: the file to write; without it and without `directory` nothing is written.
+    :param directory: where to write ``<name>.ko``.
+    :param name: the module's name; by default that of a written live patch, else ``livepatch_`` and
         the first input's name.
-    :param replace: the live patch replaces all that are loaded before it (``klp_patch.replace``);
+    :param replace: the live patch replaces all that were loaded before it (``klp_patch.replace``);
         None for what a written live patch says, else true.
-    :param format: what the inputs are; None to find out.
+    :param format: the format of the inputs; None to detect it.
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
     :param choices: further decisions; those of written live patches are added.
     :raises Refusal: many; each says what and why
     """
-    paths = [Path(one) for one in patches]
+    paths = [Path(patch) for patch in patches]
     output, directory = _path(output), _path(directory)
     with gathered(
         paths, format=format, strip=strip, name=name, replace=replace, choices=choices
     ) as inputs:
-        if inputs.of(MODULES) and not inputs.of(DIFFS):
+        if inputs.of_formats(MODULES) and not inputs.of_formats(DIFFS):
             _refuse_options(inputs)
         if inputs.is_one_module and inputs.replace is None:
             return _author_module(inputs, target, output, directory)
@@ -113,7 +112,7 @@ def build_all(
     strip: int | None = None,
     choices: Choices = NO_CHOICES,
 ) -> tuple[Artifact, ...]:
-    """Build as `build`, and of a directory whose Makefile lists several modules all of them.
+    """Build as `build` does, and build every module that a directory's Makefile lists.
 
     :param output: the file to write one module to; a directory for several.
     :raises Refusal: many; each says what and why
@@ -149,9 +148,9 @@ def _path(given: Path | str | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class _CompiledInputs:
-    """What the compilers made of the inputs.
+    """The inputs, compiled.
 
-    :ivar pairs: the objects of source diffs, before and after.
+    :ivar pairs: the objects of source diffs, before and after the patch.
     :ivar modules: authors' modules.
     """
 
@@ -163,7 +162,7 @@ class _CompiledInputs:
 
 @dataclass(frozen=True, slots=True)
 class _CutInputs:
-    """Everything that goes into the live patch, still apart."""
+    """The parts of the live patch before they are assembled."""
 
     diffs: DiffParts
     authored: Sequence[Authored]
@@ -171,6 +170,7 @@ class _CutInputs:
 
     @property
     def variables(self) -> tuple[Variable, ...]:
+        """The variables that the live patch changes in memory."""
         return tuple(variable for cut in self.diffs.cuts for variable in cut.data)
 
 
@@ -196,7 +196,10 @@ def _source_diffs(inputs: Inputs) -> PatchSource:
 
     :raises Refusal: ``data-not-changed`` where an option is about diffs and there are none
     """
-    files = [diff.parse(str(one.path), read_bytes(one.path), one.strip) for one in inputs.of(DIFFS)]
+    files = [
+        diff.parse(str(given.path), read_bytes(given.path), given.strip)
+        for given in inputs.of_formats(DIFFS)
+    ]
     source = PatchSource(tuple(files))
     if not source.files:
         _refuse_without_diffs(inputs)
@@ -206,16 +209,16 @@ def _source_diffs(inputs: Inputs) -> PatchSource:
 def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _CompiledInputs:
     workspace, kernel = prepare(target), Kernel(target)
     with ThreadPoolExecutor(1) as pool:
-        # While the compilers run; what is wrong with the kernel shows when it is used.
+        # Read the kernel while the compilers run; its refusals are raised where it is used.
         pool.submit(kernel.read)
-        modules = together.compile_all(inputs.of(MODULES), workspace)
+        modules = together.compile_all(inputs.of_formats(MODULES), workspace)
         pairs = object_pairs(workspace, source) if source.files else ()
     return _CompiledInputs(workspace, kernel, pairs, modules)
 
 
 def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
     kernel, workspace = compiled.kernel, compiled.workspace
-    cuts, left_out = _of_kpatch_objects(inputs, kernel)
+    cuts, left_out = _cut_kpatch_objects(inputs, kernel)
     linked = {name for cut in cuts for name, _ in cut.functions}
     choices = replaced(inputs.choices, replace_threads=inputs.choices.replace_threads - linked)
     if compiled.pairs:
@@ -223,7 +226,7 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
     else:
         refuse_unused((), choices.replace_threads)
         diffs = DiffParts()
-    authored, authors = together.take_apart(compiled.modules, kernel, workspace.tree)
+    authored, authors = together.prepare_all(compiled.modules, kernel, workspace.tree)
     return _CutInputs(diffs.after(cuts, left_out), authored, authors)
 
 
@@ -231,8 +234,8 @@ def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
     replace = inputs.replace is not False
     patch, objects, calls = assemble(inputs.name, replace, parts.diffs.cuts, parts.authored)
     wrappers: dict[str, str] = {}
-    for one in parts.authored:
-        wrappers |= one.wrappers
+    for module in parts.authored:
+        wrappers |= module.wrappers
     states = _states(parts.authored, parts.variables)
     return ModuleParts(patch, objects, calls, parts.variables, parts.authors, wrappers, states)
 
@@ -258,7 +261,7 @@ def _artifact(
         callers=parts.diffs.callers,
         data_changes=parts.variables,
         calls=tuple(wanted.calls),
-        checked=tuple(function for one in parts.authored for function in one.checked),
+        checked=tuple(function for module in parts.authored for function in module.checked),
     )
 
 
@@ -273,21 +276,21 @@ def _refuse_data_without_replace(inputs: Inputs) -> None:
 
 
 def _states(authored: Sequence[Authored], variables: Sequence[Variable]) -> str:
-    """The one table of states, by its global name; "" where no author has one.
+    """The global name of the live patch's only table of states; "" where no module has one.
 
     :raises Refusal: ``states-several``
     """
-    having = [one for one in authored if one.states]
-    if len(having) > 1 or (having and variables):
-        others = [one.where for one in having[1:]] or ["the variables that --patch-data changes"]
-        raise Refusal(
-            STATES_SEVERAL, having[0].where, f"has states, and so have {' and '.join(others)}"
-        )
-    return having[0].states if having else ""
+    stateful = [module for module in authored if module.states]
+    if len(stateful) > 1 or (stateful and variables):
+        others = [module.where for module in stateful[1:]]
+        others = others or ["the variables that --patch-data changes"]
+        found = f"has states, and so have {' and '.join(others)}"
+        raise Refusal(STATES_SEVERAL, stateful[0].where, found)
+    return stateful[0].states if stateful else ""
 
 
 def _refuse_options(inputs: Inputs) -> None:
-    """What a C module has no use for.
+    """Refuse options that only apply to source diffs.
 
     :raises Refusal: ``module-stands-alone``
     """
@@ -306,10 +309,11 @@ def _refuse_options(inputs: Inputs) -> None:
 def _author_module(
     inputs: Inputs, target: Target, output: Path | None, directory: Path | None
 ) -> Artifact:
-    """Build one author's module, which says itself what it replaces."""
+    """Build one author's module, whose own tables say what it replaces."""
     (given,) = inputs.given
 
     def accept(artifact: Artifact) -> None:
+        """Refuse a module that is not what was asked for, before it is written."""
         if not artifact.is_live_patch:
             raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(given.path), "it replaces nothing")
         _refuse_unexpected(inputs, artifact.patch, target)
@@ -327,31 +331,36 @@ def _author_module(
 
 
 def _refuse_without_diffs(inputs: Inputs) -> None:
-    """:raises Refusal: ``data-not-changed``"""
+    """Refuse names of variables where no input is a source diff.
+
+    :raises Refusal: ``data-not-changed``
+    """
     choices = inputs.choices
     for option, names in (("--patch-data", choices.patch_data), ("--keep-data", choices.keep_data)):
         for name in sorted(names):
-            others = ", ".join(str(one.path) for one in inputs.given)
+            others = ", ".join(str(given.path) for given in inputs.given)
             raise Refusal(DATA_NOT_CHANGED, f"{option} {name}", f"no source diff is among {others}")
 
 
-def _of_kpatch_objects(
+def _cut_kpatch_objects(
     inputs: Inputs, kernel: Kernel
 ) -> tuple[tuple[Cut, ...], tuple[LeftOut, ...]]:
-    """What modules for kpatch's own core contribute."""
-    made = [
-        cut_kpatch_object(
-            read_bytes(one.path), str(one.path), kernel, inputs.choices.replace_threads
-        )
-        for one in inputs.of(frozenset({Format.KPATCH_OBJECT}))
-    ]
-    return tuple(cut for cuts, _ in made for cut in cuts), tuple(
-        part for _, left in made for part in left
-    )
+    """Cut the new code out of modules for kpatch's own core."""
+    all_cuts: list[Cut] = []
+    all_left_out: list[LeftOut] = []
+    for given in inputs.of_formats(frozenset({Format.KPATCH_OBJECT})):
+        data, threads = read_bytes(given.path), inputs.choices.replace_threads
+        cuts, left_out = cut_kpatch_object(data, str(given.path), kernel, threads)
+        all_cuts += cuts
+        all_left_out += left_out
+    return tuple(all_cuts), tuple(all_left_out)
 
 
 def _refuse_unexpected(inputs: Inputs, made: LivePatch, target: Target) -> None:
-    """:raises Refusal: ``model-differs``"""
+    """Refuse a module that replaces something else than the written live patch says.
+
+    :raises Refusal: ``model-differs``
+    """
     if not inputs.expected:
         return
     differences = written.differences(inputs.expected, made)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A live patch module that was built, and everything that is known about it."""
+"""A built live patch module, with its provenance and what it replaces, adds and leaves out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a module was made from, and by what.
+    """The inputs and tools that a module was built from.
 
     :ivar suture: the version of Suture.
     :ivar release: the target's release; `version`: that of its packages, or "".
@@ -52,12 +52,12 @@ class Provenance:
 
     @classmethod
     def of(cls, target: Target, inputs: Iterable[Input]) -> Provenance:
-        """Read the inputs once more, for their digests.
+        """Record a target and inputs; the inputs are read once more, for their digests.
 
         :raises Refusal: ``file-unreadable``
         """
         compiler = config.read(target.config).compiler
-        digests = tuple(digest for one in inputs for digest in _digests(one))
+        digests = tuple(digest for given in inputs for digest in _digests(given))
         return cls(__version__, target.release, target.version, compiler, digests)
 
 
@@ -66,16 +66,16 @@ class Artifact:
     """A finished module.
 
     :ivar data: the module's bytes.
-    :ivar patch: what it replaces, as read back from the module; nothing, for a module that comes
-        beside live patches.
-    :ivar path: where it was written, or with `is_written` false would be by default.
+    :ivar patch: what it replaces, as read back from the module; empty for a module that live
+        patches need and that replaces nothing.
+    :ivar path: where it was written, or, if not `is_written`, the default place.
     :ivar new: functions that the patch adds: (source file, name).
-    :ivar left_out: parts of the patch that it does without.
-    :ivar callers: functions that are replaced on account of what they call.
+    :ivar left_out: parts of the patch that the live patch leaves out.
+    :ivar callers: functions that are replaced because they call a changed one.
     :ivar data_changes: variables that change in memory while it is in force.
     :ivar calls: functions that the patch wants to be called.
     :ivar checked: functions that an author's module replaces, which cannot be proved.
-    :ivar author_module: the author's module that it was made of, where it is that alone.
+    :ivar author_module: the only input, where that is an author's module.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Artifact:
 
     @property
     def is_live_patch(self) -> bool:
-        """It replaces something."""
+        """Whether it replaces anything."""
         return bool(self.patch.objects)
 
     def written(self, path: Path | None) -> Artifact:
@@ -111,7 +111,7 @@ class Artifact:
 
     @property
     def sha256(self) -> str:
-        """Of the module's bytes, hexadecimal."""
+        """The digest of the module's bytes, hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
 
 

@@ -17,23 +17,24 @@ from suture.model import LivePatch, PatchedFunction, PatchedObject
 def assemble(
     name: str, replace: bool, cuts: Sequence[Cut], authored: Sequence[Authored] = ()
 ) -> tuple[LivePatch, dict[str, ObjectFile], tuple[Hooked, ...]]:
-    """The model that the glue is written from, the objects to link, by file name, and what the
-    patch wants called.
+    """Join the parts of a live patch: return its model, the objects to link by file name, and the
+    functions that the patch wants called.
 
-    :param authored: authors' modules, whose global names are numbered on before those of the cuts.
+    :param authored: authors' modules; their global names are numbered before those of the cuts.
     :raises Refusal: ``function-replaced-twice``
     """
     _refuse_twice(authored, cuts)
     functions: dict[str, list[PatchedFunction]] = {}
     objects: dict[str, ObjectFile] = {}
     hooked: list[Hooked] = []
-    count = sum(one.entries for one in authored)
-    for number, one in enumerate(authored):
-        objects |= {f"module_{number}_{part}": obj for part, obj in enumerate(one.objects.values())}
-        for patched in one.patch.objects:
+    count = sum(module.entries for module in authored)
+    for number, module in enumerate(authored):
+        for part_number, obj in enumerate(module.objects.values()):
+            objects[f"module_{number}_{part_number}"] = obj
+        for patched in module.patch.objects:
             functions.setdefault(patched.name, []).extend(patched.functions)
             hooked += [
-                Hooked(patched.name, one.where, CALLBACKS[c.kind], c.function, c.function)
+                Hooked(patched.name, module.where, CALLBACKS[c.kind], c.function, c.function)
                 for c in patched.callbacks
             ]
     for number, cut in enumerate(cuts):
@@ -57,6 +58,7 @@ def assemble(
 
 
 def _refuse_twice(authored: Sequence[Authored], cuts: Sequence[Cut]) -> None:
+    """Refuse a function that two parts of the live patch replace."""
     seen: dict[tuple[str, str, int], str] = {}
     for key, where in (*_of_modules(authored), *_of_cuts(cuts)):
         if key in seen:
@@ -70,12 +72,10 @@ def _refuse_twice(authored: Sequence[Authored], cuts: Sequence[Cut]) -> None:
 
 
 def _of_modules(authored: Sequence[Authored]) -> Iterator[tuple[tuple[str, str, int], str]]:
-    for one in authored:
-        for function in one.checked:
-            yield (
-                (function.objname, function.function, function.sympos),
-                one.module.line_of(function.new),
-            )
+    for authored_module in authored:
+        for function in authored_module.checked:
+            key = function.objname, function.function, function.sympos
+            yield key, authored_module.module.line_of(function.new)
 
 
 def _of_cuts(cuts: Sequence[Cut]) -> Iterator[tuple[tuple[str, str, int], str]]:

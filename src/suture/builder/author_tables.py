@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An author's module taken apart: what its tables replace, checked against the target.
+"""The tables of an author's module, checked against the target and rewritten for the core.
 
-kGraft's tables and the kernel's own are read into one form.  A system call by the name that its
-function had before Linux 4.17 gets a wrapper for each function by which the target enters it.
+kGraft's tables and the kernel's own become one model.  A system call under the name that its
+function had before Linux 4.17 (``sys_NAME``) gets a wrapper for each function by which the target
+enters it (``__x64_sys_NAME``, ``__ia32_sys_NAME``).
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ from suture.workspace.external import CompiledModule
 
 
 def refuse_hooks(module: CModule, objects: Mapping[str, ObjectFile]) -> None:
-    """The macros of kpatch's and Ksplice's headers are for source diffs; in a module, nobody would
-    act on them.
+    """Refuse the macros of kpatch's and Ksplice's headers in a module.
+
+    They are for source diffs; nothing acts on them in a module.
 
     :raises Refusal: ``callback-unusable``
     """
@@ -49,14 +51,21 @@ def refuse_hooks(module: CModule, objects: Mapping[str, ObjectFile]) -> None:
         for section in obj.sections:
             if section.name.startswith(OF_PATCHES) and section.size:
                 found = f"has {section.name}, which is for source diffs alone"
-                remedy = "Put callbacks into .callbacks of their struct klp_object; kGraft's init and exit do it too."
+                remedy = (
+                    "Put callbacks into .callbacks of their struct klp_object; "
+                    "kGraft's init and exit do it too."
+                )
                 raise Refusal(CALLBACK_UNUSABLE, f"{module.where}: {part}", found, remedy=remedy)
 
 
-def taken_apart(
+def prepare_module(
     context: ModuleContext, module: CModule, compiled: CompiledModule, first: int = 0
 ) -> Authored:
-    """:param first: number of the first global name that is given."""
+    """Prepare an author's compiled module to be linked with tables that Suture writes.
+
+    :param first: the number of the module's first global name; names are unique in a live patch.
+    :raises Refusal: many; each says what the tables hold that the target or the core rejects
+    """
     objtool.refuse_doubts(module.name, compiled.said, context.kernel.target.arch.build)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
     refuse_hooks(module, objects)
@@ -64,9 +73,9 @@ def taken_apart(
     types = types_of_module(compiled, module.name)
     if module.dialect is Dialect.KGRAFT:
         table = kgraft.table(objects)
-        _refuse_absent(context, module, [one.objname for one in table.functions])
-        _refuse_missing(context, module, table.functions)
-        return _tables(
+        _refuse_absent_objects(context, module, [function.objname for function in table.functions])
+        _refuse_missing_functions(context, module, table.functions)
+        return _core_tables(
             context, module, types, objects, table.functions, {}, table.replace_all, first
         )
     linked = reader.read(compiled.module, f"{module.name}.ko")
@@ -76,51 +85,63 @@ def taken_apart(
 
 
 def own_tables(context: ModuleContext, module: CModule, linked: ObjectFile) -> LivePatch:
-    """What a livepatch module's own tables say; they end, and the objects that they name are
-    there."""
+    """Read a livepatch module's own tables.
+
+    :raises Refusal: ``module-not-found``, and what reading tables raises, such as tables without
+        an end
+    """
     refuse_unterminated(linked, context.sizes, module.line_of)
     patch = author_modules.own_tables(linked, module.where)
-    _refuse_absent(context, module, [patched.name for patched in patch.objects])
+    _refuse_absent_objects(context, module, [patched.name for patched in patch.objects])
     return patch
 
 
 def definition_of(module: CModule, objects: Mapping[str, ObjectFile], function: str) -> str:
-    """Where a new function is defined."""
+    """Return the place in the source where a new function is defined."""
     for part, obj in objects.items():
         if any(symbol.name == function and symbol.is_defined_here for symbol in obj.symbols):
             return module.definition_of(function, part)
     return module.line_of(function)
 
 
-def _refuse_absent(context: ModuleContext, module: CModule, objnames: Sequence[str]) -> None:
-    """:raises Refusal: ``module-not-found``"""
+def _refuse_absent_objects(
+    context: ModuleContext, module: CModule, objnames: Sequence[str]
+) -> None:
+    """Refuse names of modules that the target does not have.
+
+    :raises Refusal: ``module-not-found``
+    """
     for objname in dict.fromkeys(objnames):
         if objname != VMLINUX and not context.has_module(objname):
             found = f"{context.kernel.target.release} has no module {objname}"
-            near = [
-                f"there is {one}" for one in difflib.get_close_matches(objname, context.modules, 3)
-            ]
+            similar = difflib.get_close_matches(objname, context.modules, 3)
+            near = [f"there is {name}" for name in similar]
             raise Refusal(OBJECT_UNKNOWN, module.line_of(objname), found, evidence=near)
 
 
-def each_function(patch: LivePatch) -> Iterator[tuple[str, PatchedFunction]]:
-    return ((patched.name, function) for patched in patch.objects for function in patched.functions)
+def patched_functions(patch: LivePatch) -> Iterator[tuple[str, PatchedFunction]]:
+    """Yield each replaced function with its object's name."""
+    for patched in patch.objects:
+        for function in patched.functions:
+            yield patched.name, function
 
 
-def is_old_call(context: ModuleContext, objname: str, function: PatchedFunction) -> bool:
-    """Whether it is a system call by the name of its function before 4.17."""
+def is_old_system_call(context: ModuleContext, objname: str, function: PatchedFunction) -> bool:
+    """Whether a function is a system call under the name that it had before Linux 4.17."""
     name = function.old_name
     return objname == VMLINUX and called(name) is not None and not context.has(objname, name)
 
 
-def _refuse_missing(context: ModuleContext, module: CModule, replaced: Sequence[Replaced]) -> None:
-    for one in replaced:
-        if not one.abort_if_missing and not context.has(one.objname, one.name):
-            found = (
-                f"{one.name} is not in {one.objname}, and KGR_PATCH() says that it may be missing"
-            )
+def _refuse_missing_functions(
+    context: ModuleContext, module: CModule, replaced: Sequence[Replaced]
+) -> None:
+    """Refuse kGraft's optional replacements of functions that the target does not have."""
+    for function in replaced:
+        name, objname = function.name, function.objname
+        if not function.abort_if_missing and not context.has(objname, name):
+            found = f"{name} is not in {objname}, and KGR_PATCH() says that it may be missing"
             remedy = "Name the module that it is in (KGR_PATCH_OBJ), or leave it out."
-            raise Refusal(FUNCTION_NOT_IN_KERNEL, module.line_of(one.name), found, remedy=remedy)
+            raise Refusal(FUNCTION_NOT_IN_KERNEL, module.line_of(name), found, remedy=remedy)
 
 
 def _from_livepatch(
@@ -131,27 +152,25 @@ def _from_livepatch(
     patch: LivePatch,
     first: int,
 ) -> Authored:
-    functions = [
-        Replaced(
-            objname, one.old_name, one.sympos, author_modules.function(objects, one.new_name), True
-        )
-        for objname, one in each_function(patch)
-    ]
-    callbacks = {
-        (patched.name, callback.kind): author_modules.function(objects, callback.function)
-        for patched in patch.objects
-        for callback in patched.callbacks
-    }
-    # Only now: what refers to a symbol goes by the symbol itself.
+    functions = []
+    for objname, patched in patched_functions(patch):
+        new = author_modules.function(objects, patched.new_name)
+        functions.append(Replaced(objname, patched.old_name, patched.sympos, new, True))
+    callbacks: dict[tuple[str, CallbackKind], Symbol] = {}
+    for obj in patch.objects:
+        for callback in obj.callbacks:
+            function = author_modules.function(objects, callback.function)
+            callbacks[obj.name, callback.kind] = function
+    # After the symbols were looked up: the tables are what refers to them.
     objects, states = author_modules.with_states(objects, first)
     without = author_modules.without_tables(objects)
     return replace(
-        _tables(context, module, types, without, functions, callbacks, patch.replace, first),
+        _core_tables(context, module, types, without, functions, callbacks, patch.replace, first),
         states=states,
     )
 
 
-def _tables(
+def _core_tables(
     context: ModuleContext,
     module: CModule,
     types: Btf | None,
@@ -161,7 +180,7 @@ def _tables(
     replace_all: bool,
     first: int,
 ) -> Authored:
-    """The core's tables from an author's; the core wants all functions of an object together."""
+    """Make the core's tables from an author's: functions and callbacks grouped by object."""
     checked: list[Checked] = []
     wrappers: dict[str, str] = {}
     functions: dict[str, list[PatchedFunction]] = {objname: [] for objname, _ in callbacks}
@@ -169,40 +188,26 @@ def _tables(
         entry = f"{klp.ENTRY}{number}"
         of_object = functions.setdefault(one.objname, [])
         source = definition_of(module, objects, one.new.name)
-        call = (
-            called(one.name)
-            if one.objname == VMLINUX and not context.has(VMLINUX, one.name)
-            else None
-        )
+        is_missing = one.objname == VMLINUX and not context.has(VMLINUX, one.name)
+        call = called(one.name) if is_missing else None
         if call is None:
-            checked.append(
-                check_function(
-                    context, module, types, one.objname, one.name, one.sympos, one.new.name
-                )
+            function = check_function(
+                context, module, types, one.objname, one.name, one.sympos, one.new.name
             )
-            of_object.append(PatchedFunction(one.name, checked[-1].sympos, entry, source))
+            checked.append(function)
+            of_object.append(PatchedFunction(one.name, function.sympos, entry, source))
             continue
-        made = _wrappers(context, module, types, call, one, entry, number)
-        for (name, text), found in made:
+        for (name, text), function in _wrappers(context, module, types, call, one, entry, number):
             wrappers[name] = text
-            checked.append(found)
-            of_object.append(PatchedFunction(found.function, found.sympos, name, source))
+            checked.append(function)
+            of_object.append(PatchedFunction(function.function, function.sympos, name, source))
     refuse_twice(module, checked)
     note_threads(module, objects, checked)
-    names = [
-        f"{klp.ENTRY}{number}"
-        for number in range(first + len(replaced), first + len(replaced) + len(callbacks))
-    ]
+    named_callbacks: dict[str, list[Callback]] = {objname: [] for objname in functions}
+    for number, (objname, kind) in enumerate(callbacks, first + len(replaced)):
+        named_callbacks[objname].append(Callback(kind, f"{klp.ENTRY}{number}"))
     patched = tuple(
-        PatchedObject(
-            objname,
-            tuple(entries),
-            tuple(
-                Callback(kind, name)
-                for (owner, kind), name in zip(callbacks, names, strict=True)
-                if owner == objname
-            ),
-        )
+        PatchedObject(objname, tuple(entries), tuple(named_callbacks[objname]))
         for objname, entries in functions.items()
     )
     patch = LivePatch(module.name, patched, replace_all)
@@ -221,7 +226,15 @@ def _wrappers(
     entry: str,
     number: int,
 ) -> list[tuple[tuple[str, str], Checked]]:
-    """A wrapper for each function by which the target enters a system call."""
+    """Write a wrapper for each function by which the target enters a system call.
+
+    Example: a module replaces ``sys_newuname``.  A 6.1 kernel enters that call through
+    ``__x64_sys_newuname()`` and ``__ia32_sys_newuname()``, which take a ``struct pt_regs *``, so
+    each wrapper takes the arguments out of it and calls the author's function.
+
+    :return: for each, its name and C text, and the function that it replaces.
+    :raises Refusal: ``syscall-unknown``, and what comparing prototypes raises
+    """
     vmlinux = context.kernel.vmlinux
     where = module.line_of(one.name)
     entries = call.entries(vmlinux.arch.syscalls)
@@ -229,7 +242,7 @@ def _wrappers(
     names = {name: macro for name, macro in entries.items() if name in places.values()}
     defined = definition(vmlinux, context.tree, call)
     if not names or defined is None:
-        near = [f"there is {name}" for name in nearest(next(iter(entries)), vmlinux)]
+        near = [f"there is {similar}" for similar in nearest(next(iter(entries)), vmlinux)]
         found = f"{context.kernel.target.release} has no system call {call.name}"
         raise Refusal(SYSCALL_UNKNOWN, where, found, evidence=near)
     for prototype in types.functions(one.new.name) if types else ():
@@ -249,28 +262,31 @@ def _wrappers(
 def note_threads(
     module: CModule, objects: Mapping[str, ObjectFile], checked: Sequence[Checked]
 ) -> None:
-    """An author's own main function of a kernel thread is the author's to answer for; that it is
-    one is told."""
+    """Note new functions that are main functions of kernel threads.
+
+    They are not refused: an author who writes one knows when its thread ends.
+    """
     new = {one.new for one in checked}
     for obj in objects.values():
         view = View(obj)
-        functions = [
-            unit for unit in view.units if unit.is_function and new & {unit.name, *unit.aliases}
-        ]
+        units = [unit for unit in view.units if unit.is_function]
+        functions = [unit for unit in units if new & {unit.name, *unit.aliases}]
         for function in threads.asking(view, functions):
             note(f"{module.line_of(function.name)}: {function.name}() {threads.WAITS_FOR_IT}")
 
 
 def refuse_twice(module: CModule, checked: Sequence[Checked]) -> None:
-    """The core would take the later of two replacements of one function, or refuse both."""
+    """Refuse two replacements of one function: the core would use the later one, or refuse both.
+
+    :raises Refusal: ``function-replaced-twice``
+    """
     seen: dict[tuple[str, int], Checked] = {}
-    for one in checked:
-        first = seen.setdefault((one.objname, one.address), one)
-        if first is not one:
-            found = (
-                f"{one.objname}: {one.function} is replaced twice, by {first.new} and by {one.new}"
-            )
-            raise Refusal(FUNCTION_REPLACED_TWICE, module.line_of(one.function), found)
+    for function in checked:
+        first = seen.setdefault((function.objname, function.address), function)
+        if first is not function:
+            name = f"{function.objname}: {function.function}"
+            found = f"{name} is replaced twice, by {first.new} and by {function.new}"
+            raise Refusal(FUNCTION_REPLACED_TWICE, module.line_of(function.function), found)
 
 
 def check_function(
@@ -282,6 +298,11 @@ def check_function(
     position: int,
     new: str,
 ) -> Checked:
+    """Check that the target has a function, and that the new one has its type.
+
+    :param position: the position that the author gave; 0 for none.
+    :raises Refusal: what `Replaceable.check` and `Replaceable.compare` raise
+    """
     address, core_position = context.replaceable.check(objname, name, position, module.line_of)
     compared = context.replaceable.compare(objname, name, new, types, module.line_of)
     return Checked(objname, name, core_position, address, new, compared)

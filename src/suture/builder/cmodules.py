@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A kGraft or livepatch module's source -> live patch module.
 
-1. The source is read, and its makefile or place holders with it (`suture.formats.cmodule`).
-2. It is compiled by the target's own kbuild, as any module (`suture.workspace.external`).
-3. What it replaces is read from its tables, and checked against the target as far as that goes
+1. The source is read, with its makefile or placeholders (`suture.formats.cmodule`).
+2. The target's own kbuild compiles it as any module (`suture.workspace.external`).
+3. The functions that its tables replace are checked against the target
    (`suture.verify.replaced`).
 4. For kGraft, the core's tables are written and linked with the author's objects
    (`suture.link.author_modules`).
-5. What it may not link against becomes livepatch symbols (`suture.link.references`).
+5. Symbols that a module may not link against become livepatch symbols (`suture.link.references`).
 
-There is no unpatched source, so the replaced functions are not proved to be what the author took
-them for.
+Without the unpatched source, nothing proves that a replaced function is the one that the author
+had in mind.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from suture.builder.artifact import Artifact, Provenance
 from suture.builder.author_tables import (
     check_function,
     definition_of,
-    each_function,
-    is_old_call,
+    is_old_system_call,
     note_threads,
     own_tables,
+    patched_functions,
+    prepare_module,
     refuse_hooks,
     refuse_twice,
-    taken_apart,
 )
 from suture.builder.module_context import ModuleContext, types_of_module
 from suture.builder.part import Authored
@@ -65,7 +65,7 @@ from suture.workspace.prepare import Workspace, prepare
 GLUE = "livepatch_glue.c"
 KGRAFT = ("kgr_patch_kernel", "kgr_patch")
 LIVEPATCH = (author_modules.OUR_ENABLE, "klp_patch")
-"""What an author's init calls, and the structure that it takes."""
+"""The function that an author's init calls, and the structure that it takes."""
 
 
 def build_modules(
@@ -80,14 +80,14 @@ def build_modules(
 ) -> tuple[Artifact, ...]:
     """Build the module of a C file, or all that a directory's Makefile lists.
 
-    Of several, those that replace nothing are what the others patch or need, and are built as they
-    are.
+    Of several, a module that replaces nothing is one that the others patch or need; it is built as
+    it is.
 
-    :param output: the file to write one module to, or a directory; with neither this nor
+    :param output: the file to write one module to, or a directory; without it and without
         `directory` nothing is written.
-    :param directory: where to write each as ``<name>.ko``.
+    :param directory: where to write each module as ``<name>.ko``.
     :param name: the module's name, if not the author's.
-    :param several: whether there may be more than one.
+    :param several: whether the source may list more than one module.
     :param accept: called with each artifact before anything is written; may refuse.
     :raises Refusal: many; each says what and why
     """
@@ -105,32 +105,32 @@ def build_modules(
     kernel = Kernel(target)
     names = ", ".join(module.name for module in modules)
     with ThreadPoolExecutor(1) as pool, step("Compiling", names):
-        # While the compiler runs; what is wrong with the kernel shows when it is used.
+        # Read the kernel while the compiler runs; its refusals are raised where it is used.
         pool.submit(kernel.read)
         compiled = compile_modules(workspace, [external(module) for module in modules])
     context = ModuleContext(kernel, workspace.tree, modules, compiled)
     with step("Linking", names):
-        taken = [_take(context, *pair) for pair in zip(modules, compiled, strict=True)]
-        _link(workspace, taken)
+        checked = [_check_module(context, *pair) for pair in zip(modules, compiled, strict=True)]
+        _link(workspace, checked)
         provenance = Provenance.of(target, (given,))
-        made = [_artifact(context, one, target, provenance) for one in taken]
-    for artifact in made:
+        artifacts = [_artifact(context, module, target, provenance) for module in checked]
+    for artifact in artifacts:
         accept(artifact)
-    return tuple(one.written(path) for one, path in zip(made, paths, strict=True))
+    return tuple(artifact.written(path) for artifact, path in zip(artifacts, paths, strict=True))
 
 
 def _artifact(
-    context: ModuleContext, one: _Taken, target: Target, provenance: Provenance
+    context: ModuleContext, checked: _CheckedModule, target: Target, provenance: Provenance
 ) -> Artifact:
-    obj = _finish(context, one)
+    obj = _finish(context, checked)
     return Artifact(
-        name=one.module.name,
+        name=checked.module.name,
         data=writer.write(obj),
         target=target,
-        patch=inspect(obj).patch if one.patch else LivePatch(one.module.name, ()),
+        patch=inspect(obj).patch if checked.patch else LivePatch(checked.module.name, ()),
         provenance=provenance,
-        checked=one.checked,
-        author_module=one.module,
+        checked=checked.checked,
+        author_module=checked.module,
     )
 
 
@@ -149,7 +149,7 @@ def _named(source: cmodule.ModuleSource, name: str | None) -> tuple[CModule, ...
 def _outputs(
     modules: Sequence[CModule], output: Path | None, directory: Path | None
 ) -> list[Path | None]:
-    """Where each module is to be written; None where nothing is.
+    """Return the file for each module; None where nothing is written.
 
     :raises Refusal: ``file-unwritable`` and others of `check_output`
     """
@@ -165,11 +165,12 @@ def _outputs(
 
 
 SEEN_ON_STACKS = ("-fno-optimize-sibling-calls", "-fno-reorder-blocks-and-partition")
-"""A task that sleeps in new code is found by the function that replaces another (docs/stacks.md).
-So what that function uses is called by it and not jumped to, and no part of it is moved away."""
+"""Options that keep the replacing function on the stack of a task that sleeps in code below it
+(docs/stacks.md): it calls what it uses and does not jump there, and no part of it is moved away."""
 
 
 def external(module: CModule) -> External:
+    """Return an author's module as kbuild is to build it."""
     seen = () if module.dialect is Dialect.PLAIN else SEEN_ON_STACKS
     own = importlib.resources.files("suture.formats") / "include"
     return External(
@@ -183,12 +184,12 @@ def external(module: CModule) -> External:
 
 
 @dataclass(slots=True)
-class _Taken:
-    """A module on its way.
+class _CheckedModule:
+    """A module whose tables were checked; `_link` exchanges `linked` where there is glue.
 
-    :ivar linked: as kbuild linked it, or, with `glue`, is still to link it.
-    :ivar patch: what it replaces, and from where; None where that is nothing.
-    :ivar glue: the C to be linked with `objects`.
+    :ivar linked: as kbuild linked it; with `glue`, still to be linked again.
+    :ivar patch: what it replaces, and from where; None where it replaces nothing.
+    :ivar glue: the C to be linked with `objects`; "" for none.
     """
 
     module: CModule
@@ -199,77 +200,82 @@ class _Taken:
     objects: Mapping[str, ObjectFile] = field(default_factory=dict)
 
 
-def _take(context: ModuleContext, module: CModule, compiled: CompiledModule) -> _Taken:
+def _check_module(
+    context: ModuleContext, module: CModule, compiled: CompiledModule
+) -> _CheckedModule:
     """Read what a module replaces, and check it against the target."""
     objtool.refuse_doubts(module.name, compiled.said, context.kernel.target.arch.build)
     linked = reader.read(compiled.module, f"{module.name}.ko")
     if module.dialect is Dialect.PLAIN:
-        return _Taken(module, linked)
+        return _CheckedModule(module, linked)
     types = types_of_module(compiled, module.name)
     if module.dialect is Dialect.KGRAFT:
-        return _with_glue(context, taken_apart(context, module, compiled), linked, KGRAFT)
+        return _with_glue(context, prepare_module(context, module, compiled), linked, KGRAFT)
     objects = {part: reader.read(data, part) for part, data in compiled.objects.items()}
     refuse_hooks(module, objects)
     refuse_unresolvable(objects, context.shipped, module.line_of)
     patch = own_tables(context, module, linked)
-    if any(is_old_call(context, *each) for each in each_function(patch)):
-        return _with_glue(context, taken_apart(context, module, compiled), linked, LIVEPATCH)
+    if any(is_old_system_call(context, *function) for function in patched_functions(patch)):
+        return _with_glue(context, prepare_module(context, module, compiled), linked, LIVEPATCH)
     checked = tuple(
-        check_function(context, module, types, objname, one.old_name, one.sympos, one.new_name)
-        for objname, one in each_function(patch)
+        check_function(context, module, types, objname, f.old_name, f.sympos, f.new_name)
+        for objname, f in patched_functions(patch)
     )
     refuse_twice(module, checked)
     note_threads(module, objects, checked)
-    return _Taken(module, linked, checked, _with_sources(module, objects, patch))
+    return _CheckedModule(module, linked, checked, _with_sources(module, objects, patch))
 
 
 def _with_sources(
     module: CModule, objects: Mapping[str, ObjectFile], patch: LivePatch
 ) -> LivePatch:
-    """The same, with the place in the source of each new function."""
+    """Return the same live patch with the place in the source of each new function."""
 
-    def found(function: PatchedFunction) -> PatchedFunction:
+    def with_source(function: PatchedFunction) -> PatchedFunction:
         return replace(function, source=definition_of(module, objects, function.new_name))
 
-    patched = (replace(one, functions=tuple(map(found, one.functions))) for one in patch.objects)
-    return replace(patch, objects=tuple(patched))
+    objects_with_sources = (
+        replace(obj, functions=tuple(map(with_source, obj.functions))) for obj in patch.objects
+    )
+    return replace(patch, objects=tuple(objects_with_sources))
 
 
 def _with_glue(
     context: ModuleContext, authored: Authored, linked: ObjectFile, registration: tuple[str, str]
-) -> _Taken:
+) -> _CheckedModule:
     release = context.kernel.target.release
     registered = glue.Registration(*registration, authored.wrappers)
     source = glue.source(authored.patch, release, registration=registered, states=authored.states)
-    return _Taken(
+    return _CheckedModule(
         authored.module, linked, authored.checked, authored.patch, source, authored.objects
     )
 
 
-def _link(workspace: Workspace, taken: Sequence[_Taken]) -> None:
-    """Link what has glue, all in one run of kbuild."""
-    waiting = [one for one in taken if one.glue]
-    externals = [
-        External(
-            one.module.name,
-            {GLUE: one.glue.encode()},
-            (GLUE,),
-            objects={
-                f"part_{number}": writer.write(obj)
-                for number, obj in enumerate(one.objects.values())
-            },
-        )
-        for one in waiting
-    ]
-    for one, compiled in zip(waiting, compile_modules(workspace, externals), strict=True):
-        objtool.refuse_doubts(one.module.name, compiled.said, workspace.target.arch.build)
-        one.linked = reader.read(compiled.module, f"{one.module.name}.ko")
+def _link(workspace: Workspace, modules: Sequence[_CheckedModule]) -> None:
+    """Link the modules that have glue, all in one run of kbuild."""
+    waiting = [checked for checked in modules if checked.glue]
+    externals = [_with_objects(checked) for checked in waiting]
+    for checked, compiled in zip(waiting, compile_modules(workspace, externals), strict=True):
+        objtool.refuse_doubts(checked.module.name, compiled.said, workspace.target.arch.build)
+        checked.linked = reader.read(compiled.module, f"{checked.module.name}.ko")
 
 
-def _finish(context: ModuleContext, one: _Taken) -> ObjectFile:
-    if one.patch is None:
-        return one.linked
-    objnames = [patched.name for patched in one.patch.objects]
-    references = References(context.kernel.symvers, context.shipped, objnames, one.module.line_of)
-    described = replace(one.patch, shadow_variables=shadows.used_by(one.linked))
-    return modinfo.with_entries(klp.finish(pending(one.linked, references)), described)
+def _with_objects(checked: _CheckedModule) -> External:
+    """Return the module as kbuild is to link it: its glue, and the author's objects."""
+    objects = {
+        f"part_{number}": writer.write(obj) for number, obj in enumerate(checked.objects.values())
+    }
+    return External(checked.module.name, {GLUE: checked.glue.encode()}, (GLUE,), objects=objects)
+
+
+def _finish(context: ModuleContext, checked: _CheckedModule) -> ObjectFile:
+    """Make the references that the core resolves livepatch symbols, and describe the live patch in
+    ``.modinfo``."""
+    if checked.patch is None:
+        return checked.linked
+    objnames = [patched.name for patched in checked.patch.objects]
+    references = References(
+        context.kernel.symvers, context.shipped, objnames, checked.module.line_of
+    )
+    described = replace(checked.patch, shadow_variables=shadows.used_by(checked.linked))
+    return modinfo.with_entries(klp.finish(pending(checked.linked, references)), described)

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Original and patched object file -> output object, with no target at hand: the comparison step
-alone.
+"""Original and patched object file -> output object, without a target: the comparison step alone.
 
-1. Both objects are read, and the sizes of special section entries found out (`entry_sizes`).
-2. They are compared, and what changed is cut out (`suture.diff`), for a kernel of any architecture that `suture.arch` knows.
-3. What stays in the kernel is looked up in a list of symbols (`suture.link.resolve.listing`), and
-   the object is written.
+1. Both objects are read, and the sizes of special section entries determined (`entry_sizes`).
+2. The objects are compared, and changed code is cut out (`suture.diff`), for a kernel of any
+   architecture that `suture.arch` knows.
+3. References to code that stays in the kernel are looked up in a list of symbols
+   (`suture.link.resolve.listing`), and the object is written.
 
-Nothing is proved: without the shipped kernel nobody can say that the original object is what runs
-there.
+Nothing is proved: without the shipped kernel, the original object need not be the running code.
 """
 
 from __future__ import annotations
@@ -16,12 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from suture.diff.changes import Changes, compare
+from suture.builder.differences import nothing_left
+from suture.diff.changes import compare
 from suture.diff.comparison import Side
 from suture.diff.cut_out import cut_out
-from suture.diff.omitted import LeftOut, told
+from suture.diff.omitted import LeftOut
 from suture.diff.output import ModuleKeys, OutputObject
 from suture.diff.plan import FilePlan
 from suture.diff.unsized_code import refuse_changed_gaps
@@ -36,18 +37,18 @@ from suture.kernel.types import struct_sizes
 from suture.link import kbuild, klp
 from suture.link.resolve.listing import ListedResolver
 from suture.model import PatchedFunction
-from suture.objects.special import Entries, aliases, structs
-from suture.objects.view import View
+from suture.objects.special import aliases, structs
+from suture.objects.view import Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """An output object that was written.
+    """An output object that was written to a file.
 
-    :ivar functions: what it replaces; `new_name` is the global symbol under which the object has
-        the new code.
+    :ivar functions: the functions that it replaces; `new_name` is the new code's global symbol in
+        the object.
     :ivar sizes: section name -> entry size in bytes that was used.
-    :ivar left_out: what of the change it does without.
+    :ivar left_out: parts of the change that it leaves out.
     """
 
     path: Path
@@ -69,20 +70,18 @@ def compare_objects(
     output: Path | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> Compared:
-    """Compare two objects and write what changed as an object that is ready to link into a live
-    patch module.
+    """Compare two objects, and write changed code as an object to link into a live patch module.
 
     References that only the livepatch core can resolve are undefined symbols
-    ``<objname>:.klp.sym.<objname>.<name>,<sympos>``, for `suture.link.klp` to make of them what the
-    kernel takes.
+    ``<objname>:.klp.sym.<objname>.<name>,<sympos>``, which `suture.link.klp` turns into the form
+    that the kernel reads.
 
-    :param objname: the object that they are part of: ``vmlinux`` or a module.
+    :param objname: the object that the files are part of: ``vmlinux`` or a module.
     :param symbols: its symbols: an ELF file, a ``System.map`` or a kallsyms listing.
     :param exports: the kernel's ``Module.symvers``.
-    :param name: of the live patch.
+    :param name: the live patch's name.
     :param output: where to write it; ``<name>.o`` in the working directory by default.
-    :param sizes: section name -> entry size in bytes, where the caller knows better than BTF and
-        DWARF.
+    :param sizes: section name -> entry size in bytes; overrides BTF and DWARF.
     :raises Refusal: many; each says what and why
     """
     livepatch, owner = kbuild.check_name(name), kbuild.check_name(objname, "--object")
@@ -93,8 +92,8 @@ def compare_objects(
     with step("Comparing", f"{original} and {patched}"):
         contents = read_bytes(original), read_bytes(patched)
         objects = reader.read(contents[0], str(original)), reader.read(contents[1], str(patched))
-        known = entry_sizes(objects, contents, listed.btf, sizes or {})
-        before, after = (_side(obj, known) for obj in objects)
+        used_sizes = entry_sizes(objects, contents, listed.btf, sizes or {})
+        before, after = (Side.of(obj, used_sizes) for obj in objects)
         refuse_changed_gaps(before.view, after.view)
         changes = compare(before, after)
         if changes.is_empty:
@@ -102,22 +101,29 @@ def compare_objects(
         refuse_unhookable(changes)
         plan = FilePlan.of(changes)
         if not plan.needs_code:
-            raise _nothing_left(changes, str(patched), owner)
+            parts = [(str(patched), owner, part) for part in changes.left_out]
+            raise nothing_left(parts, [str(patched)])
         resolver = ListedResolver(before.view, owner, listed, exported)
-        found = [resolver.replaced(unit) for unit, _ in changes.changed]
         functions = tuple(
-            PatchedFunction(
-                symbol.name, position, _entry_name(owner, symbol.name, position), str(patched)
-            )
-            for symbol, position in ((symbol, resolver.position(symbol)) for symbol in found)
+            _patched_function(resolver, unit, owner, str(patched)) for unit, _ in changes.changed
         )
         cut = cut_out(plan, owner, resolver)
         if isinstance(cut, ModuleKeys):
             raise cut.refusal()
         obj, _ = klp.with_names(cut, [function.new_name for function in functions])
         write_atomic(path, writer.write(obj))
-    left_out = tuple(told(part, str(patched), owner) for part in changes.left_out)
-    return Compared(path, livepatch, cut, functions, known, left_out)
+    left_out = tuple(part.for_user(str(patched), owner) for part in changes.left_out)
+    return Compared(path, livepatch, cut, functions, used_sizes, left_out)
+
+
+def _patched_function(
+    resolver: ListedResolver, unit: Unit, objname: str, source: str
+) -> PatchedFunction:
+    """Look a replaced function up in the list of symbols."""
+    symbol = resolver.replaced(unit)
+    position = resolver.position(symbol)
+    entry = _entry_name(objname, symbol.name, position)
+    return PatchedFunction(symbol.name, position, entry, source)
 
 
 def entry_sizes(
@@ -126,28 +132,24 @@ def entry_sizes(
     btf: bytes,
     given: Mapping[str, int],
 ) -> dict[str, int]:
-    """The entry sizes of those special sections that the objects have: as given, else from BTF,
-    else from DWARF.
+    """Return the entry size of each special section that the objects have: the given one, else that
+    of BTF, else that of DWARF.
 
-    :param contents: the files of the objects.
+    :param contents: the contents of the two files.
     :param btf: contents of the kernel's ``.BTF``, or b"".
     :raises Refusal: ``entry-size-unknown``, ``types-malformed``
     """
     known = structs(objects[0].arch)
-    needed = {
-        section.name
-        for obj in objects
-        for section in obj.sections
-        if section.size and section.name in known
-    }
+    all_sections = chain(objects[0].sections, objects[1].sections)
+    needed = {section.name for section in all_sections if section.size and section.name in known}
     sizes = {section: size for section, size in given.items() if section in needed}
     if btf and needed - set(sizes):
-        found = struct_sizes(btf, set(known.values()), "--symbols")
-        sizes = _by_section(found, known, needed) | sizes
+        by_struct = struct_sizes(btf, set(known.values()), "--symbols")
+        sizes = _by_section(by_struct, known, needed) | sizes
     for data in contents:
         if needed - set(sizes):
-            found = dwarf.struct_sizes(data, set(known.values()))
-            sizes = _by_section(found, known, needed) | sizes
+            by_struct = dwarf.struct_sizes(data, set(known.values()))
+            sizes = _by_section(by_struct, known, needed) | sizes
     missing = sorted(needed - set(sizes))
     if missing:
         unknown = ", ".join(f"{section} (struct {known[section]})" for section in missing)
@@ -157,17 +159,10 @@ def entry_sizes(
             ENTRY_SIZE_UNKNOWN,
             objects[0].name,
             f"nothing says how large the entries of {unknown} are",
-            remedy=f"Give them: {options}. 'pahole -s' of a kernel with debug information lists the sizes of structs.",
+            remedy=f"Give them: {options}. "
+            "'pahole -s' of a kernel with debug information lists the sizes of structs.",
         )
     return sizes
-
-
-def _nothing_left(changes: Changes, where: str, objname: str) -> Refusal:
-    """What would have been left out is the reason, if anything was."""
-    if not changes.left_out:
-        return Refusal(NO_CODE_CHANGE, where, "no function differs")
-    first, *rest = changes.left_out
-    return first.refusal(where, objname, [part.found for part in rest])
 
 
 def _by_section(
@@ -176,11 +171,6 @@ def _by_section(
     return {section: sizes[known[section]] for section in needed if known[section] in sizes}
 
 
-def _side(obj: ObjectFile, sizes: Mapping[str, int]) -> Side:
-    view = View(obj)
-    return Side(view, Entries(view, sizes))
-
-
 def _entry_name(objname: str, function: str, position: int) -> str:
-    """A name that C can write, and that no other function of the same live patch has."""
+    """Return a C identifier that no other function of the same live patch has."""
     return klp.ENTRY + re.sub(r"\W", "_", f"{objname}_{function}_{position}", flags=re.ASCII)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From any input to the written form of a live patch.
+"""Any input -> the written form of a live patch.
 
-The sources are taken along unchanged.  With a target at hand the live patch is built once, and what
-it replaces is written down with it: a later build that would replace anything else is then refused.
+The sources are copied unchanged.  With a target, the live patch is built once and the functions
+that it replaces are recorded: a later build that would replace anything else is then refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from suture.kernel.release import Target
 from suture.model import LivePatch
 
 ARCHIVES = {".tar": "", ".xz": "xz", ".gz": "gz", ".tgz": "gz", ".txz": "xz"}
-"""How the name of an output ends that is to be an archive -> tar's compression."""
+"""Suffix of an output that is an archive -> tar's compression."""
 
 SOURCES = "sources"
 
@@ -39,8 +39,8 @@ SOURCES = "sources"
 class Converted:
     """A written live patch.
 
-    :ivar files: what is in it, sorted.
-    :ivar patch: what was built to find out what it replaces; None where nothing was.
+    :ivar files: the names of its files, sorted.
+    :ivar patch: the live patch that was built to record what it replaces; None without a target.
     """
 
     path: Path
@@ -61,11 +61,10 @@ def convert(
     strip: int | None = None,
     choices: Choices = NO_CHOICES,
 ) -> Converted:
-    """Write what `paths` hold as one live patch in the written form.
+    """Write inputs as one live patch in the written form.
 
-    :param output: a new directory, or an archive where its name ends like one (``.tar.xz``).
-    :param target: the kernel for which to write down what is replaced; None to leave that to each
-        build.
+    :param output: a new directory, or an archive if its name ends like one (``.tar.xz``).
+    :param target: the kernel for which to record the replaced functions; None for no record.
     :raises Refusal: ``output-exists``, those of `gathered`, and with a target those of `build`
     """
     _check(output)
@@ -77,7 +76,7 @@ def convert(
         named = list(_placed(inputs.given))
         manifest = written.Manifest(
             written.VERSION,
-            tuple(written.Source(one.format, place, one.strip) for one, place, _ in named),
+            tuple(written.Source(given.format, place, given.strip) for given, place, _ in named),
             name=None if inputs.is_one_module and not inputs.is_named else inputs.name,
             description=inputs.description,
             replace=inputs.replace,
@@ -88,7 +87,9 @@ def convert(
             caller_limit=decided.caller_limit,
             object=inputs.expected if built is None else written.objects(built),
         )
-        files = {path: content for _, _, contents in named for path, content in contents.items()}
+        files: dict[str, bytes] = {}
+        for _, _, contents in named:
+            files |= contents
     if _compression(output) is None:
         with new_directory(output) as directory:
             written.write(directory, manifest, files)
@@ -128,37 +129,37 @@ def _compression(output: Path) -> str | None:
 
 
 def _placed(given: Sequence[Input]) -> Iterator[tuple[Input, str, Mapping[str, bytes]]]:
-    """Each input, where it goes, and its files by their paths there."""
-    taken: set[str] = set()
+    """Yield each input with its place in the output, and its files by their paths there."""
+    used: set[str] = set()
     for one in given:
         place = f"{SOURCES}/{one.path.resolve().name}"
         number = 2
-        while place in taken:
+        while place in used:
             place = f"{SOURCES}/{number}/{one.path.resolve().name}"
             number += 1
-        taken.add(place)
+        used.add(place)
         yield one, place, dict(_contents(one, place))
 
 
-def _contents(one: Input, place: str) -> Iterator[tuple[str, bytes]]:
-    if one.path.is_file() and one.format in MODULES:
-        beside = place.rpartition("/")[0]
-        yield from (
-            (f"{beside}/{path}", content) for path, content in with_headers(one.path).items()
-        )
+def _contents(given: Input, place: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of an input: path in the output, contents."""
+    if given.path.is_file() and given.format in MODULES:
+        directory = place.rpartition("/")[0]
+        for name, content in with_headers(given.path).items():
+            yield f"{directory}/{name}", content
         return
-    if not one.path.is_dir():
-        yield place, read_bytes(one.path)
+    if not given.path.is_dir():
+        yield place, read_bytes(given.path)
         return
-    for path in sorted(one.path.rglob("*")):
+    for path in sorted(given.path.rglob("*")):
         if path.is_symlink():
             raise Refusal(SOURCE_ESCAPES, str(path), "is a symbolic link")
         if path.is_file():
-            yield f"{place}/{path.relative_to(one.path)}", read_bytes(path)
+            yield f"{place}/{path.relative_to(given.path)}", read_bytes(path)
 
 
 def _archive(files: Mapping[str, bytes], compression: str) -> bytes:
-    """A tar that depends on nothing but its contents."""
+    """Make a tar archive whose bytes depend on the contents alone (no times, owners or modes)."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]
         for path, content in files.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plan -> proved functions -> output objects."""
+"""The plan of a patch -> proved functions -> output objects."""
 
 from __future__ import annotations
 
@@ -30,26 +30,27 @@ Proof = tuple[tuple[str, int], ...]
 def cut_out_all(
     plan: PatchPlan, pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace
 ) -> list[Cut]:
-    """Prove every function that is replaced, then cut all planned code out.
+    """Prove every function that is replaced, then cut out all planned code.
 
     :param pairs: the objects of the files that the patch changes.
     :raises Refusal: ``init-function-changed``, ``module-static-key``, and what proving, resolving
         and cutting out raise
     """
-    holding = [one for one in plan.files if one.plan.needs_code or one.plan.changes.data]
-    proofs = [prove(one) for one in holding]
-    resolvers = [_resolver(one.file, plan, kernel) for one in holding]
+    needed = [file for file in plan.files if file.plan.needs_code or file.plan.changes.data]
+    proofs = [prove(file) for file in needed]
+    resolvers = [_resolver(file.file, plan, kernel) for file in needed]
     outputs = [
-        cut_out(one.plan, one.file.objname, resolver)
-        for one, resolver in zip(holding, resolvers, strict=True)
+        cut_out(file.plan, file.file.objname, resolver)
+        for file, resolver in zip(needed, resolvers, strict=True)
     ]
-    again = _Recompiled(pairs, kernel, workspace)
+    recompiled = _Recompiled(pairs, kernel, workspace)
     cuts: list[Cut] = []
-    for one, proof, resolver, output in zip(holding, proofs, resolvers, outputs, strict=True):
+    for file, proof, resolver, output in zip(needed, proofs, resolvers, outputs, strict=True):
         if isinstance(output, ModuleKeys):
-            output = again.cut_out(one, resolver, output)
-        count = sum(len(other.data) for other in cuts)
-        cuts.append(_with_data(Cut(one.file.source, output, proof), one, resolver, count))
+            output = recompiled.cut_out(file, resolver, output)
+        cut = Cut(file.file.source, output, proof)
+        count = sum(len(before.data) for before in cuts)
+        cuts.append(_with_data_contents(cut, file, resolver, count))
     return cuts
 
 
@@ -61,21 +62,25 @@ def prove(planned: PlannedFile) -> Proof:
     """
     addresses = planned.file.addresses
     shipped = addresses.shipped
-    found = []
+    proof = []
     for original, _ in planned.plan.replaced:
         address = addresses.prove(original).address
         if shipped.is_discarded(address):
             where = f"{addresses.view.obj.name}: {original.name}()"
-            found_in = f"is in the part of {shipped.objname} that is freed after init"
-            raise Refusal(INIT_FUNCTION_CHANGED, where, found_in)
+            found = f"is in the part of {shipped.objname} that is freed after init"
+            raise Refusal(INIT_FUNCTION_CHANGED, where, found)
         old_name = addresses.name_at(original, address)
-        found.append((old_name, sympos(shipped, old_name, address)))
-    return tuple(found)
+        proof.append((old_name, sympos(shipped, old_name, address)))
+    return tuple(proof)
 
 
 class _Recompiled:
-    """Cuts code out of objects that are compiled once more, with static branches that read their
-    keys."""
+    """Cuts code out of objects that are compiled again, with static branches that read their keys.
+
+    Example: ``nft_do_chain()`` (net/netfilter/nf_tables_core.c) tests ``nft_counters_enabled``, a
+    key of the module ``nf_tables``.  The kernel rewrites the branches of a live patch when the live
+    patch is loaded, and the module with the key may be loaded later.
+    """
 
     def __init__(self, pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace) -> None:
         self._pairs = {pair.source: pair for pair in pairs}
@@ -85,9 +90,9 @@ class _Recompiled:
     def cut_out(
         self, planned: PlannedFile, resolver: KernelResolver, keys: ModuleKeys
     ) -> OutputObject:
-        """Compile the file again, and cut the same plan out of what comes of it.
+        """Compile the file again, and cut the same plan out of the new object.
 
-        Code that is carried has to be what was proved, so it is not compiled in another way.
+        A file with carried functions is refused: their code has to be the code that was proved.
 
         :raises Refusal: ``module-static-key``
         """
@@ -110,48 +115,53 @@ def _resolver(file: ComparedFile, plan: PatchPlan, kernel: Kernel) -> KernelReso
         kernel.symvers,
         kernel.vmlinux,
         kernel.module,
-        _provided(plan) | _carried(plan, file),
-        _published(plan),
+        _provided_names(plan) | _carried_names(plan, file),
+        _published_units(plan),
         kernel.needed,
     )
 
 
-def _provided(plan: PatchPlan) -> frozenset[str]:
-    """The new global names of the patch."""
-    units = (unit for one in plan.files for unit in one.file.changes.provided)
-    return frozenset(name for unit in units for name in (unit.name, *unit.aliases))
+def _provided_names(plan: PatchPlan) -> frozenset[str]:
+    """Return the names of new global functions and variables of the patch."""
+    names: set[str] = set()
+    for planned in plan.files:
+        for unit in planned.file.changes.provided:
+            names.update((unit.name, *unit.aliases))
+    return frozenset(names)
 
 
-def _carried(plan: PatchPlan, user: ComparedFile) -> frozenset[str]:
-    """The global names of carried functions, as far as a file can mean them: a module may have a
-    function of its own by such a name."""
+def _carried_names(plan: PatchPlan, user: ComparedFile) -> frozenset[str]:
+    """Return the global names by which a file means carried functions.
+
+    A module may have a global function of its own under such a name, and then means that one.
+    """
     shipped = user.addresses.shipped
-    found: set[str] = set()
-    for one in plan.files:
-        for _, after in one.plan.carried:
-            names = () if after.is_local else (after.name, *after.aliases)
-            found.update(
-                name
-                for name in names
-                if one.file.objname == user.objname or not shipped.global_addresses(name)
-            )
-    return frozenset(found)
+    names: set[str] = set()
+    for planned in plan.files:
+        is_same_object = planned.file.objname == user.objname
+        for _, after in planned.plan.carried:
+            for name in () if after.is_local else (after.name, *after.aliases):
+                if is_same_object or not shipped.global_addresses(name):
+                    names.add(name)
+    return frozenset(names)
 
 
-def _published(plan: PatchPlan) -> dict[str, Published]:
-    """Static functions and variables that the patch makes global, by name."""
-    found = {}
-    for one in plan.files:
-        for before, after in one.plan.published:
-            published = Published(one.file.addresses, before)
-            found.update(dict.fromkeys((after.name, *after.aliases), published))
-    return found
+def _published_units(plan: PatchPlan) -> dict[str, Published]:
+    """Return the static functions and variables that the patch makes global, by name."""
+    by_name = {}
+    for planned in plan.files:
+        for before, after in planned.plan.published:
+            published = Published(planned.file.addresses, before)
+            by_name.update(dict.fromkeys((after.name, *after.aliases), published))
+    return by_name
 
 
-def _with_data(cut: Cut, planned: PlannedFile, resolver: KernelResolver, count: int) -> Cut:
-    """Prove the variables that are to change in memory, and make their old and new contents.
+def _with_data_contents(
+    cut: Cut, planned: PlannedFile, resolver: KernelResolver, count: int
+) -> Cut:
+    """Prove the variables that are to change in memory, and add their old and new contents.
 
-    :param count: of such variables in other files.
+    :param count: how many such variables the cuts before this one have.
     """
     changes = planned.plan.changes
     if not changes.data:

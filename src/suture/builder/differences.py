@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compiled pairs of objects -> what differs in each file."""
+"""Compiled pairs of objects -> the differences in each source file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from suture.diff.changes import Changes, compare
 from suture.diff.comparison import Side
 from suture.diff.correlate import Correlation
 from suture.diff.data import DataRequest, names
-from suture.diff.omitted import LeftOut, told
+from suture.diff.omitted import OmittedPart
 from suture.elf import reader
 from suture.errors import (
     CALLBACK_DUPLICATE,
@@ -22,15 +22,13 @@ from suture.errors import (
 )
 from suture.formats import macros
 from suture.host.progress import note
-from suture.objects.special import Entries
-from suture.objects.view import View
 from suture.verify.addresses import Addresses
 from suture.verify.kernel import Kernel
 from suture.verify.plan import ComparedFile
 from suture.workspace.compile import ObjectPair
 
-OF_HOOKS = (CALLBACK_DUPLICATE, CALLBACK_UNUSABLE, IGNORED_NOT_FOUND, REVERSAL_VETO)
-"""Refusals about a macro of the patch, which have the line of the macro added."""
+MACRO_REFUSALS = (CALLBACK_DUPLICATE, CALLBACK_UNUSABLE, IGNORED_NOT_FOUND, REVERSAL_VETO)
+"""Refusals about a macro of the patch; the macro's line is added to their place."""
 
 
 def compare_pairs(
@@ -47,12 +45,12 @@ def compare_pairs(
             note(f"{pair.source}: the patch does not change its code")
         else:
             compared.append(_file(pair, changes, kernel))
-    _refuse_unused(pairs, [file.changes for file in compared], request)
+    _refuse_unchanged_names(pairs, [file.changes for file in compared], request)
     return tuple(compared)
 
 
 def unchanged_file(pair: ObjectPair, kernel: Kernel) -> ComparedFile:
-    """A file that the patch leaves alone: the original object is on both sides."""
+    """Return a file that the patch does not change: the original object is on both sides."""
     same = side_of(pair.original, pair, kernel)
     changes = Changes(same, same, Correlation({unit: unit for unit in same.view.units}))
     return _file(pair, changes, kernel)
@@ -60,25 +58,24 @@ def unchanged_file(pair: ObjectPair, kernel: Kernel) -> ComparedFile:
 
 def side_of(data: bytes, pair: ObjectPair, kernel: Kernel) -> Side:
     """Read one of the two objects of a pair."""
-    view = View(reader.read(data, pair.source))
-    return Side(view, Entries(view, kernel.entry_sizes))
+    return Side.of(reader.read(data, pair.source), kernel.entry_sizes)
 
 
-def left_out_of(files: Sequence[ComparedFile]) -> tuple[LeftOut, ...]:
-    """The parts of the patch that the live patch does without."""
-    return tuple(
-        told(part, file.source, file.objname) for file in files for part in file.changes.left_out
-    )
+def omitted_parts(files: Sequence[ComparedFile]) -> list[tuple[str, str, OmittedPart]]:
+    """Return the parts of the patch that are left out: source file, its object, part."""
+    return [(file.source, file.objname, part) for file in files for part in file.changes.left_out]
 
 
-def nothing_left(files: Sequence[ComparedFile], sources: Sequence[str]) -> Refusal:
-    """The refusal of a patch that replaces nothing: why it is left out, where something is."""
-    parts = [(file, part) for file in files for part in file.changes.left_out]
+def nothing_left(parts: Sequence[tuple[str, str, OmittedPart]], sources: Sequence[str]) -> Refusal:
+    """Return the refusal of a patch that replaces nothing.
+
+    :param parts: source file, object, and what of it is left out; the first gives the reason.
+    """
     if not parts:
         return Refusal(NO_CODE_CHANGE, ", ".join(sources), "no function differs")
-    (file, first), *rest = parts
-    others = [f"{other.source}: {part.found}" for other, part in rest]
-    return first.refusal(file.source, file.objname, others)
+    (source, objname, first), *rest = parts
+    others = [f"{other}: {part.found}" for other, _, part in rest]
+    return first.refusal(source, objname, others)
 
 
 def _file(pair: ObjectPair, changes: Changes, kernel: Kernel) -> ComparedFile:
@@ -92,21 +89,23 @@ def _compare(pair: ObjectPair, kernel: Kernel, request: DataRequest) -> Changes:
     try:
         return compare(original, patched, request)
     except Refusal as refusal:
-        if refusal.kind in OF_HOOKS:
+        if refusal.kind in MACRO_REFUSALS:
             texts = [change.new for change in pair.changes if change.path == pair.source]
             raise macros.located(refusal, b"".join(texts)) from refusal
         raise
 
 
-def _refuse_unused(
+def _refuse_unchanged_names(
     pairs: Sequence[ObjectPair], changes: Collection[Changes], request: DataRequest
 ) -> None:
     """Refuse names of variables that the patch does not change.
 
     :raises Refusal: ``data-not-changed``
     """
-    patched = {name for found in changes for change in found.data for name in names(change.after)}
-    kept = {name for found in changes for after in found.kept_values for name in names(after)}
+    patched, kept = set[str](), set[str]()
+    for of_file in changes:
+        patched.update(*(names(change.after) for change in of_file.data))
+        kept.update(*(names(after) for after in of_file.kept_values))
     for option, wanted, used in (
         ("--patch-data", request.patch, patched),
         ("--keep-data", request.keep, kept),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All that one live patch is built from: what was named, and what written live patches among it
-name in turn."""
+"""The inputs of one live patch: those that the author gave, and the sources that written live
+patches among them name."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from suture.verify.callers import DEFAULT_BOUNDS, Bounds
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What an author decides about a live patch beside its sources.
+    """An author's decisions about a live patch.
 
     :ivar patch_data: names of variables that are to change in memory while the live patch is in
         force.
-    :ivar keep_data: names of variables that may stay as they are, though the patch changes their
-        initial value.
+    :ivar keep_data: names of variables whose changed initial value is not applied.
     :ivar replace_threads: main functions of kernel threads that may be replaced
         (`suture.verify.threads`).
     :ivar caller_depth: `suture.verify.callers.Bounds.depth`, and `caller_limit` its `functions`;
-        None for its default.
+        None for the default.
     """
 
     patch_data: frozenset[str] = frozenset()
@@ -39,21 +38,24 @@ class Choices:
 
     @property
     def bounds(self) -> Bounds:
+        """How far callers of changed functions are followed."""
         depth, limit = self.caller_depth, self.caller_limit
         return Bounds(
             DEFAULT_BOUNDS.depth if depth is None else depth,
             DEFAULT_BOUNDS.functions if limit is None else limit,
         )
 
-    def and_of(self, manifests: Sequence[written.Manifest]) -> Choices:
-        """What written live patches say besides; of numbers, what is chosen here goes before the
-        largest of theirs."""
-        depths = [one.caller_depth for one in manifests if one.caller_depth is not None]
-        limits = [one.caller_limit for one in manifests if one.caller_limit is not None]
+    def merged_with(self, manifests: Sequence[written.Manifest]) -> Choices:
+        """Add the decisions of written live patches.
+
+        Names are united.  A limit chosen here wins; otherwise the largest of theirs does.
+        """
+        depths = [m.caller_depth for m in manifests if m.caller_depth is not None]
+        limits = [m.caller_limit for m in manifests if m.caller_limit is not None]
         return Choices(
-            self.patch_data.union(*(one.patch_data for one in manifests)),
-            self.keep_data.union(*(one.keep_data for one in manifests)),
-            self.replace_threads.union(*(one.replace_thread for one in manifests)),
+            self.patch_data.union(*(m.patch_data for m in manifests)),
+            self.keep_data.union(*(m.keep_data for m in manifests)),
+            self.replace_threads.union(*(m.replace_thread for m in manifests)),
             max(depths, default=None) if self.caller_depth is None else self.caller_depth,
             max(limits, default=None) if self.caller_limit is None else self.caller_limit,
         )
@@ -64,13 +66,15 @@ NO_CHOICES = Choices()
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a build is to make.
+    """The recognised inputs of a build, with all that was decided about it.
 
-    :ivar name: the module's.
-    :ivar replace: None: nobody has said.
-    :ivar given: recognised, in order; none is a written live patch.
-    :ivar expected: what it is to replace, where that was written down; `description` likewise.
-    :ivar is_named: somebody chose the name.
+    :ivar name: the module's name.
+    :ivar replace: as in `suture.builder.build`; None where neither the author nor a written live
+        patch says.
+    :ivar given: the inputs in order; written live patches are replaced by their sources.
+    :ivar expected: what the module has to replace, as a written live patch records it;
+        `description` likewise.
+    :ivar is_named: the author or a written live patch chose the name.
     """
 
     name: str
@@ -83,10 +87,11 @@ class Inputs:
 
     @property
     def is_one_module(self) -> bool:
-        """Nothing but one author's module."""
-        return len(self.given) == len(self.of(MODULES)) == 1
+        """Whether the only input is an author's module."""
+        return len(self.given) == len(self.of_formats(MODULES)) == 1
 
-    def of(self, formats: frozenset[Format]) -> tuple[Input, ...]:
+    def of_formats(self, formats: frozenset[Format]) -> tuple[Input, ...]:
+        """Return the inputs that have one of these formats."""
         return tuple(one for one in self.given if one.format in formats)
 
 
@@ -100,11 +105,11 @@ def gathered(
     replace: bool | None = None,
     choices: Choices = NO_CHOICES,
 ) -> Iterator[Inputs]:
-    """Recognise every input; archives are unpacked for the time of the block.
+    """Recognise every input; archives stay unpacked inside the ``with`` block.
 
-    :param format: what all of them are, where the author says so.
+    :param format: the format of all inputs; None to detect it.
     :param strip: leading path components to drop from file names in diffs.
-    :param name: of the module; from a written live patch or the first input's name by default.
+    :param name: the module's name; by default from a written live patch or the first input's name.
     :param replace: None for what a written live patch says.
     :raises Refusal: those of `recognise` and `suture.formats.written.opened`; ``name-unusable``
     """
@@ -117,41 +122,47 @@ def gathered(
                 continue
             directory, manifest = stack.enter_context(written.opened(one.path))
             manifests.append(manifest)
-            given += [
-                Input(
-                    directory / source.path,
-                    source.format,
-                    f"{one.path} says so",
-                    source.strip_level,
-                    str(
-                        (one.path.parent if one.path.suffix == ".toml" else one.path) / source.path
-                    ),
-                )
-                for source in manifest.source
-            ]
+            given += [_source_input(one, directory, source) for source in manifest.source]
         whole = manifests[0] if len(manifests) == len(paths) == 1 else None
         if name is None and whole is not None:
             name = whole.name
+        default = _default_name(given[0].path if whole else paths[0])
         yield Inputs(
-            check_name(
-                name if name is not None else _default_name(given[0].path if whole else paths[0])
-            ),
-            replace if replace is not None else _agreed(paths, manifests),
+            check_name(default if name is None else name),
+            replace if replace is not None else _agreed_replace(paths, manifests),
             tuple(given),
-            choices.and_of(manifests),
+            choices.merged_with(manifests),
             whole.object if whole else (),
             whole.description if whole else "",
             name is not None,
         )
 
 
-def _agreed(paths: Sequence[Path], manifests: Sequence[written.Manifest]) -> bool | None:
-    """:return: None where none of them says."""
+def _source_input(manifest: Input, directory: Path, source: written.Source) -> Input:
+    """Return a source of a written live patch as an input.
+
+    :param directory: where the written live patch is unpacked.
+    """
+    shown = manifest.path.parent if manifest.path.suffix == ".toml" else manifest.path
+    return Input(
+        directory / source.path,
+        source.format,
+        f"{manifest.path} says so",
+        source.strip_level,
+        str(shown / source.path),
+    )
+
+
+def _agreed_replace(paths: Sequence[Path], manifests: Sequence[written.Manifest]) -> bool | None:
+    """Return what written live patches say about `replace`; None where none says anything.
+
+    :raises Refusal: ``written-form-invalid`` where they differ
+    """
     if all(manifest.replace is None for manifest in manifests):
         return None
     wanted = {manifest.replace is not False for manifest in manifests}
     if len(wanted) > 1:
-        found = "some are to replace all live patches before them and some are not"
+        found = "some of them replace all earlier live patches and some do not"
         raise Refusal(
             WRITTEN_FORM_INVALID,
             ", ".join(map(str, paths)),
@@ -162,7 +173,7 @@ def _agreed(paths: Sequence[Path], manifests: Sequence[written.Manifest]) -> boo
 
 
 def _default_name(path: Path) -> str:
-    """``livepatch_`` and the input's name, cut to what the kernel takes: git's names alone can be
-    longer."""
+    """Return ``livepatch_`` and the input's name, cut to the longest name that the kernel accepts:
+    the file names of ``git format-patch`` can be longer."""
     plain = re.sub(r"\W+", "_", path.resolve().stem, flags=re.ASCII).strip("_") or "patch"
     return f"livepatch_{plain}"[:NAME_LENGTH]

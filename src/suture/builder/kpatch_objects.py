@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a module made for kpatch's own core, or an object of its comparison step, to the parts of a
-live patch.
+"""A module for kpatch's own core, or an object of its comparison step -> parts of a live patch.
 
-1. The places that kpatch's core fills in get undefined symbols of their own again
+1. Each place that kpatch's core fills in gets a relocation to an undefined symbol again
    (`suture.module.kpatch`).
 2. The new code of each object of the kernel is cut out with all that it needs, as the changed code
    of a diff is.
-3. What stays in the kernel is looked up by name and position.
+3. Symbols that stay in the kernel are looked up by name and position.
 
-There is no source, so nothing can be compiled and compared.  What the file says about the kernel it
-was made for has to hold for the target: its release, and the address and size of every old function
-and symbol that it gives.
+Without source, nothing can be compiled and compared.  Instead, everything that the file records
+about its kernel has to hold for the target: the release, and the address and size of every old
+function and symbol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from suture.builder.part import Cut
@@ -24,7 +23,7 @@ from suture.diff.comparison import Side
 from suture.diff.correlate import Correlation
 from suture.diff.cut_out import cut_out
 from suture.diff.hooks import FORCED, NOT_FORCED, TABLE, Hook, Hooks
-from suture.diff.omitted import LeftOut, OmittedPart, told
+from suture.diff.omitted import LeftOut, OmittedPart
 from suture.diff.output import ModuleKeys, OutputObject
 from suture.diff.plan import FilePlan
 from suture.elf import reader
@@ -73,16 +72,17 @@ _SLACK = 64
 
 
 def cut_kpatch_object(
-    data: bytes, name: str, kernel: Kernel, may_stop: Collection[str] = ()
+    data: bytes, name: str, kernel: Kernel, replace_threads: Collection[str] = ()
 ) -> tuple[list[Cut], tuple[LeftOut, ...]]:
     """Cut out the new code of a file.
 
     :param data: the file's contents.
-    :param may_stop: main functions of kernel threads that may be replaced, by their old names.
+    :param replace_threads: main functions of kernel threads that may be replaced, by old names.
     :raises Refusal: ``kpatch-object-malformed``, ``kpatch-object-foreign``,
         ``kpatch-object-shared``, ``function-not-in-kernel``, ``function-not-traceable``,
         ``init-function-changed``, ``symbol-not-found``, ``symbol-ambiguous``,
-        ``module-dependency-new``, ``thread-function-replaced``, and what `read` and `select` raise
+        ``module-dependency-new``, ``thread-function-replaced``, and what reading and cutting
+        out raise
     """
     obj = reader.read(data, name)
     if not is_kpatch_object(obj):
@@ -94,36 +94,38 @@ def cut_kpatch_object(
             "is a module for the kernel's own core already",
             remedy=LOAD_IT,
         )
-    said = read_kpatch(obj)
+    kpatch = read_kpatch(obj)
     made_for = release_of(obj)
     if made_for and made_for != kernel.target.release:
         raise Refusal(
             KPATCH_OBJECT_FOREIGN, name, f"is for {made_for}, not for {kernel.target.release}"
         )
-    if not said.functions and not said.calls:
+    if not kpatch.functions and not kpatch.calls:
         raise Refusal(KPATCH_OBJECT_MALFORMED, name, "replaces nothing and calls nothing")
-    view = View(_with_symbols(obj, said.dynrelas))
-    _refuse_threads(view, said, may_stop)
+    view = View(_with_symbols(obj, kpatch.dynrelas))
+    _refuse_threads(view, kpatch, replace_threads)
     side = Side(view, Entries(view, kernel.entry_sizes))
-    cuts = [_cut(objname, name, said, side, kernel) for objname in _objects(said)]
-    _refuse_shared(name, cuts)
+    cuts = [_cut(objname, name, kpatch, side, kernel) for objname in _objnames(kpatch)]
+    _refuse_shared_variables(name, cuts)
     forced = [
-        OmittedPart("a function", FORCED, NOT_FORCED)
-        for s in obj.sections
-        if s.name == FORCED and any(_words(obj, s.name))
+        OmittedPart("a function", FORCED, NOT_FORCED).for_user(name, VMLINUX)
+        for section in obj.sections
+        if section.name == FORCED and any(_relocations(obj, FORCED))
     ]
-    return cuts, tuple(told(part, name, VMLINUX) for part in forced)
+    return cuts, tuple(forced)
 
 
-def _refuse_threads(view: View, said: KpatchObject, may_stop: Collection[str]) -> None:
-    """:raises Refusal: ``thread-function-replaced``"""
-    plain = View(
-        replace(
-            view.obj, symbols=tuple(_with_own_name(one, said.dynrelas) for one in view.obj.symbols)
-        )
-    )
+def _refuse_threads(view: View, kpatch: KpatchObject, replace_threads: Collection[str]) -> None:
+    """Refuse to replace main functions of kernel threads.
+
+    :raises Refusal: ``thread-function-replaced``
+    """
+    symbols = tuple(_with_own_name(symbol, kpatch.dynrelas) for symbol in view.obj.symbols)
+    plain = View(replace(view.obj, symbols=symbols))
     replaced = {
-        _unit(plain, one.new): one.name for one in said.functions if one.name not in may_stop
+        _unit(plain, function.new): function.name
+        for function in kpatch.functions
+        if function.name not in replace_threads
     }
     for function in threads.asking(plain, replaced):
         raise Refusal(
@@ -134,24 +136,29 @@ def _refuse_threads(view: View, said: KpatchObject, may_stop: Collection[str]) -
 
 
 def _with_own_name(symbol: Symbol, dynrelas: Sequence[Dynrela]) -> Symbol:
+    """Give a symbol of `_with_symbols` the name of the kernel's symbol."""
     number = symbol.name.removeprefix(DYNRELA)
     return replace(symbol, name=dynrelas[int(number)].name) if number != symbol.name else symbol
 
 
-def _words(obj: ObjectFile, section: str) -> Iterable[Relocation]:
+def _relocations(obj: ObjectFile, section: str) -> Iterable[Relocation]:
     index = obj.section_named(section)
     return obj.relocations.get(index, ()) if index is not None else ()
 
 
-def _objects(said: KpatchObject) -> list[str]:
-    return sorted({one.objname for one in said.functions} | {one.objname for one in said.calls})
+def _objnames(kpatch: KpatchObject) -> list[str]:
+    """Return the names of the kernel's objects that the file has new code or calls for."""
+    replaced = {function.objname for function in kpatch.functions}
+    return sorted(replaced | {call.objname for call in kpatch.calls})
 
 
 def _with_symbols(obj: ObjectFile, dynrelas: Iterable[Dynrela]) -> ObjectFile:
-    """The object with a relocation, to an undefined symbol of its own, for each place that kpatch's
-    core fills in."""
+    """Add a relocation to a new undefined symbol for each place that kpatch's core fills in.
+
+    :raises Refusal: ``kpatch-object-malformed``
+    """
     symbols = list(obj.symbols)
-    relocations = {section: list(found) for section, found in obj.relocations.items()}
+    relocations = {section: list(held) for section, held in obj.relocations.items()}
     for number, dynrela in enumerate(dynrelas):
         section, offset = dynrela.place
         held = relocations.setdefault(section, [])
@@ -161,39 +168,45 @@ def _with_symbols(obj: ObjectFile, dynrelas: Iterable[Dynrela]) -> ObjectFile:
         held.append(Relocation(offset, dynrela.type, len(symbols), dynrela.addend))
         symbols.append(Symbol(f"{DYNRELA}{number}", 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF))
     ordered = {
-        index: tuple(sorted(found, key=lambda r: r.offset)) for index, found in relocations.items()
+        index: tuple(sorted(held, key=lambda r: r.offset)) for index, held in relocations.items()
     }
     return replace(obj, symbols=tuple(symbols), relocations=ordered)
 
 
-def _cut(objname: str, name: str, said: KpatchObject, side: Side, kernel: Kernel) -> Cut:
+def _cut(objname: str, name: str, kpatch: KpatchObject, side: Side, kernel: Kernel) -> Cut:
+    """Cut out the new code for one object of the kernel."""
     shipped = kernel.shipped(objname)
-    mine = [function for function in said.functions if function.objname == objname]
-    replaced = {_unit(side.view, function.new): function for function in mine}
-    if len(replaced) != len(mine):
+    functions = [function for function in kpatch.functions if function.objname == objname]
+    replaced = {_unit(side.view, function.new): function for function in functions}
+    if len(replaced) != len(functions):
         raise Refusal(KPATCH_OBJECT_MALFORMED, name, "two old functions have one new one")
-    places = {unit: _place(function, shipped, name) for unit, function in replaced.items()}
-    stages = {stage.section: stage for stage in TABLE}
-    hooks = []
-    for call in said.calls:
-        if call.section not in stages:
-            raise Refusal(
-                KPATCH_OBJECT_MALFORMED, name, f"{call.section} is none of kpatch's sections"
-            )
-        if call.objname == objname:
-            hooks.append(Hook(stages[call.section], _unit(side.view, call.function)))
+    places = {
+        unit: _old_function_place(function, shipped, name) for unit, function in replaced.items()
+    }
     pairs = tuple((unit, unit) for unit in replaced)
     correlation = Correlation({unit: unit for unit in replaced})
-    changes = Changes(side, side, correlation, pairs, hooks=Hooks(tuple(hooks)))
-    resolver = KpatchResolver(name, shipped, kernel, said.dynrelas, places)
+    hooks = Hooks(tuple(_hooks(objname, name, kpatch, side)))
+    changes = Changes(side, side, correlation, pairs, hooks=hooks)
+    resolver = KpatchResolver(name, shipped, kernel, kpatch.dynrelas, places)
     output = cut_out(FilePlan.of(changes), objname, resolver)
     if isinstance(output, ModuleKeys):
         raise output.refusal()
     return Cut(name, output, tuple(places[unit] for unit in replaced), of_input=True)
 
 
+def _hooks(objname: str, name: str, kpatch: KpatchObject, side: Side) -> Iterator[Hook]:
+    """Yield the functions that kpatch's core calls for one object of the kernel."""
+    stages = {stage.section: stage for stage in TABLE}
+    for call in kpatch.calls:
+        if call.section not in stages:
+            found = f"{call.section} is none of kpatch's sections"
+            raise Refusal(KPATCH_OBJECT_MALFORMED, name, found)
+        if call.objname == objname:
+            yield Hook(stages[call.section], _unit(side.view, call.function))
+
+
 def _unit(view: View, place: Place) -> Unit:
-    """The function that starts at a place."""
+    """Return the function that starts at a place."""
     unit = view.unit_at(*place)
     if unit is None or not unit.is_function or unit.start != place[1]:
         found = f"{view.obj.sections[place[0]].name}+{place[1]:#x} is not the start of a function"
@@ -201,8 +214,8 @@ def _unit(view: View, place: Place) -> Unit:
     return unit
 
 
-def _place(function: OldFunction, shipped: Shipped, name: str) -> tuple[str, int]:
-    """The old function's name, and its sympos in the target."""
+def _old_function_place(function: OldFunction, shipped: Shipped, name: str) -> tuple[str, int]:
+    """Find an old function in the target; return its name and sympos."""
     where = f"{name}: {function.name}()"
     address = find_symbol(
         where, shipped, function.name, function.address, function.sympos, FUNCTION_NOT_IN_KERNEL
@@ -215,7 +228,10 @@ def _place(function: OldFunction, shipped: Shipped, name: str) -> tuple[str, int
         )
     room = _room(shipped, address, function.size)
     if function.size and function.address and not function.size <= room < function.size + _SLACK:
-        found = f"had {function.size} bytes there; in this kernel the next symbol stands {room} bytes on"
+        found = (
+            f"had {function.size} bytes there; "
+            f"in this kernel the next symbol is {room} bytes further on"
+        )
         raise Refusal(KPATCH_OBJECT_FOREIGN, where, found)
     if not _has_fentry_call(shipped, address):
         raise Refusal(FUNCTION_NOT_TRACEABLE, where, "has no fentry call")
@@ -223,7 +239,7 @@ def _place(function: OldFunction, shipped: Shipped, name: str) -> tuple[str, int
 
 
 def _room(shipped: Shipped, address: int, size: int) -> int:
-    """Bytes up to the next symbol, looked for as far as it matters."""
+    """Return the bytes up to the next symbol, at most `size` and some padding."""
     for length in range(1, size + _SLACK + 1):
         if shipped.names(address + length):
             return length
@@ -236,8 +252,11 @@ def _has_fentry_call(shipped: Shipped, address: int) -> bool:
     return target is not None and entry.hook in shipped.names(target)
 
 
-def _refuse_shared(name: str, cuts: Iterable[Cut]) -> None:
-    """:raises Refusal: ``kpatch-object-shared``"""
+def _refuse_shared_variables(name: str, cuts: Iterable[Cut]) -> None:
+    """Refuse a variable that new code of two objects uses: each output object would have its own.
+
+    :raises Refusal: ``kpatch-object-shared``
+    """
     seen: dict[str, str] = {}
     for cut in cuts:
         for variable in _variables(cut.output):
@@ -248,7 +267,7 @@ def _refuse_shared(name: str, cuts: Iterable[Cut]) -> None:
 
 
 def _variables(output: OutputObject) -> set[str]:
-    """Those that code may write."""
+    """Return the names of the variables that code may write."""
     sections = output.obj.sections
     return {
         symbol.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePath
 
 from suture.diff.output import OutputObject
@@ -18,12 +19,13 @@ from suture.verify.replaced import Checked
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An output object, and what it replaces as the core is to be told: old name and sympos, in its
-    order.
+    """An output object with the functions that it replaces.
 
-    :ivar source: what the new code comes from, as the author knows it.
-    :ivar contents: the object with the contents of `data`, where there is any.
-    :ivar of_input: `source` is an input, which is somewhere else for each builder.
+    :ivar source: the file that the new code comes from, as the author knows it.
+    :ivar functions: (old name, sympos) of each replaced function, in the order of
+        `output.replaced`.
+    :ivar data: variables that change in memory; `contents`: the object with their contents.
+    :ivar of_input: `source` is an input file, whose directory differs between machines.
     """
 
     source: str
@@ -35,17 +37,17 @@ class Cut:
 
     @property
     def origin(self) -> str:
-        """The source as it may stand in the module."""
+        """The source as the module names it, the same on every machine."""
         return PurePath(self.source).name if self.of_input else self.source
 
 
 @dataclass(frozen=True, slots=True)
 class Authored:
-    """An author's module taken apart, to be linked with tables that Suture writes.
+    """An author's module, ready to be linked with tables that Suture writes.
 
-    :ivar objects: with a global name for each new function and callback; C file -> object.
+    :ivar objects: C file -> object, with a global name for each new function and callback.
     :ivar patch: what it replaces; functions and callbacks by those global names.
-    :ivar wrappers: new functions that the glue defines: name -> C.
+    :ivar wrappers: new functions that the glue defines: name -> C text.
     :ivar states: the global name of its table of states; "" where it has none.
     """
 
@@ -58,12 +60,11 @@ class Authored:
 
     @property
     def entries(self) -> int:
-        """How many global names it uses up."""
-        return sum(
-            symbol.name.startswith(ENTRY) for obj in self.objects.values() for symbol in obj.symbols
-        )
+        """How many numbered global names it has."""
+        symbols = chain.from_iterable(obj.symbols for obj in self.objects.values())
+        return sum(symbol.name.startswith(ENTRY) for symbol in symbols)
 
     @property
     def where(self) -> str:
-        """The author's input."""
+        """The author's input, for messages."""
         return self.module.where

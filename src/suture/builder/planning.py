@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What differs -> what the live patch replaces and carries.
+"""Compared files -> the plan: which functions the live patch replaces and carries.
 
-`suture.verify` decides, and says which further files it needs compiled; they are compiled here, and
-it is asked again with the answers.
+`suture.verify` decides, and requests the files of callers that have to be compiled first.  They are
+compiled here, and it is called again with the results.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def plan_patch(
     bounds: Bounds,
     replace_threads: Collection[str],
 ) -> PatchPlan:
-    """Plan what a live patch does with all changed files.
+    """Plan which functions a live patch replaces and carries, for all changed files.
 
     :param changes: the source files as the patch leaves them.
     :param bounds: how far callers are followed.
@@ -61,7 +61,7 @@ def plan_patch(
 
 
 class _Answers:
-    """Files that were compiled because planning asked for them."""
+    """The files that planning requested, compiled."""
 
     def __init__(self, kernel: Kernel, workspace: Workspace) -> None:
         self._kernel = kernel
@@ -69,10 +69,11 @@ class _Answers:
         self._answers: dict[SourceRequest, Sequence[ComparedFile]] = {}
 
     def answering(self, ask: Callable[[Answers], T | SourceRequest]) -> T:
-        """Ask until no more files have to be compiled."""
-        while isinstance(found := ask(self._answers), SourceRequest):
-            self._answers[found] = self._compile(found)
-        return found
+        """Call `ask` with all answers so far until it requests no more files, and return its
+        result."""
+        while isinstance(result := ask(self._answers), SourceRequest):
+            self._answers[result] = self._compile(result)
+        return result
 
     def _compile(self, request: SourceRequest) -> list[ComparedFile]:
         pairs = mentioning(self._workspace, request.words, request.without)
@@ -90,6 +91,7 @@ def _refuse_changed_prototypes(
     compiled: _Answers,
 ) -> None:
     def patched(source: str, names: Collection[str]) -> dict[str, Prototype]:
+        """Return the prototypes that a file declares with the patch."""
         return declared(workspace, source, names, changes)
 
     for file in files:
@@ -97,6 +99,6 @@ def _refuse_changed_prototypes(
         if not names:
             continue
         old, new = declared(workspace, file.source, names, ()), patched(file.source, names)
-        for one in changed_prototypes(file, old, new, kernel.symvers.__contains__):
-            callers = compiled.answering(partial(callers_of, one, files, around))
-            refuse_old_callers(one, callers, patched)
+        for changed in changed_prototypes(file, old, new, kernel.symvers.__contains__):
+            callers = compiled.answering(partial(callers_of, changed, files, around))
+            refuse_old_callers(changed, callers, patched)

@@ -2,7 +2,7 @@
 """Source diffs, compiled before and after -> parts of a live patch.
 
 1. `differences`: each pair of objects is compared.
-2. `planning`: what is to be replaced and carried follows, and what else has to be compiled for that.
+2. `planning`: functions to replace and to carry are selected; files of callers are compiled.
 3. `cutting`: every function to be replaced is proved to be the shipped one, and the planned code is
    cut out.
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from suture.builder.cutting import cut_out_all
-from suture.builder.differences import compare_pairs, left_out_of, nothing_left
+from suture.builder.differences import compare_pairs, nothing_left, omitted_parts
 from suture.builder.inputs import Choices
 from suture.builder.part import Cut
 from suture.builder.planning import plan_patch
@@ -28,11 +28,11 @@ from suture.workspace.prepare import Workspace
 
 @dataclass(frozen=True, slots=True)
 class DiffParts:
-    """What source diffs contribute to a live patch.
+    """The parts that source diffs contribute to a live patch.
 
-    :ivar cuts: an output object for each source file that holds something.
-    :ivar left_out: the parts of the diffs that the live patch does without.
-    :ivar callers: functions that are replaced on account of what they call.
+    :ivar cuts: an output object for each source file with code or data for the live patch.
+    :ivar left_out: the parts of the diffs that the live patch leaves out.
+    :ivar callers: functions that are replaced because they call a changed one.
     """
 
     cuts: tuple[Cut, ...] = ()
@@ -40,7 +40,7 @@ class DiffParts:
     callers: tuple[CallerReplacement, ...] = ()
 
     def after(self, cuts: Sequence[Cut], left_out: Sequence[LeftOut]) -> DiffParts:
-        """The same behind parts that come from elsewhere."""
+        """Return the same parts behind those of other inputs."""
         return replace(self, cuts=(*cuts, *self.cuts), left_out=(*left_out, *self.left_out))
 
 
@@ -62,8 +62,10 @@ def cut_source_diffs(
             note(text)
         cuts = cut_out_all(plan, pairs, kernel, workspace)
         if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
-            raise nothing_left(files, [pair.source for pair in pairs])
-        left_out = left_out_of(files)
-        for part in left_out:
-            note(str(part))
+            raise nothing_left(omitted_parts(files), [pair.source for pair in pairs])
+        left_out = tuple(
+            part.for_user(source, objname) for source, objname, part in omitted_parts(files)
+        )
+        for omitted in left_out:
+            note(str(omitted))
     return DiffParts(tuple(cuts), left_out, plan.callers)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Authors' modules on their way into one live patch with others: compiled, checked, and made ready
-to be linked."""
+"""Authors' modules -> parts of a live patch with other inputs: compiled, checked, ready to link."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from suture.builder.author_tables import taken_apart
+from suture.builder.author_tables import prepare_module
 from suture.builder.cmodules import external
 from suture.builder.module_context import ModuleContext
 from suture.builder.part import Authored
@@ -44,8 +43,8 @@ def compile_all(given: Sequence[Input], workspace: Workspace) -> Modules:
         return Modules((), ())
     options = config.read(workspace.target.config)
     sources = tuple(
-        _only(cmodule.read(one.path, options, workspace.target.release), number)
-        for number, one in enumerate(given)
+        _only_module(cmodule.read(path, options, workspace.target.release), number)
+        for number, path in enumerate(one.path for one in given)
     )
     with step("Compiling", ", ".join(module.where for module in sources)):
         return Modules(
@@ -53,7 +52,7 @@ def compile_all(given: Sequence[Input], workspace: Workspace) -> Modules:
         )
 
 
-def _only(source: cmodule.ModuleSource, number: int) -> CModule:
+def _only_module(source: cmodule.ModuleSource, number: int) -> CModule:
     modules = [module for module in source.modules if module.dialect is not Dialect.PLAIN]
     if not modules:
         raise Refusal(NOT_A_LIVE_PATCH_SOURCE, source.where, source.modules[0].because)
@@ -62,23 +61,26 @@ def _only(source: cmodule.ModuleSource, number: int) -> CModule:
     return modules[0].renamed(f"{modules[0].name}_{number}")
 
 
-def take_apart(
+def prepare_all(
     modules: Modules, kernel: Kernel, tree: Path
 ) -> tuple[tuple[Authored, ...], tuple[Author, ...]]:
-    """The modules ready to be linked into one, in their order, and whose init and exit functions
-    are called what."""
+    """Prepare modules to be linked into one.
+
+    :return: the modules in their order, and the names of their init and exit functions.
+    :raises Refusal: what `prepare_module` and resolving references raise
+    """
     context = ModuleContext(kernel, tree, modules.sources, modules.compiled)
-    taken: list[Authored] = []
+    prepared: list[Authored] = []
     authors: list[Author] = []
-    for number, (module, compiled) in enumerate(
-        zip(modules.sources, modules.compiled, strict=True)
-    ):
-        apart = taken_apart(context, module, compiled, sum(one.entries for one in taken))
-        objects, author = author_modules.told_apart(apart.objects, number)
-        patched = [item.name for item in apart.patch.objects]
+    pairs = zip(modules.sources, modules.compiled, strict=True)
+    for number, (module, compiled) in enumerate(pairs):
+        first = sum(before.entries for before in prepared)
+        authored = prepare_module(context, module, compiled, first)
+        objects, author = author_modules.told_apart(authored.objects, number)
+        patched = [obj.name for obj in authored.patch.objects]
         references = References(kernel.symvers, context.shipped, patched, module.line_of)
         elsewhere = author_modules.defined_by(objects)
         resolved = {part: pending(obj, references, elsewhere) for part, obj in objects.items()}
-        taken.append(dataclasses.replace(apart, objects=resolved))
+        prepared.append(dataclasses.replace(authored, objects=resolved))
         authors.append(author)
-    return tuple(taken), tuple(authors)
+    return tuple(prepared), tuple(authors)

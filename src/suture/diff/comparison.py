@@ -7,12 +7,12 @@ refer to is; and when their entries in the special sections are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import eq
 
 from suture.diff.correlate import Correlation
-from suture.elf.object import SHT_NOBITS, Section
+from suture.elf.object import SHT_NOBITS, ObjectFile, Section
 from suture.errors import ENTRY_MALFORMED, Refusal
 from suture.objects.locals import base
 from suture.objects.special import Entries, SpecialEntry, replacement
@@ -38,6 +38,15 @@ class Side:
 
     view: View
     entries: Entries
+
+    @classmethod
+    def of(cls, obj: ObjectFile, entry_sizes: Mapping[str, int]) -> Side:
+        """Read an object.
+
+        :param entry_sizes: special section -> size of its entries in bytes.
+        """
+        view = View(obj)
+        return cls(view, Entries(view, entry_sizes))
 
 
 def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a live patch goes without: parts of a patch that could not take effect, or need not.
+"""Parts of a patch that a live patch leaves out because they could not take effect, or need not.
 
-A fix often changes an ``__init`` function beside the code that it mends.  That function has run;
-leaving it out changes nothing about what the rest of the patch does.  Each part that is left out is
-told, with the reason; where nothing else is in the patch, it is refused.
+A fix often changes an ``__init`` function beside the code that it repairs.  That function has run;
+leaving it out does not change what the rest of the patch does.  Each omitted part is reported with
+its reason; a patch that contains nothing else is refused.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from suture.model import VMLINUX
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is left out.
+    """Why a part is left out.
 
-    :ivar kind: the refusal where the patch changes nothing else.
-    :ivar core: what that means for the core kernel; `module`: for a module, which may be loaded
-        after the live patch.
+    :ivar kind: the refusal of a patch that changes nothing else.
+    :ivar core: the reason for the core kernel; `module`: for a module, which may be loaded after
+        the live patch.
     """
 
     kind: Kind
@@ -36,12 +36,13 @@ class Reason:
     module: str
 
     def text(self, objname: str) -> str:
+        """Return the reason for an object."""
         return self.core if objname == VMLINUX else self.module
 
 
 @dataclass(frozen=True, slots=True)
 class OmittedPart:
-    """Something that is left out.
+    """A part of the patch that is left out.
 
     :ivar what: ``loop_init()``, ``the new parameter hw_depth``; `section`: where it is.
     """
@@ -52,10 +53,21 @@ class OmittedPart:
 
     @property
     def found(self) -> str:
+        """The part and its section, as a refusal says it."""
         return f"{self.what} is in {self.section}"
 
+    def for_user(self, source: str, objname: str) -> LeftOut:
+        """Return the form that users read.
+
+        :param objname: the object that the source file belongs to.
+        """
+        return LeftOut(source, f"{self.what} in {self.section}", self.reason.text(objname))
+
     def refusal(self, source: str, objname: str, others: Sequence[str]) -> Refusal:
-        """For where nothing else is left; `others`: what is left out besides."""
+        """Return the refusal of a patch that changes nothing else.
+
+        :param others: what else is left out, in words.
+        """
         why = self.reason.text(objname)
         return Refusal(
             self.reason.kind, source, self.found, why=f"{why[0].upper()}{why[1:]}.", evidence=others
@@ -64,7 +76,7 @@ class OmittedPart:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """The same for the user: in which source file, what, and why the live patch does without."""
+    """The form of `OmittedPart` that users read: the source file, the part, and why it is left out."""
 
     source: str
     what: str
@@ -74,28 +86,25 @@ class LeftOut:
         return f"{self.source}: {self.what} is left out: {self.why}"
 
 
-def told(part: OmittedPart, source: str, objname: str) -> LeftOut:
-    """:param objname: the object that the source file belongs to."""
-    return LeftOut(source, f"{part.what} in {part.section}", part.reason.text(objname))
-
-
 # include/linux/init.h; free_initmem() (mm/init.c), do_free_init() (kernel/module/main.c)
 INIT_CODE = Reason(
     INIT_FUNCTION_CHANGED,
     "it ran once at boot, and its memory has been given back",
-    "it ran when the module was loaded; where the module is loaded after the live patch, its old code runs, and calls "
-    "from there lead to the new code of what is replaced",
+    "it ran when the module was loaded; where the module is loaded after the live patch, its old "
+    "code runs, and calls from there lead to the new code of what is replaced",
 )
 # include/linux/init.h: __exit is notrace
 EXIT_CODE = Reason(
     EXIT_FUNCTION_CHANGED,
     "what is built into the kernel is never unloaded, so it never runs",
-    "it has no fentry call by which the kernel could redirect it; when the module is unloaded, its old code runs",
+    "it has no fentry call by which the kernel could redirect it; when the module is unloaded, its "
+    "old code runs",
 )
 INIT_DATA = Reason(
     DATA_CHANGED,
     "only code that runs at boot reads it, and its memory has been given back",
-    "only code that runs when the module is loaded reads it; a module loaded after the live patch has the old value",
+    "only code that runs when the module is loaded reads it; a module loaded after the live patch "
+    "has the old value",
 )
 EXIT_DATA = Reason(
     DATA_CHANGED,
@@ -109,7 +118,11 @@ BY_AUTHOR = Reason(NO_CODE_CHANGE, *2 * ("the patch itself says to leave it out"
 
 
 def once_only(section: str, *, code: bool) -> Reason:
-    """Why a function or variable of a section that `is_once_only` is left out."""
+    """Return why a function or variable of a section that `is_once_only` accepts is left out.
+
+    Example: ``loop_init()`` is in ``.init.text``; it ran when ``loop.ko`` was loaded, and its
+    memory was given back.
+    """
     if section.startswith(".exit"):
         return EXIT_CODE if code else EXIT_DATA
     return INIT_CODE if code else INIT_DATA

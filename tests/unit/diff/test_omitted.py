@@ -6,7 +6,6 @@ from __future__ import annotations
 import pytest
 
 from suture.diff.changes import Changes
-from suture.diff.omitted import told
 from suture.diff.plan import FilePlan
 from suture.errors import Kind, Refusal
 from tests.unit.toolchain import changed_names, changes, output, symbol_lines
@@ -95,7 +94,7 @@ def test_an_init_function_alone_needs_no_code() -> None:
 
 def test_the_reason_tells_the_core_kernel_from_a_module() -> None:
     part = beside_real_code(INIT_FUNCTION, '"up"', '"set up"').left_out[0]
-    core, module = told(part, "a.c", "vmlinux"), told(part, "a.c", "loop")
+    core, module = part.for_user("a.c", "vmlinux"), part.for_user("a.c", "loop")
     assert "once at boot" in core.why
     assert "loaded after the live patch" in module.why
     assert str(core).startswith("a.c: setup() in .init.text is left out: ")
