@@ -15,7 +15,6 @@ from suture.cli.output import Json, emit
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from suture.core.cores import current
     from suture.core.installing import Installed
 
 INSTALL_EXAMPLES = (
@@ -154,6 +153,7 @@ def _until_then(release: str, name: str) -> str:
 
 def _is_loaded(release: str, name: str) -> bool:
     from suture.core import running
+    from suture.core.cores import current
 
     return release == running.release() and current().read(name) is not None
 

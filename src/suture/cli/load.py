@@ -13,7 +13,6 @@ from suture.cli.output import Json, emit
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from suture.core.certificates import trusted_certificates
     from suture.core.load import Loaded
 
 EXAMPLES = (
@@ -70,6 +69,7 @@ def load(
     A live patch that replaces all earlier ones does so for each task in one step; their modules are
     then unloaded.
     """
+    from suture.core.certificates import trusted_certificates
     from suture.core.load import load as load_patch
     from suture.core.store import named
     from suture.module import signature
