@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from suture.cli.app import PROGRAM, app
+from suture.cli.app import PROGRAM, program
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "suture.1"
 
@@ -46,7 +46,7 @@ Documentation/livepatch/ in the kernel's source
 
 def page() -> str:
     """The whole page."""
-    root: Any = typer.main.get_command(app)  # typer keeps the types of its commands private
+    root: Any = typer.main.get_command(program())  # typer keeps the types of its commands private
     lines = [
         ".\\\" Made by 'make docs' from the command line itself.",
         f".TH {PROGRAM.upper()} 1",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from suture.cli.app import PROGRAM, app
+from suture.cli.app import PROGRAM, program
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -35,7 +35,9 @@ def test_readme_shows_the_path_of_a_new_user() -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_readme_is_understood(line: str) -> None:
-    command: Any = typer.main.get_command(app)  # typer keeps the types of its commands private
+    command: Any = typer.main.get_command(
+        program()
+    )  # typer keeps the types of its commands private
     words = shlex.split(line, comments=True)[1:]
     path = [PROGRAM]
     while hasattr(command, "commands"):

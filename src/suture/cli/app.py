@@ -4,43 +4,24 @@
 Status 0: done.  1: refused or failed, with the reason on stderr (with ``--json``, as the document
 on stdout).  2: wrong usage.
 
-Help and completion import every command module here, so these modules must stay cheap to import:
-each command imports what it works with when it runs.
+A command line imports the module of its own command; help imports all of them, so these modules
+must stay cheap to import: each command imports what it works with when it runs.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from suture import __version__
-from suture.cli import (
-    build,
-    compat,
-    convert,
-    demo,
-    diff,
-    doctor,
-    force,
-    info,
-    inspect,
-    install,
-    kernel,
-    key,
-    load,
-    log,
-    output,
-    recover,
-    status,
-    store,
-    test,
-    unload,
-)
-from suture.cli import list as list_command
-from suture.cli.commands import Commands, HelpPart, add
+from suture.cli import output
+from suture.cli.commands import Commands, HelpPart, add, group
 from suture.cli.output import PASSING
 from suture.errors import Refusal
 from suture.host import failures
@@ -51,30 +32,12 @@ TYPERS_CTRL_C = 130
 """Typer's exit status when it is interrupted while reading the command line."""
 
 
-app = typer.Typer(
-    name=PROGRAM,
-    cls=Commands,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=output.examples(
-        ("suture doctor", "check what this host lacks"),
-        ("suture kernel list", "list the kernels that can be patched"),
-        ("suture build fix.patch --kernel 6.1.0-50-amd64", "build a live patch from a fix"),
-        ("suture load livepatch_fix.ko", "load it into the running kernel"),
-        ("suture status", "see what is in force and what to do next"),
-    ),
-)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool,
@@ -90,30 +53,106 @@ def root(
     """
 
 
-add(app, "build", build.build, build.EXAMPLES, HelpPart.BUILD)
-add(app, "test", test.test, test.EXAMPLES, HelpPart.BUILD)
-add(app, "convert", convert.convert, convert.EXAMPLES, HelpPart.BUILD)
-add(app, "inspect", inspect.inspect, inspect.EXAMPLES, HelpPart.BUILD)
-add(app, "diff", diff.diff, diff.EXAMPLES, HelpPart.BUILD)
-app.add_typer(kernel.app, rich_help_panel=HelpPart.BUILD)
-add(app, "load", load.load, load.EXAMPLES, HelpPart.RUNNING)
-add(app, "unload", unload.unload, unload.EXAMPLES, HelpPart.RUNNING)
-add(app, "status", status.status, status.EXAMPLES, HelpPart.RUNNING)
-add(app, "list", list_command.list_patches, list_command.EXAMPLES, HelpPart.RUNNING)
-add(app, "info", info.info, info.EXAMPLES, HelpPart.RUNNING)
-add(app, "log", log.log, log.EXAMPLES, HelpPart.RUNNING)
-add(app, "recover", recover.recover, recover.EXAMPLES, HelpPart.RUNNING)
-add(app, "force", force.force, force.EXAMPLES, HelpPart.RUNNING)
-add(app, "install", install.install, install.INSTALL_EXAMPLES, HelpPart.BOOT)
-add(app, "uninstall", install.uninstall, install.UNINSTALL_EXAMPLES, HelpPart.BOOT)
-add(app, "enable", install.enable, install.ENABLE_EXAMPLES, HelpPart.BOOT)
-add(app, "disable", install.disable, install.DISABLE_EXAMPLES, HelpPart.BOOT)
-app.add_typer(store.app, rich_help_panel=HelpPart.BOOT)
-app.add_typer(key.app, rich_help_panel=HelpPart.REST)
-add(app, "sign", key.sign, key.SIGN_EXAMPLES, HelpPart.REST)
-add(app, "doctor", doctor.doctor, doctor.EXAMPLES, HelpPart.REST)
-add(app, "demo", demo.demo, demo.EXAMPLES, HelpPart.REST)
-app.add_typer(compat.app, rich_help_panel=HelpPart.REST)
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command, or a group of commands, and where it is.
+
+    :ivar module: in `suture.cli`; named as the command where nothing is said.
+    :ivar function: what runs; the module's name where nothing is said.
+    :ivar examples: the name of the module's examples.
+    :ivar is_group: the module has an ``app`` with the group's commands.
+    """
+
+    name: str
+    part: HelpPart
+    module: str = ""
+    function: str = ""
+    examples: str = "EXAMPLES"
+    is_group: bool = False
+
+    def add_to(self, app: typer.Typer, *, whole: bool = True) -> None:
+        """Import it.
+
+        :param whole: with its arguments and options, which only help for the command itself, and
+            running it, have a use for.
+        """
+        module = import_module(f"suture.cli.{self.module or self.name}")
+        if self.is_group:
+            added = module.app if whole else group(self.name, module.app.info.help)
+            app.add_typer(added, rich_help_panel=self.part)
+        else:
+            function = getattr(module, self.function or self.name)
+            add(app, self.name, function, getattr(module, self.examples), self.part, whole=whole)
+
+
+COMMANDS = (
+    CommandEntry("build", HelpPart.BUILD),
+    CommandEntry("test", HelpPart.BUILD),
+    CommandEntry("convert", HelpPart.BUILD),
+    CommandEntry("inspect", HelpPart.BUILD),
+    CommandEntry("diff", HelpPart.BUILD),
+    CommandEntry("kernel", HelpPart.BUILD, is_group=True),
+    CommandEntry("load", HelpPart.RUNNING),
+    CommandEntry("unload", HelpPart.RUNNING),
+    CommandEntry("status", HelpPart.RUNNING),
+    CommandEntry("list", HelpPart.RUNNING, function="list_patches"),
+    CommandEntry("info", HelpPart.RUNNING),
+    CommandEntry("log", HelpPart.RUNNING),
+    CommandEntry("recover", HelpPart.RUNNING),
+    CommandEntry("force", HelpPart.RUNNING),
+    CommandEntry("install", HelpPart.BOOT, "install", "install", "INSTALL_EXAMPLES"),
+    CommandEntry("uninstall", HelpPart.BOOT, "install", "uninstall", "UNINSTALL_EXAMPLES"),
+    CommandEntry("enable", HelpPart.BOOT, "install", "enable", "ENABLE_EXAMPLES"),
+    CommandEntry("disable", HelpPart.BOOT, "install", "disable", "DISABLE_EXAMPLES"),
+    CommandEntry("store", HelpPart.BOOT, is_group=True),
+    CommandEntry("key", HelpPart.REST, is_group=True),
+    CommandEntry("sign", HelpPart.REST, "key", "sign", "SIGN_EXAMPLES"),
+    CommandEntry("doctor", HelpPart.REST),
+    CommandEntry("demo", HelpPart.REST),
+    CommandEntry("compat", HelpPart.REST, is_group=True),
+)
+"""In the order of the help page."""
+
+
+def program(only: str | None = None, *, names: bool = False) -> typer.Typer:
+    """The program with all its commands.
+
+    :param only: the one command that is needed; others are not imported.
+    :param names: only the names of commands, and what each is for, are needed.
+    """
+    app = typer.Typer(
+        name=PROGRAM,
+        cls=Commands,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=output.examples(
+            ("suture doctor", "check what this host lacks"),
+            ("suture kernel list", "list the kernels that can be patched"),
+            ("suture build fix.patch --kernel 6.1.0-50-amd64", "build a live patch from a fix"),
+            ("suture load livepatch_fix.ko", "load it into the running kernel"),
+            ("suture status", "see what is in force and what to do next"),
+        ),
+    )
+    app.callback()(root)
+    for entry in COMMANDS:
+        if only in (None, entry.name):
+            entry.add_to(app, whole=not names)
+    return app
+
+
+def wanted(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """The command that a command line is about; None where all are needed.
+
+    A shell that completes the words of a command gives the line in a variable (`typer.completion`);
+    the last word may be unfinished.
+    """
+    if any(name.startswith("_SUTURE_COMPLETE") for name in environment):
+        line = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS") or ""
+        words = line.split()[1:] if line[-1:].isspace() else line.split()[1:-1]
+    first = next((word for word in words if not word.startswith("-")), None)
+    return first if any(entry.name == first for entry in COMMANDS) else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,6 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     status = 0
     try:
+        command = wanted(words, os.environ)
+        app = program(command, names=command is None)
         app(args=words, prog_name=PROGRAM, obj=words)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)

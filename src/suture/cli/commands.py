@@ -4,9 +4,11 @@ them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,7 +17,6 @@ from suture.cli import output
 from suture.cli.output import PASSING
 from suture.host import failures
 from suture.host.progress import Silent, reporter
-from suture.host.reporters import for_stderr
 
 
 class HelpPart(StrEnum):
@@ -27,11 +28,41 @@ class HelpPart(StrEnum):
     REST = "Keys and setup"
 
 
-def _without_type(params: list[Any]) -> list[Any]:
-    """Remove the ``<bool>`` that Typer's help shows after each flag, as if it took a value."""
+class WordConverter:
+    """Converts the words of an argument or option where nothing about them can be wrong.
+
+    Typer converts all of them through pydantic, whose import takes longer than all of ``suture
+    status``.  It still converts numbers and choices that are given, and explains what is wrong with
+    them.
+
+    :param param: Typer's argument or option.
+    """
+
+    def __init__(self, param: Any) -> None:
+        annotation = param.type_descriptor.annotation
+        self.is_list = get_origin(annotation) is list
+        self.type = get_args(annotation)[0] if self.is_list else annotation
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """What Typer calls; see `typer.core`."""
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if self.type in (str, Path):
+            return [self.type(one) for one in value] if self.is_list else self.type(value)
+        if not self.is_list and isinstance(value, self.type) and value == param.default:
+            return value
+        param._runtime_param = None  # Typer makes its own
+        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _prepared(params: list[Any]) -> list[Any]:
+    """Give parameters our converter, and remove the ``<bool>`` that Typer's help shows after each
+    flag, as if it took a value."""
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = ""
+        if getattr(param, "_runtime_param", param) is None:
+            param._runtime_param = WordConverter(param)
     return params
 
 
@@ -41,14 +72,24 @@ class Command(TyperCommand):
     def get_params(
         self, ctx: Any
     ) -> list[Any]:  # typer gives its contexts and parameters no public type
-        return _without_type(super().get_params(ctx))
+        return _prepared(super().get_params(ctx))
 
 
 class Group(TyperGroup):
     """A group of commands with plain flags in its help."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return _without_type(super().get_params(ctx))
+        return _prepared(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from suture.cli import overview
+
+        columns = overview.width()
+        text = None if columns is None else overview.text(self, ctx, columns)
+        if text is None:
+            super().format_help(ctx, formatter)
+        else:
+            sys.stdout.write(text)
 
 
 class Commands(Group):
@@ -58,6 +99,8 @@ class Commands(Group):
     """
 
     def invoke(self, ctx: Any) -> Any:
+        from suture.host.reporters import for_stderr
+
         current = reporter.get()
         token = reporter.set(for_stderr() if isinstance(current, Silent) else current)
         try:
@@ -74,18 +117,27 @@ def group(name: str, about: str, *examples: tuple[str, str]) -> typer.Typer:
     )
 
 
+def _listed() -> None:
+    """Stands for a command that is not run."""
+
+
 def add(
     to: typer.Typer,
     name: str,
     function: Callable[..., None],
     examples: Sequence[tuple[str, str]] = (),
     part: HelpPart | None = None,
+    *,
+    whole: bool = True,
 ) -> None:
-    """Add a command.  Its help is the function's docstring."""
+    """Add a command.  Its help is the function's docstring.
+
+    :param whole: with the function's arguments and options; without them it is to be listed only.
+    """
     to.command(
         name,
         cls=Command,
         help=output.paragraphs(function.__doc__),
         epilog=output.examples(*examples) if examples else None,
         rich_help_panel=part,
-    )(function)
+    )(function if whole else _listed)

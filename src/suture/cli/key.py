@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +80,7 @@ def new(
     """
     from suture.module.sign import new_key
 
-    pair = new_key(directory, name, common_name or f"Live patches of {socket.gethostname()}")
+    pair = new_key(directory, name, common_name or f"Live patches of {os.uname().nodename}")
     text = ENROL.format(der=pair.der, certificate=pair.certificate, name=pair.certificate.name)
     emit(
         pair,

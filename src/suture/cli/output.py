@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.errors import Refusal
-from suture.host.terminal import console, printable
+from suture.host.terminal import PIPE_WIDTH, console, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,6 +93,10 @@ def emit(document: object, human: RenderableType | Callable[[], RenderableType])
 
 
 def _print(human: RenderableType) -> None:
+    text = None if sys.stdout.isatty() else _for_pipe(human)
+    if text is not None:
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in text.splitlines() or [""]))
+        return
     out = console(stderr=False)
     if out.is_terminal:
         out.print(human, markup=False, emoji=False)
@@ -123,19 +128,71 @@ def utc(time: str) -> str:
     return time[:19].replace("T", " ")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    """A plain table for people: a bold heading, two spaces between columns, no lines."""
-    from rich.table import Table
-    from rich.text import Text
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A simple table: bold headings, two spaces between columns, no lines."""
 
-    made = Table(
-        box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __rich__(self) -> RenderableType:
+        from rich.table import Table
+        from rich.text import Text
+
+        made = Table(
+            box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
+        )
+        for name in self.columns:
+            made.add_column(name, overflow="fold")
+        for row in self.rows:
+            made.add_row(*map(Text, row))
+        return made
+
+    def plain(self) -> str | None:
+        """As Rich writes it to a pipe; None where only Rich can say how."""
+        rows = [self.columns, *self.rows]
+        cells = [cell for row in rows for cell in row]
+        if not all(cell.isascii() and cell.isprintable() for cell in cells):
+            return None
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)) for row in rows]
+        return "\n".join(lines) if sum(widths) + 2 * len(widths) <= PIPE_WIDTH else None
+
+
+@dataclass(frozen=True, slots=True)
+class TextParts:
+    """Texts and tables, one below the other."""
+
+    parts: tuple[RenderableType, ...]
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+
+        return Group(*self.parts)
+
+    def plain(self) -> str | None:
+        """As `TextTable.plain`."""
+        texts = [_for_pipe(part) for part in self.parts]
+        known = [text for text in texts if text is not None]
+        return "\n".join(known) if len(known) == len(texts) else None
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
+    """A table of texts in which control characters are escaped."""
+    return TextTable(tuple(columns), tuple(tuple(map(printable, row)) for row in rows))
+
+
+def _for_pipe(human: object) -> str | None:
+    """What Rich would write to a pipe; None where only Rich can say."""
+    if isinstance(human, (TextTable, TextParts)):
+        return human.plain()
+    if not isinstance(human, str):
+        return None
+    lines = human.split("\n")
+    plain = human.isascii() and all(
+        len(line) <= PIPE_WIDTH and line.isprintable() for line in lines
     )
-    for name in columns:
-        made.add_column(name, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
-    return made
+    return human if plain else None
 
 
 def _plain(value: object) -> object:

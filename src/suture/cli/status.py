@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.list import state
-from suture.cli.output import Json, emit, json_wanted, table, utc
+from suture.cli.output import Json, TextParts, emit, json_wanted, table, utc
 from suture.host.terminal import console, printable
 
 if TYPE_CHECKING:
@@ -100,8 +100,6 @@ def document(found: Status) -> dict[str, object]:
 
 
 def for_people(found: Status) -> RenderableType:
-    from rich.console import Group
-
     if not found.supported:
         return f"{found.release} has no live patching (CONFIG_LIVEPATCH)."
     parts: list[RenderableType] = [f"{found.release}: {_summary(found)}"]
@@ -116,7 +114,7 @@ def for_people(found: Status) -> RenderableType:
     parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
     parts += ["", *_drift(found)] if found.drift else []
     parts += ["", *_host(found)] if found.taints or found.newer_kernel else []
-    return Group(*parts)
+    return TextParts(tuple(parts))
 
 
 def _summary(found: Status) -> str:

@@ -15,7 +15,6 @@ from enum import StrEnum
 
 from suture.core import notes, running
 from suture.core.store import Store, StoreEntry, in_order, set_aside
-from suture.elf import reader
 from suture.errors import Refusal
 
 
@@ -118,6 +117,8 @@ def _of(store: Store, entry: StoreEntry, now: InForce | None) -> list[Drift]:
 def _is_same(entry: StoreEntry, module: bytes, now: InForce) -> bool:
     """By the build ID that the kernel shows; by the journal for a module that has none; in doubt it
     is."""
+    from suture.elf import reader
+
     build_id = notes.of_object(reader.read(module, entry.module_file))
     if build_id or now.build_id:
         return build_id == now.build_id

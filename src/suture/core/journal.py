@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -221,6 +220,8 @@ def _tell_systemd(record: Record) -> None:
     datagram = "".join(
         f"{name}={' '.join(value.splitlines())}\n" for name, value in fields.items()
     ).encode()
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.setblocking(False)
         try:

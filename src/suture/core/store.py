@@ -13,7 +13,6 @@ Nothing depends on the clock: entries are loaded by their number, and times are 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -39,7 +38,14 @@ T = TypeVar("T", "StoreEntry", "Tries")
 
 _RELEASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+~-]*")
 _NAME = re.compile(r"[0-9A-Za-z_]+")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256_WORD = re.compile(r"[0-9a-f]{64}")
+
+
+def _sha256(content: bytes) -> str:
+    """Hexadecimal.  The import brings OpenSSL, which what only lists the entries can do without."""
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +168,7 @@ class Store:
                 raise Refusal(
                     STORE_DAMAGED, path, f"does not exist, but {entry.name} needs it"
                 ) from None
-        found = hashlib.sha256(content).hexdigest()
+        found = _sha256(content)
         if found != entry.sha256:
             raise Refusal(
                 STORE_DAMAGED, path, f"its SHA-256 is {found[:16]}..., not the one in its manifest"
@@ -190,7 +196,7 @@ class Store:
         entry = StoreEntry(
             release,
             name,
-            hashlib.sha256(content).hexdigest(),
+            _sha256(content),
             replaces,
             enabled,
             self._place(release, name),
@@ -394,7 +400,7 @@ def _entry(directory: Directory, release: str, name: str) -> StoreEntry:
     entry = _made(StoreEntry, fields, path)
     if (entry.release, entry.name) != (release, name):
         raise Refusal(STORE_DAMAGED, path, f"is the manifest of {entry.name} for {entry.release}")
-    if not _SHA256.fullmatch(entry.sha256):
+    if not _SHA256_WORD.fullmatch(entry.sha256):
         raise Refusal(STORE_DAMAGED, path, "its hash is not a SHA-256")
     return entry
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,7 +96,7 @@ class Directory:
 
         :raises Refusal: ``store-unwritable``
         """
-        temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
+        temporary = f"{TEMPORARY}{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with unwritable(self.path / name):
             descriptor = os.open(temporary, flags, 0o600, dir_fd=self._descriptor)

@@ -9,7 +9,6 @@ for what it is.
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -140,6 +139,8 @@ def _of_file(path: Path) -> tuple[Format, str]:
     if data.startswith(ELF_MAGIC):
         return Format.KPATCH_OBJECT, "it is an ELF file"
     if not _is_text(data):
+        import tarfile
+
         if tarfile.is_tarfile(path):
             return Format.SUTURE, "it is an archive"
         raise Refusal(NOT_A_PATCH, str(path), "is a binary file")

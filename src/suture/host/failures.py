@@ -18,7 +18,6 @@ from types import FrameType
 from suture import __version__
 from suture.errors import BUILD_EXTRA_MISSING, INTERNAL_ERROR, INTERRUPTED, Refusal
 from suture.host import files, paths
-from suture.host.packages import BUILD_MODULES
 
 NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What the host can say no to at any time: a full or read-only disk, or a file that may not be
@@ -46,6 +45,8 @@ def refused(words: Sequence[str], passing: tuple[type[BaseException], ...] = ())
     except KeyboardInterrupt as error:
         raise Refusal(INTERRUPTED, command_name(words), "stopped by a signal") from error
     except ModuleNotFoundError as error:
+        from suture.host.packages import BUILD_MODULES
+
         if (error.name or "").partition(".")[0] not in BUILD_MODULES:
             raise internal_error(words, error) from error
         raise Refusal(

@@ -20,12 +20,15 @@ TOP = Path(__file__).resolve().parents[3]
 
 COMMAND = """\
 import errno, os, sys, time
-from suture.cli.app import app, main
+from suture.cli import app
+from suture.cli.commands import HelpPart
 from suture.cli.output import Json
-@app.command("probe")
 def probe(json: Json = False) -> None:
     {body}
-sys.exit(main())
+EXAMPLES = ()
+sys.modules["suture.cli.probe"] = sys.modules["__main__"]
+app.COMMANDS += (app.CommandEntry("probe", HelpPart.REST),)
+sys.exit(app.main())
 """
 """The real program with one more command, so that anything can be made to go wrong in one."""
 
@@ -237,11 +240,39 @@ def test_bash_completes_commands_and_options(environment: dict[str, str]) -> Non
     assert {"--kernel", "--json"} <= set(options.split())
 
 
+def test_a_command_line_imports_its_own_command_alone(environment: dict[str, str]) -> None:
+    for words, shell in (
+        (["status", "--json"], {}),
+        (
+            [],
+            {
+                "_SUTURE_COMPLETE": "complete_bash",
+                "COMP_WORDS": "suture status --",
+                "COMP_CWORD": "2",
+            },
+        ),
+        ([], {"_SUTURE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "suture status -"}),
+    ):
+        listing = f"import sys; from suture.cli import app; app.main({words}); print(*sys.modules)"
+        done = run([sys.executable, "-c", listing], {**environment, **shell})
+        loaded = set(done.stdout.split())
+        assert "suture.cli.status" in loaded
+        assert loaded.isdisjoint({"suture.cli.build", "suture.cli.kernel", "pydantic"})
+
+
+def test_half_a_command_is_completed_from_all(environment: dict[str, str]) -> None:
+    asked = {**environment, "_SUTURE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    done = run(suture(), {**asked, "COMP_WORDS": "suture st"})
+    assert done.stdout.split() == ["status", "store"]
+    done = run(suture(), {**asked, "COMP_WORDS": "suture store ", "COMP_CWORD": "2"})
+    assert "list" in done.stdout.split()
+
+
 def test_importing_the_commands_imports_nothing_that_they_work_with(
     environment: dict[str, str],
 ) -> None:
     """Help and shell completion wait for every import."""
-    listing = "import sys, suture.cli.app; print(*sys.modules)"
+    listing = "import sys; from suture.cli import app; app.program(); print(*sys.modules)"
     loaded = set(run([sys.executable, "-c", listing], environment).stdout.split())
     heavy = {
         "debian",
