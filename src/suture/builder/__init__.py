@@ -21,13 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from suture.builder import together
 from suture.builder.artifact import Artifact, Provenance
 from suture.builder.assemble import assemble
-from suture.builder.cmodules import build_modules
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
-from suture.builder.kpatch_objects import cut_kpatch_object
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
 from suture.diff.omitted import LeftOut
@@ -42,7 +40,7 @@ from suture.errors import (
     STATES_SEVERAL,
     Refusal,
 )
-from suture.formats import diff, written
+from suture.formats import diff
 from suture.formats.diff import PatchSource
 from suture.formats.recognise import DIFFS, MODULES, Format, recognise
 from suture.host.files import check_output, read_bytes
@@ -58,6 +56,9 @@ from suture.verify.kernel import Kernel
 from suture.verify.threads import refuse_unused
 from suture.workspace.compile import ObjectPair, object_pairs
 from suture.workspace.prepare import Workspace, prepare
+
+if TYPE_CHECKING:
+    from suture.builder.together import Modules
 
 LIVEPATCH: CoreModule = LivepatchModule()
 
@@ -127,6 +128,8 @@ def build_all(
     ):
         given = recognise(first, format, strip)
         if given.format in MODULES:
+            from suture.builder.cmodules import build_modules
+
             return build_modules(given, target, output=output, directory=directory, name=name)
     artifact = build(
         patches,
@@ -157,7 +160,7 @@ class _CompiledInputs:
     workspace: Workspace
     kernel: Kernel
     pairs: Sequence[ObjectPair]
-    modules: together.Modules
+    modules: Modules | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +214,18 @@ def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _CompiledIn
     with ThreadPoolExecutor(1) as pool:
         # Read the kernel while the compilers run; its refusals are raised where it is used.
         pool.submit(kernel.read)
-        modules = together.compile_all(inputs.of_formats(MODULES), workspace)
+        modules = _compile_modules(inputs, workspace)
         pairs = object_pairs(workspace, source) if source.files else ()
     return _CompiledInputs(workspace, kernel, pairs, modules)
+
+
+def _compile_modules(inputs: Inputs, workspace: Workspace) -> Modules | None:
+    given = inputs.of_formats(MODULES)
+    if not given:
+        return None
+    from suture.builder.together import compile_all
+
+    return compile_all(given, workspace)
 
 
 def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
@@ -226,8 +238,12 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
     else:
         refuse_unused((), choices.replace_threads)
         diffs = DiffParts()
-    authored, authors = together.prepare_all(compiled.modules, kernel, workspace.tree)
-    return _CutInputs(diffs.after(cuts, left_out), authored, authors)
+    parts = diffs.after(cuts, left_out)
+    if compiled.modules is None:
+        return _CutInputs(parts, (), ())
+    from suture.builder.together import prepare_all
+
+    return _CutInputs(parts, *prepare_all(compiled.modules, kernel, workspace.tree))
 
 
 def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
@@ -318,6 +334,8 @@ def _author_module(
             raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(given.path), "it replaces nothing")
         _refuse_unexpected(inputs, artifact.patch, target)
 
+    from suture.builder.cmodules import build_modules
+
     (built,) = build_modules(
         given,
         target,
@@ -349,6 +367,8 @@ def _cut_kpatch_objects(
     all_cuts: list[Cut] = []
     all_left_out: list[LeftOut] = []
     for given in inputs.of_formats(frozenset({Format.KPATCH_OBJECT})):
+        from suture.builder.kpatch_objects import cut_kpatch_object
+
         data, threads = read_bytes(given.path), inputs.choices.replace_threads
         cuts, left_out = cut_kpatch_object(data, str(given.path), kernel, threads)
         all_cuts += cuts
@@ -363,6 +383,8 @@ def _refuse_unexpected(inputs: Inputs, made: LivePatch, target: Target) -> None:
     """
     if not inputs.expected:
         return
+    from suture.formats import written
+
     differences = written.differences(inputs.expected, made)
     if differences:
         found = f"on {target.release} it would not replace what is written down"

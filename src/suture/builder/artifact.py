@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suture import __version__
 from suture.diff.omitted import LeftOut
-from suture.formats.cmodule import CModule
 from suture.formats.recognise import Input
 from suture.host.files import read_bytes, write_atomic
 from suture.kernel import config
@@ -19,7 +19,10 @@ from suture.link.callbacks import Hooked
 from suture.link.glue import Variable
 from suture.model import LivePatch
 from suture.verify.plan import CallerReplacement
-from suture.verify.replaced import Checked
+
+if TYPE_CHECKING:
+    from suture.formats.cmodule import CModule
+    from suture.verify.replaced import Checked
 
 
 @dataclass(frozen=True, slots=True)

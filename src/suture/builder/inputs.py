@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suture.errors import WRITTEN_FORM_INVALID, Refusal
-from suture.formats import written
 from suture.formats.recognise import MODULES, Format, Input, recognise
 from suture.link.kbuild import NAME_LENGTH, check_name
 from suture.verify.callers import DEFAULT_BOUNDS, Bounds
+
+if TYPE_CHECKING:
+    from suture.formats import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ def gathered(
             if one.format is not Format.SUTURE:
                 given.append(one)
                 continue
+            from suture.formats import written
+
             directory, manifest = stack.enter_context(written.opened(one.path))
             manifests.append(manifest)
             given += [_source_input(one, directory, source) for source in manifest.source]

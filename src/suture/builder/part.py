@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from suture.diff.output import OutputObject
 from suture.elf.object import ObjectFile
-from suture.formats.cmodule import CModule
 from suture.link.glue import Variable
 from suture.link.klp import ENTRY
 from suture.model import LivePatch
-from suture.verify.replaced import Checked
+
+if TYPE_CHECKING:
+    from suture.formats.cmodule import CModule
+    from suture.verify.replaced import Checked
 
 
 @dataclass(frozen=True, slots=True)

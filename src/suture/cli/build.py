@@ -167,7 +167,6 @@ def build(
     """
     from suture.builder import build_all
     from suture.builder.inputs import Choices
-    from suture.module.sign import sign_file
 
     signer = _signer(sign_key, sign_certificate)
     choices = Choices(
@@ -191,6 +190,8 @@ def build(
             choices=choices,
         )
         if signer is not None:
+            from suture.module.sign import sign_file
+
             for artifact in artifacts:
                 sign_file(artifact.path, signer)
         return artifacts
@@ -214,12 +215,12 @@ def build(
 
 def _signer(key: str | None, certificate: Path | None) -> Signer | None:
     """Return the signer after a test signature, so that a bad key fails before the build."""
-    from suture.module.sign import Signer, sign
-
     if (key is None) != (certificate is None):
         raise typer.BadParameter("--sign-key and --sign-certificate must be given together")
     if key is None or certificate is None:
         return None
+    from suture.module.sign import Signer, sign
+
     signer = Signer(key, certificate)
     sign(b"", key, signer)
     return signer

@@ -11,9 +11,10 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from elftools.dwarf.die import DIE
-from elftools.elf.elffile import ELFFile
+if TYPE_CHECKING:
+    from elftools.dwarf.die import DIE
 
 VOID = "void"
 _TRANSPARENT = frozenset(
@@ -65,6 +66,8 @@ def prototypes(data: bytes, names: Collection[str]) -> dict[str, Prototype]:
     """
     wanted = {name.encode() for name in names}
     found: dict[str, Prototype] = {}
+    from elftools.elf.elffile import ELFFile
+
     for unit in ELFFile(io.BytesIO(data)).get_dwarf_info().iter_CUs():
         for entry in unit.get_top_DIE().iter_children():
             if entry.tag == "DW_TAG_subprogram":

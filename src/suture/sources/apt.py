@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from debian.deb822 import Deb822
+from typing import TYPE_CHECKING
 
 from suture.errors import (
     ARCHIVE_UNREACHABLE,
@@ -33,6 +32,9 @@ from suture.errors import (
 )
 from suture.host import files, run
 from suture.host.progress import advance, step
+
+if TYPE_CHECKING:
+    from debian.deb822 import Deb822
 
 POLL_SECONDS = 0.2
 
@@ -93,6 +95,8 @@ def packages(name: str) -> tuple[AptPackage, ...]:
 
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
+    from debian.deb822 import Deb822
+
     line = re.compile(rf"^Package: {name}$", re.MULTILINE)
     found: dict[AptPackage, None] = {}
     for path in _lists():

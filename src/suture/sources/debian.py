@@ -19,8 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from debian.debian_support import Version
+from typing import TYPE_CHECKING
 
 from suture.errors import PACKAGE_CORRUPT, Refusal
 from suture.host.paths import cache
@@ -30,6 +29,9 @@ from suture.kernel.release import UNKNOWN, Toolchain
 from suture.sources import apt
 from suture.sources.apt import AptPackage
 from suture.sources.source import Parts, Survey, UnusableKernel
+
+if TYPE_CHECKING:
+    from debian.debian_support import Version
 
 IMAGE = "linux-image-"
 HEADERS = "linux-headers-"
@@ -154,6 +156,8 @@ def _judge(
 def _age(image: AptPackage) -> tuple[Version, int]:
     """A key that sorts old before new and, of one upload, longer flavour names before the plain
     one."""
+    from debian.debian_support import Version
+
     return Version(image.version), -len(image.name)
 
 
