@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: the exit status.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    output.json_wanted.set(False)
+    json_wanted = output.json_wanted.set(False)
     failures.end_like_ctrl_c()
     with failures.surviving_streams():
         try:
@@ -171,6 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _run(words)
         except Refusal as refusal:
             output.refuse(refusal)
+        finally:
+            output.json_wanted.reset(json_wanted)
     return 1
 
 

@@ -42,6 +42,9 @@ OVERLAP = 4
 WIDEST = 64
 """Bytes of the widest constant that a processor has a register for, and GCC a mergeable section."""
 
+DECODED = 4096
+"""Of how many ranges of code the instructions are kept; they take more memory than all else."""
+
 LITERAL_BYTES = 128 << 20
 """What the strings of one object may hold in all, if each reference is followed to its end."""
 
@@ -308,6 +311,8 @@ class View:
     def _code(self, section: int, start: int, end: int) -> CodeFields:
         key = (section, start, end)
         if key not in self._codes:
+            if len(self._codes) == DECODED:
+                self._codes.clear()
             decoding = self.obj.arch.decoding
             self._codes[key] = decoding.fields(self.obj.sections[section].data[start:end])
         return self._codes[key]
