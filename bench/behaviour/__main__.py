@@ -108,13 +108,14 @@ def _report(before: Record, after: Record, *, words: bool) -> int:
     counting = [one for one in differences if one.counts]
     if counting:
         print(table(counting))
-    others = [one for one in differences if not one.counts]
-    for one in others if words else ():
+    reworded = [one for one in differences if one.what == "words"]
+    for one in reworded if words else ():
         print(f"\n{one.name}, before:\n{one.before}\n{one.name}, after:\n{one.after}")
     files = sum(len(outcome.written) for outcome in after.outcomes.values())
+    build_ids = len(differences) - len(counting) - len(reworded)
     print(
-        f"{len(after.outcomes)} inputs, {files} files: {len(counting)} differences"
-        f", {len(others)} more in words alone"
+        f"{len(after.outcomes)} inputs, {files} files: {len(counting)} differences; besides, "
+        f"{build_ids} in the build ID alone and {len(reworded)} in words alone"
     )
     return 1 if counting else 0
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.behaviour.model import Outcome, Record, Step
-from bench.behaviour.sections import differing
+from bench.behaviour.sections import differing, only_build_id
 
 WORDS = frozenset({"why"})
 """Fields of a document that are prose."""
 
+NOT_COUNTED = ("words", "build ID")
 ABSENT = "none"
 
 
@@ -20,7 +21,7 @@ ABSENT = "none"
 class Difference:
     """Something about an input that is not as it was.
 
-    :ivar what: ``input``, ``ending``, ``file``, ``document`` or ``words``.
+    :ivar what: ``input``, ``ending``, ``file``, ``document``, or one of `NOT_COUNTED`.
     """
 
     name: str
@@ -30,8 +31,8 @@ class Difference:
 
     @property
     def counts(self) -> bool:
-        """Whether it is a difference of behaviour, not of words."""
-        return self.what != "words"
+        """Whether it is a difference of behaviour."""
+        return self.what not in NOT_COUNTED
 
 
 def compare(before: Record, after: Record) -> list[Difference]:
@@ -83,15 +84,16 @@ def _files(name: str, before: Record, after: Record) -> Iterator[Difference]:
         if old.get(path) == new.get(path):
             continue
         told = [one.get(path, ABSENT)[:12] for one in (old, new)]
-        sides = [side / name / path for side in (before.modules, after.modules)]
-        where = _sections(*sides)
-        yield Difference(name, "file", f"{path} {told[0]}", f"{told[1]} {where}".rstrip())
+        what, where = _content(*(side / name / path for side in (before.modules, after.modules)))
+        yield Difference(name, what, f"{path} {told[0]}", f"{told[1]} {where}".rstrip())
 
 
-def _sections(before: Path, after: Path) -> str:
+def _content(before: Path, after: Path) -> tuple[str, str]:
+    """What kind of difference there is between two files, and where."""
     if not (before.is_file() and after.is_file()):
-        return ""
-    return "; ".join(differing(before.read_bytes(), after.read_bytes()))
+        return "file", ""
+    old, new = before.read_bytes(), after.read_bytes()
+    return "build ID" if only_build_id(old, new) else "file", "; ".join(differing(old, new))
 
 
 def _of_step(name: str, old: Step, new: Step) -> Iterator[Difference]:

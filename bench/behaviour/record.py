@@ -198,14 +198,16 @@ def _write(place: Path, files: Mapping[str, bytes]) -> None:
 def _step(program: Program, job: Job, words: tuple[str, ...], place: Path) -> Step:
     filled = tuple(word.format_map(job.words) for word in words)
     done = program.run(filled, place)
-    masked = _masked(done.stdout, {str(place): "<work>", str(program.cache): "<cache>"})
+    masked = _masked(done.stdout, program, place)
     code, refusal, document = _read(done, masked)
     return Step(words, done.returncode, code, refusal, document)
 
 
-def _masked(text: str, paths: Mapping[str, str]) -> str:
-    for path, mask in paths.items():
-        text = text.replace(path, mask)
+def _masked(text: str, program: Program, place: Path) -> str:
+    """The text without times, and without paths that are other ones each time."""
+    for path, mask in ((place, "<work>"), (program.cache, "<cache>")):
+        text = text.replace(str(path), mask)
+    text = re.sub(rf"{re.escape(str(program.temporary))}/suture-\w+", "<temporary>", text)
     return SECONDS.sub("<time>", text)
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+BUILD_ID = ".note.gnu.build-id"
 MOST = 6
 """Sections that are named; how many more there are is told."""
 
@@ -26,6 +27,26 @@ def differing(before: bytes, after: bytes) -> list[str]:
         return ["the order of sections" if list(old) != list(new) else "between the sections"]
     more = [f"and {len(found) - MOST} more"] if len(found) > MOST else []
     return found[:MOST] + more
+
+
+def only_build_id(before: bytes, after: bytes) -> bool:
+    """Whether two ELF files are equal in all bytes but those of the build ID.
+
+    The linker makes it of more than stays in a module: of debug information too, which names the
+    directory with a name made up for each run in which an author's module is compiled.
+    """
+    try:
+        return _without_build_id(before) == _without_build_id(after)
+    except ELFError:
+        return False
+
+
+def _without_build_id(data: bytes) -> bytes:
+    section = ELFFile(io.BytesIO(data)).get_section_by_name(BUILD_ID)
+    if section is None:
+        return data
+    start, size = section["sh_offset"], section["sh_size"]
+    return data[:start] + bytes(size) + data[start + size :]
 
 
 def _contents(data: bytes) -> dict[str, tuple[str, int, bytes]]:

@@ -17,9 +17,11 @@ from bench.behaviour.tables import INPUTS
 
 KERNEL = Kernel("6.1", "6.1.0-toy", "6.1.1-1", {}, Path())
 KERNELS = {KERNEL.series: f"{KERNEL.release} ({KERNEL.version})"}
-GOOD, OTHER = (
-    compiled(f"int counted(int x) {{ return x + {number}; }}\n").make(KERNEL) for number in (1, 2)
-)
+CODE = "int counted(int x) { return x + 1; }\n"
+BUILD_ID = """
+__attribute__((section(".note.gnu.build-id"), used)) static const int id[] = {{ 4, 4, 3, {} }};
+"""
+GOOD, OTHER = (compiled(code).make(KERNEL) for code in (CODE, CODE.replace("1", "2")))
 REFUSED = Step(("build", "b.patch"), 1, "not-a-patch", "b.patch: is empty", None)
 
 
@@ -61,6 +63,13 @@ def test_a_module_that_differs_is_named_with_its_sections(before: Record, tmp_pa
     header, row = table([found]).splitlines()
     assert header.split() == ["input", "what", "before", "after"]
     assert row.startswith("6.1/a  file  a.ko ")
+
+
+def test_another_build_id_alone_does_not_count(tmp_path: Path) -> None:
+    one, other = (compiled(CODE + BUILD_ID.format(number)).make(KERNEL) for number in (1, 2))
+    (found,) = compare(record(tmp_path / "one", one), record(tmp_path / "other", other))
+    assert (found.what, found.counts) == ("build ID", False)
+    assert found.after.endswith(" .note.gnu.build-id")
 
 
 def test_another_code_is_another_ending(before: Record, tmp_path: Path) -> None:
