@@ -88,6 +88,11 @@ class SymbolReference:
     objname: str
     symbol: ExternalSymbol
 
+    @property
+    def pending_name(self) -> str:
+        """The name of an undefined symbol that stands for it until `suture.link.klp.finish`."""
+        return f"{self.objname}:{self.symbol}"
+
 
 @dataclass(frozen=True, slots=True)
 class ShadowVariable:

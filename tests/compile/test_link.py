@@ -101,7 +101,7 @@ def test_a_module_is_the_same_to_the_byte(
     patch.write_text(diff(each_workspace.tree, *edits))
     build([patch], each_target, output=tmp_path / "fix.ko", name=name, choices=choices)
     tree = each_workspace.tree
-    assert direct.suits(tree, tmp_path, name, seen.glue, seen.objects)
+    assert direct.applies_to(tree, tmp_path, name, seen.glue, seen.objects)
 
     by_commands = module(
         lambda *given: direct.make(recording, tree, *given), tmp_path / "direct", name, seen

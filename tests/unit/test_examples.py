@@ -112,7 +112,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "workspace-failed": _include_lines,
     "unwind-data-doubtful": lambda: objtool.refuse_doubts("fix", OBJTOOL, KernelBuild()),
     "command-failed": lambda: run.check(["ls", "/nonexistent"], where="ls"),
-    "name-unusable": lambda: kbuild.check_name("my fix"),
+    "name-unusable": lambda: kbuild.usable_name("my fix"),
     "interrupted": lambda: _command(KeyboardInterrupt()),
     "build-extra-missing": lambda: _command(
         ModuleNotFoundError("No module named 'unidiff'", name="unidiff")

@@ -154,12 +154,12 @@ def _from_livepatch(
 ) -> Authored:
     functions = []
     for objname, patched in patched_functions(patch):
-        new = author_modules.function(objects, patched.new_name)
+        new = author_modules.function_named(objects, patched.new_name)
         functions.append(Replaced(objname, patched.old_name, patched.sympos, new, True))
     callbacks: dict[tuple[str, CallbackKind], Symbol] = {}
     for obj in patch.objects:
         for callback in obj.callbacks:
-            function = author_modules.function(objects, callback.function)
+            function = author_modules.function_named(objects, callback.function)
             callbacks[obj.name, callback.kind] = function
     # After the symbols were looked up: the tables are what refers to them.
     objects, states = author_modules.with_states(objects, first)
@@ -211,7 +211,7 @@ def _core_tables(
         for objname, entries in functions.items()
     )
     patch = LivePatch(module.name, patched, replace_all)
-    named = author_modules.named(
+    named = author_modules.with_global_names(
         objects, [*(one.new for one in replaced), *callbacks.values()], first
     )
     return Authored(module, named, patch, tuple(checked), wrappers)

@@ -53,7 +53,7 @@ from suture.kernel import config
 from suture.kernel.release import Target
 from suture.link import author_modules, glue, kbuild, klp, objtool, shadows
 from suture.link.author_checks import refuse_unresolvable
-from suture.link.references import References, pending
+from suture.link.references import References, with_pending_names
 from suture.model import LivePatch, PatchedFunction
 from suture.module import modinfo
 from suture.module.inspect import inspect
@@ -137,13 +137,13 @@ def _artifact(
 def _named(source: cmodule.ModuleSource, name: str | None) -> tuple[CModule, ...]:
     if name is None:
         for module in source.modules:
-            kbuild.check_name(module.name, source.where)
+            kbuild.usable_name(module.name, source.where)
         return source.modules
     if len(source.modules) != 1:
         raise Refusal(
             NAME_UNUSABLE, "--name", f"{source.where} holds {len(source.modules)} modules"
         )
-    return (source.modules[0].renamed(kbuild.check_name(name)),)
+    return (source.modules[0].renamed(kbuild.usable_name(name)),)
 
 
 def _outputs(
@@ -278,4 +278,6 @@ def _finish(context: ModuleContext, checked: _CheckedModule) -> ObjectFile:
         context.kernel.symvers, context.shipped, objnames, checked.module.line_of
     )
     described = replace(checked.patch, shadow_variables=shadows.used_by(checked.linked))
-    return modinfo.with_entries(klp.finish(pending(checked.linked, references)), described)
+    return modinfo.with_entries(
+        klp.finish(with_pending_names(checked.linked, references)), described
+    )

@@ -84,7 +84,7 @@ def compare_objects(
     :param sizes: section name -> entry size in bytes; overrides BTF and DWARF.
     :raises Refusal: many; each says what and why
     """
-    livepatch, owner = kbuild.check_name(name), kbuild.check_name(objname, "--object")
+    livepatch, owner = kbuild.usable_name(name), kbuild.usable_name(objname, "--object")
     path = output or Path(f"{livepatch}.o")
     check_output(path)
     with step("Reading", str(symbols)):

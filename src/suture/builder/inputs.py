@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from suture.errors import WRITTEN_FORM_INVALID, Refusal
 from suture.formats.recognise import MODULES, Format, Input, recognise
-from suture.link.kbuild import NAME_LENGTH, check_name
+from suture.link.kbuild import NAME_LENGTH, usable_name
 from suture.verify.callers import DEFAULT_BOUNDS, Bounds
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def gathered(
             name = whole.name
         default = _default_name(given[0].path if whole else paths[0])
         yield Inputs(
-            check_name(default if name is None else name),
+            usable_name(default if name is None else name),
             replace if replace is not None else _agreed_replace(paths, manifests),
             tuple(given),
             choices.merged_with(manifests),

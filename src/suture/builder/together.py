@@ -19,7 +19,7 @@ from suture.host.progress import step
 from suture.kernel import config
 from suture.link import author_modules
 from suture.link.author_modules import Author
-from suture.link.references import References, pending
+from suture.link.references import References, with_pending_names
 from suture.verify.kernel import Kernel
 from suture.workspace.external import CompiledModule, compile_modules
 from suture.workspace.prepare import Workspace
@@ -76,11 +76,13 @@ def prepare_all(
     for number, (module, compiled) in enumerate(pairs):
         first = sum(before.entries for before in prepared)
         authored = prepare_module(context, module, compiled, first)
-        objects, author = author_modules.told_apart(authored.objects, number)
+        objects, author = author_modules.with_own_init_names(authored.objects, number)
         patched = [obj.name for obj in authored.patch.objects]
         references = References(kernel.symvers, context.shipped, patched, module.line_of)
         elsewhere = author_modules.defined_by(objects)
-        resolved = {part: pending(obj, references, elsewhere) for part, obj in objects.items()}
+        resolved = {
+            part: with_pending_names(obj, references, elsewhere) for part, obj in objects.items()
+        }
         prepared.append(dataclasses.replace(authored, objects=resolved))
         authors.append(author)
     return tuple(prepared), tuple(authors)

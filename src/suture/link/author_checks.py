@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether an author's tables end where the core stops reading: at an empty entry.
+"""Checks of the tables in authors' modules.
 
-The core walks ``struct klp_object[]``, ``struct klp_func[]`` and ``struct klp_state[]`` until it
-finds one (include/linux/livepatch.h: ``klp_for_each_object_static``, ``klp_for_each_func_static``;
-kernel/livepatch/state.c: ``klp_for_each_state``).  Where the author forgot it, the core takes
-whatever follows in memory for one more, and whoever reads the module with less trust sees a shorter
-table.
+An array for the core must end with an empty entry.  The core walks ``struct klp_object[]``,
+``struct klp_func[]`` and ``struct klp_state[]`` until it finds one (include/linux/livepatch.h:
+``klp_for_each_object_static``, ``klp_for_each_func_static``; kernel/livepatch/state.c:
+``klp_for_each_state``).  Without it, the core takes the next bytes in memory for one more entry,
+while a reader that stops at the array's end sees a shorter table.
+
+The symbols that fixes in SUSE's directories look up must exist, and be unique or positioned.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from suture.elf.object import STT_OBJECT, ObjectFile
 from suture.errors import LIVEPATCH_TABLE_MALFORMED, SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
 from suture.model import VMLINUX
 from suture.module.inspect import Place, Tables, patches, text
+from suture.module.klp_structs import OBJECT_FUNCTIONS, PATCH_OBJECTS, PATCH_STATES
 from suture.verify.shipped import Shipped
 from suture.verify.sympos import candidates, nearest
 
@@ -25,13 +28,15 @@ Where = Callable[[str], str]
 
 STRUCTS = ("klp_object", "klp_func", "klp_state")
 
-_OBJECTS, _STATES, _FUNCTIONS = 8, 16, 8
-"""``klp_patch.objs`` and ``.states``, and ``klp_object.funcs``, in bytes from the start."""
-
 
 def refuse_unterminated(module: ObjectFile, sizes: Mapping[str, int], where: Where) -> None:
-    """:param sizes: of `STRUCTS` in the target, in bytes.
-    :param where: gives the place in the source that mentions a name, for the message.
+    """Refuse a module with a table that does not end with an empty entry.
+
+    samples/livepatch/livepatch-sample.c ends both of its arrays with ``{ }``.  Without the one in
+    ``funcs[]``, the core would take the start of the next variable for a function's name.
+
+    :param sizes: of `STRUCTS` in the target, in bytes.
+    :param where: returns the place in the source that mentions a name, for the message.
     :raises Refusal: ``livepatch-table-malformed``
     """
     tables = Tables(module)
@@ -43,20 +48,20 @@ def refuse_unterminated(module: ObjectFile, sizes: Mapping[str, int], where: Whe
             f"there are {len(found)} structures klp_patch",
         )
     if len(sizes) < len(STRUCTS):
-        return  # a target without BTF: nothing tells how long an entry is
+        return  # a target without BTF: the size of an entry is unknown
     for section, offset in found:
-        states = tables.pointers.get((section, offset + _STATES))
+        states = tables.pointers.get((section, offset + PATCH_STATES))
         if states is not None:
             _entries(tables, states, sizes["klp_state"], "klp_state", where)
-        objects = tables.pointers[section, offset + _OBJECTS]
+        objects = tables.pointers[section, offset + PATCH_OBJECTS]
         for place in _entries(tables, objects, sizes["klp_object"], "klp_object", where):
-            functions = tables.pointers.get((place[0], place[1] + _FUNCTIONS))
+            functions = tables.pointers.get((place[0], place[1] + OBJECT_FUNCTIONS))
             if functions is not None:
                 _entries(tables, functions, sizes["klp_func"], "klp_func", where)
 
 
 def _entries(tables: Tables, start: Place, size: int, struct: str, where: Where) -> list[Place]:
-    """The entries before the empty one."""
+    """Return the places of the entries before the empty one."""
     section, offset = start
     end = tables.end_of_array(start)
     entries: list[Place] = []
@@ -80,15 +85,15 @@ def _is_empty(tables: Tables, place: Place, size: int) -> bool:
 
 # --- lookups
 #
-# Symbols that fixes in SUSE's directories look up when they are loaded
+# Fixes in SUSE's directories look symbols up when they are loaded
 # (``formats/include/suse/kallsyms_relocs.h``).
 #
-# A lookup that finds nothing, or several, would only show on the host.  So the tables are read when
-# the module is built: ``struct klp_kallsyms_reloc`` is a name, where to put the address, an object
-# or NULL, a position.
+# A lookup that finds no symbol, or several, would fail on the host only.  So the tables are checked
+# when the module is built.  The fields of ``struct klp_kallsyms_reloc`` are a name, the place for
+# the address, an object or NULL, and a position.
 
 _TABLE = re.compile(r"klp_(?:funcs|relocs|syms)(?:\.\d+)?")
-"""What SUSE's templates call it; the compiler numbers what is in a function."""
+"""Its names in SUSE's templates; the compiler numbers a variable inside a function."""
 
 _SIZE, _OBJECT, _POSITION = 32, 16, 24
 
@@ -98,7 +103,15 @@ def refuse_unresolvable(
     shipped: Callable[[str], Shipped],
     where: Callable[[str], str],
 ) -> None:
-    """:raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``"""
+    """Refuse a lookup that finds no symbol, or one of several.
+
+    For example, Debian's 6.1 has three static functions ``c_start`` (in arch/x86/kernel/cpu/proc.c,
+    fs/proc/consoles.c and crypto/proc.c): a lookup of that name needs a position.
+
+    :param shipped: returns an object of the target by name.
+    :param where: returns the place in the source that mentions a name, for the message.
+    :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``
+    """
     for obj in objects.values():
         for objname, name, position in _wanted(obj):
             holder = shipped(objname)
@@ -109,14 +122,15 @@ def refuse_unresolvable(
                     SYMBOL_NOT_FOUND, where(name), f"{objname} has no {name}", evidence=near
                 )
             if position > len(places):
-                found = f"position {position} of {name} in {objname}, which has {len(places)}"
+                found = f"{objname} has {len(places)} symbols named {name}; there is no position {position}"
                 raise Refusal(SYMBOL_NOT_FOUND, where(name), found)
             if len(set(places)) > 1 and not position:
                 raise Refusal(
                     SYMBOL_AMBIGUOUS,
                     where(name),
-                    f"{len(places)} symbols named {name} are in {objname}",
-                    remedy="Say which: the fourth field of the entry is its position, from 1 in the order shown.",
+                    f"{objname} has {len(places)} symbols named {name}",
+                    remedy="Set the fourth field of the entry to its position, from 1 in the order "
+                    "shown.",
                     evidence=candidates(holder, name),
                 )
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An author's objects, made ready to be linked with tables that Suture writes.
+"""An author's objects, prepared for the link with tables that Suture writes.
 
 A livepatch module registers its own tables, and needs none of this unless it replaces system calls
-by their old names. For a kGraft module the core's tables are written from what kGraft's say; new
-functions are mostly static, so that they get names that the glue can use.
+by their old names. For a kGraft module, Suture writes the core's tables from kGraft's.  Most new
+functions are static, so they get global names for the glue.
 """
 
 from __future__ import annotations
@@ -11,31 +11,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suture.elf.object import STB_GLOBAL, STT_FUNC, STT_OBJECT, ObjectFile, Symbol
+from suture.elf.object import (
+    STB_GLOBAL,
+    STT_FUNC,
+    STT_OBJECT,
+    ObjectFile,
+    Relocation,
+    Symbol,
+)
 from suture.errors import LIVEPATCH_TABLE_MALFORMED, NOT_A_LIVE_PATCH, Refusal
 from suture.link.klp import ENTRY
 from suture.model import LivePatch
 from suture.module.inspect import inspect
+from suture.module.klp_structs import PATCH_SIZE, PATCH_STATES
 
 ENABLE, OUR_ENABLE = "klp_enable_patch", "livepatch_enable_patch"
 
 STATES = "livepatch_authors_states"
 """Begins the global names of authors' tables of states."""
 
-_EXTERNAL_SIZE, _STATES = 32, 16
-"""Bytes of what an author sets in ``struct klp_patch``: mod, objs, states, replace; and where
-`states` stands (include/linux/livepatch.h)."""
 
-
-def named(
+def with_global_names(
     objects: Mapping[str, ObjectFile], wanted: Sequence[Symbol], first: int = 0
 ) -> dict[str, ObjectFile]:
-    """Objects in which every wanted function has a global name besides its own: `ENTRY` and a
-    number.
+    """Give each wanted function a global name besides its own: `ENTRY` and a number.
 
-    :param wanted: symbols as the object has them that uses them.
+    :param wanted: the symbols, from the objects that use them.
     :param first: number of the first name.
-    :raises Refusal: ``livepatch-table-malformed`` (one of them is nowhere, or in two places)
+    :raises Refusal: ``livepatch-table-malformed`` (no object defines one of them)
     """
     added: dict[str, list[Symbol]] = {file: [] for file in objects}
     for number, symbol in enumerate(wanted, first):
@@ -46,17 +49,13 @@ def named(
     }
 
 
-def function(objects: Mapping[str, ObjectFile], name: str) -> Symbol:
-    """The function of a name.
+def function_named(objects: Mapping[str, ObjectFile], name: str) -> Symbol:
+    """Return the one function of a name.
 
     :raises Refusal: ``livepatch-table-malformed``
     """
-    found = [
-        one
-        for obj in objects.values()
-        for one in obj.symbols
-        if one.name == name and one.is_defined_here
-    ]
+    symbols = (symbol for obj in objects.values() for symbol in obj.symbols)
+    found = [symbol for symbol in symbols if symbol.name == name and symbol.is_defined_here]
     if len(found) != 1:
         where = ", ".join(objects)
         raise Refusal(
@@ -66,13 +65,18 @@ def function(objects: Mapping[str, ObjectFile], name: str) -> Symbol:
 
 
 def _definition(objects: Mapping[str, ObjectFile], symbol: Symbol) -> tuple[str, Symbol]:
+    """Return the file that defines a symbol, and the symbol there.
+
+    Identity goes first: two files of kGraft modules of one directory may each have a static
+    ``meminfo_proc_show()``, with equal symbols.
+    """
     for file, obj in objects.items():
-        if symbol.is_defined_here and any(symbol is one for one in obj.symbols):
+        if symbol.is_defined_here and any(symbol is own for own in obj.symbols):
             return file, symbol
     for file, obj in objects.items():
-        for one in obj.symbols:
-            if one.name == symbol.name and one.is_defined_here and one.bind == STB_GLOBAL:
-                return file, one
+        for other in obj.symbols:
+            if other.name == symbol.name and other.is_defined_here and other.bind == STB_GLOBAL:
+                return file, other
     raise Refusal(
         LIVEPATCH_TABLE_MALFORMED,
         ", ".join(objects),
@@ -81,7 +85,7 @@ def _definition(objects: Mapping[str, ObjectFile], symbol: Symbol) -> tuple[str,
 
 
 def own_tables(module: ObjectFile, where: str) -> LivePatch:
-    """What a livepatch module's own tables say.
+    """Read the live patch from a livepatch module's own tables.
 
     :raises Refusal: ``livepatch-table-malformed``
     """
@@ -94,10 +98,10 @@ def own_tables(module: ObjectFile, where: str) -> LivePatch:
 
 
 def without_tables(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]:
-    """The objects of a livepatch module, calling `OUR_ENABLE`, and with no functions in their own
-    ``struct klp_patch``.
+    """Let the objects of a livepatch module call `OUR_ENABLE`, and empty their ``struct
+    klp_patch``.
 
-    Its states stay, for it asks for them by that structure (``klp_get_state()``).
+    Its states stay: the module finds them through that structure (``klp_get_state()``).
     """
     return {file: _without_tables(obj) for file, obj in objects.items()}
 
@@ -105,24 +109,31 @@ def without_tables(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]:
 def with_states(
     objects: Mapping[str, ObjectFile], number: int
 ) -> tuple[dict[str, ObjectFile], str]:
-    """The objects, in which the table of a module's states has a global name, and the name; ""
-    where it has no states.
+    """Give the table of a module's states a global name.
 
-    The core is to have that very table: callbacks write to it, and a later live patch reads what
-    they wrote (Documentation/livepatch/system-state.rst).
+    The core must use that very table: callbacks write to it, and a later live patch reads what they
+    wrote (Documentation/livepatch/system-state.rst).
+
+    :return: the objects, and the name; "" where the module has no states.
     """
     for file, obj in objects.items():
-        for patch in _patches(obj):
-            for relocation in obj.relocations[patch.shndx]:
-                if relocation.offset == patch.value + _STATES:
-                    table = obj.symbols[relocation.symbol]
-                    if not table.is_defined_here:
-                        return dict(objects), table.name
-                    place = table.value + relocation.addend
-                    name = f"{STATES}_{number}"
-                    added = Symbol(name, place, 0, STT_OBJECT, STB_GLOBAL, table.shndx)
-                    return {**objects, file: replace(obj, symbols=(*obj.symbols, added))}, name
+        for relocation in _state_pointers(obj):
+            table = obj.symbols[relocation.symbol]
+            if not table.is_defined_here:
+                return dict(objects), table.name
+            place = table.value + relocation.addend
+            name = f"{STATES}_{number}"
+            added = Symbol(name, place, 0, STT_OBJECT, STB_GLOBAL, table.shndx)
+            return {**objects, file: replace(obj, symbols=(*obj.symbols, added))}, name
     return dict(objects), ""
+
+
+def _state_pointers(obj: ObjectFile) -> Iterator[Relocation]:
+    """Yield the relocation of `states` in every ``struct klp_patch``."""
+    for patch in _patches(obj):
+        for relocation in obj.relocations[patch.shndx]:
+            if relocation.offset == patch.value + PATCH_STATES:
+                yield relocation
 
 
 def _without_tables(obj: ObjectFile) -> ObjectFile:
@@ -134,7 +145,7 @@ def _without_tables(obj: ObjectFile) -> ObjectFile:
     )
     relocations = dict(obj.relocations)
     for patch in _patches(obj):
-        fields = set(range(patch.value, patch.value + _EXTERNAL_SIZE)) - {patch.value + _STATES}
+        fields = set(range(patch.value, patch.value + PATCH_SIZE)) - {patch.value + PATCH_STATES}
         own = relocations[patch.shndx]
         relocations[patch.shndx] = tuple(
             relocation for relocation in own if relocation.offset not in fields
@@ -143,13 +154,12 @@ def _without_tables(obj: ObjectFile) -> ObjectFile:
 
 
 def _patches(obj: ObjectFile) -> Iterator[Symbol]:
-    """Every ``struct klp_patch``: it begins with ``THIS_MODULE``."""
-    owners = {
-        (section, relocation.offset)
-        for section, relocations in obj.relocations.items()
-        for relocation in relocations
-        if obj.symbols[relocation.symbol].name == "__this_module"
-    }
+    """Yield every ``struct klp_patch``: it begins with ``THIS_MODULE``."""
+    owners = set()
+    for section, relocations in obj.relocations.items():
+        for relocation in relocations:
+            if obj.symbols[relocation.symbol].name == "__this_module":
+                owners.add((section, relocation.offset))
     return (
         symbol
         for _, symbol in obj.symbols_of_type(STT_OBJECT)
@@ -157,72 +167,70 @@ def _patches(obj: ObjectFile) -> Iterator[Symbol]:
     )
 
 
-# --- several modules in one: which init and exit functions run when, as C (``templates/several.c``)
+# --- several modules in one: C that runs their init and exit functions (``templates/several.c``)
 
 GLUE_DEFINES = frozenset({"kgr_patch_kernel", OUR_ENABLE, "__this_module"})
-"""What an author's objects refer to and the other files of the module define."""
+"""Symbols that an author's objects use and the module's other files define."""
 
 _OWN = {"init_module": "livepatch_authors_init", "cleanup_module": "livepatch_authors_exit"}
-"""The names by which the loader finds a module's init and exit functions (include/linux/module.h:
-module_init())."""
+"""Names by which the loader finds a module's init and exit functions (include/linux/module.h:
+module_init()), and the beginnings of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """One author's init and exit functions.  :ivar init, exit: global symbols; "" where there is
-    none."""
+    """The init and exit functions of one author's module.
+
+    :ivar init: a global symbol, or ""; `exit` likewise.
+    """
 
     init: str
     exit: str
 
 
-def told_apart(
+def with_own_init_names(
     objects: Mapping[str, ObjectFile], number: int
 ) -> tuple[dict[str, ObjectFile], Author]:
-    """The objects with names for init and exit functions that no other author's have."""
+    """Rename an author's init and exit functions, which every module calls ``init_module`` and
+    ``cleanup_module``, so that several can be linked into one."""
     names = {own: f"{name}_{number}" for own, name in _OWN.items()}
-    defined = {
-        symbol.name
-        for obj in objects.values()
-        for symbol in obj.symbols
-        if symbol.is_defined_here and symbol.name in names
-    }
-    renamed = {
-        file: replace(
-            obj,
-            symbols=tuple(replace(one, name=names.get(one.name, one.name)) for one in obj.symbols),
-        )
-        for file, obj in objects.items()
-    }
+    symbols = [symbol for obj in objects.values() for symbol in obj.symbols]
+    defined = {symbol.name for symbol in symbols if symbol.is_defined_here}
+    renamed = {file: _renamed(obj, names) for file, obj in objects.items()}
     init, exit_ = (names[own] if own in defined else "" for own in _OWN)
     return renamed, Author(init, exit_)
 
 
+def _renamed(obj: ObjectFile, names: Mapping[str, str]) -> ObjectFile:
+    symbols = tuple(
+        replace(symbol, name=names.get(symbol.name, symbol.name)) for symbol in obj.symbols
+    )
+    return replace(obj, symbols=symbols)
+
+
 def defined_by(objects: Mapping[str, ObjectFile]) -> frozenset[str]:
-    """Global names that an author's objects have among themselves, and those that the glue
-    defines."""
-    return GLUE_DEFINES | {
-        symbol.name
-        for obj in objects.values()
-        for symbol in obj.symbols
-        if symbol.bind == STB_GLOBAL and symbol.is_defined_here
+    """Return the global names that an author's objects or the glue define."""
+    symbols = (symbol for obj in objects.values() for symbol in obj.symbols)
+    own = {
+        symbol.name for symbol in symbols if symbol.bind == STB_GLOBAL and symbol.is_defined_here
     }
+    return GLUE_DEFINES | own
 
 
-def pieces(authors: Sequence[Author]) -> dict[str, str]:
-    """What the template leaves open."""
-    declarations = [f"extern int {one.init}(void);" for one in authors if one.init]
-    declarations += [f"extern void {one.exit}(void);" for one in authors if one.exit]
+def template_fields(authors: Sequence[Author]) -> dict[str, str]:
+    """Return the fields of ``templates/several.c``: name -> C."""
+    declarations = [f"extern int {author.init}(void);" for author in authors if author.init]
+    declarations += [f"extern void {author.exit}(void);" for author in authors if author.exit]
     inits: list[str] = []
-    for number, one in enumerate(authors):
-        if one.init:
-            inits += [f"\terror = {one.init}();", "\tif (error)", f"\t\tgoto undo_{number};"]
+    for number, author in enumerate(authors):
+        if author.init:
+            inits += [f"\terror = {author.init}();", "\tif (error)", f"\t\tgoto undo_{number};"]
     undo: list[str] = []
     for number in range(len(authors) - 1, -1, -1):
-        # Where this one's init failed, its own exit is not called: only what comes after the label.
+        # Where this author's init failed, its own exit is not called: it stands before the label.
         undo += [f"\t{authors[number].exit}();"] if authors[number].exit else []
         undo += [f"undo_{number}:"] if authors[number].init else []
-    exits = [f"\t{one.exit}();" for one in reversed(authors) if one.exit]
+    exits = [f"\t{author.exit}();" for author in reversed(authors) if author.exit]
     return {
         "declarations": "\n".join(declarations),
         "inits": "\n".join(inits),

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The callbacks of each object of a live patch, as C.
 
-The core takes one function of each kind for an object (``struct klp_callbacks``).  Where more have
-to be called, they are called from one that is written here, in this order, and in the opposite one
-when the live patch is taken out:
+The core takes one function of each kind for an object (``struct klp_callbacks``).  Where a patch has
+more, Suture writes one function that calls them in this order, and in the opposite order when the
+live patch is unloaded:
 
-1. what changes variables in memory (templates/data.c), so that the patch's own functions see what
-   its code will see;
+1. the functions that change variables in memory (templates/data.c), so that the patch's own
+   callbacks see what its code will see;
 2. kpatch's functions, source file by source file;
-3. Ksplice's, stage by stage over all files: no ``apply`` runs unless every ``pre_apply`` and
-   ``check_apply`` agreed.
+3. Ksplice's functions, stage by stage over all files: no ``apply`` runs unless every ``pre_apply``
+   and ``check_apply`` agreed.
 
-If one of them refuses, what was done before it for the same object is undone, as the core does it
+If one of them refuses, the steps before it for the same object are undone, as the core undoes them
 for other objects.
 """
 
@@ -27,15 +27,16 @@ PRE, POST = CallbackKind.PRE_PATCH, CallbackKind.POST_PATCH
 PRE_UNPATCH, POST_UNPATCH = CallbackKind.PRE_UNPATCH, CallbackKind.POST_UNPATCH
 
 DATA = {kind: f"livepatch_{kind.value}" for kind in (PRE, POST, POST_UNPATCH)}
-"""What templates/data.c defines."""
+"""The functions that templates/data.c defines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hooked:
-    """A function that the patch wants to be called.
+    """A callback that a patch defines in one of its source files.
 
-    :ivar objname: the object that its source file belongs to; `source`: that file.
-    :ivar function: its name there; `symbol`: the global one in the live patch.
+    :ivar objname: the object that the source file belongs to.
+    :ivar source: the source file.
+    :ivar function: its name there; `symbol`: its global name in the live patch.
     """
 
     objname: str
@@ -47,9 +48,9 @@ class Hooked:
 
 @dataclass(frozen=True, slots=True)
 class _CallbackStep:
-    """One call.
+    """One call of a function.
 
-    :ivar returns: an int, and anything but 0 means no.
+    :ivar returns: it returns an int, and anything but 0 refuses.
     """
 
     function: str
@@ -58,6 +59,7 @@ class _CallbackStep:
 
     @property
     def call(self) -> str:
+        """The call as C."""
         return f"{self.function}({'obj' if self.takes_object else ''})"
 
 
@@ -65,8 +67,9 @@ class _CallbackStep:
 class _Party:
     """Calls that belong together.
 
-    :ivar steps: what to call from each callback.
-    :ivar undo: what to call if a party after this one refuses; `failed`: if this one does.
+    :ivar steps: the calls of each callback.
+    :ivar undo: the calls to make if a later party refuses.
+    :ivar failed: the calls to make if this party refuses.
     """
 
     steps: Mapping[CallbackKind, tuple[_CallbackStep, ...]]
@@ -75,55 +78,53 @@ class _Party:
 
 
 def with_callbacks(patch: LivePatch, hooked: Sequence[Hooked], data: Iterable[str]) -> LivePatch:
-    """Give every object its callbacks; an object may have nothing but those.
+    """Give every object its callbacks; an object may have nothing else.
 
-    :param data: the objects in which variables change.  What changes them is called for all
-        objects, the core kernel first, which is always there: which of them have been patched
-        before is known at run time only.
+    :param data: the objects in which variables change.  The functions that change them are callbacks
+        of all objects, first of the core kernel, which is always loaded: only at run time is it
+        known which objects have been patched before.
     """
     changes = set(data)
-    needed = {one.objname for one in hooked} | changes | ({VMLINUX} if changes else set())
+    needed = {hook.objname for hook in hooked} | changes | ({VMLINUX} if changes else set())
     objects = {patched.name: patched for patched in patch.objects}
     for name in needed:
         objects.setdefault(name, PatchedObject(name, ()))
     ordered = sorted(objects.values(), key=lambda patched: (patched.name != VMLINUX, patched.name))
-    return replace(
-        patch,
-        objects=tuple(
-            replace(one, callbacks=tuple(_named(number, _parties(one.name, hooked, bool(changes)))))
-            for number, one in enumerate(ordered)
-        ),
-    )
+    with_theirs = []
+    for number, patched in enumerate(ordered):
+        parties = _parties(patched.name, hooked, bool(changes))
+        with_theirs.append(replace(patched, callbacks=tuple(_callbacks(number, parties))))
+    return replace(patch, objects=tuple(with_theirs))
 
 
 def declarations(hooked: Sequence[Hooked]) -> str:
-    """Of the functions that are called."""
+    """Return C that declares the patch's own callbacks."""
     return "\n".join(
-        f"extern {'int' if one.stage.fails else 'void'} {one.symbol}"
-        f"({'struct klp_object *' if one.stage.takes_object else 'void'});"
-        for one in hooked
+        f"extern {'int' if hook.stage.fails else 'void'} {hook.symbol}"
+        f"({'struct klp_object *' if hook.stage.takes_object else 'void'});"
+        for hook in hooked
     )
 
 
 def definitions(patch: LivePatch, hooked: Sequence[Hooked], has_data: bool) -> str:
-    """The functions that call others, for a patch of `with_callbacks`."""
+    """Return C that defines the calling functions, for a patch from `with_callbacks`."""
     written = []
     for number, patched in enumerate(patch.objects):
         parties = _parties(patched.name, hooked, has_data)
-        for callback in _named(number, parties):
+        for callback in _callbacks(number, parties):
             if callback.function == _wrapper(number, callback.kind):
                 written.append(_definition(callback, parties))
     return "\n\n".join(written)
 
 
-def _named(number: int, parties: Sequence[_Party]) -> Iterator[Callback]:
+def _callbacks(number: int, parties: Sequence[_Party]) -> Iterator[Callback]:
     for kind in CallbackKind:
         steps = _all(parties, kind)
         if not steps:
             continue
-        # One alone with the core's own signature needs nothing around it, unless it is the author's
-        # to say no: the core takes any number for that, and whoever loads a module takes a positive
-        # one for success (kernel/module/main.c: do_init_module()).
+        # A single function with the core's own signature needs no caller, unless it may refuse: the
+        # core refuses for any number but 0 and returns it, and a positive number from a module's
+        # init means success to the loader (kernel/module/main.c: do_init_module()).
         fits = (
             len(steps) == 1
             and steps[0].takes_object
@@ -142,37 +143,38 @@ def _all(parties: Sequence[_Party], kind: CallbackKind) -> list[_CallbackStep]:
 
 
 def _parties(objname: str, hooked: Sequence[Hooked], has_data: bool) -> tuple[_Party, ...]:
-    mine = [one for one in hooked if one.objname == objname]
+    mine = [hook for hook in hooked if hook.objname == objname]
     parties = []
     if has_data:
         written = {
             kind: (_CallbackStep(function, True, kind is PRE),) for kind, function in DATA.items()
         }
         parties.append(_Party(written, written[POST_UNPATCH]))
-    for source in dict.fromkeys(one.source for one in mine if one.stage in KPATCH_STAGES):
-        steps = _by_kind(one for one in mine if one.source == source and one.stage in KPATCH_STAGES)
+    kpatch = [hook for hook in mine if hook.stage in KPATCH_STAGES]
+    for source in dict.fromkeys(hook.source for hook in kpatch):
+        steps = _by_kind(hook for hook in kpatch if hook.source == source)
         parties.append(_Party(steps, steps.get(POST_UNPATCH, ())))
     ksplice = sorted(
-        (one for one in mine if one.stage in KSPLICE_STAGES),
-        key=lambda one: KSPLICE_STAGES.index(one.stage),
+        (hook for hook in mine if hook.stage in KSPLICE_STAGES),
+        key=lambda hook: KSPLICE_STAGES.index(hook.stage),
     )
     if ksplice:
-        steps = _by_kind(one for one in ksplice if one.stage.kind is not None)
-        failed = tuple(_step(one) for one in ksplice if one.stage == FAIL_APPLY)
+        steps = _by_kind(hook for hook in ksplice if hook.stage.kind is not None)
+        failed = tuple(_step(hook) for hook in ksplice if hook.stage == FAIL_APPLY)
         parties.append(_Party(steps, (), failed))
     return tuple(parties)
 
 
 def _by_kind(hooked: Iterable[Hooked]) -> dict[CallbackKind, tuple[_CallbackStep, ...]]:
     found: dict[CallbackKind, tuple[_CallbackStep, ...]] = {}
-    for one in hooked:
-        if one.stage.kind is not None:
-            found[one.stage.kind] = (*found.get(one.stage.kind, ()), _step(one))
+    for hook in hooked:
+        if hook.stage.kind is not None:
+            found[hook.stage.kind] = (*found.get(hook.stage.kind, ()), _step(hook))
     return found
 
 
-def _step(one: Hooked) -> _CallbackStep:
-    return _CallbackStep(one.symbol, one.stage.takes_object, one.stage.fails)
+def _step(hook: Hooked) -> _CallbackStep:
+    return _CallbackStep(hook.symbol, hook.stage.takes_object, hook.stage.fails)
 
 
 def _definition(callback: Callback, parties: Sequence[_Party]) -> str:
@@ -183,8 +185,10 @@ def _definition(callback: Callback, parties: Sequence[_Party]) -> str:
 
 
 def _refusing(name: str, parties: Sequence[_Party]) -> str:
-    """A pre-patch callback.  Each label undoes what the parties before did, and falls through to
-    the next."""
+    """Return C that defines a pre-patch callback.
+
+    Each label undoes the steps of the party before, and falls through to the next label.
+    """
     body: list[str] = []
     refusing: set[int] = set()
     for number, party in enumerate(parties):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a live patch becomes a module that one core takes.
+"""The protocol for making modules for a core, and what goes into a module.
 
-`suture.core.patches` describes the other half of a core, and lists what it takes to add one.
+`suture.core.patches` describes the other half of a core, and lists the steps to add one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from suture.workspace.prepare import Workspace
 class ModuleParts:
     """Everything that goes into the module of one live patch.
 
-    :ivar patch: what is replaced by what; new functions by their global names.
+    :ivar patch: what replaces what; new functions by their global names.
     :ivar objects: the objects to link, by file name without extension.
-    :ivar calls: functions that the patch wants to be called when it comes or goes.
-    :ivar variables: variables that change in memory while it is in force.
+    :ivar calls: the patch's callbacks.
+    :ivar variables: variables that change in memory while the live patch is in force.
     :ivar authors: the init and exit functions of authors' modules.
-    :ivar wrappers: functions that the tables define: name -> C.
-    :ivar states: the global name of an author's table of states; "" where there is none.
+    :ivar wrappers: functions that the glue defines: name -> C.
+    :ivar states: the global name of an author's table of states, or "".
     """
 
     patch: LivePatch
@@ -46,7 +46,7 @@ class CoreModule(Protocol):
     """Makes modules for one core."""
 
     def refuse_unsupported(self, target: Target) -> None:
-        """Refuse a kernel that does not have the core.
+        """Refuse a kernel without this core.
 
         :raises Refusal: ``no-livepatch`` or the core's own
         """

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Link a module by kbuild's own commands, without kbuild.
+"""Link a module with kbuild's own commands, without kbuild.
 
-kbuild takes a second to compile two small files, most of it to find out what is always the same.
-So it is watched once for each workspace (`suture.link.probe`), and its commands are run for every
-module after that: the same compiler, linker, objtool and modpost, with the same options, in the
-same order.
+kbuild takes a second to compile two small files, most of it for decisions that are the same for
+every module.  So `suture.link.probe` records kbuild's commands once for each workspace, and this
+module runs them for every live patch after that: the same compiler, linker, objtool and modpost,
+with the same options, in the same order.
 
-A module that may need something which the probe did not is left to kbuild (`suits`).
+kbuild links the modules that may need a step which the probe did not need (`applies_to`).
 """
 
 from __future__ import annotations
@@ -36,21 +36,24 @@ _VERSION = re.compile(rb"(^|\0)version=")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What is known of how kbuild links, for one workspace.
+    """kbuild's commands for one workspace.
 
-    :ivar directory: where the precompiled headers are, and `COMMON` where modules have it.
+    :ivar directory: contains the precompiled headers, and `COMMON` where modules have it.
     """
 
     commands: LinkCommands
     directory: Path
 
 
-def suits(
+def applies_to(
     tree: Path, directory: Path, name: str, glue: str, objects: Mapping[str, ObjectFile]
 ) -> bool:
-    """Whether kbuild would do nothing for this module that it did not do for the probe.
+    """Whether kbuild needs no other steps for this module than for the probe.
 
-    :param directory: where the module is to be made.
+    For example, the glue of an author's module may have ``EXPORT_SYMBOL()``, for which kbuild runs
+    genksyms, or ``MODULE_VERSION()``, for which modpost digests the sources; the probe has neither.
+
+    :param directory: takes the module.
     :param objects: by file name without suffix.
     """
     return (
@@ -80,7 +83,7 @@ def make(
 ) -> str:
     """Make ``NAME.ko`` in `directory`.
 
-    :return: what the programs printed.
+    :return: the output of the programs.
     :raises Refusal: ``module-link-failed``, ``disk-full``, ``tool-missing``
     """
     return _Making(recording, tree, directory, name).make(glue, objects)
@@ -100,7 +103,7 @@ class _Making:
             self._write(f"{stem}.o", content)
         stems = [GLUE, *objects]
         for stem in stems:
-            # modpost wants to see how each was made (scripts/mod/modpost.c: extract_crcs()).
+            # modpost reads the command of each object (scripts/mod/modpost.c: extract_crcs()).
             self._write(f".{stem}.o.cmd", b"# it exports nothing\n")
         self._write(f"{self.name}.mod", listed(self.directory, stems).encode())
         self._write("modules.order", self._text(commands.order).encode())
@@ -124,8 +127,8 @@ class _Making:
     def _compile(self, steps: Sequence[Words], headers: str, file: str) -> str:
         compiler, *others = steps
         source, kept = self.directory / file, self.recording.directory / headers
-        taken_apart = precompiled.taken_apart(compiler)
-        if taken_apart and precompiled.suits(taken_apart, kept, source.read_text()):
+        taken_apart = precompiled.parse_command(compiler)
+        if taken_apart and precompiled.applies_to(taken_apart, kept, source.read_text()):
             words = precompiled.command(taken_apart, kept, self.name, source, self.directory)
             said = self._run(words)
         else:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The C that describes a live patch to the core (``struct klp_patch``, ``klp_object``,
-``klp_func``)."""
+"""The glue: C that describes a live patch to the core with ``struct klp_patch``, ``klp_object`` and
+``klp_func``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from suture.model import VMLINUX, CallbackKind, LivePatch, PatchedFunction, Patc
 class Variable:
     """A variable that changes in memory while the live patch is in force.
 
-    :ivar objname: the object that it is in.
+    :ivar objname: the object that holds it.
     :ivar name: its name in kallsyms; `sympos` as in `PatchedFunction`.
-    :ivar size: bytes.
+    :ivar size: in bytes.
     :ivar contents: the global symbol of its ``struct livepatch_contents``.
     """
 
@@ -34,11 +34,11 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How an author's module, which has init and exit functions of its own, registers its live
-    patch.
+    """The registration of one author's module with init and exit functions of its own.
 
-    :ivar function: what its init calls, which the glue defines.
-    :ivar argument: the structure that it takes a pointer to.
+    :ivar function: the function that its init calls and the glue defines, such as
+        ``kgr_patch_kernel``.
+    :ivar argument: the structure to which that function takes a pointer.
     :ivar wrappers: new functions that the glue defines: name -> C.
     """
 
@@ -49,9 +49,9 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """Authors' modules, one after the other, whose live patches become one.
+    """The registration of several authors' modules as one live patch.
 
-    :ivar wrappers: as of `Registration`, of all of them.
+    :ivar wrappers: as in `Registration`, for all of them.
     """
 
     authors: Sequence[author_modules.Author]
@@ -66,15 +66,15 @@ def source(
     registration: Registration | Several | None = None,
     states: str = "",
 ) -> str:
-    """The source of the module's own file.
+    """Return the source of the module's own file.
 
-    Functions are named by `PatchedFunction.new_name`, which must be global symbols of the objects
-    linked with it, as must `Variable.contents` and `Hooked.symbol`.  With either, `patch` is to be
-    one that `with_callbacks` has made.
+    `PatchedFunction.new_name`, `Variable.contents` and `Hooked.symbol` must be global symbols of the
+    objects that are linked with it.  With variables or hooks, `patch` must come from
+    `with_callbacks`.
 
-    :param registration: for authors' modules, of a single one of which the callbacks are global
-        symbols of its objects; without it, the module is nothing but the live patch.
-    :param states: the global symbol of an author's table of states; there are no `variables` then.
+    :param registration: for authors' modules.  The callbacks of a single one must be global symbols
+        of its objects.  Without it, the module is nothing but the live patch.
+    :param states: the global symbol of an author's table of states, which excludes `variables`.
     """
     if registration is None:
         functions = [function for patched in patch.objects for function in patched.functions]
@@ -112,28 +112,27 @@ def _registering(
         return _template("authors").substitute(
             entry=registration.function, argument=registration.argument
         )
-    pieces = author_modules.pieces(registration.authors)
+    pieces = author_modules.template_fields(registration.authors)
     return _template("several").substitute(name=patch.name, release=release, **pieces)
 
 
 def _functions(patch: LivePatch, wrappers: Mapping[str, str]) -> list[str]:
-    """Declarations of the new functions, each once, and the wrappers around some of them."""
+    """Return declarations of the new functions, each once, and the wrappers around some of them."""
     lines = ["#include <linux/compat.h>", "#include <linux/syscalls.h>"] if wrappers else []
-    names = dict.fromkeys(
-        function.new_name for patched in patch.objects for function in patched.functions
-    )
+    functions = [function for patched in patch.objects for function in patched.functions]
+    names = dict.fromkeys(function.new_name for function in functions)
     lines += [f"extern void {name}(void);" for name in names if name not in wrappers]
     return [*lines, *wrappers.values()]
 
 
 def _callbacks(patch: LivePatch) -> list[str]:
-    """Declarations of an author's callbacks (struct klp_callbacks)."""
-    return [
-        f"extern {'int' if callback.kind is CallbackKind.PRE_PATCH else 'void'} {callback.function}"
-        "(struct klp_object *object);"
-        for patched in patch.objects
-        for callback in patched.callbacks
-    ]
+    """Return declarations of an author's callbacks (struct klp_callbacks)."""
+    lines = []
+    for patched in patch.objects:
+        for callback in patched.callbacks:
+            result = "int" if callback.kind is CallbackKind.PRE_PATCH else "void"
+            lines.append(f"extern {result} {callback.function}(struct klp_object *object);")
+    return lines
 
 
 def _template(name: str) -> Template:
@@ -174,7 +173,7 @@ def _function(function: PatchedFunction) -> str:
 
 
 def _object(number: int, patched: PatchedObject) -> str:
-    # struct klp_object: a name of NULL is the core kernel.
+    # struct klp_object: the name NULL stands for the core kernel.
     name = "NULL" if patched.name == VMLINUX else f'"{patched.name}"'
     called = "".join(
         f"\t\t.callbacks.{callback.kind.value} = {callback.function},\n"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Link a live patch module as the target's own kbuild does: modpost, ``__versions``, vermagic and
-all.
+"""Link a live patch module as the target's own kbuild does, with modpost, ``__versions`` and
+vermagic.
 
-kbuild's commands are run without kbuild where they are known to make the same (`direct`).
+`direct` runs kbuild's commands without kbuild where that is known to make the same module.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ terminator."""
 _NAME = re.compile(rf"[a-z0-9][a-z0-9_]{{0,{NAME_LENGTH - 1}}}", re.IGNORECASE)
 
 
-def check_name(name: str, option: str = "--name") -> str:
-    """:param option: where it was given.
-    :return: the name, as the kernel writes module names.
+def usable_name(name: str, option: str = "--name") -> str:
+    """Return a name in the kernel's spelling of module names: ``my-fix`` becomes ``my_fix``.
 
+    :param option: the option that gave it, for the message.
     :raises Refusal: ``name-unusable``
     """
     written = name.replace("-", "_")
@@ -45,16 +45,15 @@ def check_name(name: str, option: str = "--name") -> str:
 def link(
     workspace: Workspace, name: str, glue: str, objects: Mapping[str, ObjectFile]
 ) -> ObjectFile:
-    """Compile the glue and link it with the output objects, or take what came of the same parts
-    before.
+    """Compile the glue and link it with the output objects, or return the kept result of the same
+    parts.
 
     :param glue: C source.
     :param objects: file name without extension -> object.
-    :return: the module as kbuild makes it; references that only the core can resolve are still
-        undefined.
+    :return: the module as kbuild makes it, with pending symbols still undefined.
     :raises Refusal: ``module-link-failed``, ``unwind-data-doubtful``
     """
-    named, back = objtool.plain(objects, objtool.known_names(workspace.tree))
+    named, back = objtool.with_plain_names(objects, objtool.known_names(workspace.tree))
     parts = {stem: writer.write(obj) for stem, obj in named.items()}
     kept = workspace.directory / "objects"
     texts = [part for item in parts.items() for part in item]
@@ -63,7 +62,7 @@ def link(
     if module is None:
         module = _make(workspace, name, glue, named, parts)
         store.save_bytes(kept, key, module)
-    return objtool.pending(reader.read(module, f"{name}.ko"), back)
+    return objtool.with_pending_names(reader.read(module, f"{name}.ko"), back)
 
 
 def _make(
@@ -77,7 +76,7 @@ def _make(
         directory = (scratch / name).resolve()
         directory.mkdir()
         how = None
-        if direct.suits(workspace.tree, directory, name, glue, objects):
+        if direct.applies_to(workspace.tree, directory, name, glue, objects):
             how = recording(workspace)
         if how is not None:
             output = direct.make(how, workspace.tree, directory, name, glue, parts)
@@ -90,23 +89,23 @@ def _make(
 def make_by_kbuild(
     workspace: Workspace, directory: Path, name: str, glue: str, parts: Mapping[str, bytes]
 ) -> str:
-    """Make ``NAME.ko`` in `directory`, as kbuild makes a module outside the tree.
+    """Make ``NAME.ko`` in `directory` with kbuild, as a module outside the tree.
 
     :param parts: file name without extension -> object file.
-    :return: what was printed.
+    :return: kbuild's output.
     :raises Refusal: ``module-link-failed``
     """
     listed = " ".join(f"{stem}.o" for stem in (GLUE, *parts))
     (directory / f"{GLUE}.c").write_text(glue)
     (directory / "Makefile").write_text(f"obj-m := {name}.o\n{name}-y := {listed}\n")
     for stem, content in parts.items():
-        # kbuild takes an object it is not to compile as NAME.o_shipped (scripts/Makefile.lib).
+        # kbuild copies NAME.o_shipped instead of compiling NAME.c (scripts/Makefile.lib).
         (directory / f"{stem}.o_shipped").write_bytes(content)
-        # modpost looks there for the sources to make srcversion of (scripts/mod/sumversion.c);
+        # modpost reads the sources for srcversion from this file (scripts/mod/sumversion.c); here
         # there are none.
         about = f"# {stem}.o was cut out of a larger object\n"
         (directory / f".{stem}.o.cmd").write_text(about)
-    # modpost cannot know the symbols that the core resolves; refuse_unresolved() checks the others.
+    # modpost does not know the symbols that the core resolves; refuse_unresolved() checks the rest.
     finished = build_external(
         workspace.target.release, workspace.compiler, workspace.tree, directory, unresolved=True
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tables that a kGraft module's words become (``formats/include/linux/kgraft.h``), read from
-its objects.
+"""The tables of a kGraft module, read from its objects.
 
-The header is ours, so that the layout is known; every entry begins with a number that marks it.
+Suture's own ``formats/include/linux/kgraft.h`` makes them of ``KGR_PATCH()`` and its kin, so their
+layout is known.  Every entry begins with a number that marks it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Replaced:
     """One function that an author replaces.
 
     :ivar new: the new function's symbol in its object.
-    :ivar abort_if_missing: the patch is not to be applied where it is not there.
+    :ivar abort_if_missing: the patch must not be applied to a kernel without the function.
     """
 
     objname: str
@@ -42,9 +42,9 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class KgraftTable:
-    """A ``struct kgr_patch``.
+    """The contents of a ``struct kgr_patch``.
 
-    :ivar part: the C file that it is in.
+    :ivar part: the C file that defines it.
     """
 
     part: str
@@ -54,7 +54,7 @@ class KgraftTable:
 
 
 def table(objects: Mapping[str, ObjectFile]) -> KgraftTable:
-    """The one table of a module.
+    """Return the one table of a module.
 
     :param objects: C file -> its object.
     :raises Refusal: ``kgraft-table-malformed``
@@ -95,7 +95,7 @@ def _entries(part: str, obj: ObjectFile, symbol: Symbol) -> Iterator[Replaced]:
     place, end = symbol.value + _PATCHES, symbol.value + symbol.size
     if _number(obj, (symbol.shndx, place)) == MARK_END:
         raise Refusal(
-            KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "it names no function to replace"
+            KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "names no function to replace"
         )
     while place + _SIZE <= end:
         entry = symbol.shndx, place
@@ -106,12 +106,12 @@ def _entries(part: str, obj: ObjectFile, symbol: Symbol) -> Iterator[Replaced]:
             raise Refusal(
                 KGRAFT_TABLE_MALFORMED,
                 f"{part}: {symbol.name}",
-                "one of its entries is not made by KGR_PATCH()",
+                "has an entry that is not made by KGR_PATCH()",
             )
         yield _entry(part, obj, tables, tables.pointers.get((entry[0], entry[1] + _DEFINED), entry))
         place += _SIZE
     raise Refusal(
-        KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "it does not end with KGR_PATCH_END"
+        KGRAFT_TABLE_MALFORMED, f"{part}: {symbol.name}", "does not end with KGR_PATCH_END"
     )
 
 
@@ -129,7 +129,9 @@ def _entry(part: str, obj: ObjectFile, tables: Tables, place: Place) -> Replaced
     new = tables.function_at(target) if target else _undefined(obj, section, offset + _NEW)
     if new is None:
         raise Refusal(
-            KGRAFT_TABLE_MALFORMED, part, f"the new code for {name} is no function of this module"
+            KGRAFT_TABLE_MALFORMED,
+            part,
+            f"the new code for {name} is not a function of this module",
         )
     objname = (
         text(obj, pointers[section, offset + _OBJECT])
@@ -142,7 +144,7 @@ def _entry(part: str, obj: ObjectFile, tables: Tables, place: Place) -> Replaced
 
 
 def _undefined(obj: ObjectFile, section: int, offset: int) -> Symbol | None:
-    """A function of another C file."""
+    """Return the function of another C file that a field refers to."""
     for relocation in obj.relocations.get(section, ()):
         if relocation.offset == offset:
             symbol = obj.symbols[relocation.symbol]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""References that only the livepatch core can resolve
+"""Livepatch symbols and relocations: references that only the livepatch core can resolve
 (``Documentation/livepatch/module-elf-format.rst``).
 
-On the way through the linker and modpost such a reference is an ordinary relocation against an
-undefined symbol ``<patched object>:.klp.sym.<objname>.<name>,<sympos>``.  `finish` makes of it a
-``SHN_LIVEPATCH`` symbol and a relocation in ``.klp.rela.<objname>.<section>``.
+For the linker and modpost, such a reference is an ordinary relocation against a pending symbol: an
+undefined one named ``<patched object>:.klp.sym.<objname>.<name>,<sympos>``, such as
+``vmlinux:.klp.sym.vmlinux.vm_commit_limit,0``.  `finish` turns it into a ``SHN_LIVEPATCH`` symbol
+and a relocation in ``.klp.rela.<objname>.<section>``.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ from suture.errors import MODULE_LINK_FAILED, Refusal
 from suture.model import VMLINUX, ExternalSymbol
 
 ENTRY = "livepatch_function_"
-"""Begins the global names under which the glue finds new code; the functions keep their own names
-besides."""
+"""Begins the global names by which the glue refers to new code; the functions also keep their own
+names."""
 
 _PENDING = re.compile(r"^(?P<patched>[^:]+):(?P<symbol>\.klp\.sym\.(?P<objname>[^.]+)\..+,\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalName:
-    """A global name for new code: `name` stands for symbol `symbol` of the output object."""
+    """A global name for new code: `name` for symbol number `symbol` of the output object."""
 
     name: str
     symbol: int
 
 
 def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[GlobalName, ...]]:
-    """Give each function that replaces another a global name that the glue can use.
+    """Give each replacing function a global name for the glue.
 
     :param first: number of the first name; names must be unique in the module.
     """
@@ -55,8 +56,10 @@ def with_entries(output: OutputObject, first: int) -> tuple[ObjectFile, tuple[Gl
 def with_names(
     output: OutputObject, names: Sequence[str]
 ) -> tuple[ObjectFile, tuple[GlobalName, ...]]:
-    """The same with names of the caller's choice, one for each of `output.replaced`; they begin
-    with `ENTRY`."""
+    """Give each replacing function a global name of the caller's choice.
+
+    :param names: one for each of `output.replaced`; they begin with `ENTRY`.
+    """
     entries = tuple(
         GlobalName(name, made.symbol) for name, made in zip(names, output.replaced, strict=True)
     )
@@ -74,7 +77,7 @@ def _with(obj: ObjectFile, entries: Sequence[GlobalName]) -> ObjectFile:
 def with_calls(
     output: OutputObject, obj: ObjectFile, first: int
 ) -> tuple[ObjectFile, tuple[GlobalName, ...]]:
-    """Give each function that the patch wants to be called a global name too.
+    """Give each of the patch's callbacks a global name too.
 
     :param obj: `output.obj`, with other names added.
     :param first: number of the first name.
@@ -87,7 +90,7 @@ def with_calls(
 
 
 def finish(module: ObjectFile) -> ObjectFile:
-    """Write livepatch symbols and relocations, and let `ENTRY` names go."""
+    """Return the module with livepatch symbols and relocations, and without `ENTRY` names."""
     symbols, moved_to = _livepatch_symbols(module)
     pending = {
         index: match
@@ -104,9 +107,10 @@ def finish(module: ObjectFile) -> ObjectFile:
             if match is None:
                 kept.append(_renamed(relocation, own_names, moved_to))
             else:
-                # The object that must be there: a module's symbols are resolved when the patched
-                # module is loaded, also those of modules it depends on (kernel/livepatch/core.c:
-                # klp_resolve_symbols()).
+                # The core resolves a module's symbols when the patched module is loaded, also those
+                # of modules that it depends on (kernel/livepatch/core.c: klp_resolve_symbols()).
+                # A call from new code for ext4 to jbd2's jbd2_journal_start() is relocated with
+                # ext4: the core applies .klp.rela.jbd2.* only when it patches an object jbd2.
                 objname = VMLINUX if match["objname"] == VMLINUX else match["patched"]
                 livepatch[objname, section].append(
                     relocation._replace(symbol=moved_to[relocation.symbol])
@@ -122,14 +126,15 @@ def finish(module: ObjectFile) -> ObjectFile:
 
 
 def pending_name(name: str) -> ExternalSymbol | None:
-    """What an undefined symbol of that name will stand for when the module is finished."""
+    """Parse the name of a pending symbol; return None for any other name."""
     match = _PENDING.match(name)
     return ExternalSymbol.parse(match["symbol"]) if match else None
 
 
 def refuse_unresolved(module: ObjectFile, known: frozenset[str]) -> None:
-    """:param known: what the target exports.
+    """Refuse a module with an undefined symbol that neither the loader nor the core can resolve.
 
+    :param known: the target's exports.
     :raises Refusal: ``module-link-failed``
     """
     for symbol in module.symbols[1:]:
@@ -138,8 +143,11 @@ def refuse_unresolved(module: ObjectFile, known: frozenset[str]) -> None:
 
 
 def _livepatch_symbols(module: ObjectFile) -> tuple[tuple[Symbol, ...], Mapping[int, int]]:
-    """The module's symbols after the change, and old index -> new index.  Equal livepatch symbols
-    become one."""
+    """Return the module's symbols after the change, and old index -> new index.
+
+    Equal livepatch symbols become one, as where two objects of the module both call
+    ``vm_commit_limit()``.
+    """
     symbols: list[Symbol] = []
     moved_to: dict[int, int] = {}
     seen: dict[str, int] = {}
@@ -160,7 +168,7 @@ def _livepatch_symbols(module: ObjectFile) -> tuple[tuple[Symbol, ...], Mapping[
 
 
 def _own_names(module: ObjectFile) -> Mapping[int, int]:
-    """Index of an `ENTRY` symbol -> the function's symbol of its own name."""
+    """Return the index of each `ENTRY` symbol -> that of the function's own symbol."""
     functions = {
         (symbol.shndx, symbol.value): index
         for index, symbol in module.symbols_of_type(STT_FUNC)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Modules for the kernel's own livepatch core.
 
-1. `callbacks` adds the functions that the patch wants to be called to the model.
+1. `callbacks` adds the patch's callbacks to the model.
 2. `glue` writes the tables that describe the live patch to the core, as C.
 3. `kbuild` links them with the output objects as an external module of the target.
-4. `stack_visibility` lays new code out so that the core finds it on the stacks of tasks.
+4. `stack_visibility` places new code where the core finds it on the stacks of tasks.
 5. `klp` turns references to what a module may not link against into livepatch relocations.
-6. `modinfo` notes where the new code comes from.
+6. `modinfo` records where the new code comes from.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LivepatchModule:
     """A `suture.link.core_module.CoreModule`."""
 
     def refuse_unsupported(self, target: Target) -> None:
-        """Refuse a kernel that was built without the core.
+        """Refuse a kernel that was built without ``CONFIG_LIVEPATCH``.
 
         :raises Refusal: ``no-livepatch``
         """
@@ -37,7 +37,7 @@ class LivepatchModule:
             raise Refusal(NO_LIVEPATCH, target.release, "CONFIG_LIVEPATCH is not set")
 
     def make(self, parts: ModuleParts, kernel: Kernel, workspace: Workspace) -> ObjectFile:
-        """Link the parts into a module that the core takes.
+        """Link the parts into a module that the core accepts.
 
         :raises Refusal: ``module-link-failed``, ``unwind-data-doubtful``
         """
@@ -52,7 +52,7 @@ class LivepatchModule:
             registration,
             parts.states,
         )
-        objects = stack_visibility.apart(dict(parts.objects))
+        objects = stack_visibility.isolate_sections(dict(parts.objects))
         module = kbuild.link(workspace, patch.name, tables, objects)
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         finished = klp.finish(stack_visibility.cover(module, patch))

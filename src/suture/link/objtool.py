@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the target's objtool is given at the link of a module, and what it says.
+"""objtool at the link of a module: the names that it sees, and the warnings that it prints.
 
-Where kbuild leaves objtool to the link, it makes the unwind data of the patched code there.  The
-livepatch core goes by that data when it looks whether a task still runs old code, so that doubtful
-data is not let pass.
+Where kbuild delays objtool to the link, objtool makes the unwind data of the patched code there.
+The livepatch core relies on that data to see whether a task still runs old code, so a module with
+doubtful data is refused.
 
 objtool knows some functions by name, among them those that never return
-(tools/objtool/noreturns.h), and follows code accordingly.  The names under which pending symbols
-are linked would hide that, so such a symbol goes by its plain name.
+(tools/objtool/noreturns.h), and follows code no further after a call of one.  A pending symbol hides
+such a name: a patched ``get_signal()`` calls ``vmlinux:.klp.sym.vmlinux.do_group_exit,0``, and
+objtool would take the bytes after that call for reachable code.  So these symbols have their plain
+names during the link.
 """
 
 from __future__ import annotations
@@ -25,39 +27,39 @@ from suture.model import VMLINUX
 
 PROGRAM = Path("tools/objtool/objtool")
 
-_SAID = re.compile(r"^.*?(?:warning|error): objtool: (.*)$", re.MULTILINE)
+_WARNING = re.compile(r"^.*?(?:warning|error): objtool: (.*)$", re.MULTILINE)
 
 
 def refuse_doubts(name: str, output: str, build: KernelBuild) -> None:
-    """:param output: what kbuild printed at the link.
-    :param build: which of it is harmless.
+    """Refuse a module that objtool warned about.
 
+    :param output: what kbuild printed at the link.
+    :param build: the architecture's list of harmless warnings.
     :raises Refusal: ``unwind-data-doubtful``
     """
     doubts = [
-        said
-        for said in _SAID.findall(output)
-        if not any(re.fullmatch(pattern, said) for pattern in build.harmless)
+        warning
+        for warning in _WARNING.findall(output)
+        if not any(re.fullmatch(pattern, warning) for pattern in build.harmless)
     ]
     if doubts:
         raise Refusal(UNWIND_DATA_DOUBTFUL, name, doubts[0], evidence=doubts[1:9])
 
 
 def known_names(tree: Path) -> bytes:
-    """The program, in which every name that it looks for stands as a string; nothing where there is
-    none."""
+    """Return the program's bytes, which contain every name that it knows; b"" without objtool."""
     try:
         return (tree / PROGRAM).read_bytes()
     except OSError:
         return b""
 
 
-def plain(
+def with_plain_names(
     objects: Mapping[str, ObjectFile], known: bytes
 ) -> tuple[dict[str, ObjectFile], dict[str, str]]:
     """Give pending symbols of the core kernel the names that objtool knows.
 
-    :param known: what `known_names` returned.
+    :param known: the result of `known_names`.
     :return: the objects, and plain name -> pending name.
     """
     used = {symbol.name for obj in objects.values() for symbol in obj.symbols}
@@ -72,8 +74,8 @@ def plain(
     return {file: _renamed(obj, plain_names) for file, obj in objects.items()}, back
 
 
-def pending(module: ObjectFile, back: Mapping[str, str]) -> ObjectFile:
-    """Undo `plain` in the linked module."""
+def with_pending_names(module: ObjectFile, back: Mapping[str, str]) -> ObjectFile:
+    """Undo `with_plain_names` in the linked module."""
     return _renamed(module, back)
 
 

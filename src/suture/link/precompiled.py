@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's headers that every module's own two files begin with, compiled once for a target.
+"""The kernel headers of the glue and of ``NAME.mod.c``, precompiled once for a target.
 
-Nine tenths of the time that the compiler takes for the glue, and for the ``NAME.mod.c`` of modpost,
-go into headers, which are the same for every module of a target.  GCC takes them precompiled, and
-makes the same bytes (GCC manual, "Using Precompiled Headers").
+The compiler spends nine tenths of its time for these two files on headers, which are the same for
+every module of a target.  GCC makes the same bytes from precompiled headers (GCC manual, "Using
+Precompiled Headers").
 
-Only the module's name differs, which kbuild defines on the command line.  GCC takes no precompiled
-header for another definition than the one it was made with.  So the header is made with the probe's
-name, which must not come into it, and the name is defined anew behind it.
+Only the module's name differs, which kbuild defines on the command line
+(``-DKBUILD_MODNAME='"NAME"'``).  GCC rejects a precompiled header that was made with another
+definition.  So the header is made with the probe's name, which its text must not use, and the real
+name is defined after it.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ _DEPENDENCIES = ("-Wp,-MMD,", "-Wp,-MD,")
 
 @dataclass(frozen=True, slots=True)
 class ModuleCompiler:
-    """A compiler's command, taken apart.
+    """A compiler's command in parts.
 
-    :ivar options: what a precompiled header and all that uses it have in common.
-    :ivar forced: the headers that are read before the file (``-include``).
-    :ivar names: macro -> definition, of those that name the module.
+    :ivar options: the options that a precompiled header shares with the files that use it.
+    :ivar forced: the headers that the compiler reads before the file (``-include``).
+    :ivar names: macro -> definition, of macros that name the module.
     """
 
     options: Words
@@ -43,10 +44,12 @@ class ModuleCompiler:
     names: Mapping[str, str]
 
 
-def taken_apart(words: Sequence[str]) -> ModuleCompiler | None:
-    """:param words: the compiler's command for a file of the probe.
-    :return: None where the probe is named by anything but a definition, the file that is read, and
-        those that are written.
+def parse_command(words: Sequence[str]) -> ModuleCompiler | None:
+    """Split a compiler's command into the parts that name the module and the others.
+
+    :param words: the command for a file of the probe.
+    :return: None where anything but a definition, the source and the outputs names the probe: then
+        a header that was precompiled with this command would not do for another module.
     """
     body = [word for word in words if not word.startswith(_DEPENDENCIES)]
     if "-c" not in body[-4:] or body[-4:-2] != ["-c", "-o"]:
@@ -63,7 +66,7 @@ def taken_apart(words: Sequence[str]) -> ModuleCompiler | None:
 
 
 def preamble(source: str) -> str:
-    """The lines of preprocessor directives that a C file begins with; comments are left out."""
+    """Return the preprocessor directives at the start of a C file, without comments."""
     lines = []
     for line in source.splitlines():
         if line.startswith("#"):
@@ -74,7 +77,7 @@ def preamble(source: str) -> str:
 
 
 def _beginning(compiler: ModuleCompiler, source: str) -> str:
-    """What the compiler reads before the first declaration that is the file's own."""
+    """Return the directives that the compiler reads before the file's own first declaration."""
     forced = (f"#include <{path.removeprefix(_INCLUDE_PATH)}>\n" for path in compiler.forced)
     return "".join(forced) + preamble(source)
 
@@ -86,10 +89,9 @@ def make(
     environment: Mapping[str, str],
     directory: Path,
 ) -> bool:
-    """Precompile what `source` begins with in `directory`.
+    """Precompile the headers that `source` begins with, into `directory`.
 
-    :return: False where that cannot be: the headers use the module's name, or the compiler makes no
-        such file.
+    :return: False where the headers use the module's name, or the compiler makes no such file.
     """
     directory.mkdir()
     header = directory / HEADER
@@ -104,8 +106,8 @@ def make(
     return made.status == 0 and product.exists()
 
 
-def suits(compiler: ModuleCompiler, kept: Path, source: str) -> bool:
-    """Whether `source` begins with what is precompiled in `kept`."""
+def applies_to(compiler: ModuleCompiler, kept: Path, source: str) -> bool:
+    """Whether `source` begins with the headers that are precompiled in `kept`."""
     header = kept / HEADER
     return header.exists() and _beginning(compiler, source).startswith(header.read_text())
 
@@ -113,10 +115,10 @@ def suits(compiler: ModuleCompiler, kept: Path, source: str) -> bool:
 def command(
     compiler: ModuleCompiler, kept: Path, name: str, source: Path, scratch: Path
 ) -> list[str | Path]:
-    """Compile `source`, which begins as that which `make` was given, for the module `name`.
+    """Return the command that compiles `source` for the module `name`, and write a header for it.
 
     :param kept: the directory of `make`.
-    :param scratch: where a small header is written.
+    :param scratch: takes the header, which defines the module's name.
     """
     names = scratch / NAMES
     defined = [(macro, value.replace(PROBE, name)) for macro, value in compiler.names.items()]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kbuild is watched while it makes a small live patch module, once for each workspace.
+"""Recording kbuild while it makes a small live patch module, once for each workspace.
 
-1. kbuild makes a module of the glue of a live patch and one more object.
-2. The commands that it left are read (`suture.link.recorded`).
-3. The headers of the two files that are compiled for each module are precompiled.
-4. The same module is made by these commands (`suture.link.direct`).  Only if it is the same to the
-   byte are they kept; if not, this workspace's modules are always linked by kbuild.
+1. kbuild makes the probe: a module of the glue of a live patch and one more object.
+2. `suture.link.recorded` reads the commands that kbuild saved.
+3. `suture.link.precompiled` compiles the headers of the two files that each module has anew.
+4. `suture.link.direct` makes the probe with these commands.  If it is the same to the byte, the
+   recording is kept; if not, kbuild links all modules of this workspace.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from suture.workspace.kbuild import build_external, clean_environment
 from suture.workspace.prepare import Workspace
 
 RECIPE = 1
-"""Raised whenever a recording is made or used in another way."""
+"""Part of a recording's key; to be raised when recordings are made or used in another way."""
 
 COMMANDS = "commands.json"
 
@@ -50,14 +50,13 @@ void livepatch_function_0(void)
 	printk("suture: called\\n");
 }
 """
-"""A replaced function that calls one which the kernel exports, so that there is a version to be
-checked."""
+"""A replacing function that calls an exported one, so that modpost has a version to record."""
 
 
 def recording(workspace: Workspace) -> Recording | None:
-    """What is known of how kbuild links for `workspace`; found out if need be.
+    """Return the recording of a workspace; make it if there is none.
 
-    :return: None where its modules have to be linked by kbuild.
+    :return: None where kbuild has to link the workspace's modules.
     :raises Refusal: ``disk-full``, ``tool-missing``
     """
     source = _glue(workspace.target.release)
@@ -78,7 +77,7 @@ def _glue(release: str) -> str:
 
 
 def _make(workspace: Workspace, source: str, kept: Path) -> None:
-    """Leave in `kept` what was found out; nothing where modules have to be linked by kbuild."""
+    """Save a recording in `kept`; an empty directory where kbuild has to link modules."""
     for left in kept.parent.glob(f"{TEMPORARY}*"):
         shutil.rmtree(left, ignore_errors=True)
     with (
@@ -100,8 +99,10 @@ def _make(workspace: Workspace, source: str, kept: Path) -> None:
 
 
 def _run_kbuild(workspace: Workspace, source: str, directory: Path) -> bool:
-    """:return: False where kbuild cannot make the probe; what it says of the module itself is
-    better."""
+    """Make the probe with kbuild.
+
+    :return: False where kbuild cannot; its message about the user's own module will say more.
+    """
     (directory / f"{GLUE}.c").write_text(source)
     (directory / f"{PART}.c").write_text(_PART)
     (directory / "Makefile").write_text(f"obj-m := {PROBE}.o\n{PROBE}-y := {GLUE}.o {PART}.o\n")
@@ -113,7 +114,7 @@ def _run_kbuild(workspace: Workspace, source: str, directory: Path) -> bool:
 
 
 def _links(attempt: Callable[[], object]) -> bool:
-    """Whether `attempt` is not refused as a failed link."""
+    """Whether `attempt` links; another refusal than a failed link is raised."""
     try:
         attempt()
     except Refusal as refusal:
@@ -129,7 +130,7 @@ def _precompile(workspace: Workspace, commands: LinkCommands, by_kbuild: Path, w
         (commands.generated, GENERATED_HEADERS, f"{PROBE}.mod.c"),
     )
     for steps, headers, file in pairs:
-        compiler = precompiled.taken_apart(steps[0])
+        compiler = precompiled.parse_command(steps[0])
         text = (by_kbuild / file).read_text()
         if compiler and not precompiled.make(
             compiler, text, workspace.tree, clean_environment(), work / headers

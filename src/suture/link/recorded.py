@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands by which kbuild makes a module, read back from what it left beside a probe.
+"""The commands by which kbuild makes a module, read from the files that it saves beside a probe.
 
-kbuild saves the command of everything that it makes in ``.TARGET.cmd`` (``scripts/Kbuild.include``:
-``make-cmd``).  For a module of two objects, Debian's 6.1 leaves these, in the order in which they
-ran:
+kbuild saves each command in ``.TARGET.cmd`` (``scripts/Kbuild.include``: ``make-cmd``).  For a
+module of two objects, Debian's 6.1 leaves these, in the order in which they ran:
 
 1. ``.livepatch_glue.o.cmd``: the compiler, then objtool;
 2. ``.NAME.mod.cmd``: the list of the objects;
@@ -26,7 +25,7 @@ from pathlib import Path
 from suture.workspace import command
 
 PROBE = "suture_probe_module"
-"""The name of the module that kbuild is watched with; nothing else has it."""
+"""The name of the probe; nothing else has it."""
 
 GLUE = "livepatch_glue"
 PART = "part_0"
@@ -37,17 +36,17 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class LinkCommands:
-    """How a kernel's kbuild makes a module of the glue and some objects.
+    """The commands by which a kernel's kbuild makes a module of the glue and some objects.
 
-    All texts are those of the probe; `for_module` puts another name and directory in.
+    They name the probe; `for_module` puts another name and directory in.
 
-    :ivar directory: where the probe was.
+    :ivar directory: the probe's.
     :ivar glue: the compiler's command and those that follow it, as words.
     :ivar generated: the same for ``NAME.mod.c``.
-    :ivar join: for the shell: makes ``NAME.o``.
-    :ivar order: what ``modules.order`` contains.
-    :ivar modpost: for the shell: makes ``NAME.mod.c``.
-    :ivar finish: for the shell: makes ``NAME.ko``.
+    :ivar join: makes ``NAME.o``, for the shell.
+    :ivar order: the contents of ``modules.order``.
+    :ivar modpost: makes ``NAME.mod.c``, for the shell.
+    :ivar finish: makes ``NAME.ko``, for the shell.
     """
 
     directory: str
@@ -59,16 +58,19 @@ class LinkCommands:
     finish: str
 
     def for_module(self, text: str, directory: Path, name: str) -> str:
-        """`text`, which is one of these, for the module `name` in `directory`."""
+        """Return `text`, one of these, for the module `name` in `directory`."""
         return text.replace(self.directory, str(directory)).replace(PROBE, name)
 
 
 def read(directory: Path) -> LinkCommands | None:
-    """Read what kbuild left of the probe.
+    """Read the commands that kbuild saved for the probe.
+
+    A kernel that adds a file, as 6.12 added ``.module-common.o``, is not in the list above; without
+    that file's command the module would be another one, so kbuild links for such a kernel.
 
     :param directory: by its real path.
-    :return: None where kbuild made anything else than what is listed above, listed the objects in
-        another way, or made what all modules have in common different for each.
+    :return: None where kbuild ran other commands than those listed above, listed the objects in
+        another form, or named the probe in what all modules share.
     """
     saved = {path.name[1:-4]: path.read_text() for path in directory.glob(".*.cmd")}
     known = {f"{GLUE}.o", f"{PART}.o", "modules.order", "Module.symvers"}
@@ -92,7 +94,7 @@ def read(directory: Path) -> LinkCommands | None:
 
 
 def listed(directory: Path, stems: list[str]) -> str:
-    """The list of a module's objects, as ``NAME.mod`` has it."""
+    """Return the list of a module's objects in the form of ``NAME.mod``."""
     return "".join(f"{directory}/{stem}.o\n" for stem in stems)
 
 

@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How an author's module reaches what it names and may not link against.
+"""Resolution of the symbols that an author's module uses and may not link against.
 
-kbuild leaves such a symbol undefined.  It is looked for in this order, and what is found under that
-name is what C would have meant:
+kbuild leaves such a symbol undefined.  Suture looks for its name in this order:
 
-1. what the core kernel exports is linked, as by any module;
-2. global symbols of the core kernel that it does not export become livepatch symbols;
-3. what a module exports is linked, and pulls that module in; if the live patch patches that module,
-   it becomes a livepatch symbol;
-4. static symbols of the core kernel, then symbols of the patched modules, become livepatch symbols,
-   if the name is theirs alone.
+1. an export of the core kernel (``seq_printf``) is linked, as by any module;
+2. another global symbol of the core kernel (``vm_commit_limit``) becomes a livepatch symbol;
+3. an export of a module is linked and makes the module a dependency; if the live patch patches that
+   module, the symbol becomes a livepatch symbol;
+4. a static symbol of the core kernel (``meminfo_proc_show``), then any symbol of the patched
+   modules, becomes a livepatch symbol if it alone has the name.
 
-An author can say more: ``KLP_RELOC_SYMBOL()`` names object and position.
+Authors can be explicit: ``KLP_RELOC_SYMBOL()`` names object and position.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from suture.elf.object import STB_WEAK, ObjectFile, Symbol
+from suture.elf.object import STB_WEAK, ObjectFile
 from suture.errors import (
     INIT_REFERENCED,
     MODULE_REFERENCE_UNSAFE,
@@ -30,7 +29,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.kernel.symvers import Symvers
-from suture.model import VMLINUX, ExternalSymbol
+from suture.model import VMLINUX, ExternalSymbol, SymbolReference
 from suture.verify.shipped import Shipped
 from suture.verify.sympos import candidates, nearest, sympos
 
@@ -39,28 +38,17 @@ _PENDING_BY_AUTHOR = re.compile(r"\.klp\.sym\.([^.]+)\.(.+),(\d+)")
 _POSITIONED = re.compile(r"(\w+),(\d+)")
 
 _WRITABLE_LATER = (".text", ".data", ".rodata", ".bss")
-"""What begins the names of sections into which the core can write when a module comes: they stay,
-and nobody else has looked at them by then.  ``.init.*`` is gone; jump labels, static calls and
-alternatives have been applied."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedSymbol:
-    """What a name stands for.
-
-    :ivar patched: the object with which the core resolves it.
-    """
-
-    patched: str
-    symbol: ExternalSymbol
+"""Beginnings of the names of sections into which the core can write when a module is loaded: the
+kernel keeps them and has not used them before.  ``.init.*`` is freed by then; jump labels, static
+calls and alternatives have been applied."""
 
 
 class References:
-    """Finds symbols for one module.
+    """Finds the symbols that one module uses.
 
-    :param shipped: gives an object of the target by name.
+    :param shipped: returns an object of the target by name.
     :param patched: names of the objects that the live patch patches.
-    :param where: gives the place in the source that mentions a name, for messages.
+    :param where: returns the place in the source that mentions a name, for messages.
     """
 
     def __init__(
@@ -76,38 +64,45 @@ class References:
         self._where = where
 
     def where(self, name: str) -> str:
+        """Return the place in the source that mentions a name."""
         return self._where(name)
 
-    def find(self, name: str) -> ResolvedSymbol | None:
-        """Where a symbol is; None where it is linked as by any module.
+    def find(self, name: str) -> SymbolReference | None:
+        """Resolve a name; return None where the module links it as any module does.
 
         :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``init-referenced``,
             ``object-not-patched``
         """
         if match := _SUSE.fullmatch(name):
-            return self._named(match[1], match[2], match[3], int(match[4]))
+            return self._explicit(match[1], match[2], match[3], int(match[4]))
         if match := _PENDING_BY_AUTHOR.fullmatch(name):
-            return self._named(match[1], match[1], match[2], int(match[3]))
+            return self._explicit(match[1], match[1], match[2], int(match[3]))
         if match := _POSITIONED.fullmatch(name):
-            return self._at(match[1], int(match[2]))
+            return self._positioned(match[1], int(match[2]))
         export = self._symvers.get(name)
         vmlinux = self._shipped(VMLINUX)
+        # seq_printf.  dma_buf_get is exported in the namespace DMA_BUF, which the author did not
+        # import: linked, modpost or the loader would reject the module.
         if export is not None and export.module == VMLINUX and not export.namespace:
             return None
+        # vm_commit_limit, and dma_buf_get.
         if vmlinux.global_addresses(name):
             return self._sole(vmlinux, name, vmlinux.global_addresses(name))
+        # jbd2_journal_start, while jbd2 is not patched: the author's module depends on jbd2.
         if export is not None and export.module not in (VMLINUX, *self._patched):
             return None
+        # The same while jbd2 is patched: linked, the live patch would load jbd2 and pin it.
         if export is not None and export.module in self._patched:
             exporter = self._shipped(export.module)
             return self._sole(exporter, name, exporter.global_addresses(name))
+        # meminfo_proc_show, which fs/proc/meminfo.c defines as static.
         if vmlinux.addresses(name):
             return self._sole(vmlinux, name, vmlinux.addresses(name))
-        holders = [
-            self._shipped(module)
-            for module in self._patched
-            if self._shipped(module).addresses(name)
-        ]
+        return self._in_patched_modules(name)
+
+    def _in_patched_modules(self, name: str) -> SymbolReference:
+        shipped = [self._shipped(module) for module in self._patched]
+        holders = [module for module in shipped if module.addresses(name)]
         if len(holders) == 1:
             holder = holders[0]
             return self._sole(holder, name, holder.global_addresses(name) or holder.addresses(name))
@@ -118,47 +113,49 @@ class References:
             )
         raise self._not_found(name, (VMLINUX, *self._patched))
 
-    def _named(self, patched: str, objname: str, name: str, position: int) -> ResolvedSymbol:
-        """What an author has placed: the name has to be there, at that position, and be clear
-        without one."""
+    def _explicit(self, patched: str, objname: str, name: str, position: int) -> SymbolReference:
+        """Resolve an explicit reference; without a position the name must be unique."""
         if patched != VMLINUX and patched not in self._patched:
-            found = f"{name} is to be resolved with {patched}, of which nothing is replaced"
+            found = f"{name} would be resolved with {patched}, but nothing of {patched} is replaced"
             raise Refusal(OBJECT_NOT_PATCHED, self._where(name), found)
         shipped = self._shipped(objname)
         places = shipped.addresses(name)
         if not places:
             raise self._not_found(name, (objname,))
         if position == 0:
-            return ResolvedSymbol(patched, self._sole(shipped, name, places).symbol)
+            return SymbolReference(patched, self._sole(shipped, name, places).symbol)
         if position > len(places):
-            found = f"position {position} of {name} in {objname}, which has {len(places)}"
+            found = (
+                f"{objname} has {len(places)} symbols named {name}; there is no position {position}"
+            )
             raise Refusal(SYMBOL_NOT_FOUND, self._where(name), found)
         self._refuse_discarded(shipped, name, places[position - 1])
-        return ResolvedSymbol(
+        return SymbolReference(
             patched, ExternalSymbol(objname, name, position if len(places) > 1 else 0)
         )
 
-    def _at(self, name: str, position: int) -> ResolvedSymbol:
-        objname = next(
-            (one for one in (VMLINUX, *self._patched) if self._shipped(one).addresses(name)),
-            VMLINUX,
-        )
-        return self._named(objname, objname, name, position)
+    def _positioned(self, name: str, position: int) -> SymbolReference:
+        """Resolve ``NAME,POSITION``, in the first object that has the name."""
+        objects = (VMLINUX, *self._patched)
+        objname = next((one for one in objects if self._shipped(one).addresses(name)), VMLINUX)
+        return self._explicit(objname, objname, name, position)
 
-    def _sole(self, shipped: Shipped, name: str, places: Sequence[int]) -> ResolvedSymbol:
+    def _sole(self, shipped: Shipped, name: str, places: Sequence[int]) -> SymbolReference:
         if len(set(places)) != 1:
             raise Refusal(
                 SYMBOL_AMBIGUOUS,
                 self._where(name),
-                f"{len(places)} symbols named {name} are in {shipped.objname}",
+                f"{shipped.objname} has {len(places)} symbols named {name}",
                 remedy=SAY_WHICH,
                 evidence=candidates(shipped, name),
             )
         self._refuse_discarded(shipped, name, places[0])
         symbol = ExternalSymbol(shipped.objname, name, sympos(shipped, name, places[0]))
-        return ResolvedSymbol(shipped.objname, symbol)
+        return SymbolReference(shipped.objname, symbol)
 
     def _refuse_discarded(self, shipped: Shipped, name: str, address: int) -> None:
+        """Refuse a symbol in memory that the kernel freed after boot, such as
+        arch/x86/kernel/setup.c's ``static char __initdata command_line[]``."""
         if shipped.is_discarded(address):
             found = f"{name} is in the part of {shipped.objname} that is freed after init"
             raise Refusal(INIT_REFERENCED, self._where(name), found)
@@ -174,58 +171,60 @@ class References:
 
 
 SAY_WHICH = (
-    "Say which: KLP_RELOC_SYMBOL_POS(PATCHED, OBJECT, NAME, POSITION) on a declaration of it names one for sure; "
+    "Name one with KLP_RELOC_SYMBOL_POS(PATCHED, OBJECT, NAME, POSITION) on a declaration of it; "
     "positions count from 1 in the order shown."
 )
 
 
-def pending(
+def with_pending_names(
     module: ObjectFile, references: References, elsewhere: Collection[str] = ()
 ) -> ObjectFile:
-    """Give undefined symbols that the core is to resolve the names by which
-    `suture.link.klp.finish` knows them.
+    """Give undefined symbols that the core must resolve the names of pending symbols, for
+    `suture.link.klp.finish`.
 
     :param elsewhere: names that other files of the same module define.
-    :raises Refusal: what `References.find` raises, ``module-reference-unsafe``
+    :raises Refusal: as `References.find`, ``module-reference-unsafe``
     """
-    used = {
-        relocation.symbol
-        for relocations in module.relocations.values()
-        for relocation in relocations
-    }
-    places: dict[int, ResolvedSymbol] = {}
-    for index, symbol in enumerate(module.symbols):
-        if (
-            index not in used
-            or not symbol.is_undefined
-            or not symbol.name
-            or symbol.name in elsewhere
-        ):
+    places: dict[int, SymbolReference] = {}
+    for index in _used_undefined(module):
+        symbol = module.symbols[index]
+        if symbol.name in elsewhere:
             continue
         try:
             place = references.find(symbol.name)
         except Refusal:
             if symbol.bind == STB_WEAK:
-                continue  # 0, as the linker has it
+                continue  # the linker makes it 0
             raise
         if place is not None:
             places[index] = place
     _refuse_unsafe(module, places, references)
     symbols = tuple(
-        _renamed(symbol, places.get(index)) for index, symbol in enumerate(module.symbols)
+        replace(symbol, name=places[index].pending_name) if index in places else symbol
+        for index, symbol in enumerate(module.symbols)
     )
     return replace(module, symbols=symbols)
 
 
-def _renamed(symbol: Symbol, place: ResolvedSymbol | None) -> Symbol:
-    return symbol if place is None else replace(symbol, name=f"{place.patched}:{place.symbol}")
+def _used_undefined(module: ObjectFile) -> Iterator[int]:
+    """Yield the indices of the undefined symbols with a name that a relocation uses."""
+    used: set[int] = set()
+    for relocations in module.relocations.values():
+        used.update(relocation.symbol for relocation in relocations)
+    for index, symbol in enumerate(module.symbols):
+        if index in used and symbol.is_undefined and symbol.name:
+            yield index
 
 
 def _refuse_unsafe(
-    module: ObjectFile, places: Mapping[int, ResolvedSymbol], references: References
+    module: ObjectFile, places: Mapping[int, SymbolReference], references: References
 ) -> None:
-    """What is resolved when a module comes is written then, into a live patch that has long been
-    loaded."""
+    """Refuse a module's symbol in a section that the kernel reads when the live patch is loaded.
+
+    The core relocates such a reference when the module is loaded, which may be much later.  For
+    example, ``static_branch_unlikely(&kvm_has_noapic_vcpu)``, with a key of kvm, is an entry of
+    ``__jump_table``: jump_label_add_module() would follow its still unrelocated pointer.
+    """
     late = {index: place for index, place in places.items() if place.symbol.objname != VMLINUX}
     for section, relocations in module.relocations.items():
         name = module.sections[section].name

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The shadow variables that a module's code uses: the numbers with which it calls the kernel's
-functions for them.
+"""The shadow variables that a module's code uses (kernel/livepatch/shadow.c).
 
-Whatever a patch was written for, this is what becomes of its shadow variables
-(kernel/livepatch/shadow.c), and the number is all that the kernel knows of one.  It is a constant
-in nearly all code, and is read from the instruction that puts it in place for the call.
+The kernel knows a shadow variable by its number alone, the argument ``id`` of ``klp_shadow_alloc()``
+and its kin.  In nearly all code the number is a constant, and the instruction that loads it for the
+call shows it.
 """
 
 from __future__ import annotations
@@ -22,20 +21,29 @@ NUMBER_IN: Mapping[str, int] = {
     "klp_shadow_free": 1,
     "klp_shadow_free_all": 0,
 }
-"""Function of include/linux/livepatch.h -> the place of its argument ``id``, from 0."""
+"""Function of include/linux/livepatch.h -> position of its argument ``id``, from 0."""
 
 
 def used_by(module: ObjectFile) -> tuple[ShadowVariable, ...]:
-    """Each once, in the order of their numbers; those whose number is worked out at run time are
-    one, the last."""
+    """Return each shadow variable once, by ascending number.
+
+    Those with a number that the code computes at run time become one with no number, the last.
+
+    For example, in the kernel's samples/livepatch/livepatch-shadow-fix1.c, ``SV_LEAK`` is 1 and is
+    the second argument of ``klp_shadow_alloc(d, SV_LEAK, ...)``: x86 code has ``mov $0x1,%esi``
+    before the call.
+    """
     view = View(module)
-    numbers = {number for unit in view.units if unit.is_function for number in _numbers(view, unit)}
-    return tuple(
-        ShadowVariable(one) for one in sorted(numbers, key=lambda one: (one is None, one or 0))
-    )
+    numbers: set[int | None] = set()
+    for unit in view.units:
+        if unit.is_function:
+            numbers.update(_numbers(view, unit))
+    ordered = sorted(numbers, key=lambda number: (number is None, number or 0))
+    return tuple(ShadowVariable(number) for number in ordered)
 
 
 def _numbers(view: View, unit: Unit) -> list[int | None]:
+    """Return the number in each call of a function, in order; None for one that is no constant."""
     references = list(view.references(unit))
     calls = {
         reference.offset: NUMBER_IN[reference.target.name]
@@ -46,5 +54,5 @@ def _numbers(view: View, unit: Unit) -> list[int | None]:
     }
     if not calls:
         return []
-    relocated = frozenset(one.offset for one in references)
+    relocated = frozenset(reference.offset for reference in references)
     return view.obj.arch.effects.arguments(view.data(unit), relocated, calls)

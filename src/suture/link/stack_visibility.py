@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""New code that the core has to see on stacks, laid where it looks.
+"""Placing new code where the core finds it on stacks.
 
-Before a live patch is taken out or replaced, the core looks for the functions that replace others
-on the stacks of all tasks (kernel/livepatch/transition.c: klp_check_stack_func()).  It takes each
-of them from ``new_func`` up to the next symbol (kernel/module/kallsyms.c: find_kallsyms_symbol()),
-and knows no other code of the module.  A function that is called from there has a return address
-into its caller below it.  What is entered in another way has not: a task asleep in it would not be
-seen, and the code would be freed under it.  That is so for
+Before a live patch is unloaded or replaced, the core looks for the replacing functions on the stacks
+of all tasks (kernel/livepatch/transition.c: klp_check_stack_func()).  A function's range is from
+``new_func`` to the next symbol (kernel/module/kallsyms.c: find_kallsyms_symbol()), and the core
+knows no other code of the module.  Code that is called from there leaves a return address into its
+caller on the stack.  Code that is entered in another way does not: the core would not see a task
+that sleeps in it, and the kernel would free the code under the task.  There are two kinds:
 
-- the ``.cold`` part of a function, which the compiler moved away;
-- a new function that is jumped to (a tail call), or whose address is taken.
+- the ``.cold`` part of a function, which the compiler moved away (Debian's 6.1 has 2,862 of them,
+  ``__schedule_bug.cold`` among them);
+- a new function that is jumped to (a tail call), or has its address taken.
 
-So such code is laid directly behind a replaced function, in one section, and its own symbols get
-the names of local labels, which kallsyms passes over (is_mapping_symbol(); before 6.2
-is_arm_mapping_symbol()): then the range that the core looks for covers both.  This is done when the
-module is linked, since objtool finds ``.cold`` parts by their names.
+Such code is placed directly behind a replacing function, in one section, and its own symbols become
+local labels, which kallsyms ignores (is_mapping_symbol(); before 6.2 is_arm_mapping_symbol()): then
+the function's range covers both.  This happens after the link, since objtool finds ``.cold`` parts
+by their names.
 """
 
 from __future__ import annotations
@@ -37,47 +38,45 @@ PREFIX = "__pfx_"
 elf_create_prefix_symbol())."""
 
 SHARED = (".noinstr.text", ".kprobes.text")
-"""Functions are in these for what the kernel does with the whole section
-(`suture.diff.placement`)."""
+"""Sections that code must not leave: the kernel treats each as a whole (`suture.diff.placement`)."""
 
 Node = Unit | int
 """A function or variable, or a section in which no symbol names the place."""
 
 
-def apart(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]:
-    """Give the code sections of several objects names of their own, so that the linker does not
-    join them.
+def isolate_sections(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]:
+    """Give the code sections of several objects different names, so that the linker does not merge
+    them.
+
+    For example, two files that both replace a static ``c_start()`` have a ``.text.c_start`` each.
 
     :param objects: file name -> object.
     """
     taken: set[str] = set()
-    return {file: _apart(obj, taken) for file, obj in objects.items()}
+    return {file: _isolated(obj, taken) for file, obj in objects.items()}
 
 
 def cover(module: ObjectFile, patch: LivePatch) -> ObjectFile:
-    """Lay what the core would not see behind functions that it looks for.
+    """Place code that the core would not see behind functions that it looks for.
 
-    :param module: as linked from objects that `apart` has been given, with the names of `patch`
-        still in it.
+    :param module: linked from the result of `isolate_sections`, still with the names of `patch`.
     :raises Refusal: ``tail-call-unseen``
     """
     view = View(module)
-    objects = {
-        function.new_name: patched.name
-        for patched in patch.objects
-        for function in patched.functions
-    }
-    entries = {
-        unit: objects[name]
-        for unit in view.units
-        for name in (unit.name, *unit.aliases)
-        if name in objects
-    }
+    objects: dict[str, str] = {}
+    for patched in patch.objects:
+        for function in patched.functions:
+            objects[function.new_name] = patched.name
+    entries: dict[Unit, str] = {}
+    for unit in view.units:
+        for name in (unit.name, *unit.aliases):
+            if name in objects:
+                entries[unit] = objects[name]
     behind = _behind(view, entries)
-    return _laid(module, behind) if behind else module
+    return _placed(module, behind) if behind else module
 
 
-def _apart(obj: ObjectFile, taken: set[str]) -> ObjectFile:
+def _isolated(obj: ObjectFile, taken: set[str]) -> ObjectFile:
     sections = []
     for section in obj.sections:
         name, number = section.name, 1
@@ -90,93 +89,121 @@ def _apart(obj: ObjectFile, taken: set[str]) -> ObjectFile:
     return replace(obj, sections=tuple(sections))
 
 
-# --- what has to lie where
+# --- which code goes behind which function
 
 
 def _behind(view: View, entries: Mapping[Unit, str]) -> dict[Unit, list[Unit]]:
-    """Replacing function -> what is to be laid behind it, in order.
+    """Return replacing function -> the code to place behind it, in order.
 
-    :param entries: the functions that replace others, and in which object.
+    :param entries: replacing function -> the object in which it replaces another.
     """
     colds: dict[Unit, list[Unit]] = defaultdict(list)
     for unit in view.units:
         if unit.is_function and whole(view, unit) != unit:
             colds[whole(view, unit)].append(unit)
     behind = {entry: list(colds[entry]) for entry in entries if colds[entry]}
-    for function, users in _entered_otherwise(view, entries).items():
-        behind.setdefault(_seen_with(view, function, users, entries), []).extend(
-            (function, *colds[function])
-        )
-    for unit in (unit for entry, units in behind.items() for unit in (entry, *units)):
-        if view.section(unit).name.startswith(SHARED) or not _is_alone(view, unit):
-            found = f"is not entered by calls alone, and is in {view.section(unit).name}, where it has to stay"
-            raise Refusal(TAIL_CALL_UNSEEN, f"{view.obj.name}: {unit.name}()", found)
+    for function, users in _not_only_called(view, entries).items():
+        entry = _seen_with(view, function, users, entries)
+        behind.setdefault(entry, []).extend((function, *colds[function]))
+    for entry, units in behind.items():
+        for unit in (entry, *units):
+            _refuse_immovable(view, unit)
     return behind
 
 
+def _refuse_immovable(view: View, unit: Unit) -> None:
+    """Refuse code that must stay in its section, or shares it.
+
+    For example, a new ``noinstr`` function has to stay in ``.noinstr.text``, where kprobes finds
+    the code that must not be probed; behind a function in ``.text`` it would be probed.
+    """
+    section = view.section(unit).name
+    if section.startswith(SHARED) or not _is_alone(view, unit):
+        found = f"is not entered by calls alone, and has to stay in {section}"
+        raise Refusal(TAIL_CALL_UNSEEN, f"{view.obj.name}: {unit.name}()", found)
+
+
 def _is_alone(view: View, unit: Unit) -> bool:
+    """Whether a unit has its section for itself, apart from objtool's symbol for its padding."""
     return all(
         other == unit or other.name == f"{PREFIX}{unit.name}"
         for other in view.units_in(unit.section)
     )
 
 
-def _entered_otherwise(view: View, entries: Mapping[Unit, str]) -> dict[Unit, dict[Unit, None]]:
-    """New functions that are not entered by calls alone, and the entries that lead to each."""
-    ways = _Ways(view)
-    everywhere = [
-        index
-        for index, section in enumerate(view.obj.sections)
-        if _is_unnamed_code(view, index, section)
-    ]
+def _not_only_called(view: View, entries: Mapping[Unit, str]) -> dict[Unit, dict[Unit, None]]:
+    """Return the new functions that are not entered by calls alone, and the entries that lead to
+    each.
+
+    For example, where a new ``work()`` ends with ``return helper(x);``, GCC jumps to ``helper()``:
+    a task that sleeps there has the return address of the caller of ``work()`` on its stack, and
+    nothing of ``work()``.
+    """
+    targets = _Targets(view)
     users: dict[Unit, dict[Unit, None]] = defaultdict(dict)
-    otherwise: dict[Unit, None] = {}
+    not_only_called: dict[Unit, None] = {}
     for entry in entries:
-        seen: set[Node] = {entry}
-        # What alternatives put in place of other code may be anyone's.
-        todo: list[Node] = [entry, *everywhere]
-        while todo:
-            for target, by_call in ways.of(todo.pop()):
-                if isinstance(target, Unit) and target.is_function and target not in entries:
-                    users[target][entry] = None
-                    if not by_call:
-                        otherwise[target] = None
-                if target not in seen:
-                    seen.add(target)
-                    todo.append(target)
-    return {function: users[function] for function in otherwise}
+        for target, by_call in _reachable(targets, entry):
+            if target.is_function and target not in entries:
+                users[target][entry] = None
+                if not by_call:
+                    not_only_called[target] = None
+    return {function: users[function] for function in not_only_called}
 
 
-def _is_unnamed_code(view: View, index: int, section: Section) -> bool:
-    return section.is_code and not view.units_in(index)
+def _reachable(targets: _Targets, entry: Unit) -> Iterator[tuple[Unit, bool]]:
+    """Yield each unit that is reached from `entry`, and whether by a call, for each way to it."""
+    seen: set[Node] = {entry}
+    # Any function may contain the code of .altinstr_replacement.
+    todo: list[Node] = [entry, *targets.unnamed_code]
+    while todo:
+        for target, by_call in targets.of(todo.pop()):
+            if isinstance(target, Unit):
+                yield target, by_call
+            if target not in seen:
+                seen.add(target)
+                todo.append(target)
 
 
 def _seen_with(
     view: View, function: Unit, users: Mapping[Unit, None], entries: Mapping[Unit, str]
 ) -> Unit:
-    """The entry that `function` is to lie behind.
+    """Return the entry behind which `function` is placed.
 
-    The core looks for the functions of those objects that are there (klp_check_stack()), and the
-    core kernel always is.
+    The core looks for the functions of objects that are loaded (klp_check_stack()), and the core
+    kernel always is.  A helper of ext4's and xfs's new code cannot be behind one of both: without
+    ext4, the core would not look for ext4's function, while a task may sleep in the helper for xfs.
     """
     always = [entry for entry, objname in entries.items() if objname == VMLINUX]
     if len({entries[entry] for entry in users}) > 1 and not always:
-        found = "is entered other than by calls, from functions of several modules"
+        found = "is not entered by calls alone, and functions of several modules use it"
         raise Refusal(TAIL_CALL_UNSEEN, f"{view.obj.name}: {function.name}()", found)
     return next(
         (entry for entry in users if entry in always), always[0] if always else next(iter(users))
     )
 
 
-class _Ways:
-    """What leads where in a module, and whether by a call that leaves its caller on the stack."""
+class _Targets:
+    """The code and data that each part of a module refers to.
+
+    :ivar unnamed_code: the code sections without symbols, such as ``.altinstr_replacement``.
+    """
 
     def __init__(self, view: View) -> None:
         self._view = view
         self._known: dict[Node, list[tuple[Node, bool]]] = {}
+        self.unnamed_code = [
+            index
+            for index, section in enumerate(view.obj.sections)
+            if section.is_code and not view.units_in(index)
+        ]
 
     def of(self, node: Node) -> list[tuple[Node, bool]]:
-        """Functions stand for their ``.cold`` parts, here and in what is returned."""
+        """Return the targets of a node, and whether it calls each so that the caller stays on the
+        stack.
+
+        A function includes its ``.cold`` part, as node and as target.
+        """
         if node not in self._known:
             self._known[node] = list(self._found(node))
         return self._known[node]
@@ -188,13 +215,11 @@ class _Ways:
                 case ToUnit(unit, offset):
                     function = whole(view, unit)
                     if function != node:
-                        # After a call at its very end, the return address is no longer in the
-                        # caller.
+                        # After a call at the very end of a function, as GCC makes of panic(), the
+                        # return address is that of the next function.
                         returns = reference.offset + reference.kind.size < end - start
-                        yield (
-                            function,
-                            reference.is_call and not offset and function == unit and returns,
-                        )
+                        is_whole = not offset and function == unit
+                        yield function, reference.is_call and is_whole and returns
                 case ToAnonymous(section) if section != node:
                     yield section, False
 
@@ -215,24 +240,24 @@ class _Ways:
             )
 
 
-# --- laying it there
+# --- placing it
 
 
 @dataclass(frozen=True, slots=True)
 class _CodePlace:
-    """Where the contents of a section come to stand: in another, from offset `base`."""
+    """The new place of a section's contents: in another section, from offset `base`."""
 
     section: int
     base: int
 
 
-def _laid(module: ObjectFile, behind: Mapping[Unit, Sequence[Unit]]) -> ObjectFile:
-    """Append the sections of units to those of the functions that they are to lie behind."""
+def _placed(module: ObjectFile, behind: Mapping[Unit, Sequence[Unit]]) -> ObjectFile:
+    """Append the sections of units to the sections of the functions before them."""
     sections = list(module.sections)
     moved: dict[int, _CodePlace] = {}
     for entry, units in behind.items():
         for unit in units:
-            sections[entry.section], base = _joined(
+            sections[entry.section], base = _appended(
                 sections[entry.section], sections[unit.section], module.arch.entry.filler
             )
             moved[unit.section] = _CodePlace(entry.section, base)
@@ -261,8 +286,8 @@ def _laid(module: ObjectFile, behind: Mapping[Unit, Sequence[Unit]]) -> ObjectFi
     )
 
 
-def _joined(section: Section, other: Section, filler: bytes) -> tuple[Section, int]:
-    """:return: the section with the other's contents behind its own, and where they begin."""
+def _appended(section: Section, other: Section, filler: bytes) -> tuple[Section, int]:
+    """Return `section` with the contents of `other` behind its own, and where they begin."""
     align = max(other.addralign, 1)
     gap = -section.size % align
     data = section.data + filler * (gap // len(filler))
@@ -273,8 +298,11 @@ def _joined(section: Section, other: Section, filler: bytes) -> tuple[Section, i
 
 
 def _moved(symbol: Symbol, moved: Mapping[int, _CodePlace]) -> Symbol:
-    """A section's symbol becomes the other section's: `_retargeted` adds the distance to what
-    refers to it."""
+    """Return a symbol at its new place.
+
+    A section symbol becomes the other section's, at 0: `_retargeted` adds the distance to the
+    references.
+    """
     place = moved.get(symbol.shndx) if symbol.is_defined_here else None
     if place is None:
         return symbol
@@ -286,9 +314,9 @@ def _moved(symbol: Symbol, moved: Mapping[int, _CodePlace]) -> Symbol:
 
 
 def _hidden(symbol: Symbol, starts: Mapping[int, int]) -> Symbol:
-    """Let kallsyms see no other symbol from a replacing function's start to its section's end.
+    """Hide a symbol behind a replacing function from kallsyms.
 
-    :param starts: section -> where its replacing function starts.
+    :param starts: section -> start of its replacing function.
     """
     start = starts.get(symbol.shndx) if symbol.is_defined_here else None
     if start is None or symbol.value <= start or not symbol.name:
@@ -299,7 +327,10 @@ def _hidden(symbol: Symbol, starts: Mapping[int, int]) -> Symbol:
 def _retargeted(
     relocation: Relocation, module: ObjectFile, moved: Mapping[int, _CodePlace], base: int
 ) -> Relocation:
-    """:param base: how far the section that it applies to has moved."""
+    """Return a relocation with its new offset and, against a moved section's symbol, addend.
+
+    :param base: the new offset of the section that it applies to.
+    """
     symbol = module.symbols[relocation.symbol]
     is_moved = symbol.type == STT_SECTION and symbol.shndx in moved
     distance = moved[symbol.shndx].base if is_moved else 0

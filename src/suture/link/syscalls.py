@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Wrappers for functions of plain arguments that are to replace system calls.
+"""Wrappers around functions with plain arguments that replace system calls.
 
-Since Linux 4.17 the entry of a system call takes ``struct pt_regs *``.  The wrapper for each entry
-that the target has is written with the macros of the target's own ``SYSCALL_DEFINE``, so that
-arguments come out of the same registers and are narrowed in the same way.
+Since Linux 4.17 the entry of a system call takes ``struct pt_regs *``: an author's
+``sys_newuname(struct new_utsname __user *)`` replaces ``__x64_sys_newuname(const struct pt_regs *)``.
+Suture writes a wrapper for each entry of the target with the macros of the target's own
+``SYSCALL_DEFINE``, so that arguments come out of the same registers and are narrowed in the same
+way.
 
-A wrapper calls what it wraps and does not jump to it: it is the wrapper that the core looks for on
-the stack of a task that sleeps in the author's function (kernel/livepatch/transition.c:
+A wrapper calls the author's function and does not jump to it: the core looks for the wrapper on the
+stack of a task that sleeps in the author's function (kernel/livepatch/transition.c:
 klp_check_stack_func()).
 """
 
@@ -29,17 +31,17 @@ _SPELLINGS = {
     "long long": "long long int",
     "unsigned long long": "long long unsigned int",
 }
-"""C's usual words for what BTF names as DWARF does."""
+"""Usual spelling of a C type -> the spelling in BTF, which is DWARF's."""
 
 
 def wrappers(
     definition: Definition, entries: Mapping[str, str], function: str, number: int
 ) -> dict[str, str]:
-    """C for each of `entries`: name of the new function -> what defines it.
+    """Return C for each of `entries`: name of the new function -> its definition.
 
-    :param entries: those that the target has, of `suture.verify.syscalls.Call.entries`.
-    :param function: the author's function, a global name.
-    :param number: to make names with that are unique in the module.
+    :param entries: the entries of `suture.verify.syscalls.Call.entries` that the target has.
+    :param function: the global name of the author's function.
+    :param number: makes the names unique in the module.
     """
     count = len(definition.types)
     pairs = "".join(f", {kind}, a{place}" for place, kind in enumerate(definition.types))
@@ -68,26 +70,35 @@ def wrappers(
 
 
 def _returning(called: str) -> str:
-    """With something left to do after the call, so that it is one."""
+    """Return C that returns the result of a call, with a barrier so that no tail call is made."""
     return f"\tlong result = {called};\n\n\tbarrier();\n\treturn result;\n"
 
 
 def refuse_differing(
     where: str, name: str, definition: Definition, kernel: Btf | None, new: Btf, ours: BtfPrototype
 ) -> None:
-    """Whether the author's function takes what the system call has.
+    """Refuse an author's function with other arguments than the system call.
+
+    For example, ``kill`` has ``(pid_t pid, int sig)``.  An author's function may leave arguments out
+    at the end, but a ``long sig`` would take a register that the wrapper has narrowed to an ``int``.
 
     :raises Refusal: ``prototype-differs``
     """
     theirs = ", ".join(definition.types) or "no arguments"
     if len(ours.parameters) > len(definition.types):
-        found = f"{name}() takes {len(ours.parameters)} arguments; the target's system call has {theirs}"
+        found = (
+            f"{name}() takes {len(ours.parameters)} arguments; "
+            f"the target's system call has {theirs}"
+        )
         raise Refusal(PROTOTYPE_DIFFERS, where, found)
     for place, (kind, parameter) in enumerate(
         zip(definition.types, ours.parameters, strict=False), 1
     ):
         if not _fits(kind, kernel, new, parameter):
-            found = f"{name}(): its argument {place} is {new.spelled(parameter)}, that of the system call {kind}"
+            found = (
+                f"{name}(): its argument {place} is {new.spelled(parameter)}, "
+                f"that of the system call is {kind}"
+            )
             raise Refusal(PROTOTYPE_DIFFERS, where, found)
 
 

@@ -23,6 +23,7 @@ from suture.elf.object import (
     SHN_LIVEPATCH,
     STT_FUNC,
     STT_OBJECT,
+    WORD,
     ObjectFile,
     Symbol,
 )
@@ -39,6 +40,15 @@ from suture.model import (
     SymbolReference,
 )
 from suture.module import modinfo
+from suture.module.klp_structs import (
+    FUNCTION_NEW,
+    FUNCTION_SYMPOS,
+    OBJECT_CALLBACKS,
+    OBJECT_FUNCTIONS,
+    PATCH_OBJECTS,
+    PATCH_REPLACE,
+    PATCH_REPLACE_BEFORE_5_5,
+)
 
 Place = tuple[int, int]
 """Section index and offset in it."""
@@ -105,7 +115,7 @@ def inspect(module: ObjectFile) -> Inspection:
         raise Refusal(NOT_A_LIVE_PATCH, module.name, "Suture finds no struct klp_patch in it")
     name = next((value for key, value in info if key == "name"), Path(module.name).stem)
     objects = tuple(
-        _objects(tables, tables.pointers[patch[0], patch[1] + 8], modinfo.sources(info))
+        _objects(tables, tables.pointers[patch[0], patch[1] + PATCH_OBJECTS], modinfo.sources(info))
     )
     references = tuple(_references(module))
     found = LivePatch(
@@ -220,7 +230,7 @@ def _pointers(module: ObjectFile) -> Mapping[Place, Place]:
 def patches(tables: Tables) -> Iterator[Place]:
     this_module = tables.module.section_named(".gnu.linkonce.this_module")
     for (section, offset), target in tables.pointers.items():
-        objects = tables.pointers.get((section, offset + 8))
+        objects = tables.pointers.get((section, offset + PATCH_OBJECTS))
         if target == (this_module, 0) and objects and _is_object(tables, objects):
             yield section, offset
 
@@ -231,7 +241,7 @@ def _objects(
     module, pointers = tables.module, tables.pointers
     listed: set[Place] = set()
     for place in _entries(tables, start, lambda entry: _is_object(tables, entry)):
-        functions = pointers[place[0], place[1] + 8]
+        functions = pointers[place[0], place[1] + OBJECT_FUNCTIONS]
         if functions in listed and _is_function(tables, functions):
             raise Refusal(
                 NOT_A_LIVE_PATCH, module.name, "two of its objects have the same functions"
@@ -250,15 +260,17 @@ def _functions(tables: Tables, start: Place) -> Iterator[PatchedFunction]:
     module, pointers = tables.module, tables.pointers
     for section, offset in _entries(tables, start, lambda entry: _is_function(tables, entry)):
         old_name = text(module, pointers[section, offset]) or ""
-        new = tables.function_at(pointers[section, offset + 8])
-        field = module.sections[section].data[offset + 16 : offset + 24]
+        new = tables.function_at(pointers[section, offset + FUNCTION_NEW])
+        first = offset + FUNCTION_SYMPOS
+        field = module.sections[section].data[first : first + WORD]
         sympos = int.from_bytes(field, module.machine.order)
         yield PatchedFunction(old_name, sympos, new.name if new else "")
 
 
 def _callbacks(tables: Tables, place: Place) -> Iterator[Callback]:
     for number, kind in enumerate(CALLBACKS):
-        target = tables.pointers.get((place[0], place[1] + 16 + 8 * number))
+        field = place[1] + OBJECT_CALLBACKS + WORD * number
+        target = tables.pointers.get((place[0], field))
         symbol = tables.function_at(target) if target else None
         if symbol is not None:
             yield Callback(kind, symbol.name)
@@ -272,10 +284,11 @@ def _entries(tables: Tables, start: Place, is_entry: Callable[[Place], bool]) ->
     yield start
     section, offset = start
     end = tables.end_of_array(start)
-    # An object of the core kernel has no pointer to a name: its first pointer is to its functions,
-    # 8 bytes further on.
+    # An object of the core kernel has no pointer to a name: its first pointer is to its functions.
     candidates = (
-        place - back for place in tables.pointers_in(section, offset + 8, end) for back in (8, 0)
+        place - back
+        for place in tables.pointers_in(section, offset + WORD, end)
+        for back in (OBJECT_FUNCTIONS, 0)
     )
     following = next(
         (p for p in candidates if offset < p and (p - offset) % 8 == 0 and is_entry((section, p))),
@@ -292,7 +305,8 @@ def _entries(tables: Tables, start: Place, is_entry: Callable[[Place], bool]) ->
 
 def _is_object(tables: Tables, place: Place) -> bool:
     module, pointers = tables.module, tables.pointers
-    name, functions = pointers.get(place), pointers.get((place[0], place[1] + 8))
+    name = pointers.get(place)
+    functions = pointers.get((place[0], place[1] + OBJECT_FUNCTIONS))
     if functions is None or (name is not None and text(module, name) is None):
         return False
     if _is_function(tables, functions):
@@ -305,7 +319,7 @@ def _is_object(tables: Tables, place: Place) -> bool:
 
 def _is_function(tables: Tables, place: Place) -> bool:
     module, pointers = tables.module, tables.pointers
-    name, code = pointers.get(place), pointers.get((place[0], place[1] + 8))
+    name, code = pointers.get(place), pointers.get((place[0], place[1] + FUNCTION_NEW))
     return (
         name is not None
         and code is not None
@@ -336,7 +350,8 @@ def _replace(module: ObjectFile, patch: Place, info: tuple[tuple[str, str], ...]
         for part in vermagic.split("-")[0].split(".")[:2]
         if re.fullmatch("[0-9]{1,4}", part)
     ]
-    offset = patch[1] + (16 if numbers < [5, 5] and numbers else 24)
+    is_older = numbers < [5, 5] and numbers
+    offset = patch[1] + (PATCH_REPLACE_BEFORE_5_5 if is_older else PATCH_REPLACE)
     data = module.sections[patch[0]].data
     return offset < len(data) and data[offset] != 0
 

@@ -27,7 +27,7 @@ from suture.errors import (
     Kind,
     Refusal,
 )
-from suture.link.kbuild import check_name
+from suture.link.kbuild import usable_name
 
 
 def refused(kind: Kind) -> Record:
@@ -118,7 +118,7 @@ def test_a_seed_picks_the_same_files_and_more_of_them_include_the_fewer() -> Non
 
 def test_a_module_has_a_name_that_the_kernel_takes_however_deep_the_file_is() -> None:
     deep = "drivers/gpu/drm/amd/display/dc/dml2_0/dml21/src/dml2_core/dml2_core-utils.c"
-    assert check_name(module_name(deep)) == module_name(deep)
+    assert usable_name(module_name(deep)) == module_name(deep)
     assert module_name(deep) != module_name(deep.replace("utils", "shared"))
 
 

@@ -96,7 +96,7 @@ def linked(*outputs: OutputObject) -> ObjectFile:
     for number, output in enumerate(outputs):
         parts[f"part_{number}"], entries = klp.with_entries(output, len(tables))
         tables += [entry.name for entry in entries]
-    objects = [writer.write(obj) for obj in stack_visibility.apart(parts).values()]
+    objects = [writer.write(obj) for obj in stack_visibility.isolate_sections(parts).values()]
     declared = "".join(f"extern void {name}(void);\n" for name in tables)
     table = "".join(f'{{ "old_{number}", {name}, 0 }}, ' for number, name in enumerate(tables))
     text = f"{declared}static struct klp_func funcs[] = {{ {table} {{ }} }};\n"

@@ -93,34 +93,34 @@ def test_what_modules_have_in_common_must_not_name_them(tmp_path: Path) -> None:
 
 
 def test_a_live_patch_is_linked_by_the_commands(tmp_path: Path) -> None:
-    assert direct.suits(tmp_path, tmp_path, "fix", TABLES, {"part_0": PLAIN})
+    assert direct.applies_to(tmp_path, tmp_path, "fix", TABLES, {"part_0": PLAIN})
 
 
 @pytest.mark.parametrize("glue", ["EXPORT_SYMBOL_GPL(f);", 'MODULE_VERSION("1");'])
 def test_what_kbuild_does_more_for_is_left_to_it(glue: str, tmp_path: Path) -> None:
-    assert not direct.suits(tmp_path, tmp_path, "fix", glue, {"part_0": PLAIN})
+    assert not direct.applies_to(tmp_path, tmp_path, "fix", glue, {"part_0": PLAIN})
 
 
 def test_an_author_who_gives_the_module_a_version_gets_it_from_kbuild(tmp_path: Path) -> None:
     info = '__attribute__((section(".modinfo"))) const char info[] = '
     for text, expected in (("a=b\\0version=1", False), ("version=1", False), ("inversion=1", True)):
         obj = reader.read(compile_c(f'{info}"{text}";'), "author.o")
-        assert direct.suits(tmp_path, tmp_path, "fix", TABLES, {"part_0": obj}) == expected
+        assert direct.applies_to(tmp_path, tmp_path, "fix", TABLES, {"part_0": obj}) == expected
 
 
 def test_a_name_that_two_files_would_have_is_left_to_kbuild(tmp_path: Path) -> None:
     for name in (GLUE, "part_0"):
-        assert not direct.suits(tmp_path, tmp_path, name, TABLES, {"part_0": PLAIN})
+        assert not direct.applies_to(tmp_path, tmp_path, name, TABLES, {"part_0": PLAIN})
 
 
 def test_a_tree_with_a_kernel_in_it_is_left_to_kbuild(tmp_path: Path) -> None:
     """kbuild makes BTF there."""
     (tmp_path / "vmlinux").touch()
-    assert not direct.suits(tmp_path, tmp_path, "fix", TABLES, {"part_0": PLAIN})
+    assert not direct.applies_to(tmp_path, tmp_path, "fix", TABLES, {"part_0": PLAIN})
 
 
 def test_a_place_that_a_shell_would_take_apart_is_left_to_kbuild(tmp_path: Path) -> None:
-    assert not direct.suits(tmp_path, tmp_path / "a b", "fix", TABLES, {"part_0": PLAIN})
+    assert not direct.applies_to(tmp_path, tmp_path / "a b", "fix", TABLES, {"part_0": PLAIN})
 
 
 HEADERS = {
@@ -146,13 +146,13 @@ def tree(root: Path, **more: str) -> list[str]:
 
 def test_precompiled_headers_make_the_same_bytes(tmp_path: Path) -> None:
     words = tree(tmp_path)
-    compiler = precompiled.taken_apart(words)
+    compiler = precompiled.parse_command(words)
     assert compiler is not None
     kept, place = tmp_path / "kept", tmp_path / "place"
     place.mkdir()
     assert precompiled.make(compiler, SOURCE, tmp_path, clean_environment(), kept)
-    assert precompiled.suits(compiler, kept, SOURCE)
-    assert not precompiled.suits(compiler, kept, "int f;\n" + SOURCE)
+    assert precompiled.applies_to(compiler, kept, SOURCE)
+    assert not precompiled.applies_to(compiler, kept, "int f;\n" + SOURCE)
 
     source = place / "x.c"
     source.write_text(SOURCE)
@@ -168,7 +168,7 @@ def test_precompiled_headers_make_the_same_bytes(tmp_path: Path) -> None:
 
 def test_headers_that_use_the_modules_name_are_not_precompiled(tmp_path: Path) -> None:
     own = "static inline const char *own(void) { return KBUILD_MODNAME; }\n"
-    compiler = precompiled.taken_apart(tree(tmp_path, **{"linux/module.h": own}))
+    compiler = precompiled.parse_command(tree(tmp_path, **{"linux/module.h": own}))
     assert compiler is not None
     kept = tmp_path / "kept"
     assert not precompiled.make(compiler, SOURCE, tmp_path, clean_environment(), kept)
@@ -179,10 +179,10 @@ def test_a_compiler_that_is_told_the_name_in_another_way_is_not_taken_apart(
     more: str, tmp_path: Path
 ) -> None:
     first, *rest = tree(tmp_path)
-    assert precompiled.taken_apart([first, more, *rest]) is None
+    assert precompiled.parse_command([first, more, *rest]) is None
 
 
 def test_a_header_from_elsewhere_is_not_precompiled(tmp_path: Path) -> None:
     first, *rest = tree(tmp_path)
     elsewhere = os.fspath(tmp_path / "elsewhere.h")
-    assert precompiled.taken_apart([first, "-include", elsewhere, *rest]) is None
+    assert precompiled.parse_command([first, "-include", elsewhere, *rest]) is None

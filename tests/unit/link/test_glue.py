@@ -10,7 +10,7 @@ import pytest
 
 from suture.errors import Refusal
 from suture.link import glue
-from suture.link.kbuild import check_name
+from suture.link.kbuild import usable_name
 from suture.model import VMLINUX, LivePatch, PatchedFunction, PatchedObject
 from suture.module.inspect import inspect
 from tests.unit.link.module import compiled, structs
@@ -66,11 +66,11 @@ def test_it_declares_itself_a_live_patch_under_the_kernels_license() -> None:
     [("a", "a"), ("my-fix", "my_fix"), ("x" * 55, "x" * 55), ("9p_fix", "9p_fix")],
 )
 def test_names_are_written_as_the_kernel_writes_them(given: str, written: str) -> None:
-    assert check_name(given) == written
+    assert usable_name(given) == written
 
 
 @pytest.mark.parametrize("given", ["", "x" * 56, "a b", "a/b", "../a", "ä", "a\n", "a.b", "_a"])
 def test_names_that_a_module_cannot_have_are_refused(given: str) -> None:
     with pytest.raises(Refusal) as refused:
-        check_name(given)
+        usable_name(given)
     assert refused.value.code == "name-unusable"

@@ -114,8 +114,8 @@ def test_first_spelling(compiled: object, declared: str, abort: bool) -> None:
             'KGR_PATCH(a, one), { .name = "b", .new_fun = two }, KGR_PATCH_END',
             "not made by KGR_PATCH()",
         ),
-        ("KGR_PATCH(a, NULL), KGR_PATCH_END", "no function of this module"),
-        ("KGR_PATCH(a, &patch), KGR_PATCH_END", "no function of this module"),
+        ("KGR_PATCH(a, NULL), KGR_PATCH_END", "not a function of this module"),
+        ("KGR_PATCH(a, &patch), KGR_PATCH_END", "not a function of this module"),
     ],
 )
 def test_table_that_is_not_whole_is_refused(compiled: object, entries: str, found: str) -> None:

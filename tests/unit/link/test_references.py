@@ -11,7 +11,7 @@ from suture.elf import reader
 from suture.errors import Refusal
 from suture.kernel.symvers import Symvers, parse
 from suture.link import klp
-from suture.link.references import References, pending
+from suture.link.references import References, with_pending_names
 from suture.model import VMLINUX
 from suture.verify.shipped import Shipped, ShippedModule
 from suture.verify.sympos import nearest
@@ -77,7 +77,7 @@ def test_name_is_found_where_c_would_mean_it(
     name: str, patched: tuple[str, ...], expected: str | None
 ) -> None:
     place = references(*patched).find(name)
-    assert (None if place is None else f"{place.patched}:{place.symbol}") == expected
+    assert (None if place is None else place.pending_name) == expected
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_nearest_names_and_candidates_are_shown() -> None:
 
 def test_weak_symbol_that_is_nowhere_stays_as_the_linker_has_it() -> None:
     source = "extern int gone(void) __attribute__((weak)); int f(void) { return gone(); }"
-    made = pending(reader.read(compile_c(source, sections=False), "a"), references())
+    made = with_pending_names(reader.read(compile_c(source, sections=False), "a"), references())
     assert "gone" in {symbol.name for symbol in made.symbols if symbol.is_undefined}
 
 
@@ -124,7 +124,7 @@ def test_late_symbol_in_a_part_that_is_gone_by_then_is_refused() -> None:
     source = 'extern int xfs_static(void); __attribute__((section(".init.text"))) int f(void) { return xfs_static(); }'
     obj = reader.read(compile_c(source, sections=False), "a")
     with pytest.raises(Refusal, match="module-reference-unsafe"):
-        pending(obj, references("xfs"))
+        with_pending_names(obj, references("xfs"))
 
 
 def test_finished_module_has_livepatch_relocations() -> None:
@@ -132,7 +132,7 @@ def test_finished_module_has_livepatch_relocations() -> None:
         "extern int xfs_static(void), global(void); int f(void) { return xfs_static() + global(); }"
     )
     finished = klp.finish(
-        pending(reader.read(compile_c(source, sections=False), "a"), references("xfs"))
+        with_pending_names(reader.read(compile_c(source, sections=False), "a"), references("xfs"))
     )
     assert [group.name for group in finished.livepatch] == [
         ".klp.rela.vmlinux..text",

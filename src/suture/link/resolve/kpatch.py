@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How new code out of a module for kpatch's own core reaches what stays in the running kernel.
+"""Resolution of what the code of a module for kpatch's own core uses of the running kernel.
 
-The file says of each symbol where it was in the kernel that it was made for; that has to hold for
-the target.
+The file records the address of each symbol in the kernel that it was made for; the target must have
+the symbol at that address.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from suture.verify.shipped import Shipped
 from suture.verify.sympos import sympos
 
 DYNRELA = ".kpatch.dynrela."
-"""Begins the names of the symbols that stand for places that kpatch's core fills in."""
+"""Begins the names of symbols for the places that kpatch's core relocates."""
 
 
 class KpatchResolver:
-    """A `suture.diff.output.Resolver` that goes by what the file says.
+    """A `suture.diff.output.Resolver` that follows the file's own records.
 
-    :param name: the file, for messages.
+    :param name: the file's name, for messages.
     :param shipped: the object that the new code is for.
     :param places: replaced function -> its name and sympos in the target.
     """
@@ -53,17 +53,25 @@ class KpatchResolver:
         self._places = places
 
     def defined(self, unit: Unit) -> Outside:
-        """A replaced function whose address is taken."""
+        """Resolve a replaced function where code takes its address."""
         return ExternalSymbol(self._shipped.objname, *self._places[unit])
 
     def undefined(self, name: str) -> Outside:
+        """Resolve a symbol by its entry in ``.kpatch.dynrelas``, or else as an export.
+
+        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``module-dependency-new``,
+            ``kpatch-object-foreign``, ``kpatch-object-shared``
+        """
         if not name.startswith(DYNRELA):
             return self._exported(name)
         dynrela = self._dynrelas[int(name.removeprefix(DYNRELA))]
         if not dynrela.owner:
             return self._exported(dynrela.name)
         if dynrela.owner not in (VMLINUX, self._shipped.objname):
-            found = f"{dynrela.owner} is filled in with {dynrela.objname}, and the code is for {self._shipped.objname}"
+            found = (
+                f"belongs to {dynrela.owner} and is relocated with {dynrela.objname}, "
+                f"but the code is for {self._shipped.objname}"
+            )
             raise Refusal(KPATCH_OBJECT_SHARED, f"{self._name}: {dynrela.name}", found)
         owner = self._kernel.shipped(dynrela.owner)
         address = find_symbol(
@@ -72,6 +80,8 @@ class KpatchResolver:
         return ExternalSymbol(owner.objname, dynrela.name, sympos(owner, dynrela.name, address))
 
     def _exported(self, name: str) -> Outside:
+        """Resolve an export: of the core kernel (``seq_printf``) by linking, of a module that is
+        always loaded (``jbd2_journal_start``, for code of ext4) as a livepatch symbol."""
         export = self._kernel.symvers.get(name)
         where = f"{self._name}: {name}"
         if export is None:
@@ -101,27 +111,35 @@ def find_symbol(
     position: int | None,
     missing: Kind = SYMBOL_NOT_FOUND,
 ) -> int:
-    """A symbol of the target by what the file says of it.
+    """Return the address of a symbol in the target, from the file's records of it.
 
-    :param address: as the kernel was linked, or 0.
-    :param position: among its namesakes, from 1; 0 for one alone; None where the file does not say.
-    :param missing: why it is refused where there is none.
+    For example, a kpatch module for Debian's 6.1 records ``c_start`` with the address of the one in
+    crypto/proc.c.  The name alone fits three functions, and in another build of the kernel the
+    address is another one's, or none's.
+
+    :param address: its recorded link address, or 0.
+    :param position: among its namesakes, from 1; 0 for a unique name; None for no record.
+    :param missing: the refusal where the target has no such symbol.
+    :raises Refusal: `missing`, ``symbol-ambiguous``, ``kpatch-object-foreign``
     """
     places = shipped.addresses(name)
     if not places:
         raise Refusal(missing, where, f"{shipped.objname} has no symbol of that name")
     if address and shipped.objname == VMLINUX:
         if address not in places:
-            found = f"was at {address:#x}; in this kernel it is at {', '.join(f'{place:#x}' for place in places)}"
+            here = ", ".join(f"{place:#x}" for place in places)
+            found = f"was at {address:#x}; in this kernel it is at {here}"
             raise Refusal(KPATCH_OBJECT_FOREIGN, where, found)
         return address
     if position and position <= len(places):
         return places[position - 1]
     if position or len(places) > 1:
-        which = f"number {position} of them" if position else "which of them"
+        problem = (
+            f"there is no number {position}" if position else "the file does not say which of them"
+        )
         raise Refusal(
             SYMBOL_AMBIGUOUS,
             where,
-            f"{len(places)} symbols of that name are in {shipped.objname}: {which}?",
+            f"{shipped.objname} has {len(places)} symbols of that name; {problem}",
         )
     return places[0]
