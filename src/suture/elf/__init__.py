@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Object files as data: bytes in, values out, and back.  Imports nothing of ours but the errors."""
+"""Object files as data: from bytes to values, and back."""

@@ -13,9 +13,9 @@ from elftools.elf.elffile import ELFFile
 
 
 def struct_sizes(data: bytes, names: Collection[str]) -> dict[str, int]:
-    """The sizes in bytes of those of the structures `names` that are described there in full.
+    """Return the sizes in bytes of the structures `names` that have a full description.
 
-    Damaged debug information tells nothing: what cannot be read is left out.
+    Damaged debug information has no effect: what cannot be read is left out.
 
     :param data: a relocatable object.
     """

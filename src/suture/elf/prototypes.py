@@ -2,8 +2,8 @@
 """Prototypes of functions, from the debug information of an object file (DWARF 5, sections 3.3 and
 5).
 
-Types are spelled as the calling convention sees them: a typedef is what it stands for, ``const``
-and its kin are left out, and a structure is its name (and its size, where it is passed by value).
+Types are spelled as the calling convention sees them: typedefs are resolved, ``const`` and its kin
+are left out, and a structure is its name (with its size, where it is passed by value).
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _TAGGED = {
 
 @dataclass(frozen=True, slots=True)
 class Prototype:
-    """What callers and function have to agree on.
+    """A function's result and parameters, on which callers and function must agree.
 
-    :ivar variadic: the parameters end with ``...``, or are not told.
+    :ivar variadic: the parameters end with ``...``, or are not declared.
     """
 
     result: str
@@ -49,9 +49,11 @@ class Prototype:
         return f"{self.result} ({', '.join(shown) or VOID})"
 
     def serves(self, callers: Prototype) -> bool:
-        """Whether code that was compiled for `callers` may call a function of this one.
+        """Whether code that was compiled for the prototype `callers` may call a function of this
+        one.
 
-        It may pass over a result that it does not know of, if that comes in a register.
+        Callers may ignore a result in a register: code for ``void f(void)`` may call an ``int
+        f(void)``.
         """
         ignored = callers.result == VOID and not self.result.startswith(("struct ", "union "))
         return (self.parameters, self.variadic) == (callers.parameters, callers.variadic) and (
@@ -60,9 +62,9 @@ class Prototype:
 
 
 def prototypes(data: bytes, names: Collection[str]) -> dict[str, Prototype]:
-    """The prototypes of those of the functions `names` that the object defines or declares.
+    """Return the prototypes of the functions `names` that the object defines or declares.
 
-    :param data: a relocatable object that a compiler has just made, with ``-g``.
+    :param data: a relocatable object fresh from the compiler, with ``-g``.
     """
     wanted = {name.encode() for name in names}
     found: dict[str, Prototype] = {}
@@ -78,18 +80,19 @@ def prototypes(data: bytes, names: Collection[str]) -> dict[str, Prototype]:
 
 
 def _prototype(entry: DIE) -> Prototype:
-    """Of a subprogram, or of the type of a function."""
+    """Return the prototype of a subprogram, or of the type of a function."""
     children = list(entry.iter_children())
     parameters = tuple(
         _by_value(child) for child in children if child.tag == "DW_TAG_formal_parameter"
     )
-    told = "DW_AT_prototyped" in entry.attributes
-    variadic = not told or any(child.tag == "DW_TAG_unspecified_parameters" for child in children)
+    variadic = "DW_AT_prototyped" not in entry.attributes or any(
+        child.tag == "DW_TAG_unspecified_parameters" for child in children
+    )
     return Prototype(_by_value(entry), parameters, variadic)
 
 
 def _by_value(entry: DIE) -> str:
-    """The type of a parameter or result."""
+    """Return the type of a parameter or result."""
     if "DW_AT_type" not in entry.attributes:
         return VOID
     kind, name = _plain(entry.get_DIE_from_attribute("DW_AT_type"))
@@ -100,8 +103,8 @@ def _by_value(entry: DIE) -> str:
 
 
 def _plain(kind: DIE | None) -> tuple[DIE | None, str]:
-    """Without typedefs and qualifiers; with the last typedef's name, for what has none of its
-    own."""
+    """Return a type without typedefs and qualifiers, and the last typedef's name, for a type that
+    has no name of its own."""
     name = ""
     while kind is not None and kind.tag in _TRANSPARENT:
         name = _name(kind) or name

@@ -37,7 +37,7 @@ from suture.errors import OBJECT_MALFORMED, OBJECT_UNSUPPORTED, Refusal
 
 MAGIC = b"\x7fELF"
 EI_CLASS, EI_DATA, E_MACHINE = 4, 5, 18
-"""Where they stand in any ELF file."""
+"""Offsets in any ELF file."""
 CLASSES, ORDERS = {1: 32, 2: 64}, {1: "<", 2: ">"}
 """ELFCLASS32, ELFCLASS64; ELFDATA2LSB, ELFDATA2MSB."""
 ET_REL = 1
@@ -48,11 +48,10 @@ UNSUPPORTED_SECTIONS = {
     SHT_SYMTAB_SHNDX: "SHT_SYMTAB_SHNDX",
 }
 TABLES = (SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_RELA)
-"""Sections that describe the others: no symbol stands in them, and no relocation applies to
-them."""
+"""Sections that describe others: they hold no symbol, and no relocation applies to them."""
 LARGEST = 1 << 30
-"""Bytes; modules have to fit into 1.5 GB of addresses (Documentation/arch/x86/x86_64/mm.rst).  What
-a file does not hold itself (``.bss``, padding) is a quarter of that at most."""
+"""Bytes; modules must fit into 1.5 GB of addresses (Documentation/arch/x86/x86_64/mm.rst).  Bytes
+that are not in the file (``.bss``, padding) may be a quarter of that."""
 LONGEST_NAME = 4096
 """Bytes; the kernel's own limit is 512 (include/linux/kallsyms.h: KSYM_NAME_LEN)."""
 HEADER = "16sHHIQQQIHHHHHH"
@@ -68,20 +67,20 @@ RELA = "QQq"  # Elf64_Rela: r_offset, r_info, r_addend
 def read(data: bytes, name: str) -> ObjectFile:
     """Read a relocatable object or module.
 
-    :param name: what to call it in messages.
+    :param name: its name in messages.
     :raises Refusal: ``object-malformed`` (not ELF, truncated, inconsistent), ``object-unsupported``
         (well-formed, but not a relocatable object of an architecture that Suture knows, or with
-        a construct that we cannot carry)
+        a construct that the writer does not have)
     """
     try:
         return _read(data, name)
     except struct.error as bad:
-        raise Refusal(OBJECT_MALFORMED, name, f"is cut off ({bad})") from bad
+        raise Refusal(OBJECT_MALFORMED, name, f"is truncated ({bad})") from bad
 
 
 def _read(data: bytes, name: str) -> ObjectFile:
     if not data.startswith(MAGIC) or len(data) < arch.IDENTIFIED:
-        raise Refusal(OBJECT_MALFORMED, name, "is no ELF file")
+        raise Refusal(OBJECT_MALFORMED, name, "is not an ELF file")
     architecture = arch.of_elf(data[: arch.IDENTIFIED])
     if architecture is None:
         raise _of_another_machine(data, name)
@@ -96,12 +95,13 @@ def _read(data: bytes, name: str) -> ObjectFile:
 
 
 def _of_another_machine(data: bytes, name: str) -> Refusal:
-    """Says what a file is for that is for none of ours."""
+    """Return the refusal of a file for a machine that Suture does not know."""
     from elftools.elf.enums import ENUM_E_MACHINE
 
     bits, order = CLASSES.get(data[EI_CLASS]), ORDERS.get(data[EI_DATA])
     if bits is None or order is None:
-        return Refusal(OBJECT_MALFORMED, name, "is neither of 32 nor 64 bits, or of no byte order")
+        found = "has neither 32 nor 64 bits, or no byte order"
+        return Refusal(OBJECT_MALFORMED, name, found)
     (number,) = struct.unpack_from(f"{order}H", data, E_MACHINE)
     names = {value: key.removeprefix("EM_") for key, value in ENUM_E_MACHINE.items()}
     machine = names.get(number, f"machine {number}")
@@ -147,15 +147,14 @@ def _headers(data: bytes, machine: arch.ElfMachine, name: str) -> _Headers:
 def _sections(headers: _Headers, data: bytes, name: str) -> tuple[Section, ...]:
     sections = tuple(_section(row, headers.names, data, name) for row in headers.rows)
     if sum(len(section.data) for section in sections) > len(data):
-        raise Refusal(
-            OBJECT_MALFORMED, name, "its sections overlap"
-        )  # gABI 4.7: no byte resides in two
+        # gABI 4.7: no byte resides in two sections.
+        raise Refusal(OBJECT_MALFORMED, name, "its sections overlap")
     for section in sections:
         if section.flags & SHF_LINK_ORDER and section.link >= len(sections):
             raise Refusal(
                 OBJECT_MALFORMED,
                 name,
-                f"section {section.name} is ordered by one that is not there",
+                f"section {section.name} is ordered by a section that does not exist",
             )
         if (
             section.size > LARGEST
@@ -190,7 +189,8 @@ def _symbols(
 ) -> tuple[Symbol, ...]:
     section, entry = sections[table], struct.Struct(machine.prefix + SYMBOL)
     if len(section.data) % entry.size or not section.link < len(sections):
-        raise Refusal(OBJECT_MALFORMED, name, "its symbol table is cut off or has no string table")
+        found = "its symbol table is truncated or has no string table"
+        raise Refusal(OBJECT_MALFORMED, name, found)
     strings = sections[section.link].data
     symbols: list[Symbol] = []
     for st_name, info, other, shndx, value, size in entry.iter_unpack(section.data):
@@ -201,13 +201,13 @@ def _symbols(
             raise Refusal(
                 OBJECT_MALFORMED,
                 name,
-                f"symbol {symbol.name or len(symbols)} stands outside its section",
+                f"symbol {symbol.name or len(symbols)} lies outside its section",
             )
         if symbol.type == STT_FUNC and symbol.size and _is_empty(symbol, sections):
             raise Refusal(
                 OBJECT_UNSUPPORTED,
                 name,
-                f"holds no code for {symbol.name}(), as a file for debuggers does",
+                f"has no code for {symbol.name}(), like a file for debuggers",
             )
         symbols.append(symbol)
     return tuple(symbols)
@@ -244,7 +244,7 @@ def _relocations(
             raise Refusal(
                 OBJECT_MALFORMED,
                 name,
-                f"section {section.name} is cut off or applies to no section",
+                f"section {section.name} is truncated or applies to no section",
             )
         found = []
         size = len(sections[section.info].data)

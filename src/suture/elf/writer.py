@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`ObjectFile` -> bytes of a relocatable object.
 
-Symbol, string and relocation sections are made anew from the values; every other section is written
-as it is.  Layout: header, contents in section order, section headers.  Local symbols come before
+Symbol, string and relocation sections are generated from the values; all other sections are written
+unchanged.  Layout: header, contents in section order, section headers.  Local symbols come before
 the others, as gABI 4.17 demands.
 """
 
@@ -37,15 +37,14 @@ STRING_TABLES = {".strtab", ".shstrtab"}
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """Old index -> new index."""
+    """Old index -> new index, of sections and of symbols."""
 
     sections: Mapping[int, int]
     symbols: Mapping[int, int]
 
 
 def write(obj: ObjectFile) -> bytes:
-    """Serialise `obj`.  Reading the result back gives the same sections, symbols and
-    relocations."""
+    """Return the file's bytes.  To read them gives the same sections, symbols and relocations."""
     kept = [i for i, s in enumerate(obj.sections) if i and not _is_made_anew(s)]
     order = sorted(range(1, len(obj.symbols)), key=lambda i: obj.symbols[i].bind != STB_LOCAL)
     numbers = _Numbers(
@@ -81,19 +80,21 @@ def _is_made_anew(section: Section) -> bool:
 
 
 class _Strings:
-    """A string table under construction; equal strings share their place."""
+    """A string table under construction; equal strings share one place."""
 
     def __init__(self) -> None:
         self._offsets: dict[str, int] = {"": 0}
         self._data = bytearray(b"\0")
 
     def add(self, text: str) -> int:
+        """Return the offset of a string; add the string if it is new."""
         if text not in self._offsets:
             self._offsets[text] = len(self._data)
             self._data += text.encode("utf-8", "surrogateescape") + b"\0"
         return self._offsets[text]
 
     def data(self) -> bytes:
+        """Return the table's bytes."""
         return bytes(self._data)
 
 
@@ -112,8 +113,8 @@ def _section(
 
 
 def _relinked(section: Section, numbers: _Numbers) -> Section:
-    """Only ``SHF_LINK_ORDER`` gives `link` a meaning in the sections that are kept (gABI figure
-    4-12)."""
+    """Return a section with a new `link`, which means something only with ``SHF_LINK_ORDER`` in the
+    sections that are kept (gABI figure 4-12)."""
     return replace(
         section,
         link=numbers.sections.get(section.link, 0) if section.flags & SHF_LINK_ORDER else 0,
@@ -140,7 +141,11 @@ def _symbol(symbol: Symbol, strings: _Strings, entry: struct.Struct) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _RelocationSections:
-    """:ivar symtab: index of the symbol table; `entry`: an ``Elf64_Rela``."""
+    """Makes relocation sections.
+
+    :ivar symtab: index of the symbol table.
+    :ivar entry: the format of an ``Elf64_Rela``.
+    """
 
     numbers: _Numbers
     symtab: int
@@ -149,6 +154,7 @@ class _RelocationSections:
     def section(
         self, name: str, relocations: tuple[Relocation, ...], into: int, flags: int
     ) -> Section:
+        """Return the section of the relocations that apply to section `into`."""
         data = b"".join(map(self._rela, relocations))
         flags |= SHF_INFO_LINK
         return _section(

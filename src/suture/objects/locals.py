@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names that compilers and macros make: which belong to one function's code alone, and what a name
-was before.
+"""Names that compilers and macros make: which variables belong to one function's code alone, and
+which name stands in the source.
 
-A static variable of the original is shared with the patched code, for it holds the kernel's state.
-The ones in `PRIVATE` hold none that matters to other code: they are told apart by content only and
-copied with the code that uses them.
+Patched code shares a static variable of the original, because it holds the kernel's state.  The
+variables in `PRIVATE` hold no state that matters to other code: they are compared by content only,
+and copied with the code that uses them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ PRIVATE: Mapping[str, str] = {
     "__func__": "the function's own name (C11 6.4.2.2)",
     "__FUNCTION__": "the same (GCC)",
     "__PRETTY_FUNCTION__": "the same (GCC)",
-    "__already_done": "WARN_ONCE and friends: whether it was said (include/linux/once_lite.h)",
+    "__already_done": "WARN_ONCE and friends: whether it has warned (include/linux/once_lite.h)",
     "__warned": "the same until 5.14 (include/asm-generic/bug.h)",
-    "__key": "lockdep's key for a lock set up here (include/linux/lockdep_types.h); empty without lockdep",
+    "__key": "lockdep's key for a lock that is set up here (include/linux/lockdep_types.h); empty "
+    "without lockdep",
     "_rs": "ratelimit state of one message (include/linux/ratelimit.h)",
     "__msg": "netlink extended ack text (include/linux/netlink.h: NL_SET_ERR_MSG)",
     "CSWTCH": "values of a switch that became a table (GCC tree-switch-conversion)",
@@ -40,19 +41,19 @@ CONSTANT = {
     "C",
     "_entry",
 }
-"""These are private only where they cannot be written: an unnamed variable has state as any
-other."""
+"""Names that are private only in sections that cannot be written: a writable unnamed variable has
+state like any other, as in ``static struct mutex *m = &(struct mutex){}``."""
 
 IN_SECTION: Mapping[str, str] = {"descriptor": "__dyndbg", "__UNIQUE_ID_ddebug": "__dyndbg"}
-"""These are private only in the section that the macro puts them into: an author may use the name
-too."""
+"""Names that are private only in the section of their macro: authors use ``descriptor`` for
+variables of their own."""
 
 DATA = (
     *(".data", ".bss", ".rodata", ".sbss", "__read_mostly"),
     # include/linux/init.h: __refdata, __meminitdata; where memory can be hot-plugged, they stay
     *(".ref.data", ".ref.rodata", ".meminit.data", ".meminit.rodata"),
 )
-"""Sections in which a new variable is a variable and nothing more."""
+"""Sections that give a new variable no meaning beyond its contents."""
 
 # foo.123 (static local), foo.isra.0.cold (optimised clones), foo.llvm.123, C.0.12
 _NUMBERED = re.compile(r"(\.(?:\d+|isra|constprop|part|cold|llvm|lto_priv))+$")
@@ -60,22 +61,33 @@ _UNIQUE_ID = re.compile(r"^(__UNIQUE_ID_.*?)\d+$")
 
 
 def base(name: str) -> str:
-    """The name as the author wrote it, without what the compiler or ``__UNIQUE_ID`` added."""
+    """Return the name in the source, without what the compiler or ``__UNIQUE_ID`` added.
+
+    ``buf.9`` is ``buf``, ``jhash.constprop.0`` is ``jhash``, and ``__UNIQUE_ID_ddebug409.0`` is
+    ``__UNIQUE_ID_ddebug``.
+    """
     written = _NUMBERED.sub("", name)  # first: a __UNIQUE_ID may be a static local
     unique = _UNIQUE_ID.match(written)
     return unique.group(1) if unique else written
 
 
 def is_numbered(name: str) -> bool:
-    """The compiler chose part of the name, so that equal names in two objects need not mean equal
-    things."""
+    """Whether the compiler chose part of the name, so that it may mean another thing in another
+    object.
+
+    GCC numbers static locals through a whole file: a new one before ``buf.9`` makes it ``buf.10``.
+    """
     return base(name) != name
 
 
 def is_private(name: str, section: str, writable: bool) -> bool:
-    """See `PRIVATE`.
+    """Whether a variable belongs to one function's code alone (see `PRIVATE`).
 
-    :param section: where the variable is; `writable` if that section is.
+    For example, ``C.12`` is GCC's unnamed constant, but crypto/streebog_generic.c has a variable
+    ``static const struct streebog_uint512 C[12]``: patched code must use the kernel's, so ``C`` is
+    private only with a number.
+
+    :param section: its section; `writable`: whether that can be written.
     """
     written = base(name)
     if written not in PRIVATE or (written in ("C", "_rs", "descriptor") and not is_numbered(name)):
@@ -86,11 +98,11 @@ def is_private(name: str, section: str, writable: bool) -> bool:
 
 
 def is_cold(name: str) -> bool:
-    """The unlikely part of a function that the compiler moved away
-    (``-freorder-blocks-and-partition``)."""
+    """Whether a name is that of the unlikely part of a function, which the compiler moved away
+    (``-freorder-blocks-and-partition``), such as ``__schedule_bug.cold``."""
     return name.endswith(".cold")
 
 
 def parent(name: str) -> str:
-    """The function that a ``.cold`` part belongs to."""
+    """Return the name of the function that a ``.cold`` part belongs to."""
     return name.removesuffix(".cold")

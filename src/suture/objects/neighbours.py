@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls and jumps between functions of one section, for which the assembler leaves no relocation.
+"""Calls and jumps between functions of one section, for which the assembler writes no relocation.
 
-Code that asks for a section (``__sched``, ``noinstr``, ``__init``) shares it with others of the
-same file, and where the callee is local the assembler writes the distance at once.  It holds only
-while both stay where they are: taken out alone, the call would lead anywhere.  So the relocation is
-written that a section of its own would have brought.
+Code with ``__sched``, ``noinstr`` or ``__init`` shares a section with other code of the same file,
+and where the callee is local the assembler fills in the distance.  For example,
+kernel/locking/mutex.c has ``mutex_lock()`` and its static ``__mutex_lock_slowpath()`` in
+``.sched.text``.  The distance holds only while both keep their places: a copy of ``mutex_lock()``
+would call whatever is at that distance.  So the missing relocation, which a section of its own would
+have had, is added.
 """
 
 from __future__ import annotations
@@ -16,8 +18,7 @@ from suture.elf.object import STT_FUNC, ObjectFile, Relocation, Symbol
 
 
 def relocated(obj: ObjectFile) -> Mapping[int, tuple[Relocation, ...]]:
-    """The object's relocations, by section, and those that the assembler left out between
-    functions."""
+    """Return the object's relocations by section, with the missing ones between functions."""
     functions: dict[int, list[tuple[int, Symbol]]] = {}
     for index, symbol in obj.symbols_of_type(STT_FUNC):
         functions.setdefault(symbol.shndx, []).append((index, symbol))
@@ -42,7 +43,10 @@ def _place(function: tuple[int, Symbol]) -> int:
 def _between(
     obj: ObjectFile, section: int, functions: Sequence[tuple[int, Symbol]]
 ) -> Iterator[Relocation]:
-    """:param functions: index and symbol of each in this section, by address."""
+    """Yield the missing relocations of a section.
+
+    :param functions: index and symbol of each function in the section, by address.
+    """
     data, decoding = obj.sections[section].data, obj.arch.decoding
     starts = [symbol.value for _, symbol in functions]
     known = {relocation.offset for relocation in obj.relocations.get(section, ())}
@@ -57,6 +61,6 @@ def _between(
                 continue
             position = bisect_right(starts, branch.target) - 1
             if not 0 <= branch.target < len(data) or position < 0:
-                continue  # not a function's; data between functions may look like code
+                continue  # leads to no function: data between functions may look like code
             addend = branch.target - starts[position] - (branch.origin - branch.field)
             yield Relocation(branch.field, branch.type, functions[position][0], addend)

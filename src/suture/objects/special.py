@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sections whose entries describe places in code, and which the kernel walks when it loads a
-module: those of every kernel.  `suture.arch` has those of an architecture.
+"""Special sections, with entries about places in code, which the kernel reads when it loads a
+module.  `SECTIONS` has those of every kernel, `suture.arch` those of an architecture.
 
-An entry belongs to the code that its first field points at, and goes where that code goes.  One row
-of `SECTIONS` per section; a new one is a new row.
+An entry belongs to the code to which its first field points, and goes where that code goes.  For
+example, ``WARN_ON()`` makes a ``ud2`` and an entry of ``__bug_table``; without the entry, new code
+with that ``ud2`` would be an invalid opcode.  A new special section is a new row of the table.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 from suture.arch import Architecture, known
 from suture.arch.sections import SpecialSection
@@ -36,15 +38,15 @@ HINTS = frozenset(
         "annotate_insn",
     )
 )
-"""Sections that tell objtool about code, and that no module has when it is done.
+"""Sections that tell objtool about code, and that a finished module lacks.
 
-Where objtool runs at the link of a module only, they have to go where the code goes: without
-``.discard.reachable`` the code after each WARN() would be taken for dead and get no unwind data.
-Where objtool has run already they do no harm. An entry has one relocation, to the code that it is
-about; objtool wants it to be against the section (tools/objtool/check.c: ``read_retpoline_hints()``
-and its likes).
+Where objtool runs only at the link of a module, their entries have to go where the code goes:
+without ``.discard.reachable``, objtool would take the code after each ``WARN_ON()`` for dead and
+give it no unwind data.  Where objtool has already run, they do no harm.  An entry has one
+relocation, to the code that it is about; objtool requires that it is against the section
+(tools/objtool/check.c: ``read_retpoline_hints()`` and its kin).
 
-``.discard.addressable`` is not among them: it only keeps the compiler from dropping a symbol.
+``.discard.addressable`` is not a hint: it only keeps the compiler from dropping a symbol.
 """
 
 
@@ -55,10 +57,10 @@ SECTIONS: tuple[SpecialSection, ...] = (
     SpecialSection("__bug_table", struct="bug_entry", alias="BUG"),
     # asm/extable.h
     SpecialSection("__ex_table", struct="exception_table_entry", alias="EX"),
-    # include/linux/jump_label.h; jump_label_add_module() follows the key
+    # include/linux/jump_label.h; jump_label_add_module() dereferences the key
     SpecialSection("__jump_table", struct="jump_entry", reads_early=True, alias="JUMP"),
-    # include/linux/static_call_types.h; static_call_add_module() follows the key.  The code calls
-    # the trampoline, which always leads to where the key does (arch/x86/kernel/static_call.c:
+    # include/linux/static_call_types.h; static_call_add_module() dereferences the key.  The code
+    # calls the trampoline, which always leads to the key's target (arch/x86/kernel/static_call.c:
     # arch_static_call_transform()).
     SpecialSection(
         ".static_call_sites",
@@ -77,25 +79,25 @@ JUMP_TABLE = "__jump_table"
 
 @cache
 def sections(arch: Architecture) -> Mapping[str, SpecialSection]:
-    """All special sections of an architecture's kernels, by name; without hints."""
+    """Return all special sections of an architecture's kernels, by name; without hints."""
     return {special.name: special for special in (*SECTIONS, *arch.sections.special)}
 
 
 @cache
 def structs(arch: Architecture) -> Mapping[str, str]:
-    """Section name -> the struct whose size its entries have, for whoever looks the sizes up."""
+    """Return section name -> struct of its entries, for sections with entries of varying size."""
     return {special.name: special.struct for special in sections(arch).values() if special.struct}
 
 
 def aliases() -> Mapping[str, str]:
-    """Short names for the sections of `structs`, of whatever architecture, for people to type."""
+    """Return short name -> section, for the sections of `structs` of any architecture."""
     everywhere = (special for arch in known() for special in sections(arch).values())
     return {special.alias: special.name for special in everywhere if special.alias}
 
 
 @dataclass(frozen=True, slots=True)
 class SpecialEntry:
-    """``[start, end)`` of special section `section`, about the code at `place` of section
+    """An entry: ``[start, end)`` of special section `section`, about the code at `place` of section
     `code`."""
 
     special: SpecialSection
@@ -107,7 +109,7 @@ class SpecialEntry:
 
 
 class Entries:
-    """All entries of the special sections of one object, found by the code they are about.
+    """All entries of the special sections of one object, found by the code that they are about.
 
     :param sizes: section name -> entry size in bytes, for the sections of `structs`.
     :raises Refusal: ``entry-malformed``
@@ -131,9 +133,10 @@ class Entries:
             entries.sort(key=lambda entry: entry.place)
 
     def within(self, code: int, start: int, end: int) -> list[SpecialEntry]:
-        """The entries about ``[start, end)`` of code section `code`, by place.
+        """Return the entries about ``[start, end)`` of code section `code`, by place.
 
-        The end of a section is its last code's: the unwind table marks it.
+        The end of a section counts as its last code's: ORC has an entry there that ends the
+        function before (tools/objtool/orc_gen.c: orc_create()).
         """
         entries = self._by_code.get(code, [])
         if end == self._view.obj.sections[code].size:
@@ -143,19 +146,16 @@ class Entries:
         return entries[first:last]
 
     def of_section(self, section: int) -> list[SpecialEntry]:
-        """The entries that special section `section` holds."""
-        return [
-            entry
-            for entries in self._by_code.values()
-            for entry in entries
-            if entry.section == section
-        ]
+        """Return the entries of special section `section`."""
+        every = chain.from_iterable(self._by_code.values())
+        return [entry for entry in every if entry.section == section]
 
     def in_force(self, code: int, place: int, name: str) -> SpecialEntry | None:
-        """The entry of section `name` that still holds at `place`, where none starts there.
+        """Return the entry of section `name` that covers `place` and starts before it, if any.
 
-        An unwind table marks where the state of the stack changes, which may be in the function
-        before.
+        An ORC entry holds up to the next one.  Where two functions of one section
+        (``mutex_lock()`` and ``mutex_unlock()`` in ``.sched.text``) have the same state of the
+        stack, the second has no entry of its own, and a copy of it needs the first one's.
         """
         entries = self._named(name).get(code, [])
         position = bisect_left(entries, place, key=lambda entry: entry.place)
@@ -163,7 +163,7 @@ class Entries:
         return None if starts_there or not position else entries[position - 1]
 
     def _named(self, name: str) -> Mapping[int, list[SpecialEntry]]:
-        """The entries of one special section, by the code that they are about, by place."""
+        """Return the entries of one special section: code section -> entries, by place."""
         if name not in self._by_name:
             self._by_name[name] = {
                 code: [entry for entry in entries if entry.special.name == name]
@@ -173,24 +173,34 @@ class Entries:
 
 
 def replacement(view: View, entry: SpecialEntry, target: ToAnonymous) -> tuple[int, int]:
-    """The range of replacements that a ``struct alt_instr`` names."""
+    """Return the range of the replacement that a ``struct alt_instr`` names.
+
+    For example, ``stac()`` leaves three bytes of no-ops in the code, and its replacement is the
+    instruction ``stac`` in ``.altinstr_replacement``.
+
+    :raises Refusal: ``entry-malformed``
+    """
     start, end = target.offset, target.offset + _length(view, entry, 1)
     section = view.obj.sections[target.section]
     if not 0 <= start <= end <= section.size:
         raise Refusal(
             ENTRY_MALFORMED,
             f"{view.obj.name}: {entry.special.name}",
-            f"leads out of {section.name}",
+            f"has a replacement outside {section.name}",
         )
     return start, end
 
 
 def replaced(view: View, entry: SpecialEntry) -> tuple[int, int]:
-    """The range of code that a ``struct alt_instr`` may overwrite."""
+    """Return the range of code that a ``struct alt_instr`` may overwrite.
+
+    :raises Refusal: ``entry-malformed``
+    """
     return entry.place, entry.place + _length(view, entry, 0)
 
 
 def _length(view: View, entry: SpecialEntry, which: int) -> int:
+    """Return `instrlen` (0) or `replacementlen` (1) of a ``struct alt_instr``."""
     lengths = view.obj.arch.sections.alternatives.lengths
     offsets = lengths.get(entry.end - entry.start)
     if offsets is None:
@@ -198,7 +208,7 @@ def _length(view: View, entry: SpecialEntry, which: int) -> int:
         raise Refusal(
             ENTRY_MALFORMED,
             where,
-            f"struct alt_instr of {entry.end - entry.start} bytes is not known",
+            f"has a struct alt_instr of {entry.end - entry.start} bytes, an unknown layout",
         )
     return view.obj.sections[entry.section].data[entry.start + offsets[which]]
 
@@ -210,30 +220,31 @@ def _read(
     size = special.size or sizes.get(special.name, 0)
     where = f"{view.obj.name}: {special.name}"
     if not size:
-        raise Refusal(ENTRY_MALFORMED, where, f"the size of struct {special.struct} is not known")
+        raise Refusal(ENTRY_MALFORMED, where, f"the size of struct {special.struct} is unknown")
     if section.size % size:
-        raise Refusal(ENTRY_MALFORMED, where, f"{section.size} bytes are no multiple of {size}")
-    found = []
-    # An entry begins with the distance to its code, or the address of it.
+        found = f"has {section.size} bytes, which is not a multiple of {size}"
+        raise Refusal(ENTRY_MALFORMED, where, found)
+    entries = []
+    # An entry begins with the distance to its code, or with the address of it.
     types = view.obj.arch.relocations.types
     by_offset = {
-        one.offset: one
-        for one in reversed(view.relocations(index, 0, section.size))
-        if one.type not in types or types[one.type].size
+        relocation.offset: relocation
+        for relocation in reversed(view.relocations(index, 0, section.size))
+        if relocation.type not in types or types[relocation.type].size
     }
     for start in range(0, section.size, size):
         first = by_offset.get(start)
         place = None if first is None else view.place(first, index)
         if place is None or not view.obj.sections[place[0]].is_code:
             raise Refusal(ENTRY_MALFORMED, f"{where}+{start:#x}", "does not point at code")
-        found.append(SpecialEntry(special, index, start, start + size, *place))
-    return found
+        entries.append(SpecialEntry(special, index, start, start + size, *place))
+    return entries
 
 
 def read_hints(view: View, index: int) -> Iterator[tuple[int, int, int, int]]:
-    """The entries of section `index`, each from its relocation to the next.
+    """Yield the entries of hint section `index`, each from its relocation to the next.
 
-    :return: start and end of the entry, section of code and offset in it.
+    :return: start and end of the entry, section of the code and offset in it.
     """
     size = view.obj.sections[index].size
     references = list(view.references_in(index, 0, size))

@@ -2,9 +2,9 @@
 """An object file as units and the references between them.
 
 A unit is a range of a section that a function or data symbol names.  Objects are compiled with one
-section per function and datum, but code that asks for a section (``__section()``, ``noinstr``,
-``__init``) shares it, so a unit is a range. The assembler replaces most local symbols by section
-symbol + offset; `View.target` turns that back into what is meant.
+section per function and datum, but code with ``__section()``, ``noinstr`` or ``__init`` shares a
+section: kernel/locking/mutex.c has all of its locking functions in ``.sched.text``.  For most local
+symbols, the assembler writes section symbol + offset; `View` turns that back into the unit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from suture.errors import RELOCATION_UNSUPPORTED, SYMBOL_UNSUPPORTED, Refusal
 from suture.objects import locals, neighbours
 
 OVERLAP = 4
-"""How many times as large as their section all units of it may be together."""
+"""Limit of the total size of a section's units, in sizes of the section."""
 
 WIDEST = 64
 """Bytes of the widest constant that a processor has a register for, and GCC a mergeable section."""
@@ -46,15 +46,15 @@ DECODED = 4096
 """Of how many ranges of code the instructions are kept; they take more memory than all else."""
 
 LITERAL_BYTES = 128 << 20
-"""What the strings of one object may hold in all, if each reference is followed to its end."""
+"""Limit of the bytes of all strings of one object, each counted from where a reference leads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A function or datum: ``[start, end)`` of `section`.
 
-    :ivar name: its symbol's name; of several at one place (aliases) the first, local ones first.
-    :ivar aliases: the other names.
+    :ivar name: its symbol's name; of several at one place the first, local ones before global ones.
+    :ivar aliases: the other names: arch/x86/lib/memcpy_64.S has ``memcpy`` for ``__memcpy``.
     :ivar is_local: no other object file can name it.
     """
 
@@ -73,12 +73,13 @@ class Unit:
 
     @property
     def size(self) -> int:
+        """Its size in bytes."""
         return self.end - self.start
 
 
 class ToUnit(NamedTuple):
-    """Refers to `offset` bytes into a unit of the same object (an offset may point outside:
-    array[index - bias])."""
+    """Refers to `offset` bytes into a unit of the same object; the offset may lead outside
+    (``array[index - bias]``)."""
 
     unit: Unit
     offset: int
@@ -92,10 +93,10 @@ class ToUndefined(NamedTuple):
 
 
 class ToLiteral(NamedTuple):
-    """Refers into a string or constant that the linker may merge with its likes: known by its
-    content alone.
+    """Refers into a string or constant that the linker may merge with equal ones, so that its
+    content alone identifies it.
 
-    :ivar content: the string, or its rest where only a place in it is known; or the whole constant.
+    :ivar content: the string, or its rest from where the reference leads; or the whole constant.
     :ivar offset: into `content`; may lead out of it (the end of a loop over a string).
     """
 
@@ -122,13 +123,15 @@ Target = ToUnit | ToUndefined | ToLiteral | ToAnonymous | ToAbsolute
 
 
 class Reference(NamedTuple):
-    """A relocation, understood.
+    """A relocation and its target.
 
-    :ivar offset: of the field, from the start of the range that was asked for.
-    :ivar bias: what the addend lacks to be the offset from the target's symbol: a PC-relative field
-        of an instruction counts from the instruction's end, or on other architectures its start,
-        and the assembler puts the distance into the addend; in data it counts from the field.
-    :ivar is_branch: a call or jump; otherwise the target's address is taken.  `is_call`: a call.
+    :ivar offset: of the field, from the start of the requested range.
+    :ivar bias: the difference between the offset from the target's symbol and the addend.  A
+        PC-relative field of an instruction counts from the instruction's end (or on other
+        architectures its start), and the assembler puts the distance into the addend: ``call f``
+        has the addend -4 and the bias 4.  In data it counts from the field.
+    :ivar is_branch: it is a call or jump; otherwise code takes the target's address.
+    :ivar is_call: it is a call.
     """
 
     offset: int
@@ -141,11 +144,11 @@ class Reference(NamedTuple):
 
 
 class _Aim(NamedTuple):
-    """What is the same for all references to a symbol.
+    """The part of a target that is the same for all references to a symbol.
 
-    :ivar undefined: the symbol's name where another object defines it.
-    :ivar whole: the unit that has the section for itself.
-    :ivar literals: the section, where it holds strings or constants that may be merged.
+    :ivar undefined: the symbol's name if another object defines it.
+    :ivar whole: the unit that has the section for itself, if one has.
+    :ivar literals: the section, if it holds strings or constants that may be merged.
     """
 
     undefined: str | None
@@ -183,6 +186,7 @@ class View:
 
     @cached_property
     def by_name(self) -> dict[str, tuple[Unit, ...]]:
+        """The units of each name, aliases included."""
         found: dict[str, list[Unit]] = defaultdict(list)
         for unit in self.units:
             for name in (unit.name, *unit.aliases):
@@ -190,32 +194,34 @@ class View:
         return {name: tuple(units) for name, units in found.items()}
 
     def section(self, unit: Unit) -> Section:
+        """Return the section that holds a unit."""
         return self.obj.sections[unit.section]
 
     def data(self, unit: Unit) -> bytes:
-        """The unit's bytes; zeros for ``SHT_NOBITS``."""
+        """Return a unit's bytes; zeros for ``SHT_NOBITS``."""
         section = self.section(unit)
         return (
             bytes(unit.size) if section.type == SHT_NOBITS else section.data[unit.start : unit.end]
         )
 
     def is_private(self, unit: Unit) -> bool:
-        """Made by the compiler or a macro for the code around it; see
-        `suture.objects.locals.PRIVATE`."""
+        """Whether the compiler or a macro made a variable for the code around it
+        (`suture.objects.locals.PRIVATE`)."""
         section = self.section(unit)
         return not unit.is_function and locals.is_private(
             unit.name, section.name, bool(section.flags & SHF_WRITE)
         )
 
     def units_in(self, section: int) -> list[Unit]:
-        """The units of a section, by address."""
+        """Return the units of a section, by address."""
         return self._by_section.get(section, [])
 
     def unit_at(self, section: int, offset: int) -> Unit | None:
-        """The unit that holds `offset`.
+        """Return the unit at an offset of a section, or None.
 
-        The end of a section's last unit counts as its own: unwind tables mark it.  Where the section
-        is one unit's alone, every offset is.
+        The end of a section's last unit counts as that unit's: ORC has an entry there.  Where a
+        section is one unit's alone, every offset is that unit's: GCC writes ``.rodata.table - 8``
+        for ``table[index - 1]``.
         """
         units = self._by_section.get(section)
         if not units:
@@ -228,7 +234,7 @@ class View:
         unit = units[position]
         if offset == unit.start or (position == len(units) - 1 and offset == unit.end):
             return unit
-        # A unit without size may stand inside another.
+        # A unit without size may be inside another.
         borders, inside = self._covered[section]
         return inside[bisect_right(borders, offset) - 1]
 
@@ -243,7 +249,7 @@ class View:
         return {section: sorted(offsets) for section, offsets in found.items()}
 
     def following(self, target: ToAnonymous) -> int:
-        """The next offset in the same section that code refers to, or the section's end."""
+        """Return the next offset in the same section that code refers to, or the section's end."""
         offsets = self._anonymous.get(target.section, [])
         position = bisect_right(offsets, target.offset)
         return (
@@ -251,7 +257,7 @@ class View:
         )
 
     def relocations(self, section: int, start: int, end: int) -> tuple[Relocation, ...]:
-        """The relocations of ``[start, end)`` of a section, by offset."""
+        """Return the relocations of ``[start, end)`` of a section, by offset."""
         all_of_it = self._relocations.get(section, ())
         if start <= 0 and end >= self.obj.sections[section].size:
             return all_of_it
@@ -262,12 +268,16 @@ class View:
         return all_of_it[first : bisect_left(offsets, end, first)]
 
     def references(self, unit: Unit) -> Iterator[Reference]:
-        """What a unit refers to, by offset into it."""
+        """Yield a unit's references, by offset into it."""
         return self.references_in(unit.section, unit.start, unit.end)
 
     def references_in(self, section: int, start: int, end: int) -> Iterator[Reference]:
-        """What ``[start, end)`` refers to.  In code, `start` must be the start of an
-        instruction."""
+        """Yield the references of ``[start, end)`` of a section, by offset.
+
+        In code, `start` must be the start of an instruction.
+
+        :raises Refusal: ``relocation-unsupported``, ``symbol-unsupported``
+        """
         code = self._code(section, start, end) if self.obj.sections[section].is_code else None
         types = self._types
         for place, number, symbol, addend in self.relocations(section, start, end):
@@ -291,10 +301,10 @@ class View:
         return Refusal(RELOCATION_UNSUPPORTED, where, f"has type {number}")
 
     def place(self, relocation: Relocation, section: int) -> tuple[int, int] | None:
-        """The section and offset that a relocation of data leads to; None where it leads to none of
-        this object's.
+        """Return the section and offset that a relocation of data leads to, if in this object.
 
-        :param section: where the relocation is.
+        :param section: the section that the relocation applies to.
+        :raises Refusal: ``relocation-unsupported``, ``symbol-unsupported``
         """
         kind = self._types.get(relocation.type)
         if kind is None:
@@ -331,7 +341,8 @@ class View:
         start = place if aim.is_section else aim.value
         if aim.literals is not None:
             return self._literal(aim.literals, aim.section, start, place - start)
-        # A named symbol says which unit is meant even where an offset leads out of it.
+        # A named symbol identifies its unit even where the offset leads out of it: the assembler
+        # writes "table - 8", with the symbol of a global table, for table[index - 1].
         unit = self.unit_at(aim.section, start)
         if unit is None:
             return ToAnonymous(aim.section, place)
@@ -356,8 +367,13 @@ class View:
         return _Aim(None, symbol.shndx, symbol.value, is_section, whole, literals)
 
     def _literal(self, section: Section, index: int, start: int, offset: int) -> Target:
-        """:param start: where the string or constant starts, or a place in it; `offset` from
-        there."""
+        """Return a target in a section of strings or constants.
+
+        For example, ``show_val_kb(m, "MemTotal:       ", ...)`` refers to ``.rodata.str1.1`` and an
+        offset, which any change to another string of the file moves.
+
+        :param start: the start of the string or constant, or a place in it; `offset`: from there.
+        """
         if not 0 <= start < len(section.data):
             return ToAnonymous(index, start + offset)
         whole = start if section.is_strings else start - start % section.entsize
@@ -392,10 +408,10 @@ def _units(obj: ObjectFile) -> Iterator[Unit]:
 
 
 def _innermost(units: list[Unit]) -> tuple[list[int], list[Unit | None]]:
-    """Which unit an offset is in; of several the one that starts last.
+    """Return ascending offsets, and the unit from each of them up to the next; of several units
+    the one that starts last.
 
     :param units: of one section, by start and end.
-    :return: ascending offsets, and the unit from each of them up to the next.
     """
     borders = sorted({0, *(unit.start for unit in units), *(unit.end for unit in units)})
     inside: list[Unit | None] = []
@@ -412,8 +428,10 @@ def _innermost(units: list[Unit]) -> tuple[list[int], list[Unit | None]]:
 
 
 def _refuse_overlaps(obj: ObjectFile, by_section: Mapping[int, list[Unit]]) -> None:
-    """A function may have a second entry; symbols by the thousand for the same code are no
-    compiler's work."""
+    """Refuse an object with too many symbols for the same bytes.
+
+    A function may have a second entry, but no compiler makes thousands of symbols for one range.
+    """
     for section, units in by_section.items():
         if sum(unit.size for unit in units) > OVERLAP * obj.sections[section].size:
             where = f"{obj.name}: {obj.sections[section].name}"
@@ -421,7 +439,7 @@ def _refuse_overlaps(obj: ObjectFile, by_section: Mapping[int, list[Unit]]) -> N
 
 
 def _held(section: Section, start: int) -> bytes:
-    """The string or constant that starts at an offset."""
+    """Return the string or constant at an offset."""
     width = section.entsize
     if not section.is_strings:
         return section.data[start : start + width]

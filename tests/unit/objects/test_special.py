@@ -266,8 +266,8 @@ def orc_views(*bodies: str) -> list[View]:
 @pytest.mark.parametrize(
     ("sizes", "found"),
     [
-        ({}, "not known"),
-        ({"__bug_table": 16}, "no multiple"),
+        ({}, "is unknown"),
+        ({"__bug_table": 16}, "not a multiple"),
         ({"__bug_table": 6}, "does not point at code"),
     ],
 )
