@@ -36,7 +36,7 @@ from suture.objects.view import View
 from suture.verify import threads
 from suture.verify.replaced import Checked
 from suture.verify.sympos import nearest
-from suture.verify.syscalls import SystemCall, called, definition
+from suture.verify.syscalls import SystemCall, find_definition, old_system_call
 from suture.workspace.external import CompiledModule
 
 
@@ -129,7 +129,9 @@ def patched_functions(patch: LivePatch) -> Iterator[tuple[str, PatchedFunction]]
 def is_old_system_call(context: ModuleContext, objname: str, function: PatchedFunction) -> bool:
     """Whether a function is a system call under the name that it had before Linux 4.17."""
     name = function.old_name
-    return objname == VMLINUX and called(name) is not None and not context.has(objname, name)
+    return (
+        objname == VMLINUX and old_system_call(name) is not None and not context.has(objname, name)
+    )
 
 
 def _refuse_missing_functions(
@@ -189,7 +191,7 @@ def _core_tables(
         of_object = functions.setdefault(one.objname, [])
         source = definition_of(module, objects, one.new.name)
         is_missing = one.objname == VMLINUX and not context.has(VMLINUX, one.name)
-        call = called(one.name) if is_missing else None
+        call = old_system_call(one.name) if is_missing else None
         if call is None:
             function = check_function(
                 context, module, types, one.objname, one.name, one.sympos, one.new.name
@@ -240,7 +242,7 @@ def _wrappers(
     entries = call.entries(vmlinux.arch.syscalls)
     places = {address: name for name in reversed(entries) for address in vmlinux.addresses(name)}
     names = {name: macro for name, macro in entries.items() if name in places.values()}
-    defined = definition(vmlinux, context.tree, call)
+    defined = find_definition(vmlinux, context.tree, call)
     if not names or defined is None:
         near = [f"there is {similar}" for similar in nearest(next(iter(entries)), vmlinux)]
         found = f"{context.kernel.target.release} has no system call {call.name}"
@@ -254,7 +256,7 @@ def _wrappers(
     made = syscalls.wrappers(defined, names, entry, number)
     checked = []
     for name in names:
-        address, position = context.replaceable.check(VMLINUX, name, 0, lambda _: where)
+        address, position = context.replaceable.locate(VMLINUX, name, 0, lambda _: where)
         checked.append(Checked(VMLINUX, name, position, address, one.new.name, types is not None))
     return list(zip(made.items(), checked, strict=True))
 
@@ -271,8 +273,8 @@ def note_threads(
         view = View(obj)
         units = [unit for unit in view.units if unit.is_function]
         functions = [unit for unit in units if new & {unit.name, *unit.aliases}]
-        for function in threads.asking(view, functions):
-            note(f"{module.line_of(function.name)}: {function.name}() {threads.WAITS_FOR_IT}")
+        for function in threads.thread_mains(view, functions):
+            note(f"{module.line_of(function.name)}: {function.name}() {threads.TRANSITION_WAITS}")
 
 
 def refuse_twice(module: CModule, checked: Sequence[Checked]) -> None:
@@ -301,8 +303,8 @@ def check_function(
     """Check that the target has a function, and that the new one has its type.
 
     :param position: the position that the author gave; 0 for none.
-    :raises Refusal: what `Replaceable.check` and `Replaceable.compare` raise
+    :raises Refusal: what `Replaceable.locate` and `check_prototype` raise
     """
-    address, core_position = context.replaceable.check(objname, name, position, module.line_of)
-    compared = context.replaceable.compare(objname, name, new, types, module.line_of)
+    address, core_position = context.replaceable.locate(objname, name, position, module.line_of)
+    compared = context.replaceable.check_prototype(objname, name, new, types, module.line_of)
     return Checked(objname, name, core_position, address, new, compared)

@@ -232,6 +232,7 @@ def _with_sources(
     """Return the same live patch with the place in the source of each new function."""
 
     def with_source(function: PatchedFunction) -> PatchedFunction:
+        """Return a replaced function with its new function's place."""
         return replace(function, source=definition_of(module, objects, function.new_name))
 
     objects_with_sources = (

@@ -127,11 +127,11 @@ def _refuse_threads(view: View, kpatch: KpatchObject, replace_threads: Collectio
         for function in kpatch.functions
         if function.name not in replace_threads
     }
-    for function in threads.asking(plain, replaced):
+    for function in threads.thread_mains(plain, replaced):
         raise Refusal(
             THREAD_FUNCTION_REPLACED,
             f"{view.obj.name}: {replaced[function]}()",
-            threads.MAIN_FUNCTION,
+            threads.ASKS_TO_STOP,
         )
 
 

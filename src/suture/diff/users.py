@@ -30,13 +30,15 @@ HOOKS = ("__mcount_loc", "__patchable_function_entries")
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """:ivar callers: functions that call it or jump to its start; itself left out, ``.cold`` parts
-    as their function.
-    :ivar taken: places that use its address in any other way, in words.
+    """The users of a function in one object.
+
+    :ivar callers: functions that call it or jump to its start, without itself; a ``.cold`` part
+        counts as its function.
+    :ivar address_uses: other uses of its address, in words.
     """
 
     callers: tuple[Unit, ...] = ()
-    taken: tuple[str, ...] = ()
+    address_uses: tuple[str, ...] = ()
 
 
 class Usage:
@@ -49,7 +51,7 @@ class Usage:
         """:param function: a function of the object, or the name of a symbol that another object
         defines."""
         callers: dict[Unit, None] = {}
-        taken: dict[str, None] = {}
+        address_uses: dict[str, None] = {}
         for user, place, reference, offset in self._found.get(function, ()):
             if user is not None and user == function and (offset or reference.is_branch):
                 continue  # its own loops, labels and recursion
@@ -58,10 +60,10 @@ class Usage:
             if reference.is_branch and offset == 0 and user is not None:
                 callers[user] = None
             elif reference.is_branch:
-                taken[f"{place} jumps into it"] = None
+                address_uses[f"{place} jumps into it"] = None
             elif offset == 0:
-                taken[f"{place} takes its address"] = None
-        return Users(tuple(callers), tuple(taken))
+                address_uses[f"{place} takes its address"] = None
+        return Users(tuple(callers), tuple(address_uses))
 
     @cached_property
     def _found(self) -> dict[Unit | str, list[tuple[Unit | None, str, Reference, int]]]:

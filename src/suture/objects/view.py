@@ -72,6 +72,11 @@ class Unit:
         return hash((self.section, self.start, self.name))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The unit's name and its aliases."""
+        return (self.name, *self.aliases)
+
+    @property
     def size(self) -> int:
         """Its size in bytes."""
         return self.end - self.start

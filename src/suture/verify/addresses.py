@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the functions and variables of one source file are in the shipped kernel, with proof.
+"""Proved addresses of the functions and variables of one source file in the shipped kernel.
 
-A name that stands once in the kernel's symbol table settles nothing by itself: the code must match
-too.  A name that stands several times is settled by the code (`preimage`): by the function's own
-bytes, and by the linked fields of the functions in the same file that use it.
+A unique name in the kernel's symbol table proves nothing: the code has to match as well.  Of
+several symbols with one name, the code selects the right one (`preimage`): the function's own
+bytes, or the linked fields of proved functions in the same file that use it.
 """
 
 from __future__ import annotations
@@ -40,18 +40,19 @@ class Addresses:
         self._undefined: dict[str, int] = {}
 
     def prove(self, function: Unit) -> Match:
-        """Find a function and prove that it is the same.
+        """Find a function, and prove that the shipped code is the same.
+
+        Example: 17 functions of a 6.1 kernel are named ``type_show``.  Each is compared with the
+        compiled one.  If several are equal to the byte, a proved function of the same file that
+        refers to one of them decides.
 
         :raises Refusal: ``function-not-in-kernel``, ``pre-image-mismatch``, ``symbol-ambiguous``
         """
         where = f"{self.view.obj.name}: {function.name}()"
         candidates = self._candidates(function)
         if not candidates:
-            raise Refusal(
-                FUNCTION_NOT_IN_KERNEL,
-                where,
-                f"{self.shipped.objname} has no function of that name",
-            )
+            found = f"{self.shipped.objname} has no function of that name"
+            raise Refusal(FUNCTION_NOT_IN_KERNEL, where, found)
         results = [match_at(self.view, function, self.shipped, address) for address in candidates]
         matches = [result for result in results if isinstance(result, Match)]
         if not matches:
@@ -70,7 +71,11 @@ class Addresses:
         return matches[0]
 
     def prove_data(self, variable: Unit) -> int:
-        """Find a variable, and prove that its contents as shipped are the same.
+        """Find a variable, and prove that its shipped contents are the same.
+
+        Example: a name with the compiler's number, as ``new_cpus.4`` of kernel/cgroup/cpuset.c, may
+        mean another variable in the shipped kernel.  It is proved only through a function that uses
+        it.
 
         :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``pre-image-mismatch``
         """
@@ -90,15 +95,19 @@ class Addresses:
             )
             raise Refusal(PRE_IMAGE_MISMATCH, where, closest.what, evidence=closest.evidence)
         if len(matches) > 1 or (known is None and is_numbered(variable.name)):
-            found = f"{len(matches)} variables of that name in {self.shipped.objname} have these contents"
+            variables = f"{len(matches)} variables of that name in {self.shipped.objname}"
+            found = f"{variables} have these contents"
             raise Refusal(SYMBOL_AMBIGUOUS, where, found)
         self._learn(matches[0])
         return matches[0].address
 
     def of(self, unit: Unit) -> int:
-        """The address of a function or variable.
+        """Return the address of a function or variable that new code refers to.
 
-        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, and as `prove`
+        A function is proved.  A weak one need not be this file's: ``arch_asym_cpu_priority()`` of
+        kernel/sched/fair.c is overridden by arch/x86/kernel/itmt.c, and a reference means that one.
+
+        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, and what `prove` raises
         """
         if unit in self._known:
             return self._known[unit]
@@ -122,34 +131,38 @@ class Addresses:
         return candidates[0]
 
     def of_undefined(self, name: str) -> int | None:
-        """The address that a function of this file, already proved, uses for a symbol of another
-        file."""
+        """Return the address that a proved function of this file uses for a symbol of another file;
+        None where no proved function refers to it."""
         return self._undefined.get(name)
 
     def name_at(self, unit: Unit, address: int) -> str:
-        """What the shipped kernel calls a unit: numbers that the compiler chose may differ."""
+        """Return the shipped kernel's name of a unit, whose compiler's numbers may differ."""
         names = self.shipped.names(address)
-        for name in (unit.name, *unit.aliases):
+        for name in unit.names:
             if name in names:
                 return name
         return next(name for name in names if base(name) == base(unit.name))
 
     def _candidates(self, unit: Unit) -> list[int]:
-        return sorted(
-            {a for name in (unit.name, *unit.aliases) for a in self.shipped.addresses(name)}
-        )
+        addresses: set[int] = set()
+        for name in unit.names:
+            addresses.update(self.shipped.addresses(name))
+        return sorted(addresses)
 
     def _learn(self, match: Match) -> None:
         self._known.update(match.units)
         self._undefined.update(match.undefined)
 
     def _from_users(self, unit: Unit) -> int | None:
-        """Ask the functions that use it, until one is found that can be told apart by itself."""
-        for user in self._users.get(unit, ()):
+        """Return the address that a proved user of the unit refers to; None without such a user."""
+        for user in self._users_of.get(unit, ()):
             if user not in self._matches:
-                self._matches[user] = None  # while we look, so that circles end
-                found = [match_at(self.view, user, self.shipped, a) for a in self._candidates(user)]
-                matches = [result for result in found if isinstance(result, Match)]
+                self._matches[user] = None  # ends circles of users
+                results = [
+                    match_at(self.view, user, self.shipped, address)
+                    for address in self._candidates(user)
+                ]
+                matches = [result for result in results if isinstance(result, Match)]
                 self._matches[user] = matches[0] if len(matches) == 1 else None
             match = self._matches[user]
             if match is not None and unit in match.units:
@@ -158,7 +171,7 @@ class Addresses:
         return None
 
     @cached_property
-    def _users(self) -> dict[Unit, dict[Unit, None]]:
+    def _users_of(self) -> dict[Unit, dict[Unit, None]]:
         users: dict[Unit, dict[Unit, None]] = defaultdict(dict)
         for function in self.view.units:
             if not function.is_function or is_cold(function.name):
@@ -169,18 +182,14 @@ class Addresses:
         return users
 
     def _is_weak(self, unit: Unit) -> bool:
-        names = {unit.name, *unit.aliases}
         return any(
-            s.bind == STB_WEAK and s.name in names and s.is_defined_here
-            for s in self.view.obj.symbols
+            symbol.bind == STB_WEAK and symbol.name in unit.names and symbol.is_defined_here
+            for symbol in self.view.obj.symbols
         )
 
     def _mismatch(self, where: str, function: Unit, mismatches: list[Mismatch]) -> Refusal:
         closest = max(mismatches, key=lambda mismatch: mismatch.offset)
         if self._is_weak(function):
-            return Refusal(
-                FUNCTION_NOT_IN_KERNEL,
-                where,
-                "is a weak function, and this kernel has another of that name in its place",
-            )
+            found = "is a weak function, and this kernel has another of that name in its place"
+            return Refusal(FUNCTION_NOT_IN_KERNEL, where, found)
         return Refusal(PRE_IMAGE_MISMATCH, where, closest.what, evidence=closest.evidence)

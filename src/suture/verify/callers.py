@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Replace the callers of changed functions that the kernel cannot redirect.
+"""Replacement of the callers of changed functions that ftrace cannot redirect.
 
-Some functions have no fentry call although they are changed: the kernel's ``inline`` macro carries
-``notrace`` (include/linux/compiler_types.h), and whole files are built without.  Such a function
-becomes new code of the live patch, and everything that calls it is replaced by the same code, which
-then calls the new one:
+Some functions have no fentry call: the kernel's ``inline`` macro carries ``notrace``
+(include/linux/compiler_types.h), and whole directories, as lib/, are built without.  If such a
+function changes, its new code is carried in the live patch, and each of its callers is replaced by
+the same code, compiled to call the new function:
 
 1. Callers in the same file are known from the original object's relocations.
 2. A global function can be called from anywhere in its object, and an exported one from other
-   modules.  The shipped code is searched for what leads to its address (`suture.verify.callsites`),
-   and each place has to be in a function of a source file that is compiled here and proved to be
-   the shipped one.
-3. A caller that cannot be redirected either goes the same way, within `Bounds`.
+   modules.  The shipped code is searched for the function's address (`suture.verify.callsites`),
+   and each place has to be in a function that is compiled here and proved to be the shipped one.
+3. A caller without an fentry call is carried too, and its callers are followed, within `Bounds`.
 
-A use of its address cannot be followed, and is refused.
+A use of the function's address cannot be followed, and is refused.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ from suture.verify.shipped import Shipped, ShippedModule
 Caller = tuple[ComparedFile, Unit]
 """A function that calls another, and the file that it is in."""
 
-Doubt = Callable[[str, str], Refusal]
-"""Makes the refusal for callers that cannot be found: where, and what was found."""
+MakeRefusal = Callable[[str, str], Refusal]
+"""Makes the refusal for callers that cannot be found, from the place and what was found."""
 
 
 def caller_uncertain(where: str, found: str) -> Refusal:
-    """The refusal of a search for its own sake."""
+    """Return the refusal of `plan_callers` for callers that cannot be found."""
     return Refusal(CALLER_UNCERTAIN, where, found)
 
 
@@ -57,9 +56,8 @@ def caller_uncertain(where: str, found: str) -> Refusal:
 class Bounds:
     """How far callers are followed.
 
-    :ivar depth: how many callers may stand in a row up to one that can be redirected; 0 follows
-        none.
-    :ivar functions: how many functions may be replaced for that reason.
+    :ivar depth: the longest chain of callers up to one that can be redirected; 0 follows none.
+    :ivar functions: how many functions may be replaced because of the functions that they call.
     """
 
     depth: int = 3
@@ -74,10 +72,10 @@ def plan_callers(
 ) -> PatchPlan | SourceRequest:
     """Plan to replace the callers of changed functions that ftrace cannot redirect.
 
-    Example: the kernel's ``inline`` carries ``notrace``, so a changed ``tcp_in_initial_slowstart()``
-    that GCC emits as a function of its own has no fentry call.  The core cannot redirect it;
-    ``tcp_update_pacing_rate()``, which calls it, is replaced by the same code, and calls the new
-    one.
+    Example: ``udf_new_block()`` (fs/udf/balloc.c) is defined ``inline``, which carries ``notrace``,
+    so it has no fentry call.  If a patch changes it, its callers are replaced by the same code and
+    call the new one: ``udf_new_inode()`` (fs/udf/ialloc.c), ``udf_symlink()`` (fs/udf/namei.c),
+    ``inode_getblk()`` (fs/udf/inode.c).  Otherwise they would go on calling the old function.
 
     :param files: all changed files of the patch.
     :param answers: the files that earlier requests asked for.
@@ -94,24 +92,23 @@ def callers_elsewhere(
     answers: Answers,
     file: ComparedFile,
     function: Unit,
-    doubt: Doubt,
+    make_refusal: MakeRefusal,
 ) -> list[Caller] | SourceRequest:
     """Find the callers of a global function in other files of its object.
 
-    Every place in the shipped code that leads to the function is accounted for.
-
+    :param make_refusal: makes the refusal for callers that cannot be found.
     :return: the callers, or the files that have to be compiled first.
-    :raises Refusal: that of `doubt`, and what a proof raises
+    :raises Refusal: what `make_refusal` returns, and what a proof raises
     """
     address = file.addresses.prove(function).address
     where = f"{file.source}: {function.name}()"
-    search = _Search(files, around, answers, DEFAULT_BOUNDS, doubt)
-    return search.in_object(where, file.objname, address, _names(function), (file, function))
+    search = _Search(files, around, answers, DEFAULT_BOUNDS, make_refusal)
+    return search.callers_in(where, file.objname, address, function.names, (file, function))
 
 
 @dataclass(slots=True)
 class _Draft:
-    """The plan of one file as the search goes on: `plan` is exchanged for one that holds more."""
+    """The plan of one file, which grows during the search."""
 
     file: ComparedFile
     plan: FilePlan
@@ -121,9 +118,9 @@ class _Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A carried function whose callers are to be looked for.
+    """A carried function whose callers have to be found.
 
-    :ivar level: how many functions that cannot be redirected stand between it and a changed one.
+    :ivar level: its distance in calls from a changed function.
     """
 
     draft: _Draft
@@ -133,7 +130,7 @@ class _Waiting:
 
 
 class _Search:
-    """Goes from each function that cannot be redirected to its callers, until all callers can."""
+    """Follows the callers of each function that cannot be redirected, up to those that can."""
 
     def __init__(
         self,
@@ -141,15 +138,15 @@ class _Search:
         around: Surroundings,
         answers: Answers,
         bounds: Bounds,
-        doubt: Doubt = caller_uncertain,
+        make_refusal: MakeRefusal = caller_uncertain,
     ) -> None:
         self._drafts: dict[str, _Draft] = {}
-        self._callers: list[CallerReplacement] = []
+        self._replacements: list[CallerReplacement] = []
         self._notes: list[str] = []
         self._around = around
         self._answers = answers
         self._bounds = bounds
-        self._doubt = doubt
+        self._make_refusal = make_refusal
         self._waiting: deque[_Waiting] = deque()
         for file in files:
             self._add(file)
@@ -162,6 +159,7 @@ class _Search:
         self._drafts[file.source] = _Draft(file, FilePlan.of(file.changes))
 
     def run(self) -> PatchPlan | SourceRequest:
+        """Plan all files, or return the files that have to be compiled first."""
         for draft in list(self._drafts.values()):
             for before, after in draft.file.changes.changed:
                 if is_hookable(draft.file.changes.original, before):
@@ -173,79 +171,88 @@ class _Search:
                 return request
         self._refuse_new_addresses()
         files = tuple(PlannedFile(draft.file, draft.plan) for draft in self._drafts.values())
-        return PatchPlan(files, tuple(self._callers), tuple(self._notes))
+        return PatchPlan(files, tuple(self._replacements), tuple(self._notes))
 
     def _refuse_new_addresses(self) -> None:
-        """What the patch adds to one file may take the address of a carried function of another."""
-        carried = [after for draft in self._drafts.values() for _, after in draft.plan.carried]
-        names = {name for after in carried for name in _names(after)}
+        """Refuse new code of one file that uses the address of a carried function of another."""
+        names: set[str] = set()
+        for draft in self._drafts.values():
+            for _, after in draft.plan.carried:
+                names.update(after.names)
         for file in self._files:
             for name in names:
-                _refuse_taken(
-                    f"{file.source}: {name}()", file.after.of(name), " in the patched code"
-                )
+                where = f"{file.source}: {name}()"
+                _refuse_address_uses(where, file.users_after.of(name), " in the patched code")
 
     def _carry(self, draft: _Draft, before: Unit, after: Unit, level: int) -> None:
+        """Plan to carry a function, and to follow its callers.
+
+        :raises Refusal: ``function-not-traceable``, ``callers-too-many``
+        """
         source = draft.file.source
         where = f"{source}: {after.name}()"
         if level >= self._bounds.depth:
             if not self._bounds.depth:
                 raise Refusal(FUNCTION_NOT_TRACEABLE, source, f"{after.name}() has no fentry call")
-            raise Refusal(CALLERS_TOO_MANY, where, f"has no fentry call either, {level} callers up")
+            callers = f"{level} caller{'s' if level > 1 else ''}"
+            found = f"is {callers} above a changed function, and has no fentry call either"
+            raise Refusal(CALLERS_TOO_MANY, where, found)
         draft.plan = draft.plan.carrying(before, after)
         draft.carried.add(before)
         self._waiting.append(_Waiting(draft, before, after, level))
 
-    def _follow(self, one: _Waiting) -> SourceRequest | None:
+    def _follow(self, carried: _Waiting) -> SourceRequest | None:
         """Replace or carry every caller of a carried function."""
-        file, function = one.draft.file, one.before
-        where = f"{file.source}: {one.after.name}()"
+        file, function = carried.draft.file, carried.before
+        where = f"{file.source}: {carried.after.name}()"
         address = file.addresses.prove(function).address
-        _refuse_taken(where, file.before.of(function), "")
-        _refuse_taken(where, file.after.of(one.after), " in the patched code")
-        callers = [(file, caller) for caller in file.before.of(function).callers]
+        _refuse_address_uses(where, file.users_before.of(function), "")
+        _refuse_address_uses(where, file.users_after.of(carried.after), " in the patched code")
+        callers = [(file, caller) for caller in file.users_before.of(function).callers]
         if not function.is_local:
             elsewhere = self._elsewhere(where, file, function, address)
             if isinstance(elsewhere, SourceRequest):
                 return elsewhere
             callers += elsewhere
         for user, caller in callers:
-            self._replace(self._drafts[user.source], caller, one)
+            self._replace(self._drafts[user.source], caller, carried)
         if not callers:
-            self._notes.append(f"{where} is called by nothing in {file.objname}")
+            self._notes.append(f"{where} has no caller in {file.objname}")
         return None
 
-    def _replace(self, draft: _Draft, caller: Unit, one: _Waiting) -> None:
-        """Replace a caller, or carry it where it cannot be redirected either."""
-        file, called = draft.file, f"{one.after.name}()"
-        where = f"{one.draft.file.source}: {called}"
+    def _replace(self, draft: _Draft, caller: Unit, carried: _Waiting) -> None:
+        """Replace a caller of a carried function; carry it if it has no fentry call either."""
+        file, called = draft.file, f"{carried.after.name}()"
+        where = f"{carried.draft.file.source}: {called}"
         if is_once_only(file.changes.original.view.section(caller)):
             self._leave_once_only(file, caller, where, called)
             return
         after = file.patched_of.get(caller)
         if after is None or caller in draft.replaced or caller in draft.carried:
             return
-        replacement = CallerReplacement(file.objname, file.source, after.name, one.after.name)
-        self._callers.append(replacement)
-        if len(self._callers) > self._bounds.functions:
+        replacement = CallerReplacement(file.objname, file.source, after.name, carried.after.name)
+        self._replacements.append(replacement)
+        if len(self._replacements) > self._bounds.functions:
             found = f"has more than {self._bounds.functions} callers that would have to be replaced"
             raise Refusal(CALLERS_TOO_MANY, where, found)
         if not is_hookable(file.changes.original, caller):
-            self._carry(draft, caller, after, one.level + 1)
+            self._carry(draft, caller, after, carried.level + 1)
             return
         draft.replaced.add(caller)
         draft.plan = draft.plan.replacing(caller, after)
         self._notes.append(
-            f"{file.objname}: {after.name}() is replaced, which calls {called}, "
-            "that has no fentry call"
+            f"{file.objname}: {after.name}() is replaced because it calls {called}, "
+            "which has no fentry call"
         )
 
     def _leave_once_only(self, file: ComparedFile, caller: Unit, where: str, called: str) -> None:
         """Leave a caller that runs at boot, or when its module is loaded, as it is.
 
-        The core kernel's has run.  A module's runs before its functions are redirected
-        (kernel/module/main.c: prepare_coming_module()), and its ``__exit`` code after they no
-        longer are.
+        The core kernel's ``__init`` functions have run.  A module's run whenever it is loaded; they
+        have no new code and call the old function, which a note says.  Its ``__exit`` functions run
+        when it is unloaded, after it may have worked with the new code for long; they are refused.
+
+        :raises Refusal: ``caller-uncertain``
         """
         if file.objname == VMLINUX:
             return
@@ -267,68 +274,73 @@ class _Search:
     ) -> list[Caller] | SourceRequest:
         """Find the callers of a global function in other files, and of an exported one in other
         modules."""
-        names = _names(function)
-        found = self.in_object(where, file.objname, address, names, (file, function))
-        if isinstance(found, SourceRequest):
-            return found
+        names = function.names
+        callers = self.callers_in(where, file.objname, address, names, (file, function))
+        if isinstance(callers, SourceRequest):
+            return callers
         for name in names:
             importers = self._around.importers(name)
             if importers is None:
                 continue
             self._notes.append(
-                f"{name}() is exported: a module that is not part of this kernel may go on calling "
+                f"{name}() is exported: a module that is not part of this kernel may still call "
                 "the old code"
             )
             for objname in importers:
-                place = _import(self._around.shipped(objname), name)
-                more = self.in_object(where, objname, place, [name], None)
-                if isinstance(more, SourceRequest):
-                    return more
-                found += more
-        return found
+                place = _import_address(self._around.shipped(objname), name)
+                importing = self.callers_in(where, objname, place, [name], None)
+                if isinstance(importing, SourceRequest):
+                    return importing
+                callers += importing
+        return callers
 
-    def in_object(
+    def callers_in(
         self, where: str, objname: str, address: int, names: Sequence[str], own: Caller | None
     ) -> list[Caller] | SourceRequest:
-        """Find all callers in one object, the function's own file left out.
+        """Find all callers in one object, except those in the function's own file.
 
-        Every place that leads to the address is accounted for: each is in a function that was
-        compiled here and proved to be the shipped one.  Example: ``__free_one_page()`` is called in
-        ``mm/page_alloc.c`` by name; a caller that reaches a function through a macro of a header
-        does not mention it, so files that mention the callers' own names are looked at second.
+        Every place that leads to the address has to be explained by a function that is compiled
+        here and proved to be the shipped one.  Files that mention the function are compiled first,
+        as drivers/base/bus.c for ``kobject_synth_uevent()`` (lib/kobject_uevent.c).  A caller may
+        not mention it: ``refcount_inc()`` of include/linux/refcount.h calls
+        ``refcount_warn_saturate()`` (lib/refcount.c).  So files that mention a caller that the
+        shipped code shows are compiled second.
 
-        :param own: the file of the function and itself, where this is its object.
+        :param own: the function's file and the function, if this is its object.
+        :raises Refusal: what `make_refusal` returns, and what a proof raises
         """
         shipped = self._around.shipped(objname)
         sites = self._around.sites(objname, address)
-        if sites.taken:
-            raise self._doubt(where, f"{sites.taken[0]} in {objname} uses its address")
-        accounts = _Accounts(where, objname, names, sites.calls, shipped, self._doubt)
+        if sites.address_uses:
+            found = f"{sites.address_uses[0]} in {objname} uses its address"
+            raise self._make_refusal(where, found)
+        accounts = _CallAccounts(where, objname, names, sites.calls, shipped, self._make_refusal)
         if own is not None:
             file, function = own
-            accounts.own(file, [function, *file.before.of(function).callers])
-        accounts.account([file for file in self._files if not (own and file is own[0])])
+            accounts.explain_own(file, [function, *file.users_before.of(function).callers])
+        accounts.explain([file for file in self._files if not (own and file is own[0])])
         for by_name in (True, False):
-            if not accounts.open:
+            if not accounts.unexplained:
                 break
-            words = frozenset(names) if by_name else accounts.open_functions()
+            words = frozenset(names) if by_name else accounts.unexplained_callers()
             request = SourceRequest(objname, words, frozenset(self._drafts))
             if request not in self._answers:
                 return request
             added = [
                 file
                 for file in self._answers[request]
-                if file.source not in self._drafts and _callers(file, names, self._doubt)
+                if file.source not in self._drafts
+                and _callers_in_file(file, names, self._make_refusal)
             ]
             for file in added:
                 self._add(file)
-            accounts.account(added)
-        accounts.refuse_open()
+            accounts.explain(added)
+        accounts.refuse_unexplained()
         return accounts.callers
 
 
-class _Accounts:
-    """The places in one object that lead to a function, and the callers that account for them."""
+class _CallAccounts:
+    """The calls of a function in one object, and the compiled callers that explain them."""
 
     def __init__(
         self,
@@ -337,76 +349,78 @@ class _Accounts:
         names: Sequence[str],
         calls: dict[int, int],
         shipped: Shipped,
-        doubt: Doubt,
+        make_refusal: MakeRefusal,
     ) -> None:
         self.callers: list[Caller] = []
-        self.open = {at for field, at in calls.items() if not shipped.is_discarded(field)}
+        self.unexplained = {at for field, at in calls.items() if not shipped.is_discarded(field)}
         self._where = where
         self._objname = objname
         self._names = names
         self._calls = frozenset(calls.values())
         self._shipped = shipped
-        self._doubt = doubt
+        self._make_refusal = make_refusal
 
-    def own(self, file: ComparedFile, functions: Iterable[Unit]) -> None:
-        """Account for calls from the function's own file."""
-        self.open -= _places(file, functions)
+    def explain_own(self, file: ComparedFile, functions: Iterable[Unit]) -> None:
+        """Explain calls by functions of the called function's own file."""
+        self.unexplained -= _proved_addresses(file, functions)
 
-    def account(self, files: Iterable[ComparedFile]) -> None:
-        """Account for calls from other files.
+    def explain(self, files: Iterable[ComparedFile]) -> None:
+        """Explain calls by functions of other files, and add those to `callers`.
 
-        :raises Refusal: ``caller-uncertain`` where a file calls the function and the shipped object
-            does not
+        :raises Refusal: what `make_refusal` returns where a file calls the function and the shipped
+            code of the same caller does not
         """
         for file in files:
             if file.objname != self._objname:
                 continue
-            for caller in _callers(file, self._names, self._doubt):
-                places = _places(file, [caller])
+            for caller in _callers_in_file(file, self._names, self._make_refusal):
+                places = _proved_addresses(file, [caller])
                 if places and not places & self._calls:
                     found = f"{caller.name}() calls it here, but not in {self._objname}"
-                    raise self._doubt(self._where, found)
-                self.open -= places
+                    raise self._make_refusal(self._where, found)
+                self.unexplained -= places
                 self.callers.append((file, caller))
 
-    def open_functions(self) -> frozenset[str]:
-        """The names, as in the source, of functions that call it and were not compiled yet."""
-        names = (name for place in self.open for name in self._shipped.names(place))
-        return frozenset(base(parent(name)) for name in names)
+    def unexplained_callers(self) -> frozenset[str]:
+        """Return the names, as in the source, of shipped callers that were not compiled yet."""
+        names: set[str] = set()
+        for place in self.unexplained:
+            names.update(base(parent(name)) for name in self._shipped.names(place))
+        return frozenset(names)
 
-    def refuse_open(self) -> None:
-        """Refuse what no source accounts for.
+    def refuse_unexplained(self) -> None:
+        """Refuse calls that no source explains.
 
-        :raises Refusal: ``caller-uncertain``
+        :raises Refusal: what `make_refusal` returns
         """
-        if not self.open:
+        if not self.unexplained:
             return
         callers = sorted(
-            (list(self._shipped.names(place)) or [f"{place:#x}"])[0] for place in self.open
+            next(iter(self._shipped.names(place)), f"{place:#x}") for place in self.unexplained
         )
         shown = ", ".join(list(dict.fromkeys(callers))[:4])
         found = f"is called by {shown} in {self._objname}, for which no C source was found"
-        raise self._doubt(self._where, found)
+        raise self._make_refusal(self._where, found)
 
 
-def _names(function: Unit) -> tuple[str, ...]:
-    return (function.name, *function.aliases)
-
-
-def _callers(file: ComparedFile, names: Sequence[str], doubt: Doubt) -> list[Unit]:
-    """The functions of another file that call one of these names."""
+def _callers_in_file(
+    file: ComparedFile, names: Sequence[str], make_refusal: MakeRefusal
+) -> list[Unit]:
+    """Return the functions of another file that call one of these names."""
     callers: dict[Unit, None] = {}
     for name in names:
-        users = file.before.of(name)
-        patched = file.after.of(name)
-        _refuse_taken(f"{file.source}: {name}()", users, "", doubt)
-        _refuse_taken(f"{file.source}: {name}()", patched, " in the patched code", doubt)
+        users = file.users_before.of(name)
+        patched = file.users_after.of(name)
+        _refuse_address_uses(f"{file.source}: {name}()", users, "", make_refusal)
+        _refuse_address_uses(
+            f"{file.source}: {name}()", patched, " in the patched code", make_refusal
+        )
         callers.update(dict.fromkeys(users.callers))
     return list(callers)
 
 
-def _places(file: ComparedFile, functions: Iterable[Unit]) -> set[int]:
-    """Where functions of a file, and their ``.cold`` parts, are proved to be."""
+def _proved_addresses(file: ComparedFile, functions: Iterable[Unit]) -> set[int]:
+    """Return the proved addresses of functions of a file and of their ``.cold`` parts."""
     places: set[int] = set()
     view = file.changes.original.view
     for function in functions:
@@ -420,12 +434,14 @@ def _places(file: ComparedFile, functions: Iterable[Unit]) -> set[int]:
     return places
 
 
-def _import(shipped: Shipped, name: str) -> int:
-    """Where a module that is laid out has its place for a symbol of another object."""
+def _import_address(shipped: Shipped, name: str) -> int:
+    """Return the address that `lay_out` gave to a symbol that a module imports."""
     assert isinstance(shipped, ShippedModule)
     return next(address for address, names in shipped.by_address.items() if name in names)
 
 
-def _refuse_taken(where: str, users: Users, side: str, doubt: Doubt = caller_uncertain) -> None:
-    if users.taken:
-        raise doubt(where, f"{users.taken[0]}{side}")
+def _refuse_address_uses(
+    where: str, users: Users, side: str, make_refusal: MakeRefusal = caller_uncertain
+) -> None:
+    if users.address_uses:
+        raise make_refusal(where, f"{users.address_uses[0]}{side}")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Everything in a shipped object that leads to one address: who calls it, and whether its address
-is used otherwise.
+"""Places in a shipped object that lead to one address: calls and jumps, and other uses.
 
-Nothing but the linked bytes says what the kernel calls, for object files are only looked at where
-they are suspected. `suture.arch.search` finds what leads to an address.
+The linked bytes are searched (`suture.arch.search`), because only they show every caller: files are
+compiled only where a caller is suspected.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,11 +25,10 @@ NO_POINTERS = (
     "__versions",
     ".exit.data",
 )
-"""Sections, by how their names begin, in which nothing is an address that somebody would call."""
+"""Prefixes of sections that hold no addresses to call."""
 
 ABOUT_CODE = frozenset({"_kprobe_blacklist", "_error_injection_whitelist"})
-"""Sections whose entries say where code is, but not that it is to be called, as those of special
-sections do."""
+"""Sections whose entries only say where code is, as entries of special sections do."""
 
 LISTS = (
     ("__start_kprobe_blacklist", "__stop_kprobe_blacklist"),
@@ -38,71 +37,84 @@ LISTS = (
     ("__start___jump_table", "__stop___jump_table"),
     ("__start_static_call_sites", "__stop_static_call_sites"),
 )
-"""The same inside other sections of the core kernel (include/asm-generic/vmlinux.lds.h)."""
+"""Symbols around such lists inside other sections of the core kernel
+(include/asm-generic/vmlinux.lds.h)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sites:
-    """What leads to an address.
+    """The places that lead to an address.
 
-    :ivar calls: the address of each call or jump's field -> where the symbol is that it belongs to.
-    :ivar taken: other uses, in words.
+    :ivar calls: address of the field of each call or jump -> address of the symbol around it.
+    :ivar address_uses: other uses, in words.
     """
 
     calls: dict[int, int]
-    taken: tuple[str, ...]
+    address_uses: tuple[str, ...]
 
 
 def scan(shipped: Shipped, target: int) -> Sites:
-    """Find what leads to `target` in an object; what is freed after init is left out where it is
-    code."""
+    """Find the places in an object that lead to `target`.
+
+    Example: ``store_uevent()`` (kernel/module/main.c) calls ``kobject_synth_uevent()``; its call is
+    one of `calls`.  The address of ``store_uevent()`` itself is stored in ``module_uevent`` for
+    sysfs; that is one of its `address_uses`.
+    """
     calls: dict[int, int] = {}
-    taken: list[str] = []
-    arch = shipped.arch
-    no_pointers = (*NO_POINTERS, *arch.sections.no_pointers)
-    about_code = ABOUT_CODE | sections(arch).keys()
+    uses: list[str] = []
     for region in shipped.regions():
-        code, address = region.data, region.address
-        if region.is_code and region.name not in arch.sections.carried_along:
-            for lead in arch.search.leads(code, address, target, partial(_start, shipped, region)):
+        if _is_plain_code(shipped, region):
+            start = partial(_function_start, shipped, region)
+            for lead in shipped.arch.search.leads(region.data, region.address, target, start):
                 if lead.is_branch:
                     calls[lead.field] = shipped.start(lead.field) or 0
                 else:
-                    taken.append(_words(shipped, region, lead.field))
-        elif region.is_code:
-            suspects = arch.search.suspects(code, address, target)
-            taken += [_words(shipped, region, field) for field in suspects]
-        elif not region.name.startswith(no_pointers) and region.name not in about_code:
-            order = arch.machine.order
-            fields = {f for f in relative(code, address, target, 0, order) if f % 4 == 0} | set(
-                absolute(code, address, target, WORD, order)
-            )
-            taken += [
-                _words(shipped, region, f)
-                for f in sorted(fields)
-                if not _is_excused(shipped, region, f)
-            ]
-    return Sites(calls, tuple(taken))
+                    uses.append(_place(shipped, region, lead.field))
+        else:
+            uses += [_place(shipped, region, field) for field in _uses(shipped, region, target)]
+    return Sites(calls, tuple(uses))
+
+
+def _is_plain_code(shipped: Shipped, region: Region) -> bool:
+    """Whether functions of a region start where symbols say; pieces of alternatives have none."""
+    return region.is_code and region.name not in shipped.arch.sections.carried_along
+
+
+def _uses(shipped: Shipped, region: Region, target: int) -> Iterable[int]:
+    """Return the addresses of fields outside plain code that may lead to `target`."""
+    arch = shipped.arch
+    if region.is_code:
+        return arch.search.suspects(region.data, region.address, target)
+    no_pointers = (*NO_POINTERS, *arch.sections.no_pointers)
+    about_code = ABOUT_CODE | sections(arch).keys()
+    if region.name.startswith(no_pointers) or region.name in about_code:
+        return ()
+    order = arch.machine.order
+    fields = set(absolute(region.data, region.address, target, WORD, order))
+    for field in relative(region.data, region.address, target, 0, order):
+        if field % 4 == 0:
+            fields.add(field)
+    return [field for field in sorted(fields) if not _is_excused(shipped, region, field)]
 
 
 def _is_excused(shipped: Shipped, region: Region, field: int) -> bool:
+    """Whether nothing calls through a field: an export, or an entry of `LISTS`."""
     if region.name.startswith("__ksymtab"):
-        return True  # the modules that link with it are looked at by themselves
+        return True  # modules that link with the export are searched one by one
     bounds = [(shipped.addresses(begin), shipped.addresses(end)) for begin, end in LISTS]
     return any(begin and end and begin[0] <= field < end[0] for begin, end in bounds)
 
 
-def _words(shipped: Shipped, region: Region, field: int) -> str:
+def _place(shipped: Shipped, region: Region, field: int) -> str:
+    """Name a field by the symbol or region around it."""
     start = shipped.start(field)
     names = shipped.names(start) if start is not None and start >= region.address else ()
-    return (
-        f"{names[-1]}+{field - (start or 0):#x}"
-        if names
-        else f"{region.name}+{field - region.address:#x}"
-    )
+    if start is None or not names:
+        return f"{region.name}+{field - region.address:#x}"
+    return f"{names[-1]}+{field - start:#x}"
 
 
-def _start(shipped: Shipped, region: Region, field: int) -> int:
-    """Where the function starts that a field is in, as far as symbols tell."""
+def _function_start(shipped: Shipped, region: Region, field: int) -> int:
+    """Return the address of the last symbol before a field, or of its region."""
     start = shipped.start(field)
     return region.address if start is None or start < region.address else start

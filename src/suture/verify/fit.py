@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a live patch module fits a target, of any module, whichever tool built it.
+"""Whether a live patch module fits a target, whichever tool built the module.
 
-Every replaced function is in the shipped object at its position and can be redirected; every symbol
-that the core is to resolve is there; every symbol that the module links against is exported, with
-the same CRC.  That the functions are what the author took them for only the proof of a build shows
-(`suture.verify.preimage`): it has the unpatched source.
+Every replaced function has to be in the shipped object at its position and be traceable; every
+symbol that the core resolves has to exist; every symbol that the module links against has to be
+exported with the same CRC.  Only the proof of a build shows that the functions are the ones that
+the author changed (`suture.verify.preimage`): it has the unpatched source.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from suture.verify.shipped import Shipped
 
 @dataclass(frozen=True, slots=True)
 class FunctionPlace:
-    """A replaced function, found in the target.
+    """A replaced function, inspection in the target.
 
-    :ivar sympos: as the module has it.
-    :ivar address: where the function is in the core kernel, or in the laid-out module file.
+    :ivar sympos: the module's value.
+    :ivar address: of the function, in the core kernel or in the laid-out module file.
     """
 
     objname: str
@@ -37,7 +37,7 @@ class FunctionPlace:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A live patch module that fits a target.
+    """The functions and symbols of a live patch module that fits a target.
 
     :ivar symbols: the symbols that the core resolves, each once.
     :ivar imports: the exported symbols that it links against.
@@ -54,32 +54,32 @@ def verify_module(data: bytes, where: str, target: Target) -> Fit:
     """Check that a live patch module fits a target.
 
     :param data: the module's bytes.
-    :param where: what to call it in messages.
+    :param where: its name in messages.
     :raises Refusal: ``wrong-release``, ``not-a-live-patch``, ``function-not-in-kernel``,
-        ``function-not-traceable``, ``init-function-changed``, ``symbol-not-found``,
+        ``function-not-traceable``, ``init-function-changed``, ``symbol-not-inspection``,
         ``symbol-ambiguous``, and what reading the module raises
     """
-    found = inspect(reader.read(data, where))
-    if found.release != target.release:
-        said = f"it is for {found.release or 'no kernel that it names'}, not for {target.release}"
-        raise Refusal(WRONG_RELEASE, where, said)
+    inspection = inspect(reader.read(data, where))
+    if inspection.release != target.release:
+        built_for = inspection.release or "no kernel that it names"
+        raise Refusal(WRONG_RELEASE, where, f"it is for {built_for}, not for {target.release}")
     kernel = Kernel(target)
-    functions = _functions(found, where, kernel)
-    symbols = tuple(dict.fromkeys(reference.symbol for reference in found.references))
+    functions = _functions(inspection, where, kernel)
+    symbols = tuple(dict.fromkeys(reference.symbol for reference in inspection.references))
     for symbol in symbols:
         _refuse_missing(symbol, where, kernel.shipped(symbol.objname))
-    for name in found.imports:
+    for name in inspection.imports:
         if kernel.symvers.get(name) is None:
             raise Refusal(SYMBOL_NOT_FOUND, f"{where}: {name}", "is not exported by this kernel")
-    return Fit(found.patch.name, target.release, functions, symbols, found.imports)
+    return Fit(inspection.patch.name, target.release, functions, symbols, inspection.imports)
 
 
-def _functions(found: Inspection, where: str, kernel: Kernel) -> tuple[FunctionPlace, ...]:
+def _functions(inspection: Inspection, where: str, kernel: Kernel) -> tuple[FunctionPlace, ...]:
     replaceable = Replaceable(kernel.shipped, kernel.types_of)
     places = []
-    for patched in found.patch.objects:
+    for patched in inspection.patch.objects:
         for function in patched.functions:
-            address, _ = replaceable.check(
+            address, _ = replaceable.locate(
                 patched.name, function.old_name, function.sympos, lambda name: f"{where}: {name}"
             )
             places.append(FunctionPlace(patched.name, function.old_name, function.sympos, address))
@@ -94,6 +94,5 @@ def _refuse_missing(symbol: ExternalSymbol, where: str, shipped: Shipped) -> Non
         found = f"{shipped.objname} has {count} symbols of that name, not {symbol.sympos or 1}"
         raise Refusal(SYMBOL_NOT_FOUND, place, found)
     if not symbol.sympos and count > 1:
-        raise Refusal(
-            SYMBOL_AMBIGUOUS, place, f"{count} symbols of that name are in {shipped.objname}"
-        )
+        found = f"{count} symbols of that name are in {shipped.objname}"
+        raise Refusal(SYMBOL_AMBIGUOUS, place, found)

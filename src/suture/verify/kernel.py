@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The target as a build asks it: each part is read when it is first wanted, and once."""
+"""The target's files, read on first use and kept for the rest of a build."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from suture.verify.shipped import Shipped, ShippedImage, lay_out
 
 
 class Kernel:
-    """The target, read: what is asked of it more than once in a build."""
+    """A target: its image, symbols, types, modules, and searches in them."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -30,48 +30,50 @@ class Kernel:
         self._importers: dict[str, tuple[str, ...]] = {}
 
     def read(self) -> None:
-        """Read now what every build needs."""
+        """Read the parts that every build needs."""
         _ = self.vmlinux, self.symvers
 
     @cached_property
     def vmlinux(self) -> ShippedImage:
+        """The core kernel's image and symbols."""
         return ShippedImage(
             image.read(self.target.vmlinux), symbol_index.read(self.target.kallsyms)
         )
 
     @cached_property
     def symvers(self) -> symvers.Symvers:
+        """The exported symbols."""
         return symvers.read(self.target.symvers)
 
     @cached_property
     def entry_sizes(self) -> dict[str, int]:
-        """Section name -> size of an entry in bytes."""
+        """Special section -> size of an entry in bytes, as the kernel's BTF has it."""
         btf = self.vmlinux.image.section(".BTF")
         known = structs(self.vmlinux.arch)
         sizes = struct_sizes(btf, set(known.values()), self.target.release) if btf else {}
         return {section: sizes[name] for section, name in known.items() if name in sizes}
 
     def shipped(self, objname: str) -> Shipped:
-        """The core kernel or a module, as shipped.
+        """Return the core kernel or a module, as shipped.
 
         :raises Refusal: ``function-not-in-kernel``
         """
         return self.vmlinux if objname == VMLINUX else self.module(objname)
 
     def needed(self, objname: str) -> frozenset[str]:
-        """The modules that are always loaded before a module."""
+        """Return the modules that are always loaded before a module."""
         if objname not in self._needed:
             self._needed[objname] = frozenset(modules.dependencies(self.target, objname))
         return self._needed[objname]
 
     def sites(self, objname: str, address: int) -> Sites:
-        """What leads to an address in an object; each object is searched once for an address."""
+        """Return the places in an object that lead to an address."""
         if (objname, address) not in self._sites:
             self._sites[objname, address] = scan(self.shipped(objname), address)
         return self._sites[objname, address]
 
     def importers(self, name: str) -> tuple[str, ...] | None:
-        """The modules that link with an exported symbol; None where the symbol is not exported."""
+        """Return the modules that link with an exported symbol; None if it is not exported."""
         if name not in self.symvers:
             return None
         if name not in self._importers:
@@ -80,12 +82,12 @@ class Kernel:
 
     @cached_property
     def types(self) -> Btf | None:
-        """The core kernel's types; None where its image has none."""
+        """The core kernel's types; None if its image has no BTF."""
         data = self.vmlinux.image.section(".BTF")
         return Btf(data, self.target.release) if data else None
 
     def types_of(self, objname: str) -> Btf | None:
-        """The types of an object; None where they are not known."""
+        """Return the types of an object; None if it has no BTF."""
         if objname == VMLINUX:
             return self.types
         if objname not in self._types:
@@ -96,6 +98,10 @@ class Kernel:
         return self._types[objname]
 
     def module(self, objname: str) -> Shipped:
+        """Return a module of the kernel, laid out.
+
+        :raises Refusal: ``function-not-in-kernel``
+        """
         if objname not in self._modules:
             self._modules[objname] = lay_out(self._read_module(objname), objname)
         return self._modules[objname]

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compare two pieces of code instruction by instruction.
+"""Comparison of two pieces of code, instruction by instruction.
 
 The shipped kernel has a file's functions in one section, where the assembler shortens a jump to a
 near neighbour to two bytes; compiled with a section per function, the same jump keeps its
-relocation and takes five.  Everything after it is then shifted, and further jumps may change their
-length.  So two branches of the same kind are equal when their targets are, whatever their length;
+relocation and takes five.  All later instructions are shifted, and further jumps may change their
+length.  So two branches of the same kind are equal if their targets are, whatever their length;
 all other instructions must be equal byte for byte.
+
+Example: ``hci_power_off()`` (net/bluetooth/hci_core.c) ends with a jump to ``hci_dev_do_close()``.
+In Debian's ``bluetooth.ko`` that function is near, and the jump takes two bytes.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ from suture.arch.relocations import RelocationType
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where a relocated field of our code is in theirs.
+    """The place in their code that corresponds to a relocated field of our code.
 
     :ivar offset: of the field in their code.
-    :ivar branch_target: the address that their instruction branches to, where it is a branch.
+    :ivar branch_target: the address that their instruction branches to, if it is a branch.
     """
 
     offset: int
@@ -47,34 +50,34 @@ def compare(
 ) -> dict[int, Field] | Difference:
     """Compare two functions.
 
-    :param theirs: at least as many bytes as they can need, linked at `address`.
+    :param theirs: enough bytes for the longest form of the code, linked at `address`.
     :param fields: our relocated fields, by offset.
-    :return: for each of `fields`, where it is in `theirs`; or the first difference.
+    :return: the place of each of `fields` in `theirs`; or the first difference.
     """
     left = list(decoding.instructions(ours))
     right = list(decoding.instructions(theirs, address))[: len(left)]
     places = {a.start: b.start for a, b in zip(left, right, strict=False)}
-    both = _Both(decoding, ours, theirs, address, places)
+    both = _CodePair(decoding, ours, theirs, address, places)
     found: dict[int, Field] = {}
     for a, b in zip(left, right, strict=False):
         inside = [offset for offset in fields if a.start <= offset < a.end]
-        if not both.same(a, b, {offset: fields[offset] for offset in inside}):
+        if not both.same_instruction(a, b, {offset: fields[offset] for offset in inside}):
             return Difference(
                 a.start, _text(decoding, a, ours, 0), _text(decoding, b, theirs, address)
             )
         for offset in inside:
             found[offset] = Field(b.start - address + offset - a.start, b.target)
     if len(right) < len(left):
-        one = left[len(right)]
-        return Difference(one.start, _text(decoding, one, ours, 0), "the end")
+        first = left[len(right)]
+        return Difference(first.start, _text(decoding, first, ours, 0), "the end")
     return found
 
 
 def pair_at(
     decoding: Decoding, ours: bytes, theirs: bytes, address: int, offset: int
 ) -> tuple[str, str]:
-    """The instruction that holds `offset` of our code, and theirs in its place, where `compare`
-    found no difference."""
+    """Return, as text, the instruction at `offset` of our code and theirs in its place; for code in
+    which `compare` found no difference."""
     both = zip(decoding.instructions(ours), decoding.instructions(theirs, address), strict=False)
     return next(
         (_text(decoding, a, ours, 0), _text(decoding, b, theirs, address))
@@ -84,8 +87,11 @@ def pair_at(
 
 
 @dataclass(frozen=True, slots=True)
-class _Both:
-    """:ivar places: where our instructions start -> where theirs do."""
+class _CodePair:
+    """Our code and theirs.
+
+    :ivar places: offset of each of our instructions -> address of theirs.
+    """
 
     decoding: Decoding
     ours: bytes
@@ -93,12 +99,17 @@ class _Both:
     address: int
     places: Mapping[int, int]
 
-    def same(self, a: Instruction, b: Instruction, fields: Mapping[int, RelocationType]) -> bool:
-        """:param fields: those of our instruction."""
+    def same_instruction(
+        self, a: Instruction, b: Instruction, fields: Mapping[int, RelocationType]
+    ) -> bool:
+        """Whether our instruction and theirs are the same.
+
+        :param fields: the relocated fields of our instruction.
+        """
         if a.target is not None and b.target is not None:
             if a.operation != b.operation:
                 return False
-            # A field's target is compared by whoever resolves it.
+            # `preimage` compares the target of a relocated field.
             return bool(fields) or self.places.get(a.target) == b.target
         left = bytearray(self.ours[a.start : a.end])
         right = bytearray(self.theirs[b.start - self.address : b.end - self.address])

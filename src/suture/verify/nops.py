@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Code in the form that the shipped kernel has it, where objtool rewrites instructions.
+"""Compiled code as objtool rewrites it for the shipped kernel.
 
 With ``CONFIG_HAVE_JUMP_LABEL_HACK`` a static branch that is off is compiled as a jump, so that the
-assembler chooses the short or the long form, and objtool makes a no-op of the same length of it
+assembler chooses the short or the long form, and objtool replaces it by a no-op of the same length
 (arch/x86/include/asm/jump_label.h: ``arch_static_branch()``; tools/objtool/check.c:
-``handle_jump_alt()``).  Where objtool runs at the link only, the compiled object still has the
+``handle_jump_alt()``).  Where objtool only runs at the link, the compiled object still has the
 jump.
 """
 
@@ -21,7 +21,7 @@ MADE_NOP = 2
 
 
 def as_shipped(view: View, unit: Unit) -> tuple[bytes, list[Reference]]:
-    """A unit's bytes, and the references in them, after objtool."""
+    """Return a unit's bytes, and the references in them, as objtool would leave them."""
     data, references = view.data(unit), list(view.references(unit))
     for place in _made_nops(view).get(unit.section, ()):
         if not unit.start <= place < unit.end:
@@ -31,13 +31,13 @@ def as_shipped(view: View, unit: Unit) -> tuple[bytes, list[Reference]]:
         if nop is not None:
             end = start + len(nop)
             data = data[:start] + nop + data[end:]
-            references = [one for one in references if not start <= one.offset < end]
+            references = [ref for ref in references if not start <= ref.offset < end]
     return data, references
 
 
 @lru_cache(maxsize=8)
 def _made_nops(view: View) -> Mapping[int, Sequence[int]]:
-    """Section of code -> offsets in it.
+    """Map each section of code to the offsets of jumps that objtool turns into no-ops.
 
     A ``struct jump_entry`` refers to its code, its target and its key, in this order
     (include/linux/jump_label.h).

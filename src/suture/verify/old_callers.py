@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether everything that calls a function of another prototype knows the new one.
+"""Callers of functions whose prototype changes: each has to know the new one.
 
-A compiler and a linker see to that where they build a whole kernel.  A live patch replaces some of
-the code:
+In a whole kernel, compiler and linker check that.  A live patch replaces only some of the code:
 
-1. An exported function is called by modules that were compiled with the old prototype, also by some
-   that nobody here has ever seen (``CONFIG_MODVERSIONS`` would keep them from being loaded with a
-   kernel of the new one).
-2. Any other global function is called within its object only.  Its callers are found in the shipped
-   code, and the source file of each, as the patch leaves it, has to declare the function as it now
-   is: a file may have a declaration of its own, which the patch forgot.
+1. An exported function is called by modules that were compiled with the old prototype, even by
+   modules that are not part of this kernel (``CONFIG_MODVERSIONS`` would refuse to load them into a
+   kernel with the new one).
+2. Any other global function is only called within its object.  Its callers are found in the shipped
+   code, and the source file of each, as the patch leaves it, has to declare the new prototype: a
+   file may have a declaration of its own, which the patch forgot.
 
-A function whose code stays is fit for its old callers, whatever its prototype says.
+A function whose code does not change still works for old callers, whatever its prototype says.
 """
 
 from __future__ import annotations
@@ -26,13 +25,14 @@ from suture.verify.callers import Caller, callers_elsewhere
 from suture.verify.plan import Answers, ComparedFile, SourceRequest, Surroundings
 
 Prototypes = Mapping[str, Prototype]
-"""Name of a function -> the prototype that a source file declares it with."""
+"""Name of a function -> its prototype as a source file declares it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedPrototype:
-    """A global function that changes, and whose old callers cannot call its new code.
+    """A changed global function that callers compiled with the old prototype cannot call.
 
+    :ivar now: the new prototype.
     :ivar found: the old and the new prototype, in words.
     """
 
@@ -44,18 +44,22 @@ class ChangedPrototype:
 
 
 def functions_to_declare(file: ComparedFile) -> frozenset[str]:
-    """The names of the global functions that change in a file: their prototypes are compared."""
-    functions = [pair for pair in file.changes.changed if not pair[0].is_local]
-    return frozenset(name for pair in functions for unit in pair for name in _names(unit))
+    """Return the names of the changed global functions of a file, whose prototypes are compared."""
+    names: set[str] = set()
+    for before, after in file.changes.changed:
+        if not before.is_local:
+            names.update(before.names, after.names)
+    return frozenset(names)
 
 
 def changed_prototypes(
     file: ComparedFile, old: Prototypes, new: Prototypes, exported: Callable[[str], bool]
 ) -> list[ChangedPrototype]:
-    """The changed global functions of a file whose new prototype does not serve old callers.
+    """Return the changed global functions of a file whose new prototype does not serve old callers.
 
-    Example: an argument that is added to ``vfs_statx()``; every caller has to pass it.  An argument
-    whose type becomes a typedef of the same type changes nothing.
+    Example: a patch adds an argument to ``do_statx()`` (fs/stat.c), which ``io_statx()``
+    (io_uring/statx.c) calls too.  Without new code, that caller would leave the argument's register
+    unset.  If the type of an argument becomes a typedef of the same type, old callers still fit.
 
     :param old: what the file declares; `new`: what it declares with the patch.
     :param exported: says whether a symbol is exported.
@@ -69,7 +73,7 @@ def changed_prototypes(
         if called is None or now is None or now.serves(called):
             continue
         where, found = f"{file.source}: {after.name}()", f"was {called} and becomes {now}"
-        if any(exported(name) for name in _names(before)):
+        if any(exported(name) for name in before.names):
             raise Refusal(EXPORTED_PROTOTYPE_CHANGED, where, found)
         changed.append(ChangedPrototype(file, before, now, where, found))
     return changed
@@ -81,12 +85,13 @@ def callers_of(
     around: Surroundings,
     answers: Answers,
 ) -> list[Caller] | SourceRequest:
-    """The callers of such a function in other files, or the files to compile first.
+    """Return the callers of such a function in other files, or the files to compile first.
 
     :raises Refusal: ``prototype-changed`` where a caller cannot be found, and what a proof raises
     """
 
     def unknown_callers(_: str, found: str) -> Refusal:
+        """Return the refusal where a caller cannot be found."""
         return Refusal(PROTOTYPE_CHANGED, changed.where, changed.found, evidence=[found])
 
     file, function = changed.file, changed.before
@@ -104,16 +109,13 @@ def refuse_old_callers(
     :raises Refusal: ``prototype-changed``
     """
     for source, caller in sorted({(user.source, caller.name) for user, caller in callers}):
-        known = _first(declared(source, _names(changed.before)), changed.before)
+        known = _first(declared(source, changed.before.names), changed.before)
         if known is None or not changed.now.serves(known):
             calls_it = known or "something that it does not declare"
             evidence = f"{caller}() in {source} calls it as {calls_it}"
             raise Refusal(PROTOTYPE_CHANGED, changed.where, changed.found, evidence=[evidence])
 
 
-def _names(function: Unit) -> tuple[str, ...]:
-    return (function.name, *function.aliases)
-
-
 def _first(known: Mapping[str, Prototype], function: Unit) -> Prototype | None:
-    return next((known[name] for name in _names(function) if name in known), None)
+    """Return the prototype that is declared for one of a function's names."""
+    return next((known[name] for name in function.names if name in known), None)

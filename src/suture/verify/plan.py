@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Values that planning works on: compared files in, the plan of a whole patch out."""
+"""Values of planning: compared files, requests for more of them, and the plan of a patch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class ComparedFile:
 
     :ivar source: its path from the top of the tree.
     :ivar objname: the object that it is linked into.
-    :ivar addresses: where its functions and variables are in the shipped kernel.
-    :ivar before: the users of each function in the original object; `after`: in the patched one.
+    :ivar addresses: finds its functions and variables in the shipped kernel.
+    :ivar users_before: the users of each function in the original object; `users_after`: in the
+        patched one.
     :ivar patched_of: original unit -> patched unit.
     """
 
@@ -30,13 +31,13 @@ class ComparedFile:
     objname: str
     changes: Changes
     addresses: Addresses
-    before: Usage
-    after: Usage
+    users_before: Usage
+    users_after: Usage
     patched_of: Mapping[Unit, Unit]
 
     @classmethod
     def of(cls, source: str, objname: str, changes: Changes, addresses: Addresses) -> ComparedFile:
-        """Add what planning looks up in the two objects."""
+        """Prepare the look-ups that planning makes in the two objects."""
         pairs = changes.correlation.original.items()
         patched_of = {original: patched for patched, original in pairs}
         before, after = Usage(changes.original), Usage(changes.patched)
@@ -45,7 +46,7 @@ class ComparedFile:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A compared file, and what the live patch does with it."""
+    """A compared file, and the plan for it."""
 
     file: ComparedFile
     plan: FilePlan
@@ -67,11 +68,11 @@ class CallerReplacement:
 
 @dataclass(frozen=True, slots=True)
 class PatchPlan:
-    """What a live patch does with all of its source files.
+    """The plan of a live patch for all of its source files.
 
     :ivar files: the changed files in their order, then files of callers.
-    :ivar callers: the functions that are replaced on account of what they call.
-    :ivar notes: what the author should know, in the order in which it was found.
+    :ivar callers: the functions that are replaced because they call a changed one.
+    :ivar notes: remarks for the author.
     """
 
     files: tuple[PlannedFile, ...]
@@ -99,12 +100,12 @@ Answers = Mapping[SourceRequest, Sequence[ComparedFile]]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What planning looks up in the target.
+    """Look-ups in the target that planning makes.
 
     :ivar shipped: returns an object of the kernel by name.
-    :ivar importers: returns the modules that link with an exported symbol; None where the symbol is
-        not exported.
-    :ivar sites: returns what leads to an address in an object.
+    :ivar importers: returns the modules that link with an exported symbol; None if it is not
+        exported.
+    :ivar sites: returns the places in an object that lead to an address.
     """
 
     shipped: Callable[[str], Shipped]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The first proof: a function that was compiled here is the one in the shipped kernel.
+"""Proof that a function compiled here is the one in the shipped kernel.
 
-Outside relocated fields the bytes must be equal.  Inside, the linked fields give away the address
-of everything that the function refers to; each must lead to a symbol of the right name, and each
-string to the same text.  That also finds with certainty which of several symbols of one name is
-meant (Ksplice's run-pre matching).
+Outside relocated fields the bytes must be equal.  The linked fields hold the address of everything
+that the function refers to: each must lead to a symbol of the right name, and each string to the
+same text.  This also identifies the right one of several symbols with one name (Ksplice's run-pre
+matching).
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ EVIDENCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A function of the original object that is in the shipped kernel.
+    """A function or variable of the original object, found in the shipped kernel.
 
-    :ivar address: where it is.
-    :ivar units: address of every unit of the original object that it refers to, itself included.
+    :ivar units: address of every unit of the original object that it refers to, and its own.
     :ivar undefined: address of every symbol of other objects that it refers to.
     """
 
@@ -46,9 +45,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why a place in the shipped kernel does not hold the function.
+    """The reason why a place in the shipped kernel does not hold a function or variable.
 
-    :ivar offset: of the first difference, from the function's start.
+    :ivar offset: of the first difference, from its start.
+    :ivar what: the difference, in words.
     """
 
     offset: int
@@ -57,7 +57,12 @@ class Mismatch:
 
 
 def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Match | Mismatch:
-    """Compare a function, with its ``.cold`` part, to what stands at an address."""
+    """Compare a function and its ``.cold`` part with the shipped code at an address.
+
+    Example: ``cpuset_hotplug_workfn()`` (kernel/cgroup/cpuset.c) refers to ``new_cpus.4``.  Its own
+    bytes and names must match, and the linked fields then give the address of that variable, of
+    which the symbol table has two (``new_cpus.1`` belongs to ``cpuset_hotplug_update_tasks()``).
+    """
     units: dict[Unit, int] = {function: address}
     undefined: dict[str, int] = {}
     mismatch = _match(view, function, shipped, address, units, undefined)
@@ -67,10 +72,9 @@ def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Matc
 
 
 def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match | Mismatch:
-    """Compare a variable's contents, pointers by what they lead to, to what stands at an address.
+    """Compare a variable with the shipped data at an address; pointers by their targets.
 
-    One without contents (``.bss``) is compared by address alone where the shipped kernel holds none
-    either.
+    A variable without contents (``.bss``) matches by name if the shipped kernel holds none either.
     """
     units: dict[Unit, int] = {unit: address}
     undefined: dict[str, int] = {}
@@ -85,12 +89,12 @@ def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match 
     offset = next((at for at, (a, b) in enumerate(zip(left, right, strict=True)) if a != b), None)
     if offset is not None:
         end = offset + EVIDENCE
-        evidence = _both(left[offset:end].hex(" "), right[offset:end].hex(" "))
+        evidence = _evidence(left[offset:end].hex(" "), right[offset:end].hex(" "))
         return Mismatch(
             offset, f"differs from the shipped kernel at {unit.name}+{offset:#x}", evidence
         )
     for reference in references:
-        found = _address(reference, theirs, address, view.obj.machine.order)
+        found = _linked_address(reference, theirs, address, view.obj.machine.order)
         wrong = _wrong_target(view, shipped, reference, found, units, undefined)
         if wrong is not None:
             return Mismatch(reference.offset, f"{unit.name}+{reference.offset:#x} {wrong}")
@@ -111,7 +115,7 @@ def _match(
         return Mismatch(0, f"{shipped.objname} holds no code at {address:#x}")
     if len(ours) == len(theirs) and masked(ours, references) == masked(theirs, references):
         order = view.obj.machine.order
-        found = {r.offset: _address(r, theirs, address, order) for r in references}
+        found = {r.offset: _linked_address(r, theirs, address, order) for r in references}
     else:
         fields = {r.offset: r.kind for r in references}
         result = lockstep.compare(view.obj.arch.decoding, ours, theirs, address, fields)
@@ -119,10 +123,13 @@ def _match(
             return Mismatch(
                 result.offset,
                 f"differs from the shipped kernel at {unit.name}()+{result.offset:#x}",
-                _both(result.ours, result.theirs),
+                _evidence(result.ours, result.theirs),
             )
         order = view.obj.machine.order
-        found = {r.offset: _found(r, result[r.offset], theirs, address, order) for r in references}
+        found = {
+            r.offset: _shifted_address(r, result[r.offset], theirs, address, order)
+            for r in references
+        }
     for reference in references:
         wrong = _wrong_target(view, shipped, reference, found[reference.offset], units, undefined)
         if wrong is not None:
@@ -132,30 +139,30 @@ def _match(
             return Mismatch(
                 reference.offset,
                 f"{unit.name}()+{reference.offset:#x} {wrong}",
-                _both(*instructions),
+                _evidence(*instructions),
             )
     return None
 
 
-def _both(ours: str, theirs: str) -> tuple[str, str]:
+def _evidence(ours: str, theirs: str) -> tuple[str, str]:
     return f"compiled here: {ours}", f"shipped:       {theirs}"
 
 
-def _address(reference: Reference, theirs: bytes, place: int, order: ByteOrder) -> int:
-    """The address that a linked field refers to."""
+def _linked_address(reference: Reference, theirs: bytes, place: int, order: ByteOrder) -> int:
+    """Return the address that a linked field refers to."""
     value = reference.kind.read(theirs, reference.offset, order)
     if reference.kind.pc_relative:
         value += place + reference.offset + reference.bias
     return value % 2**64
 
 
-def _found(
+def _shifted_address(
     reference: Reference, field: lockstep.Field, theirs: bytes, place: int, order: ByteOrder
 ) -> int:
-    """The same where the shipped code is laid out differently."""
+    """Return the same where the field is at another offset in the shipped code."""
     if field.branch_target is not None:
         return field.branch_target
-    return _address(reference._replace(offset=field.offset), theirs, place, order)
+    return _linked_address(reference._replace(offset=field.offset), theirs, place, order)
 
 
 def _wrong_target(
@@ -166,29 +173,28 @@ def _wrong_target(
     units: dict[Unit, int],
     undefined: dict[str, int],
 ) -> str | None:
-    """What is wrong about the address that a field leads to; None, and the address noted, if
-    nothing is."""
+    """Return why the address in a field is wrong; if it is right, record it and return None."""
     match reference.target:
         case ToUndefined(name, offset):
-            return _note(shipped, undefined, name, name, (found - offset) % 2**64)
+            return _record_address(shipped, undefined, name, name, (found - offset) % 2**64)
         case ToUnit(unit, offset):
-            return _note(shipped, units, unit, unit.name, (found - offset) % 2**64)
+            return _record_address(shipped, units, unit, unit.name, (found - offset) % 2**64)
         case ToLiteral(_, content, offset):
             theirs = shipped.read(found - offset, len(content))
             if theirs != content:
-                return f"refers to {_text(content)} here and to {_text(theirs or b'')} in {shipped.objname}"
-        case ToAnonymous() as target if view.obj.sections[target.section].name.startswith(
-            ".rodata"
-        ):
-            if not _same_constant(view, target, shipped, found):
-                place = f"{view.obj.sections[target.section].name}+{target.offset:#x}"
+                ours, other = _quoted(content), _quoted(theirs or b"")
+                return f"refers to {ours} here and to {other} in {shipped.objname}"
+        case ToAnonymous() as target:
+            section = view.obj.sections[target.section].name
+            is_constant = section.startswith(".rodata")
+            if is_constant and not _same_constant(view, target, shipped, found):
+                place = f"{section}+{target.offset:#x}"
                 return f"refers to other constants in {shipped.objname} than to {place} here"
     return None
 
 
 def _same_constant(view: View, target: ToAnonymous, shipped: Shipped, address: int) -> bool:
-    """Compare an unnamed constant up to the next one; zeros at its end may be the room between the
-    two."""
+    """Compare an unnamed constant up to the next one; zeros at its end may be padding."""
     data = view.obj.sections[target.section].data
     end = view.following(target)
     references = list(view.references_in(target.section, target.offset, end))
@@ -198,17 +204,24 @@ def _same_constant(view: View, target: ToAnonymous, shipped: Shipped, address: i
     return theirs is not None and masked(theirs, references)[:size] == ours[:size]
 
 
-def _note(shipped: Shipped, known: dict[T, int], key: T, name: str, address: int) -> str | None:
+def _record_address(
+    shipped: Shipped, known: dict[T, int], key: T, name: str, address: int
+) -> str | None:
+    """Record the address of a symbol; return why it cannot be, if it has another address or name.
+
+    Names are compared without the compiler's numbers: ``new_cpus.4`` and ``new_cpus.1`` are both
+    ``new_cpus``, and other fields must agree on the address.
+    """
     if known.setdefault(key, address) != address:
-        return (
-            f"refers to {name} at two places in {shipped.objname}, {known[key]:#x} and {address:#x}"
-        )
+        both = f"{known[key]:#x} and {address:#x}"
+        return f"refers to {name} at two places in {shipped.objname}, {both}"
     names = shipped.names(address)
     if base(name) not in {base(other) for other in names}:
-        return f"refers to {name} here and to {' or '.join(names) or f'{address:#x}'} in {shipped.objname}"
+        theirs = " or ".join(names) or f"{address:#x}"
+        return f"refers to {name} here and to {theirs} in {shipped.objname}"
     return None
 
 
-def _text(content: bytes) -> str:
+def _quoted(content: bytes) -> str:
     shown = content.rstrip(b"\0").decode("utf-8", "backslashreplace")
     return repr(shown if len(shown) <= 60 else shown[:57] + "...")

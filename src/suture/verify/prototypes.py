@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a new function can stand in for an old one, as far as their types tell.
+"""Comparison of the prototypes of an old function and of the new one that replaces it.
 
-A function that another replaces is called with the old one's arguments, in the registers that the
-old one's types put them in (System V psABI, 3.2.3), and its callers take from it what the old one
-returned.
+Callers pass the old function's arguments to the new one, in the registers that the old types
+assign (System V psABI, 3.2.3), and expect the old function's return type.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ DEPTH = 3
 
 
 def difference(old: tuple[Btf, BtfPrototype], new: tuple[Btf, BtfPrototype]) -> str | None:
-    """What keeps `new` from standing in for `old`; None where nothing does.
+    """Return why `new` cannot replace `old`; None if it can.
 
-    A new function may take fewer arguments: it leaves registers unread that the caller has set.
+    A new function may take fewer arguments: it does not read the other registers.
     """
     (old_types, before), (new_types, after) = old, new
     if len(after.parameters) > len(before.parameters):
@@ -53,19 +52,18 @@ def difference(old: tuple[Btf, BtfPrototype], new: tuple[Btf, BtfPrototype]) -> 
 
 
 def fits(old: Btf, before: int, new: Btf, after: int, depth: int = 0) -> bool:
-    """Whether two types are passed alike and mean alike: numbers of one size, pointers to what
-    fits."""
+    """Whether two types are passed in the same way and mean the same: numbers of one size, pointers
+    to types that fit."""
     before, after = old.plain(before), new.plain(after)
-    one, other = old[before], new[after]
-    if one.kind in NUMBERS and other.kind in NUMBERS:
-        return one.value == other.value
-    if one.kind == PTR and other.kind == PTR:
-        return _pointees_fit(old, one.value, new, other.value, depth + 1)
-    if one.kind in NAMED and other.kind in NAMED:
-        return one.name == other.name
-    if one.kind == FLOAT and other.kind == FLOAT:
-        return one.value == other.value
-    return one.kind == other.kind and one.kind in (VOID, ARRAY, FUNC_PROTO)
+    theirs, ours = old[before], new[after]
+    kinds = {theirs.kind, ours.kind}
+    if kinds <= NUMBERS or kinds == {FLOAT}:
+        return theirs.value == ours.value
+    if kinds == {PTR}:
+        return _pointees_fit(old, theirs.value, new, ours.value, depth + 1)
+    if kinds <= NAMED:
+        return theirs.name == ours.name
+    return theirs.kind == ours.kind and theirs.kind in (VOID, ARRAY, FUNC_PROTO)
 
 
 def _pointees_fit(old: Btf, before: int, new: Btf, after: int, depth: int) -> bool:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can be shown of a function that an author's module replaces, with no unpatched source to
-compare.
+"""Checks of a function that an author's module replaces, without unpatched source to compare.
 
-It is in the object, once or at the position that the author gave; it is code that stays; it can be
-redirected; and the new function has its type.  That it is the function the author took it for, and
-that nothing has a copy of it inlined, is not shown.
+The function has to be in the object, once or at the position that the author gave; its memory has
+to stay after init; it has to be traceable; and the new function has to have its type.  Nothing
+shows that it is the function that the author had in mind, or that no caller has a copy inlined.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 from suture.errors import (
     FUNCTION_NOT_IN_KERNEL,
@@ -28,16 +28,16 @@ from suture.verify.sympos import candidates, nearest, sympos
 from suture.verify.traceable import fentry_calls, is_traceable
 
 Where = Callable[..., str]
-"""Gives the place in the source that mentions words."""
+"""Returns the place in the source that mentions a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A replaced function, found in the target.
 
-    :ivar sympos: as the core wants it.
-    :ivar prototype: whether the types of old and new function were compared; where not, the target
-        does not know them.
+    :ivar sympos: as in ``struct klp_func``.
+    :ivar new: the name of the new function.
+    :ivar prototype: whether the prototypes were compared; they are not if a type is unknown.
     """
 
     objname: str
@@ -49,10 +49,10 @@ class Checked:
 
 
 class Replaceable:
-    """What the functions of one target are checked against.
+    """Checks replaced functions against one target.
 
-    :param shipped: gives an object by name.
-    :param types_of: gives its types.
+    :param shipped: returns an object by name.
+    :param types_of: returns the types of an object.
     """
 
     def __init__(
@@ -62,9 +62,14 @@ class Replaceable:
         self._types_of = types_of
         self._calls: dict[str, tuple[int, ...]] = {}
 
-    def check(self, objname: str, name: str, position: int, where: Where) -> tuple[int, int]:
-        """:param position: the author's, 0 for none.
-        :return: the address, and the position as the core wants it.
+    def locate(self, objname: str, name: str, position: int, where: Where) -> tuple[int, int]:
+        """Find a function that the core can replace.
+
+        Example: a module replaces ``type_show``, of which a 6.1 kernel has 17; the author has to
+        give the position.
+
+        :param position: the author's, 0 for none.
+        :return: the address, and the position as in ``struct klp_func``.
         :raises Refusal: ``function-not-in-kernel``, ``symbol-ambiguous``, ``symbol-not-found``,
             ``init-function-changed``, ``function-not-traceable``
         """
@@ -72,7 +77,7 @@ class Replaceable:
         shipped = self.shipped(objname)
         addresses = shipped.addresses(name)
         if not addresses:
-            near = [f"there is {one}" for one in nearest(name, shipped)]
+            near = [f"there is {similar}" for similar in nearest(name, shipped)]
             raise Refusal(
                 FUNCTION_NOT_IN_KERNEL, place, f"{objname} has no function {name}", evidence=near
             )
@@ -81,10 +86,12 @@ class Replaceable:
             raise Refusal(SYMBOL_NOT_FOUND, place, found)
         if not position and len(addresses) > 1:
             found = f"{len(addresses)} functions named {name} are in {objname}"
-            remedy = "Give the position (old_sympos, KGR_PATCH_OBJPOS), counted from 1 in the order shown."
-            raise Refusal(
-                SYMBOL_AMBIGUOUS, place, found, remedy=remedy, evidence=candidates(shipped, name)
+            remedy = (
+                "Give the position (old_sympos, KGR_PATCH_OBJPOS), "
+                "counted from 1 in the order shown."
             )
+            evidence = candidates(shipped, name)
+            raise Refusal(SYMBOL_AMBIGUOUS, place, found, remedy=remedy, evidence=evidence)
         address = addresses[max(position, 1) - 1]
         if shipped.is_discarded(address):
             found = f"{name} is in the part of {objname} that is freed after init"
@@ -96,10 +103,12 @@ class Replaceable:
         sympos(shipped, name, address)
         return address, position if len(addresses) > 1 else 0
 
-    def compare(
+    def check_prototype(
         self, objname: str, name: str, new: str, new_types: Btf | None, where: Where
     ) -> bool:
-        """Whether the types were compared; they fit then.
+        """Compare the prototypes of an old and a new function.
+
+        :return: whether both are known and fit.
 
         :raises Refusal: ``prototype-differs``
         """
@@ -109,11 +118,9 @@ class Replaceable:
         before, after = types.functions(name), new_types.functions(new)
         if not before or not after:
             return False
-        differences = [
-            difference((types, old), (new_types, one)) for old in before for one in after
-        ]
-        if all(found is not None for found in differences):
-            raise Refusal(
-                PROTOTYPE_DIFFERS, where(new), f"{new}(): {differences[0]}, {name}() in {objname}"
-            )
+        pairs = product(before, after)  # of several functions with one name, any pair will do
+        differences = [difference((types, old), (new_types, ours)) for old, ours in pairs]
+        if None not in differences:
+            found = f"{new}(): {differences[0]}, {name}() in {objname}"
+            raise Refusal(PROTOTYPE_DIFFERS, where(new), found)
         return True

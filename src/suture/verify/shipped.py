@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One object of the shipped kernel, ``vmlinux`` or a module, as linked bytes at addresses with
-names.
+"""An object of the shipped kernel, ``vmlinux`` or a module: linked bytes and symbols by address.
 
-A module file is not linked yet: it is laid out here as the loader would, at addresses of our
-choosing, with a place for every symbol that it imports.  So one way of comparing serves both.
+A module file is not linked yet: it is laid out here as the module loader would, at addresses of
+our choice, with a place for every symbol that it imports.  Both kinds are then compared alike.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from suture.model import VMLINUX
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A section as linked: its bytes at its address; a section without contents is none."""
+    """A section with contents, as linked."""
 
     name: str
     address: int
@@ -33,148 +32,177 @@ class Region:
 
 
 class Shipped(Protocol):
-    """:ivar objname: the kernel's name for it."""
+    """An object of the shipped kernel."""
 
     @property
-    def objname(self) -> str: ...
+    def objname(self) -> str:
+        """The kernel's name of the object."""
 
     @property
     def machine(self) -> arch.ElfMachine:
-        """What it is built for."""
+        """The ELF machine that it is built for."""
 
     @property
     def arch(self) -> arch.Architecture:
         """The architecture of `machine`."""
 
     def read(self, address: int, size: int) -> bytes | None:
-        """The linked bytes, fewer where a section ends; None where nothing is held (bss, another
-        object's symbol)."""
+        """Return the linked bytes, fewer at the end of a section; None where none are stored (bss,
+        another object's symbol)."""
 
     def addresses(self, name: str) -> Sequence[int]:
-        """Where symbols of that name are, in the order in which the kernel counts `sympos`."""
+        """Return the addresses of a name's symbols, in the order that `sympos` counts."""
 
     def global_addresses(self, name: str) -> Sequence[int]:
-        """The same without symbols that only their own source file can name."""
+        """Return the same without static symbols."""
 
     def names(self, address: int) -> Sequence[str]:
-        """The symbols at an address."""
+        """Return the names of the symbols at an address."""
 
     def all_names(self) -> Iterator[str]:
-        """The names of all symbols."""
+        """Yield the names of all symbols."""
 
     def is_discarded(self, address: int) -> bool:
-        """The memory there is given back once the object has been initialised."""
+        """Whether the memory there is freed once the object is initialised."""
 
     def regions(self) -> Iterator[Region]:
-        """All sections with contents."""
+        """Yield all sections with contents."""
 
     def start(self, address: int) -> int | None:
-        """Where the symbol stands that `address` belongs to: the last one at or before it."""
+        """Return the address of the last symbol at or before `address`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShippedImage:
-    """The core kernel."""
+    """The core kernel, from its image and its kallsyms."""
 
     image: Image
     kallsyms: Kallsyms
 
     @property
     def objname(self) -> str:
+        """``vmlinux``."""
         return VMLINUX
 
     @property
     def machine(self) -> arch.ElfMachine:
+        """The ELF machine of the image."""
         return self.image.machine
 
     @property
     def arch(self) -> arch.Architecture:
+        """The architecture of `machine`."""
         return arch.of(self.machine)
 
     def read(self, address: int, size: int) -> bytes | None:
+        """Return the image's bytes; None outside its sections."""
         try:
             return self.image.read(address, size)
         except Refusal:
             return None
 
     def addresses(self, name: str) -> Sequence[int]:
+        """Return the addresses of a name's symbols, in the order of kallsyms."""
         return [symbol.address for symbol in self.kallsyms.named(name)]
 
     def global_addresses(self, name: str) -> Sequence[int]:
+        """Return the addresses of a name's global symbols."""
         # kallsyms marks global symbols with a capital letter, weak ones with W or V (nm(1)).
         return [symbol.address for symbol in self.kallsyms.named(name) if symbol.type.isupper()]
 
     def names(self, address: int) -> Sequence[str]:
+        """Return the names of the symbols at an address."""
         return [symbol.name for symbol in self.kallsyms.at(address)]
 
     def all_names(self) -> Iterator[str]:
+        """Yield the names of all symbols."""
         return (symbol.name for symbol in self.kallsyms.symbols)
 
     def is_discarded(self, address: int) -> bool:
-        # free_initmem() (mm/init.c, arch/x86/mm/init.c) frees what lies between these two.
+        """Whether boot frees the memory there."""
+        # free_initmem() (mm/init.c, arch/x86/mm/init.c) frees the memory between these two symbols.
         begin, end = (self.kallsyms.named(name) for name in ("__init_begin", "__init_end"))
         return bool(begin and end) and begin[0].address <= address < end[0].address
 
     def regions(self) -> Iterator[Region]:
+        """Yield the sections of the image."""
         for name, address, is_code in self.image.sections():
             yield Region(name, address, self.image.section(name) or b"", is_code)
 
     def start(self, address: int) -> int | None:
+        """Return the address of the last symbol at or before `address`."""
         symbol = self.kallsyms.containing(address)
         return None if symbol is None else symbol.address
 
 
 @dataclass(frozen=True, slots=True)
 class ShippedModule:
-    """A module file, laid out by `lay_out`."""
+    """A module file, laid out by `lay_out`.
+
+    :ivar sections: address and linked bytes, by ascending address; a section without contents has
+        no bytes.
+    :ivar discarded: the addresses of sections that the loader frees after init
+        (kernel/module/main.c).
+    :ivar kinds: address of a section -> its name, and whether it is code.
+    :ivar starts: the addresses of all symbols, ascending.
+    """
 
     objname: str
     sections: Sequence[tuple[int, bytes]]
-    """Address and linked bytes, by ascending address; a section without contents has no bytes."""
     discarded: Sequence[range]
-    """The addresses of sections that the loader frees after init (kernel/module/main.c)."""
     by_name: Mapping[str, Sequence[int]]
     global_by_name: Mapping[str, Sequence[int]]
     by_address: Mapping[int, Sequence[str]]
     kinds: Mapping[int, tuple[str, bool]] = field(default_factory=dict)
-    """Address of a section -> its name, and whether it is code."""
+    starts: Sequence[int] = field(init=False)
     machine: arch.ElfMachine = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "starts", sorted(self.by_address))
 
     @property
     def arch(self) -> arch.Architecture:
+        """The architecture of `machine`."""
         return arch.of(self.machine)
 
     def read(self, address: int, size: int) -> bytes | None:
+        """Return the linked bytes; None outside sections with contents."""
         for start, data in self.sections:
             if start <= address < start + len(data):
                 return data[address - start : address - start + size]
         return None
 
     def addresses(self, name: str) -> Sequence[int]:
+        """Return the addresses of a name's defined symbols, in the order of the symbol table."""
         return self.by_name.get(name, ())
 
     def global_addresses(self, name: str) -> Sequence[int]:
+        """Return the addresses of a name's global symbols."""
         return self.global_by_name.get(name, ())
 
     def names(self, address: int) -> Sequence[str]:
+        """Return the names of the symbols at an address."""
         return self.by_address.get(address, ())
 
     def all_names(self) -> Iterator[str]:
+        """Yield the names of all defined symbols."""
         return iter(self.by_name)
 
     def is_discarded(self, address: int) -> bool:
+        """Whether the loader frees the memory there after init."""
         return any(address in addresses for addresses in self.discarded)
 
     def regions(self) -> Iterator[Region]:
+        """Yield the sections that have contents."""
         for address, data in self.sections:
             name, is_code = self.kinds[address]
             if data:
                 yield Region(name, address, data, is_code)
 
     def start(self, address: int) -> int | None:
-        places = sorted(self.by_address)
-        position = bisect_right(places, address)
-        return places[position - 1] if position else None
+        """Return the address of the last symbol at or before `address`."""
+        position = bisect_right(self.starts, address)
+        return self.starts[position - 1] if position else None
 
 
 def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
@@ -184,34 +212,11 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
     Only defined symbols are counted for `sympos`, in symbol table order, as
     ``module_kallsyms_on_each_symbol()`` does.
     """
-    bases: dict[int, int] = {}
-    address = module.arch.module_base
-    for index, section in enumerate(module.sections):
-        if section.is_allocated:
-            # Far apart, and never the end of one the start of the next: an address names one place.
-            address += -address % max(section.addralign, 4096)
-            bases[index] = address
-            address += section.size + 4096
-    places: list[int] = []
-    by_name: dict[str, list[int]] = defaultdict(list)
-    global_by_name: dict[str, list[int]] = defaultdict(list)
-    by_address: dict[int, list[str]] = defaultdict(list)
-    for symbol in module.symbols:
-        if symbol.is_defined_here:
-            place = bases.get(symbol.shndx, 0) + symbol.value
-            if symbol.shndx in bases and symbol.type not in (STT_SECTION, STT_FILE) and symbol.name:
-                by_name[symbol.name].append(place)
-                if symbol.bind != STB_LOCAL:
-                    global_by_name[symbol.name].append(place)
-                by_address[place].append(symbol.name)
-        elif symbol.is_undefined and symbol.name:
-            place = address
-            address += 4096
-            by_address[place].append(symbol.name)
-        else:
-            place = symbol.value
-        places.append(place)
-    sections = [(base, _linked(module, index, base, places)) for index, base in bases.items()]
+    bases, end = _section_addresses(module)
+    symbols = _place_symbols(module, bases, end)
+    sections = [
+        (base, _linked(module, index, base, symbols.places)) for index, base in bases.items()
+    ]
     discarded = [
         range(base, base + module.sections[index].size)
         for index, base in bases.items()
@@ -225,15 +230,67 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
         objname,
         sections,
         discarded,
-        by_name,
-        global_by_name,
-        by_address,
+        symbols.by_name,
+        symbols.global_by_name,
+        symbols.by_address,
         kinds,
         machine=module.machine,
     )
 
 
+def _section_addresses(module: ObjectFile) -> tuple[dict[int, int], int]:
+    """Choose an address for each section in memory; return them, and the first free address."""
+    bases: dict[int, int] = {}
+    address = module.arch.module_base
+    for index, section in enumerate(module.sections):
+        if section.is_allocated:
+            # The end of a section is not the start of the next, so that an address means one place.
+            address += -address % max(section.addralign, 4096)
+            bases[index] = address
+            address += section.size + 4096
+    return bases, address
+
+
+@dataclass(frozen=True, slots=True)
+class _PlacedSymbols:
+    """The symbols of a module with their addresses.
+
+    :ivar places: address of each symbol, in the order of the symbol table.
+    """
+
+    places: list[int]
+    by_name: dict[str, list[int]]
+    global_by_name: dict[str, list[int]]
+    by_address: dict[int, list[str]]
+
+
+def _place_symbols(module: ObjectFile, bases: Mapping[int, int], free: int) -> _PlacedSymbols:
+    """Give each symbol an address.
+
+    :param free: the first address for symbols of other objects.
+    """
+    symbols = _PlacedSymbols([], defaultdict(list), defaultdict(list), defaultdict(list))
+    for symbol in module.symbols:
+        place = symbol.value
+        if symbol.is_defined_here:
+            place += bases.get(symbol.shndx, 0)
+            if symbol.shndx in bases and symbol.type not in (STT_SECTION, STT_FILE) and symbol.name:
+                symbols.by_name[symbol.name].append(place)
+                if symbol.bind != STB_LOCAL:
+                    symbols.global_by_name[symbol.name].append(place)
+                symbols.by_address[place].append(symbol.name)
+        elif symbol.is_undefined and symbol.name:
+            place, free = free, free + 4096
+            symbols.by_address[place].append(symbol.name)
+        symbols.places.append(place)
+    return symbols
+
+
 def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> bytes:
+    """Return the bytes of a section, linked at `base`.
+
+    :raises Refusal: ``relocation-unsupported``
+    """
     section = module.sections[index]
     if section.type == SHT_NOBITS:
         return b""

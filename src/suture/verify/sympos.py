@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Positions among namesakes, as the livepatch core counts them, and what to say where a name does
-not suffice."""
+"""Positions of symbols with one name, as the livepatch core counts them, and hints for refusals."""
 
 from __future__ import annotations
 
@@ -12,42 +11,40 @@ from suture.verify.shipped import Shipped
 
 
 def sympos(shipped: Shipped, name: str, address: int) -> int:
-    """``old_sympos``: 0 where the name is unique in the object, else its 1-based position (struct
-    klp_func).
+    """Return ``old_sympos``: 0 for a unique name, else the 1-based position (struct klp_func).
 
-    :raises Refusal: ``symbol-ambiguous`` where it changes: while a module is being loaded its init
-        symbols count, later they do not (kernel/module/kallsyms.c: layout_symtab())
+    :raises Refusal: ``symbol-ambiguous`` where it changes: the core counts a module's init symbols
+        while the module is being loaded, and not later (kernel/module/kallsyms.c:
+        layout_symtab())
     """
     places = shipped.addresses(name)
     if len(places) == 1:
         return 0
     if shipped.objname != VMLINUX and any(shipped.is_discarded(place) for place in places):
-        raise Refusal(
-            SYMBOL_AMBIGUOUS,
+        where, found = (
             f"{shipped.objname}: {name}",
-            "one of its namesakes is freed after init",
+            "another symbol of that name is freed after init",
         )
+        raise Refusal(SYMBOL_AMBIGUOUS, where, found)
     return places.index(address) + 1
 
 
 def candidates(shipped: Shipped, name: str) -> list[str]:
-    """The symbols of one name, each with what stands before it, by which an author knows its
-    file."""
-    found = []
+    """Return the symbols of one name in words, each with the symbol before it: that shows an author
+    which file it belongs to."""
+    texts = []
     for position, address in enumerate(shipped.addresses(name), 1):
         before = shipped.start(address - 1)
         neighbour = next(iter(shipped.names(before)), "") if before is not None else ""
-        found.append(
-            f"{shipped.objname}: {name},{position}" + (f" (after {neighbour})" if neighbour else "")
-        )
-    return found
+        after = f" (after {neighbour})" if neighbour else ""
+        texts.append(f"{shipped.objname}: {name},{position}{after}")
+    return texts
 
 
 def nearest(name: str, shipped: Shipped) -> list[str]:
-    """The names in an object that are most like one that it has not: versions and parts of it
-    first."""
+    """Return the names in an object that are most like a missing one: clones of that function if
+    there are any (``lo_rw_aio.isra.0`` for ``lo_rw_aio``)."""
     names = list(dict.fromkeys(shipped.all_names()))
-    own = [one for one in names if one.startswith(f"{name}.")]
-    return own[:3] or difflib.get_close_matches(
-        name, [one for one in names if abs(len(one) - len(name)) < 6], 3, 0.75
-    )
+    clones = [other for other in names if other.startswith(f"{name}.")]
+    similar = [other for other in names if abs(len(other) - len(name)) < 6]
+    return clones[:3] or difflib.get_close_matches(name, similar, 3, 0.75)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the target defines its system calls: their arguments, as ``SYSCALL_DEFINE`` was given them.
+"""The target's definitions of system calls: the types of their arguments.
 
-A kernel with ``CONFIG_FTRACE_SYSCALLS`` says it itself: ``struct syscall_metadata``
-(include/trace/syscall.h) holds the arguments' types as text.  Where it does not, and for compat
-system calls, which have none, the target's source does.
+A kernel with ``CONFIG_FTRACE_SYSCALLS`` has them as text in ``struct syscall_metadata``
+(include/trace/syscall.h).  Otherwise, and for compat system calls, which have no metadata, they are
+read from the ``SYSCALL_DEFINE`` in the target's source.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from suture.verify.shipped import ShippedImage
 MOST_ARGUMENTS = 6
 
 _OLD_NAME = re.compile(
-    r"(?P<compat>compat_)?(?:sys|SyS)_(?P<name>\w+)|__(?:se|do)_(?P<compat2>compat_)?sys_(?P<name2>\w+)"
+    r"(?P<compat>compat_)?(?:sys|SyS)_(?P<name>\w+)"
+    r"|__(?:se|do)_(?P<compat2>compat_)?sys_(?P<name2>\w+)"
 )
 _DIRECTORIES = (
     "block",
@@ -39,49 +40,54 @@ _ANNOTATIONS = re.compile(r"\b__(?:user|force|iomem|percpu|rcu)\b")
 
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """A system call as kernels before 4.17 named its function: ``sys_NAME``, ``SyS_NAME``,
+    """A system call, by the name that its function had before 4.17: ``sys_NAME``, ``SyS_NAME``,
     ``compat_sys_NAME``.
 
-    :ivar compat: the one for 32-bit programs that differs from the native one.
+    :ivar compat: the version for 32-bit programs, if that differs from the native one.
     """
 
     name: str
     compat: bool
 
     def entries(self, calls: SystemCalls) -> dict[str, str]:
-        """What takes its registers -> the macro that takes arguments out of them; a target has some
-        of these (asm/syscall_wrapper.h)."""
+        """Map each function that may enter the call to the macro that takes its arguments out of
+        the registers; a target has some of these functions (asm/syscall_wrapper.h)."""
         plain = f"{'compat_' if self.compat else ''}sys_{self.name}"
         return {f"{entry.prefix}{plain}": entry.arguments for entry in calls.entries}
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """:ivar types: of its arguments, as C writes them, without ``__user``."""
+    """A system call as the target defines it.
+
+    :ivar types: of its arguments, in C, without ``__user``.
+    """
 
     call: SystemCall
     types: tuple[str, ...]
 
 
-def called(function: str) -> SystemCall | None:
-    """The system call that a function's name was that of; None for other names."""
+def old_system_call(function: str) -> SystemCall | None:
+    """Return the system call whose function had a name before 4.17; None for other names."""
     match = _OLD_NAME.fullmatch(function)
     if match is None:
         return None
     return SystemCall(match["name"] or match["name2"], bool(match["compat"] or match["compat2"]))
 
 
-def definition(vmlinux: ShippedImage, tree: Path, call: SystemCall) -> Definition | None:
-    """:param tree: the target's source."""
-    return (None if call.compat else _from_image(vmlinux, call)) or _from_source(
-        tree, call, vmlinux.arch.source
-    )
+def find_definition(vmlinux: ShippedImage, tree: Path, call: SystemCall) -> Definition | None:
+    """Return the target's definition of a system call; None if it has no such call.
+
+    :param tree: the target's source.
+    """
+    found = None if call.compat else _from_image(vmlinux, call)
+    return found or _from_source(tree, call, vmlinux.arch.source)
 
 
 def _from_image(vmlinux: ShippedImage, call: SystemCall) -> Definition | None:
-    places = vmlinux.addresses(f"__syscall_meta__{call.name}") or vmlinux.addresses(
-        f"__syscall_meta_{call.name}"
-    )
+    """Read ``struct syscall_metadata``: name, number, count of arguments, their types and names."""
+    places = vmlinux.addresses(f"__syscall_meta__{call.name}")
+    places = places or vmlinux.addresses(f"__syscall_meta_{call.name}")
     head = vmlinux.read(places[0], 32) if len(places) == 1 else None
     if head is None or len(head) != 32:
         return None
@@ -102,21 +108,23 @@ def _text(vmlinux: ShippedImage, address: int) -> str:
 
 
 def _from_source(tree: Path, call: SystemCall, source: str) -> Definition | None:
-    """:param source: the architecture's directory below ``arch/``."""
+    """Read the definition in the source; None unless all definitions that are found agree.
+
+    :param source: the architecture's directory below ``arch/``.
+    """
     macro = f"{'COMPAT_' if call.compat else ''}SYSCALL_DEFINE[0-6]"
     pattern = rf"^{macro}\({call.name}[,)]"
     every = (f"arch/{source}", *_DIRECTORIES)
     directories = [directory for directory in every if (tree / directory).is_dir()]
     found = run(["grep", "-rlE", "--include=*.c", pattern, *directories], cwd=tree)
-    definitions = {
-        types
-        for path in found.stdout.split()
-        for types in _parsed((tree / path).read_text(errors="replace"), pattern)
-    }
+    definitions: set[tuple[str, ...]] = set()
+    for path in found.stdout.split():
+        definitions.update(_parsed((tree / path).read_text(errors="replace"), pattern))
     return Definition(call, definitions.pop()) if len(definitions) == 1 else None
 
 
 def _parsed(text: str, pattern: str) -> Iterator[tuple[str, ...]]:
+    """Yield the types of the arguments of each definition: every other word of the macro's list."""
     for match in re.finditer(pattern, text, re.MULTILINE):
         words = text[match.end() : text.index(")", match.end() - 1)].split(",")
         yield (

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which functions of the shipped kernel can be redirected: those that the kernel's own list of
-fentry calls names.
+"""Functions of the shipped kernel that ftrace can redirect: those in its list of fentry calls.
 
 The list is ``__mcount_loc`` (scripts/recordmcount.c, ``CC_FLAGS_FTRACE``): addresses of 8 bytes, in
 the core kernel between two symbols, in a module a section.  ``kernel/trace/ftrace.c:
-ftrace_location()`` finds a function's by its range.
+ftrace_location()`` finds a function's call by its range.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from suture.verify.shipped import Shipped, ShippedImage
 
 
 def fentry_calls(shipped: Shipped) -> tuple[int, ...]:
-    """The addresses of all fentry calls of an object, ascending; empty where it has no list."""
+    """Return the addresses of all fentry calls of an object, ascending."""
     if isinstance(shipped, ShippedImage):
         bounds = [shipped.addresses(name) for name in ("__start_mcount_loc", "__stop_mcount_loc")]
         data = shipped.read(bounds[0][0], bounds[1][0] - bounds[0][0]) if all(bounds) else b""
@@ -32,7 +31,9 @@ def fentry_calls(shipped: Shipped) -> tuple[int, ...]:
 
 
 def is_traceable(calls: tuple[int, ...], address: int, within: int) -> bool:
-    """:param calls: what `fentry_calls` gave.
+    """Whether a function has an fentry call.
+
+    :param calls: what `fentry_calls` returned.
     :param within: bytes from the function's start (`suture.arch.entry.FunctionEntry`).
     """
     position = bisect_left(calls, address)

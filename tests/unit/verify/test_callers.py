@@ -307,4 +307,4 @@ def test_every_call_that_objdump_shows_is_found() -> None:
         "here",
     }
     assert len(sites.calls) == len([line for line in text.splitlines() if line.endswith(" <deep>")])
-    assert not sites.taken
+    assert not sites.address_uses

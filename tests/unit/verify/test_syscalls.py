@@ -13,7 +13,7 @@ from suture.kernel.image import Image
 from suture.kernel.kallsyms import Kallsyms
 from suture.link import syscalls
 from suture.verify.shipped import ShippedImage
-from suture.verify.syscalls import Definition, SystemCall, called, definition
+from suture.verify.syscalls import Definition, SystemCall, find_definition, old_system_call
 from tests.unit.toolchain import MACHINE
 
 
@@ -33,7 +33,7 @@ from tests.unit.toolchain import MACHINE
     ],
 )
 def test_old_names(name: str, expected: SystemCall | None) -> None:
-    assert called(name) == expected
+    assert old_system_call(name) == expected
 
 
 def test_entries_of_native_and_compat_calls() -> None:
@@ -77,7 +77,7 @@ def test_definition_comes_from_the_source_where_the_image_has_none(tmp_path: Pat
     (tmp_path / "fs" / "sys.c").write_text("SYSCALL_DEFINE1(twice, int, a)\n")
 
     def types(call: SystemCall) -> tuple[str, ...] | None:
-        found = definition(NoMetadata(), tmp_path, call)
+        found = find_definition(NoMetadata(), tmp_path, call)
         return None if found is None else found.types
 
     assert types(SystemCall("getpid", False)) == ()

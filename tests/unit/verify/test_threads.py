@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Replaced main functions of kernel threads: refused where a thread stays in them, noted where it
+"""Replaced main functions of kernel threads: refused where a thread reason_to_stay in them, noted where it
 does not."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from suture.diff.plan import FilePlan
 from suture.errors import Refusal
 from suture.host.progress import Silent, reporter
-from suture.verify.threads import refuse_threads, refuse_unused, stays
+from suture.verify.threads import reason_to_stay, refuse_threads, refuse_unused
 from tests.examples import shows
 from tests.unit.toolchain import changes, view
 
@@ -119,8 +119,8 @@ def test_a_global_one_that_its_file_never_calls_is_for_other_files_to_hand_over(
         f"int worker(void *p) {{ {LOOP} }}\nnoinline int near(void *p) {{ outside(7); {LOOP} }}\n"
     )
     seen = view(f"{BASE}{functions}int f(void) {{ return near(0) + 1; }}")
-    assert stays(seen, seen.by_name["worker"][0], ()) is not None
-    assert stays(seen, seen.by_name["near"][0], ()) is None
+    assert reason_to_stay(seen, seen.by_name["worker"][0], ()) is not None
+    assert reason_to_stay(seen, seen.by_name["near"][0], ()) is None
 
 
 def test_a_name_that_is_not_replaced_is_refused() -> None:
