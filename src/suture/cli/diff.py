@@ -169,6 +169,7 @@ def document(compared: Compared) -> dict[str, object]:
 
 
 def for_people(compared: Compared) -> str:
+    """The result for people."""
     from suture.diff.output import Linked
 
     objname = compared.output.objname

@@ -55,6 +55,7 @@ def doctor(
 
 
 def for_people(report: Report) -> RenderableType:
+    """The report for people."""
     from rich.console import Group
 
     rows = [

@@ -56,6 +56,7 @@ def force(
 
 
 def for_people(done: Forced) -> str:
+    """The result for people."""
     from suture.core.change import number
 
     lines = [f"The transition of {done.name} is over; {number(done.tasks)} had not switched."]

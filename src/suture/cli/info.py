@@ -46,6 +46,7 @@ def info(
 
 
 def for_people(found: PatchStatus) -> RenderableType:
+    """What is known of one live patch, for people."""
     from rich.console import Group
 
     patch, known = found.patch, found.loading

@@ -159,6 +159,7 @@ def _is_loaded(release: str, name: str) -> bool:
 
 
 def for_people(done: Installed) -> str:
+    """The result for people."""
     entry = done.entry
     lines = [f"{entry.name} is installed for {entry.release}."]
     if entry.enabled and entry.release != os.uname().release:

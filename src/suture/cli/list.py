@@ -28,6 +28,7 @@ def list_patches(json: Json = False) -> None:
 
 
 def for_people(found: tuple[LoadedPatch, ...]) -> RenderableType:
+    """The list for people."""
     if not found:
         return "The running kernel has no live patches."
     rows = [

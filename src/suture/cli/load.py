@@ -83,6 +83,7 @@ def load(
 
 
 def for_people(done: Loaded) -> str:
+    """The result for people."""
     lines = (
         [f"It is signed with a key that the kernel trusts: {done.signer}."] if done.signer else []
     )

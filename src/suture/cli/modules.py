@@ -31,6 +31,7 @@ def document(artifact: Artifact, module: CModule) -> dict[str, object]:
 
 
 def checked(functions: Sequence[Checked]) -> list[dict[str, object]]:
+    """The checked functions for ``--json``."""
     return [
         {
             "object": one.objname,
@@ -45,6 +46,7 @@ def checked(functions: Sequence[Checked]) -> list[dict[str, object]]:
 
 
 def for_people(artifact: Artifact, module: CModule) -> str:
+    """One built module, for people."""
     if not artifact.is_live_patch:
         return f"{artifact.path} is a module for {artifact.target.release} that replaces nothing."
     head = f"{artifact.path} is a live patch for {artifact.target.release}."

@@ -38,6 +38,7 @@ def recover(
 
 
 def for_people(done: Recovered) -> str:
+    """The result for people."""
     lines = []
     if done.ended is not None:
         lines.append(

@@ -83,6 +83,7 @@ def status(
 
 
 def document(found: Status) -> dict[str, object]:
+    """The status for ``--json``."""
     return {
         "release": found.release,
         "supported": found.supported,
@@ -100,6 +101,7 @@ def document(found: Status) -> dict[str, object]:
 
 
 def for_people(found: Status) -> RenderableType:
+    """The status for people."""
     if not found.supported:
         return f"{found.release} has no live patching (CONFIG_LIVEPATCH)."
     parts: list[RenderableType] = [f"{found.release}: {_summary(found)}"]

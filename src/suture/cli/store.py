@@ -51,6 +51,7 @@ def list_entries(json: Json = False) -> None:
 
 
 def rows(found: list[tuple[StoreEntry, Tries]]) -> RenderableType:
+    """The installed live patches as a table."""
     columns = ("kernel", "name", "at boot", "installed (UTC)", "by", "sha256")
     return table(
         columns,
@@ -69,6 +70,7 @@ def rows(found: list[tuple[StoreEntry, Tries]]) -> RenderableType:
 
 
 def at_boot(entry: StoreEntry, tries: Tries) -> str:
+    """What boots do with an entry."""
     if not entry.enabled:
         return "disabled"
     return "set aside" if tries.set_aside else "load"
@@ -99,6 +101,7 @@ def check(json: Json = False) -> None:
 
 
 def line(finding: Finding) -> str:
+    """One finding of the check as text."""
     return (
         str(finding.refusal)
         if finding.refusal

@@ -87,6 +87,7 @@ def test(
 
 
 def for_people(report: TestReport) -> RenderableType:
+    """The report for people."""
     from rich.console import Group
 
     calls = [

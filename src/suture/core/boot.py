@@ -49,7 +49,7 @@ from suture.errors import (
 from suture.module import signature
 
 SWITCH = ("suture.disable", "suture.disable=1")
-"""On the kernel command line: load nothing."""
+"""Words on the kernel command line that disable loading."""
 
 NOT_ITS_FAULT = (
     ANOTHER_AT_WORK,
@@ -62,12 +62,14 @@ NOT_ITS_FAULT = (
     NOT_PRIVILEGED,
     TRANSITION_UNDER_WAY,
 )
-"""Refusals that say nothing about the live patch: they do not count as its failure."""
+"""Refusals that are not about the live patch: they do not count as its failure."""
 
 DIED = "the boot did not complete"
 
 
 class State(StrEnum):
+    """The result of an attempt to load an entry."""
+
     IN_FORCE = "in force"
     SET_ASIDE = "set aside"
     FAILED = "failed"
@@ -82,6 +84,7 @@ class BootResult:
     refusal: Refusal | None = None
 
     def line(self) -> str:
+        """The result as text for the log."""
         return f"{self.name}: {self.state.value}" + (f"\n{self.refusal}" if self.refusal else "")
 
 
@@ -91,7 +94,7 @@ def disabled(root: Path = ROOT) -> bool:
 
 
 def boot(store: Store | None = None, options: Options | None = None) -> Iterator[BootResult]:
-    """Load what is kept for the running kernel."""
+    """Load the live patches installed for the running kernel."""
     kept, chosen = store or Store(), options or Options()
     release, now = running.release(), running.boot_id()
     entries: list[StoreEntry] = []
@@ -110,8 +113,10 @@ def boot(store: Store | None = None, options: Options | None = None) -> Iterator
 
 
 def _hold_against(store: Store, entries: Sequence[StoreEntry], now: str) -> Iterator[BootResult]:
-    """Count a boot that died before it was confirmed.  What cannot be counted is refused again when
-    it is tried."""
+    """Charge a boot that died before it was confirmed to its entries.
+
+    `_try` reports entries with an unreadable record.
+    """
     died: list[tuple[StoreEntry, Tries]] = []
     for entry in entries:
         with suppress(Refusal):
@@ -132,7 +137,7 @@ def _hold_against(store: Store, entries: Sequence[StoreEntry], now: str) -> Iter
 
 
 def confirm(store: Store | None = None) -> None:
-    """The host is up: what this boot has loaded did not keep it from that.
+    """Record that this boot has succeeded with the live patches it loaded.
 
     :raises Refusal: ``store-unwritable``, ``store-damaged``, ``path-untrusted``: the first, after
         all had their turn
@@ -155,7 +160,10 @@ def confirm(store: Store | None = None) -> None:
 
 
 def _try(store: Store, entry: StoreEntry, now: str, options: Options) -> BootResult:
-    """:raises Refusal: whatever stands in the way, with the try written down where it counts"""
+    """Load one entry, and record the attempt if it counts.
+
+    :raises Refusal: any obstacle; the attempt is recorded first if it counts
+    """
     before = store.tries(entry)
     if before.set_aside:
         return BootResult(entry.name, State.SET_ASIDE, set_aside(entry, before))
@@ -190,7 +198,10 @@ def _short(refusal: Refusal) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """:return: 0 where all that is enabled is in force"""
+    """Load what is installed, or confirm the boot.
+
+    :return: 0 if all enabled live patches are in force
+    """
     try:
         return _confirmed() if words == ["--confirm"] else _booted()
     except Refusal as refusal:  # of the store as a whole

@@ -35,8 +35,10 @@ TASKS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """:ivar timeout: seconds for the transition; its reversal is given as many, and `WAY_BACK` at
-    the least.
+    """How a change of live patches is made.
+
+    :ivar timeout: seconds for the transition; its reversal is given as many, and `WAY_BACK` at
+        the least.
     :ivar revert: reverse a transition that does not end in time; else leave it under way.
     :ivar ignore_probes: load although kprobes in replaced functions will no longer be reached.
     :ivar wait: seconds to wait for another process that changes live patches.
@@ -51,6 +53,7 @@ class Options:
 
     @property
     def way_back(self) -> float:
+        """Seconds for a reversal."""
         return max(self.timeout, WAY_BACK)
 
 
@@ -104,7 +107,7 @@ def recorded(
 
 
 def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
-    """Unload a module, as soon as nobody holds it; whether it is gone."""
+    """Unload a module as soon as nothing holds it.  Return whether it is gone."""
     until = time.monotonic() + deadline
     while modules.read(name) is not None:
         try:
@@ -135,8 +138,8 @@ def number(tasks: Sequence[Task]) -> str:
 
 
 def evidence(tasks: Sequence[Task]) -> tuple[str, ...]:
-    """Who holds up a transition, for a refusal: each task with its stack, the frames that hold it
-    up marked."""
+    """The tasks that hold up a transition, for a refusal: each with its stack, and marks at the
+    frames that the transition waits for."""
     if not tasks:
         return ("no task that /proc shows: an idle task or one that is just being forked",)
     lines: list[str] = []

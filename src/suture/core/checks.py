@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is looked at before a live patch is loaded: everything that can be known, so that a refusal
-changes nothing.
+"""Checks before a live patch is loaded: everything that can be known, so that a refusal changes
+nothing.
 
-The kernel checks most of it again, and says less about it.
+The kernel repeats most of these checks, but says less about them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from suture.module import signature
 from suture.module.inspect import Inspection, inspect
 
 MEMORY_FACTOR = 4
-"""Copies of a module that there are while it is loaded: the file, the kernel's copy, its final
-place, and room."""
+"""Copies of a module that exist while it is loaded: the file, the kernel's copy, its final place,
+and a reserve."""
 
 _ENABLED_FUNCTION = re.compile(
     r"(\S+)(?: \[\w+\])? \(\d+\)..(..)"
@@ -62,21 +62,26 @@ class Module:
 
     @property
     def name(self) -> str:
+        """The module's name."""
         return self.inspection.patch.name
 
     @property
     def is_signed(self) -> bool:
+        """Whether the module ends with a signature."""
         return self.data.endswith(signature.MAGIC)
 
 
 def read(data: bytes, where: str) -> Module:
-    """:raises Refusal: ``object-malformed``, ``object-unsupported``, ``not-a-live-patch``"""
+    """Read a live patch module.
+
+    :raises Refusal: ``object-malformed``, ``object-unsupported``, ``not-a-live-patch``
+    """
     obj = reader.read(data, where)
     return Module(where, data, inspect(obj), notes.of_object(obj))
 
 
 def may_change(doing: str, root: Path = ROOT) -> None:
-    """What every change needs.
+    """Check what every change needs.
 
     :raises Refusal: ``not-privileged``, ``modules-disabled``, ``livepatch-unsupported``
     """
@@ -91,11 +96,10 @@ def may_change(doing: str, root: Path = ROOT) -> None:
 def may_load(
     module: Module, *, ignore_probes: bool = False, root: Path = ROOT
 ) -> keyrings.Key | None:
-    """Everything that stands in the way of loading `module` now.
+    """Check for everything that prevents loading `module` now.
 
-    :param ignore_probes: load although kprobes in replaced functions will no longer be reached.
-    :return: the kernel's key that has signed it, where the kernel asks for a signature and shows
-        its keys
+    :param ignore_probes: load even if kprobes in replaced functions will stop firing.
+    :return: the kernel's key that signed it, if the kernel requires a signature and shows its keys
     :raises Refusal: each of the kinds that this module imports, and ``signature-wrong``
     """
     may_change(f"loading {module.name}", root)
@@ -174,8 +178,8 @@ def _dependencies(module: Module, root: Path) -> None:
 
 
 def _symbols(module: Module, root: Path) -> None:
-    """Functions and livepatch symbols of all objects that are here; those of others are looked up
-    when they come."""
+    """Check functions and livepatch symbols of all loaded objects; the core resolves those of other
+    objects when they are loaded."""
     patch = module.inspection.patch
     wanted = [
         (item.name, function.old_name, function.sympos)
@@ -193,7 +197,7 @@ def _symbols(module: Module, root: Path) -> None:
         {(objname, name) for objname, name, _ in wanted if objname in here}, root
     )
     if counted is None:
-        return  # /proc/kallsyms is not for us; the kernel looks itself
+        return  # /proc/kallsyms is not readable; the kernel will check
     for objname, name, sympos in wanted:
         if objname in here:
             _check_position(module, objname, name, sympos, counted[objname, name])
@@ -215,9 +219,9 @@ def _check_position(module: Module, objname: str, name: str, sympos: int, count:
 
 
 def _redirections(module: Module, root: Path) -> None:
-    """Functions that somebody redirects (flag ``I``) and no live patch replaces.
+    """Refuse functions that something other than a live patch redirects (flag ``I``).
 
-    The file is there where tracefs is mounted and we may read it.
+    The file exists where tracefs is mounted and we may read it.
     """
     ours = {name for patch in current(root).patches() for _, name in patch.functions}
     wanted = _old_names(module) - ours

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the running kernel's live patches are not those that boots of it would load: what to expect
-of the next boot.
+"""Compares the running kernel's live patches with those that its next boot would load.
 
-What is kept is the expectation, as `suture.core.boot` would meet it: what is enabled and not set
-aside, and of those before one that replaces all others, none.  A host that keeps nothing for the
-running kernel expects nothing.
+The expected ones are those that `suture.core.boot` would put into force: enabled and not set aside,
+and not followed by one that replaces all others.  If nothing is installed for the running kernel,
+nothing is expected.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from suture.errors import Refusal
 
 
 class DriftKind(StrEnum):
+    """How a live patch differs from what is installed."""
+
     NOT_LOADED = "not-loaded"
     OTHER_BUILD = "other-build"
     NOT_KEPT = "not-kept"
@@ -48,8 +49,10 @@ WAY_OUT = {
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One live patch that is not as it is kept.  :ivar found: more about it; "" where the kind says
-    all."""
+    """One live patch that differs from what is installed.
+
+    :ivar found: details; "" if the kind says everything.
+    """
 
     name: str
     kind: DriftKind
@@ -58,7 +61,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """One that the kernel has: its build ID, and the SHA-256 of the module by our journal; "" where
+    """A live patch in the kernel: its build ID and, from the journal, its module's SHA-256; "" if
     not known."""
 
     build_id: str
@@ -68,10 +71,13 @@ class InForce:
 def drift(
     in_force: Mapping[str, InForce], store: Store | None = None, release: str = ""
 ) -> tuple[Drift, ...]:
-    """:param in_force: by name, what the kernel runs or is moving to.  :param release: the running
-    kernel's."""
+    """Compare the live patches in force with those installed.
+
+    :param in_force: by name, the live patches that the kernel runs or is switching to.
+    :param release: by default the running kernel's.
+    """
     kept, now = store or Store(), release or running.release()
-    # A store that nobody has made is none that could be untrusted.
+    # A store that does not exist cannot be untrusted.
     if not (kept.path / now).is_dir():
         return ()
     found: list[Drift] = []
@@ -95,7 +101,7 @@ def drift(
 
 
 def _expected(entries: Sequence[StoreEntry]) -> list[str]:
-    """What is in force when all of `entries` have been loaded."""
+    """The live patches in force once all `entries` have been loaded."""
     expected: list[str] = []
     for entry in sorted(entries, key=in_order):
         expected = [entry.name] if entry.replace else [*expected, entry.name]
@@ -103,7 +109,7 @@ def _expected(entries: Sequence[StoreEntry]) -> list[str]:
 
 
 def _of(store: Store, entry: StoreEntry, now: InForce | None) -> list[Drift]:
-    """One that is kept.  :raises Refusal: it cannot be used"""
+    """Compare one installed live patch.  :raises Refusal: it is unusable"""
     module, tries = store.module(entry), store.tries(entry)
     if entry.enabled and tries.set_aside:
         return [Drift(entry.name, DriftKind.SET_ASIDE, set_aside(entry, tries).found)]
@@ -115,8 +121,8 @@ def _of(store: Store, entry: StoreEntry, now: InForce | None) -> list[Drift]:
 
 
 def _is_same(entry: StoreEntry, module: bytes, now: InForce) -> bool:
-    """By the build ID that the kernel shows; by the journal for a module that has none; in doubt it
-    is."""
+    """Compare by the kernel's build ID, or by the journal if the module has none; if neither is
+    known, assume that they are the same."""
     from suture.elf import reader
 
     build_id = notes.of_object(reader.read(module, entry.module_file))

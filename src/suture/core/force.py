@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""End a transition by decree: the last resort for one that does not end and cannot be reversed.
+"""Forces a transition to end: the last resort for one that does not end and cannot be reversed.
 
-What it gives up (``Documentation/livepatch/livepatch.rst``, "force"): a task that is in a replaced
-function stays in it and goes on with whatever code it is in, beside others that run the other one;
-and since nobody knows any more who runs what, the core keeps the modules of what goes out of force
-for ever (``kernel/livepatch/transition.c: klp_force_transition()``).
+The cost (``Documentation/livepatch/livepatch.rst``, "force"): a task in a replaced function
+continues in the code that it is running, beside others that run the other version.  Since the core
+then no longer knows which task runs what, it never frees the modules that go out of force
+(``kernel/livepatch/transition.c: klp_force_transition()``).
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ GIVES_UP = (
 
 @dataclass(frozen=True, slots=True)
 class Forced:
-    """
-    :ivar tasks: those that were declared to have moved.
-    :ivar stays: what is out of force now and stays in memory: the live patch itself, or those that
-        it replaced.
-    :ivar recorded: in the journal.
+    """The result of a forced transition.
+
+    :ivar tasks: the tasks that had not switched.
+    :ivar stays: the live patches that are now out of force and stay in memory: this one, or those
+        that it replaced.
+    :ivar recorded: whether the outcome is in the journal.
     """
 
     name: str
@@ -39,8 +40,10 @@ class Forced:
 
 
 def waited_for(name: str) -> tuple[tasks.Task, ...]:
-    """The tasks that would be declared to have moved.  :raises Refusal: ``patch-not-loaded``,
-    ``not-in-transition``"""
+    """The tasks that have not switched.
+
+    :raises Refusal: ``patch-not-loaded``, ``not-in-transition``
+    """
     patch = current().read(name)
     if patch is None:
         raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
@@ -50,8 +53,10 @@ def waited_for(name: str) -> tuple[tasks.Task, ...]:
 
 
 def force(name: str, options: Options | None = None) -> Forced:
-    """:raises Refusal: ``patch-not-loaded``, ``not-in-transition``, ``another-at-work``,
-    ``journal-unwritable``, and what `suture.core.checks.may_change` refuses
+    """Force the transition of a live patch to end.
+
+    :raises Refusal: ``patch-not-loaded``, ``not-in-transition``, ``another-at-work``,
+        ``journal-unwritable``, and what `suture.core.checks.may_change` refuses
     """
     chosen = options or Options()
     checks.may_change(f"forcing {name}")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an administrator wants to know of the host beside its live patches: taint, and whether a
-newer kernel waits."""
+"""The state of the host besides its live patches: taint, and whether a newer kernel is installed."""
 
 from __future__ import annotations
 
@@ -44,11 +43,11 @@ _FLAVOUR = re.compile(r"[^-]+(?:-[0-9][^-]*)?-(?P<flavour>.+)")
 
 @dataclass(frozen=True, slots=True)
 class Taint:
-    """One reason for which the kernel calls itself tainted.
+    """One reason why the kernel is tainted.
 
-    :ivar flag: the letter that stands in its reports.
-    :ivar about: what it says.
-    :ivar modules: those in memory that brought it; none where they are gone, or it was no module.
+    :ivar flag: the letter in the kernel's reports.
+    :ivar about: its meaning.
+    :ivar modules: the loaded modules that caused it; none if they are gone or no module did.
     """
 
     flag: str
@@ -57,7 +56,7 @@ class Taint:
 
 
 def taints(root: Path = ROOT) -> tuple[Taint, ...]:
-    """``/proc/sys/kernel/tainted``, with who brought each flag."""
+    """The flags in ``/proc/sys/kernel/tainted``, each with the modules that caused it."""
     value = text(root / "proc/sys/kernel/tainted")
     bits = int(value) if value.isdigit() else 0
     by = modules.loaded(root) if bits else ()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Changes of what is kept for the next boots: one at a time, and written into the journal like all
-others."""
+"""Installs and uninstalls live patches for the next boots: one change at a time, each recorded in
+the journal."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from suture.errors import NOT_PRIVILEGED, Refusal
 from suture.module import signature
 
 OPERATIONS = ("install", "uninstall", "enable", "disable", "prune")
-"""What the journal calls the changes that are made here."""
+"""The journal's names for the changes in this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """:ivar units: whether the units that load it at boot had to be made."""
+    """An installed live patch.
+
+    :ivar units: whether the systemd units had to be created.
+    """
 
     entry: StoreEntry
     units: bool
@@ -37,10 +40,10 @@ def install(
     store: Store | None = None,
     options: Options | None = None,
 ) -> Installed:
-    """Keep the live patch module `data` for the kernel that it names, and let boots load it.
+    """Install the live patch module `data` for the kernel that it names.
 
     :param where: the file it came from.
-    :param require_signature: now and at each boot (`suture.module.signature`).
+    :param require_signature: require a signature now and at each boot (`suture.module.signature`).
     :raises Refusal: ``not-privileged``, ``not-a-live-patch``, ``object-malformed``, what
         `suture.core.units.ensure`, `suture.module.signature.check` and `Store.install` refuse,
         ``another-at-work``, ``journal-unwritable``
@@ -77,8 +80,11 @@ def install(
 def uninstall(
     release: str, name: str, *, store: Store | None = None, options: Options | None = None
 ) -> None:
-    """:raises Refusal: ``not-privileged``, ``not-installed``, ``store-unwritable``,
-    ``path-untrusted``, ``another-at-work``, ``journal-unwritable``"""
+    """Uninstall a live patch, so that boots no longer load it.
+
+    :raises Refusal: ``not-privileged``, ``not-installed``, ``store-unwritable``,
+        ``path-untrusted``, ``another-at-work``, ``journal-unwritable``
+    """
     chosen = options or Options()
     _as_root(f"uninstalling {name}")
     with (
@@ -97,7 +103,7 @@ def set_enabled(
     store: Store | None = None,
     options: Options | None = None,
 ) -> StoreEntry:
-    """Whether boots load it; one that was set aside gets a new start.
+    """Set whether boots load a live patch.  One that was set aside gets a new start.
 
     :raises Refusal: as `uninstall`, ``store-damaged``
     """
@@ -114,8 +120,8 @@ def set_enabled(
 
 
 def prune(*, store: Store | None = None, options: Options | None = None) -> list[str]:
-    """Remove what killed runs have left, and what is kept for kernels that this host no longer has;
-    returns the paths.
+    """Remove what killed runs left behind, and live patches for kernels that this host no longer
+    has.  Return the paths.
 
     :raises Refusal: as `uninstall`
     """
@@ -133,8 +139,7 @@ def prune(*, store: Store | None = None, options: Options | None = None) -> list
 
 
 def became(name: str, release: str, store: Store | None = None) -> str:
-    """What is true of an entry that a change was interrupted on: each change is made whole or not
-    at all."""
+    """The state of an entry after an interrupted change, which is either complete or not made."""
     kept = store or Store()
     if name not in kept.names(release):
         return "not-kept"
@@ -142,7 +147,8 @@ def became(name: str, release: str, store: Store | None = None) -> str:
 
 
 def is_loaded_at_boot(name: str, store: Store | None = None) -> bool:
-    """Whether the next boot of the running kernel loads one, as far as this user may know."""
+    """Whether the next boot of the running kernel loads the live patch, as far as this user can
+    see."""
     kept, now = store or Store(), running.release()
     try:
         return name in kept.names(now) and kept.entry(now, name).enabled
@@ -151,8 +157,7 @@ def is_loaded_at_boot(name: str, store: Store | None = None) -> bool:
 
 
 def has_kernel(release: str, root: Path = running.ROOT) -> bool:
-    """Whether a kernel can still be booted on this host, as far as its files and the running one
-    say."""
+    """Whether this host still has a kernel, judging by its files and the running kernel."""
     places = (root / f"lib/modules/{release}", root / f"boot/vmlinuz-{release}")
     return release == running.release(root) or any(place.exists() for place in places)
 

@@ -31,6 +31,8 @@ NOBODY = (1 << 32) - 1
 
 
 class RecordPhase(StrEnum):
+    """Whether a record was written before a change or after it."""
+
     INTENT = "intent"
     OUTCOME = "outcome"
 
@@ -60,13 +62,17 @@ class Record:
     details: Mapping[str, object] = field(default_factory=dict)
 
     def line(self) -> bytes:
+        """The record as one line of JSON."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """:ivar path: the file; root's alone to write."""
+    """The record of all changes on this host.
+
+    :ivar path: the file; root's alone to write.
+    """
 
     path: Path = paths.STATE / "journal"
 

@@ -19,7 +19,11 @@ from suture.model import VMLINUX
 def count(
     wanted: Collection[tuple[str, str]], root: Path = ROOT
 ) -> Counter[tuple[str, str]] | None:
-    """:param wanted: (object, symbol).  :return: None where the kernel shows no symbols"""
+    """Count the symbols of each name in each object.
+
+    :param wanted: (object, symbol).
+    :return: None where the kernel shows no symbols
+    """
     if not wanted:
         return Counter()
     try:

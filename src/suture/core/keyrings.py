@@ -78,7 +78,7 @@ class Key:
 def keys(
     root: Path = ROOT, members: Callable[[int], Sequence[int]] = syscalls.keyring
 ) -> tuple[Key, ...]:
-    """All of them; none where this process is not shown all, which is so for others than root.
+    """All keys, or none if this process cannot see all of them, as for users other than root.
 
     :param members: from a keyring's serial number to those of its keys.
     """
@@ -100,10 +100,10 @@ def keys(
 def check(
     module: bytes, where: str, root: Path = ROOT, known: Sequence[Key] | None = None
 ) -> Key | None:
-    """Whether this kernel takes the signature of a module, before it is asked.
+    """Check whether this kernel accepts a module's signature, before asking the kernel.
 
-    :param known: the kernel's keys, if not those that it shows.
-    :return: the key that has made it; None where only the kernel can tell
+    :param known: the kernel's keys, instead of those that it shows.
+    :return: the key that made it; None if only the kernel can tell
     :raises Refusal: ``signature-required`` (it has no such key), ``signature-wrong``
     """
     known = keys(root) if known is None else known
@@ -132,7 +132,7 @@ def check(
 
 
 def demand(root: Path = ROOT) -> str:
-    """Why the kernel takes no module without a signature, for a message; "" where it does."""
+    """Why the kernel requires signatures, for a message; "" if it does not."""
     mode = running.lockdown(root)
     if mode != "none":
         secure_boot = ", as Secure Boot is on" if running.secure_boot(root) else ""
@@ -141,7 +141,7 @@ def demand(root: Path = ROOT) -> str:
 
 
 def way_out(root: Path = ROOT, remedy: str = SIGNATURE_REQUIRED.remedy) -> str:
-    """The remedy, where the host can follow it."""
+    """The remedy, if the host can follow it."""
     return remedy if running.has_uefi(root) else NO_FIRMWARE
 
 
@@ -160,7 +160,7 @@ def identifier(certificate: x509.Certificate) -> str:
 
 
 def _may_be(key: Key, made: signature.Signature) -> bool:
-    """Whether a key whose certificate is not at hand may be a signature's."""
+    """Whether a key may have made a signature, if its certificate is not available."""
     if made.key_id:
         return key.identifier == made.key_id.hex()
     # To this keyring root may add a certificate for which one of the kernel's keys vouches, and so

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Load a live patch, and end in one of two states: all tasks run it, or the kernel is as it was.
+"""Loads a live patch, and ends in one of two states: all tasks run it, or the kernel is as it was.
 
-1. Look whether anything stands in the way (`suture.core.checks`); nothing has been changed then.
-2. Write the intent into the journal.
-3. Give the module to the kernel from a sealed memory file.  Its init function puts the patch into
+1. Check for obstacles (`suture.core.checks`).  Nothing has changed yet.
+2. Record the intent in the journal.
+3. Give the module to the kernel from a sealed memory file.  Its init function starts the
    transition.
-4. Wait for all tasks to move.  If they do not in time, or a signal comes: reverse the transition,
-   wait for its end, and unload the module.
+4. Wait for all tasks to switch.  If they do not in time, or a signal comes, reverse the transition,
+   wait until it ends, and unload the module.
 5. Unload the modules of patches that this one replaced.
-6. Write the outcome.
+6. Record the outcome.
 
-Killed between two steps, the kernel goes on by itself: a transition ends without us.  What remains
-to be done then is found in sysfs and the journal (`suture.core.recover`).
+If the process is killed between two steps, the transition ends without it.  `suture.core.recover`
+finds in sysfs and in the journal what remains to be done.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from suture.errors import (
 from suture.host import progress
 
 SIGNATURE_ERRORS = (errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG)
-"""``kernel/module/signing.c: module_sig_check()``, where signatures are enforced.  A kernel that is
-locked down says ``EPERM``, as others do for other reasons, and why in its log."""
+"""Errors of ``kernel/module/signing.c: module_sig_check()`` where signatures are enforced.  A
+locked-down kernel returns ``EPERM``, which has other reasons too, and logs why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A live patch that all tasks run.
 
-    :ivar signer: the kernel's key that has signed it, where the kernel asks for a signature and
-        shows its keys; or "".
-    :ivar seconds: that the transition took.
-    :ivar replaced: the live patches whose place it took and that were unloaded.
-    :ivar kept: of those, the ones whose modules are still in memory.
-    :ivar kernel: what the kernel said.
+    :ivar signer: the kernel's key that signed it, if the kernel requires a signature and shows its
+        keys; otherwise "".
+    :ivar seconds: how long the transition took.
+    :ivar replaced: the live patches that it replaced.
+    :ivar kept: those of them with modules still in memory.
+    :ivar kernel: the kernel's messages.
     :ivar recorded: whether the outcome is in the journal.
     """
 
@@ -130,7 +130,7 @@ def _into_force(
     log: kmsg.Listener,
     signals: Sequence[int],
 ) -> float:
-    """Insert the module and wait for the end of the transition; undo it where there is none.
+    """Insert the module and wait for the transition to end; undo it if it does not.
 
     :return: seconds
     """
@@ -166,7 +166,10 @@ def _into_force(
 
 
 def _insert(module: Module, log: kmsg.Listener) -> None:
-    """:raises Refusal: ``kernel-refused``, ``signature-required``"""
+    """Give the module to the kernel.
+
+    :raises Refusal: ``kernel-refused``, ``signature-required``
+    """
     descriptor = syscalls.sealed(module.data)
     try:
         syscalls.finit_module(descriptor)
@@ -208,8 +211,8 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
 
 
 def _keep(name: str, options: Options, before: Collection[str]) -> str:
-    """The transition ended between our look and our reversal, and what it replaced is gone: only
-    forward is safe."""
+    """Stay with the new code: the transition ended just before its reversal, and the live patches
+    that it replaced are gone."""
     try:
         current().set_enabled(name, True)
         ended = (
@@ -226,8 +229,10 @@ def _keep(name: str, options: Options, before: Collection[str]) -> str:
 
 
 def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:
-    """Unload the patches of `before` that are no longer in force: which those were, and which are
-    still in memory."""
+    """Unload the patches of `before` that are no longer in force.
+
+    :return: those patches, and those of them still in memory
+    """
     replaced, kept = [], []
     for name in before:
         patch = current().read(name)

@@ -11,7 +11,7 @@ from suture.core.status import Status
 
 
 def exposition(status: Status) -> str:
-    """One line for each value, with the help and type that the format asks for."""
+    """Write one line for each value, with the help and type that the format requires."""
     return "".join(f"{line}\n" for line in _lines(status))
 
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finish or undo what was interrupted, from what the kernel shows; the journal then gets the
-outcome it lacks.
+"""Finishes or undoes interrupted changes, and adds the missing outcomes to the journal.
 
-- A transition under way: wait for its end.  One that does not end in time is reversed.
-- Modules of live patches that are out of force, because they were replaced, taken out or never came
-  into force: unload.
+- A transition under way: wait until it ends, and reverse it if it does not end in time.
+- Modules of live patches that are out of force, because they were replaced, unloaded or never came
+  into force: unload them.
 
-What the core has put into force stays: an interrupted load whose transition ended is a load.
+What has come into force stays in force: an interrupted load with a finished transition is a load.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from suture.host import progress
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was done.
+    """The result of a recovery.
 
-    :ivar ended: the patch whose transition was waited for.
-    :ivar reversed: whether that had to be reversed.
+    :ivar ended: the patch with the transition that was under way.
+    :ivar reversed: whether the transition had to be reversed.
     :ivar unloaded: modules that were left over.
-    :ivar kept: those that something still holds.
-    :ivar closed: what had been interrupted: (operation, patch, what became of it).
+    :ivar kept: modules that something still holds.
+    :ivar closed: the interrupted changes: (operation, patch, outcome).
     """
 
     ended: str | None
@@ -50,8 +49,10 @@ class Recovered:
 
 
 def recover(options: Options | None = None) -> Recovered:
-    """:raises Refusal: ``transition-stuck``, ``another-at-work``, ``change-interrupted``, and what
-    `suture.core.checks.may_change` refuses
+    """Finish or undo interrupted changes.
+
+    :raises Refusal: ``transition-stuck``, ``another-at-work``, ``change-interrupted``, and what
+        `suture.core.checks.may_change` refuses
     """
     chosen = options or Options()
     checks.may_change("recovering")
@@ -62,7 +63,7 @@ def recover(options: Options | None = None) -> Recovered:
 
 
 def _transition(options: Options) -> tuple[str | None, bool]:
-    """The patch that was in transition, and whether that was reversed."""
+    """Wait for the transition under way.  Return its patch, and whether it was reversed."""
     patch = current().in_transition()
     if patch is None:
         return None, False
@@ -118,8 +119,7 @@ def _close(options: Options) -> tuple[tuple[str, str, str], ...]:
 
 
 def _became(record: Record) -> str:
-    """The kernel's or the store's state of a patch now, which is the outcome of what was begun with
-    it."""
+    """The outcome of an interrupted change: the patch's state now, in the kernel or the store."""
     if record.operation in installing.OPERATIONS:
         try:
             return installing.became(record.patch, str(record.details.get("release", "")))

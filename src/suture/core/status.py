@@ -98,6 +98,7 @@ class Status:
 
     @property
     def verdict(self) -> Verdict:
+        """The state as a whole: the most serious that applies."""
         moving = [status for status in self.patches if status.patch.transition]
         if (
             any(status.seconds is None or status.seconds > STALLED_AFTER for status in moving)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The live patches that are kept for the next boots, below ``/var/lib/suture``.
+"""The live patches installed for the next boots, below ``/var/lib/suture``.
 
-``RELEASE/NAME.json`` is the manifest of an entry; it names the module file by its hash,
-``RELEASE/SHA256.ko``, so that one rename, that of the manifest, turns the old entry into the new
-one.  ``RELEASE/NAME.boot`` says what became of it at boot (`suture.core.boot`).  A run that was
-killed can leave module files and temporary files that no manifest names; they are never used, and
-`prune` removes them.
+``RELEASE/NAME.json`` is the manifest of an entry.  It names the module file by its hash,
+``RELEASE/SHA256.ko``, so that a single rename, of the manifest, replaces the old entry.
+``RELEASE/NAME.boot`` records what happened at boot (`suture.core.boot`).  A killed run can leave
+module files and temporary files that no manifest names; they are never used, and `prune` removes
+them.
 
-Nothing depends on the clock: entries are loaded by their number, and times are only shown.
+Nothing depends on the clock: entries are loaded in the order of their numbers, and times are only
+for people.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FORMAT = 1
 MANIFEST, MODULE, BOOT = ".json", ".ko", ".boot"
 
 TRIES = 2
-"""Boots that do not come up with a live patch before it is set aside."""
+"""Failed boots in a row before a live patch is set aside."""
 
 T = TypeVar("T", "StoreEntry", "Tries")
 
@@ -50,16 +51,16 @@ def _sha256(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoreEntry:
-    """One live patch that is kept.
+    """One installed live patch.
 
     :ivar release: the kernel that it is for.
-    :ivar sha256: of the module file, hexadecimal.
-    :ivar replace: whether it takes the place of all live patches before it.
-    :ivar order: entries are loaded from the lowest on.
-    :ivar require_signature: whether it is loaded only with a signature by a trusted key
+    :ivar sha256: the module file's hash, hexadecimal.
+    :ivar replace: whether it replaces all earlier live patches.
+    :ivar order: entries are loaded from the lowest number up.
+    :ivar require_signature: whether loading it requires a signature by a trusted key
         (`suture.module.signature`).
-    :ivar when: UTC, ISO 8601; for people.
-    :ivar by: who installed it.
+    :ivar when: the time of installation, UTC, ISO 8601; for people.
+    :ivar by: the user who installed it.
     :ivar origin: the file that it came from.
     """
 
@@ -76,18 +77,19 @@ class StoreEntry:
 
     @property
     def module_file(self) -> str:
+        """The name of the module's file."""
         return self.sha256 + MODULE
 
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """What became of an entry at boot.
+    """What happened to an entry at boot.
 
-    :ivar failed: boots in a row that did not come up with it.
-    :ivar reason: of the last of them.
-    :ivar boot: the boot ID of one that is under way with it, or "".
-    :ivar loading: whether that boot has not got beyond loading it, as far as is known.
-    :ivar good: whether some boot has come up with it.
+    :ivar failed: failed boots in a row.
+    :ivar reason: the reason of the last failure.
+    :ivar boot: the boot ID of a boot under way with it, or "".
+    :ivar loading: whether that boot was still loading it when last recorded.
+    :ivar good: whether it has survived a boot.
     """
 
     failed: int = 0
@@ -98,14 +100,15 @@ class Tries:
 
     @property
     def set_aside(self) -> bool:
+        """Whether too many boots in a row have failed."""
         return self.failed >= TRIES
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in the store that is not as it should be.
+    """A problem in the store.
 
-    :ivar refusal: what it is; None for a file that nobody needs and `prune` removes.
+    :ivar refusal: the problem; None for an unused file, which `prune` removes.
     """
 
     path: str
@@ -114,8 +117,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """:ivar anchor: what lies above it is believed (`suture.core.trusted.open_directory`).
-    :ivar owner: whom all of it has to belong to.
+    """The directory of installed live patches.
+
+    :ivar anchor: the trusted directory above it (`suture.core.trusted.open_directory`).
+    :ivar owner: the user who must own everything in it.
     """
 
     path: Path = paths.STATE
@@ -123,7 +128,7 @@ class Store:
     owner: int = 0
 
     def releases(self) -> list[str]:
-        """The kernels that something is kept for.  :raises Refusal: ``path-untrusted``"""
+        """Releases of kernels with installed live patches.  :raises Refusal: ``path-untrusted``"""
         try:
             with self._open() as root:
                 return [
@@ -135,7 +140,7 @@ class Store:
             return []
 
     def names(self, release: str) -> list[str]:
-        """Of the entries for a kernel, readable or not.  :raises Refusal: ``path-untrusted``"""
+        """Names of a kernel's entries, readable or not.  :raises Refusal: ``path-untrusted``"""
         try:
             with self._open(release) as directory:
                 return _entry_names(directory)
@@ -143,20 +148,23 @@ class Store:
             return []
 
     def entry(self, release: str, name: str) -> StoreEntry:
-        """:raises Refusal: ``not-installed``, ``store-damaged``, ``path-untrusted``,
-        ``file-unreadable``"""
+        """Read the manifest of one entry.
+
+        :raises Refusal: ``not-installed``, ``store-damaged``, ``path-untrusted``,
+            ``file-unreadable``
+        """
         with self._of(release, name) as directory:
             return _entry(directory, release, name)
 
     def entries(self, release: str) -> list[StoreEntry]:
-        """In the order in which they are loaded.
+        """A kernel's entries, in load order.
 
         :raises Refusal: as `entry`, for the first that cannot be read
         """
         return sorted((self.entry(release, name) for name in self.names(release)), key=in_order)
 
     def module(self, entry: StoreEntry) -> bytes:
-        """The module, shown to be what was installed.
+        """Read an entry's module and check that it is what was installed.
 
         :raises Refusal: ``store-damaged``, ``path-untrusted``, ``file-unreadable``
         """
@@ -186,8 +194,8 @@ class Store:
         enabled: bool = True,
         require_signature: bool = False,
     ) -> StoreEntry:
-        """Keep a live patch module for its kernel; one of the same name makes room for it, and
-        gives it its place.
+        """Install a live patch module for its kernel; it replaces one of the same name and takes
+        over its number.
 
         :raises Refusal: ``store-unwritable``, ``store-damaged`` (`release` and `name` make no
             path), ``path-untrusted``
@@ -214,15 +222,17 @@ class Store:
         return entry
 
     def uninstall(self, release: str, name: str) -> None:
-        """Keep it no longer.  :raises Refusal: ``not-installed``, ``store-unwritable``,
-        ``path-untrusted``"""
+        """Remove an entry.
+
+        :raises Refusal: ``not-installed``, ``store-unwritable``, ``path-untrusted``
+        """
         with self._of(release, name) as directory:
             directory.remove(name + MANIFEST)
             directory.remove(name + BOOT)
             _remove_unnamed(directory, release)
 
     def set_enabled(self, release: str, name: str, enabled: bool) -> StoreEntry:
-        """Whether it is loaded at boot.  One that was set aside gets a new start.
+        """Set whether boots load it.  One that was set aside gets a new start.
 
         :raises Refusal: as `entry`, ``store-unwritable``
         """
@@ -233,7 +243,10 @@ class Store:
         return entry
 
     def tries(self, entry: StoreEntry) -> Tries:
-        """What became of it at boot.  :raises Refusal: ``store-damaged``, ``path-untrusted``"""
+        """Read what happened to an entry at boot.
+
+        :raises Refusal: ``store-damaged``, ``path-untrusted``
+        """
         with self._open(entry.release) as directory:
             try:
                 content = directory.read(entry.name + BOOT)
@@ -243,18 +256,23 @@ class Store:
         return _made(Tries, _fields(content, path), path)
 
     def record(self, entry: StoreEntry, tries: Tries) -> None:
-        """:raises Refusal: ``store-unwritable``"""
+        """Record what happened to an entry at boot.
+
+        :raises Refusal: ``store-unwritable``
+        """
         with self._open(entry.release) as directory:
             directory.write(entry.name + BOOT, _json(asdict(tries)))
 
     def check(self) -> list[Finding]:
-        """All that is wrong in the store, and all that lies there needlessly.  :raises Refusal:
-        ``path-untrusted``"""
+        """Find all problems and unused files in the store.
+
+        :raises Refusal: ``path-untrusted``
+        """
         return [finding for release in self.releases() for finding in self._check(release)]
 
     def prune(self, needless: list[str]) -> list[str]:
-        """Remove what killed runs have left, and all that is kept for the kernels `needless`;
-        returns the paths.
+        """Remove what killed runs left behind, and all entries for the kernels `needless`.  Return
+        the paths.
 
         :raises Refusal: ``store-unwritable``, ``path-untrusted``
         """
@@ -262,8 +280,7 @@ class Store:
         for release in self.releases():
             with self._open(release) as directory:
                 if release in needless:
-                    # The manifests go first: what is cut short then has left only what nobody
-                    # names.
+                    # Manifests first: if this is interrupted, only unnamed files remain.
                     names = sorted(directory.names(), key=lambda name: not name.endswith(MANIFEST))
                 else:
                     names = list(_unnamed(directory, release))
@@ -299,7 +316,7 @@ class Store:
             try:
                 orders[other] = self.entry(release, other).order
             except Refusal:
-                continue  # a damaged one keeps nobody from installing a good one
+                continue  # a damaged entry must not block installing a good one
         return orders.get(name, max(orders.values(), default=0) + 1)
 
     def _of(self, release: str, name: str) -> Directory:
@@ -347,18 +364,17 @@ def named(what: Path, store: Store | None = None) -> tuple[bytes, str, bool]:
 
 
 def module_name(word: str) -> str:
-    """A live patch's name as the kernel has it: users may write dashes, as they may to
-    modprobe(8)."""
+    """A live patch's name in the kernel; users may write dashes, as for modprobe(8)."""
     return word.replace("-", "_")
 
 
 def in_order(entry: StoreEntry) -> tuple[int, str]:
-    """The key by which entries are sorted for loading."""
+    """The sort key for the load order."""
     return entry.order, entry.name
 
 
 def set_aside(entry: StoreEntry, tries: Tries) -> Refusal:
-    """The refusal of an entry that is no longer tried."""
+    """The refusal of an entry that has been set aside."""
     return Refusal(
         SET_ASIDE, entry.name, f"failed at {tries.failed} boots; the last reason: {tries.reason}"
     )
@@ -369,8 +385,7 @@ def _entry_names(directory: Directory) -> list[str]:
 
 
 def _unnamed(directory: Directory, release: str) -> Iterator[str]:
-    """Files that no manifest names; all of them, if a manifest cannot be read, are kept but for
-    temporary ones."""
+    """Files that no manifest names; if any manifest is unreadable, only temporary files."""
     named: set[str] = set()
     whole = True
     for name in _entry_names(directory):
@@ -424,7 +439,7 @@ def _fields(content: bytes, path: str) -> dict[str, Any]:
 
 
 def _made(kind: type[T], fields: dict[str, Any], path: str) -> T:
-    """A dataclass of texts, numbers and truth values from what a file says."""
+    """Make a dataclass of strings, numbers and booleans from a file's fields."""
     types = {"str": str, "int": int, "bool": bool}
     wanted = {field.name: types[str(field.type)] for field in dataclasses.fields(kind)}
     wrong = [name for name, kind_of in wanted.items() if type(fields.get(name)) is not kind_of]

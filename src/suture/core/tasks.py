@@ -40,7 +40,7 @@ _FRAME = re.compile(r"([^\s+]+)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(\w+)\])?")  # %pB
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task that has not moved yet.
+    """A task that has not switched yet.
 
     :ivar pid: of the process, `tid` of the thread in it.
     :ivar state: a letter of `STATES`.
@@ -60,6 +60,7 @@ class Task:
 
     @property
     def doing(self) -> str:
+        """The task's state in words."""
         return STATES.get(self.state, self.state)
 
     def line(self) -> str:

@@ -28,8 +28,11 @@ COUNT_EVERY = 10
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """:ivar ended: within the time that was given, and before a signal came.  :ivar seconds: that
-    it took."""
+    """The result of waiting for a transition.
+
+    :ivar ended: whether it ended in time, and before a signal came.
+    :ivar seconds: how long it took.
+    """
 
     ended: bool
     seconds: float

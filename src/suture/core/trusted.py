@@ -42,6 +42,7 @@ class Directory:
         os.close(self._descriptor)
 
     def names(self) -> list[str]:
+        """The names in the directory."""
         return sorted(os.listdir(self._descriptor))
 
     def is_directory(self, name: str) -> bool:
@@ -128,7 +129,10 @@ class Directory:
             os.fsync(self._descriptor)
 
     def remove_directory(self, name: str) -> None:
-        """:raises Refusal: ``store-unwritable``, also where it is not empty"""
+        """Remove an empty directory.
+
+        :raises Refusal: ``store-unwritable``, also where it is not empty
+        """
         with unwritable(self.path / name):
             os.rmdir(name, dir_fd=self._descriptor)
             os.fsync(self._descriptor)

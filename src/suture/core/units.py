@@ -120,5 +120,8 @@ def check_code() -> None:
 
 
 def systemctl(*words: str) -> None:
-    """:raises Refusal: ``command-failed``, ``tool-missing``"""
+    """Run systemctl with a fixed PATH.
+
+    :raises Refusal: ``command-failed``, ``tool-missing``
+    """
     run.check(["systemctl", "--quiet", *words], env={"PATH": SEARCH_PATH})

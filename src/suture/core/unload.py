@@ -38,9 +38,11 @@ class Unloaded:
 
 
 def unload(name: str, options: Options | None = None) -> Unloaded:
-    """:raises Refusal: ``patch-not-loaded``, ``transition-under-way``, ``transition-timed-out``,
-    ``transition-stuck``, ``module-stays``, ``change-interrupted``, ``another-at-work``,
-    ``journal-unwritable``, and what `suture.core.checks.may_change` refuses
+    """Take a live patch out of force and unload its module.
+
+    :raises Refusal: ``patch-not-loaded``, ``transition-under-way``, ``transition-timed-out``,
+        ``transition-stuck``, ``module-stays``, ``change-interrupted``, ``another-at-work``,
+        ``journal-unwritable``, and what `suture.core.checks.may_change` refuses
     """
     chosen = options or Options()
     checks.may_change(f"unloading {name}")
@@ -97,7 +99,10 @@ def _take_out(name: str, options: Options, outcome: Outcome) -> float:
 
 
 def _begin(name: str) -> None:
-    """:raises Refusal: ``transition-under-way``: somebody who does not ask Suture was quicker"""
+    """Start the transition out of force.
+
+    :raises Refusal: ``transition-under-way``: another transition has begun, not by Suture
+    """
     patch = current().read(name)
     if patch is None or not patch.enabled:
         return
@@ -117,7 +122,7 @@ def _begin(name: str) -> None:
 
 
 def back(name: str, options: Options, evidence: tuple[str, ...], found: str) -> None:
-    """Into force again: the reverse of a transition that has not ended.
+    """Put a live patch into force again by reversing a transition that has not ended.
 
     :raises Refusal: ``transition-stuck``
     """

@@ -71,9 +71,11 @@ class CModule:
     because: str = ""
 
     def renamed(self, name: str) -> CModule:
+        """The same module under another name."""
         return dataclasses.replace(self, name=name)
 
     def text(self, path: str) -> str:
+        """One of its files as text."""
         return self.files[path].decode(errors="replace")
 
     def line_of(self, *words: str) -> str:

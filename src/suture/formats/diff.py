@@ -40,6 +40,8 @@ _BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$", re.MULTIL
 
 
 class ChangeKind(StrEnum):
+    """What a diff does to a file."""
+
     MODIFIED = "modified"
     ADDED = "added"
     REMOVED = "removed"

@@ -40,7 +40,10 @@ HINTS = ("ksplice_assume_rodata", "ksplice_match_data_early", "ksplice_call_")
 
 @dataclass(frozen=True, slots=True)
 class MacroUse:
-    """:ivar argument: as written, without quotes; `line`: from 1."""
+    """One use of a macro of kpatch or Ksplice.
+
+    :ivar argument: as written, without quotes; `line`: from 1.
+    """
 
     macro: str
     argument: str

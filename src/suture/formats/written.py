@@ -122,7 +122,9 @@ def read(manifest: Path) -> Manifest:
 
 
 def parse(name: str, data: bytes, directory: Path) -> Manifest:
-    """:param name: for messages.
+    """Parse the text of a livepatch.toml.
+
+    :param name: for messages.
     :param directory: where the sources are.
     """
     try:

@@ -65,8 +65,10 @@ def step(what: str, detail: str = "") -> Iterator[None]:
 
 
 def advance(done: int, total: int) -> None:
+    """Report how much of the innermost step is done."""
     reporter.get().advance(done, total)
 
 
 def note(text: str) -> None:
+    """Report a fact about the innermost step."""
     reporter.get().note(text)

@@ -42,12 +42,18 @@ class Config:
 
 
 def read(path: Path) -> Config:
-    """:raises Refusal: ``file-unreadable``, ``config-malformed``"""
+    """Read a kernel configuration from a file.
+
+    :raises Refusal: ``file-unreadable``, ``config-malformed``
+    """
     return parse(files.read_bytes(path), str(path))
 
 
 def parse(data: bytes, where: str) -> Config:
-    """:raises Refusal: ``config-malformed``"""
+    """Parse a kernel configuration.
+
+    :raises Refusal: ``config-malformed``
+    """
     options: dict[str, str] = {}
     known = 0
     for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):

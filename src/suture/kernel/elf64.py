@@ -50,6 +50,8 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class ImageSection:
+    """One section of an ELF file."""
+
     name: str
     type: int
     flags: int
@@ -61,6 +63,8 @@ class ImageSection:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    """The machine, segments and sections of an ELF file."""
+
     machine: arch.ElfMachine
     segments: tuple[Segment, ...]
     sections: tuple[ImageSection, ...]

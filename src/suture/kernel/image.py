@@ -82,6 +82,7 @@ class Image:
 
     @property
     def machine(self) -> ElfMachine:
+        """The ELF machine that the image is for."""
         return self._layout.machine
 
     @property

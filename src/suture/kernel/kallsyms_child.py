@@ -45,6 +45,7 @@ class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
 
 
 def main(vmlinux: str) -> None:
+    """List the symbols of an image on stdout."""
     with redirect_stdout(sys.stderr):
         finder = Finder(Path(vmlinux).read_bytes())
     # A name in the kernel's table begins with the type's letter (scripts/kallsyms.c).

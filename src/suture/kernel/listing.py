@@ -35,7 +35,9 @@ NO_FILE = -1
 
 @dataclass(frozen=True, slots=True)
 class ListedSymbol:
-    """:ivar objname: the object that holds it.
+    """A symbol of a listing.
+
+    :ivar objname: the object that holds it.
     :ivar place: address, or section and offset in a module: what two names of one thing share.
     :ivar is_global: other files can name it; None where the listing does not say (percpu symbols in
         kallsyms).
@@ -55,7 +57,9 @@ class ListedSymbol:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """:ivar where: what to call it in messages.
+    """All symbols of a kernel or a module.
+
+    :ivar where: what to call it in messages.
     :ivar symbols: in the kernel's order, object by object.
     :ivar files: names of source files, one for each ``STT_FILE`` symbol; several files can have one
         name.
@@ -240,7 +244,10 @@ def _linked_symbols(
     sections: Sequence[elf64.ImageSection],
     names: list[str],
 ) -> Iterator[ListedSymbol]:
-    """:param names: takes the names of the source files."""
+    """Read the symbols of a linked ELF file.
+
+    :param names: takes the names of the source files.
+    """
     strings = elf64.contents(data, sections[table.link])
     for name, info, _, index, value, _ in entry.iter_unpack(elf64.contents(data, table)):
         binding, kind = info >> 4, info & 0xF

@@ -33,6 +33,8 @@ class Export(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Symvers:
+    """The exports of a kernel and its modules."""
+
     exports: Mapping[str, Export]
 
     def __contains__(self, name: object) -> bool:
@@ -42,16 +44,23 @@ class Symvers:
         return self.exports[name]
 
     def get(self, name: str) -> Export | None:
+        """The export of a symbol, or None."""
         return self.exports.get(name)
 
 
 def read(path: Path) -> Symvers:
-    """:raises Refusal: ``file-unreadable``, ``symvers-malformed``"""
+    """Read a Module.symvers from a file.
+
+    :raises Refusal: ``file-unreadable``, ``symvers-malformed``
+    """
     return parse(files.read_bytes(path), str(path))
 
 
 def parse(data: bytes, where: str) -> Symvers:
-    """:raises Refusal: ``symvers-malformed``"""
+    """Parse a Module.symvers.
+
+    :raises Refusal: ``symvers-malformed``
+    """
     exports: dict[str, Export] = {}
     lines = data.decode("utf-8", "replace").split("\n")
     for number, line in enumerate(lines, 1):

@@ -32,6 +32,8 @@ class ChannelClosed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """The agent's reply to one request."""
+
     status: int
     output: bytes
 

@@ -65,6 +65,8 @@ done 2>/run/reason; cat /run/reason; exit 1"""
 
 
 class ScriptPhase(StrEnum):
+    """When the script runs."""
+
     BEFORE = "before"
     PATCHED = "patched"
     REVERTED = "reverted"
@@ -72,12 +74,16 @@ class ScriptPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabStep:
+    """One step of a test, with its duration."""
+
     name: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
+    """One run of the script."""
+
     phase: ScriptPhase
     status: int
     output: str
@@ -112,6 +118,7 @@ class TestReport:
 
     @property
     def passed(self) -> bool:
+        """Whether nothing failed and the kernel did not complain."""
         return self.failure is None and not self.complaints
 
     def as_dict(self) -> dict[str, object]:

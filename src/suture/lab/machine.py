@@ -54,6 +54,7 @@ class CommandResult:
 
     @property
     def text(self) -> str:
+        """The output as text."""
         return self.output.decode(errors="replace")
 
 

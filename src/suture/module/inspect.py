@@ -93,13 +93,19 @@ class Inspection:
 
 
 def read_file(path: Path) -> Inspection:
-    """:raises Refusal: ``file-unreadable``, ``object-malformed``, ``object-unsupported``,
-    ``not-a-live-patch``"""
+    """Read a live patch module from a file.
+
+    :raises Refusal: ``file-unreadable``, ``object-malformed``, ``object-unsupported``,
+        ``not-a-live-patch``
+    """
     return inspect(reader.read(read_bytes(path), str(path)))
 
 
 def inspect(module: ObjectFile) -> Inspection:
-    """:raises Refusal: ``not-a-live-patch``, ``kpatch-object-malformed``"""
+    """Read what a live patch module contains.
+
+    :raises Refusal: ``not-a-live-patch``, ``kpatch-object-malformed``
+    """
     info = modinfo.entries(module)
     if ("livepatch", "Y") not in info:
         if _has_kpatchs_tables(module):

@@ -17,7 +17,10 @@ from suture.module.kpatch import Dynrela, KpatchObject, Place, read_kpatch
 
 
 def model_of(module: ObjectFile, name: str, replace: bool) -> LivePatch:
-    """:raises Refusal: ``kpatch-object-malformed``"""
+    """Read a module for kpatch's own core as a `LivePatch`.
+
+    :raises Refusal: ``kpatch-object-malformed``
+    """
     said = read_kpatch(module)
     functions = {
         (symbol.shndx, symbol.value): symbol.name for _, symbol in module.symbols_of_type(STT_FUNC)

@@ -84,7 +84,10 @@ class Dynrela:
 
 @dataclass(frozen=True, slots=True)
 class ToCall:
-    """:ivar section: which says when; `function`: where the code is."""
+    """A callback of a module for kpatch's own core.
+
+    :ivar section: which says when; `function`: where the code is.
+    """
 
     section: str
     function: Place
@@ -101,6 +104,8 @@ class ToCall:
 
 @dataclass(frozen=True, slots=True)
 class KpatchObject:
+    """The tables of a module for kpatch's own core."""
+
     functions: tuple[OldFunction, ...]
     dynrelas: tuple[Dynrela, ...]
     calls: tuple[ToCall, ...]
@@ -112,7 +117,10 @@ def is_kpatch_object(obj: ObjectFile) -> bool:
 
 
 def read_kpatch(obj: ObjectFile) -> KpatchObject:
-    """:raises Refusal: ``kpatch-object-malformed``"""
+    """Read the tables of a module for kpatch's own core.
+
+    :raises Refusal: ``kpatch-object-malformed``
+    """
     functions = tuple(_functions(_Table(obj, FUNCTIONS)))
     if obj.section_named(DYNRELAS) is not None:
         dynrelas = tuple(_dynrelas(_Table(obj, DYNRELAS)))
@@ -189,7 +197,10 @@ class _Table:
             raise self.malformed(f"has a pointer at {offset:#x} that leads to no name") from error
 
     def numbers(self, offset: int, form: str) -> tuple[int, ...]:
-        """:param form: as `struct` has it, without the byte order."""
+        """Read numbers from an entry.
+
+        :param form: as `struct` has it, without the byte order.
+        """
         return struct.unpack_from(f"{self.obj.machine.prefix}{form}", self.data, offset)
 
     def malformed(self, found: str) -> Refusal:

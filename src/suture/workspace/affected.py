@@ -40,8 +40,11 @@ Bodies = Mapping[str, frozenset[bytes] | None]
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """:ivar seconds: about what compiling them before and after takes; 0 where nothing was
-    measured."""
+    """The objects that change with the changed files.
+
+    :ivar seconds: about what compiling them before and after takes; 0 where nothing was
+        measured.
+    """
 
     objects: tuple[ListedObject, ...]
     seconds: float
@@ -133,6 +136,7 @@ def _differing(
 
 
 def batches(objects: Sequence[ListedObject]) -> Iterator[Sequence[ListedObject]]:
+    """Split objects into batches of equal size."""
     for start in range(0, len(objects), BATCH):
         yield objects[start : start + BATCH]
 
@@ -144,4 +148,5 @@ def remaining(done: int, total: int, seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
+    """A duration in minutes, for people."""
     return f"about {max(1, round(seconds / 60))} min"

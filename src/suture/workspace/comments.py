@@ -27,6 +27,7 @@ _LINE = re.compile(rb"#line (\d+)$")
 
 
 def only_comments_differ(old: bytes, new: bytes) -> bool:
+    """Whether two texts differ in comments alone."""
     if is_doubtful(old) or is_doubtful(new):
         return False
     return code(old) == code(renumber(old, new))

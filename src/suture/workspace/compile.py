@@ -139,7 +139,10 @@ def _compile(
 
 
 def pair_of(before: Stored, after: Stored, changes: tuple[Changed, ...]) -> ObjectPair:
-    """:raises Refusal: ``assembly-file``, ``shared-object``"""
+    """Pair an object's original with its patched side.
+
+    :raises Refusal: ``assembly-file``, ``shared-object``
+    """
     compilation = before.compilation
     if compilation.source.endswith(".S"):
         raise Refusal(

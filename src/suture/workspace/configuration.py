@@ -33,8 +33,12 @@ NAMED = 8
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """:ivar command: such as ``gcc-12``.  :ivar version: the first line that it prints of
-    itself."""
+    """A compiler on this host.
+
+    :ivar command: such as ``gcc-12``.
+    :ivar version: the first line that it prints of
+        itself.
+    """
 
     command: str
     version: str

@@ -144,6 +144,7 @@ def _parse(lines: str) -> Iterator[_Include]:
 
 
 def is_makefile(path: str) -> bool:
+    """Whether a file is a makefile of kbuild."""
     return os.path.basename(path).startswith(("Makefile", "Kbuild"))
 
 

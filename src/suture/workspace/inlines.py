@@ -17,7 +17,9 @@ from suture.workspace.preprocessed import split
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """:ivar rest: each line outside the bodies with its number, and the functions in their places.
+    """A header, split at its static inline functions.
+
+    :ivar rest: each line outside the bodies with its number, and the functions in their places.
     :ivar bodies: each name, and all from the opening brace on, with line numbers; in different
         groups of an ``#if`` a name may stand twice.
     """

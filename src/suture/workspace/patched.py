@@ -184,7 +184,10 @@ def _compile(
 def _run_steps(
     root: Path, environment: Environment, compilation: Compilation, output: Path, listed: Path
 ) -> set[str]:
-    """:return: what objtool had doubts about, without the offsets, which move with every change."""
+    """Run the commands that compile one object.
+
+    :return: what objtool had doubts about, without the offsets, which move with every change.
+    """
     doubts: set[str] = set()
     for words in compilation.redirected(str(output), str(listed)):
         finished = run(words, cwd=root, env=environment)

@@ -54,7 +54,9 @@ _POSITIONS = (b"__builtin_LINE", b"__builtin_COLUMN")
 
 @dataclass(frozen=True, slots=True)
 class Essence:
-    """:ivar digest: is the same for texts that come to the same functions.
+    """What decides whether two preprocessed texts compile to the same code.
+
+    :ivar digest: is the same for texts that come to the same functions.
     :ivar unmentioned: the static inline functions that are in the text and leave nothing behind,
         whatever they do.
     """

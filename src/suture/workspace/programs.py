@@ -36,7 +36,10 @@ def program(path: str) -> Program | None:
 
 
 def refuse_separate(path: str) -> None:
-    """:raises Refusal: ``separate-program``"""
+    """Refuse source files of programs that are not part of the running kernel.
+
+    :raises Refusal: ``separate-program``
+    """
     found = program(path)
     if found is not None:
         raise Refusal(SEPARATE_PROGRAM, path, f"is part of {found.name}", why=found.why)

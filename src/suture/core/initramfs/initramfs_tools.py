@@ -71,12 +71,15 @@ class InitramfsTools:
 
     @property
     def remake(self) -> str:
+        """The command that builds the images again."""
         return "update-initramfs -u"
 
     def is_here(self) -> bool:
+        """Whether this host has initramfs-tools."""
         return self.directory.is_dir()
 
     def enable(self) -> None:
+        """Install the hook."""
         if not self.is_here():
             raise Refusal(INITRAMFS_TOOLS_MISSING, str(self.directory), "does not exist")
         units.check_code()
@@ -90,6 +93,7 @@ class InitramfsTools:
                 opened.write(HOOK, text.encode(), mode=0o755)
 
     def disable(self) -> None:
+        """Remove the hook."""
         for directory in ("hooks", "scripts/init-premount"):
             try:
                 with trusted.open_directory(self.directory / directory) as opened:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Shadow variables as kpatch's own core had them, known by a name, for the kernel's, which are known by a number. */
+/* The shadow variables of kpatch's own core, which have names, on top of the kernel's, which have numbers. */
 #ifndef __KPATCH_SHADOW_H_
 #define __KPATCH_SHADOW_H_
 

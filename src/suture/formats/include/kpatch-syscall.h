@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * System calls.  The compiler may put the code of one into a function without fentry call, which the entries for each
- * calling convention jump to.  So it is inlined into them: they have fentry calls, and tasks that sleep in the new code
- * are seen to.  All else is the kernel's own definition.
+ * System calls.  The compiler may put a system call's code into a function without a fentry call, to which the entries
+ * for each calling convention jump.  This inlines it into the entries, which have fentry calls, so that the core finds
+ * tasks that sleep in the new code.  Everything else is the kernel's own definition.
  */
 #ifndef __KPATCH_SYSCALL_H_
 #define __KPATCH_SYSCALL_H_
@@ -18,7 +18,7 @@
 #define KPATCH_SYSCALL_DEFINE5(name, ...) KPATCH_SYSCALL_DEFINEx(5, _##name, __VA_ARGS__)
 #define KPATCH_SYSCALL_DEFINE6(name, ...) KPATCH_SYSCALL_DEFINEx(6, _##name, __VA_ARGS__)
 
-/* The descriptions for tracing stay as they are in the running kernel, and have to be in the patched file to be so. */
+/* The tracing metadata must be in the patched file, unchanged, to stay as it is in the running kernel. */
 #define KPATCH_SYSCALL_METADATA(sname, ...) SYSCALL_METADATA(sname, __VA_ARGS__)
 #define KPATCH_SYSCALL_DEFINEx(x, sname, ...)				\
 	KPATCH_SYSCALL_METADATA(sname, x, __VA_ARGS__)			\

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Under this name kpatch's core declares its shadow variables. */
+/* kpatch's core declares its shadow variables in a header of this name. */
 #ifndef _KPATCH_H_
 #define _KPATCH_H_
 

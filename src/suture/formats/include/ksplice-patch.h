@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What patch authors use of Ksplice's header of this name, for the kernel's own livepatch core. */
+/* The parts of Ksplice's header of this name that patch authors use, for the kernel's own livepatch core. */
 #ifndef _KSPLICE_PATCH_H
 #define _KSPLICE_PATCH_H
 
@@ -25,15 +25,15 @@ typedef void (*ksplice_void_call_t)(void);
 #define ksplice_post_reverse(fn) ksplice_call_void(post_reverse, fn)
 #define ksplice_fail_reverse(fn) ksplice_call_void(fail_reverse, fn)
 
-/* How code is compared with the running kernel needs no help here. */
+/* Suture's comparison with the shipped kernel needs no hints. */
 #define ksplice_assume_rodata(obj) SUTURE_TELL(".ksplice_options", void *, (void *)&(obj))
 #define ksplice_match_data_early(obj) SUTURE_TELL(".ksplice_options", void *, (void *)&(obj))
 
 /*
- * Shadow fields: data of field_type that is attached to an object of base_type.  The functions are named after the
- * field: init_NAME_shadow(obj, flags) attaches it and calls init_field, get_NAME_shadow(obj) finds it or NULL,
- * make_NAME_shadow(obj, flags) does the one or the other, cleanup_NAME_shadow(obj) frees it, and cleanup_NAME_shadows()
- * frees those of all objects, which happens by itself when the live patch is taken out.
+ * Shadow fields: data of field_type attached to an object of base_type.  The functions are named after the field:
+ * init_NAME_shadow(obj, flags) attaches it and calls init_field, get_NAME_shadow(obj) returns it or NULL,
+ * make_NAME_shadow(obj, flags) returns it and attaches it first if necessary, cleanup_NAME_shadow(obj) frees it, and
+ * cleanup_NAME_shadows() frees those of all objects, which also happens when the live patch is unloaded.
  */
 #define __DECLARE_SHADOW_FIELD(base_type, field_type, init_type_fn, init_fn, get_fn, make_fn, cleanup_fn, cleanup_type_fn) \
 	int init_type_fn(void);							\

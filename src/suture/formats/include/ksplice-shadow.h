@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Ksplice has the code of shadow fields here; the kernel has its own. */
+/* In Ksplice, this header has the code of shadow fields; the kernel has its own. */
 #include "ksplice-patch.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How a patch tells the build something beside its code: a pointer in a section of its own, which is read from the
- * object file (suture/diff/hooks.py) and goes no further.
+ * Information for the build besides a patch's code: a pointer in a separate section, which Suture reads from the object
+ * file (suture/diff/hooks.py) and leaves out of the module.
  */
 #ifndef SUTURE_HOOKS_H
 #define SUTURE_HOOKS_H
@@ -10,16 +10,16 @@
 #include <linux/livepatch.h>
 
 /*
- * The type is what makes the compiler check a function's arguments.  Left to itself, GCC would write several of a file
- * in any order.
+ * The type makes the compiler check a function's arguments.  Without no_reorder, GCC would emit several entries of one
+ * file in any order.
  */
 #define SUTURE_TELL(section, type, what) \
 	static type const __used __section(section) __attribute__((no_reorder)) __UNIQUE_ID(suture_hook) = (what);
 
 /*
- * A shadow variable's number from a name: 64 bits of FNV-1a.  It is the same in a live patch that replaces this one, so
- * that it finds what this one has attached.  Loops of a known length are what GCC works out for a literal: the number
- * stands in the code, and can be read there (suture/link/shadows.py).
+ * Makes a shadow variable's number from its name: 64 bits of FNV-1a.  A live patch that replaces this one computes the
+ * same number, and so finds what this one has attached.  For a literal, GCC evaluates loops of a known length at compile
+ * time: the number is a constant in the code, where suture/link/shadows.py reads it.
  */
 static __always_inline unsigned long suture_shadow_id(const char *camp, const char *name)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module whose author wrote init and exit functions.  What they call to register their own tables registers these;
- * the core lets the module go, and so its exit function run, when the patch is out and every task has left the new code.
+ * A module with its author's init and exit functions.  The function that they call to register their tables registers
+ * these.  The core releases the module, so that its exit function runs, once every task has left the new code.
  */
 
 struct $argument;

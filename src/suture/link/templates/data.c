@@ -1,19 +1,19 @@
 /*
  * Variables that change in memory while the live patch is in force.
  *
- * - pre_patch: before any task runs new code, each variable of the object (of a writable structure, each word that is to
- *   change) has to hold what it held when the kernel was built, or already the new value, or what the live patch that is being replaced has put there.  If one holds
- *   anything else, none is touched and the core refuses the live patch (or the module that is being loaded).
- * - post_patch: every task runs the new code, and what was replaced is gone.  From now on it is the original value that
- *   is to be put back.
- * - post_unpatch: no task runs the new code.  The original value is put back; or, where the live patch never came fully
- *   into force, what it had found, for then what it was to replace stays in force.  A variable that no longer holds the
- *   new value is left alone.
+ * - pre_patch: before any task runs new code, each variable of the object (in a writable structure, each changed word)
+ *   must hold its original value, the new value, or the value of the live patch being replaced.  If one holds
+ *   anything else, nothing is written, and the core refuses the live patch (or the module that is being loaded).
+ * - post_patch: every task runs the new code, and replaced live patches are gone.  From now on, post_unpatch restores
+ *   the original value.
+ * - post_unpatch: no task runs the new code.  This restores the original value or, if the live patch never came fully
+ *   into force, the value it found, since the live patch that it was to replace then stays in force.  A variable that no
+ *   longer holds the new value is left alone.
  *
- * The core runs no callbacks of a live patch that is replaced (Documentation/livepatch/callbacks.rst), so the one that
- * replaces it has to take its variables over.  It finds them through a system state
- * (Documentation/livepatch/system-state.rst), for which the core also refuses to load a live patch with .replace that
- * does not know the state.  There is never more than one live patch in force that changes data: all have .replace.
+ * The core runs no callbacks of a replaced live patch (Documentation/livepatch/callbacks.rst), so its successor must
+ * take over its variables.  The successor finds them through a system state
+ * (Documentation/livepatch/system-state.rst); because of it, the core also refuses to load a live patch with .replace
+ * that does not know the state.  At most one live patch in force changes data: all that do have .replace.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -23,7 +23,7 @@
 #define LIVEPATCH_DATA_ID 0x5375747572654454UL /* SutureDT */
 #define LIVEPATCH_DATA_VERSION 1
 
-/* Made when the live patch was cut out; three copies of the variable's size, see suture/diff/contents.py. */
+/* Generated with the output object; three copies of the variable's size, see suture/diff/contents.py. */
 struct livepatch_contents {
 	u8 *address;
 	const u8 *old_value;
@@ -31,7 +31,7 @@ struct livepatch_contents {
 	const u8 *mask;
 };
 
-/* What the next live patch reads.  A change of these two structures is a new LIVEPATCH_DATA_VERSION. */
+/* Read by the next live patch.  Changing these two structures requires a new LIVEPATCH_DATA_VERSION. */
 struct livepatch_variable {
 	const char *object;
 	const char *name;
@@ -66,10 +66,10 @@ static struct klp_state livepatch_states[] = {
 	{ }
 };
 
-/* Of the live patch that this one is replacing, until it has. */
+/* The data of the live patch being replaced; NULL once it has been. */
 static const struct livepatch_data *livepatch_replaced;
 
-/* Has come fully into force once. */
+/* Whether the live patch has ever been fully in force. */
 static bool livepatch_settled;
 
 static bool livepatch_is_in(const struct livepatch_variable *variable, const struct klp_object *obj)
@@ -104,7 +104,7 @@ static const struct livepatch_variable *livepatch_find(const struct livepatch_da
 	return NULL;
 }
 
-/* Whether this live patch changes all that the one it replaces has changed: who else would put it back? */
+/* Whether this live patch changes every variable that the replaced one changed: nothing else would restore it. */
 static bool livepatch_covers(const struct livepatch_data *replaced)
 {
 	bool covers = true;
@@ -134,7 +134,7 @@ static bool livepatch_may_change(const struct livepatch_variable *variable)
 	return replaced && livepatch_holds(variable, replaced->contents->new_value);
 }
 
-/* The variable through another, writable mapping of its pages: its own may be read-only. */
+/* Map the variable's pages again, writable: its own mapping may be read-only. */
 static u8 *livepatch_map(const struct klp_object *obj, const struct livepatch_variable *variable)
 {
 	u8 *first = (u8 *)((unsigned long)variable->contents->address & PAGE_MASK);
@@ -160,7 +160,7 @@ static void livepatch_unmap(u8 *mapped)
 	vunmap((void *)((unsigned long)mapped & PAGE_MASK));
 }
 
-/* Part of it is to be written, and part of it left to whoever else writes there. */
+/* Whether only part of these bytes is to be written. */
 static bool livepatch_is_mixed(const u8 *mask, unsigned long width)
 {
 	unsigned long at;
@@ -172,8 +172,8 @@ static bool livepatch_is_mixed(const u8 *mask, unsigned long width)
 }
 
 /*
- * In the widest aligned pieces, so that whoever reads a pointer or a number meanwhile finds the old or the new one, and
- * never half of each.  What is not to be changed is not written either.
+ * Write in the widest aligned pieces, so that a concurrent reader of a pointer or number sees the old or the new value,
+ * and never half of each.  Unchanged bytes are not written.
  */
 static void livepatch_write(u8 *to, const u8 *value, const u8 *mask, unsigned long size)
 {
@@ -232,7 +232,7 @@ static int livepatch_pre_patch(struct klp_object *obj)
 	const struct livepatch_variable *variable, *end = livepatch_variables + ARRAY_SIZE(livepatch_variables);
 	int error = 0;
 
-	/* The core kernel comes first, and not again: it is always there. */
+	/* The core patches vmlinux first and only once: it is always loaded. */
 	if (!obj->mod) {
 		struct klp_state *state = klp_get_prev_state(LIVEPATCH_DATA_ID);
 
@@ -255,7 +255,7 @@ static int livepatch_pre_patch(struct klp_object *obj)
 		error = livepatch_put(obj, variable, variable->contents->new_value);
 	}
 	if (error == -ENOMEM) {
-		/* The one that failed is the last that was looked at. */
+		/* The loop ended after the variable that failed. */
 		for (variable--; variable > livepatch_variables; variable--)
 			if (livepatch_is_in(variable - 1, obj))
 				livepatch_put_back(obj, variable - 1);
@@ -274,7 +274,7 @@ static void livepatch_post_unpatch(struct klp_object *obj)
 	const struct livepatch_variable *variable, *end = livepatch_variables + ARRAY_SIZE(livepatch_variables);
 
 	if (obj->mod && obj->mod->state == MODULE_STATE_GOING)
-		return; /* so are its variables */
+		return; /* and its variables with it */
 	for (variable = livepatch_variables; variable < end; variable++)
 		if (livepatch_is_in(variable, obj))
 			livepatch_put_back(obj, variable);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A module that is nothing but a live patch. */
+/* A module that contains only a live patch. */
 
 static int __init livepatch_init(void)
 {
 	return klp_enable_patch(&livepatch);
 }
 
-/* The core does not let the module go before the patch is disabled and every task has left the new code. */
+/* The core releases the module only when the patch is disabled and every task has left the new code. */
 static void __exit livepatch_exit(void)
 {
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Several authors' modules in one.  Each author's init function calls what it always called to register its tables, and
- * is told that this went well; the live patch of them all is registered after the last.  If one of them, or the core,
- * says no, the exit functions of those before it run.  They are in sections that modpost lets only such code refer to.
+ * Several authors' modules in one.  Each author's init function registers its tables as before, and these functions
+ * report success; the combined live patch is registered after the last one.  If an init function or the core fails,
+ * the exit functions of the modules before it run.  They are in sections that modpost lets only such code refer to.
  */
 
 struct kgr_patch;
@@ -32,7 +32,7 @@ $undo
 	return error;
 }
 
-/* The core does not let the module go before the patch is disabled and every task has left the new code. */
+/* The core releases the module only when the patch is disabled and every task has left the new code. */
 static void __ref livepatch_exit(void)
 {
 $exits

@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What <linux/kgraft.h> was called at first. */
+/* The first name of <linux/kgraft.h>. */
 #include <linux/kgraft.h>

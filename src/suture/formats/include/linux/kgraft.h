@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * kGraft's interface, for modules that were written for it, on the kernel's own livepatch core.
+ * kGraft's interface on the kernel's own livepatch core, for modules written for kGraft.
  *
- * Suture reads the tables out of the compiled module, writes the core's tables from them, and defines
- * kgr_patch_kernel(), which hands those to klp_enable_patch().  So the layout here is Suture's own
- * (src/suture/formats/kgraft.py); names and meaning are kGraft's, in all its spellings:
+ * Suture reads the tables from the compiled module, generates the core's tables from them, and defines
+ * kgr_patch_kernel(), which passes those to klp_enable_patch().  The layout is therefore Suture's own
+ * (src/suture/link/kgraft.py); names and meaning are kGraft's, in all its spellings:
  *
  *	KGR_PATCHED_FUNCTION(patch, name, new);		and then KGR_PATCH(name), kgr_start_patching(&patch)
  *	KGR_PATCHED_FUNCTION(name, new, abort);
@@ -25,13 +25,13 @@
 
 /**
  * struct kgr_patch_fun - one replaced function
- * @mark: KGR_MARK, or KGR_MARK_END for what ends a table
+ * @mark: KGR_MARK, or KGR_MARK_END at the end of a table
  * @name: the function to replace
- * @new_fun: what replaces it
- * @objname: the module that it is in; NULL for the core kernel
- * @sympos: its position among its namesakes in that object, from 1; 0 where it has none
- * @defined: where KGR_PATCHED_FUNCTION() has said all this
- * @abort_if_missing: the patch is not to be applied without it
+ * @new_fun: its replacement
+ * @objname: the module that contains it; NULL for the core kernel
+ * @sympos: its position among the symbols of its name in that object, from 1; 0 if the name is unique
+ * @defined: the definition made by KGR_PATCHED_FUNCTION()
+ * @abort_if_missing: do not apply the patch without it
  */
 struct kgr_patch_fun {
 	unsigned long mark;
@@ -45,11 +45,11 @@ struct kgr_patch_fun {
 
 /**
  * struct kgr_patch - a patch
- * @name: what the author calls it
+ * @name: the author's name for it
  * @owner: THIS_MODULE
- * @replace_all: all patches before it are taken out when it is applied
- * @immediate: apply it without waiting for tasks; the livepatch core always waits, which is the safer way
- * @patches: the functions, ended by KGR_PATCH_END
+ * @replace_all: applying it removes all earlier patches
+ * @immediate: apply it without waiting for tasks; the livepatch core always waits, which is safer
+ * @patches: the functions, terminated by KGR_PATCH_END
  */
 struct kgr_patch {
 	const char *name;
@@ -85,7 +85,7 @@ struct kgr_patch {
 #define __KGR_DEFINE(_name, _new, _abort)	\
 	static const struct kgr_patch_fun __used __kgr_patch_ ## _name = __KGR_PATCH3(_name, _new, _abort)
 #define __KGR_PATCHED2(_name, _new)		__KGR_DEFINE(_name, _new, true)
-/* Either (name, new, abort) or (patch, name, new): the last argument tells which. */
+/* Either (name, new, abort) or (patch, name, new), depending on the last argument. */
 #define __KGR_PATCHED3(_1, _2, _3)		__KGR_CHOOSE(__KGR_PATCHED3_, __KGR_IS_BOOL(_3))(_1, _2, _3)
 #define __KGR_PATCHED3_0(_patch, _name, _new)	__KGR_DEFINE(_name, _new, true)
 #define __KGR_PATCHED3_1(_name, _new, _abort)	__KGR_DEFINE(_name, _new, _abort)
@@ -103,7 +103,7 @@ struct kgr_patch {
 #define __KGR_BOOL_1				, 1
 #define __KGR_BOOL_0				, 1
 
-/* Defined by Suture, from what it has read in the tables. */
+/* Suture defines this for the tables that it has read. */
 int kgr_patch_kernel(struct kgr_patch *patch);
 
 static inline int kgr_start_patching(const struct kgr_patch *patch)
@@ -111,12 +111,12 @@ static inline int kgr_start_patching(const struct kgr_patch *patch)
 	return kgr_patch_kernel((struct kgr_patch *)patch);
 }
 
-/* The module's exit function runs after the core has taken the patch out and every task has left the new code. */
+/* The module's exit function runs after the patch is out of force and every task has left the new code. */
 static inline void kgr_patch_remove(struct kgr_patch *patch)
 {
 }
 
-/* kGraft asked kernel threads to say where they can move over; the livepatch core looks at their stacks. */
+/* In kGraft, kernel threads called this where they could switch; the livepatch core checks their stacks. */
 static inline void kgr_task_safe(struct task_struct *task)
 {
 }

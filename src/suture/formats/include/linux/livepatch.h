@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The target's own <linux/livepatch.h>, and what modules for other kernels find missing in it.
+ * The target's own <linux/livepatch.h>, with additions that modules for other kernels need.
  *
- * From Linux 4.0 to 5.0 a patch was registered, then enabled, and had to be unregistered, before 4.12 also disabled, by
- * the module's exit function.  Today klp_enable_patch() does it all, and the core lets the module go only when the patch
- * is out: by the time that the exit function runs, it is disabled and unregistered.
+ * From Linux 4.0 to 5.0, a module registered and then enabled its patch, and its exit function unregistered it (before
+ * 4.12, also disabled it).  Today klp_enable_patch() does everything, and the core releases the module only when the
+ * patch is out of force: when the exit function runs, it is already disabled and unregistered.
  */
 #ifndef _SUTURE_LIVEPATCH_H
 #include <linux/module.h>
@@ -15,8 +15,8 @@
 #include <linux/livepatch_sched.h>
 #endif
 /*
- * From 4.12 to 4.15 a patch and a function could be .immediate: in force at once, with no regard to what tasks run.  The
- * core always waits, which is the safer way, and looks at nothing in the bytes that lie behind these fields anyway.
+ * From 4.12 to 4.15, a patch and a function could be .immediate: in force at once, whatever tasks were running.  Today's
+ * core always waits, which is safer, and does not read the bytes behind these fields.
  */
 #define replace replace; bool immediate
 #define transition transition; bool immediate
@@ -32,7 +32,7 @@
 #include <linux/errno.h>
 #include <linux/version.h>
 
-/* The preprocessor cannot see whether the core still has these functions. */
+/* The preprocessor cannot check whether the core still has these functions. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 1, 0)
 static inline int klp_register_patch(struct klp_patch *patch)
 {
@@ -50,7 +50,7 @@ static inline int klp_disable_patch(struct klp_patch *patch)
 }
 #endif
 
-/* SUSE's way to name a symbol that is not exported: the object being patched, the symbol's object, its name. */
+/* SUSE's names for symbols that are not exported: the object being patched, the symbol's object, the name. */
 #ifndef KLP_RELOC_SYMBOL_POS
 #define KLP_RELOC_SYMBOL_POS(_patched, _object, _name, _sympos)	\
 	asm("\".klp.sym.rela." #_patched "." #_object "." #_name "," #_sympos "\"")

@@ -3,7 +3,7 @@
 
 #include "kallsyms_relocs.h"
 
-/* The core's own way to find what a livepatch symbol stands for: by object, name and position. */
+/* The core's own lookup of livepatch symbols: by object, name and position. */
 extern int klp_find_object_symbol(const char *objname, const char *name, unsigned long sympos, unsigned long *addr);
 
 int klp_resolve_kallsyms_relocs(struct klp_kallsyms_reloc *relocs, unsigned long count)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How fixes in SUSE's directories ask for symbols that are not exported, for any kernel: theirs is written against the
- * functions of one kernel version.  Suture looks at the tables when it builds.
+ * Lookup of symbols that are not exported, for fixes in SUSE's directories, on any kernel; SUSE's own version is written
+ * for the functions of one kernel version.  Suture checks the tables when it builds.
  */
 #ifndef _KLP_KALLSYMS_RELOCS_H
 #define _KLP_KALLSYMS_RELOCS_H
@@ -11,9 +11,9 @@
 /**
  * struct klp_kallsyms_reloc - one symbol
  * @symname: its name
- * @addr: where its address is to be put
- * @objname: the module that it is in; NULL for the core kernel
- * @sympos: its position among its namesakes; 0 where it has none
+ * @addr: where to store its address
+ * @objname: the module that contains it; NULL for the core kernel
+ * @sympos: its position among the symbols of its name; 0 if the name is unique
  */
 struct klp_kallsyms_reloc {
 	const char *symname;
