@@ -1,31 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What differs between architectures: one folder for each, and nothing of it anywhere else.
+"""Architectures: everything that differs between them, in one folder each.
 
 To add another architecture:
 
-1. Make a folder beside ``x86_64/``.  In its ``__init__.py``, derive a class from `Architecture`
-   that says its name, its directory in the kernel's source, what its ELF files say and where its
-   modules are, and has one property for each part that follows.  Register it at the end of this
-   file.
-2. ``relocations`` is the table of relocation types, ``decoding`` takes code apart.  With these two
-   `suture diff` compares objects; ``tests/unit/arch/toy.py`` goes as far as that.
-3. ``sections`` lists the special sections that its kernels have beside the common ones:
+1.  Make a folder beside ``x86_64/``.  In its ``__init__.py``, derive a class from `Architecture`
+   with its name, its directory in the kernel's source, its ELF machine and the addresses of its
+   modules, and with one property for each of the parts below.  Register it at the end of this file.
+2. ``relocations`` is the table of relocation types, ``decoding`` decodes instructions.  With these
+   two, `suture diff` compares objects; ``tests/unit/arch/toy.py`` has no more.
+3. ``sections`` lists the special sections that its kernels have besides the common ones:
    alternatives, unwind tables.  Without it there are none.
-4. ``build`` has the compiler's flags, the programs that its images carry along, and what its objtool
-   says without need.  Without it, functions get sections of their own and data do not.
-5. ``entry`` says how functions begin; ``search`` finds in linked code what leads to an address, and
-   ``decoding.is_relaxation()`` knows what its linker rewrites.  With these a patch is proved
-   against the shipped kernel.
-6. ``effects`` says what code does with memory and arguments, ``jump_labels`` what static branches
-   are made of, ``syscalls`` how system calls are entered and numbered.  `suture build` and `suture
-   load` need them.
-7. ``image`` takes the image apart that is booted.  Without it no kernel can be fetched.
-8. ``virtual_machine`` is what QEMU boots it in, for `suture test`.  Without it there is no lab.
-9. How distributions call it is said in `suture.sources`; the tests of its parts belong to
+4. ``build`` has the compiler's flags, the programs in its images, and its objtool's harmless
+   warnings.  Without it, functions have sections of their own and data do not.
+5. ``entry`` describes how functions begin; ``search`` finds the references to an address in linked
+   code, and ``decoding.is_relaxation()`` knows what its linker rewrites.  With these, Suture proves
+   a patch against the shipped kernel.
+6. ``effects`` describes what code does with memory and arguments, ``jump_labels`` how static
+   branches are made, ``syscalls`` the entries and numbers of system calls.  `suture build` and
+   `suture load` need them.
+7. ``image`` finds the kernel in a bootable image.  Without it no kernel can be fetched.
+8. ``virtual_machine`` is QEMU's machine for `suture test`.  Without it there is no lab.
+9. Distributions' names for it belong in `suture.sources`, the tests of its parts in
    ``tests/unit/arch/``.
 
-Kernels are compiled on a host of their own architecture: nothing gives kbuild ``ARCH=`` or
-``CROSS_COMPILE=`` yet.  What is the same for all, 64-bit ELF files first of all, is not asked of an
+Kernels are compiled on a host of their own architecture: nothing sets kbuild's ``ARCH=`` or
+``CROSS_COMPILE=`` yet.  What is the same for all, such as 64-bit ELF files, is not part of an
 architecture.
 """
 
@@ -41,33 +40,33 @@ _KNOWN: dict[ElfMachine, Architecture] = {}
 
 
 def register(architecture: Architecture) -> None:
-    """Let files of its machine be read."""
+    """Add an architecture, so that files of its machine can be read."""
     _KNOWN[architecture.machine] = architecture
 
 
 def of(machine: ElfMachine) -> Architecture:
-    """The architecture of what was read: an object file, a module, an image.
+    """Return the architecture of a machine.
 
-    :raises KeyError: it is none that Suture knows; what reads files refuses them before.
+    :raises KeyError: Suture does not know it; readers of files refuse those first.
     """
     return _KNOWN[machine]
 
 
 def of_elf(head: bytes) -> Architecture | None:
-    """The architecture that an ELF file is for, by its first `IDENTIFIED` bytes; None where it is
-    no 64-bit ELF file, or for none that Suture knows."""
+    """Return the architecture of an ELF file, by its first `IDENTIFIED` bytes; None if it is not a
+    64-bit ELF file, or for a machine that Suture does not know."""
     machine = identify(head)
     return None if machine is None else _KNOWN.get(machine)
 
 
 def known() -> tuple[Architecture, ...]:
-    """All that Suture knows."""
+    """Return the architectures that Suture knows."""
     return tuple(_KNOWN.values())
 
 
 def named(name: str) -> Architecture | None:
-    """By what ``uname -m`` says."""
-    return next((one for one in _KNOWN.values() if one.name == name), None)
+    """Return the architecture of a name (``uname -m``), or None."""
+    return next((known for known in _KNOWN.values() if known.name == name), None)
 
 
 register(X86_64())

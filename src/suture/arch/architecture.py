@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An architecture, composed of small parts.
+"""The base class of architectures, composed of small parts.
 
-Each part has a file beside this one that says what it is, and a file of the same name in the folder
-of each architecture.  Most are imported when they are first asked for: a host that only loads live
-patches needs neither a decoder nor a virtual machine.
+Each part has a file beside this one with its type, and a file of the same name in the folder of
+each architecture.  Most are imported at their first use: a host that only loads live patches needs
+neither a decoder nor a virtual machine.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
 
 
 class Architecture:
-    """What an architecture derives from.  A part that it does not have raises NotImplementedError
-    when it is asked for.
+    """The base class of architectures; a missing part raises NotImplementedError.
 
-    :cvar name: as ``uname -m`` has it.
+    :cvar name: the output of ``uname -m``.
     :cvar source: its directory below ``arch/`` in the kernel's source (``SRCARCH``).
-    :cvar machine: what its ELF files say.
-    :cvar module_base: an address at which modules may be, in reach of the core kernel.
+    :cvar machine: the machine of its ELF files.
+    :cvar module_base: a possible address of modules, in reach of the core kernel.
     """
 
     name: ClassVar[str]
@@ -48,32 +47,32 @@ class Architecture:
 
     @property
     def decoding(self) -> Decoding:
-        """How code is taken apart."""
+        """The decoder of its instructions."""
         raise self._lacks("decoding")
 
     @property
     def effects(self) -> Effects:
-        """What code does with memory and registers."""
+        """The effects of its code on memory and registers."""
         raise self._lacks("effects")
 
     @property
     def search(self) -> CodeSearch:
-        """How linked code is searched for what leads to an address."""
+        """The search for references to an address in linked code."""
         raise self._lacks("search")
 
     @property
     def entry(self) -> FunctionEntry:
-        """How functions begin."""
+        """The first bytes of its functions."""
         raise self._lacks("entry")
 
     @property
     def jump_labels(self) -> JumpLabels:
-        """What static branches are made of."""
+        """Its static branches."""
         raise self._lacks("jump_labels")
 
     @property
     def sections(self) -> ArchSections:
-        """Special sections of its own; none, where it does not say."""
+        """Its own special sections; by default none."""
         from suture.arch.sections import ArchSections
 
         return ArchSections()
@@ -85,19 +84,19 @@ class Architecture:
 
     @property
     def build(self) -> KernelBuild:
-        """How its kernels are built; as little as can be, where it does not say."""
+        """The build of its kernels; by default nothing special."""
         from suture.arch.build import KernelBuild
 
         return KernelBuild()
 
     @property
     def image(self) -> BootImage | None:
-        """What is booted; None where Suture cannot take it apart."""
+        """Its bootable image; None if Suture cannot read it."""
         return None
 
     @property
     def virtual_machine(self) -> VirtualMachine | None:
-        """What the lab boots a kernel in; None where it cannot."""
+        """The machine in which the lab boots a kernel; None if it cannot."""
         return None
 
     def _lacks(self, part: str) -> NotImplementedError:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How kernels are built: options of the compiler and of the kernel, objtool, and what is compiled
-that is none of the kernel's code."""
+"""The build of kernels: options of the compiler and of the kernel, objtool's warnings, and compiled
+programs that are not part of the kernel's code."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that a kernel image carries along.
+    """A program that a kernel image contains, such as the vDSO.
 
-    :ivar directories: where its sources are; other objects of the same directory may be the
-        kernel's own.
-    :ivar why: it is out of reach.
+    :ivar directories: contain its sources, and possibly objects of the kernel itself.
+    :ivar why: the reason why a live patch cannot change it.
     """
 
     name: str
@@ -23,12 +22,14 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class KernelBuild:
-    """:ivar flags: put each function, and each datum where that leaves the code as it is, into a
-        section of its own.  On powerpc and s390 ``-fdata-sections`` makes other code.
-    :ivar programs: those that the image carries along, beside the ones of every architecture.
-    :ivar harmless: patterns of what objtool says about a live patch module that is no matter.
-    :ivar options: those of the configuration, without ``CONFIG_``, that decide how a live patch is
-        built and loaded, beside the ones of every architecture.
+    """The build of an architecture's kernels.
+
+    :ivar flags: put each function, and each datum if that does not change the code, into a section
+        of its own.  On powerpc and s390, ``-fdata-sections`` changes the code.
+    :ivar programs: the programs in its images, besides those of every architecture.
+    :ivar harmless: patterns of objtool's harmless warnings about a live patch module.
+    :ivar options: the options of the configuration, without ``CONFIG_``, that decide how a live
+        patch is built and loaded, besides those of every architecture.
     """
 
     flags: str = "-ffunction-sections -g0"

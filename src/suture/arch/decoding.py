@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Machine code as values: instructions, where they lead, and the fields in them that the linker
-fills in.
+"""Machine code as values: instructions, their targets, and the fields in them that the linker fills
+in.
 
-Offsets and addresses count from the address that the code is decoded for.  Code that is no code is
-decoded too, as far as it goes: data between functions, zeros.
+Offsets and addresses count from the address for which the code is decoded.  Bytes that are not code
+(data between functions, zeros) are decoded too, as far as possible.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 
 class Flow(Enum):
-    """Where the processor goes after an instruction."""
+    """The place where the processor continues after an instruction."""
 
     NEXT = auto()
     JUMP = auto()
@@ -25,7 +25,7 @@ class Flow(Enum):
     INDIRECT_CALL = auto()
     RETURN = auto()
     TRAP = auto()
-    """It does not go on, as after ``BUG()``."""
+    """Nowhere, as after ``BUG()``."""
     OTHER = auto()
 
 
@@ -33,9 +33,8 @@ class Flow(Enum):
 class Instruction:
     """One instruction, ``[start, end)``.
 
-    :ivar target: where a call or jump leads whose target stands in it as a distance; None for all
-        other instructions.
-    :ivar operation: what it does; equal for the forms of one jump that reach less or more far.
+    :ivar target: the target of a call or jump that contains it as a distance; else None.
+    :ivar operation: a number for its operation; equal for the short and the long form of one jump.
     """
 
     start: int
@@ -47,10 +46,11 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class DirectBranch:
-    """A call or jump whose target stands in it.
+    """A call or jump that contains its target as a distance.
 
-    :ivar field: where the distance is; `type`: of the relocation that the assembler writes for it.
-    :ivar origin: the place from which it counts.
+    :ivar field: the place of the distance.
+    :ivar type: the relocation type that the assembler writes for the field.
+    :ivar origin: the place from which the distance counts.
     """
 
     instruction: Instruction
@@ -63,9 +63,9 @@ class DirectBranch:
 class CodeField(NamedTuple):
     """The instruction around a relocated field.
 
-    :ivar origin: the place from which a PC-relative field of it counts: on x86-64 its end, on s390
-        its start.
-    :ivar is_branch: a call or jump whose target the field is; `is_call`: a call.
+    :ivar origin: the place from which its PC-relative fields count: on x86-64 its end, on s390 its
+        start.
+    :ivar is_branch: it is a call or jump, and the field is its target; `is_call`: it is a call.
     """
 
     start: int
@@ -76,34 +76,33 @@ class CodeField(NamedTuple):
 
 
 class CodeFields(Protocol):
-    """Finds the instruction around a field; the code is decoded once, when first asked."""
+    """Finds the instruction around a field; decodes the code once, at the first use."""
 
     def at(self, offset: int) -> CodeField:
-        """The instruction that holds the byte at `offset`."""
+        """Return the instruction that contains the byte at `offset`."""
 
 
 class Decoding(Protocol):
-    """How code is taken apart; a module of functions will do."""
+    """Decodes instructions; a module of functions will do."""
 
     def instructions(self, code: bytes, address: int = 0) -> Iterator[Instruction]:
-        """All instructions, in order.  `code` starts with one."""
+        """Yield all instructions of `code`, which starts with one, in order."""
 
     def branches(self, code: bytes, address: int = 0) -> Iterator[DirectBranch]:
-        """The calls and jumps of `instructions` whose targets stand in them."""
+        """Yield the calls and jumps that contain their targets, in order."""
 
     def fields(self, code: bytes) -> CodeFields:
-        """Finds instructions around relocated fields of `code`, which starts with one."""
+        """Return a finder of the instructions around fields of `code`, which starts with one."""
 
     def is_padding(self, code: bytes) -> bool:
-        """Whether it is what assemblers put between functions, and nothing else."""
+        """Whether `code` is only what assemblers put between functions."""
 
     def text(self, code: bytes, address: int) -> str:
-        """An instruction as the assembler writes it, for people."""
+        """Return an instruction in the assembler's spelling, for people."""
 
     def is_relaxation(self, ours: bytes, theirs: bytes) -> bool:
-        """Whether the linker makes one instruction of another where it can, as ``larl`` of
-        ``lgrl`` on s390.
+        """Whether the linker may rewrite one instruction as another: on s390, ``lgrl`` as ``larl``.
 
-        :param ours: the instruction with the relocated field, `theirs` the linked one; both with
-            zeros in the field.
+        :param ours: the instruction with the relocated field, zeros in the field.
+        :param theirs: the linked instruction, zeros in the field.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What code does with memory and with the registers that the C calling convention names."""
+"""The effects of code on memory and on the registers of the C calling convention."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import Protocol
 
 
 class Access(Enum):
-    """What an instruction does with what a field of it refers to."""
+    """The use that an instruction makes of the memory to which one of its fields refers."""
 
     READ = auto()
     STORE = auto()
     ADDRESS = auto()
-    """Neither, or what else cannot be seen: it computes with the address, or keeps it."""
+    """It computes with the address or saves it; what happens there later is unknown."""
 
 
 class Effects(Protocol):
-    """What can be told from the code of one function; a module of functions will do."""
+    """Finds effects in the code of one function; a module of functions will do."""
 
     def access(self, code: bytes, field: int) -> tuple[Access, int]:
-        """What the instruction with a relocated field at offset `field` does.
+        """Return the use that the instruction with a relocated field at offset `field` makes of it.
 
-        :return: and to how many bytes from what the field refers to; 0 where that may be others.
+        :return: also the number of bytes, from the place to which the field refers; 0 if the
+            instruction may use other bytes.
         """
 
     def returns_zero_after(self, code: bytes, is_relocated: bool, before: bool) -> bool:
-        """Whether the register of a returned ``int`` surely holds 0 after one instruction.
+        """Whether the register of a returned ``int`` is certain to hold 0 after one instruction.
 
-        :param code: the instruction, which is no jump and no call.
-        :param is_relocated: something is filled in in it.
-        :param before: whether the register held 0 before it.
+        :param code: the instruction, which is neither a jump nor a call.
+        :param is_relocated: it has a relocated field.
+        :param before: the register held 0 before it.
         """
 
     def arguments(
         self, code: bytes, relocated: frozenset[int], calls: Mapping[int, int]
     ) -> list[int | None]:
-        """The constants that a function hands to others, in the order of its calls; None for what
-        is worked out at run time.
+        """Return the constants that a function passes to others, in the order of its calls; None
+        for an argument that it computes at run time.
 
-        :param relocated: where in `code` something is filled in.
-        :param calls: where in `code` the target of a call stands -> which argument is asked for,
-            from 0.
+        :param relocated: the offsets of relocated fields in `code`.
+        :param calls: offset of the target of a call in `code` -> the wanted argument, from 0.
         """

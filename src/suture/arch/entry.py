@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How functions begin and end, and what fills the room between them."""
+"""The first and last bytes of functions, and the padding between them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from dataclasses import dataclass
 class FunctionEntry:
     """The entry of a function as the tracer, and so the livepatch core, needs it.
 
-    :ivar hook: the function that one which can be redirected calls first
+    :ivar hook: the function that every function calls first if ftrace can redirect it
         (``Documentation/trace/ftrace-design.rst``).
-    :ivar within: bytes from a function's start in which that call is.
-    :ivar calls: what linked code that stands at an address calls first; None where it calls
-        nothing.
+    :ivar within: the call is in so many bytes from a function's start.
+    :ivar calls: linked code, and its address -> the target of its first call, or None.
     :ivar padding: fills the room that the compiler leaves before a function for the kernel.
-    :ivar filler: fills gaps in code; running into it is an error.
-    :ivar return_thunk: the function that is jumped to in place of a return, or "".
+    :ivar filler: fills gaps in code; to execute it is an error.
+    :ivar return_thunk: the function to which code jumps in place of a return, or "".
     """
 
     hook: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The image that is booted: boot code around a compressed kernel."""
+"""Bootable images: boot code around a compressed kernel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BootImage:
-    """:ivar path: where it is in a tree that was built.
-    :ivar is_image: whether a file is one, by its first `head` bytes.
-    :ivar payload: the compressed ELF file in an image, with its size behind it
-        (``scripts/Makefile.lib: size_append``); takes the image's name for the message, and raises
-        a `Refusal` ``image-malformed``.
-    :ivar kallsyms_name: what vmlinux-to-elf calls the architecture.
+    """The bootable image of an architecture.
+
+    :ivar path: its path in a built tree.
+    :ivar is_image: whether a file is such an image, by its first `head` bytes.
+    :ivar payload: image, and its name for messages -> the compressed ELF file, with its size behind
+        it (``scripts/Makefile.lib: size_append``); raises a `Refusal` ``image-malformed``.
+    :ivar kallsyms_name: vmlinux-to-elf's name of the architecture.
     """
 
     path: str

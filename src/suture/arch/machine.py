@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an ELF file says about the architecture that it is for."""
+"""The machine of an ELF file: a number and a byte order."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ IDENTIFIED = 20
 
 
 class ElfMachine(NamedTuple):
-    """`number` is ``e_machine``; `order` the byte order of the file and of the code in it.
+    """A machine: ``e_machine``, and the byte order of the file and its code.
 
-    Both are needed to tell: 64-bit PowerPC kernels have one number and two byte orders.
+    Both are needed: 64-bit PowerPC kernels have one number and two byte orders.
     """
 
     number: int
@@ -26,7 +26,7 @@ class ElfMachine(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """The byte order as a `struct` format has it."""
+        """The byte order, in a `struct` format's spelling."""
         return "<" if self.order == "little" else ">"
 
     @property
@@ -36,10 +36,9 @@ class ElfMachine(NamedTuple):
 
 
 def identify(head: bytes) -> ElfMachine | None:
-    """The machine of a 64-bit ELF file.
+    """Return the machine of a 64-bit ELF file, or None for other files.
 
     :param head: the first `IDENTIFIED` bytes, or more.
-    :return: None for other files.
     """
     if len(head) < IDENTIFIED or not 1 <= head[EI_DATA] <= len(ORDERS):
         return None

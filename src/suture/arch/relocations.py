@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Relocation types as values: what a relocated field is, and how its number is read and written."""
+"""Relocation types as values: the form of a relocated field, and how to read and write it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from suture.arch.machine import ByteOrder
 
 @dataclass(frozen=True, slots=True)
 class RelocationType:
-    """How a field is made from S (the symbol's value), A (the addend) and P (the place).
+    """The form of a relocated field.
 
-    :ivar size: bytes of the field, or of the word of code that holds it.
-    :ivar shift: the field holds the value without so many low bits (s390: ``R_390_PC32DBL``).
-    :ivar mask: the field's bits in the word, lowest bits first, in the file's byte order; empty
-        for all of them (AArch64: ``R_AARCH64_CALL26``).
+    :ivar size: bytes of the field, or of the word of code that contains it.
+    :ivar shift: the field lacks so many low bits of the value (s390: ``R_390_PC32DBL``).
+    :ivar mask: the field's bits in the word, lowest bits first, in the file's byte order
+        (AArch64: ``R_AARCH64_CALL26``); empty for all bits.
     """
 
     name: str
@@ -27,7 +27,7 @@ class RelocationType:
     mask: bytes = b""
 
     def read(self, data: bytes, offset: int, order: ByteOrder) -> int:
-        """The number that stands in a relocated field."""
+        """Return the number in a relocated field."""
         field = data[offset : offset + self.size]
         if not self.mask:
             return int.from_bytes(field, order, signed=self.signed) << self.shift
@@ -39,7 +39,7 @@ class RelocationType:
         return value << self.shift
 
     def write(self, data: bytearray, offset: int, order: ByteOrder, value: int) -> None:
-        """Put a number into a field, truncated to its size; other bits of its word stay."""
+        """Write a number into a field, truncated to its size; other bits of its word stay."""
         field, bits = value >> self.shift, 8 * self.size
         if self.mask:
             mask = int.from_bytes(self.mask, order)
@@ -49,7 +49,7 @@ class RelocationType:
         data[offset : offset + self.size] = (field % (1 << bits)).to_bytes(self.size, order)
 
     def blank(self, data: bytearray, offset: int) -> None:
-        """Put zeros into a field."""
+        """Write zeros into a field."""
         if self.mask:
             for at, byte in enumerate(self.mask, offset):
                 data[at] &= ~byte
@@ -61,10 +61,10 @@ class RelocationType:
 class RelocationTypes:
     """The relocation types of an architecture.
 
-    :ivar types: by number.  What the kernel's module loader does not know is left out.
-    :ivar address: the number of the type of a whole address.
-    :ivar relative: that of a distance in 32 bits, from the field.
-    :ivar unmovable: those whose fields reach too short to lead out of their section.
+    :ivar types: by number, without types that the kernel's module loader does not know.
+    :ivar address: the number of the type for a whole address.
+    :ivar relative: the number of the type for a 32-bit distance from the field.
+    :ivar unmovable: the numbers of types with fields too small to lead out of a section.
     """
 
     types: Mapping[int, RelocationType]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finding what leads to an address in linked code and data, without decoding all of it."""
+"""The search for references to an address in linked code and data, without decoding all of it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from suture.arch.machine import ByteOrder
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """A place in code that leads to the address that was looked for.
+    """A place in code that refers to the wanted address.
 
     :ivar field: the address of the place.
-    :ivar is_branch: it is where a call or jump has its target; otherwise the address is used in
-        another way, or nobody can tell.
+    :ivar is_branch: it is the target of a call or jump; otherwise the use is another one, or
+        unknown.
     """
 
     field: int
@@ -24,26 +24,26 @@ class Lead:
 
 
 class CodeSearch(Protocol):
-    """Finds what leads to an address; a module of functions will do."""
+    """Finds references to an address; a module of functions will do."""
 
     def leads(
         self, code: bytes, address: int, target: int, start: Callable[[int], int]
     ) -> Iterator[Lead]:
-        """What leads to `target` in a section of linked code.
+        """Yield the references to `target` in a section of linked code.
 
-        :param address: of the section.
-        :param start: an address in it -> where the function starts that it is in.
+        :param address: the section's address.
+        :param start: an address in it -> the start of its function.
         """
 
     def suspects(self, code: bytes, address: int, target: int) -> Iterator[int]:
-        """The addresses of what could lead to `target` in code of which nobody knows where its
-        instructions start."""
+        """Yield the addresses of possible references to `target`, in code with unknown starts of
+        instructions."""
 
 
 def absolute(data: bytes, address: int, target: int, size: int, order: ByteOrder) -> Iterator[int]:
-    """The addresses of fields of `size` bytes that hold `target` itself, wherever they stand.
+    """Yield the addresses of all fields of `size` bytes that contain `target` itself.
 
-    :param address: of the data.
+    :param address: the address of the data.
     """
     wanted = (target % (1 << 8 * size)).to_bytes(size, order)
     position = data.find(wanted)
@@ -53,11 +53,12 @@ def absolute(data: bytes, address: int, target: int, size: int, order: ByteOrder
 
 
 def relative(data: bytes, address: int, target: int, bias: int, order: ByteOrder) -> Iterator[int]:
-    """The addresses of 32-bit fields that lead to `target` from `bias` bytes after their start.
+    """Yield the addresses of 32-bit fields with the distance to `target`, from `bias` bytes after
+    their start.
 
-    The upper half of such a field is the same over 64 KB, so that it can be searched for.
+    The upper half of such a field is the same over 64 KB, so the search is for that half.
 
-    :param address: of the data.
+    :param address: the address of the data.
     """
     half = 2 if order == "little" else 0  # where the upper half is
     position, last = 0, len(data) - 4

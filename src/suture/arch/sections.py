@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sections whose entries describe places in code: what one is, and those that an architecture has
-beside the ones of every kernel (`suture.objects.special`)."""
+"""Special sections, with entries about places in code: their description, and an architecture's own
+besides those of every kernel (`suture.objects.special`)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SpecialSection:
-    """:ivar struct: the kernel's type of an entry, whose size the target gives; "" where `size` is
-    known for good.
-    :ivar size: of an entry, bytes; 0 where it is the target's to say.
-    :ivar reads_early: the kernel follows its references when it loads the module, so that symbols
-        of a module which is not loaded yet are out of its reach.
+    """A section with entries about code.
+
+    :ivar struct: the kernel's type of an entry, with a size that the target knows; "" if `size` is
+        the same everywhere.
+    :ivar size: bytes of an entry; 0 if the target's `struct` has it.
+    :ivar reads_early: the kernel follows its references when it loads the module, and cannot yet
+        reach symbols of a module that is loaded later.
     :ivar optional: without the entry the code does the same, only slower.
-    :ivar is_hint: it tells objtool about code, and no module has it when it is done.
-    :ivar alias: a short name for people to type, where there is a `struct`.
+    :ivar is_hint: it tells objtool about code; finished modules lack it.
+    :ivar alias: a short name for people to type, if there is a `struct`.
     """
 
     name: str
@@ -31,11 +33,11 @@ class SpecialSection:
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """Code that the kernel puts in place of other code, for the processor that it finds.
+    """Alternatives: code that the kernel puts in place of other code, depending on the processor.
 
     :ivar entries: the section of ``struct alt_instr``.
-    :ivar replacements: that of the code to put there.
-    :ivar pieces: one of code that branches lead to, each piece entered at its start only; or "".
+    :ivar replacements: the section of the replacing code.
+    :ivar pieces: a section of code to which branches lead, always to the start of a piece; or "".
     :ivar lengths: size of ``struct alt_instr`` -> offsets of `instrlen` and `replacementlen` in it.
     """
 
@@ -47,10 +49,11 @@ class Alternatives:
 
 @dataclass(frozen=True, slots=True)
 class UnwindTable:
-    """Two sections that run in parallel, from which the kernel walks stacks.
+    """Two parallel sections by which the kernel walks stacks.
 
-    :ivar places: where in the code the state of the stack changes, one s32 each.
-    :ivar entries: what it is from there on.
+    :ivar places: the section of the places in code where the state of the stack changes, one s32
+        each.
+    :ivar entries: the section of the states from there on.
     """
 
     places: str = ""
@@ -61,12 +64,12 @@ class UnwindTable:
 class ArchSections:
     """An architecture's own sections.
 
-    :ivar special: those with entries about code.
-    :ivar hints: those that tell objtool about code, by name.
-    :ivar carried_along: those that hold nothing of their own: what they contain goes with the
-        entries or code that refer to it.
-    :ivar boot_tables: those that the kernel reads once, when it boots.
-    :ivar no_pointers: begin the names of those in which nothing is the address of something.
+    :ivar special: the sections with entries about code.
+    :ivar hints: the names of the sections that tell objtool about code.
+    :ivar carried_along: the names of sections with contents that go with the entries or code that
+        refer to them.
+    :ivar boot_tables: the names of sections that the kernel reads once, when it boots.
+    :ivar no_pointers: the beginnings of the names of sections without addresses.
     """
 
     special: tuple[SpecialSection, ...] = ()

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""System calls: the numbers of those that Python does not have, and what the kernel calls the
-functions that take their registers."""
+"""System calls: the numbers of those that Python lacks, and the kernel's names of their entries."""
 
 from __future__ import annotations
 
@@ -9,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EntryName:
-    """A set of functions that take a system call's registers (``ARCH_HAS_SYSCALL_WRAPPER``).
+    """The names of entries that take a system call's registers (``ARCH_HAS_SYSCALL_WRAPPER``).
 
-    :ivar prefix: what stands before ``sys_NAME`` or ``compat_sys_NAME``.
-    :ivar arguments: the macro that takes arguments out of ``struct pt_regs``.
+    :ivar prefix: stands before ``sys_NAME`` or ``compat_sys_NAME``.
+    :ivar arguments: the macro that reads arguments from ``struct pt_regs``.
     """
 
     prefix: str
@@ -21,7 +20,9 @@ class EntryName:
 
 @dataclass(frozen=True, slots=True)
 class SystemCalls:
-    """:ivar entries: in the order in which they are looked for.
+    """An architecture's system calls.
+
+    :ivar entries: in the order of the search for them.
     :ivar finit_module, delete_module, keyctl: their numbers.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The machine that QEMU makes for a kernel, and what its kernel prints when something is wrong."""
+"""QEMU's machine for a kernel, and the kernel's messages about problems."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class VirtualMachine:
-    """:ivar program: QEMU's.
-    :ivar machine: the options for the board, where QEMU's default will not do.
-    :ivar emulated_cpu: the most that QEMU can emulate, so that the guest patches in the same
-        alternatives as a real processor.
-    :ivar console: the device that the kernel log goes to, and its parameters.
-    :ivar serial: the serial port beside it, without driver to load; or "".
-    :ivar bus: what devices are on, as in QEMU's ``virtio-serial-pci``.
-    :ivar secure_boot: the options for a board with firmware that only boots what it trusts.
-    :ivar complaints: what the kernel prints in addition to what every kernel does: what it is, and
-        a pattern.
+    """QEMU's machine for an architecture.
+
+    :ivar program: QEMU's program.
+    :ivar machine: the options for the board, if QEMU's default will not do.
+    :ivar emulated_cpu: the largest processor that QEMU can emulate, so that the guest applies the
+        same alternatives as on a real processor.
+    :ivar console: the device of the kernel log, and its parameters.
+    :ivar serial: a second serial port with a built-in driver, or "".
+    :ivar bus: the bus of the devices, as in QEMU's ``virtio-serial-pci``.
+    :ivar secure_boot: the options for a board with firmware for Secure Boot.
+    :ivar complaints: name and pattern of the kernel's messages about problems, besides those of
+        every architecture.
     """
 
     program: str

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The main job, shown on a stock kernel: a source diff changes what a kernel says while it runs,
-and back.
+"""A demonstration on a stock kernel: a source diff changes the kernel's output while it runs, and
+back.
 
 1. Fetch a stock 6.1 kernel, unless one is here.
-2. Build `PATCH`, which changes one string in ``meminfo_proc_show()``.
-3. Boot that kernel in the lab, load the live patch, and read ``/proc/meminfo`` before, with and
-   after it.
+2. Build ``meminfo.patch``, which changes one string in ``meminfo_proc_show()``.
+3. Boot that kernel in the lab, and read ``/proc/meminfo`` before, with and after the live patch.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ SCRIPT = b"grep -i vmallocchunk /proc/meminfo\n"
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """What was shown.
+    """The result of a demonstration.
 
-    :ivar patch: the source diff.
+    :ivar patch: the text of the source diff.
     """
 
     patch: str
@@ -40,11 +39,11 @@ class Demonstration:
 
 
 def demonstrate(release: str | None = None) -> Demonstration:
-    """Run it.
+    """Run the demonstration.
 
     :param release: the kernel to run it on; by default a 6.1 kernel that is here, else the newest
-        that is offered.
-    :raises Refusal: ``kernel-not-offered``, and what fetching, building and booting raise
+        one that is offered.
+    :raises Refusal: ``kernel-not-offered``, and refusals of the fetch, the build and the boot
     """
     target = sources.fetch(release) if release else a_target()
     directory = cache() / "demo"
@@ -57,11 +56,12 @@ def demonstrate(release: str | None = None) -> Demonstration:
 
 
 def patch_text() -> str:
+    """Return the source diff."""
     return resources.files("suture.demo").joinpath("meminfo.patch").read_text()
 
 
 def a_target() -> Target:
-    """A stock 6.1 kernel: one that is here, else the newest that is offered.
+    """Return a stock 6.1 kernel: one that is here, else the newest one that is offered.
 
     :raises Refusal: ``kernel-not-offered``
     """
@@ -73,7 +73,8 @@ def a_target() -> Target:
 
 
 def newest_offer() -> Offer:
-    """The newest stock 6.1 kernel that a source offers; a survey lists the plain flavour first.
+    """Return the newest stock 6.1 kernel that a source offers, of the plain flavour: a survey has
+    that first.
 
     :raises Refusal: ``kernel-not-offered``
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this host has and lacks for building, testing and loading live patches, with the way to get
-each lack."""
+"""Checks of what this host has and lacks for building, testing and loading live patches, with a
+remedy for each lack."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ __all__ = ["Check", "CheckStatus", "Report", "examine"]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """:ivar release: the target that the host was examined for."""
+    """The checks of this host.
+
+    :ivar release: the target for which the host was examined.
+    """
 
     release: str
     checks: tuple[Check, ...]
 
     @property
     def ready(self) -> bool:
-        """Nothing that building or testing needs is missing."""
+        """Whether nothing is missing that building or testing needs."""
         return all(check.status is not CheckStatus.LACK for check in self.checks)
 
     @property
@@ -39,7 +42,7 @@ class Report:
 
 
 def examine(release: str | None = None) -> Report:
-    """Look at this host.  Nothing is changed, downloaded or booted.
+    """Examine this host, without changes, downloads or boots.
 
     :param release: the target; by default the running kernel.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What building needs: the target, its very compiler, kbuild's tools, Python packages, room on the
-disk."""
+"""Checks for building: the target, its exact compiler, kbuild's tools, Python packages, and disk
+space."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NEEDED = 3 << 30
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known about a target before it is built for.
+    """A target that this host knows.
 
-    :ivar where: how it is known, one line.
-    :ivar compiler: the first line that its compiler prints of itself, or only the compiler's name,
-        or "".
+    :ivar where: where it is known from, one line.
+    :ivar compiler: the first line of its compiler's ``--version``, or only the compiler's name, or
+        "".
     """
 
     where: str
@@ -37,8 +37,11 @@ class Known:
 
 
 def checks(release: str, *, named: bool) -> Iterator[Check]:
-    """:param named: the user asked for `release`; else it is the running kernel, which need not be
-    a target."""
+    """Yield the checks for building.
+
+    :param named: the user named `release`; otherwise it is the running kernel, which need not be a
+        target.
+    """
     known = target(release)
     yield _target_check(release, known, named=named)
     yield compiler_check(known.compiler if known else "")
@@ -49,7 +52,8 @@ def checks(release: str, *, named: bool) -> Iterator[Check]:
 
 
 def target(release: str) -> Known | None:
-    """What this host knows of a kernel release: fetched before, or offered by a source of kernels."""
+    """Return a kernel release that was fetched before or that a source of kernels offers, or
+    None."""
     if missing_modules():
         return None
     from suture import sources
@@ -87,7 +91,7 @@ def _target_check(release: str, known: Known | None, *, named: bool) -> Check:
 
 
 def compiler_check(wanted: str) -> Check:
-    """The compiler must be the target's to the last digit: another one makes other code.
+    """Check for the target's exact compiler: another one makes other code.
 
     :param wanted: as `Known.compiler`.
     """
@@ -119,13 +123,14 @@ def compiler_check(wanted: str) -> Check:
 
 
 def needed(purpose: Purpose) -> Iterator[Tool]:
-    """What this host should have for a purpose, beside the target's compiler."""
+    """Yield the tools that this host needs for a purpose, besides the target's compiler."""
     for tool in (*TOOLS, *distributions.here().tools):
         if tool.purpose is purpose:
             yield tool
 
 
 def tool_check(tool: Tool) -> Check:
+    """Check for a program or header."""
     found = tool.found()
     if found is not None:
         return Check(tool.purpose, tool.looked_for, CheckStatus.OK, str(found))
@@ -141,6 +146,7 @@ def tool_check(tool: Tool) -> Check:
 
 
 def missing_modules() -> tuple[str, ...]:
+    """Return the missing Python modules of the extra ``build``."""
     return tuple(name for name in sorted(BUILD_MODULES) if find_spec(name) is None)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What one look at the host says."""
+"""The result of one check of the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from suture.host.packages import Purpose
 
 
 class CheckStatus(StrEnum):
-    """:cvar WARNING: something is missing that building and testing can do without."""
+    """The status of a check.
+
+    :cvar WARNING: something is missing that building and testing do not need.
+    """
 
     OK = "ok"
     WARNING = "warning"
@@ -19,8 +22,12 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """:ivar found: what there is, one line.  :ivar remedy: the way to get what is missing.  :ivar
-    package: what brings it on this distribution, or ""."""
+    """One check.
+
+    :ivar found: what the host has, one line.
+    :ivar remedy: the way to get what is missing.
+    :ivar package: the package with it on this distribution, or "".
+    """
 
     purpose: Purpose
     name: str

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the running kernel says to live patches.  All of it is a warning: another host may be the
-one that loads."""
+"""Checks for loading: whether the running kernel accepts live patches.  A lack is only a warning:
+another host may load them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from suture.host.packages import Purpose
 
 
 def checks(root: Path = Path("/")) -> Iterator[Check]:
-    """:param root: where ``/proc`` and ``/sys`` are."""
+    """Yield the checks for loading.
+
+    :param root: the directory with ``/proc`` and ``/sys``.
+    """
     yield _livepatch(root)
     yield _capability(root)
     yield _modules_disabled(root)
@@ -65,8 +68,8 @@ def _lockdown(root: Path) -> Check:
             Purpose.LOADING,
             "lockdown",
             CheckStatus.WARNING,
-            f"{mode}{' (Secure Boot)' * running.secure_boot(root)}: only modules with a signature that this kernel "
-            "trusts are loaded",
+            f"{mode}{' (Secure Boot)' * running.secure_boot(root)}: the kernel loads only modules "
+            "with a signature that it trusts",
             _way_out(root),
         )
     return Check(Purpose.LOADING, "lockdown", CheckStatus.OK, "none")
@@ -76,12 +79,18 @@ def _signatures(root: Path) -> Check:
     if not keyrings.demand(root):
         return Check(Purpose.LOADING, "module signatures", CheckStatus.OK, "not enforced")
     known = keyrings.keys(root)
-    whose = ", ".join(map(str, known)) if known else "its keys, which it shows to root"
-    found = f"enforced: this kernel loads modules that are signed with one of {whose}"
+    names = ", ".join(map(str, known)) if known else "its keys, which it shows to root"
+    found = f"enforced: this kernel loads modules that are signed with one of {names}"
     return Check(Purpose.LOADING, "module signatures", CheckStatus.WARNING, found, _way_out(root))
 
 
 def _way_out(root: Path) -> str:
     if running.has_uefi(root):
-        return "sign live patches with a key that is enrolled here: 'suture key new' makes one and says how"
-    return "boot without module.sig_enforce and lockdown: only UEFI firmware keeps keys of yours for the kernel"
+        return (
+            "sign live patches with a key that is enrolled here: 'suture key new' makes one and "
+            "explains how"
+        )
+    return (
+        "boot without module.sig_enforce and lockdown: only UEFI firmware can keep your keys for "
+        "the kernel"
+    )

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the lab needs: QEMU, a busybox that runs with nothing beside it, and something to run guests
-on."""
+"""Checks for the lab: QEMU, a static busybox, and KVM."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from suture.lab.initramfs import BUSYBOX, busybox_package, static_busybox
 
 
 def checks() -> Iterator[Check]:
+    """Yield the checks for testing."""
     for tool in needed(Purpose.TESTING):
         if tool.program != BUSYBOX.name:
             yield tool_check(tool)
@@ -24,6 +24,7 @@ def checks() -> Iterator[Check]:
 
 
 def busybox_check(path: Path) -> Check:
+    """Check for a busybox that needs no libraries."""
     try:
         static_busybox(path)
     except Refusal as refusal:
@@ -40,11 +41,11 @@ def busybox_check(path: Path) -> Check:
 
 
 def kvm_check(device: Path) -> Check:
-    """Never a lack: the lab emulates a processor where there is no KVM."""
+    """Check for KVM; without it, the lab emulates a processor, so it is never a lack."""
     if not device.exists():
         found = "none: the lab emulates a processor, which is slower"
     elif not os.access(device, os.R_OK | os.W_OK):
-        found = "not ours to use: the lab emulates a processor, which is slower"
+        found = "no access: the lab emulates a processor, which is slower"
         return Check(
             Purpose.TESTING,
             str(device),
@@ -53,5 +54,5 @@ def kvm_check(device: Path) -> Check:
             "add your user to the group kvm",
         )
     else:
-        found = "there; whether guests boot under it, the lab finds out"
+        found = "there; the lab finds out whether guests boot under it"
     return Check(Purpose.TESTING, str(device), CheckStatus.OK, found)

@@ -25,6 +25,15 @@ TEMPORARY = ".part-"
 """What the names of unfinished files and directories begin with."""
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Remove what a killed run left in a directory.
+
+    The caller holds the directory's lock, so that no other run is making it.
+    """
+    for leftover in directory.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a file that a user or a package named.
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The programs and headers that Suture uses, each with what shows that it is there: the one list of
-them.
+"""The one list of the programs and headers that Suture uses.
 
-Which package brings one differs by distribution: `suture.host.distributions`.
+`suture.host.distributions` knows the package of each.
 
-``make`` reads this before there is a virtual environment, so this module and `suture.arch`
-need nothing but Python.
+``make`` reads this before there is a virtual environment, so this module and `suture.arch` need
+nothing but Python.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from suture import arch
 
 
 class Purpose(StrEnum):
-    """What a host may want to do with Suture."""
+    """A use of Suture on a host."""
 
     BUILDING = "building"
     TESTING = "testing"
@@ -28,7 +27,7 @@ class Purpose(StrEnum):
 
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""A user's PATH may leave the sbin directories out."""
+"""Directories of programs; a user's PATH may lack the sbin directories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Tool:
 
     :ivar program: a program on the PATH, or "".
     :ivar header: a C header, named as in ``#include``, or "".
-    :ivar why: what it is used for.
+    :ivar why: its use.
     """
 
     purpose: Purpose
@@ -47,11 +46,11 @@ class Tool:
 
     @property
     def looked_for(self) -> str:
-        """Its name: ``flex``, ``<gelf.h>``."""
+        """Its name: ``flex`` or ``<gelf.h>``."""
         return self.program or f"<{self.header}>"
 
     def found(self) -> Path | None:
-        """Where it is on this host."""
+        """Return its path on this host, or None."""
         if self.program:
             where = shutil.which(self.program, path=SEARCH_PATH)
             return Path(where) if where else None
@@ -59,7 +58,7 @@ class Tool:
 
 
 def compiler(command: str) -> Tool:
-    """The compiler that a kernel's ``CONFIG_CC_VERSION_TEXT`` names, such as ``gcc-12``."""
+    """Return the compiler that a kernel's ``CONFIG_CC_VERSION_TEXT`` names, such as ``gcc-12``."""
     return Tool(Purpose.BUILDING, "the compiler that built the target", program=command)
 
 
@@ -88,13 +87,12 @@ TOOLS: tuple[Tool, ...] = (
     Tool(Purpose.TESTING, "making these as a user", program="newuidmap"),
     Tool(Purpose.TESTING, "ending the virtual machine with us", program="setpriv"),
 )
-"""What is used on every distribution, beside the target's compiler."""
+"""Tools for every distribution, besides the target's compiler."""
 
 BUILD_MODULES = frozenset(
     {"debian", "iced_x86", "lz4", "msgspec", "tomli_w", "unidiff", "vmlinux_to_elf", "zstandard"}
 )
-"""What the extra ``build`` of ``pyproject.toml`` brings, by the names under which Python imports
-it."""
+"""The modules of the extra ``build`` in ``pyproject.toml``, by the names that Python imports."""
 
 
 def _header_paths(header: str) -> Iterator[Path]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A bootable image (``vmlinuz``) taken apart: the ELF file that the boot code would decompress.
+"""The kernel in a bootable image (``vmlinuz``): the ELF file that the boot code would decompress.
 
-Where the payload lies is the architecture's to say (`suture.arch.image`); how it is compressed shows
-in its first bytes; its last four bytes are its decompressed size, little-endian, for every
-compression (``scripts/Makefile.lib: size_append``; gzip's own trailer happens to have that form).
+The architecture knows where the payload is (`suture.arch.image`).  Its first bytes show the
+compression, and its last four bytes are its decompressed size, little-endian, for every compression
+(``scripts/Makefile.lib: size_append``; gzip's own trailer has that form anyway).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from suture.host.files import temporary_directory
 from suture.kernel import unpack
 
 LZ4_LEGACY_BLOCK = 8 << 20
-"""lz4's ``LEGACY_BLOCKSIZE``: what one block of the legacy frame decompresses to at most."""
+"""lz4's ``LEGACY_BLOCKSIZE``: the most that one block of the legacy frame decompresses to."""
 
 ELF_MAGIC = b"\x7fELF"
 
@@ -38,14 +38,13 @@ class _Payload:
 
 
 def decompress(vmlinuz: bytes, where: str) -> bytes:
-    """The ELF file inside a bootable image.
+    """Return the ELF file in a bootable image.
 
     :param where: the image's path, for the message.
-    :raises Refusal: ``image-malformed``, ``tool-missing`` (lzop, for an image that was packed with
-        it)
+    :raises Refusal: ``image-malformed``, ``tool-missing`` (lzop, for an image that needs it)
     """
     payload = _payload(vmlinuz, where)
-    known = next((known for known in COMPRESSIONS if payload.data.startswith(known[0])), None)
+    known = next((row for row in COMPRESSIONS if payload.data.startswith(row[0])), None)
     if known is None:
         raise Refusal(
             IMAGE_MALFORMED,
@@ -74,16 +73,17 @@ def decompress(vmlinuz: bytes, where: str) -> bytes:
 
 
 def _payload(image: bytes, where: str) -> _Payload:
-    formats = (one.image for one in arch.known() if one.image is not None)
-    known = next((one for one in formats if one.is_image(image[: one.head])), None)
-    if known is None:
+    formats = [architecture.image for architecture in arch.known()]
+    known = (form for form in formats if form is not None and form.is_image(image[: form.head]))
+    boot_image = next(known, None)
+    if boot_image is None:
         raise Refusal(IMAGE_MALFORMED, where, "it has no boot header that Suture knows")
-    data = known.payload(image, where)
+    data = boot_image.payload(image, where)
     (size,) = struct.unpack_from("<I", data, len(data) - 4)
     return _Payload(data, size)
 
 
-# Each takes one stream from the front and leaves what follows it (the appended size) alone.
+# Each decompresses one stream from the front and ignores the rest (the appended size).
 
 
 def _stream(name: str) -> Callable[[_Payload], bytes]:
@@ -91,10 +91,10 @@ def _stream(name: str) -> Callable[[_Payload], bytes]:
 
 
 def _lz4(payload: _Payload) -> bytes:
-    """The legacy frame: a magic number, then blocks of a 32-bit length and as many bytes
+    """Decompress the legacy frame: a magic number, then blocks of a 32-bit length and as many bytes
     (``lib/decompress_unlz4.c``).
 
-    It has no end mark; the appended size stands where the next length would.
+    It has no end mark; the appended size is where the next length would be.
     """
     data, position, end = payload.data, 4, len(payload.data) - 4
     blocks: list[bytes] = []

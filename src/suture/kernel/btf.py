@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Types from BTF (Documentation/bpf/btf.rst): of the kernel, of its modules, and of what was
-compiled here.
+"""Types from BTF (Documentation/bpf/btf.rst): of the kernel, of its modules, and of objects that
+were compiled here.
 
-A module's BTF goes on where the kernel's ends ("split BTF"): its first type has the number after
-the kernel's last, and its strings begin where the kernel's end (``kernel/bpf/btf.c:
+A module's BTF continues the kernel's ("split BTF"): its first type has the number after the
+kernel's last, and its strings begin where the kernel's end (``kernel/bpf/btf.c:
 btf_parse_module()``).
 """
 
@@ -29,8 +29,8 @@ VOID = 0
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """One ``struct btf_type``; `value` is a size in bytes or the number of another type, as its
-    kind has it."""
+    """One ``struct btf_type``; its kind decides whether `value` is a size in bytes or the number of
+    another type."""
 
     kind: int
     name: str
@@ -39,7 +39,7 @@ class Type:
 
 @dataclass(frozen=True, slots=True)
 class BtfPrototype:
-    """A function's type: numbers of the types it returns and takes."""
+    """A function's type: the numbers of its result's and its parameters' types."""
 
     returns: int
     parameters: tuple[int, ...]
@@ -48,8 +48,8 @@ class BtfPrototype:
 class Btf:
     """The types in one ``.BTF``.
 
-    :param where: for messages.
-    :param base: the kernel's, for a module's.
+    :param where: its name in messages.
+    :param base: the kernel's BTF, for a module's.
     :raises Refusal: ``types-malformed``
     """
 
@@ -93,28 +93,25 @@ class Btf:
             position += 12 + FIXED.get(kind, 0) + PER_MEMBER.get(kind, 0) * (info & 0xFFFF)
 
     def __len__(self) -> int:
-        """How many types there are, ``void`` and those of the kernel that it builds on among
-        them."""
+        """The number of types, with ``void`` and the types of `base`."""
         return self._first + len(self._offsets)
 
     def functions(self, name: str) -> tuple[BtfPrototype, ...]:
-        """The prototypes of all functions of that name, each once."""
-        numbers = [
-            number
-            for offset in self._offsets_of(name)
-            for number in self._functions.get(offset, ())
-        ]
+        """Return the prototypes of all functions of a name, each once."""
+        numbers: list[int] = []
+        for offset in self._offsets_of(name):
+            numbers += self._functions.get(offset, ())
         return tuple(dict.fromkeys(self.prototype(self[number].value) for number in numbers))
 
     def integer(self, name: str) -> int | None:
-        """The type of that name, a typedef's or a basic one's; None where there is none."""
-        found = [
-            number for offset in self._offsets_of(name) for number in self._typedefs.get(offset, ())
-        ]
-        return found[0] if found else self._base.integer(name) if self._base else None
+        """Return the number of the typedef or basic type of a name, or None."""
+        for offset in self._offsets_of(name):
+            if offset in self._typedefs:
+                return self._typedefs[offset][0]
+        return self._base.integer(name) if self._base else None
 
     def _offsets_of(self, name: str) -> Iterator[int]:
-        """Where the string is: a module's names can be among the kernel's strings."""
+        """Yield the offsets of a string: a module's names can be among the kernel's strings."""
         if self._base is not None:
             yield from self._base._offsets_of(name)
         position = self._strings.find(b"\0" + name.encode() + b"\0") + 1
@@ -139,7 +136,7 @@ class Btf:
         return Type(info >> 24 & 0x1F, self._string(name), value)
 
     def prototype(self, number: int) -> BtfPrototype:
-        """Of a ``BTF_KIND_FUNC_PROTO``."""
+        """Return the prototype that a ``BTF_KIND_FUNC_PROTO`` describes."""
         if self._base is not None and number < self._first:
             return self._base.prototype(number)
         try:
@@ -159,16 +156,16 @@ class Btf:
             ) from error
 
     def plain(self, number: int) -> int:
-        """The type behind typedefs and qualifiers."""
+        """Return the number of the type behind typedefs and qualifiers."""
         for _ in range(64):
             kind = self[number].kind
             if kind not in QUALIFIERS and kind != TYPEDEF:
                 return number
             number = self[number].value
-        raise Refusal(TYPES_MALFORMED, self._where, "a type in its BTF is defined by itself")
+        raise Refusal(TYPES_MALFORMED, self._where, "its BTF has a type that is defined by itself")
 
     def spelled(self, number: int) -> str:
-        """A type as C writes it, for messages."""
+        """Return a type in C's spelling, for messages."""
         return "".join(self._spell(number, 0))
 
     def _spell(self, number: int, depth: int) -> Iterator[str]:
@@ -176,7 +173,7 @@ class Btf:
         if depth > 16:
             yield "..."
         elif found.kind == PTR:
-            inner = self.spelled_at(found.value, depth + 1)
+            inner = self._spelled_at(found.value, depth + 1)
             yield inner if "(*" in inner else f"{inner}{'' if inner.endswith('*') else ' '}*"
         elif found.kind in (STRUCT, UNION, ENUM, ENUM64, FWD):
             keyword = {UNION: "union", ENUM: "enum", ENUM64: "enum"}.get(found.kind, "struct")
@@ -187,11 +184,11 @@ class Btf:
             yield "array"
         elif found.kind in QUALIFIERS:
             word = {CONST: "const ", VOLATILE: "volatile "}.get(found.kind, "")
-            yield word + self.spelled_at(found.value, depth + 1)
+            yield word + self._spelled_at(found.value, depth + 1)
         else:
             yield found.name
 
-    def spelled_at(self, number: int, depth: int) -> str:
+    def _spelled_at(self, number: int, depth: int) -> str:
         return "".join(self._spell(number, depth))
 
     def _string(self, offset: int) -> str:

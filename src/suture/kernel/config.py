@@ -18,20 +18,20 @@ UNSET = re.compile(r"# CONFIG_(\w+) is not set")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Options by name without ``CONFIG_``.
+    """A kernel's options.
 
-    :ivar options: value as written, a string without its quotes; an option that is "not set" is
-        absent.
+    :ivar options: option without ``CONFIG_`` -> value, a string without its quotes; options that
+        are "not set" are absent.
     """
 
     options: Mapping[str, str]
 
     def enabled(self, name: str) -> bool:
-        """Whether an option is built in or a module."""
+        """Whether an option is ``y`` or ``m``."""
         return self.options.get(name) in ("y", "m")
 
     def value(self, name: str) -> str:
-        """An option's value, "" where it is not set."""
+        """Return an option's value, or "" if it is not set."""
         return self.options.get(name, "")
 
     @property
@@ -42,7 +42,7 @@ class Config:
 
 
 def read(path: Path) -> Config:
-    """Read a kernel configuration from a file.
+    """Read a ``.config``.
 
     :raises Refusal: ``file-unreadable``, ``config-malformed``
     """
@@ -50,7 +50,7 @@ def read(path: Path) -> Config:
 
 
 def parse(data: bytes, where: str) -> Config:
-    """Parse a kernel configuration.
+    """Parse a ``.config``; refuse lines that it cannot have.
 
     :raises Refusal: ``config-malformed``
     """
@@ -71,8 +71,15 @@ def parse(data: bytes, where: str) -> Config:
     return Config(options)
 
 
+def assignments(data: bytes) -> dict[str, str]:
+    """Return option with ``CONFIG_`` -> value as written, of a ``.config``; other lines are
+    ignored."""
+    return dict(re.findall(r"^(CONFIG_\w+)=(.*)$", data.decode(errors="replace"), re.MULTILINE))
+
+
 def _unquoted(value: str) -> str:
-    """A string's text; kconfig writes it in double quotes and escapes quote and backslash."""
+    """Return a string's text; kconfig puts it in double quotes and escapes quotes and
+    backslashes."""
     if len(value) >= 2 and value[0] == value[-1] == '"':
         return re.sub(r"\\(.)", r"\1", value[1:-1])
     return value

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Just enough of 64-bit ELF to find our way in a linked kernel: segments, sections,
-the symbol table.
+"""The parts of 64-bit ELF that a linked kernel has: segments, sections and the symbol table.
 
-A kernel image has no relocations to understand, but tens of megabytes and a hundred thousand
-symbols, so it is read through a memory map and in bulk.  Field order is that of elf(5).
+A kernel image has no relocations, but tens of megabytes and a hundred thousand symbols, so it is
+read through a memory map and in bulk.  Field order is that of elf(5).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ SHF_EXECINSTR = 4
 
 
 class Malformed(ValueError):
-    """What is wrong with the file, for a message; the caller knows which file."""
+    """The file is malformed; the text says how, and the caller knows which file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class ImageSection:
-    """One section of an ELF file."""
+    """A section header (``Elf64_Shdr``); `offset` and `size` of its contents in the file."""
 
     name: str
     type: int
@@ -63,7 +62,7 @@ class ImageSection:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The machine, segments and sections of an ELF file."""
+    """An ELF file's machine, and where its contents are."""
 
     machine: arch.ElfMachine
     segments: tuple[Segment, ...]
@@ -71,9 +70,9 @@ class Layout:
 
 
 def layout(data: Bytes) -> Layout:
-    """Segments and sections of an ELF file, each of which lies wholly inside it.
+    """Read the segments and sections of an ELF file, each of which is wholly inside it.
 
-    :raises Malformed: it is not one, or a header points outside the file.
+    :raises Malformed: it is not an ELF file of a known machine, or a header points outside it.
     """
     size, head = struct.calcsize(f"<{HEADER}"), data[: arch.IDENTIFIED]
     machine = arch.identify(head)
@@ -81,7 +80,7 @@ def layout(data: Bytes) -> Layout:
         raise Malformed("it is not a 64-bit ELF file")
     if arch.of_elf(head) is None:
         raise Malformed(
-            f"it is made for ELF machine {machine.number} ({machine.order}-endian), "
+            f"it is for ELF machine {machine.number} ({machine.order}-endian), "
             "which Suture does not know"
         )
     (_, _, _, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = (
@@ -96,20 +95,20 @@ def layout(data: Bytes) -> Layout:
 
 
 def contents(data: Bytes, section: ImageSection) -> bytes:
-    """A section's bytes; none for one without (``SHT_NOBITS``)."""
+    """Return a section's bytes; b"" for ``SHT_NOBITS``."""
     return (
         b"" if section.type == SHT_NOBITS else data[section.offset : section.offset + section.size]
     )
 
 
 def string(table: bytes, offset: int) -> str:
-    """The string at `offset` of a string table.
+    """Return the string at an offset of a string table.
 
     :raises Malformed: it begins outside the table or does not end in it.
     """
     end = table.find(b"\0", offset, offset + LONGEST_NAME)
     if end < 0:
-        raise Malformed(f"a name lies outside its string table or has no end (at {offset:#x})")
+        raise Malformed(f"a name at {offset:#x} is outside its string table or has no end")
     return table[offset:end].decode("ascii", "replace")
 
 
@@ -153,5 +152,5 @@ def _sections(
 def _inside(data: Bytes, offset: int, size: int, what: str) -> None:
     if offset + size > len(data):
         raise Malformed(
-            f"{what} should end at byte {offset + size:,}, and the file at {len(data):,}"
+            f"{what} should end at byte {offset + size:,}, but the file ends at {len(data):,}"
         )

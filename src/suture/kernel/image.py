@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's code and data as they are shipped: bytes at the addresses the kernel was linked for.
+"""The kernel's code and data as shipped: bytes at link addresses, in the state before boot.
 
-It is the state before boot: alternatives, jump labels, static calls and fentry sites are as the
-build left them.
+Alternatives, jump labels, static calls and fentry sites are as the build left them.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class Image:
     """A linked kernel (``vmlinux``), with or without a symbol table.
 
     :ivar path: the ELF file.
-    :ivar banner: what the kernel prints first: ``Linux version 6.1.0-50-amd64 (...) (gcc-12 ...)
-        ...``.
+    :ivar banner: the first line of the kernel's log: ``Linux version 6.1.0-50-amd64 (...) (gcc-12
+        ...) ...``.
     """
 
     path: Path
@@ -38,8 +37,7 @@ class Image:
     _layout: Layout
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes at a link address.  Where the file holds none (``.bss``), the kernel sees
-        zeroes, and so do we.
+        """Return `size` bytes at a link address; zeroes where the file has none (``.bss``).
 
         The per-CPU template is linked at address 0, so small addresses are offsets into it.
 
@@ -57,21 +55,14 @@ class Image:
         )
 
     def section(self, name: str) -> bytes | None:
-        """The bytes of a section such as ``.BTF`` or ``__ksymtab_strings``; None where there is
-        none of that name."""
+        """Return the bytes of a section such as ``.BTF`` or ``__ksymtab_strings``, or None."""
         for section in self._layout.sections:
             if section.name == name:
                 return elf64.contents(self._data, section)
         return None
 
-    def section_address(self, name: str) -> int | None:
-        """Where a section is linked to; None where there is none of that name."""
-        return next(
-            (section.address for section in self._layout.sections if section.name == name), None
-        )
-
     def sections(self) -> Iterator[tuple[str, int, bool]]:
-        """Name, address and whether it is code of each section that is loaded and has contents."""
+        """Yield name, address and whether it is code of each loaded section with contents."""
         for section in self._layout.sections:
             if (
                 section.flags & elf64.SHF_ALLOC
@@ -82,12 +73,12 @@ class Image:
 
     @property
     def machine(self) -> ElfMachine:
-        """The ELF machine that the image is for."""
+        """The machine that it is for."""
         return self._layout.machine
 
     @property
     def release(self) -> str:
-        """What ``uname -r`` says on it, from the banner."""
+        """The output of ``uname -r`` on it, from the banner."""
         return self.banner.split(" ")[2]
 
 
@@ -110,7 +101,7 @@ def read(path: Path) -> Image:
 
 
 def map_file(path: Path) -> mmap.mmap:
-    """A file's bytes without reading them all.
+    """Map a file into memory.
 
     :raises Refusal: ``file-unreadable``, ``image-malformed`` (it is empty)
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's symbols in its own order, as ``/proc/kallsyms`` lists them.
 
-The order matters: ``sympos``, with which livepatch tells symbols of one name apart, counts them in
-it (``kernel/livepatch/core.c: klp_find_object_symbol``), within one object.
+The order matters: ``sympos``, by which livepatch distinguishes symbols of one name, is a position
+in it, within one object (``kernel/livepatch/core.c: klp_find_object_symbol``).
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ from typing import NamedTuple
 import suture
 from suture.errors import COMMAND_FAILED, KALLSYMS_MALFORMED, KALLSYMS_NOT_FOUND, Refusal
 from suture.host import files, run
-from suture.kernel import symtab
 from suture.model import VMLINUX
 
 LEAST_SYMBOLS = 1000
-"""A kernel with fewer was misread."""
+"""A result with fewer symbols was misread."""
 
 
 class KernelSymbol(NamedTuple):
     """One line of ``/proc/kallsyms``.
 
-    :ivar type: the letter nm(1) would print; percpu symbols have ``A`` and their offset for an
-        address.
+    :ivar type: nm(1)'s letter; percpu symbols have ``A``, and an offset as address.
     :ivar module: the object that holds it, `VMLINUX` or a module's name.
     """
 
@@ -48,17 +46,17 @@ class Kallsyms:
 
     @property
     def symbols(self) -> tuple[KernelSymbol, ...]:
-        """All of them."""
+        """All symbols, in the kernel's order."""
         return self._symbols
 
     def named(self, name: str, module: str | None = None) -> tuple[KernelSymbol, ...]:
-        """All symbols of a name, in order; those of one object only where `module` says which."""
+        """Return the symbols of a name, in order; with `module`, those of that object only."""
         found = self._of_name(name)
         return tuple(symbol for symbol in found if module is None or symbol.module == module)
 
     def sympos(self, symbol: KernelSymbol) -> int:
-        """0 where the name is unique in its object, else its 1-based position among its namesakes
-        there.
+        """Return 0 if the name is unique in its object, else its 1-based position among its
+        namesakes there.
 
         :raises ValueError: it is not one of these symbols.
         """
@@ -67,19 +65,19 @@ class Kallsyms:
         return 0 if len(namesakes) == 1 else position
 
     def at(self, address: int) -> tuple[KernelSymbol, ...]:
-        """The symbols with exactly this address (aliases), in order."""
+        """Return the symbols with exactly this address (aliases), in order."""
         return tuple(self._by_address.get(address, ()))
 
     def containing(self, address: int) -> KernelSymbol | None:
-        """The last symbol at or before an address; None where there is none before it."""
+        """Return the last symbol at or before an address, or None."""
         position = bisect_right(self._addresses, address)
         return self._by_address[self._addresses[position - 1]][-1] if position else None
 
     def size(self, symbol: KernelSymbol) -> int:
-        """Bytes up to the next higher address that has a symbol, padding included; 0 for the last
-        symbol.
+        """Return the bytes up to the next higher address with a symbol, padding included; 0 for the
+        last symbol.
 
-        kallsyms keeps no sizes; ``kernel/kallsyms.c: get_symbol_pos`` reckons them in this way too.
+        kallsyms has no sizes; ``kernel/kallsyms.c: get_symbol_pos`` computes them in this way too.
         """
         position = bisect_right(self._addresses, symbol.address)
         return self._addresses[position] - symbol.address if position < len(self._addresses) else 0
@@ -107,10 +105,10 @@ class Kallsyms:
 
 
 def extract(vmlinux: Path) -> bytes:
-    """The symbols inside a kernel image, as ``/proc/kallsyms`` would list them for root with
+    """Return the symbols of a kernel image as ``/proc/kallsyms`` lists them for root, with
     ``nokaslr``.
 
-    :param vmlinux: the ELF file out of the bootable image; it needs no symbol table.
+    :param vmlinux: the ELF file from the bootable image; it needs no symbol table.
     :raises Refusal: ``kallsyms-not-found``, ``file-unreadable``, ``disk-full``
     """
     package = str(Path(suture.__file__).parents[1])
@@ -144,25 +142,10 @@ def read(path: Path) -> Kallsyms:
     return parse(files.read_bytes(path), str(path))
 
 
-def read_any(path: Path) -> Kallsyms:
-    """Read the symbols of a kernel from whatever has them: a kallsyms listing, a ``System.map``, an
-    ELF file.
-
-    An ELF file without a symbol table is searched for kallsyms.
-
-    :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``, ``kallsyms-not-found``
-    """
-    data = files.read_bytes(path)
-    if not data.startswith(b"\x7fELF"):
-        return parse(data, str(path))
-    listing = symtab.listing(data, str(path))
-    return parse(extract(path) if listing is None else listing, str(path))
-
-
 def symbol(words: Sequence[str]) -> KernelSymbol:
-    """A line, in words.
+    """Return the symbol of one line, which is split into words.
 
-    :raises ValueError: it is no symbol.
+    :raises ValueError: the line is not a symbol.
     """
     if len(words) == 3:
         address, kind, name = words
@@ -178,7 +161,7 @@ def symbol(words: Sequence[str]) -> KernelSymbol:
 
 
 def parse(data: bytes, where: str) -> Kallsyms:
-    """Read the lines ``ADDRESS TYPE NAME`` with, for symbols of modules, ``[MODULE]`` after them.
+    """Parse lines ``ADDRESS TYPE NAME``, with ``[MODULE]`` after those of modules.
 
     :raises Refusal: ``kallsyms-malformed``
     """

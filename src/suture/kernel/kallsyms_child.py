@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A process of its own for the search for kallsyms in an image: ``python -m
+"""The search for kallsyms in an image, in a process of its own: ``python -m
 suture.kernel.kallsyms_child VMLINUX``.
 
 vmlinux-to-elf knows every layout that the tables have had.  It needs several hundred megabytes and
-seconds for it, logs as it goes, and on an image that it cannot read ends in whatever exception
-comes first; none of that is to reach us.
+seconds, logs as it goes, and fails with any exception on an image that it cannot read; the process
+keeps all that from its caller.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from suture import arch
 
 
 class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
-    """The library's search, told what it would otherwise spend most of its time on finding out, or
-    on logging."""
+    """The library's search, without the steps that take most of its time and are known here."""
 
     def find_linux_kernel_version(self) -> None:
+        """Set the version from the banner.
+
+        :raises ValueError: there is no banner.
+        """
         banner = re.search(rb"Linux version (\d+\.[\d.]*\d)[ -~]+", self.kernel_img)
         if banner is None:
             raise ValueError("it has no 'Linux version' banner")
@@ -32,6 +35,10 @@ class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
         self.version_number = banner[1].decode("ascii")
 
     def guess_architecture(self) -> None:
+        """Set the architecture from the ELF header.
+
+        :raises ValueError: Suture does not know it.
+        """
         found = arch.of_elf(self.kernel_img[: arch.IDENTIFIED])
         if found is None or found.image is None:
             raise ValueError("it is for a machine that Suture does not know")
@@ -41,11 +48,11 @@ class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
         self.is_big_endian = found.machine.order == "big"
 
     def extract_db_information(self, extra_info: bool = True) -> None:
-        pass
+        """Do nothing: this step only logs."""
 
 
 def main(vmlinux: str) -> None:
-    """List the symbols of an image on stdout."""
+    """Print the symbols of an image in the form of ``/proc/kallsyms``."""
     with redirect_stdout(sys.stderr):
         finder = Finder(Path(vmlinux).read_bytes())
     # A name in the kernel's table begins with the type's letter (scripts/kallsyms.c).

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The symbols of a kernel from any file that lists them, with all that the file says about each.
+"""The symbols of a kernel from any file that lists them, with what the file records of each.
 
-- a linked ``vmlinux`` (ELF): bindings, and ``STT_FILE`` symbols, which say which local symbols are
-  of one source file;
-- a module (ELF, as ``.ko`` or linked ``.o``): the same for that module alone, as far as it was not
-  stripped;
-- a ``System.map`` or kallsyms listing: nm(1)'s letters only, and with ``/proc/kallsyms`` the
-  modules that are loaded.
+- A linked ``vmlinux`` (ELF) has bindings, and ``STT_FILE`` symbols, which group the local symbols
+  of one source file.
+- A module (ELF, ``.ko`` or linked ``.o``) has the same for that module alone, unless it was
+  stripped.
+- A ``System.map`` or kallsyms listing has only nm(1)'s letters; ``/proc/kallsyms`` also has the
+  loaded modules.
 
-Symbols stand in the order in which the kernel counts ``sympos``: by address in the core kernel
+Symbols are in the order in which the kernel counts ``sympos``: by address in the core kernel
 (``kernel/kallsyms.c: kallsyms_on_each_match_symbol()``), by symbol table in a module
 (``kernel/module/kallsyms.c: module_kallsyms_on_each_symbol()``).
 """
@@ -23,7 +23,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from suture.elf import reader
-from suture.elf.object import STB_LOCAL, STB_WEAK, STT_FILE, STT_FUNC, STT_OBJECT, STT_SECTION
+from suture.elf.object import (
+    STB_LOCAL,
+    STB_WEAK,
+    STT_FILE,
+    STT_FUNC,
+    STT_OBJECT,
+    STT_SECTION,
+    Section,
+    Symbol,
+)
 from suture.errors import KALLSYMS_MALFORMED, OBJECT_NOT_LISTED, Refusal
 from suture.host import files
 from suture.kernel import elf64, kallsyms, modules, unpack
@@ -35,15 +44,16 @@ NO_FILE = -1
 
 @dataclass(frozen=True, slots=True)
 class ListedSymbol:
-    """A symbol of a listing.
+    """One symbol of a listing.
 
     :ivar objname: the object that holds it.
-    :ivar place: address, or section and offset in a module: what two names of one thing share.
-    :ivar is_global: other files can name it; None where the listing does not say (percpu symbols in
-        kallsyms).
+    :ivar place: 0 and an address, or section and offset in a module; equal for two names of one
+        thing.
+    :ivar is_global: other files can name it; None if the listing does not show that (percpu symbols
+        in kallsyms).
     :ivar file: index into `Listing.files`, or `NO_FILE`.
-    :ivar is_discarded: in memory that is given back after init.
-    :ivar is_weak: another file's definition would have taken its place.
+    :ivar is_discarded: it is in memory that the kernel frees after init.
+    :ivar is_weak: a definition in another file would have replaced it.
     """
 
     name: str
@@ -57,14 +67,14 @@ class ListedSymbol:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All symbols of a kernel or a module.
+    """The symbols of a file.
 
-    :ivar where: what to call it in messages.
+    :ivar where: its name in messages.
     :ivar symbols: in the kernel's order, object by object.
     :ivar files: names of source files, one for each ``STT_FILE`` symbol; several files can have one
         name.
-    :ivar needs: the symbols that a module's file leaves undefined.
-    :ivar knows_init: it lists what is freed after init too, and says so.
+    :ivar needs: the undefined symbols of a module's file.
+    :ivar knows_init: it also lists symbols that are freed after init, and marks them.
     :ivar btf: contents of the core kernel's ``.BTF``, or b"".
     """
 
@@ -92,15 +102,16 @@ class Listing:
         )
 
     def named(self, objname: str, name: str) -> Sequence[ListedSymbol]:
-        """All symbols of that name in an object, in the kernel's order."""
+        """Return the symbols of a name in an object, in the kernel's order."""
         return self._by_name.get((objname, name), ())
 
     def lists(self, objname: str) -> bool:
-        """Whether any symbol of that object is in it."""
+        """Whether it has any symbol of an object."""
         return any(symbol.objname == objname for symbol in self.symbols)
 
     def files_named(self, name: str) -> list[int]:
-        """The source files of that name (without directories)."""
+        """Return the indices of the source files of a name, without directories: the core kernel
+        has several ``inode.c``."""
         return [
             index
             for index, file in enumerate(self.files)
@@ -108,15 +119,15 @@ class Listing:
         ]
 
     def names_in(self, file: int) -> frozenset[str]:
-        """The local symbols of a source file."""
+        """Return the local symbols of a source file."""
         return self._names_of_file.get(file, frozenset())
 
 
 def read(path: Path, objname: str) -> Listing:
-    """Read a listing; its content says of what kind it is.
+    """Read a listing of any kind; its content shows which.
 
-    :param objname: the object that is asked for: what a module's file is taken for that does not
-        name its module.
+    :param objname: the wanted object.  A module's file without a module's name counts as this
+        module's.
     :raises Refusal: ``file-unreadable``, ``kallsyms-malformed``, ``kallsyms-not-found``,
         ``object-malformed``, ``object-unsupported``, ``object-not-listed``
     """
@@ -141,6 +152,13 @@ def _unpacked(data: bytes, where: str) -> bytes:
 
 
 def _from_lines(data: bytes, where: str) -> Listing:
+    """Read a ``System.map`` or kallsyms listing.
+
+    A module's position in it is not proved, so ``knows_init`` is False: after a module is loaded,
+    ``/proc/kallsyms`` no longer lists its ``__init`` functions, which count in ``sympos`` while the
+    core patches the module.  The core kernel's are between ``__init_begin`` and ``__init_end``:
+    ``start_kernel`` is there.
+    """
     found = kallsyms.parse(data, where)
     core = [symbol for symbol in found.symbols if symbol.module == VMLINUX]
     for before, after in pairwise(core):
@@ -156,8 +174,8 @@ def _from_lines(data: bytes, where: str) -> Listing:
         next((s.address for s in core if s.name == name), 0)
         for name in ("__init_begin", "__init_end")
     )
-    # nm(1): a capital letter is a global symbol; kallsyms marks percpu symbols A, whatever they
-    # are.
+    # nm(1) writes a capital letter for a global symbol; kallsyms writes A for every percpu symbol,
+    # also for the static ones.
     symbols = tuple(
         ListedSymbol(
             symbol.name,
@@ -173,6 +191,11 @@ def _from_lines(data: bytes, where: str) -> Listing:
 
 
 def _from_module(data: bytes, where: str, objname: str) -> Listing:
+    """Read a module's file.
+
+    Its local symbols belong to the ``STT_FILE`` symbol before them.  Sections ``.init*`` are freed
+    after init: ext4's ``ext4_init_fs`` is in ``.init.text``.
+    """
     module = reader.read(data, where)
     named = dict(modules.modinfo(data, where)).get("name", objname)
     if objname == VMLINUX:
@@ -187,30 +210,33 @@ def _from_module(data: bytes, where: str, objname: str) -> Listing:
             names.append(symbol.name)
         elif symbol.is_defined_here and symbol.type != STT_SECTION and symbol.name:
             section = module.sections[symbol.shndx]
-            is_local = symbol.bind == STB_LOCAL
             if section.is_allocated:
-                symbols.append(
-                    ListedSymbol(
-                        symbol.name,
-                        objname,
-                        (symbol.shndx, symbol.value),
-                        not is_local,
-                        len(names) - 1
-                        if is_local and symbol.type in (STT_FUNC, STT_OBJECT)
-                        else NO_FILE,
-                        section.name.startswith(
-                            ".init"
-                        ),  # kernel/module/main.c: module_init_layout_section()
-                        symbol.bind == STB_WEAK,
-                    )
-                )
+                symbols.append(_of_module(symbol, section, objname, len(names) - 1))
     needs = frozenset(
         symbol.name for symbol in module.symbols if symbol.is_undefined and symbol.name
     )
     return Listing(where, tuple(symbols), tuple(names), needs)
 
 
+def _of_module(symbol: Symbol, section: Section, objname: str, file: int) -> ListedSymbol:
+    is_local = symbol.bind == STB_LOCAL
+    return ListedSymbol(
+        symbol.name,
+        objname,
+        (symbol.shndx, symbol.value),
+        not is_local,
+        file if is_local and symbol.type in (STT_FUNC, STT_OBJECT) else NO_FILE,
+        section.name.startswith(".init"),  # kernel/module/main.c: module_init_layout_section()
+        symbol.bind == STB_WEAK,
+    )
+
+
 def _from_vmlinux(data: bytes, path: Path) -> Listing:
+    """Read a linked kernel: its symbol table, or the kallsyms in it.
+
+    For example, the ``vmlinux`` in Debian's images has no symbol table; that of a tree built by
+    ``make`` has one, where each ``c_start`` follows the ``STT_FILE`` symbol of its source file.
+    """
     where = str(path)
     try:
         layout = elf64.layout(data)
@@ -244,7 +270,7 @@ def _linked_symbols(
     sections: Sequence[elf64.ImageSection],
     names: list[str],
 ) -> Iterator[ListedSymbol]:
-    """Read the symbols of a linked ELF file.
+    """Yield the symbols of a linked kernel.
 
     :param names: takes the names of the source files.
     """

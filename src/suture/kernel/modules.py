@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The target's modules: where their files are, what is in them, what they need, and which are built
-in.
+"""The target's modules: their files, their contents, their dependencies, and the built-in ones.
 
-A module's name is the one the kernel and livepatch use (``/sys/module``): the file's name without
-its suffixes and with ``-`` turned into ``_`` (``scripts/Makefile.lib: name-fix``).
+A module's name is the one that the kernel and livepatch use (``/sys/module``): the file's name
+without suffixes and with ``_`` for ``-`` (``scripts/Makefile.lib: name-fix``).
 """
 
 from __future__ import annotations
@@ -20,23 +19,22 @@ from suture.kernel import elf64, unpack
 from suture.kernel.release import Target
 
 SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
-"""``CONFIG_MODULE_COMPRESS_*``, and what distributions do by themselves."""
+"""``CONFIG_MODULE_COMPRESS_*``, and compression by distributions."""
 
 BUILT_TREE = Path("include/config/kernel.release")
-"""What a tree that was built has, and an installed ``/lib/modules/RELEASE`` has not."""
+"""A file of a built tree that an installed ``/lib/modules/RELEASE`` lacks."""
 
 
 def module_name(path: str) -> str:
-    """The module's name for a file or a kbuild path: ``sound/core/snd-pcm.ko.xz`` is
-    ``snd_pcm``."""
+    """Return the module's name of a file or kbuild path: ``snd_pcm`` of
+    ``sound/core/snd-pcm.ko.xz``."""
     return path.rpartition("/")[2].partition(".")[0].replace("-", "_")
 
 
 def index(target: Target) -> Mapping[str, Path]:
-    """Every module file of the target by the module's name.
+    """Return module -> file, for all modules of the target.
 
-    In a tree that was built, ``modules.order`` says which of the files lying about belong to the
-    kernel.
+    In a built tree, ``modules.order`` lists the files that belong to the kernel.
 
     :raises Refusal: ``file-unreadable``
     """
@@ -50,7 +48,7 @@ def index(target: Target) -> Mapping[str, Path]:
 
 
 def read(path: Path) -> bytes:
-    """A module file as the ELF object that the kernel gets.
+    """Return a module file's ELF object, unpacked.
 
     :raises Refusal: ``file-unreadable``, ``module-malformed``
     """
@@ -67,7 +65,7 @@ def read(path: Path) -> bytes:
 
 
 def builtin(target: Target) -> frozenset[str]:
-    """The names of what could have been a module and is built in (``modules.builtin``).
+    """Return the names of built-in modules (``modules.builtin``).
 
     :raises Refusal: ``file-unreadable``
     """
@@ -75,7 +73,7 @@ def builtin(target: Target) -> frozenset[str]:
 
 
 def modinfo(module: bytes, where: str) -> tuple[tuple[str, str], ...]:
-    """The ``tag=value`` pairs of a module's ``.modinfo``, in order
+    """Return the ``tag=value`` pairs of a module's ``.modinfo``, in order
     (``include/linux/moduleparam.h``).
 
     :param module: the ELF object.
@@ -96,11 +94,11 @@ def modinfo(module: bytes, where: str) -> tuple[tuple[str, str], ...]:
 
 
 def dependencies(target: Target, name: str) -> tuple[str, ...]:
-    """What has to be loaded before a module, in an order that works; built-in modules need no
+    """Return the modules that must be loaded before a module, in order; built-in ones need no
     loading and are left out.
 
-    Taken from the modules themselves, since ``modules.dep`` is only made when a kernel package is
-    installed.
+    The modules themselves name them: ``modules.dep`` exists only after the installation of a kernel
+    package.
 
     :raises Refusal: ``module-not-found``, ``module-malformed``, ``file-unreadable``
     """
@@ -108,12 +106,13 @@ def dependencies(target: Target, name: str) -> tuple[str, ...]:
     ordered: dict[str, None] = {}
     seen: set[str] = set()
 
-    def visit(module: str, asked_by: str) -> None:
+    def visit(module: str, needed_by: str) -> None:
+        """Add a module's dependencies to `ordered`, then the module."""
         seen.add(module)
         if module not in available:
             if module in builtin(target):
                 return
-            raise Refusal(MODULE_NOT_FOUND, module, f"{asked_by} needs it")
+            raise Refusal(MODULE_NOT_FOUND, module, f"{needed_by} needs it")
         for needed in _needs(available[module]):
             if needed not in seen:
                 visit(needed, module)
@@ -124,25 +123,26 @@ def dependencies(target: Target, name: str) -> tuple[str, ...]:
     return tuple(ordered)
 
 
-def asked_for(target: Target, name: str) -> tuple[str, ...]:
-    """The modules that one asks to be loaded before it although it uses none of their symbols
+def soft_dependencies(target: Target, name: str) -> tuple[str, ...]:
+    """Return the modules that must be loaded before a module although it uses none of their symbols
     (``MODULE_SOFTDEP``).
 
-    ``libcrc32c`` asks for ``crc32c``, the name of an algorithm, and ext4 for ``crypto-crc32c``, as
-    the kernel itself would (``include/linux/crypto.h: MODULE_ALIAS_CRYPTO``); the module that has
-    it everywhere is ``crc32c_generic`` (``crypto/Makefile``).  What the target has not got is left
-    out.
+    ``libcrc32c`` names ``crc32c``, an algorithm, and ext4 names ``crypto-crc32c``, as the kernel
+    itself does (``include/linux/crypto.h: MODULE_ALIAS_CRYPTO``); the module with it on every
+    architecture is ``crc32c_generic`` (``crypto/Makefile``).  Modules that the target lacks are
+    left out.
+
+    :raises Refusal: ``module-malformed``, ``file-unreadable``
     """
     available = index(target)
-    lists = [value for tag, value in modinfo(read(available[name]), name) if tag == "softdep"]
-    before = [
-        word for words in lists for word in words.partition("post:")[0].replace("pre:", " ").split()
-    ]
-    plain = [module_name(word).removeprefix("crypto_") for word in before]
-    candidates = [(name, f"{name}_generic") for name in plain]
-    return tuple(
-        found for names in candidates if (found := next((n for n in names if n in available), None))
-    )
+    found = []
+    for tag, value in modinfo(read(available[name]), name):
+        if tag != "softdep":
+            continue
+        for word in value.partition("post:")[0].replace("pre:", " ").split():
+            plain = module_name(word).removeprefix("crypto_")
+            found += [one for one in (plain, f"{plain}_generic") if one in available][:1]
+    return tuple(found)
 
 
 def _needs(path: Path) -> tuple[str, ...]:
@@ -160,8 +160,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def importers(target: Target, name: str) -> tuple[str, ...]:
-    """The names of the modules that have `name` as an undefined symbol, sorted.  All module files
-    are read.
+    """Return the modules that have `name` as an undefined symbol, sorted; reads all module files.
 
     :raises Refusal: ``file-unreadable``, ``module-malformed``
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A target: one kernel release, where its parts are, and what compiled it."""
+"""A target: one kernel release, the places of its parts, and its compiler."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from suture.errors import FILE_UNREADABLE, IMAGE_MALFORMED, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """The compiler that built a kernel, and where that very one is known to come from.
+    """The compiler that built a kernel, and the packages that contain exactly that one.
 
-    :ivar compiler: the first line that it prints of itself, as ``CONFIG_CC_VERSION_TEXT`` has it
-        (``gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0``); its command alone (``gcc-12``) where no more
-        is known; or "".
-    :ivar packages: what brings it, as the package tool of the kernel's source takes it
-        (``gcc-12=12.2.0-14+deb12u1``, ``gcc-11.5.0-5.el9``); empty where that is not known.
+    :ivar compiler: the first line of its ``--version``, as ``CONFIG_CC_VERSION_TEXT`` has it
+        (``gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0``); its command alone (``gcc-12``) if no more is
+        known; or "".
+    :ivar packages: in the form of the package tool of the kernel's source
+        (``gcc-12=12.2.0-14+deb12u1``, ``gcc-11.5.0-5.el9``); empty if unknown.
     """
 
     compiler: str = ""
@@ -32,23 +32,21 @@ UNKNOWN = Toolchain()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One kernel release, unpacked and complete on this host.  Nothing here is ever written to.
+    """One kernel release, unpacked and complete on this host.  Nothing writes to it.
 
-    :ivar release: what ``uname -r`` says on it, such as ``6.1.0-50-amd64``.
+    :ivar release: the output of ``uname -r`` on it, such as ``6.1.0-50-amd64``.
     :ivar version: the packages' version (``6.1.176-1``), or "" for a tree that the user built.
-    :ivar vmlinuz: the image as it is shipped and booted.
-    :ivar vmlinux: the ELF file that was compressed in it (no symbol table; segments at their link
-        addresses).
+    :ivar vmlinuz: the image that is shipped and booted.
+    :ivar vmlinux: the ELF file from that image (no symbol table; segments at link addresses).
     :ivar kallsyms: its symbols in the form and order of ``/proc/kallsyms``.
     :ivar config: its ``.config``.
     :ivar symvers: its ``Module.symvers``.
     :ivar modules: its ``/lib/modules/<release>``.
     :ivar source: its source: a ``.tar.*`` to unpack, or the directory of a tree that the user
         built.
-    :ivar patches: unified diffs that make the source the one that it was built from, in the order
-        in which they are applied.
-    :ivar debug: its ``vmlinux`` with symbols and debug information, where its source brought one.
-    :ivar toolchain: what compiled it.
+    :ivar patches: unified diffs to apply to the source, in order, before it is the kernel's.
+    :ivar debug: its ``vmlinux`` with symbols and debug information, if its source has one.
+    :ivar toolchain: its compiler.
     """
 
     release: str
@@ -66,7 +64,7 @@ class Target:
 
     @property
     def arch(self) -> Architecture:
-        """What it is built for.
+        """The architecture that it is built for.
 
         :raises Refusal: ``image-malformed``, ``file-unreadable``
         """

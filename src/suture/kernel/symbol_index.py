@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Lookups in a kernel's symbols without reading all of them.
 
-A build asks for a few hundred of the hundred thousand symbols.  The first one reads them all, and
-keeps the orders of their lines by name and by address; later ones search those by halves.
+A build looks up a few hundred of the hundred thousand symbols.  The first build reads them all, and
+saves the order of their lines by name and by address; later builds do binary searches in those.
 
-An index is found by the digest of the listing that it was made of, so that it cannot be another
-listing's; its own digest tells whether it is whole.
+The name of an index is the digest of its listing, so that it cannot belong to another one; a digest
+at its start shows whether it is complete.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def read(path: Path) -> Kallsyms:
 
 
 class IndexedKallsyms(Kallsyms):
-    """Symbols of which only those are read that are asked for.
+    """Symbols that are parsed when they are looked up.
 
     :param data: the listing.
-    :param by_name: where its lines begin, by name, and those of one name in their order.
-    :param by_address: the same by address.
+    :param by_name: the offsets of its lines, by name, and within a name in their order.
+    :param by_address: the same, by address.
     """
 
     def __init__(self, data: bytes, by_name: Sequence[int], by_address: Sequence[int]) -> None:
@@ -96,7 +96,7 @@ class IndexedKallsyms(Kallsyms):
 
 
 def _load(path: Path) -> tuple[Sequence[int], Sequence[int]] | None:
-    """The two orders; None where there is no whole index."""
+    """Return the two orders, or None if there is no complete index."""
     try:
         content = memoryview(path.read_bytes())
     except OSError:
@@ -109,7 +109,7 @@ def _load(path: Path) -> tuple[Sequence[int], Sequence[int]] | None:
 
 
 def _save(path: Path, data: bytes, found: Kallsyms) -> None:
-    """Keep an index.  A full disk costs the next run its time, not this one its result."""
+    """Save an index.  On a full disk, this run continues without, and the next one is slower."""
     lines = data.split(b"\n")
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     used = [

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kallsyms listing made from the symbol table of a linked kernel, for trees and images that still
-have one.
+"""A kallsyms listing from the symbol table of a linked kernel, for trees and images that have one.
 
-Symbols come in order of address, which is the kernel's order but for aliases at one address
-(``scripts/kallsyms.c: compare_symbols``); those share what they name, so that ``sympos`` means the
-same.
+Symbols are in order of address, which is the kernel's order except for aliases at one address
+(``scripts/kallsyms.c: compare_symbols``); aliases name one thing, so ``sympos`` has the same
+meaning.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ STB_LOCAL, STB_WEAK = 0, 2
 STT_SECTION, STT_FILE = 3, 4
 
 PERCPU_SECTION = ".data..percpu"
-"""Linked at 0 where addresses in it are offsets; ``scripts/kallsyms.c`` makes its symbols
+"""Linked at 0, so that addresses in it are offsets; ``scripts/kallsyms.c`` makes its symbols
 absolute."""
 
 
 def has_table(data: Bytes, where: str) -> bool:
-    """Whether a linked kernel still has its symbol table.
+    """Whether a linked kernel has its symbol table.
 
     :raises Refusal: ``kallsyms-malformed``
     """
@@ -46,8 +45,7 @@ def has_table(data: Bytes, where: str) -> bool:
 
 
 def listing(data: Bytes, where: str) -> bytes | None:
-    """The symbols in the form of ``/proc/kallsyms``; None for a file that has been stripped of
-    them.
+    """Return the symbols in the form of ``/proc/kallsyms``, or None for a stripped file.
 
     :raises Refusal: ``kallsyms-malformed``
     """
@@ -90,8 +88,8 @@ def _symbols(
 
 
 def _letter(section: ImageSection) -> str:
-    """nm(1)'s letter for a local symbol of a section; "" where the section is not part of the
-    running kernel."""
+    """Return nm(1)'s letter for a local symbol of a section; "" if the running kernel does not have
+    the section."""
     if not section.flags & SHF_ALLOC:
         return ""
     if section.name == PERCPU_SECTION:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the kernel exports to modules (``Module.symvers``): Documentation/kbuild/modules.rst,
-section 6.3."""
+"""The symbols that the kernel exports to modules (``Module.symvers``):
+Documentation/kbuild/modules.rst, section 6.3."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from suture.kernel.modules import module_name
 class Export(NamedTuple):
     """One exported symbol.
 
-    :ivar crc: of its prototype, for ``CONFIG_MODVERSIONS``; 0 without that.
-    :ivar module: the object that holds it, as livepatch names objects: ``vmlinux``, ``snd_pcm``.
+    :ivar crc: the CRC of its prototype with ``CONFIG_MODVERSIONS``, or 0.
+    :ivar module: the object that holds it, by livepatch's names: ``vmlinux``, ``snd_pcm``.
     :ivar kind: ``EXPORT_SYMBOL`` or ``EXPORT_SYMBOL_GPL``.
-    :ivar namespace: of ``EXPORT_SYMBOL_NS``, "" for none.
+    :ivar namespace: the namespace of ``EXPORT_SYMBOL_NS``, or "".
     """
 
     name: str
@@ -33,7 +33,7 @@ class Export(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Symvers:
-    """The exports of a kernel and its modules."""
+    """The exports of a kernel and its modules, by name."""
 
     exports: Mapping[str, Export]
 
@@ -44,12 +44,12 @@ class Symvers:
         return self.exports[name]
 
     def get(self, name: str) -> Export | None:
-        """The export of a symbol, or None."""
+        """Return an export, or None."""
         return self.exports.get(name)
 
 
 def read(path: Path) -> Symvers:
-    """Read a Module.symvers from a file.
+    """Read a ``Module.symvers``.
 
     :raises Refusal: ``file-unreadable``, ``symvers-malformed``
     """
@@ -57,7 +57,7 @@ def read(path: Path) -> Symvers:
 
 
 def parse(data: bytes, where: str) -> Symvers:
-    """Parse a Module.symvers.
+    """Parse a ``Module.symvers``.
 
     :raises Refusal: ``symvers-malformed``
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sizes of the target's own types, from the BTF in its image (Documentation/bpf/btf.rst)."""
+"""Sizes of the target's structures, from the BTF in its image (Documentation/bpf/btf.rst)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LAST_KIND = 19
 
 
 def prefix(btf: bytes) -> str:
-    """The byte order of BTF, which is the kernel's own, as `struct` has it."""
+    """Return the byte order of BTF, which is the kernel's own, as a `struct` format has it."""
     return ">" if btf.startswith(MAGIC.to_bytes(2, "big")) else "<"
 
 
 def struct_sizes(btf: bytes, names: Collection[str], where: str) -> Mapping[str, int]:
-    """The sizes in bytes of those of the structures `names` that the kernel has.
+    """Return the sizes in bytes of the structures `names` that the kernel has.
 
     :param btf: contents of the image's ``.BTF`` section.
     :raises Refusal: ``types-malformed``

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Decompression with a limit: what a file unpacks to, and the memory for it, is in proportion to
-the file.
+"""Decompression with a limit: output and memory are in proportion to the packed file.
 
-A damaged header may ask for gigabytes, of output or for the window alone.
+A damaged header may request gigabytes, as output or as window.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping
 import zstandard
 
 RATIO = 64
-"""Kernels and modules are packed to a fifth or a quarter."""
+"""Limit of unpacked to packed size; kernels and modules have 4 or 5."""
 
 LEAST_LIMIT = 64 << 20
 """Bytes that even a small file may unpack to."""
@@ -25,7 +24,7 @@ WINDOW = 128 << 20
 (``scripts/Makefile.lib``)."""
 
 ZSTD_CHUNK = 1024
-"""Bytes of input at a time: 4 of them can stand for 128 KiB (RFC 8878, 3.1.1.2.2: RLE_Block)."""
+"""Bytes of input at a time: 4 bytes can unpack to 128 KiB (RFC 8878, 3.1.1.2.2: RLE_Block)."""
 
 ERRORS = (
     lzma.LZMAError,
@@ -36,11 +35,11 @@ ERRORS = (
     ValueError,
     MemoryError,
 )
-"""What the functions of `STREAMS` raise for a damaged stream."""
+"""Exceptions of the functions in `STREAMS` for a damaged stream."""
 
 
 def limit(packed: int) -> int:
-    """How many bytes `packed` bytes may unpack to."""
+    """Return the number of bytes to which `packed` bytes may unpack."""
     return max(LEAST_LIMIT, RATIO * packed)
 
 
@@ -96,20 +95,20 @@ STREAMS: Mapping[str, Callable[[bytes, int], bytes]] = {
     "lzma": _lzma,
     "zstd": _zstd,
 }
-"""By name: unpacks one stream from the front of some bytes, to at most so many, and leaves what
-follows it alone.
+"""Compression -> function that unpacks one stream from the front of some bytes, to at most so many,
+and ignores the rest.
 
-:raises one of `ERRORS`: it is damaged, cut off or larger
+:raises one of `ERRORS`: the stream is damaged, truncated or larger
 """
 
 FILES = ((b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"))
-"""The first bytes of a packed file, and how it is packed (``scripts/Makefile.modinst``)."""
+"""The first bytes of a packed file, and its compression (``scripts/Makefile.modinst``)."""
 
 
 def unpacked(data: bytes) -> bytes:
-    """The contents of a file that may be packed.
+    """Return the contents of a file that may be packed.
 
-    :raises one of `ERRORS`: it is damaged, cut off, or too large
+    :raises one of `ERRORS`: it is damaged, truncated, or too large
     """
     for magic, name in FILES:
         if data.startswith(magic):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A small real Debian, systemd and all, as a file system image that any target boots from.
+"""A small real Debian with systemd, as a file system image for any target.
 
-It is made by mmdebstrap from the archives that this host's apt uses, of the release that this host
-runs, and kept in the cache under a name that says what went into it.  Nothing of Suture and no
-kernel is in it: those come from `suture.lab.installed` and from the target.
+mmdebstrap makes it from the archives of this host's apt, of the release that this host runs.  The
+cache keeps it under a digest of its recipe.  It contains neither Suture nor a kernel: those come
+from `suture.lab.installed` and from the target.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from suture.host.packages import SEARCH_PATH
 from suture.lab.disk import as_root_would, ext4_command, keep, program, scratch_parent
 
 RECIPE = 1
-"""Of how the rest of this file makes the image; to be raised when that changes."""
+"""Version of this file's recipe for the image; to be raised when that changes."""
 
 PACKAGES = (
     "iproute2",
@@ -34,7 +34,7 @@ PACKAGES = (
     "systemd-sysv",
     "util-linux",
 )
-"""What is in it beside the packages that Debian marks essential.  No udev: nothing waits for
+"""Its packages, besides those that Debian marks essential.  It has no udev: nothing waits for
 devices."""
 
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
@@ -59,11 +59,11 @@ MASKED = (
     "systemd-update-utmp.service",
     "systemd-user-sessions.service",
 )
-"""Units that a throwaway machine has no use for: each costs an emulated processor a second or
-so."""
+"""Units that a temporary machine does not need: each takes about a second on an emulated
+processor."""
 
 ENABLED = {"systemd-networkd.service": "multi-user.target.wants"}
-"""A real network daemon, so that there is something to be earlier than."""
+"""A real network daemon, so that tests can check that live patches are loaded before it."""
 
 FILES = {
     "etc/hostname": "lab\n",
@@ -75,11 +75,11 @@ FILES = {
 }
 
 SIZE = "1G"
-"""Of the file system.  The image is sparse: what nobody wrote takes no space."""
+"""Size of the file system.  The image is sparse: unused blocks take no space."""
 
 
 class DebianGuest:
-    """The `suture.lab.guests.GuestSystem`."""
+    """The `suture.lab.guests.GuestSystem` for Debian."""
 
     id = "debian"
     # The guest's Python is of this version: both are this host's release.
@@ -88,11 +88,12 @@ class DebianGuest:
     )
 
     def image(self) -> Path:
+        """Return the file system image (`image`)."""
         return image()
 
 
 def image() -> Path:
-    """The file system image, made if it is not in the cache; never to be written to.
+    """Return the file system image, which must not be written to; make it if the cache lacks it.
 
     :raises Refusal: ``archive-unreachable``, ``tool-missing``, ``command-failed``, ``disk-full``
     """
@@ -109,15 +110,14 @@ def image() -> Path:
                 progress.step("Making a small Debian", _codename()),
                 tempfile.TemporaryDirectory(prefix="suture-", dir=scratch_parent()) as work,
             ):
-                os.chmod(
-                    work, 0o711
-                )  # mmdebstrap works as another user than we are where we are not root
+                # Without root rights, mmdebstrap runs as another user.
+                os.chmod(work, 0o711)
                 keep(_make(Path(work), sources), final)
     return final
 
 
 def _make(work: Path, sources: Sequence[str]) -> Path:
-    """The image, in `work`."""
+    """Make the image in `work`, and return its path."""
     archive, listed, made = work / "root.tar", work / "sources.list", work / "root.ext4"
     listed.write_text("".join(f"{line}\n" for line in sources))
     options = ["force-unsafe-io", *(f"path-exclude={pattern}" for pattern in EXCLUDED)]
@@ -135,14 +135,15 @@ def _make(work: Path, sources: Sequence[str]) -> Path:
     environment = {**os.environ, "TMPDIR": str(work), "PATH": SEARCH_PATH}
     finished = run.run(command, env=environment)
     if finished.status != 0:
-        said = finished.stderr.strip().splitlines()[-run.EVIDENCE_LINES :]
-        fetching = any("Failed to fetch" in line or "apt-get update" in line for line in said)
+        lines = finished.stderr.strip().splitlines()[-run.EVIDENCE_LINES :]
+        fetching = any("Failed to fetch" in line or "apt-get update" in line for line in lines)
         kind = ARCHIVE_UNREACHABLE if fetching else COMMAND_FAILED
-        raise Refusal(kind, "mmdebstrap", f"it ended with status {finished.status}", evidence=said)
+        found = f"it exited with status {finished.status}"
+        raise Refusal(kind, "mmdebstrap", found, evidence=lines)
     tree = work / "root"
     tree.mkdir()
-    # In a user namespace there are no device nodes to be made; the kernel mounts its own. What
-    # belongs to others there has to be removed there as well.
+    # A user namespace cannot make device nodes; the kernel mounts its own /dev.  Files of other
+    # users in the namespace have to be removed there as well.
     unpack = f'tar -xf {archive} -C {tree} --exclude "./dev/*" && "$@" && rm -rf {tree}/*'
     run.check(
         as_root_would(["sh", "-c", unpack, "sh", *ext4_command(tree, made, SIZE)]),
@@ -153,7 +154,7 @@ def _make(work: Path, sources: Sequence[str]) -> Path:
 
 
 def _settings() -> list[str]:
-    """Shell lines for mmdebstrap's hooks; ``$1`` is the new root."""
+    """Return shell lines for mmdebstrap's hooks; ``$1`` is the new root."""
     units = 'cd "$1/etc/systemd/system"'
     written = [
         f"printf '{text}' >\"$1/{name}\"".replace("\n", "\\n") for name, text in FILES.items()
@@ -167,7 +168,7 @@ def _settings() -> list[str]:
 
 
 def _sources() -> list[str]:
-    """Lines of sources.list(5) for the archives of Debian's that apt uses here.
+    """Return lines of sources.list(5) for the Debian archives of this host's apt.
 
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
@@ -184,7 +185,7 @@ def _sources() -> list[str]:
         }
     )
     if not found:
-        raise Refusal(ARCHIVE_UNREACHABLE, "apt", "its lists name no archive of Debian's")
+        raise Refusal(ARCHIVE_UNREACHABLE, "apt", "its lists have no Debian archive")
     return found
 
 

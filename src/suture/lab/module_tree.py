@@ -44,8 +44,8 @@ def _before(target: Target, module: str) -> tuple[str, ...]:
     those ask for."""
     found: dict[str, None] = {}
     for one in (*modules.dependencies(target, module), module):
-        for asked_for in modules.asked_for(target, one):
-            found |= dict.fromkeys((*modules.dependencies(target, asked_for), asked_for))
+        for softly_needed in modules.soft_dependencies(target, one):
+            found |= dict.fromkeys((*modules.dependencies(target, softly_needed), softly_needed))
         if one != module:
             found[one] = None
     return tuple(found)

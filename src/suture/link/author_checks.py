@@ -122,7 +122,8 @@ def refuse_unresolvable(
                     SYMBOL_NOT_FOUND, where(name), f"{objname} has no {name}", evidence=near
                 )
             if position > len(places):
-                found = f"{objname} has {len(places)} symbols named {name}; there is no position {position}"
+                count = f"{objname} has {len(places)} symbols named {name}"
+                found = f"{count}; there is no position {position}"
                 raise Refusal(SYMBOL_NOT_FOUND, where(name), found)
             if len(set(places)) > 1 and not position:
                 raise Refusal(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The callbacks of each object of a live patch, as C.
 
-The core takes one function of each kind for an object (``struct klp_callbacks``).  Where a patch has
-more, Suture writes one function that calls them in this order, and in the opposite order when the
-live patch is unloaded:
+The core takes one function of each kind for an object (``struct klp_callbacks``).  Where a patch
+has more, Suture writes one function that calls them in this order, and in the opposite order when
+the live patch is unloaded:
 
 1. the functions that change variables in memory (templates/data.c), so that the patch's own
    callbacks see what its code will see;
@@ -80,9 +80,9 @@ class _Party:
 def with_callbacks(patch: LivePatch, hooked: Sequence[Hooked], data: Iterable[str]) -> LivePatch:
     """Give every object its callbacks; an object may have nothing else.
 
-    :param data: the objects in which variables change.  The functions that change them are callbacks
-        of all objects, first of the core kernel, which is always loaded: only at run time is it
-        known which objects have been patched before.
+    :param data: the objects in which variables change.  The functions that change them are
+        callbacks of all objects, first of the core kernel, which is always loaded: only at run time
+        is it known which objects have been patched before.
     """
     changes = set(data)
     needed = {hook.objname for hook in hooked} | changes | ({VMLINUX} if changes else set())

@@ -68,8 +68,8 @@ def source(
 ) -> str:
     """Return the source of the module's own file.
 
-    `PatchedFunction.new_name`, `Variable.contents` and `Hooked.symbol` must be global symbols of the
-    objects that are linked with it.  With variables or hooks, `patch` must come from
+    `PatchedFunction.new_name`, `Variable.contents` and `Hooked.symbol` must be global symbols of
+    the objects that are linked with it.  With variables or hooks, `patch` must come from
     `with_callbacks`.
 
     :param registration: for authors' modules.  The callbacks of a single one must be global symbols

@@ -6,10 +6,10 @@ The livepatch core relies on that data to see whether a task still runs old code
 doubtful data is refused.
 
 objtool knows some functions by name, among them those that never return
-(tools/objtool/noreturns.h), and follows code no further after a call of one.  A pending symbol hides
-such a name: a patched ``get_signal()`` calls ``vmlinux:.klp.sym.vmlinux.do_group_exit,0``, and
-objtool would take the bytes after that call for reachable code.  So these symbols have their plain
-names during the link.
+(tools/objtool/noreturns.h), and follows code no further after a call of one.  A pending symbol
+hides such a name: a patched ``get_signal()`` calls ``vmlinux:.klp.sym.vmlinux.do_group_exit,0``,
+and objtool would take the bytes after that call for reachable code.  So these symbols have their
+plain names during the link.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from suture.errors import MODULE_LINK_FAILED, Refusal
 from suture.host.files import (
-    TEMPORARY,
     locked,
     new_directory,
     read_bytes,
+    remove_unfinished,
     scratch_directory,
     write_atomic,
 )
@@ -78,8 +78,7 @@ def _glue(release: str) -> str:
 
 def _make(workspace: Workspace, source: str, kept: Path) -> None:
     """Save a recording in `kept`; an empty directory where kbuild has to link modules."""
-    for left in kept.parent.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_unfinished(kept.parent)
     with (
         new_directory(kept) as work,
         scratch_directory(cache() / "link", "probe-") as scratch,

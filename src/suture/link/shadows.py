@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The shadow variables that a module's code uses (kernel/livepatch/shadow.c).
 
-The kernel knows a shadow variable by its number alone, the argument ``id`` of ``klp_shadow_alloc()``
-and its kin.  In nearly all code the number is a constant, and the instruction that loads it for the
-call shows it.
+The kernel knows a shadow variable by its number alone, the argument ``id`` of
+``klp_shadow_alloc()`` and its kin.  In nearly all code the number is a constant, and the
+instruction that loads it for the call shows it.
 """
 
 from __future__ import annotations

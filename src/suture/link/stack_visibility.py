@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Placing new code where the core finds it on stacks.
 
-Before a live patch is unloaded or replaced, the core looks for the replacing functions on the stacks
-of all tasks (kernel/livepatch/transition.c: klp_check_stack_func()).  A function's range is from
-``new_func`` to the next symbol (kernel/module/kallsyms.c: find_kallsyms_symbol()), and the core
-knows no other code of the module.  Code that is called from there leaves a return address into its
-caller on the stack.  Code that is entered in another way does not: the core would not see a task
-that sleeps in it, and the kernel would free the code under the task.  There are two kinds:
+Before a live patch is unloaded or replaced, the core looks for the replacing functions on the
+stacks of all tasks (kernel/livepatch/transition.c: klp_check_stack_func()).  A function's range is
+from ``new_func`` to the next symbol (kernel/module/kallsyms.c: find_kallsyms_symbol()), and the
+core knows no other code of the module.  Code that is called from there leaves a return address into
+its caller on the stack.  Code that is entered in another way does not: the core would not see a
+task that sleeps in it, and the kernel would free the code under the task.  There are two kinds:
 
 - the ``.cold`` part of a function, which the compiler moved away (Debian's 6.1 has 2,862 of them,
   ``__schedule_bug.cold`` among them);
@@ -38,7 +38,8 @@ PREFIX = "__pfx_"
 elf_create_prefix_symbol())."""
 
 SHARED = (".noinstr.text", ".kprobes.text")
-"""Sections that code must not leave: the kernel treats each as a whole (`suture.diff.placement`)."""
+"""Sections that code must not leave: the kernel treats each as a whole
+(`suture.diff.placement`)."""
 
 Node = Unit | int
 """A function or variable, or a section in which no symbol names the place."""

@@ -2,8 +2,8 @@
 """Wrappers around functions with plain arguments that replace system calls.
 
 Since Linux 4.17 the entry of a system call takes ``struct pt_regs *``: an author's
-``sys_newuname(struct new_utsname __user *)`` replaces ``__x64_sys_newuname(const struct pt_regs *)``.
-Suture writes a wrapper for each entry of the target with the macros of the target's own
+``sys_newuname(struct new_utsname __user *)`` replaces ``__x64_sys_newuname(const struct pt_regs
+*)``. Suture writes a wrapper for each entry of the target with the macros of the target's own
 ``SYSCALL_DEFINE``, so that arguments come out of the same registers and are narrowed in the same
 way.
 
@@ -79,8 +79,9 @@ def refuse_differing(
 ) -> None:
     """Refuse an author's function with other arguments than the system call.
 
-    For example, ``kill`` has ``(pid_t pid, int sig)``.  An author's function may leave arguments out
-    at the end, but a ``long sig`` would take a register that the wrapper has narrowed to an ``int``.
+    For example, ``kill`` has ``(pid_t pid, int sig)``.  An author's function may leave arguments
+    out at the end, but a ``long sig`` would take a register that the wrapper has narrowed to an
+    ``int``.
 
     :raises Refusal: ``prototype-differs``
     """

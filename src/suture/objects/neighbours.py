@@ -5,8 +5,8 @@ Code with ``__sched``, ``noinstr`` or ``__init`` shares a section with other cod
 and where the callee is local the assembler fills in the distance.  For example,
 kernel/locking/mutex.c has ``mutex_lock()`` and its static ``__mutex_lock_slowpath()`` in
 ``.sched.text``.  The distance holds only while both keep their places: a copy of ``mutex_lock()``
-would call whatever is at that distance.  So the missing relocation, which a section of its own would
-have had, is added.
+would call whatever is at that distance.  So the missing relocation, which a section of its own
+would have had, is added.
 """
 
 from __future__ import annotations

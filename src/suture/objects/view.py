@@ -111,8 +111,8 @@ class ToLiteral(NamedTuple):
 
 
 class ToAnonymous(NamedTuple):
-    """Refers into a section in which no symbol names the place (pieces of alternatives, compiler-made
-    tables)."""
+    """Refers into a section in which no symbol names the place (pieces of alternatives,
+    compiler-made tables)."""
 
     section: int
     offset: int

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where kernels come from.
+"""Sources of kernels.
 
-1. `survey`: which kernels can be had complete, and why others cannot.
-2. `fetch`: get one: its source downloads, verifies and unpacks its `Parts`; the image is unpacked,
-   its symbols are listed, and what there is is written down: a `Target`.
-3. `find`: the same target again, without its source and without a network.
+1. `survey` lists the kernels that are offered complete, and the reasons why others are not.
+2. `fetch` gets one.  Its source downloads, verifies and unpacks its `Parts`; Suture unpacks the
+   image, lists its symbols, and records all parts of the result, a `Target`.
+3. `find` returns the same target later, without its source and without a network.
 
 Nothing is in its final place before it is complete, so a run can be killed at any moment.
 
@@ -12,15 +12,16 @@ To add another source of kernels:
 
 1. Read `suture.sources.source`: the protocols `KernelSource` and `Offer`, and `Parts`.
 2. Write one module with the two classes, ``ubuntu.py``: names of packages, patterns of releases,
-   where a package has which part.  ``debian.py`` shows how; ``apt.py`` has what is apt's alone.
-3. Put the source into `suture.sources.registry.SOURCES`.
-4. Name the programs that it runs in the distribution's `tools`, with their packages
+   and the place of each part in its package.  ``debian.py`` is an example; ``apt.py`` is for any
+   source with apt.
+3. Add the source to `suture.sources.registry.SOURCES`.
+4. Add the programs that it runs to the distribution's `tools`, with their packages
    (`suture.host.distributions`).
-5. Test it on an archive in a directory, as ``tests/unit/sources/test_debian.py`` does;
-   ``tests/unit/sources/test_stranger.py`` has the smallest source that there can be.
+5. Test it with an archive in a directory, as ``tests/unit/sources/test_debian.py`` does;
+   ``tests/unit/sources/test_stranger.py`` has the smallest possible source.
 
 Nothing else knows of distributions: ``tests/unit/sources/test_seam.py`` fails where something does.
-``docs/sources.md`` says how the kernels of Ubuntu, Fedora and its kin, and SUSE map.
+``docs/sources.md`` describes how the kernels of Ubuntu, Fedora and its kin, and SUSE map.
 """
 
 from suture.sources.registry import offers, survey

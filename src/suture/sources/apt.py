@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""apt as a library: which packages its lists name, downloading them to where we want, and unpacking
-them.  It knows nothing of kernels: any source that comes as ``.deb`` packages can use it.
+"""apt as a library: packages in its lists, downloads to a chosen directory, and unpacking.
 
-Everything goes through apt's own commands, so that the user's sources, proxies and keys are in
-force, and what is downloaded has been checked against the signed index (apt-secure(8)).  No root
-rights are needed.
+It knows nothing of kernels: any source with ``.deb`` packages can use it.  It uses apt's own
+commands, so that the user's sources, proxies and keys apply, and downloads are verified against the
+signed index (apt-secure(8)).  It needs no root rights.
 """
 
 from __future__ import annotations
@@ -55,17 +54,18 @@ APT_HELPER = "/usr/lib/apt/apt-helper"
 
 FIELDS = ("Package", "Version", "Architecture", "Size", "SHA256")
 ARCHITECTURES = ("amd64", "all")
-"""Of the packages that count; apt may have lists of others too (``dpkg --add-architecture``)."""
+"""Architectures of usable packages; apt may have lists of others too (``dpkg
+--add-architecture``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AptPackage:
-    """One version of a binary package, as the archive's index describes it.
+    """One version of a binary package in the archive's index.
 
-    :ivar size: of the ``.deb``, in bytes.
-    :ivar sha256: of the ``.deb``, in hexadecimal.
-    :ivar depends: the packages it needs, as its control file lists them
-        (``linux-binary-6.19.2-amd64 (= 6.19.2-1), kmod``).
+    :ivar size: bytes of the ``.deb``.
+    :ivar sha256: the digest of the ``.deb``, in hexadecimal.
+    :ivar depends: its dependencies, in the control file's form (``linux-binary-6.19.2-amd64 (=
+        6.19.2-1), kmod``).
     """
 
     name: str
@@ -77,7 +77,7 @@ class AptPackage:
 
     @property
     def file_name(self) -> str:
-        """The name that ``apt-get download`` gives the file (the colon of an epoch is escaped)."""
+        """The file's name after ``apt-get download``, which escapes the colon of an epoch."""
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
 
@@ -87,11 +87,9 @@ def is_installed() -> bool:
 
 
 def packages(name: str) -> tuple[AptPackage, ...]:
-    """Every version of every package that apt's lists offer for download, by a pattern for the
-    name.
+    """Return every version of the packages in apt's lists with a name that matches a pattern.
 
-    Read from the lists themselves: ``apt-cache show`` unpacks a list from its start for each
-    record.
+    The lists themselves are read: ``apt-cache show`` unpacks a list from its start for each record.
 
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
@@ -109,16 +107,16 @@ def packages(name: str) -> tuple[AptPackage, ...]:
 
 
 def download(packages: Sequence[AptPackage], directory: Path) -> None:
-    """Bring packages into a directory that outlives us, each under its `AptPackage.file_name`,
-    complete and verified.
+    """Download packages to a directory, each under its `AptPackage.file_name`, complete and
+    verified.
 
-    Those that are there are not downloaded again, and one that is damaged is replaced.
+    Packages that are there are not downloaded again; a damaged one is replaced.
 
     :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
         ``disk-full``
     """
     with files.locked(directory / ".lock"):
-        _remove_leftovers(directory)
+        files.remove_unfinished(directory)
         missing = [
             package
             for package in packages
@@ -145,7 +143,7 @@ def download(packages: Sequence[AptPackage], directory: Path) -> None:
                     raise Refusal(
                         PACKAGE_CORRUPT,
                         package.file_name,
-                        "what was downloaded is not what the index names",
+                        "the download does not match the index",
                     )
 
 
@@ -161,8 +159,8 @@ def is_complete(package: AptPackage, path: Path) -> bool:
 
 
 def unpack(package: AptPackage, directory: Path, into: Path) -> None:
-    """Unpack a package that `download` brought to `directory`, without installing it; what is
-    below `into` already stays.
+    """Unpack a package from the directory of `download`, without installing it; files that are
+    already below `into` stay.
 
     :raises Refusal: ``package-corrupt``, ``disk-full``, ``tool-missing``
     """
@@ -171,12 +169,12 @@ def unpack(package: AptPackage, directory: Path, into: Path) -> None:
         run.check(["dpkg-deb", "-x", deb, into], where=package.file_name, kind=PACKAGE_CORRUPT)
     except Refusal as error:
         if error.kind is PACKAGE_CORRUPT:
-            deb.unlink(missing_ok=True)  # so that the next run gets it anew
+            deb.unlink(missing_ok=True)  # so that the next run downloads it again
         raise
 
 
 def _lists() -> list[str]:
-    """The files of apt's package lists (apt-get(8), ``indextargets``)."""
+    """Return the files of apt's package lists (apt-get(8), ``indextargets``)."""
     command = ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"]
     finished = run.check(command, where="apt", kind=UNREACHABLE, env=_environment())
     return [path for path in finished.stdout.splitlines() if os.path.exists(path)]
@@ -204,8 +202,8 @@ def _package(paragraph: Deb822) -> AptPackage | None:
 
 
 def _need_space(directory: Path, size: int) -> None:
-    """Refuse now what would fail later; apt's copy from a ``file:`` archive even cuts a package off
-    without a word."""
+    """Refuse a download that does not fit; from a ``file:`` archive, apt would truncate a package
+    without an error."""
     free = shutil.disk_usage(directory).free
     if free < size:
         raise Refusal(
@@ -241,24 +239,18 @@ FAILURES: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
         "the archive no longer has what apt's lists name: they are out of date",
     ),
 )
-"""What apt says, and what it means to us; the first that fits counts."""
+"""Pattern in apt's output -> refusal; the first match counts."""
 
 
 def _failed(finished: run.Finished) -> Refusal:
-    # As root, apt remarks that its unprivileged helper cannot write into our directory, and
-    # downloads all the same.
+    # As root, apt prints that its unprivileged helper cannot write to the directory, and downloads
+    # anyway.
     lines = [line for line in finished.stderr.splitlines() if "unsandboxed" not in line]
     for pattern, kind, found in FAILURES:
         if any(pattern.search(line) for line in lines):
             return Refusal(kind, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :])
-    found = f"it ended with status {finished.status}"
+    found = f"it exited with status {finished.status}"
     return Refusal(UNREACHABLE, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :])
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """What a killed download left; the caller holds the lock, so nobody else is at work here."""
-    for leftover in directory.glob(f"{files.TEMPORARY}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
@@ -275,10 +267,11 @@ def _work_directory(parent: Path) -> Iterator[Path]:
 
 @contextmanager
 def _watched(directory: Path, total: int) -> Iterator[None]:
-    """Report how much of `total` bytes has arrived in a directory while the block runs."""
+    """Report how many of `total` bytes are in a directory while the block runs."""
     done = threading.Event()
 
     def watch() -> None:
+        """Report until the block has ended."""
         while not done.wait(POLL_SECONDS):
             advance(min(total, sum(_size(path) for path in directory.rglob("*"))), total)
 

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's kernels, from the archives that this host's apt is configured for.
+"""Debian's kernels, from the archives that apt is configured for on this host.
 
-A kernel is complete where the archives hold its image, headers and source of exactly one version.
-Debian keeps several versions of ``linux-source-6.1`` beside each other, each belonging to one
-upload and so to one release; a source of another version compiles to other code.
+A kernel is complete if the archives have its image, headers and source in one version.  Debian has
+several versions of ``linux-source-6.1`` at a time, each from one upload and so for one release; the
+source of another version compiles to other code.
 
-| part | package | below its root |
-| --- | --- | --- |
-| image | ``linux-image-R``; from 6.19 on ``linux-binary-R`` | ``boot/vmlinuz-R``, ``usr/lib/modules/R/vmlinuz`` |
-| modules | ``linux-image-R``; from 6.19 on ``linux-modules-R`` and ``linux-base-R`` | ``lib/modules/R`` |
-| configuration, exports | ``linux-headers-R`` | ``usr/src/linux-headers-R`` |
-| source | ``linux-source-X.Y``, Debian's patches applied | ``usr/src/linux-source-X.Y.tar.xz`` |
+| part | package | below its root | | --- | --- | --- | | image | ``linux-image-R``; from 6.19 on
+``linux-binary-R`` | ``boot/vmlinuz-R``, ``usr/lib/modules/R/vmlinuz`` | | modules |
+``linux-image-R``; from 6.19 on ``linux-modules-R`` and ``linux-base-R`` | ``lib/modules/R`` | |
+configuration, exports | ``linux-headers-R`` | ``usr/src/linux-headers-R`` | | source |
+``linux-source-X.Y``, Debian's patches applied | ``usr/src/linux-source-X.Y.tar.xz`` |
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ IMAGE = "linux-image-"
 HEADERS = "linux-headers-"
 SOURCE = "linux-source-"
 SPLIT = ("linux-binary-", "linux-modules-", "linux-base-")
-"""What an image package from 6.19 on depends on and holds nothing itself."""
+"""The packages with the contents of an image package from 6.19 on, which is empty itself."""
 
 NAMES = rf"(?:{'|'.join((IMAGE, HEADERS, SOURCE, *SPLIT))})\S+"
 
@@ -46,7 +45,7 @@ RELEASE = re.compile(r"\d+\.\d+\.\d+\S*-amd64")
 (``-dbg``, ``-unsigned``, ``-signed-template``) is not what is booted."""
 
 RT_FLAVOUR = "-rt-amd64"
-RT_REASON = "built with the PREEMPT_RT patches, which linux-source holds but does not apply"
+RT_REASON = "built with the PREEMPT_RT patches, which linux-source has but does not apply"
 
 COMPILER_DEPENDENCY = re.compile(r"\bgcc-\d+\b")
 """Headers depend on the compiler: ``linux-compiler-gcc-12-x86`` in 6.1, ``gcc-12`` in 6.12."""
@@ -57,16 +56,20 @@ COMPILER_TEXT = re.compile(r"\S*?(?P<package>gcc-\d+) \(Debian (?P<version>\S+)\
 
 
 class DebianArchives:
-    """The `suture.sources.source.KernelSource`."""
+    """The `suture.sources.source.KernelSource` for Debian."""
 
     name = "Debian (apt)"
     refresh = apt.UPDATE
 
     def is_available(self) -> bool:
+        """Whether this host has apt."""
         return apt.is_installed()
 
     def survey(self) -> Survey:
-        """Look through apt's lists, which are as old as the last ``apt-get update``."""
+        """Search apt's lists, which are as old as the last ``apt-get update``.
+
+        :raises Refusal: ``archive-unreachable``, ``tool-missing``
+        """
         known = {(package.name, package.version): package for package in apt.packages(NAMES)}
         images = [
             package
@@ -82,9 +85,9 @@ class DebianArchives:
 
 @dataclass(frozen=True, slots=True)
 class DebianOffer:
-    """The `suture.sources.source.Offer` of a kernel, of which all packages have one version.
+    """The `suture.sources.source.Offer` of a kernel with packages of one version.
 
-    :ivar image: what is booted, with its modules.
+    :ivar image: the packages with the image and the modules.
     """
 
     release: str
@@ -95,17 +98,25 @@ class DebianOffer:
 
     @property
     def packages(self) -> tuple[AptPackage, ...]:
+        """All packages of the kernel."""
         return *self.image, self.headers, self.source
 
     @property
     def size(self) -> int:
+        """Bytes to download."""
         return sum(package.size for package in self.packages)
 
     def toolchain(self) -> Toolchain:
+        """Return the compiler on which the headers depend, such as ``gcc-12``."""
         named = COMPILER_DEPENDENCY.search(self.headers.depends)
         return Toolchain(named[0], (named[0],)) if named else UNKNOWN
 
     def get(self, into: Path) -> Parts:
+        """Download, verify and unpack the kernel.
+
+        :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
+            ``config-malformed``, ``disk-full``, ``tool-missing``
+        """
         kept = cache() / "packages"
         apt.download(self.packages, kept)
         image = _unpack(self.image, kept, into / "image")
@@ -124,7 +135,7 @@ class DebianOffer:
             ),
             config=configuration,
             symvers=_part(self.headers, headers, f"{built}/Module.symvers"),
-            # Releases with a merged /usr (13 and later) ship the modules below it.
+            # Debian 13 and later, with a merged /usr, have the modules below it.
             modules=_part(
                 self.image[0],
                 image,
@@ -139,6 +150,14 @@ class DebianOffer:
 def _judge(
     image: AptPackage, known: Mapping[tuple[str, str], AptPackage]
 ) -> DebianOffer | UnusableKernel:
+    """Return the offer of an image package's kernel, or the reason why it is not complete.
+
+    For example, an archive may have ``linux-image-6.1.0-50-amd64`` of 6.1.176-1, but
+    ``linux-source-6.1`` only of 6.1.192-1, the source of 6.1.0-55-amd64.  Compiled from that, the
+    kernel's functions would differ from the shipped ones.
+
+    :param known: all packages, by name and version.
+    """
     release, version = image.name.removeprefix(IMAGE), image.version
     if release.endswith(RT_FLAVOUR):
         return UnusableKernel(release, version, RT_REASON)
@@ -147,27 +166,27 @@ def _judge(
     names += [HEADERS + release, SOURCE + _series(release)]
     missing = [name for name in names if (name, version) not in known]
     if missing:
-        reason = f"no archive holds {' and '.join(missing)} of this version"
+        reason = f"no archive has {' and '.join(missing)} of this version"
         return UnusableKernel(release, version, reason)
     *images, headers, source = (known[name, version] for name in names)
     return DebianOffer(release, version, tuple(images), headers, source)
 
 
 def _age(image: AptPackage) -> tuple[Version, int]:
-    """A key that sorts old before new and, of one upload, longer flavour names before the plain
-    one."""
+    """Return a key that sorts old before new and, of one upload, longer names of flavours before
+    the plain one."""
     from debian.debian_support import Version
 
     return Version(image.version), -len(image.name)
 
 
 def _series(release: str) -> str:
-    """``6.1`` for ``6.1.0-50-amd64``: the part of the source package's name."""
+    """Return ``6.1`` for ``6.1.0-50-amd64``, as in the source package's name."""
     return ".".join(release.split(".")[:2])
 
 
 def _unpack(packages: Sequence[AptPackage], kept: Path, directory: Path) -> Path:
-    """Unpack packages, all into one tree."""
+    """Unpack packages into one tree, and return it."""
     for package in packages:
         with step("Unpacking", package.name):
             apt.unpack(package, kept, directory)
@@ -182,6 +201,6 @@ def _part(package: AptPackage, directory: Path, *candidates: str) -> Path:
 
 
 def _toolchain(compiler: str) -> Toolchain:
-    """The compiler of a configuration, and the one version of the package that it comes from."""
+    """Return the compiler of a configuration, with the exact version of its package."""
     match = COMPILER_TEXT.match(compiler)
     return Toolchain(compiler, (f"{match['package']}={match['version']}",) if match else ())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a kernel's parts to a target: what Suture works out for itself, the same for every source.
+"""From a kernel's parts to a target, the same for every source.
 
-The image is unpacked, its symbols are listed, and the parts are shown to belong together.
+Suture unpacks the image, lists its symbols, and checks that the parts belong together.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SYMVERS = "Module.symvers"
 
 
 def derive(parts: Parts, directory: Path, *, mismatch: Kind = IMAGE_MALFORMED) -> Target:
-    """Make a target of the parts.
+    """Make a target from the parts.
 
-    :param directory: where what is worked out is written to.
-    :param mismatch: how an image of another release than the parts' is refused.
+    :param directory: takes the unpacked image and the list of symbols.
+    :param mismatch: the refusal of an image of another release than the parts'.
     :raises Refusal: `mismatch`, ``image-malformed``, ``kallsyms-not-found``,
         ``kallsyms-malformed``, ``config-malformed``, ``symvers-malformed``, ``file-unreadable``
     """
@@ -41,7 +41,7 @@ def derive(parts: Parts, directory: Path, *, mismatch: Kind = IMAGE_MALFORMED) -
 
 
 def target(parts: Parts, directory: Path) -> Target:
-    """The target whose parts `derive` has completed in a directory."""
+    """Return the target with the parts that `derive` has completed in a directory."""
     return Target(
         parts.release,
         parts.version,
@@ -59,7 +59,10 @@ def target(parts: Parts, directory: Path) -> Target:
 
 
 def check_release(parts: Parts, vmlinux: Path, mismatch: Kind) -> None:
-    """The image says of itself that it is the release it was taken for.
+    """Refuse an image with a banner of another release.
+
+    For example, a tree in which ``make`` rewrote ``kernel.release`` but not yet ``bzImage`` has the
+    image of the build before.
 
     :raises Refusal: `mismatch`, ``image-malformed``, ``file-unreadable``
     """
@@ -71,7 +74,7 @@ def check_release(parts: Parts, vmlinux: Path, mismatch: Kind) -> None:
 
 
 def _vmlinux(parts: Parts, directory: Path) -> Path:
-    """Where the kernel stands unpacked."""
+    """Return the path of the unpacked kernel."""
     return parts.booted if parts.booted == parts.debug else directory / VMLINUX
 
 
@@ -84,16 +87,16 @@ def _unpack_image(parts: Parts, directory: Path) -> Path:
 
 
 def _list_symbols(vmlinux: Path) -> bytes:
-    """From its symbol table, where it has one (no compressed image holds it, powerpc boots a whole
-    ``vmlinux``); else from the table that the kernel has for itself."""
+    """List the symbols from the symbol table (compressed images have none; powerpc boots a whole
+    ``vmlinux``), or else from the kernel's own kallsyms."""
     with image.map_file(vmlinux) as data:
         listed = symtab.listing(data, str(vmlinux))
     return kallsyms.extract(vmlinux) if listed is None else listed
 
 
 def _unpacked_symvers(path: Path, directory: Path) -> Path:
-    """The file itself where it is plain; kernel-core has a ``symvers.gz``, SUSE a
-    ``symvers-R.gz``."""
+    """Return the path of the unpacked file: the file itself if it is plain.  Fedora's kernel-core
+    has a ``symvers.gz``, SUSE a ``symvers-R.gz``."""
     packed = files.read_bytes(path)
     try:
         plain = unpack.unpacked(packed)

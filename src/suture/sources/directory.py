@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kernel that the user built: ``--kernel-dir DIR``, where DIR is the tree that ``make`` was run in
-(or its ``O=``).
+"""A kernel that the user built: ``--kernel-dir DIR``, with the tree in which ``make`` ran (or its
+``O=``).
 
-It is an offer that no survey finds: the user names it.  The tree itself is only read, and its files
-stay where they are.  What has to be worked out from its image is kept in the cache under the image's
-own checksum, so that a tree that is built again is never taken for what it was before.
+It is an offer that no survey finds: the user names it.  Suture only reads the tree, and its files
+stay where they are.  The unpacked image and its symbols are kept in the cache under the image's
+checksum, so that a rebuilt tree is never mistaken for the previous one.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class BuiltTree:
 
     @property
     def release(self) -> str:
+        """The release that kbuild recorded."""
         text = files.read_bytes(self.directory / RELEASE)
         return text.decode("utf-8", "replace").strip()
 
@@ -49,17 +50,19 @@ class BuiltTree:
 
     @property
     def size(self) -> int:
+        """Bytes to download: none."""
         return 0
 
     def toolchain(self) -> Toolchain:
+        """Return the compiler of the tree's configuration."""
         return Toolchain(config.read(self.directory / CONFIG).compiler)
 
     def get(self, into: Path) -> Parts:
-        """The parts, where they are; nothing is written to `into`.
+        """Return the parts at their places; nothing is written to `into`.
 
-        The bootable image is preferred over ``vmlinux``, because it holds the symbols as the kernel
-        itself counts them. Where it has not been built, `Parts.image` is where it would be:
-        everything but booting works.
+        The bootable image is preferred over ``vmlinux``, because it has the symbols in the kernel's
+        own order.  If it has not been built, `Parts.image` is its future path: everything but
+        booting works.
 
         :raises Refusal: ``tree-incomplete``, ``config-malformed``, ``file-unreadable``
         """
@@ -78,13 +81,15 @@ class BuiltTree:
         )
 
     def _image(self) -> Path:
-        """Where its bootable image is, or would be: that of the architecture which has one there,
-        else of the one that ``vmlinux`` is for, else of this host's, else of the first."""
-        images = {one.machine: one.image.path for one in arch.known() if one.image is not None}
+        """Return the path of its bootable image, or the path where it would be."""
+        images = {
+            known.machine: known.image.path for known in arch.known() if known.image is not None
+        }
         there = (path for path in images.values() if (self.directory / path).is_file())
         return Path(next(there, None) or self._would_be(images))
 
     def _would_be(self, images: Mapping[arch.ElfMachine, str]) -> str:
+        """Return the image's path for the architecture of ``vmlinux``, or else of this host."""
         head = b""
         with suppress(OSError), (self.directory / VMLINUX).open("rb") as vmlinux:
             head = vmlinux.read(arch.IDENTIFIED)
@@ -103,7 +108,7 @@ class BuiltTree:
 
 
 def from_directory(directory: Path) -> Target:
-    """The target that a built kernel tree describes.
+    """Return the target of a built kernel tree.
 
     :raises Refusal: ``tree-incomplete``, ``image-malformed``, ``kallsyms-not-found``,
         ``kallsyms-malformed``, ``config-malformed``, ``symvers-malformed``, ``file-unreadable``,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The sources that Suture knows, asked as one."""
+"""The sources that Suture knows, and one survey of all of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from suture.sources.debian import DebianArchives
 from suture.sources.source import KernelSource, Offer, Survey
 
 SOURCES: tuple[KernelSource, ...] = (DebianArchives(),)
-"""In the order in which they are asked; where two offer one release, the first's counts."""
+"""In order of preference: if two offer one release, the first one's counts."""
 
 
 def offers() -> tuple[Offer, ...]:
-    """The kernels that can be fetched, as `survey` orders them.
+    """Return the kernels that can be fetched, in the order of `survey`.
 
     :raises Refusal: as `survey`
     """
@@ -23,10 +23,10 @@ def offers() -> tuple[Offer, ...]:
 
 
 def survey() -> Survey:
-    """Ask every source that this host has the programs for.
+    """Survey every source for which this host has the programs.
 
-    :raises Refusal: ``archive-unreachable`` (none names a kernel), ``tool-missing`` (there is no
-        program to ask any)
+    :raises Refusal: ``archive-unreachable`` (no source names a kernel), ``tool-missing`` (no source
+        has its programs here)
     """
     asked = [source for source in SOURCES if source.is_available()] or SOURCES[:1]
     names = ", ".join(source.name for source in asked)
@@ -39,8 +39,9 @@ def survey() -> Survey:
         raise Refusal(
             ARCHIVE_UNREACHABLE,
             names,
-            "no kernel image is in its package lists",
-            remedy=f"Check the configured archives, run '{refresh}', and run the same command again.",
+            "its package lists have no kernel image",
+            remedy=f"Check the configured archives, run '{refresh}', and run the same command "
+            "again.",
         )
     return Survey(
         tuple(offer for found in surveys for offer in found.offers),
@@ -50,8 +51,8 @@ def survey() -> Survey:
 
 
 def _ask(sources: Sequence[KernelSource]) -> tuple[list[Survey], list[Refusal]]:
-    """What each answers.  One that cannot answer does not keep the kernels of another from being
-    found."""
+    """Return the surveys of the sources, and the refusals of those that failed: one failure does
+    not hide the kernels of another source."""
     surveys, refusals = [], []
     for source in sources:
         try:

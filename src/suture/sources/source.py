@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every source of kernels hands over, whatever it is made of.
+"""The protocols of sources of kernels.
 
-A `KernelSource` surveys which kernels can be had; an `Offer` of the survey gets one of them; what
-it hands over are `Parts`, plain files that say nothing of how they were packed.
+A `KernelSource` surveys the kernels that it has; an `Offer` of the survey gets one of them, as
+`Parts`: plain files, however they were packed.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.kernel.release import UNKNOWN, Toolchain
 
 NEAR = 5
-"""How many releases a message names that are like the one asked for."""
+"""The number of similar releases that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A kernel as its source hands it over: files below the directory that `Offer.get` was given,
-    verified, and all of one build.
+    """A kernel from a source: verified files of one build, below the directory of `Offer.get`.
 
-    However many packages a part came in, it is one path here: Ubuntu's ``linux-modules-R`` and
+    Each part is one path, however many packages it comes in: Ubuntu's ``linux-modules-R`` and
     ``linux-modules-extra-R``, unpacked into one tree, are one `modules`.
 
-    :ivar release: what ``uname -r`` says on it, such as ``6.1.0-50-amd64``.
+    :ivar release: the output of ``uname -r`` on it, such as ``6.1.0-50-amd64``.
     :ivar version: the packages' version, or "" for a tree that the user built.  It begins with the
-        version that the source's own Makefile names (``6.1.176-1``).
-    :ivar image: the image as it is shipped and booted.  Where no such file is (a built tree that
-        has ``vmlinux`` alone), the kernel is read from `debug`.
+        version in the source's own Makefile (``6.1.176-1``).
+    :ivar image: the image that is shipped and booted.  If the file does not exist (a built tree
+        with ``vmlinux`` alone), the kernel is read from `debug`.
     :ivar config: its ``.config``.
     :ivar symvers: its ``Module.symvers``; may be packed with gzip, xz or zstd.
     :ivar modules: its ``/lib/modules/<release>``.
     :ivar source: a tar with the tree in one directory, or the directory of a tree.
-    :ivar patches: unified diffs, not packed, that `patch -p1` applies to the source, in this order,
-        before it is what the kernel was built from.
-    :ivar debug: its ``vmlinux`` with symbols, where there is one.
-    :ivar toolchain: what compiled it.
+    :ivar patches: unified diffs, not packed, that ``patch -p1`` applies to the source in this order
+        to make it the kernel's.
+    :ivar debug: its ``vmlinux`` with symbols, if there is one.
+    :ivar toolchain: its compiler.
     """
 
     release: str
@@ -55,33 +54,33 @@ class Parts:
 
     @property
     def booted(self) -> Path:
-        """The file that the kernel is read from."""
+        """The file from which the kernel is read."""
         return self.debug if self.debug is not None and not self.image.exists() else self.image
 
 
 class Offer(Protocol):
-    """A kernel that can be had with all of its parts."""
+    """A kernel that a source has with all of its parts."""
 
     @property
     def release(self) -> str:
-        """What ``uname -r`` says on it."""
+        """The output of ``uname -r`` on it."""
 
     @property
     def version(self) -> str:
-        """Its packages' version, which tells two builds of one release apart."""
+        """Its packages' version, which distinguishes two builds of one release."""
 
     @property
     def size(self) -> int:
         """Bytes to download."""
 
     def toolchain(self) -> Toolchain:
-        """What compiled it, as far as that is known before it is here."""
+        """Return its compiler, as far as that is known before the download."""
 
     def get(self, into: Path) -> Parts:
         """Download, verify and unpack it.
 
-        :param into: an empty directory, which becomes the target's place in the cache or, after a
-            refusal, is removed.  Downloads that are worth keeping go elsewhere in the cache.
+        :param into: an empty directory, which becomes the target's place in the cache, or is
+            removed after a refusal.  Downloads that are worth keeping go elsewhere in the cache.
         :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
             ``config-malformed``, ``disk-full``, ``tool-missing``
         """
@@ -89,7 +88,7 @@ class Offer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnusableKernel:
-    """A kernel that a source knows of and that cannot be a target, and why."""
+    """A kernel that a source knows but cannot offer, and the reason."""
 
     release: str
     version: str
@@ -98,9 +97,9 @@ class UnusableKernel:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What can be had: newest first, and of one version the plain flavour before others.
+    """The kernels of all sources: newest first, and of one version the plain flavour before others.
 
-    :ivar unanswered: the refusals of those sources that could not be asked, where another could.
+    :ivar unanswered: the refusals of sources that failed while another one did not.
     """
 
     offers: tuple[Offer, ...]
@@ -108,7 +107,7 @@ class Survey:
     unanswered: tuple[Refusal, ...] = ()
 
     def offer(self, release: str, version: str | None = None) -> Offer:
-        """The newest offer of a release, or the one of a version.
+        """Return the newest offer of a release, or the one of a version.
 
         :raises Refusal: ``kernel-not-offered``
         """
@@ -121,9 +120,9 @@ class Survey:
                     KERNEL_NOT_OFFERED, release, f"version {left_out.version}: {left_out.reason}"
                 )
         found = (
-            "no archive holds its image"
+            "no archive has its image"
             if version is None
-            else f"no archive holds version {version} of it"
+            else f"no archive has version {version} of it"
         )
         unanswered = [f"not asked: {refusal.where}: {refusal.found}" for refusal in self.unanswered]
         offered = [f"offered: {near}" for near in self._near(release)]
@@ -135,21 +134,21 @@ class Survey:
 
 
 class KernelSource(Protocol):
-    """Where kernels come from: the archives of one distribution."""
+    """A source of kernels: the archives of one distribution."""
 
     @property
     def name(self) -> str:
-        """For messages: the distribution, and how it is asked, such as "Debian (apt)"."""
+        """Its name in messages, with its tool: "Debian (apt)"."""
 
     @property
     def refresh(self) -> str:
-        """The command that brings what `survey` reads up to date, or ""."""
+        """The command that updates the lists of `survey`, or ""."""
 
     def is_available(self) -> bool:
-        """Whether this host has the programs to ask it."""
+        """Whether this host has its programs."""
 
     def survey(self) -> Survey:
-        """What it has; nothing where the host's configuration names no archive of its kernels.
+        """Return its kernels; none if the host's configuration has no archive of them.
 
         Nothing is downloaded but lists.
 

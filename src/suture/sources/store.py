@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Targets on this host: ``kernels/RELEASE/VERSION/`` in the cache, made in one go and never changed
-afterwards.
+"""Targets on this host: ``kernels/RELEASE/VERSION/`` in the cache, made in one step and never
+changed afterwards.
 
-``target.json`` in it says where the parts are and how large they are; a directory without it, or
-where a part has another size, counts as not fetched.
+Its ``target.json`` records the places and sizes of the parts; a directory without it, or with a
+part of another size, counts as not fetched.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from suture.sources.registry import survey
 
 MANIFEST = "target.json"
 FORMAT, PATCHED_FORMAT = 1, 2
-"""The second is of a target with patches to apply: who reads the first alone would compile the wrong
-source."""
+"""The second is for a target with patches to apply: a reader that knows only the first would
+compile the wrong source."""
 
 PARTS = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
 
 
 def fetch(release: str, version: str | None = None) -> Target:
-    """Get a target from whatever source offers it, or return it where it has been fetched before.
+    """Get a target from the source that offers it, or return it if it has been fetched before.
 
-    :param version: of its packages; by default what is here, else the newest that is offered.
+    :param version: the packages' version; by default the newest here, else the newest offer.
     :raises Refusal: ``archive-unreachable``, ``kernel-not-offered``, ``package-corrupt``,
         ``package-untrusted``, ``image-malformed``, ``kallsyms-not-found``, ``disk-full``,
         ``tool-missing``
@@ -42,18 +42,18 @@ def fetch(release: str, version: str | None = None) -> Target:
         if present is not None:
             return present
         offer = survey().offer(release, version)
-        _remove_leftovers(here)
+        files.remove_unfinished(here)
         final = here / offer.version
-        shutil.rmtree(final, ignore_errors=True)  # one that has lost parts, or there is none
+        shutil.rmtree(final, ignore_errors=True)  # it has lost parts, or does not exist
         with files.new_directory(final) as work:
             target = derive.derive(offer.get(work), work)
             _write_manifest(target, work)
-        _remove_leftovers(here)  # again: a program that a killed run started may have gone on
+        files.remove_unfinished(here)  # again: a program that a killed run started may have gone on
         return find(release, offer.version)
 
 
 def find(release: str, version: str | None = None) -> Target:
-    """A target that has been fetched; of several versions the newest.
+    """Return a fetched target; of several versions the newest.
 
     :raises Refusal: ``kernel-not-fetched``
     """
@@ -71,7 +71,7 @@ def find(release: str, version: str | None = None) -> Target:
 
 
 def fetched() -> tuple[Target, ...]:
-    """All targets on this host, newest first."""
+    """Return all targets on this host, newest first."""
     found = [_load(path.parent) for path in _kernels().glob(f"*/*/{MANIFEST}")]
     return tuple(sorted((target for target in found if target is not None), key=_age, reverse=True))
 
@@ -81,7 +81,7 @@ def _kernels() -> Path:
 
 
 def _one_name(release: str) -> str:
-    """A release as the name of a directory; nothing that a path could be made of is a release.
+    """Return a release as the name of a directory; refuse what would be a path.
 
     :raises Refusal: ``kernel-not-fetched``
     """
@@ -89,7 +89,7 @@ def _one_name(release: str) -> str:
         raise Refusal(
             KERNEL_NOT_FETCHED,
             repr(release),
-            "this is no kernel release",
+            "is not a kernel release",
             remedy="See 'suture kernel list'.",
         )
     return release
@@ -130,12 +130,12 @@ def _described(path: Path, work: Path) -> dict[str, object]:
 
 
 def _size(path: Path) -> int | None:
-    """A file's size; None for a directory, where it says nothing."""
+    """Return a file's size; None for a directory."""
     return path.stat().st_size if path.is_file() else None
 
 
 def _load(directory: Path) -> Target | None:
-    """The target in a directory; None where it is not complete."""
+    """Return the target in a directory, or None if it is not complete."""
     try:
         document = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         if document["format"] not in (FORMAT, PATCHED_FORMAT):
@@ -157,18 +157,11 @@ def _load(directory: Path) -> Target | None:
 
 
 def _present(described: Mapping[str, object], directory: Path) -> Path:
-    """Where a part is.
+    """Return the path of a part.
 
-    :raises ValueError: it is not there, or of another size
+    :raises ValueError: it is missing, or has another size
     """
     path = directory / str(described["path"])
     if not path.exists() or _size(path) != described["size"]:
         raise ValueError(f"{path} has changed")
     return path
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """What a killed run left; the caller holds the release's lock, so nobody else is at work
-    here."""
-    for leftover in directory.glob(f"{files.TEMPORARY}*"):
-        shutil.rmtree(leftover, ignore_errors=True)

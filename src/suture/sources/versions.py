@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The order of packages' versions, whichever package tool they are of.
+"""The order of packages' versions, for any package tool.
 
-dpkg and rpm differ in corners only; of what kernels' versions are made of, both say the same:
-numbers count by value, ``~`` comes before the end (``6.13~rc7`` before ``6.13``), and all else after
-it (``6.1.9-1`` before ``6.1.9-1+b1``).
+dpkg and rpm differ in rare cases only, and agree on the versions of kernels: numbers count by
+value, ``~`` sorts before the end (``6.13~rc7`` before ``6.13``), and all else after it (``6.1.9-1``
+before ``6.1.9-1+b1``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VersionKey = tuple[int, tuple[tuple[int, int, str], ...]]
 
 
 def key(version: str) -> VersionKey:
-    """A key that sorts old versions before new."""
+    """Return a key that sorts old versions before new."""
     epoch, _, rest = version.rpartition(":")
     words = re.findall(r"\d+|~|[^\d~]+", rest)
     return int(epoch) if epoch.isdigit() else 0, (*map(_word, words), END)

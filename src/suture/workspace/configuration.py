@@ -11,6 +11,7 @@ from pathlib import Path
 from suture.errors import COMPILER_MISMATCH, CONFIG_DIFFERS, TOOL_MISSING, Refusal
 from suture.host.files import read_bytes
 from suture.host.run import run
+from suture.kernel.config import assignments
 from suture.workspace.kbuild import clean_environment
 
 UNIMPORTANT = re.compile(
@@ -49,7 +50,7 @@ def compiler(config: Path) -> Compiler:
 
     :raises Refusal: ``compiler-mismatch``, ``file-unreadable``
     """
-    options = parse(read_bytes(config))
+    options = assignments(read_bytes(config))
     wanted = options.get("CONFIG_CC_VERSION_TEXT", "").strip('"')
     if options.get("CONFIG_CC_IS_GCC") != "y" or not wanted:
         raise Refusal(
@@ -80,7 +81,7 @@ def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
 
     :raises Refusal: ``config-differs``
     """
-    before, after = parse(shipped), parse(resulting)
+    before, after = assignments(shipped), assignments(resulting)
     differing = [
         f"{name}: {before.get(name, 'n')} in the target, {after.get(name, 'n')} here"
         for name in sorted(before.keys() | after.keys())
@@ -93,8 +94,3 @@ def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
         rest = [f"... and {len(differing) - NAMED} more"] if len(differing) > NAMED else []
         found = f"{len(differing)} option(s) would differ from the target's"
         raise Refusal(CONFIG_DIFFERS, release, found, evidence=differing[:NAMED] + rest)
-
-
-def parse(data: bytes) -> dict[str, str]:
-    """``.config`` as a mapping from option to value; options that are not set are not in it."""
-    return dict(re.findall(r"^(CONFIG_\w+)=(.*)$", data.decode(errors="replace"), re.MULTILINE))

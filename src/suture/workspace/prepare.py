@@ -32,7 +32,13 @@ from suture.errors import (
     WORKSPACE_FAILED,
     Refusal,
 )
-from suture.host.files import TEMPORARY, locked, new_directory, read_bytes, write_atomic
+from suture.host.files import (
+    locked,
+    new_directory,
+    read_bytes,
+    remove_unfinished,
+    write_atomic,
+)
 from suture.host.paths import cache
 from suture.host.progress import step
 from suture.host.run import check
@@ -98,7 +104,7 @@ def prepare(target: Target) -> Workspace:
     if not ready.exists():
         with step("Preparing the workspace", target.release), locked(directory / "lock"):
             if not ready.exists():
-                _remove_unfinished(directory)
+                remove_unfinished(directory)
                 _make(target, compiler.command, ready)
     environment: dict[str, str] = json.loads(read_bytes(ready / "environment"))
     return Workspace(target, directory, ready / "tree", environment, compiler.command)
@@ -119,12 +125,6 @@ def _name(target: Target, compiler: configuration.Compiler, identity: str) -> st
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return f"{target.release}-{digest.hexdigest()[:12]}"
-
-
-def _remove_unfinished(directory: Path) -> None:
-    """What a killed run left.  The caller holds the lock, so nobody is at work on it."""
-    for leftover in directory.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _make(target: Target, compiler: str, ready: Path) -> None:

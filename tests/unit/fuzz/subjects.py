@@ -326,7 +326,6 @@ def use_vmlinux(data: bytes) -> None:
         found = image.read(path)
         for name in (".text", ".BTF", ".rodata", "nothing"):
             found.section(name)
-            found.section_address(name)
         _ = found.release
         symbols = kallsyms.parse(listing, "vmlinux") if listing else kernel.symbols(linked()[0])
         shipped = ShippedImage(found, symbols)

@@ -118,10 +118,17 @@ def test_hidden_addresses_are_named_as_such() -> None:
     assert "root" in refusal.value.remedy
 
 
+def of_table(kernel: Path) -> Kallsyms:
+    """Return the symbols of a kernel's symbol table."""
+    listing = symtab.listing(kernel.read_bytes(), str(kernel))
+    assert listing is not None
+    return kallsyms.parse(listing, str(kernel))
+
+
 def test_the_symbol_table_of_a_kernel_lists_what_nm_lists(toy_kernel: Path) -> None:
     nm = subprocess.run(["nm", "-n", toy_kernel], capture_output=True, text=True, check=True).stdout
     expected = {(line.split()[0], line.split()[2]) for line in nm.splitlines()}
-    found = kallsyms.read_any(toy_kernel)
+    found = of_table(toy_kernel)
     assert {(f"{symbol.address:016x}", symbol.name) for symbol in found.symbols} == expected
     assert [symbol.address for symbol in found.symbols] == sorted(
         symbol.address for symbol in found.symbols
@@ -132,7 +139,7 @@ def test_the_symbol_table_of_a_kernel_lists_what_nm_lists(toy_kernel: Path) -> N
 def test_the_symbol_tables_letters_are_nms(toy_kernel: Path) -> None:
     nm = subprocess.run(["nm", toy_kernel], capture_output=True, text=True, check=True).stdout
     expected = {(line.split()[2], line.split()[1]) for line in nm.splitlines()}
-    found = {(symbol.name, symbol.type) for symbol in kallsyms.read_any(toy_kernel).symbols}
+    found = {(symbol.name, symbol.type) for symbol in of_table(toy_kernel).symbols}
     # nm calls percpu data D; in kallsyms they are absolute.
     assert found - expected == {("percpu_start", "A"), ("this_cpu_value", "A")}
 
@@ -140,21 +147,21 @@ def test_the_symbol_tables_letters_are_nms(toy_kernel: Path) -> None:
 def test_a_system_map_is_read_as_well(toy_kernel: Path, tmp_path: Path) -> None:
     nm = subprocess.run(["nm", "-n", toy_kernel], capture_output=True, check=True).stdout
     (tmp_path / "System.map").write_bytes(nm)
-    by_map = {symbol[:3:2] for symbol in kallsyms.read_any(tmp_path / "System.map").symbols}
-    assert by_map == {symbol[:3:2] for symbol in kallsyms.read_any(toy_kernel).symbols}
+    by_map = {symbol[:3:2] for symbol in kallsyms.read(tmp_path / "System.map").symbols}
+    assert by_map == {symbol[:3:2] for symbol in of_table(toy_kernel).symbols}
 
 
 def test_an_image_without_any_symbols_is_refused(tmp_path: Path, stripped_kernel: bytes) -> None:
     (tmp_path / "vmlinux").write_bytes(stripped_kernel)
     with pytest.raises(Refusal) as refusal:
-        kallsyms.read_any(tmp_path / "vmlinux")
+        kallsyms.extract(tmp_path / "vmlinux")
     shows(refusal.value, "kallsyms-not-found")
     assert "Traceback" not in str(refusal.value)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refusal:
-        kallsyms.read_any(tmp_path / "nothing")
+        kallsyms.read(tmp_path / "nothing")
     assert refusal.value.code == "file-unreadable"
 
 

@@ -121,8 +121,8 @@ def test_what_a_module_asks_for_by_the_name_of_an_algorithm_is_found(installed: 
         installed / "kernel/lib/libsum.ko", "depends=", "softdep=pre: crc32c nowhere post: snd"
     )
     make_module(installed / "kernel/crypto/crc32c_generic.ko", "depends=", "alias=crc32c")
-    assert modules.asked_for(target(installed), "libsum") == ("crc32c_generic",)
-    assert modules.asked_for(target(installed), "snd_pcm") == ()
+    assert modules.soft_dependencies(target(installed), "libsum") == ("crc32c_generic",)
+    assert modules.soft_dependencies(target(installed), "snd_pcm") == ()
 
 
 def test_modules_that_need_each_other_end(installed: Path) -> None:

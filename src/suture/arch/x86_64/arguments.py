@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Constants that a function puts into the registers of arguments (psABI 3.2.3)."""
+"""Constants that a function loads into the registers of arguments (psABI 3.2.3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from suture.arch.x86_64.decoding import BITS
 ARGUMENTS = (Register.RDI, Register.RSI, Register.RDX, Register.RCX, Register.R8, Register.R9)
 
 SAVED = (Register.RBX, Register.RBP, Register.R12, Register.R13, Register.R14, Register.R15)
-"""Registers that are after a call what they were before it (psABI 3.2.1)."""
+"""Registers that keep their values over a call (psABI 3.2.1)."""
 
 _CONSTANT = frozenset(
     {Code.MOV_R32_IMM32, Code.MOV_R64_IMM64, Code.MOV_RM64_IMM32, Code.MOV_RM32_IMM32}
@@ -37,52 +37,55 @@ _CALLS = (FlowControl.CALL, FlowControl.INDIRECT_CALL)
 
 
 def arguments(code: bytes, relocated: frozenset[int], calls: Mapping[int, int]) -> list[int | None]:
+    """Return the constants that a function passes (`suture.arch.effects.Effects.arguments`)."""
     registers = {field: ARGUMENTS[which] for field, which in calls.items()}
     return _Registers(code, relocated).passed(registers)
 
 
 @dataclass(slots=True)
 class _Registers:
-    """What a function's machine code puts into registers.
+    """The constants in registers along a function's code.
 
-    :ivar relocated: where addresses are filled in; what an instruction has there is no constant.
+    :ivar relocated: the offsets of relocated fields, which are not constants.
     """
 
     code: bytes
     relocated: frozenset[int]
 
     def passed(self, calls: Mapping[int, int]) -> list[int | None]:
-        """What each call has in its register, as far as it was put there as a constant.
+        """Return the constant in the register of each call, or None.
 
-        What counts is what was put there since the last place that is jumped to; or, in a saved
-        register, the one constant that the function puts there at all.
+        A constant counts if it was loaded since the last target of a jump; in a saved register, if
+        it is the only value that the function ever loads there.
 
-        :param calls: where in the code the address of a function stands -> the register that is
-            asked for.
+        :param calls: offset of a call's target in the code -> the wanted register.
         """
         instructions = list(Decoder(BITS, self.code))
         labels = {
-            one.near_branch_target for one in instructions if one.op0_kind == OpKind.NEAR_BRANCH64
+            instruction.near_branch_target
+            for instruction in instructions
+            if instruction.op0_kind == OpKind.NEAR_BRANCH64
         }
         always = self._always(instructions)
         known = dict(always)
         found: list[int | None] = []
-        for one in instructions:
-            if one.ip in labels:
+        for instruction in instructions:
+            start, end = instruction.ip, instruction.next_ip
+            if start in labels:
                 known = dict(always)
-            found += [known.get(calls[at]) for at in range(one.ip, one.next_ip) if at in calls]
-            if one.flow_control in _CALLS:
+            found += [known.get(calls[field]) for field in range(start, end) if field in calls]
+            if instruction.flow_control in _CALLS:
                 known = {register: value for register, value in known.items() if register in SAVED}
                 continue
-            value = self._value(one, known)
-            for register in _written(one):
+            value = self._value(instruction, known)
+            for register in _written(instruction):
                 known.pop(register, None)
             if value is not None:
-                known[Registers.full_register(one.op0_register)] = value
+                known[Registers.full_register(instruction.op0_register)] = value
         return found
 
     def _always(self, instructions: list[Instruction]) -> dict[int, int]:
-        """Saved registers that hold one constant wherever they are used."""
+        """Return the saved registers that hold one constant wherever they are used."""
         values: dict[int, set[int | None]] = {}
         for one in instructions:
             if one.code != Code.POP_R64:  # gives its caller's value back
@@ -96,7 +99,7 @@ class _Registers:
         return {register: value for register, value in sole.items() if value is not None}
 
     def _value(self, one: Instruction, known: Mapping[int, int]) -> int | None:
-        """The constant that an instruction puts into its first operand, a register."""
+        """Return the constant that an instruction loads into its first operand, a register."""
         if one.op_count < 2 or one.op0_kind != OpKind.REGISTER:
             return None
         if not self.relocated.isdisjoint(range(one.ip, one.next_ip)):

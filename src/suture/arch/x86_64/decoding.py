@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`suture.arch.decoding.Decoding`, by iced-x86."""
+"""`suture.arch.decoding.Decoding` for x86-64, with iced-x86."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ FLOWS: Mapping[int, Flow] = {
     FlowControl.EXCEPTION: Flow.TRAP,
 }
 BRANCHES = (FlowControl.CALL, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CONDITIONAL_BRANCH)
-"""Calls and jumps whose target stands in the instruction."""
+"""Calls and jumps that may contain their target."""
 
 PADDING = (Mnemonic.NOP, Mnemonic.INT3)
-"""What assemblers put between functions (``.p2align``, and the kernel's own
-``-falign-functions``)."""
+"""Instructions between functions (``.p2align``, and the kernel's own ``-falign-functions``)."""
 
 
 class Fields:
-    """`suture.arch.decoding.CodeFields`."""
+    """The `suture.arch.decoding.CodeFields` of x86-64."""
 
     __slots__ = ("_code", "_decoded", "_starts")
 
@@ -43,6 +42,7 @@ class Fields:
         self._starts: list[int] = []
 
     def at(self, offset: int) -> CodeField:
+        """Return the instruction that contains the byte at `offset`."""
         if not self._starts:
             self._decoded = list(Decoder(BITS, self._code))
             self._starts = [one.ip for one in self._decoded]
@@ -55,10 +55,12 @@ fields = Fields
 
 
 def instructions(code: bytes, address: int = 0) -> Iterator[Instruction]:
+    """Yield all instructions, in order."""
     return map(_instruction, Decoder(BITS, code, ip=address))
 
 
 def branches(code: bytes, address: int = 0) -> Iterator[DirectBranch]:
+    """Yield the calls and jumps that contain their targets, in order."""
     for one in Decoder(BITS, code, ip=address):
         if one.flow_control in BRANCHES and is_direct(one):
             size = 1 if one.is_jcc_short or one.is_jmp_short else 4
@@ -68,20 +70,24 @@ def branches(code: bytes, address: int = 0) -> Iterator[DirectBranch]:
 
 
 def is_padding(code: bytes) -> bool:
+    """Whether code is only zeros, or no-ops and ``int3``."""
     return not code.strip(b"\0") or all(one.mnemonic in PADDING for one in Decoder(BITS, code))
 
 
 def text(code: bytes, address: int) -> str:
+    """Return an instruction in the GNU assembler's spelling."""
     return Formatter(FormatterSyntax.GAS).format(Decoder(BITS, code, ip=address).decode())
 
 
 def is_relaxation(ours: bytes, theirs: bytes) -> bool:
-    """The kernel has no global offset table, and no thread-local storage of ELF's."""
+    """Whether the linker may rewrite one instruction as another: never, since the kernel has no
+    global offset table and none of ELF's thread-local storage."""
     return False
 
 
 def is_direct(one: Decoded) -> bool:
-    """A call or jump, short or near, whose target stands in it as a distance."""
+    """Whether an instruction is a call or jump, short or near, that contains its target as a
+    distance."""
     return one.flow_control in BRANCHES and (
         one.is_jcc_short_or_near or one.is_jmp_short_or_near or one.is_call_near
     )

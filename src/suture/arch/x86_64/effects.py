@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`suture.arch.effects.Effects`: what single instructions do."""
+"""`suture.arch.effects.Effects` for x86-64: the effects of single instructions."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ WRITES = frozenset(
 
 
 def access(code: bytes, field: int) -> tuple[Access, int]:
+    """Return the use that the instruction around a relocated field makes of it, and of how many
+    bytes.
+
+    ``mov %eax,variable(%rip)`` stores 4 bytes; ``lea variable(%rip),%rdi`` passes the address on.
+    """
     decoder = Decoder(BITS, code)
     for one in decoder:
         if field < one.next_ip:
@@ -34,7 +39,8 @@ def access(code: bytes, field: int) -> tuple[Access, int]:
 
 
 def _width(one: Instruction) -> int:
-    """How many bytes an instruction accesses at the one place that stands in it."""
+    """Return the number of bytes that an instruction accesses at the one place that it contains; 0
+    for an address with a register in it."""
     if one.memory_index != Register.NONE or one.memory_base not in (Register.NONE, Register.RIP):
         return 0
     return int(MemorySizeExt.size(one.memory_size))
@@ -43,7 +49,7 @@ def _width(one: Instruction) -> int:
 def _access(decoder: Decoder, one: Instruction, field: int) -> Access:
     constants = decoder.get_constant_offsets(one)
     if not constants.has_displacement or one.ip + constants.displacement_offset != field:
-        return Access.ADDRESS  # an immediate: its address
+        return Access.ADDRESS  # an immediate operand
     used = InstructionInfoFactory().info(one).used_memory()
     # A call pushes its return address.
     accesses = [memory.access for memory in used if memory.base != Register.RSP]
@@ -55,6 +61,8 @@ def _access(decoder: Decoder, one: Instruction, field: int) -> Access:
 
 
 def returns_zero_after(code: bytes, is_relocated: bool, before: bool) -> bool:
+    """Whether ``eax`` is certain to hold 0 after an instruction: ``xor %eax,%eax`` or ``mov
+    $0,%eax``, or one that does not write it while it is 0."""
     one = Decoder(BITS, code).decode()
     writes = any(
         Registers.full_register(used.register) == Register.RAX and used.access in WRITES

@@ -12,6 +12,7 @@ NOP, INT3 = b"\x90", b"\xcc"
 
 
 def _calls(code: bytes, address: int) -> int | None:
+    """Return the target of a function's first call, after an ``endbr64``, or None."""
     at = len(ENDBR64) if code.startswith(ENDBR64) else 0
     if code[at : at + 1] != CALL:
         return None
@@ -25,6 +26,6 @@ ENTRY = FunctionEntry(
     calls=_calls,
     padding=NOP,
     filler=INT3,
-    # What the kernel jumps to in place of a return (arch/x86/include/asm/linkage.h).
+    # The kernel jumps to it in place of a return (arch/x86/include/asm/linkage.h).
     return_thunk="__x86_return_thunk",
 )

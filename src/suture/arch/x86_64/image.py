@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A bootable image (``vmlinuz``, bzImage): a setup header, boot code, and the compressed payload,
-which is ``vmlinux`` without its symbols (``arch/x86/boot/compressed/Makefile: vmlinux.bin``).
+"""The bootable image of x86 (``vmlinuz``, bzImage): a setup header, boot code, and the compressed
+payload, which is ``vmlinux`` without symbols (``arch/x86/boot/compressed/Makefile: vmlinux.bin``).
 
-Where the payload lies is in the setup header (``Documentation/arch/x86/boot.rst``).
+The setup header has the payload's place (``Documentation/arch/x86/boot.rst``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECTOR = 512
 
 
 def _is_image(head: bytes) -> bool:
-    """Whether a file that begins so has a setup header."""
+    """Whether a file that begins with these bytes has a setup header."""
     return (
         len(head) >= SETUP_HEADER_END
         and head[HEADER_MAGIC : HEADER_MAGIC + 4] == b"HdrS"
@@ -42,7 +42,7 @@ def _payload(image: bytes, where: str) -> bytes:
     offset, length = struct.unpack_from("<II", image, PAYLOAD_OFFSET)
     start = (sectors + 1) * SECTOR + offset
     if length <= 4 or start + length > len(image):
-        end = f"byte {start + length:,}, and the file at {len(image):,}"
+        end = f"byte {start + length:,}, but the file ends at {len(image):,}"
         raise Refusal(IMAGE_MALFORMED, where, f"its payload should end at {end}")
     return image[start : start + length]
 

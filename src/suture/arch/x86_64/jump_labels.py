@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Static branches (``arch/x86/include/asm/jump_label.h``)."""
+"""Static branches of x86 (``arch/x86/include/asm/jump_label.h``)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ _AFTER = rb"""
 #undef arch_static_branch
 #undef arch_static_branch_jump
 #if !defined(__ASSEMBLER__) && !defined(SUTURE_STATIC_BRANCH)
-/*
- * jump_label_type(): the branch is taken if "enabled" is not "branch".  static_key_count(): any number but 0 is
- * enabled, -1 too.  The flags need no saving: on x86, GCC takes it that every asm changes them.
- */
+/* * jump_label_type(): the branch is taken if "enabled" is not "branch".  static_key_count(): any
+number but 0 is * enabled, -1 too.  The flags need no saving: on x86, GCC takes it that every asm
+changes them. */
 #define SUTURE_STATIC_BRANCH(name)							\
 static __always_inline bool name(struct static_key * const key, const bool branch)	\
 {											\
@@ -55,7 +54,8 @@ def _reading_keys(header: bytes) -> bytes:
 
 
 def _reads_key(compare: bytes, jump: bytes) -> bool | None:
-    """``cmpl $0, key(%rip)``, and ``jne`` or ``je`` in its short or long form."""
+    """Whether ``cmpl $0, key(%rip)`` and a ``jne`` or ``je``, short or long, jump for a key that is
+    not 0; None for other instructions."""
     if compare[:2] != b"\x83\x3d" or compare[6:] != b"\0":
         return None
     if jump[:1] == b"\x75" or jump[:2] == b"\x0f\x85":

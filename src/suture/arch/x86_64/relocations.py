@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Relocation types, as the kernel's module loader and its image use them.
+"""Relocation types of x86-64 that the kernel's module loader and its image use.
 
 Reference: System V psABI for x86-64, table 4.9; ``arch/x86/kernel/module.c:
 __write_relocate_add()``.
@@ -23,9 +23,8 @@ TYPES: Mapping[int, RelocationType] = {
     10: RelocationType("R_X86_64_32", 4, False, False),
     11: RelocationType("R_X86_64_32S", 4, False, True),
     # 12-14: 16 and 8 bits: not in kernel objects
-    15: RelocationType(
-        "R_X86_64_PC8", 1, True, True
-    ),  # only made by suture.objects.neighbours: cannot be moved
+    # 15: only suture.objects.neighbours makes it; its code cannot be moved
+    15: RelocationType("R_X86_64_PC8", 1, True, True),
     # 16-23: thread-local storage: not in kernel objects
     24: RelocationType("R_X86_64_PC64", 8, True, True),
 }

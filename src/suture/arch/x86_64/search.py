@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`suture.arch.search.CodeSearch`: a field that leads to an address is found by its bytes, and what
-stands around each candidate is then decoded from the start of its function."""
+"""`suture.arch.search.CodeSearch` for x86-64: a search for the bytes of fields with an address, and
+decoding from the start of the function around each candidate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ LONGEST = 16
 """Bytes; an instruction has 15 at most."""
 
 FIELD = 4
-"""Bytes of a field that leads to an address; it counts from its own end, which is the
-instruction's."""
+"""Bytes of a field with an address; a distance counts from its end, which is the instruction's."""
 
 
 def leads(code: bytes, address: int, target: int, start: Callable[[int], int]) -> Iterator[Lead]:
+    """Yield the references to `target` in a section of linked code.
+
+    ``call c_start`` has it as a distance, ``mov $c_start,%rdi`` as an absolute address.
+    """
     for field in relative(code, address, target, FIELD, "little"):
         one = _around(code, address, start(field), field)
         if one is None or _reads(one, field, target):
@@ -33,12 +36,13 @@ def leads(code: bytes, address: int, target: int, start: Callable[[int], int]) -
 
 
 def suspects(code: bytes, address: int, target: int) -> Iterator[int]:
+    """Yield the addresses of fields with the distance to `target`, whatever they are part of."""
     return relative(code, address, target, FIELD, "little")
 
 
 def _around(code: bytes, address: int, start: int, field: int) -> Instruction | None:
-    """The instruction that holds the first byte of a field; None where there is no telling what is
-    code."""
+    """Return the instruction that contains the first byte of a field; None where the bytes may not
+    be code."""
     data = code[start - address : field - address + LONGEST]
     for one in Decoder(BITS, data, ip=start):
         if one.code == Code.INVALID:
@@ -49,10 +53,11 @@ def _around(code: bytes, address: int, start: int, field: int) -> Instruction | 
 
 
 def _reads(one: Instruction, field: int, target: int) -> bool:
-    """It works with the address, relative to itself: ``lea``, or what reads code as data."""
+    """Whether an instruction uses the address relative to itself: ``lea``, or one that reads code
+    as data."""
     return one.is_ip_rel_memory_operand and field > one.ip and one.ip_rel_memory_address == target
 
 
 def _holds(one: Instruction, field: int) -> bool:
-    """All of the field is in the instruction, behind its first byte."""
+    """Whether the whole field is in the instruction, behind its first byte."""
     return one.ip < field and field + FIELD <= one.next_ip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sections with entries about code that x86 kernels have beside the common ones."""
+"""Special sections of x86 kernels, besides the common ones."""
 
 from __future__ import annotations
 

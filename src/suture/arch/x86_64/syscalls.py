@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""System calls (``arch/x86/entry/syscalls/syscall_64.tbl``,
+"""System calls of x86-64 (``arch/x86/entry/syscalls/syscall_64.tbl``,
 ``arch/x86/include/asm/syscall_wrapper.h``)."""
 
 from __future__ import annotations

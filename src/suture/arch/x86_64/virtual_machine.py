@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A PC, as QEMU makes it."""
+"""QEMU's PC."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ VIRTUAL_MACHINE = VirtualMachine(
     console="ttyS0,115200",
     serial="ttyS1",  # the 8250 driver is built in
     bus="pci",
-    # System Management Mode keeps the variables from the kernel; a build for Secure Boot does not
-    # run without.
+    # System Management Mode protects the firmware's variables from the kernel; firmware for Secure
+    # Boot does not run without it.
     secure_boot=(
         *("-machine", "q35,smm=on"),
         *("-global", "driver=cfi.pflash01,property=secure,value=on"),
@@ -23,7 +23,8 @@ VIRTUAL_MACHINE = VirtualMachine(
         ("page fault", r"^unable to handle |^kernel tried to execute NX-protected page"),
         (
             "trap",
-            r"^(divide error|invalid opcode|double fault|stack segment|int3|bounds|control protection)\b",
+            r"^(divide error|invalid opcode|double fault|stack segment|int3|bounds|"
+            r"control protection)\b",
         ),
     ),
 )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this host's distribution calls the packages that Suture needs, and how it installs them.
+"""Distributions: their names of the packages that Suture needs, and their package tools.
 
 To add another distribution:
 
-1. Write one module with a class that has what `Distribution` asks for; ``debian.py`` shows how.
-   Its table has a package for everything in `suture.host.packages.TOOLS`.
-2. Put one of it into `DISTRIBUTIONS`.
+1. Write one module with a class for the protocol `Distribution`; ``debian.py`` is an example.  Its
+   table has a package for everything in `suture.host.packages.TOOLS`.
+2. Add an instance to `DISTRIBUTIONS`.
 3. For a guest with systemd in the lab, see `suture.lab.guests`; for kernels, `suture.sources`; for
    live patches in the initramfs, `suture.core.initramfs`.
 
@@ -25,34 +25,33 @@ __all__ = ["DISTRIBUTIONS", "Distribution", "Unknown", "here"]
 
 
 class Distribution(Protocol):
-    """A distribution that Suture runs on, as far as packages go."""
+    """The packages of a distribution."""
 
     @property
     def id(self) -> str:
-        """As ``ID`` or ``ID_LIKE`` of os-release(5) has it."""
+        """Its ``ID`` in os-release(5), or the ``ID_LIKE`` of those that derive from it."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Its name in messages."""
 
     @property
     def compiler(self) -> str:
-        """The command of the compiler that its own kernels are built with, for where no target
-        says it."""
+        """The command of the compiler that builds its own kernels, for use without a target."""
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        """What is needed on it besides: the programs that get its kernels and make its guests."""
+        """Its additional tools: the programs that get its kernels and make its guests."""
 
     def package(self, tool: Tool) -> str:
-        """The package that has a program or header; "" where that is not known."""
+        """Return the package with a program or header; "" if unknown."""
 
     def install_line(self, packages: Iterable[str]) -> str:
-        """The command that installs packages, for root; "" where there is none to tell."""
+        """Return root's command that installs packages; "" if unknown."""
 
 
 class Unknown:
-    """A distribution that Suture has no table for: programs are asked for by their own names."""
+    """A distribution without a table: messages name the programs themselves."""
 
     id = "unknown"
     name = "this distribution"
@@ -60,9 +59,11 @@ class Unknown:
     tools: tuple[Tool, ...] = ()
 
     def package(self, tool: Tool) -> str:
+        """Return "": no package is known."""
         return ""
 
     def install_line(self, packages: Iterable[str]) -> str:
+        """Return "": no package tool is known."""
         return ""
 
 
@@ -70,7 +71,7 @@ DISTRIBUTIONS: tuple[Distribution, ...] = (DebianHost(),)
 
 
 def here() -> Distribution:
-    """The one that this host runs, or the one that it is like."""
+    """Return the distribution that this host runs, or from which it derives."""
     try:
         described = platform.freedesktop_os_release()
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian, and what is like it: Ubuntu names these packages the same."""
+"""Debian and its derivatives: Ubuntu has the same names for these packages."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ PACKAGES = {
     "setpriv": "util-linux",
     "xz": "xz-utils",
 }
-"""By what is looked for."""
+"""`Tool.looked_for` -> package."""
 
 COMPILER = re.compile(r"(?:[a-z0-9_]+-linux-gnu-)?(?P<package>gcc-\d+)")
-"""Debian 13's kernels name theirs with its triplet: ``x86_64-linux-gnu-gcc-14``."""
+"""Debian 13's kernels name their compiler with its triplet: ``x86_64-linux-gnu-gcc-14``."""
 
 DEVELOPING = (
     *(
@@ -50,13 +50,13 @@ DEVELOPING = (
     ),
     *("softhsm2", "zstd"),
 )
-"""What ``make`` and the tests use besides: a virtual environment, Python's headers (minilzo comes
-as source, and pip compiles it), a token in software, and programs that make the tests' inputs or
-run in their guests."""
+"""Additional packages for ``make`` and the tests: a virtual environment, Python's headers (pip
+compiles minilzo from source), a token in software, and programs that make the tests' inputs or run
+in their guests."""
 
 
 class DebianHost:
-    """The `suture.host.distributions.Distribution`."""
+    """The `suture.host.distributions.Distribution` for Debian."""
 
     id = "debian"
     name = "Debian 12"
@@ -68,14 +68,16 @@ class DebianHost:
     )
 
     def package(self, tool: Tool) -> str:
+        """Return the package with a program or header; "" if unknown."""
         versioned = COMPILER.fullmatch(tool.program)
         return versioned["package"] if versioned else PACKAGES.get(tool.looked_for, "")
 
     def install_line(self, packages: Iterable[str]) -> str:
-        """Recommended packages would bring a desktop's worth of QEMU's displays."""
+        """Return the command without recommended packages, which would install all of QEMU's
+        displays."""
         return f"apt-get install --no-install-recommends {' '.join(packages)}"
 
     def development_packages(self) -> tuple[str, ...]:
-        """All packages that ``make`` installs, sorted."""
+        """Return all packages that ``make`` installs, sorted."""
         tools = (compiler(self.compiler), *TOOLS, *self.tools)
         return tuple(sorted({*DEVELOPING, *(self.package(tool) for tool in tools)}))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Resolution of what new code uses of the running kernel, by a list of symbols alone.
 
-There is no shipped code to compare with, so nothing is proved: a symbol is taken for what the object
-file says about its name.  A unique name is enough.  Static functions and variables of one name in
-several source files (``c_start`` of fs/proc/consoles.c, crypto/proc.c and arch/x86) are told apart
-where the list allows it: by ``STT_FILE`` symbols, or by the symbols around them in a module's symbol
-table.  All others are refused.
+There is no shipped code to compare with, so nothing is proved: a symbol is taken for what the
+object file says about its name.  A unique name is enough.  Static functions and variables of one
+name in several source files (``c_start`` of fs/proc/consoles.c, crypto/proc.c and arch/x86) are
+told apart where the list allows it: by ``STT_FILE`` symbols, or by the symbols around them in a
+module's symbol table.  All others are refused.
 """
 
 from __future__ import annotations
