@@ -57,6 +57,7 @@ class IndexedKallsyms(Kallsyms):
 
     @cached_property
     def symbols(self) -> tuple[KernelSymbol, ...]:
+        """All symbols; the whole listing is parsed at the first use."""
         return kallsyms.parse(self._data, "the kernel's symbols").symbols
 
     def _of_name(self, name: str) -> Sequence[KernelSymbol]:
@@ -67,15 +68,18 @@ class IndexedKallsyms(Kallsyms):
         return [self._symbol(start) for start in self._names[first:last]]
 
     def at(self, address: int) -> tuple[KernelSymbol, ...]:
+        """Return the symbols with exactly this address, in order."""
         first = bisect_left(self._places, address, key=self._address)
         last = bisect_right(self._places, address, lo=first, key=self._address)
         return tuple(self._symbol(start) for start in self._places[first:last])
 
     def containing(self, address: int) -> KernelSymbol | None:
+        """Return the last symbol at or before an address, or None."""
         position = bisect_right(self._places, address, key=self._address)
         return self._symbol(self._places[position - 1]) if position else None
 
     def size(self, symbol: KernelSymbol) -> int:
+        """Return the bytes up to the next higher address with a symbol; 0 for the last symbol."""
         position = bisect_right(self._places, symbol.address, key=self._address)
         if position == len(self._places):
             return 0

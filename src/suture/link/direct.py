@@ -91,12 +91,15 @@ def make(
 
 @dataclass(frozen=True, slots=True)
 class _Making:
+    """One run of kbuild's commands."""
+
     recording: Recording
     tree: Path
     directory: Path
     name: str
 
     def make(self, glue: str, objects: Mapping[str, bytes]) -> str:
+        """Make the module, and return the output of the programs."""
         commands = self.recording.commands
         self._write(f"{GLUE}.c", glue.encode())
         for stem, content in objects.items():
