@@ -3,7 +3,7 @@
 
 To add another architecture:
 
-1.  Make a folder beside ``x86_64/``.  In its ``__init__.py``, derive a class from `Architecture`
+1. Make a folder beside ``x86_64/``.  In its ``__init__.py``, derive a class from `Architecture`
    with its name, its directory in the kernel's source, its ELF machine and the addresses of its
    modules, and with one property for each of the parts below.  Register it at the end of this file.
 2. ``relocations`` is the table of relocation types, ``decoding`` decodes instructions.  With these

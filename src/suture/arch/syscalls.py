@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class EntryName:
     """The names of entries that take a system call's registers (``ARCH_HAS_SYSCALL_WRAPPER``).
 
-    :ivar prefix: stands before ``sys_NAME`` or ``compat_sys_NAME``.
+    :ivar prefix: comes before ``sys_NAME`` or ``compat_sys_NAME``.
     :ivar arguments: the macro that reads arguments from ``struct pt_regs``.
     """
 

@@ -110,7 +110,7 @@ class _Making:
             self._write(f".{stem}.o.cmd", b"# it exports nothing\n")
         self._write(f"{self.name}.mod", listed(self.directory, stems).encode())
         self._write("modules.order", self._text(commands.order).encode())
-        said = [
+        output = [
             self._compile(commands.glue, GLUE_HEADERS, f"{GLUE}.c"),
             self._shell(commands.join),
             self._shell(commands.modpost),
@@ -119,7 +119,7 @@ class _Making:
         common = self.recording.directory / COMMON
         if common.exists():
             self._write(COMMON, common.read_bytes())
-        return "".join([*said, self._shell(commands.finish)])
+        return "".join([*output, self._shell(commands.finish)])
 
     def _write(self, file: str, content: bytes) -> None:
         (self.directory / file).write_bytes(content)
@@ -130,13 +130,13 @@ class _Making:
     def _compile(self, steps: Sequence[Words], headers: str, file: str) -> str:
         compiler, *others = steps
         source, kept = self.directory / file, self.recording.directory / headers
-        taken_apart = precompiled.parse_command(compiler)
-        if taken_apart and precompiled.applies_to(taken_apart, kept, source.read_text()):
-            words = precompiled.command(taken_apart, kept, self.name, source, self.directory)
-            said = self._run(words)
+        parsed = precompiled.parse_command(compiler)
+        if parsed and precompiled.applies_to(parsed, kept, source.read_text()):
+            words = precompiled.command(parsed, kept, self.name, source, self.directory)
+            output = self._run(words)
         else:
-            said = self._run([self._text(word) for word in compiler])
-        return said + "".join(self._run([self._text(word) for word in step]) for step in others)
+            output = self._run([self._text(word) for word in compiler])
+        return output + "".join(self._run([self._text(word) for word in step]) for step in others)
 
     def _shell(self, text: str) -> str:
         return self._run(["sh", "-c", f"set -e; {self._text(text)}"])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Names that compilers and macros make: which variables belong to one function's code alone, and
-which name stands in the source.
+which name is in the source.
 
 Patched code shares a static variable of the original, because it holds the kernel's state.  The
 variables in `PRIVATE` hold no state that matters to other code: they are compared by content only,

@@ -28,14 +28,14 @@ def survey() -> Survey:
     :raises Refusal: ``archive-unreachable`` (no source names a kernel), ``tool-missing`` (no source
         has its programs here)
     """
-    asked = [source for source in SOURCES if source.is_available()] or SOURCES[:1]
-    names = ", ".join(source.name for source in asked)
+    available = [source for source in SOURCES if source.is_available()] or SOURCES[:1]
+    names = ", ".join(source.name for source in available)
     with step("Looking for kernels", names):
-        surveys, refusals = _ask(asked)
+        surveys, refusals = _survey_each(available)
     if not any(found.offers or found.left_out for found in surveys):
         if refusals:
             raise refusals[0]
-        refresh = " && ".join(source.refresh for source in asked if source.refresh)
+        refresh = " && ".join(source.refresh for source in available if source.refresh)
         raise Refusal(
             ARCHIVE_UNREACHABLE,
             names,
@@ -50,7 +50,7 @@ def survey() -> Survey:
     )
 
 
-def _ask(sources: Sequence[KernelSource]) -> tuple[list[Survey], list[Refusal]]:
+def _survey_each(sources: Sequence[KernelSource]) -> tuple[list[Survey], list[Refusal]]:
     """Return the surveys of the sources, and the refusals of those that failed: one failure does
     not hide the kernels of another source."""
     surveys, refusals = [], []

@@ -124,7 +124,7 @@ class Survey:
             if version is None
             else f"no archive has version {version} of it"
         )
-        unanswered = [f"not asked: {refusal.where}: {refusal.found}" for refusal in self.unanswered]
+        unanswered = [f"no answer: {refusal.where}: {refusal.found}" for refusal in self.unanswered]
         offered = [f"offered: {near}" for near in self._near(release)]
         raise Refusal(KERNEL_NOT_OFFERED, release, found, evidence=unanswered + offered)
 

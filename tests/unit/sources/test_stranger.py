@@ -165,7 +165,7 @@ def test_a_source_that_does_not_answer_keeps_no_other_from_it(
     assert sources.fetch(RELEASE).version == "1.0"
     with pytest.raises(Refusal, match="kernel-not-offered") as refusal:
         sources.fetch("6.1.0-other")
-    assert refusal.value.evidence[0] == "not asked: toys: nobody is at home"
+    assert refusal.value.evidence[0] == "no answer: toys: nobody is at home"
 
 
 def test_a_source_that_does_not_answer_is_named_in_the_list(

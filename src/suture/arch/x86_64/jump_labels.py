@@ -24,9 +24,11 @@ _AFTER = rb"""
 #undef arch_static_branch
 #undef arch_static_branch_jump
 #if !defined(__ASSEMBLER__) && !defined(SUTURE_STATIC_BRANCH)
-/* * jump_label_type(): the branch is taken if "enabled" is not "branch".  static_key_count(): any
-number but 0 is * enabled, -1 too.  The flags need no saving: on x86, GCC takes it that every asm
-changes them. */
+/*
+ * jump_label_type(): the branch is taken if "enabled" is not "branch".  static_key_count(): any
+ * number but 0 is enabled, -1 too.  The flags are not saved: GCC for x86 assumes that every asm
+ * changes them.
+ */
 #define SUTURE_STATIC_BRANCH(name)							\
 static __always_inline bool name(struct static_key * const key, const bool branch)	\
 {											\
