@@ -5,8 +5,10 @@ shows as well."""
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
-from suture.elf.object import ObjectFile
+if TYPE_CHECKING:
+    from suture.elf.object import ObjectFile
 
 SECTION = ".note.gnu.build-id"
 NT_GNU_BUILD_ID = 3

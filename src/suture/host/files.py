@@ -45,10 +45,12 @@ def read_bytes(path: Path) -> bytes:
         raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Write `data` to `path` so that a reader sees the old content or all of the new, also after a
     power failure.
 
+    :param durable: after a power failure there may also be an empty file, or none: what is written
+        is checked by its reader, and is made again.
     :raises Refusal: ``disk-full``, ``file-unreadable`` (the directory cannot be written)
     """
     temporary: str | None = None
@@ -59,8 +61,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.rename(temporary, path)
         temporary = None
     except OSError as error:

@@ -127,7 +127,7 @@ def _save(path: Path, data: bytes, found: Kallsyms) -> None:
     orders = array("I", [used[index] for index in (*by_name, *by_address)])
     body = FORMAT + orders.tobytes()
     try:
-        files.write_atomic(path, hashlib.sha256(body).digest() + body)
+        files.write_atomic(path, hashlib.sha256(body).digest() + body, durable=False)
     except Refusal as refusal:
         if refusal.kind is not DISK_FULL:
             raise

@@ -72,9 +72,8 @@ def save(directory: Path, name: str, stored: Stored) -> None:
 def save_bytes(directory: Path, name: str, body: bytes) -> None:
     """Keep an entry.  A full disk costs the next run its time, not this one its result."""
     try:
-        write_atomic(
-            _path(directory, name), hashlib.sha256(body).hexdigest().encode() + b"\n" + body
-        )
+        digest = hashlib.sha256(body).hexdigest().encode()
+        write_atomic(_path(directory, name), digest + b"\n" + body, durable=False)
     except Refusal as refusal:
         if refusal.kind is not DISK_FULL:
             raise
