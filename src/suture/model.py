@@ -77,6 +77,13 @@ class ExternalSymbol:
     def __str__(self) -> str:
         return f".klp.sym.{self.objname}.{self.name},{self.sympos}"
 
+    def pending(self, patched: str) -> str:
+        """Return the name of an undefined symbol that `suture.link.klp.finish` turns into this one.
+
+        :param patched: the object whose replaced functions use it.
+        """
+        return f"{patched}:{self}"
+
 
 @dataclass(frozen=True, slots=True)
 class SymbolReference:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from suture.builder.module_context import ModuleContext, types_of_module
 from suture.builder.part import Authored
-from suture.diff.hooks import OF_PATCHES
+from suture.diff.hooks import HOOK_PREFIXES
 from suture.elf import reader
 from suture.elf.object import ObjectFile, Symbol
 from suture.errors import (
@@ -49,7 +49,7 @@ def refuse_hooks(module: CModule, objects: Mapping[str, ObjectFile]) -> None:
     """
     for part, obj in objects.items():
         for section in obj.sections:
-            if section.name.startswith(OF_PATCHES) and section.size:
+            if section.name.startswith(HOOK_PREFIXES) and section.size:
                 found = f"has {section.name}, which is for source diffs alone"
                 remedy = (
                     "Put callbacks into .callbacks of their struct klp_object; "

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from suture.diff.changes import Changes, compare
 from suture.diff.comparison import Side
 from suture.diff.correlate import Correlation
-from suture.diff.data import DataRequest, names
+from suture.diff.data import DataRequest, written_names
 from suture.diff.omitted import OmittedPart
 from suture.elf import reader
 from suture.errors import (
@@ -104,8 +104,8 @@ def _refuse_unchanged_names(
     """
     patched, kept = set[str](), set[str]()
     for of_file in changes:
-        patched.update(*(names(change.after) for change in of_file.data))
-        kept.update(*(names(after) for after in of_file.kept_values))
+        patched.update(*(written_names(change.after) for change in of_file.data))
+        kept.update(*(written_names(after) for after in of_file.kept_values))
     for option, wanted, used in (
         ("--patch-data", request.patch, patched),
         ("--keep-data", request.keep, kept),

@@ -3,8 +3,9 @@
 
 Order of events:
 
-1. `view` reads each object as units (functions and data) and the references between them.
-2. `correlate` says which unit of the patched object is which of the original.
-3. `compare` finds the functions that changed, and refuses changes that no live patch can make.
-4. `select` copies them, with all that they need, into an output object.
+1. `suture.objects.view` reads each object as units (functions and data) and references.
+2. `correlate` pairs the units of the two objects.
+3. `changes` finds changed functions, and refuses changes that no live patch can make.
+4. `plan` holds which functions are replaced and which are carried.
+5. `cut_out` copies them, with everything that they need, into an output object.
 """

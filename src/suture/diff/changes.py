@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which functions the patch changed, and whether it changed anything that no live patch can."""
+"""The functions that a patch changes; changes that no live patch can make are refused."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from suture.diff.comparison import Comparison, Side, is_once_only
 from suture.diff.correlate import Correlation, correlate
 from suture.diff.data import NO_DATA, DataChange, DataRequest, changed_data, ignored_data
 from suture.diff.hooks import NO_HOOKS, Hooks, read_hooks
-from suture.diff.keep_data import kept, used_by_new_code
-from suture.diff.omitted import BY_AUTHOR, OmittedPart, once_only
+from suture.diff.keep_data import kept_part, used_by_new_code
+from suture.diff.omitted import BY_AUTHOR, OmittedPart, once_only_reason
 from suture.diff.sections import changed_sections
 from suture.objects.locals import DATA, is_cold, parent
 from suture.objects.view import ToUnit, Unit, View
 
 Pair = tuple[Unit, Unit]
-"""A unit of the original object, and the same one in the patched object."""
+"""A unit of the original object, and its counterpart in the patched object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs between the original and the patched object of one source file.
+    """The differences between the original and the patched object of one source file.
 
-    :ivar correlation: which patched unit is which original one.
+    :ivar correlation: patched unit -> original unit.
     :ivar changed: functions that differ, themselves or in their ``.cold`` part.
-    :ivar provided: global functions and variables that only the patched object has: other files may
-        use them.
+    :ivar provided: new global functions and variables, which other files may use.
     :ivar published: functions and variables that were static and are global now.
-    :ivar left_out: changes that a live patch does without.
+    :ivar left_out: changes that the live patch leaves out.
     :ivar data: variables whose contents are to change in memory (--patch-data).
     :ivar kept_values: patched variables whose changed initial value is not applied (--keep-data).
-    :ivar hooks: callbacks, and what the patch asks to ignore.
+    :ivar hooks: callbacks of the patch, and what it asks to ignore.
     """
 
     original: Side
@@ -48,7 +47,7 @@ class Changes:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing differs that a live patch could hold, or would have to leave out."""
+        """Whether nothing differs that belongs into a live patch or is left out of it."""
         return not (
             self.changed
             or self.provided
@@ -60,18 +59,17 @@ class Changes:
 
 
 def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Changes:
-    """Find what differs between two objects.
+    """Find the differences between two objects.
 
-    :param request: which variables are to change in memory, or may stay as they are.
+    :param request: variables that are to change in memory, or whose new value is not applied.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``,
-        ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, and those of `read_hooks`
+        ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, and what `read_hooks`
+        raises
     """
     hooks = read_hooks(patched.view)
-    correlation = _without_freed(
-        original.view, patched.view, correlate(original.view, patched.view)
-    )
-    comparison = Comparison(original, patched, correlation)
     view = patched.view
+    correlation = _without_freed(original.view, view, correlate(original.view, view))
+    comparison = Comparison(original, patched, correlation)
     differing = _differing_functions(comparison)
     ignored = [pair for pair in differing if _is_ignored(hooks, view, pair[1])]
     differing = [pair for pair in differing if pair not in ignored]
@@ -85,7 +83,7 @@ def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Ch
         *ignored_data(comparison, hooks.ignored_sections),
         *_init_and_exit(view, differing),
         *changed_sections(comparison, hooks.ignored_sections),
-        *(kept(view, unit) for unit in kept_values),
+        *(kept_part(view, unit) for unit in kept_values),
     )
     return Changes(
         original=original,
@@ -117,8 +115,10 @@ def _ignored_functions(view: View, ignored: Iterable[Pair]) -> Iterator[OmittedP
 
 
 def _without_freed(original: View, patched: View, correlation: Correlation) -> Correlation:
-    """What was in memory that was given back, and is not marked so any more, is new: the kernel no
-    longer has it."""
+    """Drop units that were ``__init`` or ``__exit`` and no longer are.
+
+    The kernel freed the old ones, so the live patch has to bring them along as new ones.
+    """
     return Correlation(
         {
             after: before
@@ -136,15 +136,17 @@ def _init_and_exit(patched: View, differing: Iterable[tuple[Unit, Unit]]) -> Ite
     for _, after in differing:
         section = patched.section(after)
         if is_once_only(section):
-            yield OmittedPart(f"{after.name}()", section.name, once_only(section.name, code=True))
+            yield OmittedPart(
+                f"{after.name}()", section.name, once_only_reason(section.name, code=True)
+            )
 
 
 def _differing_functions(comparison: Comparison) -> list[Pair]:
-    """Functions that differ, themselves or in their ``.cold`` part, which may also have come or
-    gone.
+    """Find functions that differ, themselves or in their ``.cold`` part.
 
-    Example: a fix that adds a ``WARN_ON()`` moves its slow path into a new ``foo.cold``; the bytes
-    of ``foo()`` may differ in one jump only, whose target is compared, or not at all.
+    Example: ``pr_warn()`` of ``loop_reread_partitions()`` (drivers/block/loop.c) is in
+    ``loop_reread_partitions.cold``, as ``_printk()`` is ``__cold``.  If a patch changes its text,
+    only that part differs; the core redirects functions, so the function is replaced.
     """
     original, patched = comparison.original.view, comparison.patched.view
     original_of = comparison.correlation.original
@@ -153,49 +155,53 @@ def _differing_functions(comparison: Comparison) -> list[Pair]:
         if not unit.is_function or not patched.section(unit).is_code:
             continue
         before = original_of.get(unit)
-        whole = owner(patched, unit) if is_cold(unit.name) else unit
-        if whole is None or whole not in original_of:
+        function = owner(patched, unit) if is_cold(unit.name) else unit
+        if function is None or function not in original_of:
             continue
         if before is None or not comparison.same_function(before, unit):
-            changed[whole] = original_of[whole]
-    kept = set(original_of.values())
-    gone = {parent(unit.name) for unit in original.units if is_cold(unit.name) and unit not in kept}
-    changed |= {after: before for after, before in original_of.items() if before.name in gone}
+            changed[function] = original_of[function]
+    paired = set(original_of.values())
+    lost_cold_part = {
+        parent(unit.name) for unit in original.units if is_cold(unit.name) and unit not in paired
+    }
+    for after, before in original_of.items():
+        if before.name in lost_cold_part:
+            changed[after] = before
     return [(before, after) for after, before in changed.items()]
 
 
 MODULE_HOOKS = frozenset({"init_module", "cleanup_module"})
-"""What ``module_init()`` and ``module_exit()`` make (include/linux/module.h); the live patch module
-has its own."""
+"""Names that ``module_init()`` and ``module_exit()`` define (include/linux/module.h); the live
+patch module has its own."""
 
 
 def _is_provided(view: View, unit: Unit, correlation: Correlation) -> bool:
+    """Whether a unit is new and other source files of the patch may use it."""
     section = view.section(unit)
     return (
         unit not in correlation.original
         and not unit.is_local
         and not is_once_only(section)
-        and MODULE_HOOKS.isdisjoint((unit.name, *unit.aliases))
+        and MODULE_HOOKS.isdisjoint(unit.names)
         and section.is_allocated
         and (section.is_code or section.name.startswith(DATA))
     )
 
 
 def cold_part(view: View, unit: Unit) -> Unit | None:
-    """The ``.cold`` part of a function; of several of that name (in several source files) the one
-    that it jumps to."""
-    names = (f"{name}.cold" for name in (unit.name, *unit.aliases))
-    found = [cold for name in names for cold in view.by_name.get(name, ())]
-    return next((cold for cold in found if len(found) == 1 or _refers(view, unit, cold)), None)
+    """Return a function's ``.cold`` part; of several with one name the one that it jumps to."""
+    parts: list[Unit] = []
+    for name in unit.names:
+        parts += view.by_name.get(f"{name}.cold", ())
+    return next((cold for cold in parts if len(parts) == 1 or _refers_to(view, unit, cold)), None)
 
 
 def owner(view: View, cold: Unit) -> Unit | None:
-    """The function that a ``.cold`` part belongs to."""
-    found = view.by_name.get(parent(cold.name), ())
-    return next((unit for unit in found if len(found) == 1 or _refers(view, unit, cold)), None)
+    """Return the function that a ``.cold`` part belongs to."""
+    units = view.by_name.get(parent(cold.name), ())
+    return next((unit for unit in units if len(units) == 1 or _refers_to(view, unit, cold)), None)
 
 
-def _refers(view: View, unit: Unit, other: Unit) -> bool:
-    return any(
-        isinstance(r.target, ToUnit) and r.target.unit == other for r in view.references(unit)
-    )
+def _refers_to(view: View, unit: Unit, other: Unit) -> bool:
+    targets = (reference.target for reference in view.references(unit))
+    return any(isinstance(target, ToUnit) and target.unit == other for target in targets)

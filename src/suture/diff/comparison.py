@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether two pieces of the two objects are the same.
+"""Comparison of functions, data and sections of the original and the patched object.
 
-Two functions are the same when their bytes are, outside relocated fields; when what the fields
-refer to is; and when their entries in the special sections are.
+Two functions are the same if their bytes are equal outside relocated fields, if the fields refer to
+the same things, and if their entries in special sections are the same.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from suture.objects.special import Entries, SpecialEntry, replacement
 from suture.objects.view import Reference, Target, ToAnonymous, ToLiteral, ToUnit, Unit, View
 
 DEEPEST = 50
-"""How far private data is followed that refers to private data; what macros and compilers make goes
-three deep."""
+"""How many levels of private data are compared; macros and compilers make no more than three."""
 
 ONCE_ONLY = (".init.", ".exit.")
-"""Sections that run, or are discarded, before any live patch can be there
-(include/asm-generic/vmlinux.lds.h).
+"""Prefixes of sections whose code and data are used once, before any live patch is loaded, or at
+unload (include/asm-generic/vmlinux.lds.h).
 
 ``.ref.text`` and ``.head.text`` stay in memory, and with CONFIG_MEMORY_HOTPLUG so does
-``.meminit.text``; what of them was freed nonetheless, its address in the shipped kernel shows
+``.meminit.text``; the address in the shipped kernel shows whether they were freed nevertheless
 (`suture.verify.shipped.Shipped.is_discarded`).
 """
 
@@ -50,10 +49,12 @@ class Side:
 
 
 def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
-    """How much of a section without symbols a reference means.
+    """Return the part of a section without symbols that a reference means.
 
-    The pieces of code that alternatives branch to are entered at their starts only, so they are cut
-    where references lead; of any other section, all of it.
+    Code in ``.altinstr_aux``, to which alternatives branch, is only entered where references lead,
+    so it is cut there.  Of any other section, as a ``.rodata`` with a switch table, it is all.
+
+    :raises Refusal: ``entry-malformed``
     """
     section = view.obj.sections[target.section]
     if section.name != view.obj.arch.sections.alternatives.pieces:
@@ -66,20 +67,21 @@ def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
 
 
 class Comparison:
-    """Compares units of the two objects; remembers what it is comparing, so that circles of
-    references end."""
+    """Compares units of the two objects, and remembers assumed pairs, so that circles of references
+    end."""
 
     def __init__(self, original: Side, patched: Side, correlation: Correlation) -> None:
         self.original = original
         self.patched = patched
         self.correlation = correlation
-        # In the order in which they were assumed: what a failed comparison assumed on its way fails
-        # with it.
+        # In the order in which they were assumed: the assumptions of a failed comparison are
+        # dropped with it.
         self._assumed: dict[tuple[tuple[int, int, int], tuple[int, int, int]], None] = {}
         self._depth = 0
         self._alternatives = original.view.obj.arch.sections.alternatives.entries
 
     def same_function(self, before: Unit, after: Unit) -> bool:
+        """Whether two functions have the same code, references and special section entries."""
         mine, theirs = self.original.view, self.patched.view
         return (
             before.size == after.size
@@ -90,6 +92,7 @@ class Comparison:
         )
 
     def same_data(self, before: Unit, after: Unit) -> bool:
+        """Whether two variables have the same contents and the same kind of section."""
         mine, theirs = self.original.view.section(before), self.patched.view.section(after)
         return (
             before.size == after.size
@@ -100,6 +103,7 @@ class Comparison:
         )
 
     def same_section(self, before: int, after: int) -> bool:
+        """Whether two whole sections, by their indices, have the same contents."""
         sizes = (
             self.original.view.obj.sections[before].size,
             self.patched.view.obj.sections[after].size,
@@ -109,8 +113,10 @@ class Comparison:
         )
 
     def _same_range(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
-        """:param before: section, start and end in the original; `after` the same in the patched
-        object."""
+        """Whether two ranges of sections are the same, or are being compared already.
+
+        :param before: section, start and end in the original; `after`: in the patched object.
+        """
         key = (before, after)
         if key in self._assumed:
             return True
@@ -137,6 +143,7 @@ class Comparison:
         )
 
     def same_reference(self, before: Reference, after: Reference) -> bool:
+        """Whether two references have the same place, type and target."""
         return (before.offset, before.type) == (after.offset, after.type) and self._same_target(
             before.target, after.target
         )
@@ -154,6 +161,11 @@ class Comparison:
         return before == after
 
     def _same_private(self, before: Unit, after: Unit) -> bool:
+        """Whether two variables that macros or the compiler made have the same contents.
+
+        Example: ``loop.ko`` has ``__key.26`` and ``__key.27``.  If a patch adds a ``mutex_init()``
+        to the file, they get other numbers; functions that refer to them do not change by that.
+        """
         return (
             self.original.view.is_private(before)
             and self.patched.view.is_private(after)
@@ -171,6 +183,11 @@ class Comparison:
         )
 
     def _same_entries(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        """Whether two ranges of code have the same entries in special sections.
+
+        Example: a patch turns a ``WARN_ON()`` into ``WARN_ON_ONCE()`` (include/asm-generic/bug.h).
+        The code is the same to the byte; only the flags in ``__bug_table`` differ.
+        """
         if not self.original.view.obj.sections[before[0]].is_code:
             return True
         left, right = self.original.entries.within(*before), self.patched.entries.within(*after)
@@ -208,15 +225,15 @@ class Comparison:
 def _same_masked(
     data: bytes, references: Sequence[Reference], other: bytes, others: Sequence[Reference]
 ) -> bool:
-    """Whether the bytes are the same, but for the relocated fields."""
+    """Whether two ranges have the same bytes outside relocated fields."""
     fields = ((one.offset, one.type) for one in references)
     if data == other and all(map(eq, fields, ((one.offset, one.type) for one in others))):
-        return True  # as nearly always: the assembler leaves zeros there
+        return True  # as nearly always: the assembler leaves zeros in relocated fields
     return masked(data, references) == masked(other, others)
 
 
 def masked(data: bytes, references: Iterable[Reference]) -> bytes:
-    """`data` with zeros in the relocated fields."""
+    """Return `data` with zeros in the relocated fields."""
     result = bytearray(data)
     for reference in references:
         reference.kind.blank(result, reference.offset)
@@ -224,6 +241,7 @@ def masked(data: bytes, references: Iterable[Reference]) -> bytes:
 
 
 def is_once_only(section: Section) -> bool:
+    """Whether a section's code or data is used only at boot, at module load, or at unload."""
     return section.name.startswith(ONCE_ONLY)
 
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The old and new contents of variables that change in memory, as an object to link into the live
-patch.
+"""Old and new contents of variables that change in memory, as an object of the live patch.
 
-For each variable there is a global symbol for a ``struct livepatch_contents``
-(link/templates/data.c): four pointers, to the variable and to three read-only copies of its size.
-``old_value`` holds what the original object has and ``new_value`` what the patched one has, with
-references resolved as those of code are; a byte of ``mask`` is 0 where a pointer leads, before and
-after, to something without a name in the running kernel, such as a string, and in the words of a
-writable structure that the patch does not change: it is neither compared nor written.
+Each variable has a global symbol for a ``struct livepatch_contents`` (link/templates/data.c): four
+pointers, to the variable and to three read-only copies of its size.  ``old_value`` holds the
+contents in the original object and ``new_value`` those in the patched one, with references resolved
+as those of code are.  A byte of ``mask`` is 0 if it is neither compared nor written: unchanged
+words of a writable structure, and pointers that lead, before and after the patch, to something
+without a name in the running kernel, such as a string.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from suture.diff.changes import Changes
 from suture.diff.comparison import masked
 from suture.diff.data import DataChange
 from suture.diff.object_builder import Builder
-from suture.diff.output import Linked, Outside, Resolver
+from suture.diff.output import Linked, Outside, Resolver, symbol_name
 from suture.elf.object import (
     SHF_ALLOC,
     SHN_ABS,
@@ -39,22 +38,22 @@ from suture.objects.locals import base
 from suture.objects.view import Reference, ToAbsolute, ToUndefined, ToUnit, Unit
 
 SYMBOL = "livepatch_data_"
-"""Begins the global names under which the glue finds the contents."""
+"""Prefix of the global names under which the glue finds the contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The object, and the symbol for each variable of `Changes.data`, in its order."""
+    """An object with contents, and the symbol of each variable of `Changes.data`, in its order."""
 
     obj: ObjectFile
     symbols: tuple[str, ...]
 
 
 def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> Contents:
-    """Make the object.
+    """Make the object with the contents of all variables of a file.
 
     :param objname: the object of the kernel that the variables are in.
-    :param first: number of the first symbol; they must be unique in the module.
+    :param first: number of the first symbol; symbols must be unique in the module.
     :raises Refusal: ``data-unpatchable``, and what `resolver` raises
     """
     maker = _Maker(changes, objname, resolver)
@@ -65,6 +64,8 @@ def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> 
 
 
 class _Maker:
+    """Adds the contents of one variable after the other to an object."""
+
     def __init__(self, changes: Changes, objname: str, resolver: Resolver) -> None:
         self.out = Builder(changes.patched.view.obj.machine)
         self._address = changes.patched.view.obj.arch.relocations.address
@@ -74,8 +75,9 @@ class _Maker:
         self._undefined: dict[str, int] = {}
 
     def add(self, number: int, change: DataChange) -> str:
+        """Add a variable, and return the symbol of its ``struct livepatch_contents``."""
         name = f"{SYMBOL}{number}"
-        before, after, kept = change.before, change.after, change.same_references
+        before, after, same = change.before, change.after, change.same_references
         old, new = self._changes.original.view, self._changes.patched.view
         known: dict[int, tuple[Outside | int, int]] = {}
         left_alone = []
@@ -83,24 +85,17 @@ class _Maker:
             try:
                 known[reference.offset] = self._resolve(reference, before)
             except Refusal:
-                if reference.offset not in kept:
+                if reference.offset not in same:
                     raise
                 left_alone.append(reference)
         mask = masked(_words(change), left_alone)
-        references = list(old.references(before))
-        copies = [
-            self._copy(f"{name}_old", old.data(before), references, known),
-            self._copy(
-                f"{name}_new",
-                new.data(after),
-                list(new.references(after)),
-                known
-                | {
-                    r.offset: self._resolve(r, after)
-                    for r in new.references(after)
-                    if r.offset not in kept
-                },
-            ),
+        copies = [self._copy(f"{name}_old", old.data(before), list(old.references(before)), known)]
+        references = list(new.references(after))
+        for reference in references:
+            if reference.offset not in same:
+                known[reference.offset] = self._resolve(reference, after)
+        copies += [
+            self._copy(f"{name}_new", new.data(after), references, known),
             self._copy(f"{name}_mask", mask, [], {}),
         ]
         head = self._section(name, bytes(4 * WORD), WORD)
@@ -119,6 +114,7 @@ class _Maker:
         references: list[Reference],
         known: dict[int, tuple[Outside | int, int]],
     ) -> int:
+        """Add a read-only copy, with the references that are known, and return its section."""
         section = self._section(name, masked(data, references), WORD)
         for reference in references:
             if reference.offset in known:
@@ -136,19 +132,24 @@ class _Maker:
         return section
 
     def _resolve(self, reference: Reference, holder: Unit) -> tuple[Outside | int, int]:
-        """What a reference is to be made to, and the offset from it."""
+        """Return the target of a reference in the running kernel, and the offset from it.
+
+        :raises Refusal: ``data-unpatchable``, ``symbol-unsupported``, and what the resolver raises
+        """
         where = f"{self._changes.patched.view.obj.name}: {base(holder.name)}+{reference.offset:#x}"
         if reference.kind.pc_relative:
             raise Refusal(SYMBOL_UNSUPPORTED, where, "holds a relative address")
         match reference.target:
             case ToUnit(unit, offset):
-                return self._resolver.defined(
-                    self._changes.correlation.original.get(unit, unit)
-                ), offset
+                original = self._changes.correlation.original.get(unit, unit)
+                return self._resolver.defined(original), offset
             case ToUndefined(name, offset):
                 outside = self._resolver.undefined(name)
                 if isinstance(outside, Linked) and outside.is_new:
-                    found = f"would point to {name}, which is new and goes when the live patch is unloaded"
+                    found = (
+                        f"would point to {name}, which is new "
+                        "and is gone once the live patch is unloaded"
+                    )
                     raise Refusal(DATA_UNPATCHABLE, where, found)
                 return outside, offset
             case ToAbsolute(value):
@@ -160,8 +161,7 @@ class _Maker:
     def _symbol_for(self, outside: Outside | int) -> int:
         if isinstance(outside, int):
             return self.out.add_symbol(Symbol("", outside, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS))
-        # The form that klp.finish() makes livepatch symbols of.
-        name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
+        name = symbol_name(outside, self._objname)
         if name not in self._undefined:
             self._undefined[name] = self.out.add_symbol(
                 Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
@@ -170,7 +170,7 @@ class _Maker:
 
 
 def _words(change: DataChange) -> bytes:
-    """0xff for each byte that is to hold its old value, and to get the new one."""
+    """Return 0xff for each byte that has to hold its old value, and gets the new one."""
     if change.words is None:
         return b"\xff" * change.before.size
     return bytes(0xFF if at - at % WORD in change.words else 0 for at in range(change.before.size))

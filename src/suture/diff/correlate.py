@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which unit of the patched object is which of the original.
+"""Pairing of the units of the patched object with those of the original.
 
-Names decide where the author wrote them.  Where the compiler numbered them (``foo.12``,
-``foo.isra.0``), the functions that use a variable decide, and what stays in doubt is refused:
-taking the wrong static variable would share the wrong state.
+A name that the author wrote decides.  A name that the compiler numbered (``foo.12``,
+``foo.isra.0``) does not; for a variable, the functions that use it decide.  A doubtful pair is
+refused, because new code with the wrong static variable would share the wrong state.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from suture.diff.files import SourceFiles, pair_files, pair_neighbours
 from suture.elf.object import SHF_WRITE
@@ -19,21 +20,40 @@ from suture.errors import AMBIGUOUS_LOCAL, FUNCTIONS_MERGED, Refusal
 from suture.objects.locals import DATA, base, is_cold, is_numbered, parent
 from suture.objects.view import ToUnit, Unit, View
 
+T = TypeVar("T")
+
 TYPE_ID = "__BTF_ID__"
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """:ivar original: of a patched unit, the original one; a unit that is not there is new."""
+    """The pairs of units.
+
+    :ivar original: patched unit -> original unit; a patched unit that is missing is new.
+    """
 
     original: Mapping[Unit, Unit]
 
     def has(self, original: Unit, patched: Unit) -> bool:
+        """Whether two units are a pair."""
         return self.original.get(patched) == original
 
 
 def correlate(original: View, patched: View) -> Correlation:
-    """Pair the units of two objects that were made from two versions of one source file.
+    """Pair the units of two objects that were compiled from two versions of one source file.
+
+    Each level pairs units that the levels before it left, with one real example:
+
+    1. Name: ``loop_reread_partitions()`` of drivers/block/loop.c.
+    2. Name of a function without the compiler's suffix: ``lo_rw_aio.isra.0`` becomes ``lo_rw_aio``
+       when a patch uses an argument that GCC had removed.
+    3. Order, for type IDs: ``__BTF_ID__func__cgroup_rstat_updated__333547`` is on line 547 of
+       kernel/cgroup/rstat.c, and has another name on any other line.
+    4. Source file or neighbours, in objects linked of several files: ``bluetooth.ko`` has
+       ``cancel_interleave_scan()`` of hci_request.c and of hci_sync.c.
+    5. Users, for numbered variables: kernel/cgroup/cpuset.c has a ``new_cpus`` in
+       ``cpuset_hotplug_update_tasks()`` and another in ``cpuset_hotplug_workfn()``; a kernel lists
+       them as ``new_cpus.1`` and ``new_cpus.4``, and one more static variable shifts the numbers.
 
     :raises Refusal: ``ambiguous-local``, ``functions-merged``
     """
@@ -47,15 +67,14 @@ def correlate(original: View, patched: View) -> Correlation:
 
 
 def _by_written_name(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
+    """Pair units by their names; private data and numbered variables are left to later levels."""
     paired: dict[Unit, Unit] = {}
     for unit in patched.units:
         if patched.is_private(unit) or (is_numbered(unit.name) and not unit.is_function):
             continue
-        namesakes = {
-            before
-            for name in (unit.name, *unit.aliases)
-            for before in _namesakes(original, patched, unit, name)
-        }
+        namesakes: set[Unit] = set()
+        for name in unit.names:
+            namesakes.update(_namesakes(original, patched, unit, name))
         if len(namesakes) > 1:
             raise _merged(patched, unit, sorted(before.name for before in namesakes))
         for before in namesakes:
@@ -66,7 +85,7 @@ def _by_written_name(original: View, patched: View, pairs: dict[Unit, Unit]) -> 
 
 
 def _namesakes(original: View, patched: View, unit: Unit, name: str) -> list[Unit]:
-    """The original's unit of that name, if it and the patched one are the only ones."""
+    """Return the original's unit of that name, if the name is unique on both sides."""
     candidates = [
         before
         for before in original.by_name.get(name, ())
@@ -76,19 +95,15 @@ def _namesakes(original: View, patched: View, unit: Unit, name: str) -> list[Uni
 
 
 def _merged(patched: View, unit: Unit, names: list[str]) -> Refusal:
-    """GCC makes functions with equal code one (``-fipa-icf``); which of them a caller meant is
-    lost."""
-    which = " and ".join(names)
-    return Refusal(
-        FUNCTIONS_MERGED,
-        f"{patched.obj.name}: {unit.name}",
-        f"{which} are one thing on one side only",
-    )
+    """Return the refusal of functions that are one on one side only: GCC merges functions with
+    equal code (``-fipa-icf``), and then a call does not show which one it means."""
+    found = f"{' and '.join(names)} are one function on one side only"
+    return Refusal(FUNCTIONS_MERGED, f"{patched.obj.name}: {unit.name}", found)
 
 
 def _functions_by_base(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
-    """``foo.isra.0`` may have become ``foo.constprop.0`` or plain ``foo``: the same if there is one
-    of each."""
+    """Pair clones by the function's name (``foo.isra.0``, ``foo.constprop.0``, ``foo``), if
+    there is one on each side."""
     taken = set(pairs.values())
     left = _grouped(unit for unit in original.units if unit.is_function and unit not in taken)
     right = _grouped(unit for unit in patched.units if unit.is_function and unit not in pairs)
@@ -99,8 +114,8 @@ def _functions_by_base(original: View, patched: View, pairs: dict[Unit, Unit]) -
 
 
 def _type_ids_by_place(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
-    """Entries of ``.BTF_ids`` are named after the line that they stand in (include/linux/btf_ids.h:
-    __ID())."""
+    """Pair entries of ``.BTF_ids`` by order if their types are the same: their names have the
+    number of their line (include/linux/btf_ids.h: __ID())."""
     before, after = (
         sorted(_type_ids(view), key=lambda unit: unit.start) for view in (original, patched)
     )
@@ -117,7 +132,7 @@ def _type_ids(view: View) -> Iterator[Unit]:
 
 
 def _type(unit: Unit) -> str:
-    """``__BTF_ID__struct__sock__21987``: counter and line at its end."""
+    """Return an entry's name without counter and line: ``__BTF_ID__struct__sock``."""
     return re.sub(r"__[0-9]+$", "", unit.name)
 
 
@@ -129,9 +144,11 @@ def _grouped(units: Iterable[Unit]) -> dict[tuple[str, bool], list[Unit]]:
 
 
 def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
-    """A numbered variable is the one that the same functions use.
+    """Pair a numbered variable with the one that the same functions use.
 
-    Where that leaves a doubt, a variable with state is refused; a constant has none, and is new.
+    In doubt, a variable with state is refused; a constant has no state, and counts as new.
+
+    :raises Refusal: ``ambiguous-local``
     """
     before = _numbered_variables(original)
     after = _numbered_variables(patched)
@@ -142,15 +159,15 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     found: dict[Unit, Unit] = {}
     for name, units in after.items():
         candidates, others = (
-            _by_user(before.get(name, []), users_before),
-            _by_user(units, users_after),
+            _grouped_by_user(before.get(name, []), users_before),
+            _grouped_by_user(units, users_after),
         )
         for unit in units:
             users = users_after[unit]
             fitting = list(dict.fromkeys(c for user in users for c in candidates[user]))
             rivals = list(dict.fromkeys(other for user in users for other in others[user]))
             if fitting:
-                chosen = _choose(patched, name, unit, rivals, fitting)
+                chosen = _nth_of_equals(patched, name, unit, rivals, fitting)
                 if chosen is not None:
                     found[unit] = chosen
         _refuse_doubtful(patched, name, units, before.get(name, []), found)
@@ -158,13 +175,15 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     pairs.update({unit: before for unit, before in found.items() if counts[before] == 1})
 
 
-def _by_user(variables: Iterable[Unit], users: Mapping[Unit, set[Unit]]) -> dict[Unit, list[Unit]]:
-    """Of each function, those of the variables that it uses."""
-    found: dict[Unit, list[Unit]] = defaultdict(list)
+def _grouped_by_user(
+    variables: Iterable[Unit], users: Mapping[Unit, set[Unit]]
+) -> dict[Unit, list[Unit]]:
+    """Group variables by the functions that use them."""
+    groups: dict[Unit, list[Unit]] = defaultdict(list)
     for variable in variables:
         for user in users[variable]:
-            found[user].append(variable)
-    return found
+            groups[user].append(variable)
+    return groups
 
 
 def _refuse_doubtful(
@@ -174,8 +193,13 @@ def _refuse_doubtful(
     candidates: Sequence[Unit],
     found: Mapping[Unit, Unit],
 ) -> None:
-    """A variable without users in common is new, unless one of the original's is left over: that
-    may have moved."""
+    """Refuse variables of one name with state whose users do not decide.
+
+    A variable that shares no user with an original one is new, unless an original one is left over:
+    it may have moved to another function.
+
+    :raises Refusal: ``ambiguous-local``
+    """
     chosen = [found[unit] for unit in units if unit in found and _has_state(patched, unit)]
     new = [unit for unit in units if unit not in found and _has_state(patched, unit)]
     counts = Counter(chosen)
@@ -185,15 +209,20 @@ def _refuse_doubtful(
         raise Refusal(
             AMBIGUOUS_LOCAL,
             patched.obj.name,
-            f"static variables named {name} ({len(candidates)} before, {len(units)} now) are used by other functions",
+            f"static variables named {name} ({len(candidates)} before, {len(units)} now) "
+            "are used by other functions",
         )
 
 
-def _choose(
+def _nth_of_equals(
     patched: View, name: str, unit: Unit, rivals: Sequence[Unit], fitting: Sequence[Unit]
 ) -> Unit | None:
-    """Several of one name in one function (inner blocks) keep the order in which the compiler
-    numbered them."""
+    """Return the original variable for one of several with one name in one function, as inner
+    blocks may have: the compiler numbers them in the same order on both sides.
+
+    :return: None for a constant that has no counterpart.
+    :raises Refusal: ``ambiguous-local``
+    """
     if len(rivals) != len(fitting):
         if not _has_state(patched, unit):
             return None
@@ -218,15 +247,15 @@ def _has_state(view: View, unit: Unit) -> bool:
 
 
 def _number(unit: Unit) -> tuple[int, ...]:
-    """GCC numbers declarations in source order, downwards or upwards; both sides do it alike."""
+    """Return the compiler's numbers in a name; GCC counts in source order, up or down."""
     return tuple(int(part) for part in unit.name.split(".") if re.fullmatch("[0-9]{1,18}", part))
 
 
 def _numbered_variables(view: View) -> dict[str, list[Unit]]:
     groups: dict[str, list[Unit]] = defaultdict(list)
     for unit in view.units:
-        # __UNIQUE_ID_* in .modinfo, .discard.addressable and the like are nobody's state; sections
-        # are compared whole.
+        # __UNIQUE_ID_* in .modinfo, .discard.addressable and the like have no state; those sections
+        # are compared as a whole.
         is_variable = view.section(unit).name.startswith(DATA) and not unit.is_function
         if is_variable and is_numbered(unit.name) and not view.is_private(unit):
             groups[base(unit.name)].append(unit)
@@ -234,22 +263,21 @@ def _numbered_variables(view: View) -> dict[str, list[Unit]]:
 
 
 def _users(view: View, known: Mapping[Unit, Unit]) -> Mapping[Unit, set[Unit]]:
-    """Which of the units that are paired already use a unit, themselves or through data that is not
-    paired.
+    """Map each unit to the paired units that use it, directly or through data that is not paired.
 
-    :param known: unit of this object -> how to call it in the answer.
+    :param known: paired unit of this object -> the unit to name it by in the result.
     """
     referred: dict[Unit, set[Unit]] = defaultdict(set)
     for unit in view.units:
         if view.section(unit).is_allocated:
             targets = (reference.target for reference in view.references(unit))
-            referred[_whole(view, unit)].update(
+            referred[_whole_function(view, unit)].update(
                 target.unit for target in targets if isinstance(target, ToUnit)
             )
     users: dict[Unit, set[Unit]] = defaultdict(set)
     for user, name in known.items():
-        # From each user onwards, so that a chain of data is walked once for those that use it, not
-        # for each link.
+        # Starts at the users, so that a chain of data is walked once for each user, not for each
+        # link of the chain.
         seen, todo = {user}, [user]
         while todo:
             for unit in referred.get(todo.pop(), set()) - seen:
@@ -260,22 +288,22 @@ def _users(view: View, known: Mapping[Unit, Unit]) -> Mapping[Unit, set[Unit]]:
     return users
 
 
-def _whole(view: View, unit: Unit) -> Unit:
-    """The function that the compiler split off a ``.cold`` or ``.part`` from."""
+def _whole_function(view: View, unit: Unit) -> Unit:
+    """Return the function from which the compiler split off a ``.cold`` or ``.part``."""
     if not unit.is_function:
         return unit
     owners = (view.by_name.get(name, ()) for name in (parent(unit.name), base(unit.name)))
     return next((owner[0] for owner in owners if len(owner) == 1 and owner[0] != unit), unit)
 
 
-# --- static functions and variables of one name in several source files that were linked into one object (``xfs.o``)
+# --- static functions and variables of one name, of several source files linked into one object
 
 
 def pair_namesakes(original: View, patched: View, pairs: dict[Unit, Unit]) -> None:
-    """Pair what is left of them by source file, or where no ``STT_FILE`` symbols say which that is,
-    by neighbours.
+    """Pair static functions and variables of one name by source file, or, without ``STT_FILE``
+    symbols, by neighbours.
 
-    :raises Refusal: ``ambiguous-local`` where neither tells: a change could be missed, or be made
+    :raises Refusal: ``ambiguous-local`` where neither decides: a change could be missed, or be made
         to another function
     """
     taken = set(pairs.values())
@@ -286,20 +314,18 @@ def pair_namesakes(original: View, patched: View, pairs: dict[Unit, Unit]) -> No
     if not right:
         return
     here, there = SourceFiles(original.obj), SourceFiles(patched.obj)
-    found = (
-        _by_file(left, here, right, there)
-        if here.names and there.names
-        else _by_place(left, here, right, there)
-    )
+    pair = _pair_by_file if here.names and there.names else _pair_by_neighbours
+    found = pair(left, here, right, there)
     for unit in right:
         if unit not in found:
             raise Refusal(
                 AMBIGUOUS_LOCAL,
                 patched.obj.name,
-                f"nothing tells which {unit.name} is which of those that were there before",
-                why="Several static functions or variables have this name, and taking one for another would replace "
-                "the wrong code or share the wrong data.",
-                remedy="Compare the objects of single source files, or objects that still have their STT_FILE symbols.",
+                f"nothing shows which {unit.name} is which of those that were there before",
+                why="Several static functions or variables have this name, and taking one for "
+                "another would replace the wrong code or share the wrong data.",
+                remedy="Compare the objects of single source files, or objects that still have "
+                "their STT_FILE symbols.",
             )
     pairs.update(found)
 
@@ -312,18 +338,13 @@ def _is_named(view: View, unit: Unit) -> bool:
     return unit.is_local and is_variable and not view.is_private(unit)
 
 
-def _by_file(
+def _pair_by_file(
     left: Iterable[Unit], here: SourceFiles, right: Iterable[Unit], there: SourceFiles
 ) -> dict[Unit, Unit]:
     files = pair_files(here.names, there.names)
     before = [(here.file_of(unit), unit.name, unit.is_function) for unit in left]
     after = [(files.get(there.file_of(unit)), unit.name, unit.is_function) for unit in right]
-    twice = {
-        key
-        for keys in (Counter(before), Counter(after))
-        for key, count in keys.items()
-        if count > 1
-    }
+    twice = _repeated(before) | _repeated(after)
     known = dict(zip(before, left, strict=True))
     return {
         unit: known[file, name, kind]
@@ -332,7 +353,11 @@ def _by_file(
     }
 
 
-def _by_place(
+def _repeated(keys: Iterable[T]) -> set[T]:
+    return {key for key, count in Counter(keys).items() if count > 1}
+
+
+def _pair_by_neighbours(
     left: Iterable[Unit], here: SourceFiles, right: Iterable[Unit], there: SourceFiles
 ) -> dict[Unit, Unit]:
     places = pair_neighbours(here.order, there.order)

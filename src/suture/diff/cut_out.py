@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Copy what changed, and all that it needs, out of the patched object.
+"""Changed code, and everything that it needs, cut out of the patched object.
 
-What a copied range refers to decides what comes along:
+The references of each copied range decide what else is copied:
 
 - strings and unnamed constants are copied;
-- new functions and new or private data are copied, and what they need in turn;
-- calls between changed functions stay in the live patch;
-- everything else, the address of a replaced function included, stays the running kernel's own.  (A
-  pointer to new code that is stored somewhere would outlive the live patch; the old address leads
-  to the new code while it is in force.)
+- new functions, and new or private data, are copied, with everything that they refer to;
+- calls between changed functions lead to new code;
+- everything else, even the address of a replaced function, is the running kernel's own.
+
+Example: ``loop_queue_work()`` (drivers/block/loop.c) passes ``loop_workfn`` to ``INIT_WORK()``.  If
+both change, the work still gets the old address: it may run after the live patch is unloaded, and
+while the live patch is in force the old address leads to the new code.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ from suture.diff.output import (
     Outside,
     Replacement,
     Resolver,
+    symbol_name,
 )
-from suture.diff.padding import lead
+from suture.diff.padding import padding_before
 from suture.diff.placement import output_section
 from suture.diff.plan import FilePlan
 from suture.elf.object import (
@@ -73,14 +76,14 @@ from suture.objects.view import (
 )
 
 TRAMPOLINE, KEY = "__SCT__", "__SCK__"
-"""A static call's names (include/linux/static_call_types.h)."""
+"""Prefixes of a static call's trampoline and key (include/linux/static_call_types.h)."""
 
 
 def cut_out(plan: FilePlan, objname: str, resolver: Resolver) -> OutputObject | ModuleKeys:
     """Cut the planned functions and variables out of the patched object.
 
     :param objname: the object that the source file belongs to.
-    :return: the output object, or the static branches on keys of modules that stand in the way.
+    :return: the output object, or the static branches on keys of modules that prevent it.
     :raises Refusal: ``init-referenced``, ``section-changed``, ``symbol-unsupported``,
         ``special-reference-unsupported``, and what `resolver` raises
     """
@@ -89,10 +92,10 @@ def cut_out(plan: FilePlan, objname: str, resolver: Resolver) -> OutputObject | 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A range of the patched object that went to offset `base` of output section `out`; its
-    references are to be made.
+    """A range of the patched object that was copied, and whose references have to be made.
 
-    :ivar special: whose entry it is, where it is one.
+    :ivar out: its output section; `base`: its offset there.
+    :ivar special: the special section that it belongs to; `entry`: the entry that it is.
     """
 
     section: int
@@ -105,7 +108,7 @@ class _Copy:
 
 
 class _CutOut:
-    """Copies units one after the other; each copy's references say what has to come along."""
+    """Copies units one after the other, and then whatever the references of each copy need."""
 
     def __init__(self, plan: FilePlan, objname: str, resolver: Resolver) -> None:
         changes = plan.changes
@@ -120,21 +123,24 @@ class _CutOut:
         arch = self._view.obj.arch
         self._types, self._unwind = arch.relocations, arch.sections.unwind
         self._alternatives = arch.sections.alternatives
-        self._copied: dict[Unit, int] = {}  # unit -> symbol
-        self._pieces: dict[
-            tuple[int, int, int], tuple[int, int]
-        ] = {}  # range -> output section, base
+        # unit -> symbol in the output
+        self._copied: dict[Unit, int] = {}
+        # section, start, end -> output section, offset in it
+        self._pieces: dict[tuple[int, int, int], tuple[int, int]] = {}
         self._outside: dict[str, Outside] = {}
         self._undefined: dict[str, int] = {}
         self._todo: deque[_Copy] = deque()
         self._module_keys: list[str] = []
 
     def run(self) -> OutputObject | ModuleKeys:
+        """Copy everything that is planned, and return the output object."""
         for _, unit in (*self._plan.replaced, *self._plan.carried):
             self._copy_function(unit)
         for unit in self._plan.provided:
-            if unit not in self._copied:
-                self._copy_function(unit) if unit.is_function else self._copy_unit(unit, STT_OBJECT)
+            if unit not in self._copied and unit.is_function:
+                self._copy_function(unit)
+            elif unit not in self._copied:
+                self._copy_unit(unit, STT_OBJECT)
         for hook in self._changes.hooks.calls:
             if hook.function not in self._copied:
                 self._copy_function(hook.function)
@@ -167,6 +173,7 @@ class _CutOut:
     # --- copying
 
     def _copy_function(self, unit: Unit) -> int:
+        """Copy a function with its ``.cold`` part, and return its symbol."""
         symbol = self._copy_unit(unit, STT_FUNC)
         cold = cold_part(self._view, unit)
         if cold is not None and cold not in self._copied:
@@ -174,8 +181,9 @@ class _CutOut:
         return symbol
 
     def _copy_unit(self, unit: Unit, type: int) -> int:
+        """Copy a function or variable into a section of its own, and return its symbol."""
         section = self._view.section(unit)
-        room = lead(self._view, self._changes.patched.entries, unit)
+        room = padding_before(self._view, self._changes.patched.entries, unit)
         start = unit.start - room
         out = self._out.add_section(section, output_section(self._view, unit, room))
         if section.type == SHT_NOBITS:
@@ -193,7 +201,7 @@ class _CutOut:
         return self._copied[unit]
 
     def _copy_entries(self, copy: _Copy) -> None:
-        """The special section entries about code that was copied."""
+        """Copy the special section entries about copied code."""
         entries = self._changes.patched.entries
         for entry in entries.within(copy.section, copy.start, copy.end):
             if entry.special.optional and self._is_out_of_reach(entry):
@@ -202,9 +210,8 @@ class _CutOut:
             out = self._out.pool(section, copy.out)
             base = self._out.append(out, section.data[entry.start : entry.end])
             if entry.special.is_hint or entry.special.name == PATCHABLE:
-                # It may point where no function is, and is about a place in a section whatever has
-                # a name there.
-                self._point(copy, entry, out, base)
+                # It may point to padding outside functions, so it refers to the section.
+                self._point_at_copy(copy, entry, out, base)
                 continue
             self._todo.append(
                 _Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry)
@@ -220,23 +227,23 @@ class _CutOut:
             self._copy_orc(inherited)
 
     def _copy_hints(self, copy: _Copy) -> None:
-        """What objtool has to know of a piece, such as the replacement of an alternative."""
+        """Copy objtool's hints about a piece of code, such as the replacement of an alternative."""
         for entry in self._changes.patched.entries.within(copy.section, copy.start, copy.end):
             if entry.special.is_hint:
                 section = self._view.obj.sections[entry.section]
                 out = self._out.pool(section)
                 base = self._out.append(out, section.data[entry.start : entry.end])
-                self._point(copy, entry, out, base)
+                self._point_at_copy(copy, entry, out, base)
 
-    def _point(self, copy: _Copy, entry: SpecialEntry, out: int, base: int) -> None:
-        """Let a copied entry that refers to its place alone refer to it in the copy, by the
-        section's symbol."""
+    def _point_at_copy(self, copy: _Copy, entry: SpecialEntry, out: int, base: int) -> None:
+        """Make the only reference of a copied entry: to its place in the copy, by the section's
+        symbol."""
         (relocation,) = self._view.relocations(entry.section, entry.start, entry.end)
         symbol, place = self._out.section_symbol(copy.out), copy.base + entry.place - copy.start
         self._out.add_relocation(out, Relocation(base, relocation.type, symbol, place))
 
     def _copy_orc(self, entry: SpecialEntry) -> None:
-        """There is one entry for each place, in the same order."""
+        """Copy the unwind entry for a place; both sections have the same order."""
         index = self._view.obj.section_named(self._unwind.entries)
         if index is None:
             raise Refusal(
@@ -253,7 +260,7 @@ class _CutOut:
     def _copy_piece(
         self, section: int, start: int, end: int, special: SpecialSection | None
     ) -> tuple[int, int]:
-        """Unnamed contents; pieces of one section are collected in one.
+        """Copy unnamed contents once; all pieces of a section go to one output section.
 
         :return: output section and offset in it.
         """
@@ -274,7 +281,8 @@ class _CutOut:
             is_place = copy.entry is not None and position == 0
             if reference.type in self._types.unmovable:
                 where = f"{self._view.obj.name}: {self._view.obj.sections[copy.section].name}"
-                found = f"changed code has a jump of one byte to another function at {reference.offset:#x}"
+                jump = "a jump of one byte to another function"
+                found = f"changed code has {jump} at {reference.offset:#x}"
                 raise Refusal(SYMBOL_UNSUPPORTED, where, found)
             symbol, offset = self._destination(copy, reference, is_place)
             relocation = Relocation(
@@ -283,81 +291,110 @@ class _CutOut:
             self._out.add_relocation(copy.out, relocation)
 
     def _destination(self, copy: _Copy, reference: Reference, is_place: bool) -> tuple[int, int]:
-        """:return: symbol index in the output, and offset from it."""
+        """Return the output symbol that a reference is made to, and the offset from it.
+
+        :param is_place: it is the first reference of an entry, to the code that the entry is about.
+        """
         match reference.target:
             case ToLiteral(section, content, offset):
                 out, base = self._out.literal(self._view.obj.sections[section], content)
                 return self._out.section_symbol(out), base + offset
             case ToAnonymous() as target:
-                return self._anonymous(copy, target)
+                return self._anonymous_destination(copy, target)
             case ToAbsolute(value):
                 return self._out.add_symbol(Symbol("", 0, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS)), value
             case ToUndefined(name, offset):
-                return self._reach(copy, reference, self._resolver.undefined(name)), offset
+                return self._outside_symbol(copy, reference, self._resolver.undefined(name)), offset
             case ToUnit(unit, offset):
-                symbol = self._unit(copy, unit, offset, reference, is_place)
-                # As the assembler does.  A jump to a function by its name is a tail call to
-                # objtool, and not one to the .cold part or back from it (tools/objtool/check.c:
+                symbol = self._unit_symbol(copy, unit, offset, reference, is_place)
+                # As the assembler does.  To objtool, a jump to a function's name is a tail call,
+                # which a jump to the .cold part or back from it is not (tools/objtool/check.c:
                 # add_jump_destinations()).
-                if (
-                    unit.is_function
-                    and self._copied.get(unit) == symbol
-                    and (offset or is_cold(unit.name))
-                ):
+                is_copy = unit.is_function and self._copied.get(unit) == symbol
+                if is_copy and (offset or is_cold(unit.name)):
                     symbol, place = self._out.without_name(symbol)
                     return symbol, place + offset
                 return symbol, offset
 
-    def _unit(
+    def _unit_symbol(
         self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool
     ) -> int:
-        original = self._original_of.get(unit)
+        """Return the symbol for a unit: its copy, or the one in the running kernel."""
         if unit.is_function:
-            stays_inside = (
-                is_place
-                or copy.special is not None
-                or reference.is_branch
-                or unit not in self._replaced
-            )
-            # What leads into the middle of a function means a label in it, not its address.
-            if unit in self._copied and (stays_inside or offset):
-                return self._copied[unit]
-            if original is None:
-                return self._copy_function(unit)
-            if offset:
-                where = f"{self._view.obj.name}: {unit.name}()"
-                raise Refusal(
-                    SYMBOL_UNSUPPORTED,
-                    where,
-                    f"changed code refers to {offset:+#x} in it, and it stays",
-                )
-        elif unit in self._copied:
+            keeps_inside = is_place or copy.special is not None or reference.is_branch
+            symbol = self._new_function(unit, offset, keeps_inside)
+        else:
+            symbol = self._new_variable(unit)
+        return self._running_symbol(copy, unit, reference) if symbol is None else symbol
+
+    def _new_function(self, unit: Unit, offset: int, keeps_inside: bool) -> int | None:
+        """Return the symbol of new code if a reference to a function means that; else None.
+
+        - A call, a jump or an entry means the copy: ``loop_process_work()`` calls
+          ``loop_handle_cmd()``, and both change.
+        - A place inside a function means a label of the copy: the table of labels of
+          ``___bpf_prog_run()`` (kernel/bpf/core.c).
+        - The address of a replaced function means the running kernel's function: ``loop_workfn``
+          in an ``INIT_WORK()``.
+        - A new function is copied.
+        - A place inside a function that stays is refused: its labels may be elsewhere.
+
+        :param keeps_inside: the reference cannot be stored anywhere outside the live patch.
+        """
+        keeps_inside = keeps_inside or unit not in self._replaced
+        if unit in self._copied and (keeps_inside or offset):
             return self._copied[unit]
-        elif original is None or self._view.is_private(unit) or holds_labels(self._view, unit):
+        if unit not in self._original_of:
+            return self._copy_function(unit)
+        if offset:
+            where = f"{self._view.obj.name}: {unit.name}()"
+            found = f"changed code refers to {offset:+#x} in it, and it stays"
+            raise Refusal(SYMBOL_UNSUPPORTED, where, found)
+        return None
+
+    def _new_variable(self, unit: Unit) -> int | None:
+        """Return the symbol of a copied variable; None for one that the running kernel has.
+
+        - A variable with state is shared: ``new_cpus`` of kernel/cgroup/cpuset.c.
+        - A new one is copied; so is a private one, as ``__func__.29`` of ``loop.ko``, and a table
+          of labels, as ``jumptable`` of kernel/bpf/core.c.
+        """
+        if unit in self._copied:
+            return self._copied[unit]
+        is_new = unit not in self._original_of
+        if is_new or self._view.is_private(unit) or holds_labels(self._view, unit):
             return self._copy_unit(unit, STT_OBJECT)
-        if original is None or self._changes.original.view.section(original).name.startswith(
-            ONCE_ONLY
-        ):
+        return None
+
+    def _running_symbol(self, copy: _Copy, unit: Unit, reference: Reference) -> int:
+        """Return the symbol for a unit that the running kernel has.
+
+        Example: ``kernel_init()`` (init/main.c) is ``__ref`` and calls ``kernel_init_freeable()``,
+        which is ``__init`` and no longer in memory; new code with that call is refused.
+
+        :raises Refusal: ``init-referenced``, and what the resolver raises
+        """
+        original = self._original_of[unit]
+        if self._changes.original.view.section(original).name.startswith(ONCE_ONLY):
             where = f"{self._view.obj.name}: {unit.name}"
             raise Refusal(INIT_REFERENCED, where, f"is in {self._view.section(unit).name}")
-        return self._reach(copy, reference, self._resolver.defined(original))
+        return self._outside_symbol(copy, reference, self._resolver.defined(original))
 
-    def _anonymous(self, copy: _Copy, target: ToAnonymous) -> tuple[int, int]:
+    def _anonymous_destination(self, copy: _Copy, target: ToAnonymous) -> tuple[int, int]:
+        """Copy the unnamed contents that a reference leads to; return symbol and offset.
+
+        Example: the replacement of an alternative in ``.altinstr_replacement``, of which only the
+        bytes of one entry are copied; or the table of a ``switch`` in ``.rodata``.
+        """
         view = self._view
         section = view.obj.sections[target.section]
         if section.flags & SHF_WRITE:
             place = f"{section.name}+{target.offset:#x}"
-            raise Refusal(
-                SYMBOL_UNSUPPORTED,
-                f"{view.obj.name}: {place}",
-                "is variable data that no symbol names",
-            )
+            found = "is variable data that no symbol names"
+            raise Refusal(SYMBOL_UNSUPPORTED, f"{view.obj.name}: {place}", found)
         special = copy.special
-        if (
-            copy.entry is not None
-            and copy.special is not None
-            and copy.special.name == self._alternatives.entries
-        ):
+        is_alternative = special is not None and special.name == self._alternatives.entries
+        if copy.entry is not None and is_alternative:
             start, end = replacement(view, copy.entry, target)
         else:
             start, end = anonymous_range(view, target)
@@ -365,42 +402,39 @@ class _CutOut:
         out, base = self._copy_piece(target.section, start, end, special)
         return self._out.section_symbol(out), base + target.offset - start
 
-    def _keep_key(self, name: str) -> None:
-        """Let objtool find a static call's key, by which the kernel knows the call, among the
-        object's symbols.
+    def _keep_static_call_key(self, name: str) -> None:
+        """Keep a static call's key among the symbols, where objtool looks for its name.
 
-        It looks for the name (tools/objtool/check.c: create_static_call_sections()); in what the
-        compiler makes, __ADDRESSABLE() keeps it (include/linux/static_call_types.h:
-        __static_call()).
+        See tools/objtool/check.c: create_static_call_sections().  In compiled objects
+        __ADDRESSABLE() keeps it (include/linux/static_call_types.h: __static_call()).
         """
         known = any(
             symbol.is_undefined and symbol.name == name for symbol in self._view.obj.symbols
         )
-        if (
-            known
-            and name not in self._undefined
-            and isinstance(self._resolver.undefined(name), Linked)
-        ):
+        if not known or name in self._undefined:
+            return
+        if isinstance(self._resolver.undefined(name), Linked):
             self._outside[name] = Linked(name)
             self._undefined[name] = self._out.add_symbol(
                 Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
             )
 
-    def _reach(self, copy: _Copy, reference: Reference, outside: Outside) -> int:
-        name = outside.name if isinstance(outside, Linked) else f"{self._objname}:{outside}"
+    def _outside_symbol(self, copy: _Copy, reference: Reference, outside: Outside) -> int:
+        """Return the undefined symbol for something that the running kernel or a module has."""
+        name = symbol_name(outside, self._objname)
         if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX:
-            self._refuse_early(copy, reference, outside)
+            self._refuse_early_reference(copy, reference, outside)
         self._outside[name] = outside
         if name not in self._undefined:
             self._undefined[name] = self._out.add_symbol(
                 Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
             )
             if name.startswith(TRAMPOLINE):
-                self._keep_key(f"{KEY}{name.removeprefix(TRAMPOLINE)}")
+                self._keep_static_call_key(f"{KEY}{name.removeprefix(TRAMPOLINE)}")
         return self._undefined[name]
 
     def _is_out_of_reach(self, entry: SpecialEntry) -> bool:
-        """An entry that the kernel acts on at load refers to a symbol that a module has."""
+        """Whether an entry that the kernel reads at load refers to a symbol of a module."""
         for reference in self._view.references_in(entry.section, entry.start, entry.end):
             match reference.target:
                 case ToUndefined(name):
@@ -415,12 +449,17 @@ class _CutOut:
                 return True
         return False
 
-    def _refuse_early(self, copy: _Copy, reference: Reference, outside: ExternalSymbol) -> None:
-        """A module's symbols are resolved when it is there, which may be long after special
-        sections were acted on.
+    def _refuse_early_reference(
+        self, copy: _Copy, reference: Reference, outside: ExternalSymbol
+    ) -> None:
+        """Refuse references to a module's symbols that the kernel reads at load.
 
-        Alternatives overwrite code at load: a relocation of what was there before would destroy
-        what is there then.
+        The core resolves them when the module is loaded, which may be much later.  Example: the
+        entry in ``__jump_table`` for ``nft_counters_enabled`` of ``nf_tables.ko``, in new code of
+        ``nft_do_chain()``.  Alternatives overwrite code at load, so that a later relocation of the
+        old instruction would destroy the new one.
+
+        :raises Refusal: ``special-reference-unsupported``; keys of modules are collected instead
         """
         special = copy.special.name if copy.special is not None and copy.special.reads_early else ""
         place = copy.start + reference.offset

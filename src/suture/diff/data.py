@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Variables whose initial value the patch changes: which of them a live patch can change in memory,
-and why not others.
+"""Variables whose initial value the patch changes: which ones a live patch can change in memory.
 
-What may be changed (`--patch-data`) must be what it was when the kernel was built, until now and
-for as long as the live patch is in force: nothing but the live patch may write it.  That holds for
-memory that is read-only once the kernel has booted, and for a single number that is static and that
-no code writes.
+A variable may be changed (`--patch-data`) if it still holds the value that the kernel was built
+with, and if nothing but the live patch writes it while the live patch is in force.  That is true
+for memory that is read-only once the kernel has booted, and for a static variable whose changed
+words no code writes.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from dataclasses import dataclass
 from suture.diff.comparison import Comparison, is_once_only, masked
 from suture.diff.keep_data import reasons_not_to_keep
 from suture.diff.omitted import BY_AUTHOR, OmittedPart
-from suture.diff.sections import row
-from suture.diff.stores import VariableUse, uses
+from suture.diff.sections import rule_for
+from suture.diff.stores import VariableUse, variable_uses
 from suture.elf.object import SHF_WRITE, WORD
 from suture.errors import DATA_CHANGED, DATA_UNKEEPABLE, DATA_UNPATCHABLE, Refusal
 from suture.objects.locals import base
@@ -33,18 +32,23 @@ from suture.objects.view import (
 )
 
 READ_ONLY_LATER = (".data..ro_after_init", ".data.rel.ro")
-"""Mapped read-only after init, though the object has them writable (include/linux/cache.h)."""
+"""Sections that are mapped read-only after init, although they are writable in the object
+(include/linux/cache.h)."""
 
 WRITABLE = (".data..read_mostly", ".data..cacheline_aligned", ".data", ".bss")
-"""Ordinary variables."""
+"""Sections of ordinary variables."""
+
+FREED = "which the kernel freed after boot or module load"
+GONE = "which is gone once the live patch is unloaded"
+NEW_AND_GONE = "which is new and is gone once the live patch is unloaded"
 
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """What the author asks for, by the names of variables.
+    """The author's decisions about variables, by name.
 
     :ivar patch: variables whose contents are to change in memory (--patch-data).
-    :ivar keep: variables that may stay as they are (--keep-data).
+    :ivar keep: variables whose changed initial value is not applied (--keep-data).
     """
 
     patch: Collection[str] = ()
@@ -58,10 +62,10 @@ NO_DATA = DataRequest()
 class DataChange:
     """A variable whose contents change in memory while the live patch is in force.
 
-    :ivar before: it in the original object; `after`: in the patched one.
+    :ivar before: the variable in the original object; `after`: in the patched one.
     :ivar same_references: offsets at which both refer to the same thing.
-    :ivar words: offsets of the machine words that are to change, where it stays writable; None for
-        one that is read-only after init, which is compared and written as a whole.
+    :ivar words: offsets of the machine words that change, if it stays writable; None for one that
+        is read-only after init, which is compared and written as a whole.
     """
 
     before: Unit
@@ -78,34 +82,34 @@ def changed_data(
 ) -> tuple[tuple[DataChange, ...], tuple[Unit, ...]]:
     """Find the variables whose initial value differs; refuse those that the author did not name.
 
-    Example: a fix that adds an entry to ``ctl_table kern_table[]`` changes data that boot has
-    registered.  Replacing code does not reach it, and leaving it out would be half a fix, so it is
-    refused until the author says which is meant.
+    Example: a fix adds an entry to ``struct ctl_table kern_table[]`` (kernel/sysctl.c).
+    sysctl_init_bases() registered that table at boot, so new code has no effect on it.  Leaving the
+    change out could be half a fix, so it is refused until the author decides.
 
-    :param used: what new code of the live patch refers to.
-    :param ignored: names of sections that the patch wants to be left out.
+    :param used: units that new code of the live patch refers to.
+    :param ignored: names of sections that the patch asks to ignore.
     :return: the variables that change in memory, and the patched ones that stay as they are.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``
     """
     changed, kept = [], []
     view = comparison.patched.view
-    for before, after in _changed(comparison):
+    for before, after in _changed_variables(comparison):
         if view.section(after).name in ignored:
             continue
         where = f"{view.obj.name}: {base(after.name)}"
         words = differing_words(comparison, before, after) if before.size == after.size else ()
-        unpatchable = next(_reasons(comparison, before, after), None)
+        unpatchable = next(_reasons_not_to_patch(comparison, before, after), None)
         unkeepable = next(reasons_not_to_keep(comparison, before, after, words, used), None)
-        if names(after) & set(request.patch):
+        if written_names(after) & set(request.patch):
             if unpatchable is not None:
                 raise Refusal(DATA_UNPATCHABLE, where, unpatchable)
             changed.append(_data_change(comparison, before, after))
-        elif names(after) & set(request.keep):
+        elif written_names(after) & set(request.keep):
             if unkeepable is not None:
                 raise Refusal(DATA_UNKEEPABLE, where, unkeepable)
             kept.append(after)
         else:
-            raise _not_asked(comparison, before, after, unpatchable, unkeepable)
+            raise _undecided(comparison, before, after, unpatchable, unkeepable)
     return tuple(changed), tuple(kept)
 
 
@@ -116,34 +120,37 @@ def _data_change(comparison: Comparison, before: Unit, after: Unit) -> DataChang
 
 
 def ignored_data(comparison: Comparison, ignored: Collection[str]) -> tuple[OmittedPart, ...]:
-    """The changed variables that the patch wants to be left out.
+    """Return the changed variables in sections that the patch asks to ignore.
 
-    :param ignored: names of their sections.
+    :param ignored: names of sections.
     """
     view = comparison.patched.view
-    found = (after for _, after in (_changed(comparison) if ignored else ()))
-    sections = ((after, view.section(after).name) for after in found)
-    return tuple(
-        OmittedPart(f"the changed variable {base(after.name)}", name, BY_AUTHOR)
-        for after, name in sections
-        if name in ignored
-    )
+    parts = []
+    for _, after in _changed_variables(comparison) if ignored else ():
+        section = view.section(after).name
+        if section in ignored:
+            what = f"the changed variable {base(after.name)}"
+            parts.append(OmittedPart(what, section, BY_AUTHOR))
+    return tuple(parts)
 
 
-def names(unit: Unit) -> set[str]:
-    """What its author calls it."""
-    return {base(name) for name in (unit.name, *unit.aliases)}
+def written_names(unit: Unit) -> set[str]:
+    """Return the names of a variable in the source."""
+    return {base(name) for name in unit.names}
 
 
 def is_writable(view: View, unit: Unit) -> bool:
-    """It stands in memory that stays writable."""
+    """Whether a variable is in memory that stays writable after init."""
     section = view.section(unit)
     return bool(section.flags & SHF_WRITE) and not section.name.startswith(READ_ONLY_LATER)
 
 
 def holds_labels(view: View, unit: Unit) -> bool:
-    """A constant that refers into the middle of functions: a table for computed jumps
-    (``&&label``)."""
+    """Whether a constant refers into the middle of functions: a table for computed jumps.
+
+    Example: ``jumptable`` of ``___bpf_prog_run()`` (kernel/bpf/core.c) holds the addresses of its
+    labels (``&&label``).  New code of the function has labels elsewhere, so it needs a new table.
+    """
     return not view.section(unit).flags & SHF_WRITE and any(
         isinstance(reference.target, ToUnit)
         and reference.target.unit.is_function
@@ -153,7 +160,7 @@ def holds_labels(view: View, unit: Unit) -> bool:
 
 
 def same_references(comparison: Comparison, before: Unit, after: Unit) -> frozenset[int]:
-    """Offsets at which both refer to the same thing."""
+    """Return the offsets at which both variables refer to the same thing."""
     old = {reference.offset: reference for reference in comparison.original.view.references(before)}
     return frozenset(
         reference.offset
@@ -163,8 +170,7 @@ def same_references(comparison: Comparison, before: Unit, after: Unit) -> frozen
 
 
 def differing_words(comparison: Comparison, before: Unit, after: Unit) -> frozenset[int]:
-    """Offsets of the machine words, counted from the start of a variable of unchanged size, that
-    differ."""
+    """Return the offsets of the machine words that differ in a variable of unchanged size."""
     mine, theirs = comparison.original.view, comparison.patched.view
     left, right = list(mine.references(before)), list(theirs.references(after))
     same = same_references(comparison, before, after)
@@ -174,26 +180,27 @@ def differing_words(comparison: Comparison, before: Unit, after: Unit) -> frozen
     return frozenset(at - at % WORD for at in (*fields, *bytes_))
 
 
-def _changed(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
+def _changed_variables(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
     original, view = comparison.original.view, comparison.patched.view
     for after, before in comparison.correlation.original.items():
         if after.is_function or view.is_private(after) or not view.section(after).is_allocated:
             continue
-        if row(view.section(after).name, view.obj.arch) is not None:
-            continue  # an entry of a list: `changed_sections`
+        if rule_for(view.section(after).name, view.obj.arch) is not None:
+            continue  # an entry of a list, which `changed_sections` compares
         if holds_labels(view, after) and holds_labels(original, before):
-            continue  # goes with the function whose labels it holds
+            continue  # copied with the function whose labels it holds
         if not comparison.same_data(before, after):
             yield before, after
 
 
-def _not_asked(
+def _undecided(
     comparison: Comparison,
     before: Unit,
     after: Unit,
     unpatchable: str | None,
     unkeepable: str | None,
 ) -> Refusal:
+    """Return the refusal of a changed variable that the author has not decided about."""
     view, name = comparison.patched.view, base(after.name)
     size = (
         f"{before.size} bytes"
@@ -204,7 +211,8 @@ def _not_asked(
     evidence, ways_out = [], []
     if unpatchable is None:
         ways_out.append(
-            f"If it is to change in memory while the live patch is in force, say so: --patch-data {name}"
+            "If it is to change in memory while the live patch is in force, "
+            f"say so: --patch-data {name}"
         )
     else:
         evidence.append(f"--patch-data cannot change it: it {unpatchable}")
@@ -218,19 +226,23 @@ def _not_asked(
     return Refusal(DATA_CHANGED, view.obj.name, found, remedy=remedy, evidence=evidence)
 
 
-def _reasons(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
-    """Why a variable cannot be changed in memory; each completes "it ..."."""
+def _reasons_not_to_patch(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
+    """Yield the reasons why a variable cannot be changed in memory; each completes "it ..."."""
     yield from _wrong_place(comparison, before, after)
     yield from _unknown_value(comparison, before, after)
     yield from _unreachable_pointers(comparison, before, after)
 
 
 def _wrong_place(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
+    """Yield reasons of size and section."""
     old, new = comparison.original.view.section(before), comparison.patched.view.section(after)
     if before.size != after.size:
-        yield f"changes its size from {before.size} to {after.size} bytes, and what follows it in memory stays"
+        yield (
+            f"changes its size from {before.size} to {after.size} bytes, "
+            "and what follows it in memory stays"
+        )
     if is_once_only(old) or is_once_only(new):
-        yield f"is in {old.name}, which the kernel gave back after boot or module load"
+        yield f"is in {old.name}, {FREED}"
     if old.name.startswith(".data..percpu"):
         yield "is per-CPU: every processor has its own, made at boot"
     if old.flags != new.flags:
@@ -243,24 +255,28 @@ def _wrong_place(comparison: Comparison, before: Unit, after: Unit) -> Iterator[
 
 
 def _unknown_value(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
-    """What else may have written it, or may yet: of a variable that stays writable, the words that
-    are to change."""
+    """Yield reasons why other code may write a variable, or may have written it.
+
+    Of a variable that stays writable, only the words that change count.
+    """
     view = comparison.original.view
     if not view.section(before).flags & SHF_WRITE or before.size != after.size:
         return
     writable = is_writable(view, before)
     words = differing_words(comparison, before, after)
-    found = uses(view, before, {at + n for at in words for n in range(WORD)} if writable else None)
-    for user in found[VariableUse.STORE]:
+    within = {at + n for at in words for n in range(WORD)} if writable else None
+    users = variable_uses(view, before, within)
+    for user in users[VariableUse.STORE]:
         yield f"is written by {user}"
-    if found[VariableUse.SPECIAL]:
-        yield f"is the kernel's to write ({found[VariableUse.SPECIAL][0]})"
+    if users[VariableUse.SPECIAL]:
+        yield f"is the kernel's to write ({users[VariableUse.SPECIAL][0]})"
     if not writable:
         return
-    for user in found[VariableUse.ADDRESS]:
-        # What is registered is written through the pointer that was handed over: list heads,
-        # counts, states.  No subsystem writes a function into a structure of its caller's, or gives
-        # it another constant to read.
+    for user in users[VariableUse.ADDRESS]:
+        # A registered structure is written through the pointer that was passed on: list heads,
+        # counts, states.  For example misc_register(&loop_misc) (drivers/block/loop.c) sets
+        # loop_misc.list and .this_device.  No subsystem writes pointers to functions or constants
+        # into a structure of its caller.
         numbers = [at for at in sorted(words) if not _stays_pointer(comparison, before, after, at)]
         if before.size <= WORD:
             yield f"may be written through a pointer: {user} takes its address"
@@ -272,15 +288,15 @@ def _unknown_value(comparison: Comparison, before: Unit, after: Unit) -> Iterato
 
 
 def _stays_pointer(comparison: Comparison, before: Unit, after: Unit, at: int) -> bool:
-    """A machine word is a pointer to a function or a constant, or NULL, both before the patch and
-    after it."""
+    """Whether a machine word is a pointer to a function or a constant, or NULL, before the patch
+    and after it."""
     return _is_constant_pointer(comparison.original.view, before, at) and _is_constant_pointer(
         comparison.patched.view, after, at
     )
 
 
 def _is_constant_pointer(view: View, unit: Unit, at: int) -> bool:
-    references = [one for one in view.references(unit) if at - WORD < one.offset < at + WORD]
+    references = [ref for ref in view.references(unit) if at - WORD < ref.offset < at + WORD]
     if not references:
         return not any(view.data(unit)[at : at + WORD])
     (first, *rest) = references
@@ -295,43 +311,48 @@ def _is_constant_pointer(view: View, unit: Unit, at: int) -> bool:
 
 
 def _unreachable_pointers(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
+    """Yield reasons of pointers that cannot be written, or not be restored."""
     same = same_references(comparison, before, after)
     for reference in comparison.patched.view.references(after):
         if reference.offset not in same:
-            yield from _outlived(comparison, reference)
+            yield from _lost_with_the_patch(comparison, reference)
     for reference in comparison.original.view.references(before):
         if reference.offset not in same:
             yield from _nameless(comparison.original.view, reference)
 
 
-def _outlived(comparison: Comparison, reference: Reference) -> Iterator[str]:
-    """The kernel may hold on to what it read from the table, longer than the live patch is
-    there."""
+def _lost_with_the_patch(comparison: Comparison, reference: Reference) -> Iterator[str]:
+    """Yield reasons of a new pointer: the kernel may keep what it reads from a table for longer
+    than the live patch is loaded."""
     place = f"at +{reference.offset:#x}"
     if reference.kind.pc_relative:
         yield f"holds a relative address {place}"
     match reference.target:
         case ToLiteral(_, content, _):
             text = content.rstrip(b"\0").decode("utf-8", "backslashreplace")
-            yield f"would point to a new string {place}, {text!r}, which goes when the live patch is unloaded"
+            yield f"would point to a new string {place}, {text!r}, {GONE}"
         case ToUnit(unit, _):
             original = comparison.correlation.original.get(unit)
             if original is None:
                 what = f"{unit.name}{'()' if unit.is_function else ''}"
-                yield f"would point to {what} {place}, which is new and goes when the live patch is unloaded"
+                yield f"would point to {what} {place}, {NEW_AND_GONE}"
             elif is_once_only(comparison.original.view.section(original)):
-                yield f"would point to {unit.name} {place}, which the kernel gave back after boot or module load"
+                yield f"would point to {unit.name} {place}, {FREED}"
         case ToAnonymous():
-            yield f"would point to an unnamed constant {place}, which goes when the live patch is unloaded"
+            yield f"would point to an unnamed constant {place}, {GONE}"
         case ToUndefined() | ToAbsolute():
             return
 
 
 def _nameless(view: View, reference: Reference) -> Iterator[str]:
+    """Yield reasons of an old pointer that cannot be compared and restored."""
     place = f"at +{reference.offset:#x}"
     if reference.kind.pc_relative:
         yield f"holds a relative address {place}"
     if isinstance(reference.target, ToLiteral | ToAnonymous):
-        yield f"points to a string or constant {place} that has no name in the running kernel, and would no longer"
+        yield (
+            f"points to a string or constant {place} that has no name in the running kernel, "
+            "and would no longer"
+        )
     if isinstance(reference.target, ToUnit) and is_once_only(view.section(reference.target.unit)):
-        yield f"points to {reference.target.unit.name} {place}, which the kernel gave back after boot or module load"
+        yield f"points to {reference.target.unit.name} {place}, {FREED}"

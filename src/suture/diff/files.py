@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which local symbols of an object are of one source file, and in which order they stand.
+"""The local symbols of an object by source file, and in order.
 
 Several source files linked into one object (``ld -r``: ``xfs.o``) may each have a static function
-of the same name. ``STT_FILE`` symbols tell them apart (gABI 4.17: one precedes the local symbols of
-its file); where they are stripped, the symbols before and after do.
+of the same name.  ``STT_FILE`` symbols distinguish them (gABI 4.17: one precedes the local symbols
+of its file); where those are stripped, the symbols before and after do.
 """
 
 from __future__ import annotations
@@ -48,33 +48,32 @@ class SourceFiles:
                 self._position[key] = len(self.order)
                 self.order.append(symbol.name)
                 section = obj.sections[symbol.shndx]
-                # What is in sections of the kernel's own making, the linker may throw away.
+                # The linker may discard symbols in sections that the kernel defines.
                 is_variable = section.name.startswith(DATA) and not is_numbered(symbol.name)
                 if symbol.type == STT_FUNC or is_variable:
                     self._locals[len(self.names) - 1].add(symbol.name)
 
     def file_of(self, unit: Unit) -> int:
-        """Index into `names`; `NO_FILE` for what is global, or where no ``STT_FILE`` symbol
-        says."""
-        return (
-            self._file.get((unit.section, unit.start, unit.name), NO_FILE)
-            if unit.is_local
-            else NO_FILE
-        )
+        """Return an index into `names`; `NO_FILE` for a global unit, or without ``STT_FILE``
+        symbols."""
+        if not unit.is_local:
+            return NO_FILE
+        return self._file.get((unit.section, unit.start, unit.name), NO_FILE)
 
     def position(self, unit: Unit) -> int | None:
-        """Index into `order`; None for what is global."""
+        """Return an index into `order`; None for a global unit."""
         return self._position.get((unit.section, unit.start, unit.name)) if unit.is_local else None
 
     def locals_of(self, file: int) -> set[str]:
-        """The names of a file's static functions and variables, but for variables that the compiler
-        numbered."""
+        """Return the names of a file's static functions and variables, except numbered ones."""
         return self._locals[file]
 
 
 def pair_files(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
-    """Which file of `right` is which of `left`: by position where all names are the same, else by
-    names of one file."""
+    """Pair source files: by position if all names are the same, else by unique names.
+
+    :return: index into `right` -> index into `left`.
+    """
     if list(left) == list(right):
         return {index: index for index in range(len(right))}
     here, there = _unique(left), _unique(right)
@@ -82,11 +81,11 @@ def pair_files(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
 
 
 def pair_neighbours(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
-    """Pair what has one name several times by what stands around it.
+    """Pair symbols of one name by the symbols around them.
 
-    A name that stands once on both sides is an anchor.  Between two anchors that follow each other
-    on both sides, equal names are paired in order if there are as many on both.  Where all names
-    are the same, so is what they stand for.
+    A name that is unique on both sides is an anchor.  Between two anchors that follow each other on
+    both sides, equal names are paired in order if both sides have as many of them.  If all names
+    are the same, symbols are paired by position.
 
     :return: index into `right` -> index into `left`; without the anchors where the names are not
         all the same.
@@ -102,7 +101,7 @@ def pair_neighbours(left: Sequence[str], right: Sequence[str]) -> dict[int, int]
             continue
         inside, outside = range(anchors[first] + 1, anchors[last]), range(first + 1, last)
         if any(index in taken for index in inside):
-            continue  # an anchor stands between them on the other side: the order is another
+            continue  # on the other side an anchor is between them: the order differs
         ours, theirs = _grouped(left, inside), _grouped(right, outside)
         for name, indices in theirs.items():
             if len(ours.get(name, ())) == len(indices):

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a patch says about itself in sections of the patched object: functions to call, and what to
-look away from.
+"""Instructions of a patch in sections of the patched object: functions to call, parts to ignore.
 
-The macros of kpatch and Ksplice (`suture/formats/include`) put pointers in sections of their own.
-`TABLE` says for each section when its functions are to be called.  Ksplice and older kpatch called
-some of them with the machine stopped between the old code and the new.  Today each task has its own
-moment: before any task may run new code, those that prepare for it are called, and after the last
-has left it those that clear up, and other tasks run meanwhile.
+The macros of kpatch and Ksplice (`suture/formats/include`) put pointers into sections of their own.
+`TABLE` says for each section when its functions are called.  Ksplice and older kpatch called some
+of them while the machine was stopped between the old code and the new.  Today each task switches at
+its own moment: functions that prepare are called before any task runs new code, functions that
+clean up after the last task has left it, and other tasks run meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from suture.arch import Architecture
 from suture.arch.decoding import Flow, Instruction
@@ -29,21 +29,22 @@ from suture.errors import (
 from suture.model import CallbackKind
 from suture.objects.view import Reference, ToLiteral, ToUndefined, ToUnit, Unit, View
 
-OF_PATCHES = (".kpatch.", ".ksplice_")
-"""Begin the names of these sections; they are no part of the live patch."""
+HOOK_PREFIXES = (".kpatch.", ".ksplice_")
+"""Prefixes of the names of these sections, which are not part of the live patch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """When the functions of a section are called, and how.
+    """The moment at which the functions of a section are called.
 
     :ivar section: its name.
-    :ivar kind: the callback of the kernel's core from which they are called; None: when a later one
-        of the same load fails.
-    :ivar takes_object: they take a ``struct klp_object *``, as the core's do; else nothing.
-    :ivar fails: they return an int, and anything but 0 refuses the live patch.
+    :ivar kind: the core's callback from which they are called; None if they are called when a later
+        function of the same load fails.
+    :ivar takes_object: they take a ``struct klp_object *``, as the core's callbacks do; else
+        nothing.
+    :ivar fails: they return an int, and any value but 0 refuses the live patch.
     :ivar several: a source file may have more than one.
-    :ivar was_stopped: they used to be called with the machine stopped.
+    :ivar was_stopped: kpatch or Ksplice called them while the machine was stopped.
     """
 
     section: str
@@ -55,7 +56,7 @@ class Stage:
 
     @property
     def when(self) -> str:
-        """For people."""
+        """The moment in words."""
         moment = MOMENTS[self.kind] if self.kind else "if loading it is refused"
         return f"{moment}; once, the machine was stopped meanwhile" if self.was_stopped else moment
 
@@ -102,7 +103,7 @@ KSPLICE_STAGES = (
     *(PRE_APPLY, CHECK_APPLY, APPLY, POST_APPLY, FAIL_APPLY),
     *(PRE_REVERSE, CHECK_REVERSE, REVERSE, POST_REVERSE, FAIL_REVERSE),
 )
-"""Those of one callback in the order in which they are called."""
+"""Ksplice's stages; those of one callback in the order in which they are called."""
 
 TABLE = (*KPATCH_STAGES, *KSPLICE_STAGES)
 
@@ -113,23 +114,23 @@ KNOWN = frozenset(
 )
 
 
-def _left(why: str) -> Reason:
+def _left_out(why: str) -> Reason:
     return Reason(NO_CODE_CHANGE, why, why)
 
 
-NOT_FORCED = _left(
-    "today's kernels force a whole live patch or nothing: they wait until no task is in the function, and where that "
-    "does not come to an end, /sys/kernel/livepatch/NAME/force makes them go on"
+NOT_FORCED = _left_out(
+    "today's kernels force a whole live patch or nothing: the transition waits until no task is in "
+    "the function, and if it does not end, /sys/kernel/livepatch/NAME/force ends it"
 )
-NEVER_FAILS = _left("that the live patch is taken out can take long, and does not fail")
-NO_HINTS = _left(
-    "every function is compared with the shipped kernel, and what it refers to is found out by that"
+NEVER_FAILS = _left_out("removing a live patch can take long, and does not fail")
+NO_HINTS = _left_out(
+    "every function is compared with the shipped kernel, which shows what it refers to"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A function of the patch that is to be called.
+    """A function of the patch that is called at a stage.
 
     :ivar function: its unit in the patched object.
     """
@@ -140,11 +141,12 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """All that an object says about itself.
+    """All instructions of one object.
 
-    :ivar calls: in the order of `TABLE`, those of one section as they stand there.
-    :ivar ignored_functions: whose changes are to be left out; `ignored_sections` likewise, by name.
-    :ivar left_out: what has no meaning for today's kernels.
+    :ivar calls: in the order of `TABLE`, those of one section in its order.
+    :ivar ignored_functions: functions whose changes are ignored; `ignored_sections`: sections, by
+        name.
+    :ivar left_out: instructions that have no meaning for today's kernels.
     """
 
     calls: tuple[Hook, ...] = ()
@@ -157,44 +159,44 @@ NO_HOOKS = Hooks()
 
 
 def read_hooks(view: View) -> Hooks:
-    """Read the sections of the patched object.
+    """Read the instructions in the patched object.
 
     :raises Refusal: ``callback-duplicate``, ``callback-unusable``, ``ignored-not-found``,
         ``reversal-veto``
     """
-    unknown = [
-        s.name
-        for s in view.obj.sections
-        if s.name.startswith(OF_PATCHES) and s.name not in KNOWN and s.size
-    ]
-    if unknown:
-        raise Refusal(
-            CALLBACK_UNUSABLE,
-            view.obj.name,
-            f"{unknown[0]} is no section that kpatch or Ksplice reads",
-        )
-    calls = tuple(hook for stage in TABLE for hook in _calls(view, stage))
+    for section in view.obj.sections:
+        is_hook = section.name.startswith(HOOK_PREFIXES) and section.size > 0
+        if is_hook and section.name not in KNOWN:
+            found = f"neither kpatch nor Ksplice reads a section {section.name}"
+            raise Refusal(CALLBACK_UNUSABLE, view.obj.name, found)
+    calls = list(chain.from_iterable(_calls(view, stage) for stage in TABLE))
+    ignored_sections = frozenset(_section_names(view))
+    ignored_functions = frozenset(_functions(view, IGNORED_FUNCTIONS))
     return Hooks(
         tuple(hook for hook in calls if hook.stage != FAIL_REVERSE),
-        frozenset(_section_names(view)),
-        frozenset(_functions(view, IGNORED_FUNCTIONS)),
-        (
-            *(OmittedPart(f"{f.name}()", FORCED, NOT_FORCED) for f in _functions(view, FORCED)),
-            *(
-                OmittedPart(f"{h.function.name}()", h.stage.section, NEVER_FAILS)
-                for h in calls
-                if h.stage == FAIL_REVERSE
-            ),
-            *(
-                OmittedPart("a hint", OPTIONS, NO_HINTS)
-                for index in _sections(view, OPTIONS)
-                if view.obj.sections[index].size
-            ),
-        ),
+        ignored_sections,
+        ignored_functions,
+        tuple(_meaningless(view, calls)),
     )
 
 
+def _meaningless(view: View, calls: Iterable[Hook]) -> Iterator[OmittedPart]:
+    """Yield the instructions that today's kernels do not need."""
+    for function in _functions(view, FORCED):
+        yield OmittedPart(f"{function.name}()", FORCED, NOT_FORCED)
+    for hook in calls:
+        if hook.stage == FAIL_REVERSE:
+            yield OmittedPart(f"{hook.function.name}()", hook.stage.section, NEVER_FAILS)
+    for index in _sections(view, OPTIONS):
+        if view.obj.sections[index].size:
+            yield OmittedPart("a hint", OPTIONS, NO_HINTS)
+
+
 def _calls(view: View, stage: Stage) -> Iterator[Hook]:
+    """Yield the functions that are called at a stage.
+
+    :raises Refusal: ``callback-duplicate``, ``reversal-veto``
+    """
     functions = list(dict.fromkeys(_functions(view, stage.section)))
     if len(functions) > 1 and not stage.several:
         named = " and ".join(f"{function.name}()" for function in functions)
@@ -206,10 +208,12 @@ def _calls(view: View, stage: Stage) -> Iterator[Hook]:
 
 
 def _functions(view: View, name: str) -> Iterator[Unit]:
-    """The functions that the pointers of a section lead to.
+    """Yield the functions that the pointers of a section lead to.
 
-    What kpatch's own tools leave there has pointers to the object's name beside (``struct
+    kpatch's own tools write pointers to the object's name beside them (``struct
     kpatch_patch_hook``).
+
+    :raises Refusal: ``callback-unusable``
     """
     for index in _sections(view, name):
         for reference in view.references_in(index, 0, view.obj.sections[index].size):
@@ -222,20 +226,21 @@ def _functions(view: View, name: str) -> Iterator[Unit]:
                 case ToLiteral():
                     pass
                 case _:
-                    found = f"{name} holds something else than functions of this file"
+                    found = f"{name} holds something other than functions of this file"
                     raise Refusal(CALLBACK_UNUSABLE, view.obj.name, found)
 
 
 def _section_names(view: View) -> Iterator[str]:
+    """Yield the names of the sections whose changes are ignored.
+
+    :raises Refusal: ``callback-unusable``, ``ignored-not-found``
+    """
     have = {section.name for section in view.obj.sections}
     for index in _sections(view, IGNORED_SECTIONS):
         for reference in view.references_in(index, 0, view.obj.sections[index].size):
             if not isinstance(reference.target, ToLiteral):
-                raise Refusal(
-                    CALLBACK_UNUSABLE,
-                    view.obj.name,
-                    f"{IGNORED_SECTIONS} holds something else than strings",
-                )
+                found = f"{IGNORED_SECTIONS} holds something other than strings"
+                raise Refusal(CALLBACK_UNUSABLE, view.obj.name, found)
             name = reference.target.content.rstrip(b"\0").decode(errors="replace")
             if name not in have:
                 raise Refusal(IGNORED_NOT_FOUND, view.obj.name, f"has no section {name}")
@@ -246,35 +251,38 @@ def _sections(view: View, name: str) -> Iterator[int]:
     return (index for index, section in enumerate(view.obj.sections) if section.name == name)
 
 
-# --- whether a function can return anything but 0, as its instructions say
+# --- whether a function can return anything but 0
 
 
 def always_returns_zero(view: View, function: Unit) -> bool:
-    """Every way through the function ends with 0 in its return register, and that can be seen in
-    the function alone.
+    """Whether every path through a function provably returns 0.
 
-    False where it cannot be seen: a jump to other code, a value that comes from a call.
+    Example: ``return 0;`` after calls does; ``return prepare();`` does not, as the value comes from
+    other code.  The core cannot refuse a reversal, so a function that might ask for it is refused.
     """
     arch, code = view.obj.arch, view.data(function)
-    instructions = {one.start: one for one in arch.decoding.instructions(code)}
+    instructions = {
+        instruction.start: instruction for instruction in arch.decoding.instructions(code)
+    }
     references = {reference.offset: reference for reference in view.references(function)}
     known: dict[int, bool] = {}
     todo = [(0, False)]
     while todo:
         place, zero = todo.pop()
         if place in known and (zero or not known[place]):
-            continue  # seen, knowing no more than now
+            continue  # visited with the same or less knowledge
         known[place] = zero
-        one = instructions.get(place)
-        if one is None:
+        instruction = instructions.get(place)
+        if instruction is None:
             return False
-        reference = next((references[at] for at in range(place, one.end) if at in references), None)
-        if one.flow is Flow.NEXT:
+        end = instruction.end
+        reference = next((references[at] for at in range(place, end) if at in references), None)
+        if instruction.flow is Flow.NEXT:
             is_relocated = reference is not None
-            zero = arch.effects.returns_zero_after(code[place : one.end], is_relocated, zero)
-            todo.append((one.end, zero))
+            zero = arch.effects.returns_zero_after(code[place:end], is_relocated, zero)
+            todo.append((end, zero))
             continue
-        following = _following(arch, function, one, reference, zero)
+        following = _following(arch, function, instruction, reference, zero)
         if following is None:
             return False
         todo += following
@@ -284,35 +292,37 @@ def always_returns_zero(view: View, function: Unit) -> bool:
 def _following(
     arch: Architecture,
     function: Unit,
-    one: Instruction,
+    instruction: Instruction,
     reference: Reference | None,
     zero: bool,
 ) -> list[tuple[int, bool]] | None:
-    """Where it goes on, and whether the register is 0 there; None where another value may be
-    returned."""
-    match one.flow:
+    """Return where execution continues, and whether the return register is 0 there; None if another
+    value may be returned."""
+    match instruction.flow:
         case Flow.CALL | Flow.INDIRECT_CALL:
-            last = one.end == function.size  # it does not come back
-            return [] if last else [(one.end, False)]
+            last = instruction.end == function.size  # a call that does not return
+            return [] if last else [(instruction.end, False)]
         case Flow.RETURN:
             return [] if zero else None
         case Flow.TRAP:
             return []
         case Flow.JUMP | Flow.CONDITIONAL_JUMP:
-            target = _target(function, one, reference)
-            if target == arch.entry.return_thunk and one.flow is Flow.JUMP:
+            target = _target(function, instruction, reference)
+            if target == arch.entry.return_thunk and instruction.flow is Flow.JUMP:
                 return [] if zero else None
             if not isinstance(target, int):
                 return None
-            goes_on = one.flow is Flow.CONDITIONAL_JUMP
-            return [(target, zero), *([(one.end, zero)] if goes_on else [])]
+            is_conditional = instruction.flow is Flow.CONDITIONAL_JUMP
+            return [(target, zero), *([(instruction.end, zero)] if is_conditional else [])]
     return None
 
 
-def _target(function: Unit, one: Instruction, reference: Reference | None) -> int | str | None:
-    """A place in the function, or the name of another."""
+def _target(
+    function: Unit, instruction: Instruction, reference: Reference | None
+) -> int | str | None:
+    """Return the target of a jump: a place in the function, or the name of another."""
     if reference is None:
-        return one.target
+        return instruction.target
     match reference.target:
         case ToUnit(unit, offset) if unit == function:
             return offset

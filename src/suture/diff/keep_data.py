@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Variables whose initial value the patch changes and that stay as they are in the running kernel,
-as the author says.
+"""Variables whose changed initial value is not applied, because the author says so (`--keep-data`).
 
-An initial value may matter only when the variable comes into being: a mutex that is initialised by
-its definition now and was by a function before, or one more entry in a table by which devices are
-found when a driver is registered. Whether what the kernel holds is right, nobody but the author can
-know; what cannot be right is refused here.
+An initial value may only matter when a variable is created: a mutex that its definition initialises
+now and a function did before, or a new entry in a table that is read when a driver is registered.
+Only the author knows whether the value in the running kernel is right; one that cannot be right is
+refused here.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ KEPT = Reason(
 )
 
 
-def kept(view: View, after: Unit) -> OmittedPart:
-    """What is told of a variable that stays as it is."""
+def kept_part(view: View, after: Unit) -> OmittedPart:
+    """Return the report on a variable that stays as it is."""
     return OmittedPart(
         f"the changed initial value of {base(after.name)}", view.section(after).name, KEPT
     )
@@ -42,41 +41,43 @@ def reasons_not_to_keep(
     words: Collection[int],
     used: Collection[Unit],
 ) -> Iterator[str]:
-    """Why a variable cannot be meant to stay as it is; each completes "it ...".
+    """Yield the reasons why a variable cannot stay as it is; each completes "it ...".
 
-    :param words: offsets of the machine words that differ, where its size is the same.
-    :param used: what new code of the live patch refers to.
+    :param words: offsets of the machine words that differ, if its size is the same.
+    :param used: units that new code of the live patch refers to.
     """
     original = comparison.original.view
     old, new = original.section(before), comparison.patched.view.section(after)
     if old.flags & SHF_WRITE:
-        # What has an initial value is most often left at it; what has none is set up by code.
+        # A variable with an initial value usually keeps it; one without is set up by code.
         references = {reference.offset for reference in original.references(before)}
         data = original.data(before)
         for at in sorted(words):
             if any(data[at : at + WORD]) or not references.isdisjoint(range(at, at + WORD)):
-                yield f"had an initial value at +{at:#x} before the patch, and nothing shows that it has another now"
+                yield (
+                    f"had an initial value at +{at:#x} before the patch, "
+                    "and nothing shows that it has another now"
+                )
     if after not in used:
-        return  # whoever uses it was compiled for what it is
+        return  # its users were compiled for the variable as it is
     if before.size != after.size:
         yield f"changes its size from {before.size} to {after.size} bytes, and changed code uses it"
     if old.flags != new.flags:
         yield f"moves from {old.name} to {new.name}, and changed code uses it"
     if not old.flags & SHF_WRITE:
-        yield "is constant, so it is what it was, and changed code uses it"
+        yield "is constant, so it has its old value, and changed code uses it"
 
 
 def used_by_new_code(
     view: View, correlation: Correlation, changed: Collection[Unit]
 ) -> frozenset[Unit]:
-    """The variables that changed code refers to, itself or through what comes along with it.
+    """Return the units that changed code refers to, directly or through units copied with it.
 
-    :param changed: functions that are replaced, and what is new and global; all new functions count
-        besides.
+    :param changed: replaced functions, and new global units; all new functions are added.
     """
-    whole = {unit.name for unit in changed}
-    cold = [unit for unit in view.units if is_cold(unit.name) and parent(unit.name) in whole]
-    found: set[Unit] = set()
+    names = {unit.name for unit in changed}
+    cold = [unit for unit in view.units if is_cold(unit.name) and parent(unit.name) in names]
+    used: set[Unit] = set()
     functions = (
         unit for unit in view.units if unit.is_function and not is_once_only(view.section(unit))
     )
@@ -87,8 +88,8 @@ def used_by_new_code(
             if not isinstance(reference.target, ToUnit):
                 continue
             unit = reference.target.unit
-            found.add(unit)
+            used.add(unit)
             if unit not in seen and (unit not in correlation.original or view.is_private(unit)):
                 seen.add(unit)
                 todo.append(unit)
-    return frozenset(found)
+    return frozenset(used)

@@ -22,6 +22,8 @@ from suture.elf.object import (
 
 @dataclass(slots=True)
 class _Growing:
+    """A section under construction."""
+
     name: str
     type: int
     flags: int
@@ -34,7 +36,7 @@ class _Growing:
 
 
 class Builder:
-    """Sections and symbols are known by the indices that they will have in the object file."""
+    """Builds an object file; sections and symbols are known by their future indices in it."""
 
     def __init__(self, machine: arch.ElfMachine) -> None:
         self._machine = machine
@@ -46,16 +48,16 @@ class Builder:
         self._pooled: dict[tuple[str, bytes], int] = {}
 
     def add_section(self, like: Section, name: str) -> int:
-        """An empty section with the type, flags and alignment of another."""
+        """Add an empty section with the type, flags and alignment of another; return its index."""
         self._sections.append(_Growing(name, like.type, like.flags, like.addralign, like.entsize))
         return len(self._sections)
 
     def pool(self, like: Section, about: int = 0) -> int:
-        """The one section of that name that collects pieces of `like`.
+        """Return the section that collects the pieces of a section; it is added on first use.
 
-        :param about: the section of code that the pieces are about.  ``SHF_LINK_ORDER`` wants one
-            section for each (``__patchable_function_entries``), and ld does not mix such sections
-            with others.
+        :param about: the section of code that the pieces are about.  ``SHF_LINK_ORDER`` requires
+            one section for each (``__patchable_function_entries``), and ld does not mix such
+            sections with others.
         """
         link = about if like.flags & SHF_LINK_ORDER else 0
         if (like.name, link) not in self._pools:
@@ -64,7 +66,7 @@ class Builder:
         return self._pools[like.name, link]
 
     def append(self, section: int, data: bytes, align: int = 1) -> int:
-        """:return: the offset that `data` came to stand at."""
+        """Append data to a section; return its offset."""
         growing = self._sections[section - 1]
         growing.data += bytes(-len(growing.data) % max(align, 1))
         start = len(growing.data)
@@ -77,12 +79,10 @@ class Builder:
         self._sections[section - 1].size = size
 
     def literal(self, like: Section, content: bytes) -> tuple[int, int]:
-        """Equal strings and constants are stored once.
+        """Store a string or constant, equal ones once; return its section and offset.
 
-        The linker is not asked to merge them again: it would go by the addend of a PC-relative
-        relocation, which does not say which string is meant.
-
-        :return: section and offset.
+        The section is not mergeable: the linker would use the addend of a PC-relative relocation,
+        which does not show which string is meant.
         """
         kind = f"str{like.entsize}.{like.addralign}" if like.is_strings else f"cst{like.entsize}"
         name = f".rodata.{kind}"
@@ -95,10 +95,12 @@ class Builder:
         return section, self._pooled[name, content]
 
     def add_symbol(self, symbol: Symbol) -> int:
+        """Add a symbol; return its index."""
         self._symbols.append(symbol)
         return len(self._symbols) - 1
 
     def section_symbol(self, section: int) -> int:
+        """Return the index of a section's own symbol, which is added on first use."""
         if section not in self._section_symbols:
             self._section_symbols[section] = self.add_symbol(
                 Symbol("", 0, 0, STT_SECTION, STB_LOCAL, section)
@@ -106,22 +108,25 @@ class Builder:
         return self._section_symbols[section]
 
     def without_name(self, symbol: int) -> tuple[int, int]:
-        """The section's symbol, and the offset from it, for a local symbol; a global one is its
-        own."""
+        """Return the section's symbol and an offset in place of a local symbol; a global symbol is
+        returned as it is, with offset 0."""
         held = self._symbols[symbol]
-        return (
-            (self.section_symbol(held.shndx), held.value) if held.bind == STB_LOCAL else (symbol, 0)
-        )
+        if held.bind != STB_LOCAL:
+            return symbol, 0
+        return self.section_symbol(held.shndx), held.value
 
     def add_relocation(self, section: int, relocation: Relocation) -> None:
-        """The field is emptied: the addend is the relocation's, and the module loader takes a field
-        that holds something for one that has been relocated before (arch/x86/kernel/module.c:
-        __write_relocate_add())."""
+        """Add a relocation, and clear its field.
+
+        The addend is in the relocation, and the module loader refuses a field that is not zero as
+        relocated already (arch/x86/kernel/module.c: __write_relocate_add()).
+        """
         growing = self._sections[section - 1]
         self._types[relocation.type].blank(growing.data, relocation.offset)
         growing.relocations.append(relocation)
 
     def finish(self, name: str) -> ObjectFile:
+        """Return the object file."""
         sections = (
             Section("", 0, 0, b"", 0),
             *(

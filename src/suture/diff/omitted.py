@@ -76,7 +76,7 @@ class OmittedPart:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """The form of `OmittedPart` that users read: the source file, the part, and why it is left out."""
+    """The form of `OmittedPart` that users read: source file, part, and reason."""
 
     source: str
     what: str
@@ -117,7 +117,7 @@ EXIT_DATA = Reason(
 BY_AUTHOR = Reason(NO_CODE_CHANGE, *2 * ("the patch itself says to leave it out",))
 
 
-def once_only(section: str, *, code: bool) -> Reason:
+def once_only_reason(section: str, *, code: bool) -> Reason:
     """Return why a function or variable of a section that `is_once_only` accepts is left out.
 
     Example: ``loop_init()`` is in ``.init.text``; it ran when ``loop.ko`` was loaded, and its

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Output objects: only what changed, ready to link, and what of it lies outside."""
+"""Output objects: changed code ready to link, and the symbols that it needs from outside."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from suture.objects.view import Unit
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A symbol that a module may link against: exported by the core kernel, or provided by the live
-    patch itself.
+    """A symbol that a module may link against.
 
-    :ivar is_new: the latter.
+    :ivar is_new: the live patch itself defines it; otherwise the core kernel exports it.
     """
 
     name: str
@@ -28,14 +27,23 @@ class Linked:
 Outside = Linked | ExternalSymbol
 
 
+def symbol_name(outside: Outside, objname: str) -> str:
+    """Return the name of the undefined symbol by which an output object means something outside.
+
+    :param objname: the object that is patched; `suture.link.klp.finish` makes a livepatch symbol of
+        ``<objname>:.klp.sym....``.
+    """
+    return outside.name if isinstance(outside, Linked) else outside.pending(objname)
+
+
 class Resolver(Protocol):
-    """Says how a live patch reaches what stays in the running kernel."""
+    """Finds the functions and variables that stay in the running kernel."""
 
     def defined(self, unit: Unit) -> Outside:
-        """A unit of the original object."""
+        """Return the symbol for a unit of the original object."""
 
     def undefined(self, name: str) -> Outside:
-        """A symbol that another object of the kernel defines."""
+        """Return the symbol for a name that another object of the kernel defines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +71,13 @@ class HookCall:
 
 @dataclass(frozen=True, slots=True)
 class OutputObject:
-    """Only what changed, ready to link.
+    """Changed code, ready to link.
 
     :ivar objname: the object that the source file belongs to.
     :ivar replaced: the functions that it replaces.
     :ivar new: names of functions that are new or became functions of their own.
     :ivar outside: name of an undefined symbol in `obj` -> what it stands for.
-    :ivar calls: what is to be called, in the order of `suture.diff.hooks.TABLE`.
+    :ivar calls: functions to call, in the order of `suture.diff.hooks.TABLE`.
     """
 
     objname: str
@@ -82,11 +90,12 @@ class OutputObject:
 
 @dataclass(frozen=True, slots=True)
 class ModuleKeys:
-    """The code cannot be cut out as it was compiled: static branches in it test keys of modules.
+    """Static branches on keys of modules, because of which code cannot be cut out as compiled.
 
-    The kernel rewrites the branches of a live patch when that is loaded.  A key of a module may
-    come later, so the code has to be compiled again with branches that read their keys
-    (`suture.diff.static_branches`).
+    The kernel rewrites the branches of a live patch when the live patch is loaded.  The module with
+    the key may be loaded later, so the code has to be compiled again with branches that read their
+    keys (`suture.diff.static_branches`).  Example: ``nft_do_chain()`` tests
+    ``nft_counters_enabled`` of ``nf_tables.ko``.
 
     :ivar name: the patched object, for messages.
     :ivar entries: the entries in ``__jump_table``, in words.
@@ -96,5 +105,5 @@ class ModuleKeys:
     entries: tuple[str, ...]
 
     def refusal(self) -> Refusal:
-        """The refusal where the code cannot be compiled again."""
+        """Return the refusal for code that cannot be compiled again."""
         return Refusal(MODULE_STATIC_KEY, self.name, self.entries[0])

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The room before a function that the kernel may write into.
+"""The padding before a function, into which the kernel may write.
 
 With ``CONFIG_CALL_PADDING`` the compiler puts no-ops before each function's symbol
 (``-fpatchable-function-entry=16,16``), and an entry in ``__patchable_function_entries`` that points
-at their start. Call depth tracking and FineIBT put code there, and callthunks look first whether
-they are no-ops (arch/x86/kernel/callthunks.c: ``patch_dest()``); other code in their place would
-not be.
+at their start.  Call depth tracking and FineIBT put code there, and callthunks first check that the
+bytes are no-ops (arch/x86/kernel/callthunks.c: ``patch_dest()``), so a copied function needs its
+padding.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from suture.objects.special import PATCHABLE, Entries
 from suture.objects.view import Unit, View
 
 
-def lead(view: View, entries: Entries, unit: Unit) -> int:
-    """How many bytes before `unit` are its padding."""
+def padding_before(view: View, entries: Entries, unit: Unit) -> int:
+    """Return how many bytes before a unit are its padding."""
     if not unit.is_function:
         return 0
-    before = max(
-        (other.end for other in view.units_in(unit.section) if other.end <= unit.start), default=0
-    )
+    others = view.units_in(unit.section)
+    before = max((other.end for other in others if other.end <= unit.start), default=0)
     places = [
         entry.place
         for entry in entries.within(unit.section, before, unit.start)

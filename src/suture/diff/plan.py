@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a live patch does with one source file.
+"""The plan of a live patch for one source file.
 
-`suture.diff.changes.Changes` says what differs and is never rewritten.  The plan says what follows
-from it: at first each changed function is replaced; a function that the kernel cannot redirect is
-carried instead, and its callers are replaced (`suture.verify.callers`).
+`suture.diff.changes.Changes` says what differs, and is never rewritten.  At first the plan replaces
+each changed function; a function that ftrace cannot redirect is carried instead, and its callers
+are replaced (`suture.verify.callers`).
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class FilePlan:
 
     @property
     def needs_code(self) -> bool:
-        """The live patch holds code of this file, or data that code of other files uses."""
+        """Whether the live patch needs code of this file, or data that code of other files uses."""
         return bool(self.replaced or self.provided or self.carried or self.changes.hooks.calls)
 
     def replacing(self, before: Unit, after: Unit) -> FilePlan:
-        """Replace one more function."""
+        """Return the plan with one more replaced function."""
         return replace(self, replaced=(*self.replaced, (before, after)))
 
     def carrying(self, before: Unit, after: Unit) -> FilePlan:
-        """Carry a function instead of replacing it.
+        """Return the plan with a function carried instead of replaced.
 
-        Once the live patch has new code of a global function, other files of it call that code, as
-        they would call a function that the patch adds.
+        Other files of the live patch call the new code of a global function directly, as they would
+        call a function that the patch adds.
         """
         return replace(
             self,

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sections that are neither code, variables nor special: the kernel reads each for a purpose of its
-own.
+"""Changed sections that are neither code nor variables nor special; the kernel reads each in its
+own way.
 
-`TABLE` says for each what a change to it means: left out, with the reason told, or refused.  What
-has no row is refused by the section's name.
+`TABLE` says for each section whether a change is left out, and why, or refused.  A change in a
+section without a row is refused with the section's name.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import chain
+from typing import Protocol, TypeVar
 
 from suture.arch import Architecture
 from suture.diff.comparison import Comparison
-from suture.diff.hooks import OF_PATCHES
+from suture.diff.hooks import HOOK_PREFIXES
 from suture.diff.omitted import BY_AUTHOR, EXIT_DATA, INIT_DATA, OmittedPart, Reason
 from suture.elf.object import SHT_NOBITS, Section
 from suture.errors import (
@@ -45,22 +47,24 @@ IGNORED = (
         ".eh_frame",
         ".BTF",
     ),
-    *OF_PATCHES,
+    *HOOK_PREFIXES,
 )
-"""Not part of the running kernel, or made anew for the live patch module.  ``.BTF_ids`` has a row
-of its own."""
+"""Prefixes of sections that are not part of the running kernel, or are made again for the live
+patch module.  ``.BTF_ids`` has a row of its own."""
 
 Verdict = Reason | Kind
-"""What is left out, or refused."""
+"""A change is left out for a reason, or refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class SectionRule:
-    """:ivar prefix: which sections; the longest prefix that fits counts.
-    :ivar new: what a new entry means; `gone`, `changed`: one that the patch removes or changes, if
-        not the same.
-    :ivar noun: what an entry is, for people.
-    :ivar why: replaces the refusal's reason; `remedy` its way out.
+    """The verdicts on changes in a group of sections.
+
+    :ivar prefix: of the names of the sections; the longest prefix that matches counts.
+    :ivar new: the verdict on a new entry; `gone`, `changed`: on one that the patch removes or
+        changes, if that differs.
+    :ivar noun: an entry in words.
+    :ivar why: replaces the refusal's reason; `remedy`: its way out.
     """
 
     prefix: str
@@ -72,66 +76,72 @@ class SectionRule:
     remedy: str | None = None
 
     def verdict(self, how: str) -> Verdict:
+        """Return the verdict on an entry that is ``new``, ``removed`` or ``changed``."""
         other = {"new": None, "removed": self.gone, "changed": self.changed}[how]
         return self.new if other is None else other
 
 
-def _left(core: str, module: str | None = None) -> Reason:
+def _left_out(core: str, module: str | None = None) -> Reason:
     return Reason(NO_CODE_CHANGE, core, core if module is None else module)
 
 
 _RAN = Reason(
     INIT_FUNCTION_CHANGED,
     "the kernel called or read it once at boot",
-    "the kernel read it when the module was loaded; a module that is loaded after the live patch has the old one",
+    "the kernel read it when the module was loaded; a module that is loaded after the live patch "
+    "has the old one",
 )
 
-_EXPORT = _left(
-    "the new code of this live patch reaches the symbol directly; other modules link against what the kernel exported "
-    "when it was built"
+_EXPORT = _left_out(
+    "the new code of this live patch uses the symbol directly; other modules link against the "
+    "symbols that the kernel exported when it was built"
 )
 
 TABLE: tuple[SectionRule, ...] = (
     # --- read by user space alone: depmod, modprobe, modinfo (include/linux/module.h: MODULE_INFO)
     SectionRule(
         ".modinfo",
-        _left(
-            "programs read it in the module's file; the kernel has no use for it in code that is already there"
+        _left_out(
+            "programs read it in the module's file; the kernel does not use it once code is loaded"
         ),
         noun="line",
     ),
     # include/linux/module.h: MODULE_VERSION of code that is built in
     SectionRule(
-        "__modver", _left("it is shown in /sys/module and was read at boot"), noun="version"
+        "__modver", _left_out("it is shown in /sys/module and was read at boot"), noun="version"
     ),
-    # --- exports: include/linux/export.h; kernel/module/main.c: find_symbol() searches kernel and modules as loaded
+    # --- exports: include/linux/export.h; kernel/module/main.c: find_symbol() searches the kernel
+    # and modules as loaded
     SectionRule("___ksymtab", _EXPORT, noun="export"),
     SectionRule("__ksymtab", _EXPORT, noun="export"),
     SectionRule("___kcrctab", _EXPORT, noun="export"),
     SectionRule("__kcrctab", _EXPORT, noun="export"),
     # the same since 6.5: read and dropped by modpost
     SectionRule(".export_symbol", _EXPORT, noun="export"),
-    # --- parameters: include/linux/moduleparam.h; kernel/params.c: parse_args() at boot or module load,
-    # param_sysfs_builtin() makes the files in /sys once
+    # --- parameters: include/linux/moduleparam.h; kernel/params.c: parse_args() at boot or module
+    # load, param_sysfs_builtin() makes the files in /sys once
     SectionRule(
         "__param",
-        _left(
-            "nothing can set it, on the command line or in /sys: the new code finds the variable as it is"
+        _left_out(
+            "nothing can set it, on the command line or in /sys: the new code finds the variable's "
+            "initial value"
         ),
-        gone=_left(
-            "the kernel keeps the parameter, and setting it has no more effect on the new code"
+        gone=_left_out(
+            "the kernel keeps the parameter, and setting it no longer affects the new code"
         ),
         changed=DATA_CHANGED,
         noun="parameter",
-        why="The kernel made the file in /sys and took the command line's value when it booted or loaded the module.",
-        remedy="Leave name, type and permissions as they are, and check the value where the code reads it.",
+        why="The kernel made the file in /sys and took the command line's value when it booted or "
+        "loaded the module.",
+        remedy="Leave name, type and permissions as they are, and check the value where the code "
+        "reads it.",
     ),
-    # --- what ran or was read at boot: include/asm-generic/vmlinux.lds.h: INIT_DATA, INIT_CALLS, INIT_SETUP
+    # --- run or read at boot: include/asm-generic/vmlinux.lds.h: INIT_DATA, INIT_CALLS, INIT_SETUP
     SectionRule(".initcall", _RAN, noun="initcall"),
     SectionRule(".con_initcall", _RAN, noun="initcall"),
     SectionRule(
         ".exitcall",
-        _left("what is built into the kernel is never unloaded, so nothing calls it"),
+        _left_out("what is built into the kernel is never unloaded, so nothing calls it"),
         noun="exit call",
     ),
     SectionRule(".init.setup", _RAN, noun="command line option"),
@@ -141,33 +151,36 @@ TABLE: tuple[SectionRule, ...] = (
     SectionRule(".early_lsm_info.init", _RAN),
     SectionRule("__earlycon_table", _RAN),
     SectionRule(".dtb.init", _RAN),
-    # --- for people who debug
+    # --- for debugging
     # include/linux/printk.h: CONFIG_PRINTK_INDEX lists formats in debugfs
     SectionRule(
         ".printk_index",
-        _left("it lists the messages of the kernel as built, for programs that read logs"),
+        _left_out("it lists the messages of the kernel as built, for programs that read logs"),
     ),
     # include/linux/dynamic_debug.h: the code's own call sites come along in __dyndbg
     SectionRule(
-        "__dyndbg_classes", _left("the class of messages cannot be switched; its call sites can")
+        "__dyndbg_classes",
+        _left_out("the class of messages cannot be switched; its call sites can"),
     ),
     # include/asm-generic/error-injection.h
     SectionRule(
         "_error_injection_whitelist",
-        _left(
-            "errors are injected at the old function's address, which is where new code is entered too"
+        _left_out(
+            "errors are injected at the old function's address, which also leads to new code"
         ),
     ),
     # include/linux/btf_ids.h: filled in from the kernel's BTF when vmlinux is linked
     # (tools/bpf/resolve_btfids)
     SectionRule(
         ".BTF_ids",
-        _left(
-            "BPF programs are checked against the lists that were linked into the kernel, which stay as they are"
+        _left_out(
+            "BPF programs are checked against the lists that were linked into the kernel, which do "
+            "not change"
         ),
         changed=SECTION_CHANGED,
         noun="BTF id",
-        why="The number of a type is written here when the kernel is linked, and cannot be had for a live patch.",
+        why="The number of a type is written here when the kernel is linked; a live patch cannot "
+        "get one.",
         remedy="Leave the new BPF function or type list out of the patch.",
     ),
     # --- tracepoints: include/linux/tracepoint.h, include/trace/trace_events.h
@@ -190,9 +203,10 @@ TABLE: tuple[SectionRule, ...] = (
         "__syscalls_metadata",
         SECTION_CHANGED,
         noun="system call",
-        why="The table of system calls, and what the kernel knows of their parameters, were linked into it.",
-        remedy="Leave the number and the parameters of system calls as they are; what is new can be asked for with a "
-        "flag of a call that there is, or through a file in /proc.",
+        why="The table of system calls and the types of their parameters were linked into the "
+        "kernel.",
+        remedy="Leave the number and the parameters of system calls as they are; offer the new "
+        "function through a flag of an existing call, or a file in /proc.",
     ),
     # include/asm-generic/kprobes.h: NOKPROBE_SYMBOL; kernel/kprobes.c: populate_kprobe_blacklist(),
     # at boot
@@ -200,8 +214,8 @@ TABLE: tuple[SectionRule, ...] = (
         "_kprobe_blacklist",
         SECTION_CHANGED,
         noun="function that must not be probed",
-        why="The kernel read the list of such functions at boot or when the module was loaded; a probe could be placed "
-        "on this one all the same.",
+        why="The kernel read the list of such functions at boot or when the module was loaded; a "
+        "probe could still be placed on this one.",
         remedy="Leave the NOKPROBE_SYMBOL() out of the patch.",
     ),
     # --- tables that subsystems search while they run; entries of a live patch are not in them
@@ -210,8 +224,9 @@ TABLE: tuple[SectionRule, ...] = (
         ".pci_fixup",
         SECTION_CHANGED,
         noun="PCI quirk",
-        why="The kernel walks the table of quirks that was linked into it; a live patch cannot add to that table.",
-        remedy="Do in a pre-patch callback what the quirk does, for the device that is there.",
+        why="The kernel walks the table of quirks that was linked into it; a live patch cannot add "
+        "to that table.",
+        remedy="Do the quirk's work in a pre-patch callback, for the devices that are present.",
     ),
     # include/linux/srcutree.h: DEFINE_SRCU in a module; srcu_module_coming() initialises what is
     # listed
@@ -220,14 +235,15 @@ TABLE: tuple[SectionRule, ...] = (
         SECTION_CHANGED,
         noun="SRCU domain",
         why="A module's SRCU domains are set up from this list when the module is loaded.",
-        remedy="Call init_srcu_struct() from a pre-patch callback on a variable of the patch's own.",
+        remedy="Call init_srcu_struct() on a new variable from a pre-patch callback.",
     ),
     # include/linux/static_call.h: DEFINE_STATIC_CALL brings a trampoline that text_poke() rewrites
     SectionRule(
         ".static_call",
         SECTION_CHANGED,
         noun="static call",
-        why="The trampoline of a static call is code that the kernel rewrites, and part of the object that defines it.",
+        why="The trampoline of a static call is code that the kernel rewrites, and part of the "
+        "object that defines it.",
         remedy="Call through a function pointer.",
     ),
     # a constructor would run when the live patch module is loaded (kernel/module/main.c:
@@ -237,91 +253,101 @@ TABLE: tuple[SectionRule, ...] = (
 )
 
 
+NO_RULE = SectionRule("", SECTION_CHANGED)
+"""The rule for a section without a row."""
+
+
 @cache
 def _table(arch: Architecture) -> tuple[SectionRule, ...]:
     return *TABLE, *(SectionRule(name, _RAN) for name in arch.sections.boot_tables)
 
 
+class HasPrefix(Protocol):
+    """A rule for the sections whose names begin with a prefix."""
+
+    @property
+    def prefix(self) -> str:
+        """The prefix."""
+
+
+Rule = TypeVar("Rule", bound=HasPrefix)
+
+
+def most_specific(rules: Iterable[Rule], section: str) -> Rule | None:
+    """Return the rule with the longest prefix of a section's name."""
+    matching = (rule for rule in rules if section.startswith(rule.prefix))
+    return max(matching, key=lambda rule: len(rule.prefix), default=None)
+
+
 @lru_cache(maxsize=1024)
-def row(section: str, arch: Architecture) -> SectionRule | None:
-    """What is known about a section."""
-    fitting = (row for row in _table(arch) if section.startswith(row.prefix))
-    return max(fitting, key=lambda row: len(row.prefix), default=None)
+def rule_for(section: str, arch: Architecture) -> SectionRule | None:
+    """Return the rule for changes in a section; None if there is none."""
+    return most_specific(_table(arch), section)
 
 
 def changed_sections(
     comparison: Comparison, ignored: Collection[str] = ()
 ) -> tuple[OmittedPart, ...]:
-    """The entries that the patch adds, removes or changes, and the live patch goes without.
+    """Return the entries that the patch adds, removes or changes and that are left out.
 
-    :param ignored: names of sections that the patch wants to be left out.
+    Example: a new ``EXPORT_SYMBOL()`` is left out, because new code links with the symbol anyway.
+    A new ``DECLARE_PCI_FIXUP_FINAL()`` is refused: the kernel would never walk to it, and the fix
+    would be missing.
 
+    :param ignored: names of sections that the patch asks to ignore.
     :raises Refusal: ``section-changed``, ``tracepoint-changed``, ``data-changed``
     """
     before, after = _watched(comparison.original.view), _watched(comparison.patched.view)
-    left: dict[OmittedPart, None] = {}
+    omitted: dict[OmittedPart, None] = {}
     for section in [*before, *(name for name in after if name not in before)]:
         mine, theirs = before.get(section, []), after.get(section, [])
         if len(mine) == len(theirs) and all(map(comparison.same_section, mine, theirs)):
             continue
-        known = row(section, comparison.original.view.obj.arch)
+        rule = rule_for(section, comparison.original.view.obj.arch) or NO_RULE
         for how, entry in _differences(comparison, section, mine, theirs):
-            verdict = (
-                BY_AUTHOR
-                if section in ignored
-                else known.verdict(how)
-                if known
-                else SECTION_CHANGED
-            )
-            what = f"the {how} {known.noun if known else 'entry'}{f' {entry}' if entry else ''}"
+            verdict = BY_AUTHOR if section in ignored else rule.verdict(how)
+            what = f"the {how} {rule.noun}{f' {entry}' if entry else ''}"
             if isinstance(verdict, Kind):
-                name = comparison.patched.view.obj.name
-                raise Refusal(
-                    verdict,
-                    name,
-                    f"{what} is in section {section}",
-                    why=_why(known),
-                    remedy=_remedy(known),
-                )
-            left[OmittedPart(what, section, verdict)] = None
-    return tuple(left)
-
-
-def _why(known: SectionRule | None) -> str | None:
-    return known.why if known else None
-
-
-def _remedy(known: SectionRule | None) -> str | None:
-    return known.remedy if known else None
+                name, found = comparison.patched.view.obj.name, f"{what} is in section {section}"
+                raise Refusal(verdict, name, found, why=rule.why, remedy=rule.remedy)
+            omitted[OmittedPart(what, section, verdict)] = None
+    return tuple(omitted)
 
 
 def _differences(
     comparison: Comparison, section: str, before: list[int], after: list[int]
 ) -> Iterator[tuple[str, str]]:
-    """How (``new``, ``removed``, ``changed``) and which entry, "" where it has no name."""
+    """Return how entries differ (``new``, ``removed``, ``changed``), and their names or ""."""
     mine, theirs = comparison.original.view, comparison.patched.view
     if section == ".modinfo":
-        yield from _counted(_strings(mine, before), _strings(theirs, after))
-    elif all(_is_named(mine, index) for index in before) and all(
-        _is_named(theirs, index) for index in after
-    ):
-        pairs = comparison.correlation.original
-        old = [unit for index in before for unit in mine.units_in(index)]
-        new = [unit for index in after for unit in theirs.units_in(index)]
-        kept = {pairs[unit] for unit in new if unit in pairs}
-        yield from _counted(
-            Counter(_name(unit) for unit in old if unit not in kept),
-            Counter(_name(unit) for unit in new if unit not in pairs),
-        )
-        for unit in new:
-            if unit in pairs and not comparison.same_data(pairs[unit], unit):
-                yield "changed", _name(unit)
-    else:
-        named = list(_counted(_referred(mine, before), _referred(theirs, after)))
-        yield from named or [("new" if not before else "removed" if not after else "changed", "")]
+        return _counted(_strings(mine, before), _strings(theirs, after))
+    if _are_named(mine, before) and _are_named(theirs, after):
+        return _named_differences(comparison, before, after)
+    named = list(_counted(_referred_names(mine, before), _referred_names(theirs, after)))
+    how = "new" if not before else "removed" if not after else "changed"
+    return iter(named or [(how, "")])
+
+
+def _named_differences(
+    comparison: Comparison, before: list[int], after: list[int]
+) -> Iterator[tuple[str, str]]:
+    """Yield differences of entries that have symbols: ``__param_depth``."""
+    mine, theirs = comparison.original.view, comparison.patched.view
+    pairs = comparison.correlation.original
+    old = list(chain.from_iterable(mine.units_in(index) for index in before))
+    new = list(chain.from_iterable(theirs.units_in(index) for index in after))
+    paired = {pairs[unit] for unit in new if unit in pairs}
+    yield from _counted(
+        Counter(_entry_name(unit) for unit in old if unit not in paired),
+        Counter(_entry_name(unit) for unit in new if unit not in pairs),
+    )
+    for unit in new:
+        if unit in pairs and not comparison.same_data(pairs[unit], unit):
+            yield "changed", _entry_name(unit)
 
 
 def _counted(before: Counter[str], after: Counter[str]) -> Iterator[tuple[str, str]]:
+    """Yield the names that there are fewer or more of."""
     yield from (("removed", name) for name in before - after)
     yield from (("new", name) for name in after - before)
 
@@ -337,9 +363,8 @@ MADE_BY_MACROS = (
 )
 
 
-def _name(unit: Unit) -> str:
-    """What the author wrote of an entry's name, without what a macro made of it:
-    ``__param_depth``."""
+def _entry_name(unit: Unit) -> str:
+    """Return the author's part of an entry's name: ``depth`` of ``__param_depth``."""
     return _written(re.sub(r"__\d+$", "", base(unit.name)))
 
 
@@ -349,21 +374,25 @@ def _written(name: str) -> str:
     return name
 
 
-def _referred(view: View, sections: list[int]) -> Counter[str]:
-    """What entries without names refer to: the function of an initcall, the symbol of an export."""
-    found: Counter[str] = Counter()
+def _referred_names(view: View, sections: list[int]) -> Counter[str]:
+    """Count the names that entries refer to: functions of initcalls, symbols of exports."""
+    names: Counter[str] = Counter()
     for index in sections:
         for reference in view.references_in(index, 0, view.obj.sections[index].size):
             match reference.target:
                 case ToUnit(unit, _):
-                    found[_written(base(unit.name))] += 1
+                    names[_written(base(unit.name))] += 1
                 case ToUndefined(name, _):
-                    found[_written(name)] += 1
-    return found
+                    names[_written(name)] += 1
+    return names
+
+
+def _are_named(view: View, sections: list[int]) -> bool:
+    return all(_is_named(view, section) for section in sections)
 
 
 def _is_named(view: View, section: int) -> bool:
-    """Symbols the author wrote name all of its contents but padding."""
+    """Whether symbols cover all contents of a section except padding."""
     held, units = view.obj.sections[section], view.units_in(section)
     if not units or held.type == SHT_NOBITS:
         return bool(units)
@@ -379,27 +408,24 @@ def _strings(view: View, sections: list[int]) -> Counter[str]:
 
 
 def _watched(view: View) -> dict[str, list[int]]:
-    """Sections, by name, that the kernel reads for a purpose of its own, and code that no symbol
-    names."""
-    found: dict[str, list[int]] = {}
+    """Return, by name, the sections that `TABLE` is about, and code that no symbol names."""
+    watched: dict[str, list[int]] = {}
     for index, section in enumerate(view.obj.sections):
-        if (
-            section.size
-            and _is_watched(section, view.obj.arch)
-            and not (section.is_code and view.units_in(index))
-        ):
-            found.setdefault(section.name, []).append(index)
-    return found
+        is_named_code = section.is_code and view.units_in(index)
+        if section.size and _is_watched(section, view.obj.arch) and not is_named_code:
+            watched.setdefault(section.name, []).append(index)
+    return watched
 
 
 @cache
 def _known(arch: Architecture) -> frozenset[str]:
-    """What is compared with the code that it is about; what IN_SECTION names holds private data,
-    which goes with the code that uses it."""
+    """Return the sections that are compared with code: special ones, and those of private data."""
     return frozenset({*arch.sections.carried_along, *sections(arch), *IN_SECTION.values()})
 
 
 def _is_watched(section: Section, arch: Architecture) -> bool:
     if not section.is_allocated or section.is_strings or section.name in _known(arch):
         return False
-    return row(section.name, arch) is not None or not section.name.startswith((*DATA, *IGNORED))
+    return rule_for(section.name, arch) is not None or not section.name.startswith(
+        (*DATA, *IGNORED)
+    )

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A patched object whose static branches read their keys in place of one whose branches the kernel
-rewrites.
+"""Substitution of a patched object whose static branches read their keys for one whose branches the
+kernel rewrites.
 
-Both are made by one compiler from one source, save for the assembly text of
-``arch_static_branch()``.  That everything else is the same is not taken for granted: unit by unit
-and instruction by instruction they must agree, and where the one has an entry in ``__jump_table``,
-the other has a comparison and a conditional jump to the same place.  So what was found out about
-the one (what changed, which variable is which, how functions are called) holds for the other.
+One compiler makes both from one source, except for the assembly text of ``arch_static_branch()``.
+They have to agree unit by unit and instruction by instruction; where one has an entry in
+``__jump_table``, the other has to have a comparison and a conditional jump to the same place.  So
+all results about the first object (changes, pairs, callers) hold for the second.
 """
 
 from __future__ import annotations
@@ -33,23 +32,24 @@ from suture.objects.view import (
 )
 
 FLAGS = 3
-"""Bits of ``jump_entry.key`` that are no address: 1 for `branch`, 2 for objtool
+"""Bits of ``jump_entry.key`` that are not part of the address: 1 for `branch`, 2 for objtool
 (``include/linux/jump_label.h``)."""
 
 
 def with_keys_read(plan: FilePlan, reading: Side) -> FilePlan:
-    """The same plan with the code of `reading`, the patched object whose static branches read their
-    keys.
+    """Return the same plan for another patched object.
 
-    :raises Refusal: ``module-static-key`` where the two patched objects differ in more than that
+    :param reading: the patched object whose static branches read their keys.
+    :raises Refusal: ``module-static-key`` where the two patched objects differ in anything else
     """
     changes = plan.changes
     twins = _Twins(changes.patched, reading)
     twins.check()
     twin = twins.twin
 
-    def pairs(found: Iterable[Pair]) -> tuple[Pair, ...]:
-        return tuple((before, twin[after]) for before, after in found)
+    def with_twins(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+        """Exchange the patched units of pairs for their twins."""
+        return tuple((before, twin[after]) for before, after in pairs)
 
     calls = tuple(replace(hook, function=twin[hook.function]) for hook in changes.hooks.calls)
     original_of = {twin[after]: before for after, before in changes.correlation.original.items()}
@@ -58,23 +58,24 @@ def with_keys_read(plan: FilePlan, reading: Side) -> FilePlan:
             changes,
             patched=reading,
             correlation=Correlation(original_of),
-            changed=pairs(changes.changed),
+            changed=with_twins(changes.changed),
             provided=tuple(twin[unit] for unit in changes.provided),
-            published=pairs(changes.published),
+            published=with_twins(changes.published),
             hooks=replace(changes.hooks, calls=calls),
         ),
-        replaced=pairs(plan.replaced),
-        carried=pairs(plan.carried),
+        replaced=with_twins(plan.replaced),
+        carried=with_twins(plan.carried),
         provided=tuple(twin[unit] for unit in plan.provided),
-        published=pairs(plan.published),
+        published=with_twins(plan.published),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """An instruction of each side, offsets as in their functions.
+    """Corresponding instructions of both sides.
 
-    :ivar entry: of ``__jump_table``, where `right` is a comparison and `jump` follows.
+    :ivar entry: an entry of ``__jump_table`` about `left`; `right` is then a comparison, and `jump`
+        follows it.
     """
 
     left: Instruction
@@ -84,8 +85,7 @@ class _Pair:
 
 
 class _Twins:
-    """Two objects, unit for unit: the one with ``__jump_table`` on the left, the one that reads
-    keys on the right."""
+    """Two objects, unit for unit: left with ``__jump_table``, right the one that reads keys."""
 
     def __init__(self, left: Side, right: Side) -> None:
         self._entries = left.entries
@@ -101,20 +101,18 @@ class _Twins:
         self._places: dict[Unit, dict[int, int]] = {}
 
     def check(self) -> None:
-        """:raises Refusal: ``module-static-key``"""
+        """Compare all code and data.
+
+        :raises Refusal: ``module-static-key``
+        """
         code = [unit for unit in self.twin if unit.is_function and self._left.section(unit).is_code]
         for unit in code:
             self._pair_up(unit)
         for unit in code:
-            references = [
-                {reference.offset: reference for reference in self._left.references(unit)},
-                {
-                    reference.offset: reference
-                    for reference in self._right.references(self.twin[unit])
-                },
-            ]
+            left = {ref.offset: ref for ref in self._left.references(unit)}
+            right = {ref.offset: ref for ref in self._right.references(self.twin[unit])}
             if not all(
-                self._same_instruction(unit, pair, *references) for pair in self._pairs[unit]
+                self._same_instruction(unit, pair, left, right) for pair in self._pairs[unit]
             ):
                 raise self._differs(f"another {unit.name}()")
         for unit in self.twin.keys() - set(code):
@@ -122,14 +120,14 @@ class _Twins:
                 raise self._differs(f"another {unit.name}")
 
     def _differs(self, what: str) -> Refusal:
-        name = self._right.obj.name
-        return Refusal(
-            MODULE_STATIC_KEY,
-            name,
-            f"with static branches that read their keys, the compiler makes {what}",
-        )
+        found = f"with static branches that read their keys, the compiler makes {what}"
+        return Refusal(MODULE_STATIC_KEY, self._right.obj.name, found)
 
     def _pair_up(self, unit: Unit) -> None:
+        """Pair the instructions of a function with those of its twin.
+
+        :raises Refusal: ``module-static-key``
+        """
         left = self._arch.decoding.instructions(self._left.data(unit))
         right = iter(self._arch.decoding.instructions(self._right.data(self.twin[unit])))
         pairs, places = [], {unit.size: self.twin[unit].size}
@@ -175,7 +173,12 @@ class _Twins:
         read: list[Reference],
         right: Mapping[int, Reference],
     ) -> bool:
-        """It compares the key with 0, and jumps where the kernel would have written a jump."""
+        """Whether two instructions compare the key with 0 and jump where the kernel would have
+        written a jump.
+
+        Example: ``nft_do_chain()`` tests ``nft_counters_enabled``; the no-op that the kernel would
+        rewrite becomes a comparison of the key and a conditional jump.
+        """
         _, target, key = self._left.references_in(entry.section, entry.start, entry.end)
         if not isinstance(key.target, ToUnit | ToUndefined):
             return False
@@ -198,7 +201,7 @@ class _Twins:
     def _leads_to(
         self, unit: Unit, jump: Instruction, fields: list[Reference], target: Target
     ) -> bool:
-        """A jump of the right side goes where `target` says for the left one."""
+        """Whether a jump of the right side leads to the counterpart of `target` on the left."""
         if fields:
             return self._same_target(target, fields[0].target)
         if not isinstance(target, ToUnit) or jump.target is None:
@@ -207,8 +210,7 @@ class _Twins:
         return place == (self.twin[unit].section, self.twin[unit].start + jump.target)
 
     def _in_right(self, unit: Unit, offset: int) -> tuple[int, int] | None:
-        """Section and offset there that `offset` from the start of a left function corresponds
-        to."""
+        """Return the right section and offset that an offset in a left function corresponds to."""
         if not 0 <= offset < unit.size:  # a neighbour in the same section
             neighbour = self._left.unit_at(unit.section, unit.start + offset)
             if neighbour is None:
@@ -250,7 +252,7 @@ class _Twins:
     def _bytes(
         view: View, unit: Unit, instruction: Instruction, fields: list[Reference]
     ) -> tuple[bytes, list[int]]:
-        """An instruction without its fields, and where in it those are."""
+        """Return the bytes of an instruction with its fields cleared, and the offsets of those."""
         data = bytearray(view.data(unit)[instruction.start : instruction.end])
         starts = [field.offset - instruction.start for field in fields]
         for start, field in zip(starts, fields, strict=True):
@@ -259,6 +261,7 @@ class _Twins:
 
 
 def _description(view: View, unit: Unit) -> tuple[object, ...]:
+    """Return what twins have in common."""
     section = view.section(unit)
     size = None if unit.is_function else unit.size
     return (

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who uses a function inside one object file: by calling it, which a live patch can follow, or by
-its address."""
+"""Uses of a function in one object file: calls, which planning follows, and its address."""
 
 from __future__ import annotations
 
@@ -18,10 +17,10 @@ from suture.objects.special import sections
 from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
 
 EXPORTS = ("__ksymtab", "___ksymtab", "__kcrctab", "___kcrctab", ".export_symbol")
-"""``EXPORT_SYMBOL()``: the address for modules to link with; those are looked at by themselves."""
+"""Sections of ``EXPORT_SYMBOL()``; the modules that link with an export are searched one by one."""
 
 HARMLESS = (*EXPORTS, *IGNORED, "_kprobe_blacklist", "_error_injection_whitelist")
-"""Sections that hold a function's address to know it by, not to call it (``NOKPROBE_SYMBOL()`` of
+"""Sections that hold a function's address but do not call it (``NOKPROBE_SYMBOL()`` of
 include/asm-generic/kprobes.h, ``ALLOW_ERROR_INJECTION()`` of
 include/asm-generic/error-injection.h)."""
 
@@ -42,21 +41,24 @@ class Users:
 
 
 class Usage:
-    """The users of every function in one object, and of every symbol that it needs of others."""
+    """The users of every function of one object, and of the symbols that others define."""
 
     def __init__(self, side: Side) -> None:
         self._side = side
 
     def of(self, function: Unit | str) -> Users:
-        """:param function: a function of the object, or the name of a symbol that another object
-        defines."""
+        """Return the users of a function.
+
+        :param function: a function of the object, or the name of a symbol that another object
+            defines.
+        """
         callers: dict[Unit, None] = {}
         address_uses: dict[str, None] = {}
         for user, place, reference, offset in self._found.get(function, ()):
             if user is not None and user == function and (offset or reference.is_branch):
-                continue  # its own loops, labels and recursion
+                continue  # loops, labels and recursion
             if user is None and offset:
-                continue  # its own too: alternatives lead back into the code around them (asm goto)
+                continue  # an alternative that leads back into the code around it (asm goto)
             if reference.is_branch and offset == 0 and user is not None:
                 callers[user] = None
             elif reference.is_branch:
@@ -67,13 +69,13 @@ class Usage:
 
     @cached_property
     def _found(self) -> dict[Unit | str, list[tuple[Unit | None, str, Reference, int]]]:
-        """Function or name -> who refers to it (the function, where it is one), from where, how, to
-        which offset."""
+        """Function or name -> its references: the user (None if that is no function), the place in
+        words, the reference, the offset that it leads to."""
         found: dict[Unit | str, list[tuple[Unit | None, str, Reference, int]]] = defaultdict(list)
         for user, place, reference in _references(self._side):
             match reference.target:
                 case ToUnit(unit, offset) if unit.is_function:
-                    found[whole(self._side.view, unit)].append(
+                    found[whole_function(self._side.view, unit)].append(
                         (user, place, reference, _depth(unit, offset))
                     )
                 case ToUndefined(name, offset):
@@ -82,13 +84,13 @@ class Usage:
 
 
 def is_hookable(side: Side, function: Unit) -> bool:
-    """It has the call at its start through which the kernel redirects it."""
+    """Whether a function has the fentry call through which ftrace redirects it."""
     entries = side.entries.within(function.section, function.start, function.end)
     return any(entry.special.name in HOOKS for entry in entries)
 
 
 def refuse_unhookable(changes: Changes) -> None:
-    """For whoever does not look for callers.
+    """Refuse changed functions without an fentry call, where callers cannot be searched for.
 
     :raises Refusal: ``function-not-traceable``
     """
@@ -98,19 +100,20 @@ def refuse_unhookable(changes: Changes) -> None:
             raise Refusal(FUNCTION_NOT_TRACEABLE, name, f"{after.name}() has no fentry call")
 
 
-def whole(view: View, unit: Unit) -> Unit:
-    """The function that a ``.cold`` part belongs to; any other is itself."""
+def whole_function(view: View, unit: Unit) -> Unit:
+    """Return the function that a ``.cold`` part belongs to; any other unit is returned as it is."""
     if not is_cold(unit.name):
         return unit
     return owner(view, unit) or unit
 
 
 def _depth(unit: Unit, offset: int) -> int:
-    """A place in a ``.cold`` part is not the start of its function."""
+    """Return the offset in a function; -1 in a ``.cold`` part, never the function's start."""
     return -1 if is_cold(unit.name) else offset
 
 
 def _references(side: Side) -> Iterator[tuple[Unit | None, str, Reference]]:
+    """Yield the references of an object, each with its user and its place in words."""
     view = side.view
     special = sections(view.obj.arch)
     for index, section in enumerate(view.obj.sections):
@@ -135,31 +138,28 @@ def _code_references(view: View, index: int) -> Iterator[tuple[Unit | None, str,
     end = 0
     for unit in view.units_in(index):
         if end < unit.start:  # assembly that no function symbol names
-            yield from (
-                (None, view.section(unit).name, r)
-                for r in view.references_in(index, end, unit.start)
-            )
+            for reference in view.references_in(index, end, unit.start):
+                yield None, view.section(unit).name, reference
         end = max(end, unit.end)
-        user = whole(view, unit)
+        user = whole_function(view, unit)
         # A static call's trampoline is rewritten at run time (include/linux/static_call.h).
         caller = None if user.name.startswith("__SCT__") else user
-        yield from ((caller, f"{user.name}()", reference) for reference in view.references(unit))
-    size = view.obj.sections[index].size
-    yield from (
-        (None, view.obj.sections[index].name, r)
-        for r in view.references_in(index, min(end, size), size)
-    )
+        for reference in view.references(unit):
+            yield caller, f"{user.name}()", reference
+    section = view.obj.sections[index]
+    for reference in view.references_in(index, min(end, section.size), section.size):
+        yield None, section.name, reference
 
 
 def _special_references(side: Side, index: int) -> Iterator[tuple[Unit | None, str, Reference]]:
-    """What entries refer to beside the code that they are about."""
+    """Yield the references of entries except the first, to the code that an entry is about."""
     view = side.view
     for entry in side.entries.of_section(index):
         references = list(view.references_in(entry.section, entry.start, entry.end))
         about = view.unit_at(entry.code, entry.place)
-        user = None if about is None or not about.is_function else whole(view, about)
+        user = None if about is None or not about.is_function else whole_function(view, about)
         for reference in references[1:]:
-            # An entry about a function may well name its own labels (exception tables, static
+            # An entry about a function may refer to its labels (exception tables, static
             # branches).
             if user is None or _function(view, reference) != user:
                 yield None, entry.special.name, reference
@@ -168,5 +168,7 @@ def _special_references(side: Side, index: int) -> Iterator[tuple[Unit | None, s
 def _function(view: View, reference: Reference) -> Unit | None:
     target = reference.target
     return (
-        whole(view, target.unit) if isinstance(target, ToUnit) and target.unit.is_function else None
+        whole_function(view, target.unit)
+        if isinstance(target, ToUnit) and target.unit.is_function
+        else None
     )

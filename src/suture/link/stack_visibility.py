@@ -24,7 +24,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suture.diff.users import whole
+from suture.diff.users import whole_function
 from suture.elf.object import STB_LOCAL, STT_SECTION, ObjectFile, Relocation, Section, Symbol
 from suture.errors import TAIL_CALL_UNSEEN, Refusal
 from suture.model import VMLINUX, LivePatch
@@ -100,8 +100,8 @@ def _behind(view: View, entries: Mapping[Unit, str]) -> dict[Unit, list[Unit]]:
     """
     colds: dict[Unit, list[Unit]] = defaultdict(list)
     for unit in view.units:
-        if unit.is_function and whole(view, unit) != unit:
-            colds[whole(view, unit)].append(unit)
+        if unit.is_function and whole_function(view, unit) != unit:
+            colds[whole_function(view, unit)].append(unit)
     behind = {entry: list(colds[entry]) for entry in entries if colds[entry]}
     for function, users in _not_only_called(view, entries).items():
         entry = _seen_with(view, function, users, entries)
@@ -214,7 +214,7 @@ class _Targets:
         for start, end, reference in self._references(node):
             match reference.target:
                 case ToUnit(unit, offset):
-                    function = whole(view, unit)
+                    function = whole_function(view, unit)
                     if function != node:
                         # After a call at the very end of a function, as GCC makes of panic(), the
                         # return address is that of the next function.
@@ -232,7 +232,7 @@ class _Targets:
             parts = (
                 unit
                 for unit in view.units
-                if unit == node or (is_cold(unit.name) and whole(view, unit) == node)
+                if unit == node or (is_cold(unit.name) and whole_function(view, unit) == node)
             )
             ranges = [(unit.section, unit.start, unit.end) for unit in parts]
         for section, start, end in ranges:

@@ -23,7 +23,7 @@ from suture.verify.shipped import Shipped
 
 @dataclass(frozen=True, slots=True)
 class FunctionPlace:
-    """A replaced function, inspection in the target.
+    """A replaced function, found in the target.
 
     :ivar sympos: the module's value.
     :ivar address: of the function, in the core kernel or in the laid-out module file.
@@ -56,7 +56,7 @@ def verify_module(data: bytes, where: str, target: Target) -> Fit:
     :param data: the module's bytes.
     :param where: its name in messages.
     :raises Refusal: ``wrong-release``, ``not-a-live-patch``, ``function-not-in-kernel``,
-        ``function-not-traceable``, ``init-function-changed``, ``symbol-not-inspection``,
+        ``function-not-traceable``, ``init-function-changed``, ``symbol-not-found``,
         ``symbol-ambiguous``, and what reading the module raises
     """
     inspection = inspect(reader.read(data, where))

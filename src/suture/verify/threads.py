@@ -80,7 +80,7 @@ ASKS_TO_STOP = (
 
 
 def refuse_threads(plan: FilePlan, replace_threads: Collection[str]) -> None:
-    """Refuse to replace functions that a thread reason_to_stay in.
+    """Refuse to replace functions that a thread stays in.
 
     :param replace_threads: names of those that may be replaced: the author knows that no such
         thread runs when the transition has to end.

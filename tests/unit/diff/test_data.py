@@ -11,7 +11,7 @@ import pytest
 from suture.diff.changes import compare
 from suture.diff.contents import Contents, contents
 from suture.diff.data import DataRequest
-from suture.diff.stores import VariableUse, uses
+from suture.diff.stores import VariableUse, variable_uses
 from suture.elf import writer
 from suture.errors import Refusal
 from tests.unit.toolchain import (
@@ -104,7 +104,7 @@ UNFIT = {
         "table",
         "{ helper, ",
         "{ at_boot, ",
-        "would point to at_boot at +0x0, which the kernel gave back",
+        "would point to at_boot at +0x0, which the kernel freed",
     ),
     "string goes": (
         "text",
@@ -284,5 +284,5 @@ def test_the_object_links() -> None:
 )
 def test_what_code_does_with_a_variable_is_told(body: str, use: VariableUse) -> None:
     seen = view(f"extern int consume(const void *);\nlong it = 3;\nlong f(long x) {{ {body} }}\n")
-    found = uses(seen, seen.by_name["it"][0])
+    found = variable_uses(seen, seen.by_name["it"][0])
     assert {kind: users for kind, users in found.items() if users} == {use: ["f()"]}

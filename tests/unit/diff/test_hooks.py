@@ -125,22 +125,22 @@ def test_what_has_no_meaning_any_more_is_told(text: str, what: str, why: str) ->
         (
             'TELL(a, ".kpatch.hooks.load", &limit)',
             "callback-unusable",
-            "something else than functions",
+            "something other than functions",
         ),
         (
             'TELL(a, ".kpatch.hooks.load", outside)',
             "callback-unusable",
-            "something else than functions",
+            "something other than functions",
         ),
         (
             'TELL(a, ".kpatch.hooks.load", (char *)work + 4)',
             "callback-unusable",
-            "something else than functions",
+            "something other than functions",
         ),
         (
             'TELL(a, ".kpatch.callbacks.later", work)',
             "callback-unusable",
-            ".kpatch.callbacks.later is no section",
+            "reads a section .kpatch.callbacks.later",
         ),
         (
             'TELL(a, ".kpatch.ignore.sections", ".data.nowhere")',
@@ -150,7 +150,7 @@ def test_what_has_no_meaning_any_more_is_told(text: str, what: str, why: str) ->
         (
             'TELL(a, ".kpatch.ignore.sections", &limit)',
             "callback-unusable",
-            "something else than strings",
+            "something other than strings",
         ),
         (
             'TELL(a, ".ksplice_call_pre_reverse", work)',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Replaced main functions of kernel threads: refused where a thread reason_to_stay in them, noted where it
+"""Replaced main functions of kernel threads: refused where a thread stays in them, noted where it
 does not."""
 
 from __future__ import annotations
