@@ -325,7 +325,7 @@ def _refuse_options(inputs: Inputs) -> None:
 def _author_module(
     inputs: Inputs, target: Target, output: Path | None, directory: Path | None
 ) -> Artifact:
-    """Build one author's module, whose own tables say what it replaces."""
+    """Build one author's module; its own tables say what it replaces."""
     (given,) = inputs.given
 
     def accept(artifact: Artifact) -> None:

@@ -185,7 +185,7 @@ def external(module: CModule) -> External:
 
 @dataclass(slots=True)
 class _CheckedModule:
-    """A module whose tables were checked; `_link` exchanges `linked` where there is glue.
+    """A module with checked tables; `_link` exchanges `linked` where there is glue.
 
     :ivar linked: as kbuild linked it; with `glue`, still to be linked again.
     :ivar patch: what it replaces, and from where; None where it replaces nothing.

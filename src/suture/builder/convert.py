@@ -159,7 +159,7 @@ def _contents(given: Input, place: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _archive(files: Mapping[str, bytes], compression: str) -> bytes:
-    """Make a tar archive whose bytes depend on the contents alone (no times, owners or modes)."""
+    """Make a tar archive; its bytes depend on the contents alone (no times, owners or modes)."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]
         for path, content in files.items():

@@ -34,7 +34,7 @@ MACRO_REFUSALS = (CALLBACK_DUPLICATE, CALLBACK_UNUSABLE, IGNORED_NOT_FOUND, REVE
 def compare_pairs(
     pairs: Sequence[ObjectPair], kernel: Kernel, request: DataRequest
 ) -> tuple[ComparedFile, ...]:
-    """Compare each pair; files whose code does not differ are noted and left out.
+    """Compare each pair; files without a change of code are noted and left out.
 
     :raises Refusal: ``data-not-changed``, and what `suture.diff.changes.compare` raises
     """

@@ -26,7 +26,8 @@ class Choices:
 
     :ivar patch_data: names of variables that are to change in memory while the live patch is in
         force.
-    :ivar keep_data: names of variables whose changed initial value is not applied.
+    :ivar keep_data: names of variables that keep their old value, though their initial value
+        changes.
     :ivar replace_threads: main functions of kernel threads that may be replaced
         (`suture.verify.threads`).
     :ivar caller_depth: `suture.verify.callers.Bounds.depth`, and `caller_limit` its `functions`;

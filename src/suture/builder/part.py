@@ -28,7 +28,7 @@ class Cut:
     :ivar functions: (old name, sympos) of each replaced function, in the order of
         `output.replaced`.
     :ivar data: variables that change in memory; `contents`: the object with their contents.
-    :ivar of_input: `source` is an input file, whose directory differs between machines.
+    :ivar of_input: `source` is an input file; its directory differs between machines.
     """
 
     source: str

@@ -29,8 +29,8 @@ class Changes:
     :ivar provided: new global functions and variables, which other files may use.
     :ivar published: functions and variables that were static and are global now.
     :ivar left_out: changes that the live patch leaves out.
-    :ivar data: variables whose contents are to change in memory (--patch-data).
-    :ivar kept_values: patched variables whose changed initial value is not applied (--keep-data).
+    :ivar data: variables that are to change in memory (--patch-data).
+    :ivar kept_values: patched variables that keep their old value (--keep-data).
     :ivar hooks: callbacks of the patch, and what it asks to ignore.
     """
 
@@ -61,7 +61,7 @@ class Changes:
 def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Changes:
     """Find the differences between two objects.
 
-    :param request: variables that are to change in memory, or whose new value is not applied.
+    :param request: variables that are to change in memory, or to keep their old value.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``,
         ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, and what `read_hooks`
         raises

@@ -22,8 +22,8 @@ DEEPEST = 50
 """How many levels of private data are compared; macros and compilers make no more than three."""
 
 ONCE_ONLY = (".init.", ".exit.")
-"""Prefixes of sections whose code and data are used once, before any live patch is loaded, or at
-unload (include/asm-generic/vmlinux.lds.h).
+"""Prefixes of sections with code and data that are used once, before any live patch is loaded, or
+at unload (include/asm-generic/vmlinux.lds.h).
 
 ``.ref.text`` and ``.head.text`` stay in memory, and with CONFIG_MEMORY_HOTPLUG so does
 ``.meminit.text``; the address in the shipped kernel shows whether they were freed nevertheless

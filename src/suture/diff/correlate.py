@@ -193,7 +193,7 @@ def _refuse_doubtful(
     candidates: Sequence[Unit],
     found: Mapping[Unit, Unit],
 ) -> None:
-    """Refuse variables of one name with state whose users do not decide.
+    """Refuse variables of one name with state if their users do not decide.
 
     A variable that shares no user with an original one is new, unless an original one is left over:
     it may have moved to another function.

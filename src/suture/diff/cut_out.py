@@ -92,7 +92,7 @@ def cut_out(plan: FilePlan, objname: str, resolver: Resolver) -> OutputObject | 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A range of the patched object that was copied, and whose references have to be made.
+    """A copied range of the patched object; its references have to be made.
 
     :ivar out: its output section; `base`: its offset there.
     :ivar special: the special section that it belongs to; `entry`: the entry that it is.
@@ -330,8 +330,8 @@ class _CutOut:
     def _new_function(self, unit: Unit, offset: int, keeps_inside: bool) -> int | None:
         """Return the symbol of new code if a reference to a function means that; else None.
 
-        - A call, a jump or an entry means the copy: ``loop_process_work()`` calls
-          ``loop_handle_cmd()``, and both change.
+        - A call, a jump or an entry means the copy: ``lo_ioctl()`` (drivers/block/loop.c) calls
+          ``loop_reread_partitions()``, and both change.
         - A place inside a function means a label of the copy: the table of labels of
           ``___bpf_prog_run()`` (kernel/bpf/core.c).
         - The address of a replaced function means the running kernel's function: ``loop_workfn``

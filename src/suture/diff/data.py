@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Variables whose initial value the patch changes: which ones a live patch can change in memory.
+"""Variables with a changed initial value, and which of them a live patch can change in memory.
 
 A variable may be changed (`--patch-data`) if it still holds the value that the kernel was built
 with, and if nothing but the live patch writes it while the live patch is in force.  That is true
@@ -47,8 +47,8 @@ NEW_AND_GONE = "which is new and is gone once the live patch is unloaded"
 class DataRequest:
     """The author's decisions about variables, by name.
 
-    :ivar patch: variables whose contents are to change in memory (--patch-data).
-    :ivar keep: variables whose changed initial value is not applied (--keep-data).
+    :ivar patch: variables that are to change in memory (--patch-data).
+    :ivar keep: variables that keep their old value (--keep-data).
     """
 
     patch: Collection[str] = ()
@@ -60,7 +60,7 @@ NO_DATA = DataRequest()
 
 @dataclass(frozen=True, slots=True)
 class DataChange:
-    """A variable whose contents change in memory while the live patch is in force.
+    """A variable that changes in memory while the live patch is in force.
 
     :ivar before: the variable in the original object; `after`: in the patched one.
     :ivar same_references: offsets at which both refer to the same thing.
@@ -80,7 +80,7 @@ def changed_data(
     used: Collection[Unit],
     ignored: Collection[str] = (),
 ) -> tuple[tuple[DataChange, ...], tuple[Unit, ...]]:
-    """Find the variables whose initial value differs; refuse those that the author did not name.
+    """Find the variables with another initial value; refuse those that the author did not name.
 
     Example: a fix adds an entry to ``struct ctl_table kern_table[]`` (kernel/sysctl.c).
     sysctl_init_bases() registered that table at boot, so new code has no effect on it.  Leaving the
@@ -188,7 +188,7 @@ def _changed_variables(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
         if rule_for(view.section(after).name, view.obj.arch) is not None:
             continue  # an entry of a list, which `changed_sections` compares
         if holds_labels(view, after) and holds_labels(original, before):
-            continue  # copied with the function whose labels it holds
+            continue  # copied with the function that has the labels
         if not comparison.same_data(before, after):
             yield before, after
 

@@ -144,7 +144,7 @@ class Hooks:
     """All instructions of one object.
 
     :ivar calls: in the order of `TABLE`, those of one section in its order.
-    :ivar ignored_functions: functions whose changes are ignored; `ignored_sections`: sections, by
+    :ivar ignored_functions: functions with changes to ignore; `ignored_sections`: sections, by
         name.
     :ivar left_out: instructions that have no meaning for today's kernels.
     """
@@ -231,7 +231,7 @@ def _functions(view: View, name: str) -> Iterator[Unit]:
 
 
 def _section_names(view: View) -> Iterator[str]:
-    """Yield the names of the sections whose changes are ignored.
+    """Yield the names of the sections to ignore.
 
     :raises Refusal: ``callback-unusable``, ``ignored-not-found``
     """

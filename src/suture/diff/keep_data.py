@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Variables whose changed initial value is not applied, because the author says so (`--keep-data`).
+"""Variables that keep their old value although the patch changes it, as the author says
+(`--keep-data`).
 
 An initial value may only matter when a variable is created: a mutex that its definition initialises
 now and a function did before, or a new entry in a table that is read when a driver is registered.

@@ -20,8 +20,8 @@ class FilePlan:
 
     :ivar changes: what differs between the original and the patched object.
     :ivar replaced: functions that the core redirects to new code.
-    :ivar carried: functions whose new code comes along although the core cannot redirect them:
-        every function that calls one is replaced or carried too.
+    :ivar carried: changed functions that the core cannot redirect; every function that calls one is
+        replaced or carried too.
     :ivar provided: new global functions and variables, patched side: other files may use them.
     :ivar published: units that were static and are global now, and that stay in the kernel.
     """

@@ -263,7 +263,7 @@ def _table(arch: Architecture) -> tuple[SectionRule, ...]:
 
 
 class HasPrefix(Protocol):
-    """A rule for the sections whose names begin with a prefix."""
+    """A rule for the sections with names that begin with a prefix."""
 
     @property
     def prefix(self) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Substitution of a patched object whose static branches read their keys for one whose branches the
-kernel rewrites.
+"""Substitution of a patched object with static branches that read their keys for one with branches
+that the kernel rewrites.
 
 One compiler makes both from one source, except for the assembly text of ``arch_static_branch()``.
 They have to agree unit by unit and instruction by instruction; where one has an entry in
@@ -39,7 +39,7 @@ FLAGS = 3
 def with_keys_read(plan: FilePlan, reading: Side) -> FilePlan:
     """Return the same plan for another patched object.
 
-    :param reading: the patched object whose static branches read their keys.
+    :param reading: the patched object with static branches that read their keys.
     :raises Refusal: ``module-static-key`` where the two patched objects differ in anything else
     """
     changes = plan.changes

@@ -59,12 +59,12 @@ def _uses(
             for reference, offset in _references_to(view, unit, index, start, end):
                 if section.name in special:
                     yield section.name, VariableUse.SPECIAL
-                elif section.is_code:
+                    continue
+                use: VariableUse | None = VariableUse.ADDRESS
+                if section.is_code:
                     use = _code_use(view, section.data[start:end], reference, offset, within)
-                    if use is not None:
-                        yield user, use
-                else:
-                    yield user, VariableUse.ADDRESS
+                if use is not None:
+                    yield user, use
 
 
 def _references_to(

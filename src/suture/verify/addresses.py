@@ -136,7 +136,7 @@ class Addresses:
         return self._undefined.get(name)
 
     def name_at(self, unit: Unit, address: int) -> str:
-        """Return the shipped kernel's name of a unit, whose compiler's numbers may differ."""
+        """Return the shipped kernel's name of a unit; the compiler's numbers in it may differ."""
         names = self.shipped.names(address)
         for name in unit.names:
             if name in names:

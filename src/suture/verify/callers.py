@@ -118,7 +118,7 @@ class _Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A carried function whose callers have to be found.
+    """A carried function; its callers have to be found.
 
     :ivar level: its distance in calls from a changed function.
     """

@@ -28,7 +28,7 @@ NO_POINTERS = (
 """Prefixes of sections that hold no addresses to call."""
 
 ABOUT_CODE = frozenset({"_kprobe_blacklist", "_error_injection_whitelist"})
-"""Sections whose entries only say where code is, as entries of special sections do."""
+"""Sections with entries that only say where code is, as those of special sections do."""
 
 LISTS = (
     ("__start_kprobe_blacklist", "__stop_kprobe_blacklist"),

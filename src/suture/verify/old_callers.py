@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Callers of functions whose prototype changes: each has to know the new one.
+"""Callers of functions with a changed prototype: each has to know the new one.
 
 In a whole kernel, compiler and linker check that.  A live patch replaces only some of the code:
 
@@ -10,7 +10,7 @@ In a whole kernel, compiler and linker check that.  A live patch replaces only s
    code, and the source file of each, as the patch leaves it, has to declare the new prototype: a
    file may have a declaration of its own, which the patch forgot.
 
-A function whose code does not change still works for old callers, whatever its prototype says.
+Old callers can still call a function with unchanged code, whatever its prototype says.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ChangedPrototype:
 
 
 def functions_to_declare(file: ComparedFile) -> frozenset[str]:
-    """Return the names of the changed global functions of a file, whose prototypes are compared."""
+    """Return the names of a file's changed global functions; their prototypes are compared."""
     names: set[str] = set()
     for before, after in file.changes.changed:
         if not before.is_local:
@@ -55,7 +55,7 @@ def functions_to_declare(file: ComparedFile) -> frozenset[str]:
 def changed_prototypes(
     file: ComparedFile, old: Prototypes, new: Prototypes, exported: Callable[[str], bool]
 ) -> list[ChangedPrototype]:
-    """Return the changed global functions of a file whose new prototype does not serve old callers.
+    """Return a file's changed global functions that old callers cannot call any more.
 
     Example: a patch adds an argument to ``do_statx()`` (fs/stat.c), which ``io_statx()``
     (io_uring/statx.c) calls too.  Without new code, that caller would leave the argument's register

@@ -17,7 +17,7 @@ from suture.verify.shipped import Shipped
 
 @dataclass(frozen=True, slots=True)
 class ComparedFile:
-    """One source file whose original and patched objects were compared.
+    """One source file, with the comparison of its original and its patched object.
 
     :ivar source: its path from the top of the tree.
     :ivar objname: the object that it is linked into.

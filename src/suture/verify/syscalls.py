@@ -68,7 +68,7 @@ class Definition:
 
 
 def old_system_call(function: str) -> SystemCall | None:
-    """Return the system call whose function had a name before 4.17; None for other names."""
+    """Return the system call of a function's name from before 4.17; None for other names."""
     match = _OLD_NAME.fullmatch(function)
     if match is None:
         return None

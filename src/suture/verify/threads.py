@@ -63,7 +63,7 @@ EVENT_WAITS = frozenset(
         "prepare_to_swait_event",
     }
 )
-"""Calls of a wait for one event, whose macro loops around schedule() (include/linux/wait.h)."""
+"""Calls of a macro that waits for one event, in a loop around schedule() (include/linux/wait.h)."""
 
 THREAD_EXITS = frozenset(
     {"do_exit", "kthread_exit", "kthread_complete_and_exit", "__module_put_and_kthread_exit"}
@@ -208,7 +208,7 @@ def _returns(view: View, part: Unit) -> bool:
 
 
 def _handed_to_creators(view: View) -> frozenset[Unit]:
-    """Return the functions whose address is used in a function that creates threads."""
+    """Return the functions that have their address used by a function that creates threads."""
     if not any(symbol.name in THREAD_CREATORS for symbol in view.obj.symbols):
         return frozenset()
     passed: set[Unit] = set()
