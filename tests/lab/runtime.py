@@ -72,7 +72,7 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 # Some modules are imported when a command runs, not before.
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-    for words in (["list"], ["list", "--json"], ["load", "/dev/null/none"], ["load", "--help"]):
+    for words in (["list"], ["list", "--json"], ["load", "/dev/null/none", "--timeout", "1"], ["load", "--help"]):
         suture.cli.app.main(words)
 print(json.dumps({name: m.__file__ for name, m in sys.modules.items() if getattr(m, "__file__", None)}))
 """
