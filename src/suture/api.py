@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from suture.elf import reader
 from suture.host.files import read_bytes
-from suture.module.inspect import Inspection
+from suture.module.inspect import Inspection, refuse_unapplied
 from suture.module.inspect import inspect as inspect_object
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ def try_out(module: Module, target: Target, *, script: bytes | None = None) -> T
     """
     from suture.lab.livepatch import try_out as run
 
-    data, _ = _content(module)
-    return run(target, data, inspect(module).patch, script=script)
+    data, where = _content(module)
+    found = inspect(module)
+    refuse_unapplied(found, where)
+    return run(target, data, found.patch, script=script)
 
 
 def sign(artifact: Artifact, key: str, certificate: Path | str) -> Artifact:

@@ -51,7 +51,7 @@ from suture.link.core_module import CoreModule, ModuleParts
 from suture.link.glue import Variable
 from suture.link.livepatch_module import LivepatchModule
 from suture.model import LivePatch
-from suture.module.inspect import inspect
+from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.threads import refuse_unused
 from suture.workspace.compile import ObjectPair, object_pairs
@@ -188,7 +188,9 @@ def _build(inputs: Inputs, target: Target, path: Path | None) -> Artifact:
     with step("Linking", f"{inputs.name}.ko"):
         wanted = _assemble(inputs, parts)
         module = LIVEPATCH.make(wanted, compiled.kernel, compiled.workspace)
-        made = inspect(module).patch
+        inspection = inspect(module)
+        refuse_unapplied(inspection, inputs.name)
+        made = inspection.patch
         _refuse_unexpected(inputs, made, target)
         artifact = _artifact(inputs, target, module, made, parts, wanted)
         return artifact.written(path)

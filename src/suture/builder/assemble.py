@@ -11,7 +11,7 @@ from suture.elf.object import ObjectFile
 from suture.errors import FUNCTION_REPLACED_TWICE, Refusal
 from suture.link import klp
 from suture.link.callbacks import Hooked
-from suture.model import LivePatch, PatchedFunction, PatchedObject
+from suture.model import VMLINUX, ExternalSymbol, LivePatch, PatchedFunction, PatchedObject
 
 
 def assemble(
@@ -45,6 +45,8 @@ def assemble(
         if cut.contents is not None:
             objects[f"data_{number}"] = cut.contents
         count += len(entries)
+        if _is_resolved_with_its_object(cut):
+            functions.setdefault(cut.output.objname, [])
         for (old_name, position), entry in zip(cut.functions, entries, strict=True):
             function = PatchedFunction(old_name, position, entry.name, cut.origin)
             functions.setdefault(cut.output.objname, []).append(function)
@@ -55,6 +57,20 @@ def assemble(
         PatchedObject(objname, tuple(replaced)) for objname, replaced in sorted(functions.items())
     )
     return LivePatch(name, all_patched, replace), objects, tuple(hooked)
+
+
+def _is_resolved_with_its_object(cut: Cut) -> bool:
+    """Whether the core has to apply relocations of this code when its object is there.
+
+    The core does so for the objects in ``klp_patch.objs`` only (kernel/livepatch/core.c:
+    klp_init_object_loaded()), also for one that no function is replaced in.  Example: a new
+    ``suture_is_root()`` in configfs calls ``configfs_is_root()``, and only null_blk has a function
+    that is replaced; without configfs in the list, that call would keep its unresolved address.
+    """
+    objname, outside = cut.output.objname, cut.output.outside.values()
+    return objname != VMLINUX and any(
+        isinstance(one, ExternalSymbol) and one.objname != VMLINUX for one in outside
+    )
 
 
 def _refuse_twice(authored: Sequence[Authored], cuts: Sequence[Cut]) -> None:

@@ -56,7 +56,7 @@ from suture.link.author_checks import refuse_unresolvable
 from suture.link.references import References, with_pending_names
 from suture.model import LivePatch, PatchedFunction
 from suture.module import modinfo
-from suture.module.inspect import inspect
+from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.replaced import Checked
 from suture.workspace.external import CompiledModule, External, compile_modules
@@ -127,11 +127,18 @@ def _artifact(
         name=checked.module.name,
         data=writer.write(obj),
         target=target,
-        patch=inspect(obj).patch if checked.patch else LivePatch(checked.module.name, ()),
+        patch=_model(obj, checked.module) if checked.patch else LivePatch(checked.module.name, ()),
         provenance=provenance,
         checked=checked.checked,
         author_module=checked.module,
     )
+
+
+def _model(obj: ObjectFile, module: CModule) -> LivePatch:
+    """What the finished module replaces, as read back from it."""
+    found = inspect(obj)
+    refuse_unapplied(found, module.where)
+    return found.patch
 
 
 def _named(source: cmodule.ModuleSource, name: str | None) -> tuple[CModule, ...]:

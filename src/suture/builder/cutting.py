@@ -121,29 +121,30 @@ def _resolver(file: ComparedFile, plan: PatchPlan, kernel: Kernel) -> KernelReso
     )
 
 
-def _provided_names(plan: PatchPlan) -> frozenset[str]:
-    """Return the names of new global functions and variables of the patch."""
-    names: set[str] = set()
+def _provided_names(plan: PatchPlan) -> dict[str, str]:
+    """Return the names of new global functions and variables of the patch, each with the object
+    that it belongs to."""
+    names: dict[str, str] = {}
     for planned in plan.files:
         for unit in planned.file.changes.provided:
-            names.update((unit.name, *unit.aliases))
-    return frozenset(names)
+            names.update(dict.fromkeys((unit.name, *unit.aliases), planned.file.objname))
+    return names
 
 
-def _carried_names(plan: PatchPlan, user: ComparedFile) -> frozenset[str]:
-    """Return the global names by which a file means carried functions.
+def _carried_names(plan: PatchPlan, user: ComparedFile) -> dict[str, str]:
+    """Return the global names by which a file means carried functions, each with its object.
 
     A module may have a global function of its own under such a name, and then means that one.
     """
     shipped = user.addresses.shipped
-    names: set[str] = set()
+    names: dict[str, str] = {}
     for planned in plan.files:
-        is_same_object = planned.file.objname == user.objname
+        objname = planned.file.objname
         for _, after in planned.plan.carried:
             for name in () if after.is_local else (after.name, *after.aliases):
-                if is_same_object or not shipped.global_addresses(name):
-                    names.add(name)
-    return frozenset(names)
+                if objname == user.objname or not shipped.global_addresses(name):
+                    names[name] = objname
+    return names
 
 
 def _published_units(plan: PatchPlan) -> dict[str, Published]:

@@ -50,6 +50,7 @@ def _document(found: Inspection) -> dict[str, object]:
         "shadow_variables": [one.id for one in found.patch.shadow_variables],
         "references": found.patch.references,
         "relocations": found.references,
+        "unapplied": found.unapplied,
         "imports": found.imports,
         "modinfo": dict(found.modinfo),
     }
@@ -90,5 +91,10 @@ def _for_people(found: Inspection) -> RenderableType:
         parts += ["", f"shadow variables: {', '.join(map(str, found.patch.shadow_variables))}"]
     if relocations:
         parts += ["", table(("resolved with", "place", "livepatch symbol"), relocations)]
+    for objname in found.unapplied:
+        parts += [
+            "",
+            f"never applied: relocations for {objname}, which the live patch does not list",
+        ]
     parts += ["", f"links against {len(found.imports)} exported symbols"]
     return Group(*parts)

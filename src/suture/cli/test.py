@@ -70,9 +70,10 @@ def test(
     """
     from suture.host.files import read_bytes
     from suture.lab.livepatch import try_out
-    from suture.module.inspect import read_file
+    from suture.module.inspect import read_file, refuse_unapplied
 
     found = read_file(module)
+    refuse_unapplied(found, str(module))
     report = try_out(
         chosen(kernel, kernel_dir),
         read_bytes(module),

@@ -36,7 +36,7 @@ from suture.errors import (
 )
 from suture.model import VMLINUX
 from suture.module import signature
-from suture.module.inspect import Inspection, inspect
+from suture.module.inspect import Inspection, inspect, refuse_unapplied
 
 MEMORY_FACTOR = 4
 """Copies of a module that exist while it is loaded: the file, the kernel's copy, its final place,
@@ -104,6 +104,7 @@ def may_load(
     """
     may_change(f"loading {module.name}", root)
     _release(module, root)
+    refuse_unapplied(module.inspection, module.where)
     signer = _signature(module, root)
     if running.ftrace_disabled(root):
         raise Refusal(FTRACE_DISABLED, module.name, "kernel.ftrace_enabled is 0")

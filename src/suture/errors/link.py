@@ -15,6 +15,14 @@ NOT_A_LIVE_PATCH = Kind(
     "The file is a kernel module, but not one that the livepatch core accepts.",
     "Check that this is the right file: 'modinfo FILE' shows what the module is.",
 )
+RELOCATIONS_UNAPPLIED = Kind(
+    "relocations-unapplied",
+    "The livepatch core applies the relocations of .klp.rela.OBJECT.* when it patches OBJECT. "
+    "OBJECT is not in the module's klp_patch.objs, so the code would run with calls and addresses "
+    "that were never filled in.",
+    "Add the object to klp_patch.objs, with an empty list of functions if none is replaced; "
+    "'suture build' does so.",
+)
 UNWIND_DATA_DOUBTFUL = Kind(
     "unwind-data-doubtful",
     "objtool could not follow the patched code when it generated the unwind data. The kernel uses "

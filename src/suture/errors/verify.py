@@ -36,6 +36,19 @@ MODULE_DEPENDENCY_NEW = Kind(
     "Use only what the module already depends on ('modinfo -F depends MODULE'), or look the "
     "symbol up at run time with symbol_get().",
 )
+GLOBAL_DEFINED_TWICE = Kind(
+    "global-defined-twice",
+    "A name can have one global definition. With a second one, the files that the patch changes "
+    "would use the new code, and all others go on using the old.",
+    "Give the new function or variable a name of its own, or make it static. To change a function "
+    "that moves to another file, change it where it is.",
+)
+STRONG_OVER_WEAK = Kind(
+    "strong-over-weak",
+    "When a kernel is built, a strong definition takes the place of a weak one for all callers. "
+    "The running kernel is linked already: its callers call the weak function.",
+    "Change the weak function itself, in the file that defines it.",
+)
 CALLER_UNCERTAIN = Kind(
     "caller-uncertain",
     "The function has no fentry call, so a live patch has to replace its callers instead. It "

@@ -27,7 +27,7 @@ from suture.elf.object import (
     ObjectFile,
     Symbol,
 )
-from suture.errors import NOT_A_LIVE_PATCH, Refusal
+from suture.errors import NOT_A_LIVE_PATCH, RELOCATIONS_UNAPPLIED, Refusal
 from suture.host.files import read_bytes
 from suture.model import (
     VMLINUX,
@@ -57,6 +57,9 @@ LONGEST_NAME = 512  # include/linux/kallsyms.h: KSYM_NAME_LEN
 CALLBACKS = tuple(
     CallbackKind
 )  # struct klp_callbacks, in its order, from offset 16 of struct klp_object
+FUNCTION_HEAD = (
+    24  # bytes of struct klp_func that a live patch sets: old_name, new_func, old_sympos
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,18 @@ class Inspection:
     modinfo: tuple[tuple[str, str], ...]
 
     @property
+    def unapplied(self) -> tuple[str, ...]:
+        """The objects that relocations are filed under and that the live patch does not list.
+
+        The core applies the relocations of an object when it patches that object, and those for
+        the core kernel when the module is loaded (kernel/livepatch/core.c:
+        klp_init_object_loaded(), kernel/module/main.c: apply_relocations()).
+        """
+        listed = {VMLINUX, *(patched.name for patched in self.patch.objects)}
+        filed = dict.fromkeys(reference.objname for reference in self.references)
+        return tuple(objname for objname in filed if objname not in listed)
+
+    @property
     def release(self) -> str:
         """The kernel it is for: the first word of its vermagic."""
         return _release(self.modinfo)
@@ -99,6 +114,20 @@ def read_file(path: Path) -> Inspection:
         ``not-a-live-patch``
     """
     return inspect(reader.read(read_bytes(path), str(path)))
+
+
+def refuse_unapplied(found: Inspection, where: str) -> None:
+    """Refuse a module with relocations that nothing applies.
+
+    :raises Refusal: ``relocations-unapplied``
+    """
+    for objname in found.unapplied:
+        place = next(one for one in found.references if one.objname == objname)
+        said = (
+            f"{place.section}+{place.offset:#x} is to be resolved with {objname}, "
+            "which the live patch does not list"
+        )
+        raise Refusal(RELOCATIONS_UNAPPLIED, where, said)
 
 
 def inspect(module: ObjectFile) -> Inspection:
@@ -317,10 +346,22 @@ def _is_object(tables: Tables, place: Place) -> bool:
         return False
     if _is_function(tables, functions):
         return True
-    # With callbacks alone, it still has a table of functions (klp_init_patch_early()), which the
-    # core could write to.
-    writable = bool(module.sections[functions[0]].flags & SHF_WRITE)
-    return writable and next(_callbacks(tables, place), None) is not None
+    # With callbacks alone, or for its relocations, it still has a table of functions
+    # (klp_init_patch_early()), which the core could write to.
+    if not module.sections[functions[0]].flags & SHF_WRITE:
+        return False
+    if next(_callbacks(tables, place), None) is not None:
+        return True
+    return name is not None and _is_empty(tables, functions)
+
+
+def _is_empty(tables: Tables, place: Place) -> bool:
+    """A table of functions that holds its terminating entry alone: zeros and no pointer."""
+    section = tables.module.sections[place[0]]
+    end = place[1] + FUNCTION_HEAD
+    if next(tables.pointers_in(place[0], place[1], end), None) is not None:
+        return False
+    return end <= section.size and not any(section.data[place[1] : end])
 
 
 def _is_function(tables: Tables, place: Place) -> bool:

@@ -24,6 +24,8 @@ from suture.objects.view import ToUnit, Unit, View
 from suture.verify.preimage import Match, Mismatch, match_at, match_data
 from suture.verify.shipped import Shipped
 
+OVERRIDDEN = "is a weak function, and this kernel has another of that name in its place"
+
 
 class Addresses:
     """Finds the units of one original object in the shipped kernel.
@@ -53,6 +55,10 @@ class Addresses:
         if not candidates:
             found = f"{self.shipped.objname} has no function of that name"
             raise Refusal(FUNCTION_NOT_IN_KERNEL, where, found)
+        if self._is_weak(function):
+            candidates = self._weak_ones(function, candidates)
+            if not candidates:
+                raise Refusal(FUNCTION_NOT_IN_KERNEL, where, OVERRIDDEN)
         results = [match_at(self.view, function, self.shipped, address) for address in candidates]
         matches = [result for result in results if isinstance(result, Match)]
         if not matches:
@@ -149,6 +155,15 @@ class Addresses:
             addresses.update(self.shipped.addresses(name))
         return sorted(addresses)
 
+    def _weak_ones(self, function: Unit, candidates: list[int]) -> list[int]:
+        """The candidates that are weak in the shipped kernel too.
+
+        Example: kernel/signal.c has a weak ``arch_vma_name()`` that returns NULL, and so does the
+        one of x86 that took its place: the bytes are equal, and the function is another.
+        """
+        names = (function.name, *function.aliases)
+        return [a for a in candidates if any(self.shipped.is_weak(name, a) for name in names)]
+
     def _learn(self, match: Match) -> None:
         self._known.update(match.units)
         self._undefined.update(match.undefined)
@@ -190,6 +205,5 @@ class Addresses:
     def _mismatch(self, where: str, function: Unit, mismatches: list[Mismatch]) -> Refusal:
         closest = max(mismatches, key=lambda mismatch: mismatch.offset)
         if self._is_weak(function):
-            found = "is a weak function, and this kernel has another of that name in its place"
-            return Refusal(FUNCTION_NOT_IN_KERNEL, where, found)
+            return Refusal(FUNCTION_NOT_IN_KERNEL, where, OVERRIDDEN)
         return Refusal(PRE_IMAGE_MISMATCH, where, closest.what, evidence=closest.evidence)

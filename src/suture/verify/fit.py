@@ -15,7 +15,7 @@ from suture.elf import reader
 from suture.errors import SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, WRONG_RELEASE, Refusal
 from suture.kernel.release import Target
 from suture.model import ExternalSymbol
-from suture.module.inspect import Inspection, inspect
+from suture.module.inspect import Inspection, inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.replaced import Replaceable
 from suture.verify.shipped import Shipped
@@ -55,14 +55,15 @@ def verify_module(data: bytes, where: str, target: Target) -> Fit:
 
     :param data: the module's bytes.
     :param where: its name in messages.
-    :raises Refusal: ``wrong-release``, ``not-a-live-patch``, ``function-not-in-kernel``,
-        ``function-not-traceable``, ``init-function-changed``, ``symbol-not-found``,
-        ``symbol-ambiguous``, and what reading the module raises
+    :raises Refusal: ``wrong-release``, ``not-a-live-patch``, ``relocations-unapplied``,
+        ``function-not-in-kernel``, ``function-not-traceable``, ``init-function-changed``,
+        ``symbol-not-found``, ``symbol-ambiguous``, and what reading the module raises
     """
     inspection = inspect(reader.read(data, where))
     if inspection.release != target.release:
         built_for = inspection.release or "no kernel that it names"
         raise Refusal(WRONG_RELEASE, where, f"it is for {built_for}, not for {target.release}")
+    refuse_unapplied(inspection, where)
     kernel = Kernel(target)
     functions = _functions(inspection, where, kernel)
     symbols = tuple(dict.fromkeys(reference.symbol for reference in inspection.references))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from suture import arch
-from suture.elf.object import SHT_NOBITS, STB_LOCAL, STT_FILE, STT_SECTION, ObjectFile
+from suture.elf.object import SHT_NOBITS, STB_LOCAL, STB_WEAK, STT_FILE, STT_SECTION, ObjectFile
 from suture.errors import RELOCATION_UNSUPPORTED, Refusal
 from suture.kernel.image import Image
 from suture.kernel.kallsyms import Kallsyms
@@ -55,6 +55,9 @@ class Shipped(Protocol):
 
     def global_addresses(self, name: str) -> Sequence[int]:
         """Return the same without static symbols."""
+
+    def is_weak(self, name: str, address: int) -> bool:
+        """The symbol of that name at an address is weak: no strong definition took its place."""
 
     def names(self, address: int) -> Sequence[str]:
         """Return the names of the symbols at an address."""
@@ -110,6 +113,11 @@ class ShippedImage:
         # kallsyms marks global symbols with a capital letter, weak ones with W or V (nm(1)).
         return [symbol.address for symbol in self.kallsyms.named(name) if symbol.type.isupper()]
 
+    def is_weak(self, name: str, address: int) -> bool:
+        """kallsyms marks weak symbols with W or V (nm(1))."""
+        named = self.kallsyms.named(name)
+        return any(symbol.address == address and symbol.type in "WwVv" for symbol in named)
+
     def names(self, address: int) -> Sequence[str]:
         """Return the names of the symbols at an address."""
         return [symbol.name for symbol in self.kallsyms.at(address)]
@@ -144,6 +152,7 @@ class ShippedModule:
     :ivar discarded: the addresses of sections that the loader frees after init
         (kernel/module/main.c).
     :ivar kinds: address of a section -> its name, and whether it is code.
+    :ivar weak: name and address of each weak symbol.
     :ivar starts: the addresses of all symbols, ascending.
     """
 
@@ -154,6 +163,7 @@ class ShippedModule:
     global_by_name: Mapping[str, Sequence[int]]
     by_address: Mapping[int, Sequence[str]]
     kinds: Mapping[int, tuple[str, bool]] = field(default_factory=dict)
+    weak: frozenset[tuple[str, int]] = frozenset()
     starts: Sequence[int] = field(init=False)
     machine: arch.ElfMachine = field(kw_only=True)
 
@@ -179,6 +189,10 @@ class ShippedModule:
     def global_addresses(self, name: str) -> Sequence[int]:
         """Return the addresses of a name's global symbols."""
         return self.global_by_name.get(name, ())
+
+    def is_weak(self, name: str, address: int) -> bool:
+        """The module file's symbol table says so."""
+        return (name, address) in self.weak
 
     def names(self, address: int) -> Sequence[str]:
         """Return the names of the symbols at an address."""
@@ -234,6 +248,7 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
         symbols.global_by_name,
         symbols.by_address,
         kinds,
+        frozenset(symbols.weak),
         machine=module.machine,
     )
 
@@ -262,6 +277,7 @@ class _PlacedSymbols:
     by_name: dict[str, list[int]]
     global_by_name: dict[str, list[int]]
     by_address: dict[int, list[str]]
+    weak: set[tuple[str, int]]
 
 
 def _place_symbols(module: ObjectFile, bases: Mapping[int, int], free: int) -> _PlacedSymbols:
@@ -269,7 +285,7 @@ def _place_symbols(module: ObjectFile, bases: Mapping[int, int], free: int) -> _
 
     :param free: the first address for symbols of other objects.
     """
-    symbols = _PlacedSymbols([], defaultdict(list), defaultdict(list), defaultdict(list))
+    symbols = _PlacedSymbols([], defaultdict(list), defaultdict(list), defaultdict(list), set())
     for symbol in module.symbols:
         place = symbol.value
         if symbol.is_defined_here:
@@ -278,6 +294,8 @@ def _place_symbols(module: ObjectFile, bases: Mapping[int, int], free: int) -> _
                 symbols.by_name[symbol.name].append(place)
                 if symbol.bind != STB_LOCAL:
                     symbols.global_by_name[symbol.name].append(place)
+                if symbol.bind == STB_WEAK:
+                    symbols.weak.add((symbol.name, place))
                 symbols.by_address[place].append(symbol.name)
         elif symbol.is_undefined and symbol.name:
             place, free = free, free + 4096

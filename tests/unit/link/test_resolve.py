@@ -63,7 +63,7 @@ NEEDED = {"mod_a": ("mod_b",)}
 def resolver(
     source: str,
     own: Shipped,
-    provided: Sequence[str] = (),
+    provided: Mapping[str, str] | None = None,
     published: Mapping[str, Published] | None = None,
     needed: Mapping[str, Sequence[str]] = NEEDED,
 ) -> KernelResolver:
@@ -79,7 +79,7 @@ def resolver(
     )
 
 
-def in_core(name: str, provided: Sequence[str] = ()) -> Outside:
+def in_core(name: str, provided: Mapping[str, str] | None = None) -> Outside:
     return resolver(CORE, shipped(CORE, OTHER), provided).undefined(name)
 
 
@@ -99,7 +99,9 @@ def test_what_the_core_kernel_exports_is_linked() -> None:
 
 
 def test_what_the_live_patch_brings_is_linked() -> None:
-    assert in_core("brand_new", provided=["brand_new"]) == Linked("brand_new", is_new=True)
+    assert in_core("brand_new", provided={"brand_new": "vmlinux"}) == Linked(
+        "brand_new", is_new=True
+    )
 
 
 def test_what_is_not_exported_or_in_a_namespace_is_looked_up() -> None:

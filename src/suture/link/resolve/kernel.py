@@ -45,7 +45,8 @@ class KernelResolver:
     :param addresses: of the file's original object in the object that it belongs to.
     :param vmlinux: the core kernel.
     :param module: returns a module of the target by name.
-    :param provided: names of new global symbols in any file of the live patch.
+    :param provided: name of a new global symbol in any file of the live patch -> the object that
+        the file belongs to.
     :param published: name -> the static unit that any file of the live patch made global.
     :param needed: returns the modules that are always loaded before a module.
     """
@@ -56,7 +57,7 @@ class KernelResolver:
         symvers: Symvers,
         vmlinux: Shipped,
         module: Callable[[str], Shipped],
-        provided: Collection[str] = (),
+        provided: Mapping[str, str] | None = None,
         published: Mapping[str, Published] | None = None,
         needed: Callable[[str], Collection[str]] = lambda _: (),
     ) -> None:
@@ -64,7 +65,7 @@ class KernelResolver:
         self._symvers = symvers
         self._vmlinux = vmlinux
         self._module = module
-        self._provided = provided
+        self._provided = provided or {}
         self._published = published or {}
         self._needed = needed
 
@@ -92,6 +93,7 @@ class KernelResolver:
         if name in self._published:
             return self._once_static(name, self._published[name])
         if name in self._provided:
+            self._refuse_elsewhere(name, self._provided[name])
             return Linked(name, is_new=True)
         # seq_printf
         if self._is_linkable(name):
@@ -118,6 +120,15 @@ class KernelResolver:
         return self._external(
             shipped, published.addresses.name_at(published.unit, address), address
         )
+
+    def _refuse_elsewhere(self, name: str, provider: str) -> None:
+        """Refuse a new symbol of a module that this code's object does not depend on.
+
+        Its code is in the live patch and can be linked, but it works with the module's own
+        functions and data, which may not be there.
+        """
+        if provider not in (VMLINUX, self._addresses.shipped.objname):
+            self._refuse_unloaded(name, provider)
 
     def _refuse_unloaded(self, name: str, exporter: str) -> None:
         """Refuse a symbol of a module that may not be loaded when the core needs it.
