@@ -21,6 +21,8 @@ REFUSED = {
     "weak-overridden": ("function-not-in-kernel", "arch_vma_name()"),
     # The running kernel's callers go on calling the weak function.
     "strong-over-weak": ("strong-over-weak", "vma_mmu_pagesize()"),
+    # The list of devices is in the variable of the old name.
+    "static-renamed": ("state-renamed", "drivers/char/misc.c"),
     # The function is in configfs, which the module that calls it does not depend on.
     "lib-no-dep": ("module-dependency-new", "suture_is_root"),
 }

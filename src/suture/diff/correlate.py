@@ -154,8 +154,8 @@ def _variables_by_users(original: View, patched: View, pairs: dict[Unit, Unit]) 
     after = _numbered_variables(patched)
     if not after:
         return
-    users_before = _users(original, {before: after for after, before in pairs.items()})
-    users_after = _users(patched, {after: after for after in pairs})
+    users_before = users_by_unit(original, {before: after for after, before in pairs.items()})
+    users_after = users_by_unit(patched, {after: after for after in pairs})
     found: dict[Unit, Unit] = {}
     for name, units in after.items():
         candidates, others = (
@@ -262,7 +262,7 @@ def _numbered_variables(view: View) -> dict[str, list[Unit]]:
     return groups
 
 
-def _users(view: View, known: Mapping[Unit, Unit]) -> Mapping[Unit, set[Unit]]:
+def users_by_unit(view: View, known: Mapping[Unit, Unit]) -> Mapping[Unit, set[Unit]]:
     """Map each unit to the paired units that use it, directly or through data that is not paired.
 
     :param known: paired unit of this object -> the unit to name it by in the result.
