@@ -16,8 +16,8 @@ KEPT: Mapping[str, Mapping[str, str]] = {
         "definition does now",
     },
     "drivers/hid/hid-logitech-hidpp.c": {
-        "hidpp_devices": "one more device by its number; what the fix does in the driver's code goes "
-        "for all of them",
+        "hidpp_devices": "one more device by its number; what the fix does in the driver's code "
+        "goes for all of them",
     },
     "drivers/isdn/hardware/mISDN/hfcpci.c": {
         "hfc_tl": "a timer that timer_setup() set up where it is used, and that its definition "

@@ -11,6 +11,7 @@ The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -146,3 +147,9 @@ class LivePatch:
     replace: bool = True
     shadow_variables: tuple[ShadowVariable, ...] = ()
     references: tuple[SymbolReference, ...] = ()
+
+    def each_function(self) -> Iterator[tuple[str, PatchedFunction]]:
+        """Yield every replaced function, with the name of its object."""
+        for patched in self.objects:
+            for function in patched.functions:
+                yield patched.name, function

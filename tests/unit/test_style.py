@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "suture"
 
 Definition = ast.ClassDef | ast.FunctionDef
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def nodes() -> Iterator[tuple[str, ast.AST]]:
@@ -33,3 +35,20 @@ def test_a_type_name_is_defined_once() -> None:
         if isinstance(node, ast.ClassDef):
             places[node.name.lstrip("_")].append(place)
     assert [found for found in places.values() if len(found) > 1] == []
+
+
+def test_a_docstring_begins_with_a_sentence() -> None:
+    fields = re.compile(r"\s*:(param|ivar|return|raises)\b")
+    texts = ((place, ast.get_docstring(node) or "") for place, node in definitions())
+    assert [place for place, text in texts if fields.match(text)] == []
+
+
+def test_a_comprehension_with_two_loops_stands_in_one_line() -> None:
+    found = [
+        f"{path}:{node.lineno}"
+        for path, node in nodes()
+        if isinstance(node, COMPREHENSIONS)
+        and len(node.generators) > 1
+        and node.end_lineno != node.lineno
+    ]
+    assert found == []

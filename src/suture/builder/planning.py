@@ -45,7 +45,8 @@ def plan_patch(
     :param changes: the source files as the patch leaves them.
     :param bounds: how far callers are followed.
     :param replace_threads: main functions of kernel threads that may be replaced.
-    :raises Refusal: ``global-defined-twice``, ``strong-over-weak``, ``exported-prototype-changed``, ``prototype-changed``,
+    :raises Refusal: ``global-defined-twice``, ``strong-over-weak``,
+        ``exported-prototype-changed``, ``prototype-changed``,
         ``function-not-traceable``, ``caller-uncertain``, ``callers-too-many``,
         ``thread-function-replaced``, ``thread-not-replaced``, and what a proof raises
     """

@@ -65,16 +65,11 @@ def for_people(found: PatchStatus) -> RenderableType:
     else:
         facts.append(("loaded", "not by suture, according to its journal"))
     width = max(len(name) for name, _ in facts)
-    rows = [
-        (
-            item.name,
-            function.name,
-            str(function.sympos),
-            {True: "yes", False: "not loaded", None: ""}[item.patched],
-        )
-        for item in patch.objects
-        for function in item.functions
-    ]
+    rows = []
+    for item in patch.objects:
+        patched = {True: "yes", False: "not loaded", None: ""}[item.patched]
+        for function in item.functions:
+            rows.append((item.name, function.name, str(function.sympos), patched))
     head = "\n".join(f"{name:{width}}  {value}" for name, value in facts)
     return Group(
         f"{patch.name}\n\n{printable(head)}\n",

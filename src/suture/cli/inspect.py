@@ -66,17 +66,15 @@ def _for_people(found: Inspection) -> RenderableType:
     )
     columns = ["object", "function", "sympos", "new code", "from"]
     functions = [
-        [patched.name, function.old_name, str(function.sympos), function.new_name, function.source]
-        for patched in found.patch.objects
-        for function in patched.functions
+        [objname, function.old_name, str(function.sympos), function.new_name, function.source]
+        for objname, function in found.patch.each_function()
     ]
     if not any(row[-1] for row in functions):  # other tools' modules do not say it
         columns, functions = columns[:-1], [row[:-1] for row in functions]
-    callbacks = [
-        (patched.name, callback.kind.value, callback.function)
-        for patched in found.patch.objects
-        for callback in patched.callbacks
-    ]
+    callbacks = []
+    for patched in found.patch.objects:
+        for callback in patched.callbacks:
+            callbacks.append((patched.name, callback.kind.value, callback.function))
     relocations = [
         (reference.objname, f"{reference.section}+{reference.offset:#x}", str(reference.symbol))
         for reference in found.references

@@ -183,9 +183,7 @@ def _symbols(module: Module, root: Path) -> None:
     objects when they are loaded."""
     patch = module.inspection.patch
     wanted = [
-        (item.name, function.old_name, function.sympos)
-        for item in patch.objects
-        for function in item.functions
+        (objname, function.old_name, function.sympos) for objname, function in patch.each_function()
     ]
     wanted += [
         (reference.symbol.objname, reference.symbol.name, reference.symbol.sympos)
@@ -256,9 +254,7 @@ def _events(function: str, root: Path) -> Iterator[str]:
 
 
 def _old_names(module: Module) -> set[str]:
-    return {
-        function.old_name for item in module.inspection.patch.objects for function in item.functions
-    }
+    return {function.old_name for _, function in module.inspection.patch.each_function()}
 
 
 def _memory(module: Module, root: Path) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The state of the host besides its live patches: taint, and whether a newer kernel is installed."""
+"""The state of the host besides its live patches: taint, and whether a newer kernel is
+installed."""
 
 from __future__ import annotations
 

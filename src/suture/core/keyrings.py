@@ -86,9 +86,10 @@ def keys(
     shown = {int(match[1], 16): (match[2], match[3]) for match in _KEY.finditer(listed)}
     rings = {match[2]: int(match[1], 16) for match in _RING.finditer(listed)}
     try:
-        found = [
-            (ring, serial) for ring in RINGS if ring in rings for serial in members(rings[ring])
-        ]
+        found = []
+        for ring in RINGS:
+            if ring in rings:
+                found += [(ring, serial) for serial in members(rings[ring])]
     except (OSError, Refusal):
         return ()
     of_keys = [(ring, serial) for ring, serial in found if serial not in rings.values()]

@@ -109,16 +109,14 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
 
 
 def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object]:
-    objects = module.inspection.patch.objects
+    functions = module.inspection.patch.each_function()
     return {
         "file": os.path.abspath(module.where),
         "sha256": sha256,
         "build_id": module.build_id,
         "release": module.inspection.release,
         "replace": module.inspection.patch.replace,
-        "functions": [
-            f"{item.name}:{function.old_name}" for item in objects for function in item.functions
-        ],
+        "functions": [f"{objname}:{function.old_name}" for objname, function in functions],
         "before": before,
     }
 

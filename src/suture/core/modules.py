@@ -20,7 +20,8 @@ LIVEPATCH_TAINT = "K"
 """Each live patch module has it (``kernel/module/main.c: check_modinfo_livepatch()``)."""
 
 _LINE = re.compile(
-    r"(?P<name>\S+) \d+ (?P<references>\d+|-) \S+ (?P<state>\w+) 0x[0-9a-f]+(?: \((?P<taints>.*)\))?"
+    r"(?P<name>\S+) \d+ (?P<references>\d+|-) \S+ (?P<state>\w+) 0x[0-9a-f]+"
+    r"(?: \((?P<taints>.*)\))?"
 )
 
 

@@ -7,7 +7,8 @@ To add another core, such as an own one for kernels without ``CONFIG_LIVEPATCH``
    for the kernel's own, and list it in `suture.core.cores`.
 2. Write the other half in `suture.link`: how an output object becomes a module that this core takes
    (`suture.link.core_module`).
-3. Give the lab's guest the same core: `suture.lab.livepatch` speaks to the kernel by shell commands.
+3. Give the lab's guest the same core: `suture.lab.livepatch` speaks to the kernel by shell
+   commands.
 4. If the core can redirect functions without a fentry call, `suture.verify.callers` need not look
    for their callers: `suture.diff.users.is_hookable` decides.
 """
@@ -63,10 +64,11 @@ class LoadedPatch:
 
     @property
     def functions(self) -> frozenset[tuple[str, str]]:
-        """(object, function) for all that it replaces."""
-        return frozenset(
-            (item.name, function.name) for item in self.objects for function in item.functions
-        )
+        """The functions that it replaces: (object, function)."""
+        names: set[tuple[str, str]] = set()
+        for item in self.objects:
+            names.update((item.name, function.name) for function in item.functions)
+        return frozenset(names)
 
 
 class Core(Protocol):

@@ -25,9 +25,10 @@ from suture.host.files import read_bytes
 
 TREE_TOP = frozenset(
     (
-        "arch", "block", "certs", "crypto", "Documentation", "drivers", "fs", "include", "init", "io_uring", "ipc",
-        "kernel", "lib", "LICENSES", "mm", "net", "rust", "samples", "scripts", "security", "sound", "tools", "usr",
-        "virt", "COPYING", "CREDITS", "Kbuild", "Kconfig", "MAINTAINERS", "Makefile", "README",
+        "arch", "block", "certs", "crypto", "Documentation", "drivers", "fs", "include", "init",
+        "io_uring", "ipc", "kernel", "lib", "LICENSES", "mm", "net", "rust", "samples", "scripts",
+        "security", "sound", "tools", "usr", "virt", "COPYING", "CREDITS", "Kbuild", "Kconfig",
+        "MAINTAINERS", "Makefile", "README",
     )
 )  # fmt: skip
 """What stands at the top of a kernel tree: tells ``-p0`` paths from ``-p1`` paths."""

@@ -56,7 +56,8 @@ def wanted(contents: Mapping[str, bytes]) -> dict[str, bytes]:
                 continue
             if name not in ours():
                 near = get_close_matches(name, ours(), 1, 0) or sorted(ours())
-                there = f"nearest of {', '.join(sorted(n for n in ours() if not n.startswith('suture')))}: {near[0]}"
+                names = sorted(name for name in ours() if not name.startswith("suture"))
+                there = f"nearest of {', '.join(names)}: {near[0]}"
                 raise Refusal(
                     PATCH_HEADER_UNKNOWN, f"{path}:{line}", f"includes {name}", evidence=[there]
                 )

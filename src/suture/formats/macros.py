@@ -108,9 +108,10 @@ def _makes(use: MacroUse, words: Collection[str]) -> bool:
 
 @cache
 def _known() -> frozenset[str]:
-    return frozenset(
-        name.decode() for text in headers.ours().values() for name in _DEFINED.findall(text)
-    )
+    names: set[str] = set()
+    for text in headers.ours().values():
+        names.update(name.decode() for name in _DEFINED.findall(text))
+    return frozenset(names)
 
 
 def _check_file(path: str, text: bytes) -> None:

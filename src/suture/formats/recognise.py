@@ -114,11 +114,9 @@ def _of_directory(directory: Path) -> tuple[Format, str]:
     sources = sorted(
         path for path in directory.rglob("*") if path.suffix in _C_SUFFIXES and path.is_file()
     )
-    marks = [
-        mark
-        for path in sources
-        for mark in _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))
-    ]
+    marks: list[tuple[Format, str]] = []
+    for path in sources:
+        marks += _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))
     if not marks:
         found = (
             f"contains no {MANIFEST} and no C file that uses linux/kgraft.h or linux/livepatch.h"
@@ -162,9 +160,9 @@ def _of_file(path: Path) -> tuple[Format, str]:
             (path.parent / name, data.decode(errors="replace"))
             for name, data in with_headers(path).items()
         )
-        marks = [
-            mark for each in included for mark in _marks(*each, (Format.KGRAFT, Format.LIVEPATCH))
-        ]
+        marks = []
+        for each in included:
+            marks += _marks(*each, (Format.KGRAFT, Format.LIVEPATCH))
     if marks:
         return _only_one(path, marks)
     if path.suffix in _C_SUFFIXES:

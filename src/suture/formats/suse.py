@@ -211,7 +211,8 @@ def _init_calls(
     fixes: Sequence[str], text: Mapping[str, str], headers: Mapping[str, str]
 ) -> Iterator[str]:
     for fix in fixes:
-        yield f"\tretval = {_function(fix, 'init', text, headers)}();\n\tif (retval)\n\t\tgoto err_{fix};\n"
+        yield f"\tretval = {_function(fix, 'init', text, headers)}();\n"
+        yield f"\tif (retval)\n\t\tgoto err_{fix};\n"
 
 
 def _error_handlers(

@@ -13,7 +13,7 @@ file beside its sources.  `Manifest` is the schema: a field that is not in it is
     format = "kpatch"             # as --format takes it
     path = "sources/fix.patch"
 
-    [[object]]                    # optional: what it is to replace; a build that replaces anything else is refused
+    [[object]]                    # optional: a build that replaces anything else is refused
     name = "vmlinux"
     function = [{ old_name = "meminfo_proc_show" }]
 """
@@ -287,9 +287,7 @@ def _built(patched: PatchedObject) -> Iterator[str]:
 def _wanted(expected: Object, patch: LivePatch) -> Iterator[str]:
     """A function without `sympos` is the built one of that name, whatever its position."""
     built = {
-        (patched.name, function.old_name): function.sympos
-        for patched in patch.objects
-        for function in patched.functions
+        (objname, function.old_name): function.sympos for objname, function in patch.each_function()
     }
     for function in expected.function:
         yield _function(

@@ -72,7 +72,8 @@ def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:
 def internal_error(words: Sequence[str], error: BaseException) -> Refusal:
     """The refusal for a bug of ours, with the traceback in a file beside the cache."""
     report = paths.cache() / "bugs" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.txt")
-    about = f"suture {__version__}, Python {platform.python_version()}, {platform.platform()}\n{list(words)}\n\n"
+    versions = f"suture {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    about = f"{versions}\n{list(words)}\n\n"
     found = traceback.format_exception_only(error)[-1].strip()
     try:
         text = about + "".join(traceback.format_exception(error))

@@ -52,7 +52,7 @@ def run(
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=True,  # a process group of its own, so that make's compilers end with it
+            start_new_session=True,  # its own process group, so that make's compilers end with it
         )
     except FileNotFoundError as error:
         raise Refusal(TOOL_MISSING, words[0], "is not installed or not on the PATH") from error

@@ -52,8 +52,8 @@ def as_root_would(command: Sequence[str | Path]) -> list[str | Path]:
 
 
 def scratch_parent() -> Path | None:
-    """Memory where there is plenty of it: a package tool waits for each file to be on the disk.  None
-    for the usual place."""
+    """Memory where there is plenty of it, else None for the usual place: a package tool waits for
+    each file to be on the disk."""
     try:
         plenty = shutil.disk_usage(MEMORY_DISK).free > 4 * SCRATCH_NEEDED
     except OSError:

@@ -66,7 +66,10 @@ def disarm(machine: Machine) -> None:
 
 
 def armed_functions(listing: str, module: str) -> set[str]:
-    """The functions of `module` in ``kprobes/list``, whose lines read ``ADDRESS k FUNCTION+0x0  MODULE [FTRACE]``."""
+    """The functions of `module` in ``kprobes/list``.
+
+    A line reads ``ADDRESS k FUNCTION+0x0  MODULE [FTRACE]``.
+    """
     alive = [
         line.split() for line in listing.splitlines() if not any(flag in line for flag in DEAD)
     ]

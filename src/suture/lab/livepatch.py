@@ -50,7 +50,8 @@ TRANSITION_DEADLINE = 60.0
 SCRIPT_DEADLINE = 60.0
 
 STALLED = f"""for task in /proc/[0-9]*/task/[0-9]*; do
-    [ "$(cat "$task/patch_state")" = "$behind" ] && echo "${{task##*/}} $(cat "$task/comm")" && cat "$task/stack"
+    [ "$(cat "$task/patch_state")" = "$behind" ] &&
+        echo "${{task##*/}} $(cat "$task/comm")" && cat "$task/stack"
 done 2>/dev/null | head -n {EVIDENCE_LINES}"""
 """Show the tasks whose ``patch_state`` is `$behind`, with their stacks
 (``Documentation/livepatch/livepatch.rst``)."""

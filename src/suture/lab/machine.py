@@ -2,7 +2,7 @@
 """The throwaway machine: boot the target's own image, put files in, run commands, read the kernel
 log, power off.
 
->>> with Machine.boot(target, modules=["loop"]) as machine:                               # doctest: +SKIP
+>>> with Machine.boot(target, modules=["loop"]) as machine:  # doctest: +SKIP
 ...     machine.run("modprobe loop && cat /proc/version").text
 
 Every step has a deadline in seconds.  A step that misses it, or a guest that dies, is refused with

@@ -104,19 +104,14 @@ class Firmware:
             ("if=pflash,unit=1,format=raw", self.variables),
             ("if=none,id=boot,format=raw,read-only=on", f"fat:{self.disk}"),
         )
-        return [
-            *platform.secure_boot,
-            *(
-                word
-                for option, path in drives
-                for word in ("-drive", f"{option},file={_escaped(path)}")
-            ),
-            *("-device", f"virtio-blk-{platform.bus},drive=boot,bootindex=0"),
-        ]
+        words = [*platform.secure_boot]
+        for option, path in drives:
+            words += ["-drive", f"{option},file={_escaped(path)}"]
+        return [*words, "-device", f"virtio-blk-{platform.bus},drive=boot,bootindex=0"]
 
 
 CMDLINE = (
-    "ignore_loglevel",  # the console file is the kernel log, whatever a script does to the log level
+    "ignore_loglevel",  # the console file is the kernel log, whatever a script sets
     "printk.devkmsg=on",  # no rate limit on /dev/kmsg: Machine.kernel_log() writes marks to it
     "panic=-1",  # a panic ends the virtual machine at once (with -no-reboot)
     "sysctl.kernel.hung_task_timeout_secs=30",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest with a system of its own: a small real distribution with systemd on a disk that lives through
-reboots.
+"""A guest with a system of its own: a small real distribution with systemd on a disk that lives
+through reboots.
 
->>> with System.make(target) as system:                                                   # doctest: +SKIP
+>>> with System.make(target) as system:  # doctest: +SKIP
 ...     with system.boot() as machine:
 ...         machine.run("suture install /root/fix.ko")
 ...         machine.power_off()

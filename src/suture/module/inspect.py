@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from suture.elf import reader
@@ -320,11 +321,8 @@ def _entries(tables: Tables, start: Place, is_entry: Callable[[Place], bool]) ->
     section, offset = start
     end = tables.end_of_array(start)
     # An object of the core kernel has no pointer to a name: its first pointer is to its functions.
-    candidates = (
-        place - back
-        for place in tables.pointers_in(section, offset + WORD, end)
-        for back in (OBJECT_FUNCTIONS, 0)
-    )
+    pointers = tables.pointers_in(section, offset + WORD, end)
+    candidates = chain.from_iterable((place - OBJECT_FUNCTIONS, place) for place in pointers)
     following = next(
         (p for p in candidates if offset < p and (p - offset) % 8 == 0 and is_entry((section, p))),
         None,
@@ -413,7 +411,8 @@ def _references(module: ObjectFile) -> Iterator[LivepatchReference]:
                 raise Refusal(
                     NOT_A_LIVE_PATCH,
                     f"{module.name}: {group.name}",
-                    f"refers to {symbol.name or 'an unnamed symbol'}, which is not a livepatch symbol"
+                    f"refers to {symbol.name or 'an unnamed symbol'}, "
+                    "which is not a livepatch symbol"
                     + (
                         ""
                         if symbol.shndx == SHN_LIVEPATCH

@@ -175,12 +175,14 @@ class _Table:
         symbol = self.obj.symbols[relocation.symbol]
         if not symbol.is_defined_here:
             raise self.malformed(
-                f"has a pointer at {offset:#x} to {symbol.name or 'nothing'}, which is not in the file"
+                f"has a pointer at {offset:#x} to {symbol.name or 'nothing'}, "
+                "which is not in the file"
             )
         place = symbol.shndx, symbol.value + relocation.addend
         if not 0 <= place[1] < self.obj.sections[symbol.shndx].size:
             raise self.malformed(
-                f"has a pointer at {offset:#x} that leads out of {self.obj.sections[symbol.shndx].name}"
+                f"has a pointer at {offset:#x} that leads out of "
+                f"{self.obj.sections[symbol.shndx].name}"
             )
         return place
 

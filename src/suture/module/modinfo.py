@@ -2,10 +2,12 @@
 """What a live patch module says about itself that the core's tables have no place for: entries of
 its ``.modinfo``.
 
-======================  ===================================================================================
-``livepatch_source``    ``OBJECT:FUNCTION,SYMPOS FILE``: the file that the new code of a function comes from
-``livepatch_shadow``    the number of a shadow variable, hexadecimal; ``?`` for one that is worked out when it runs
-======================  ===================================================================================
+====================  ==========================================================================
+``livepatch_source``  ``OBJECT:FUNCTION,SYMPOS FILE``: the file that the new code of a function
+                      comes from
+``livepatch_shadow``  the number of a shadow variable, hexadecimal; ``?`` for one that the code
+                      works out
+====================  ==========================================================================
 
 The kernel passes over entries that it does not know (kernel/module/main.c: get_next_modinfo());
 modinfo(8) shows them.
@@ -42,9 +44,8 @@ def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
     index = module.section_named(SECTION)
     assert index is not None, "modpost writes one into every module"
     said = [
-        f"{SOURCE}={patched.name}:{function.old_name},{function.sympos} {function.source}"
-        for patched in patch.objects
-        for function in patched.functions
+        f"{SOURCE}={objname}:{function.old_name},{function.sympos} {function.source}"
+        for objname, function in patch.each_function()
         if function.source
     ]
     said += [f"{SHADOW}={one}" for one in patch.shadow_variables]

@@ -18,7 +18,8 @@ _TOKEN = re.compile(
 )
 _SPLICED = re.compile(rb"\\[ \t]*$")
 _DOUBTFUL = re.compile(
-    rb"""/\\[ \t]*\n|\*\\[ \t]*\n/|//[^\n]*\\[ \t]*\n|include\w*[ \t(]*<[^>\n]*/[/*]|\bR"|\0|\?\?/"""
+    rb"""/\\[ \t]*\n|\*\\[ \t]*\n/|//[^\n]*\\[ \t]*\n|"""
+    rb"""include\w*[ \t(]*<[^>\n]*/[/*]|\bR"|\0|\?\?/"""
 )
 """Comments that begin, end or go on at a line that is joined with the next (C11, 5.1.1.2), header
 names that look like them, raw strings, and what else the few rules here do not know."""

@@ -16,8 +16,10 @@ from suture.workspace.kbuild import clean_environment
 
 UNIMPORTANT = re.compile(
     r"CONFIG_("
-    r"BUILD_SALT|MODULE_SIG_ALL|MODULE_SIG_KEY|SYSTEM_TRUSTED_KEYS|SYSTEM_REVOCATION_KEYS|"  # not read by any C code
-    r"(AS|LD|PAHOLE|RUSTC|BINDGEN|RUSTC_LLVM)_VERSION|(RUSTC|BINDGEN)_VERSION_TEXT|"  # what a tool said of itself
+    # not read by any C code
+    r"BUILD_SALT|MODULE_SIG_ALL|MODULE_SIG_KEY|SYSTEM_TRUSTED_KEYS|SYSTEM_REVOCATION_KEYS|"
+    # what a tool said of itself
+    r"(AS|LD|PAHOLE|RUSTC|BINDGEN|RUSTC_LLVM)_VERSION|(RUSTC|BINDGEN)_VERSION_TEXT|"
     r"RUST_IS_AVAILABLE|HAVE_RUST|TOOLS_SUPPORT_RELR|CC_CAN_LINK|CC_CAN_LINK_STATIC|PAHOLE_HAS_\w+|RUSTC_\w+"
     r")"
 )
@@ -56,7 +58,8 @@ def compiler(config: Path) -> Compiler:
         raise Refusal(
             COMPILER_MISMATCH,
             str(config),
-            f"the target was built by {wanted or 'a compiler that its configuration does not name'}",
+            "the target was built by "
+            f"{wanted or 'a compiler that its configuration does not name'}",
             why="Suture compiles with GCC only.",
             remedy="Choose a target that was built with GCC.",
         )

@@ -37,7 +37,8 @@ that is made of what was cut out gets it at its link.
 ANNOUNCE = (
     "if_changed_rule="
     "$(if $(and $(filter cc_o_c as_o_S,$(1)),$(filter $@ ./$@,$(MAKECMDGOALS))),"
-    "$(file >$(SUTURE_COMMANDS)/$(subst /,!,$@),$<)$(file >>$(SUTURE_COMMANDS)/$(subst /,!,$@),$(cmd_$(1)))@:,"
+    "$(file >$(SUTURE_COMMANDS)/$(subst /,!,$@),$<)"
+    "$(file >>$(SUTURE_COMMANDS)/$(subst /,!,$@),$(cmd_$(1)))@:,"
     "$(rule_$(1)))"
 )
 """An object that is asked for is not compiled; its source and its command are written down instead.

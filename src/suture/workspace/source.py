@@ -17,8 +17,8 @@ from suture.host.run import EVIDENCE_LINES, run, says_disk_full
 from suture.kernel.release import Target
 
 BUILT = (
-    ".git", "*.o", "*.a", "*.ko", "*.so", "*.so.dbg", "*.mod", "*.mod.c", ".*.cmd", ".*.d", "*.order", "vmlinux*",
-    "*.pem", "*.x509", ".tmp_*",
+    ".git", "*.o", "*.a", "*.ko", "*.so", "*.so.dbg", "*.mod", "*.mod.c", ".*.cmd", ".*.d",
+    "*.order", "vmlinux*", "*.pem", "*.x509", ".tmp_*",
 )  # fmt: skip
 """What a built tree holds that a workspace makes for itself or has no use for (and no copy of a
 signing key)."""
@@ -104,7 +104,7 @@ def apply_patches(target: Target, tree: Path) -> None:
                 str(patch),
                 f"it does not apply to {target.source.name}",
                 why="The kernel was built from its source with this patch applied.",
-                remedy="Fetch the kernel again: its source and its patches are of different versions.",
+                remedy="Fetch the kernel again: its source and its patches differ in version.",
                 evidence=said[-EVIDENCE_LINES:],
             )
 

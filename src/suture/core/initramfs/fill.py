@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What goes into an initramfs: the modules that boots of its kernel would load, shown to be what was
-installed."""
+"""What goes into an initramfs: the modules that boots of its kernel would load, shown to be what
+was installed."""
 
 from __future__ import annotations
 
