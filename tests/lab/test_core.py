@@ -71,13 +71,6 @@ def host(files_for: FilesFor, each_workspace: Workspace) -> Iterator[Host]:
         assert machine.complaints() == ()
 
 
-def test_the_library_loads_and_unloads_as_its_page_shows(host: Host) -> None:
-    first, second = host.sh("api").splitlines()
-    assert first.startswith("lp_one is in force after ")
-    assert second == "lp_one True"
-    assert host.loaded() == []
-
-
 def test_load_list_stack_replace_and_unload(host: Host) -> None:
     one, two, listed, every, after, gone, again, end, log, about_one = host.suture(
         "load /lp/lp_one.ko --json",
@@ -125,6 +118,13 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
     assert any(
         "patching complete" in line for line in log.document["records"][1]["details"]["kernel"]
     )
+    assert host.loaded() == []
+
+
+def test_the_library_loads_and_unloads_as_its_page_shows(host: Host) -> None:
+    first, second = host.sh("api").splitlines()
+    assert first.startswith("lp_one is in force after ")
+    assert second == "lp_one True"
     assert host.loaded() == []
 
 
