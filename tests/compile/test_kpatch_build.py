@@ -137,7 +137,7 @@ def test_what_cannot_be_done_ends_with_1_and_no_module(
         "--- a/fs/proc/version.c\n+++ b/fs/proc/version.c\n@@ -1 +1 @@\n-x\n+y\n"
     )
     for words, found in (
-        (("-r", "kernel.src.rpm", *patches), "ERROR: -r: source RPMs are not taken"),
+        (("-r", "kernel.src.rpm", *patches), "ERROR: -r: source RPMs are not supported"),
         (("-a", target.release, "broken.patch"), "ERROR: error[patch-does-not-apply]: "),
     ):
         done = run(tmp_path, *words)
