@@ -109,7 +109,7 @@ BAD = (
         "another object's",
         GOOD + 'DYNRELA(a, (char *)one + AT, "null_init", "null_blk", 0, 0, 0)',
         "kpatch-object-shared",
-        "filled in with null_blk",
+        "relocated with null_blk",
     ),
     (
         "import",
