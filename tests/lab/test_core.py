@@ -130,7 +130,7 @@ def test_the_library_loads_and_unloads_as_its_page_shows(host: Host) -> None:
 
 def test_what_stands_in_the_way_is_refused_before_anything_is_changed(host: Host) -> None:
     cases = {
-        "load /lp/lp_none.ko": ("kernel-lacks-symbol", "vmlinux has no no_such_function"),
+        "load /lp/lp_none.ko": ("kernel-lacks-symbol", "vmlinux has no symbol no_such_function"),
         "load /lp/lp_refuses.ko": (
             "kernel-refused",
             "pre-patch callback failed for object 'vmlinux'",
@@ -191,7 +191,7 @@ def test_what_is_loaded_already_is_refused(host: Host) -> None:
         "unload lp_one",
     )
     assert (first.status, gone.status) == (0, 0)
-    assert same.is_refused("already-loaded", "is loaded as lp_one with the same build ID")
+    assert same.is_refused("already-loaded", "is loaded as lp_one, with the same build ID")
     assert other.is_refused("module-name-taken", "a live patch of this name is in force")
     assert forced.is_refused("not-in-transition", "it is in force")
     shows(forced.refusal, "not-in-transition")

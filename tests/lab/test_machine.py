@@ -153,7 +153,7 @@ def test_a_machine_that_is_powered_off_has_shut_down_and_keeps_its_log(target: T
 def test_the_serial_wire_serves_a_kernel_without_virtio(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("suture.lab.machine.WIRE_MODULES", ("no_such_driver",))
+    monkeypatch.setattr("suture.lab.machine.wire_modules", lambda platform: ("no_such_driver",))
     with Machine.boot(target) as machine:
         machine.put("/tmp/noise", NOISE[:40000])
         assert machine.run("cat /tmp/noise; ls /dev/vport*").output.startswith(NOISE[:40000])
