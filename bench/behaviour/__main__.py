@@ -35,7 +35,7 @@ def main() -> int:
                 return _report(before, after, words=arguments.words)
             case _:
                 return _between(arguments)
-    except (Failed, WrongInput) as failure:
+    except (Failed, WrongInput, FileNotFoundError) as failure:
         print(failure, file=sys.stderr)
         return 2
 
