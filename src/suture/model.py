@@ -134,12 +134,33 @@ class PatchedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedFinding:
+    """A danger, warning or question about a live patch, as its module records it.
+
+    :ivar level: ``refuse``, ``warn`` or ``note`` (`suture.errors.Level`).
+    :ivar name: the type, variable or function that it is about.
+    :ivar because: why the author accepted it; "" for what needs no acceptance.
+    """
+
+    level: str
+    code: str
+    name: str
+    found: str
+    because: str = ""
+
+    def __str__(self) -> str:
+        ending = f" (accepted: {self.because})" if self.because else ""
+        return f"{self.code}: {self.found}{ending}"
+
+
+@dataclass(frozen=True, slots=True)
 class LivePatch:
     """A whole live patch (``struct klp_patch``).
 
     :ivar replace: atomically replaces every live patch loaded before it.
     :ivar shadow_variables: the shadow variables that its code uses.
     :ivar references: without duplicates, sorted.
+    :ivar findings: what was found about it when it was built, and accepted or shown.
     """
 
     name: str
@@ -147,6 +168,7 @@ class LivePatch:
     replace: bool = True
     shadow_variables: tuple[ShadowVariable, ...] = ()
     references: tuple[SymbolReference, ...] = ()
+    findings: tuple[RecordedFinding, ...] = ()
 
     def each_function(self) -> Iterator[tuple[str, PatchedFunction]]:
         """Yield every replaced function, with the name of its object."""

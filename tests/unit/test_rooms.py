@@ -26,6 +26,7 @@ ROOMS = (
     "workspace",
     "diff",
     "verify",
+    "state",
     "link",
     "builder",
     "lab",

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING
 
 from suture.builder.artifact import Artifact, Provenance
 from suture.builder.assemble import assemble
+from suture.builder.findings import recorded
+from suture.builder.findings import refuse_unused as refuse_unused_acceptances
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
@@ -120,12 +122,7 @@ def build_all(
     """
     first = Path(patches[0])
     output, directory = _path(output), _path(directory)
-    if (
-        len(patches) == 1
-        and first.is_dir()
-        and replace is None
-        and not (choices.patch_data or choices.keep_data or choices.replace_threads)
-    ):
+    if len(patches) == 1 and first.is_dir() and replace is None and not _named(choices):
         given = recognise(first, format, strip)
         if given.format in MODULES:
             from suture.builder.cmodules import build_modules
@@ -239,6 +236,7 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
         diffs = cut_source_diffs(compiled.pairs, kernel, workspace, choices)
     else:
         refuse_unused((), choices.replace_threads)
+        refuse_unused_acceptances((), choices.accepted)
         diffs = DiffParts()
     parts = diffs.after(cuts, left_out)
     if compiled.modules is None:
@@ -251,6 +249,7 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
 def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
     replace = inputs.replace is not False
     patch, objects, calls = assemble(inputs.name, replace, parts.diffs.cuts, parts.authored)
+    patch = replaced(patch, findings=tuple(map(recorded, parts.diffs.findings)))
     wrappers: dict[str, str] = {}
     for module in parts.authored:
         wrappers |= module.wrappers
@@ -277,6 +276,7 @@ def _artifact(
         new=tuple((cut.source, function) for cut in cuts for function in cut.output.new),
         left_out=parts.diffs.left_out,
         callers=parts.diffs.callers,
+        findings=parts.diffs.findings,
         data_changes=parts.variables,
         calls=tuple(wanted.calls),
         checked=tuple(function for module in parts.authored for function in module.checked),
@@ -312,16 +312,21 @@ def _refuse_options(inputs: Inputs) -> None:
 
     :raises Refusal: ``module-stands-alone``
     """
-    choices = inputs.choices
+    if given := _named(inputs.choices):
+        raise Refusal(
+            MODULE_STANDS_ALONE, ", ".join(given), f"{inputs.given[0].path} is a C module"
+        )
+
+
+def _named(choices: Choices) -> list[str]:
+    """Return the options that name parts of source diffs, of those that are given."""
     options = {
         "--keep-data": choices.keep_data,
         "--patch-data": choices.patch_data,
         "--replace-thread": choices.replace_threads,
+        "--accept": choices.accepted,
     }
-    if given := [name for name, names in options.items() if names]:
-        raise Refusal(
-            MODULE_STANDS_ALONE, ", ".join(given), f"{inputs.given[0].path} is a C module"
-        )
+    return [name for name, names in options.items() if names]
 
 
 def _author_module(

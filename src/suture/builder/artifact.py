@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from suture import __version__
 from suture.diff.omitted import LeftOut
+from suture.errors import Finding
 from suture.formats.recognise import Input
 from suture.host.files import read_bytes, write_atomic
 from suture.kernel import config
@@ -75,6 +76,7 @@ class Artifact:
     :ivar new: functions that the patch adds: (source file, name).
     :ivar left_out: parts of the patch that the live patch leaves out.
     :ivar callers: functions that are replaced because they call a changed one.
+    :ivar findings: dangers that the author accepts, warnings, and questions for the author.
     :ivar data_changes: variables that change in memory while it is in force.
     :ivar calls: functions that the patch wants to be called.
     :ivar checked: functions that an author's module replaces, which cannot be proved.
@@ -92,6 +94,7 @@ class Artifact:
     new: tuple[tuple[str, str], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     callers: tuple[CallerReplacement, ...] = ()
+    findings: tuple[Finding, ...] = ()
     data_changes: tuple[Variable, ...] = ()
     calls: tuple[Hooked, ...] = ()
     checked: tuple[Checked, ...] = ()

@@ -85,6 +85,7 @@ def convert(
             replace_thread=tuple(sorted(decided.replace_threads)),
             caller_depth=decided.caller_depth,
             caller_limit=decided.caller_limit,
+            accept=tuple(written.Accepted(one.subject, one.because) for one in decided.accepted),
             object=inputs.expected if built is None else written.objects(built),
         )
         files: dict[str, bytes] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suture.errors import WRITTEN_FORM_INVALID, Refusal
+from suture.errors import WRITTEN_FORM_INVALID, Acceptance, Refusal
 from suture.formats.recognise import MODULES, Format, Input, recognise
 from suture.link.kbuild import NAME_LENGTH, usable_name
 from suture.verify.callers import DEFAULT_BOUNDS, Bounds
@@ -32,6 +32,7 @@ class Choices:
         (`suture.verify.threads`).
     :ivar caller_depth: `suture.verify.callers.Bounds.depth`, and `caller_limit` its `functions`;
         None for the default.
+    :ivar accepted: findings that the author accepts.
     """
 
     patch_data: frozenset[str] = frozenset()
@@ -39,6 +40,7 @@ class Choices:
     replace_threads: frozenset[str] = frozenset()
     caller_depth: int | None = None
     caller_limit: int | None = None
+    accepted: tuple[Acceptance, ...] = ()
 
     @property
     def bounds(self) -> Bounds:
@@ -62,10 +64,19 @@ class Choices:
             self.replace_threads.union(*(m.replace_thread for m in manifests)),
             max(depths, default=None) if self.caller_depth is None else self.caller_depth,
             max(limits, default=None) if self.caller_limit is None else self.caller_limit,
+            (*self.accepted, *_accepted(manifests)),
         )
 
 
 NO_CHOICES = Choices()
+
+
+def _accepted(manifests: Sequence[written.Manifest]) -> Iterator[Acceptance]:
+    """Yield the findings that written live patches accept."""
+    for manifest in manifests:
+        for one in manifest.accept:
+            code, _, name = one.finding.partition(":")
+            yield Acceptance(code, name, one.because)
 
 
 @dataclass(frozen=True, slots=True)

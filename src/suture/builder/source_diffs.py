@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 
 from suture.builder.cutting import cut_out_all
 from suture.builder.differences import compare_pairs, nothing_left, omitted_parts
+from suture.builder.findings import judged, refuse_unused, state_findings
 from suture.builder.inputs import Choices
 from suture.builder.part import Cut
 from suture.builder.planning import plan_patch
 from suture.diff.data import DataRequest
 from suture.diff.omitted import LeftOut
+from suture.errors import Finding
 from suture.host.progress import note, step
 from suture.verify.kernel import Kernel
 from suture.verify.plan import CallerReplacement
@@ -33,11 +35,13 @@ class DiffParts:
     :ivar cuts: an output object for each source file with code or data for the live patch.
     :ivar left_out: the parts of the diffs that the live patch leaves out.
     :ivar callers: functions that are replaced because they call a changed one.
+    :ivar findings: what was found about them, and accepted or shown.
     """
 
     cuts: tuple[Cut, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     callers: tuple[CallerReplacement, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def after(self, cuts: Sequence[Cut], left_out: Sequence[LeftOut]) -> DiffParts:
         """Return the same parts behind those of other inputs."""
@@ -60,6 +64,8 @@ def cut_source_diffs(
         plan = plan_patch(files, pairs[0].changes, kernel, workspace, choices.bounds, threads)
         for text in plan.notes:
             note(text)
+        findings = judged(state_findings(plan), choices.accepted)
+        refuse_unused(findings, choices.accepted)
         cuts = cut_out_all(plan, pairs, kernel, workspace)
         if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
             raise nothing_left(omitted_parts(files), [pair.source for pair in pairs])
@@ -68,4 +74,4 @@ def cut_source_diffs(
         )
         for omitted in left_out:
             note(str(omitted))
-    return DiffParts(tuple(cuts), left_out, plan.callers)
+    return DiffParts(tuple(cuts), left_out, plan.callers, findings)

@@ -138,6 +138,23 @@ def build(
             "patch is loaded or unloaded. Repeatable.",
         ),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="CODE:NAME",
+            help="Build in spite of this danger, which a refusal names. Repeatable, each with "
+            "its --because.",
+        ),
+    ] = None,
+    because: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--because",
+            metavar="REASON",
+            help="Why the danger before it is accepted; the module keeps the reason.",
+        ),
+    ] = None,
     sign_key: Annotated[
         str | None,
         typer.Option(
@@ -167,6 +184,7 @@ def build(
     """
     from suture.builder import build_all
     from suture.builder.inputs import Choices
+    from suture.cli.acceptances import acceptances
 
     signer = _signer(sign_key, sign_certificate)
     choices = Choices(
@@ -175,6 +193,7 @@ def build(
         frozenset(replace_thread or ()),
         caller_depth,
         caller_limit,
+        acceptances(accept, because),
     )
 
     def make(target: Target, file: Path | None, directory: Path) -> tuple[Artifact, ...]:
@@ -243,6 +262,7 @@ def document(artifact: Artifact) -> dict[str, object]:
         "new": [{"source": source, "function": function} for source, function in artifact.new],
         "left_out": artifact.left_out,
         "because": artifact.callers,
+        "findings": [one.as_dict() for one in artifact.findings],
         "data": artifact.data_changes,
         "checked": modules.checked(artifact.checked),
         "calls": [
@@ -293,6 +313,7 @@ def for_people(artifact: Artifact) -> str:
     for variable in artifact.data_changes:
         what = f"{variable.name} ({variable.size} bytes)"
         lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")
+    lines += [f"  {one.level.value:8} {one}" for one in artifact.findings]
     return "\n".join(lines)
 
 

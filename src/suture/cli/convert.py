@@ -84,6 +84,22 @@ def convert(
     caller_limit: Annotated[
         int | None, typer.Option("--caller-limit", min=1, help="As in 'suture build'.")
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="CODE:NAME",
+            help="As in 'suture build'.",
+        ),
+    ] = None,
+    because: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--because",
+            metavar="REASON",
+            help="As in 'suture build'.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Convert a live patch to Suture's written form: livepatch.toml and the sources it names.
@@ -94,6 +110,7 @@ def convert(
     """
     from suture.builder.convert import convert as write_down
     from suture.builder.inputs import Choices
+    from suture.cli.acceptances import acceptances
 
     target = chosen(kernel, kernel_dir) if kernel is not None or kernel_dir is not None else None
     converted = write_down(
@@ -110,6 +127,7 @@ def convert(
             frozenset(replace_thread or ()),
             caller_depth,
             caller_limit,
+            acceptances(accept, because),
         ),
     )
     emit(_document(converted), lambda: _for_people(converted))

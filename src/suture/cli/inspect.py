@@ -51,6 +51,7 @@ def _document(found: Inspection) -> dict[str, object]:
         "references": found.patch.references,
         "relocations": found.references,
         "unapplied": found.unapplied,
+        "findings": found.patch.findings,
         "imports": found.imports,
         "modinfo": dict(found.modinfo),
     }
@@ -89,6 +90,7 @@ def _for_people(found: Inspection) -> RenderableType:
         parts += ["", f"shadow variables: {', '.join(map(str, found.patch.shadow_variables))}"]
     if relocations:
         parts += ["", table(("resolved with", "place", "livepatch symbol"), relocations)]
+    parts += [f"{one.level}: {one}" for one in found.patch.findings]
     for objname in found.unapplied:
         parts += [
             "",

@@ -15,7 +15,7 @@ from suture.host.terminal import printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from suture.core.store import Finding, StoreEntry, Tries
+    from suture.core.store import Damage, StoreEntry, Tries
 
 app = group(
     "store",
@@ -88,24 +88,24 @@ def check(json: Json = False) -> None:
     findings = Store().check()
     emit(
         [
-            {"path": finding.path, "error": finding.refusal.as_dict() if finding.refusal else None}
-            for finding in findings
+            {"path": damage.path, "error": damage.refusal.as_dict() if damage.refusal else None}
+            for damage in findings
         ],
         lambda: (
             printable("\n".join(map(line, findings)))
             or "All installed live patches are as they were installed."
         ),
     )
-    if any(finding.refusal for finding in findings):
+    if any(damage.refusal for damage in findings):
         raise typer.Exit(1)
 
 
-def line(finding: Finding) -> str:
-    """One finding of the check as text."""
+def line(damage: Damage) -> str:
+    """One damage of the check as text."""
     return (
-        str(finding.refusal)
-        if finding.refusal
-        else f"{finding.path}: unused; 'suture store prune' removes it"
+        str(damage.refusal)
+        if damage.refusal
+        else f"{damage.path}: unused; 'suture store prune' removes it"
     )
 
 

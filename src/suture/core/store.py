@@ -105,7 +105,7 @@ class Tries:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Damage:
     """A problem in the store.
 
     :ivar refusal: the problem; None for an unused file, which `prune` removes.
@@ -263,7 +263,7 @@ class Store:
         with self._open(entry.release) as directory:
             directory.write(entry.name + BOOT, _json(asdict(tries)))
 
-    def check(self) -> list[Finding]:
+    def check(self) -> list[Damage]:
         """Find all problems and unused files in the store.
 
         :raises Refusal: ``path-untrusted``
@@ -293,21 +293,21 @@ class Store:
                     root.remove_directory(release)
         return removed
 
-    def _check(self, release: str) -> Iterator[Finding]:
+    def _check(self, release: str) -> Iterator[Damage]:
         with self._open(release) as directory:
             for name in _unnamed(directory, release):
-                yield Finding(str(directory.path / name))
+                yield Damage(str(directory.path / name))
         for name in self.names(release):
             try:
                 entry = self.entry(release, name)
                 self.module(entry)
                 if self.tries(entry).set_aside:
-                    yield Finding(
+                    yield Damage(
                         str(self.path / release / (name + BOOT)),
                         set_aside(entry, self.tries(entry)),
                     )
             except Refusal as refusal:
-                yield Finding(str(self.path / release / (name + MANIFEST)), refusal)
+                yield Damage(str(self.path / release / (name + MANIFEST)), refusal)
 
     def _place(self, release: str, name: str) -> int:
         """The number of a new entry: that of the one it replaces, or the next."""

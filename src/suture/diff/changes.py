@@ -12,7 +12,6 @@ from suture.diff.data import NO_DATA, DataChange, DataRequest, changed_data, ign
 from suture.diff.hooks import NO_HOOKS, Hooks, read_hooks
 from suture.diff.keep_data import kept_part, used_by_new_code
 from suture.diff.omitted import BY_AUTHOR, OmittedPart, once_only_reason
-from suture.diff.renamed_state import refuse_renamed_state
 from suture.diff.sections import changed_sections
 from suture.objects.locals import DATA, is_cold, parent
 from suture.objects.view import ToUnit, Unit, View
@@ -64,13 +63,12 @@ def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Ch
 
     :param request: variables that are to change in memory, or to keep their old value.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``,
-        ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, ``state-renamed``, and
-        what `read_hooks` raises
+        ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, and what `read_hooks`
+        raises
     """
     hooks = read_hooks(patched.view)
     view = patched.view
     correlation = _without_freed(original.view, view, correlate(original.view, view))
-    refuse_renamed_state(original.view, view, correlation)
     comparison = Comparison(original, patched, correlation)
     differing = _differing_functions(comparison)
     ignored = [pair for pair in differing if _is_ignored(hooks, view, pair[1])]

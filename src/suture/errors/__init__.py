@@ -10,6 +10,9 @@ from suture.errors.cmodule import *  # noqa: F403
 from suture.errors.core import *  # noqa: F403
 from suture.errors.diff import *  # noqa: F403
 from suture.errors.elf import *  # noqa: F403
+from suture.errors.finding import Acceptance as Acceptance
+from suture.errors.finding import Finding as Finding
+from suture.errors.finding import Level as Level
 from suture.errors.formats import *  # noqa: F403
 from suture.errors.host import *  # noqa: F403
 from suture.errors.kernel import *  # noqa: F403
@@ -18,6 +21,7 @@ from suture.errors.link import *  # noqa: F403
 from suture.errors.refusal import Kind as Kind
 from suture.errors.refusal import Refusal as Refusal
 from suture.errors.signing import *  # noqa: F403
+from suture.errors.state import *  # noqa: F403
 from suture.errors.store import *  # noqa: F403
 from suture.errors.verify import *  # noqa: F403
 from suture.errors.workspace import *  # noqa: F403

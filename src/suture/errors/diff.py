@@ -85,13 +85,6 @@ AMBIGUOUS_LOCAL = Kind(
     "Several static variables have this name, and using the wrong one would share the wrong data.",
     "Give the new or moved variable a unique name.",
 )
-STATE_RENAMED = Kind(
-    "state-renamed",
-    "The running kernel keeps its state in the old variable. The new one would begin with its "
-    "initial value, and code that is not replaced would go on using the old one.",
-    "Keep the old name and the place of the definition in the live patch; rename the variable in "
-    "the source alone.",
-)
 FUNCTIONS_MERGED = Kind(
     "functions-merged",
     "The compiler merged several functions or variables with equal contents, but only before the "

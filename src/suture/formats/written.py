@@ -69,6 +69,13 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     strip_level: Annotated[int, Meta(ge=0)] | None = None
 
 
+class Accepted(Struct, frozen=True, forbid_unknown_fields=True):
+    """A finding that the author accepts, ``CODE:NAME``, and why."""
+
+    finding: Annotated[str, Meta(pattern=r"^[a-z0-9-]+:.+$")]
+    because: Annotated[str, Meta(min_length=1)]
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """``livepatch.toml``: what an author decides, as the options of ``suture build`` say it.
 
@@ -87,6 +94,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     caller_depth: Annotated[int, Meta(ge=0)] | None = None
     caller_limit: Annotated[int, Meta(ge=1)] | None = None
     object: tuple[Object, ...] = ()
+    accept: tuple[Accepted, ...] = ()
 
 
 def schema() -> dict[str, Any]:

@@ -155,7 +155,12 @@ def inspect(module: ObjectFile) -> Inspection:
     )
     references = tuple(_references(module))
     found = LivePatch(
-        name, objects, _replace(module, patch, info), modinfo.shadows(info), distinct(references)
+        name,
+        objects,
+        _replace(module, patch, info),
+        modinfo.shadows(info),
+        distinct(references),
+        modinfo.findings(info),
     )
     return Inspection(
         found,

@@ -7,6 +7,8 @@ its ``.modinfo``.
                       comes from
 ``livepatch_shadow``  the number of a shadow variable, hexadecimal; ``?`` for one that the code
                       works out
+``livepatch_found``   a danger that the author accepts, a warning or a question: a JSON object with
+                      the fields of `RecordedFinding`
 ====================  ==========================================================================
 
 The kernel passes over entries that it does not know (kernel/module/main.c: get_next_modinfo());
@@ -15,14 +17,16 @@ modinfo(8) shows them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from suture.elf.object import ObjectFile
-from suture.model import LivePatch, ShadowVariable
+from suture.model import LivePatch, RecordedFinding, ShadowVariable
 
 SECTION, SOURCE, SHADOW = ".modinfo", "livepatch_source", "livepatch_shadow"
+FOUND = "livepatch_found"
 
 Replaced = tuple[str, str, int]
 """Object, function and sympos."""
@@ -49,6 +53,7 @@ def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
         if function.source
     ]
     said += [f"{SHADOW}={one}" for one in patch.shadow_variables]
+    said += [f"{FOUND}={json.dumps(asdict(one))}" for one in patch.findings]
     old = module.sections[index]
     data = old.data + b"".join(text.encode() + b"\0" for text in said)
     changed = replace(old, data=data, size=len(data))
@@ -67,3 +72,19 @@ def shadows(info: Iterable[tuple[str, str]]) -> tuple[ShadowVariable, ...]:
     """The shadow variables that are said."""
     found = (ShadowVariable.parse(value) for key, value in info if key == SHADOW)
     return tuple(one for one in found if one is not None)
+
+
+def findings(info: Iterable[tuple[str, str]]) -> tuple[RecordedFinding, ...]:
+    """Return the findings that are recorded; what is not in their form is passed over."""
+    found = (_finding(value) for key, value in info if key == FOUND)
+    return tuple(one for one in found if one is not None)
+
+
+def _finding(value: str) -> RecordedFinding | None:
+    try:
+        fields = json.loads(value)
+        known = RecordedFinding(**fields)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = (known.level, known.code, known.name, known.found, known.because)
+    return known if all(isinstance(text, str) for text in texts) else None

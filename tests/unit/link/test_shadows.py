@@ -11,7 +11,7 @@ import pytest
 
 from suture.formats.headers import ours
 from suture.link import shadows
-from suture.model import LivePatch, PatchedFunction, PatchedObject, ShadowVariable
+from suture.model import LivePatch, PatchedFunction, PatchedObject, RecordedFinding, ShadowVariable
 from suture.module import modinfo
 from suture.module.inspect import inspect
 from tests.unit.link.module import compiled, glue
@@ -104,7 +104,10 @@ def test_what_a_module_says_about_itself_is_read_back(tmp_path: Path) -> None:
     )
     variables = (ShadowVariable(0), ShadowVariable(1 << 63), ShadowVariable(None))
     said = LivePatch(
-        "livepatch_test", (PatchedObject("vmlinux", functions),), shadow_variables=variables
+        "livepatch_test",
+        (PatchedObject("vmlinux", functions),),
+        shadow_variables=variables,
+        findings=(RecordedFinding("refuse", "state-renamed", "a", 'b: c = "d"', "é, and why"),),
     )
     module = modinfo.with_entries(compiled(glue(TABLES)), said)
     found = inspect(module).patch
@@ -114,10 +117,15 @@ def test_what_a_module_says_about_itself_is_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    ["livepatch_source=first", "livepatch_source=vmlinux:first,x a.c", "livepatch_shadow=7"],
+    [
+        "livepatch_source=first",
+        "livepatch_source=vmlinux:first,x a.c",
+        "livepatch_shadow=7",
+        "livepatch_found={}",
+    ],
 )
 def test_what_is_not_understood_is_passed_over(entry: str) -> None:
     module = compiled(glue(TABLES + f'MODINFO(odd, "{entry}");'))
     found = inspect(module).patch
-    assert found.shadow_variables == ()
+    assert found.shadow_variables == found.findings == ()
     assert [one.source for one in found.objects[0].functions] == ["", ""]

@@ -10,22 +10,22 @@ see an empty list, and all misc devices would be gone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
+from suture.diff.changes import Changes
 from suture.diff.comparison import is_once_only
-from suture.diff.correlate import Correlation, users_by_unit
+from suture.diff.correlate import users_by_unit
 from suture.elf.object import SHF_WRITE
-from suture.errors import STATE_RENAMED, Refusal
+from suture.errors import STATE_RENAMED, Finding
 from suture.objects.locals import DATA, base
 from suture.objects.view import Unit, View
 
 
-def refuse_renamed_state(original: View, patched: View, correlation: Correlation) -> None:
-    """Refuse a static variable that vanishes where one like it appears.
-
-    :raises Refusal: ``state-renamed``
-    """
-    original_of = correlation.original
+def renamed_state(changes: Changes) -> Iterator[Finding]:
+    """Find each static variable that vanishes where one like it appears (``state-renamed``)."""
+    original, patched = changes.original.view, changes.patched.view
+    original_of = changes.correlation.original
     known = set(original_of.values())
     vanished = [unit for unit in _variables(original) if unit not in known]
     appeared = [unit for unit in _variables(patched) if unit not in original_of]
@@ -33,15 +33,14 @@ def refuse_renamed_state(original: View, patched: View, correlation: Correlation
         return
     before = users_by_unit(original, {old: new for new, old in original_of.items()})
     after = users_by_unit(patched, {new: new for new in original_of})
-    for old in vanished:
-        for new in appeared:
-            if old.size == new.size and before[old] & after[new]:
-                users = sorted(unit.name for unit in before[old] & after[new])
-                found = (
-                    f"{base(old.name)} goes and {base(new.name)} comes, of the same "
-                    f"{old.size} bytes, and {users[0]}() uses both"
-                )
-                raise Refusal(STATE_RENAMED, patched.obj.name, found)
+    for old, new in itertools.product(vanished, appeared):
+        users = sorted(unit.name for unit in before[old] & after[new])
+        if users and old.size == new.size:
+            found = (
+                f"{base(old.name)} goes and {base(new.name)} comes, of the same {old.size} bytes, "
+                f"and {users[0]}() uses both"
+            )
+            yield Finding(STATE_RENAMED, base(new.name), patched.obj.name, found)
 
 
 def _variables(view: View) -> Iterator[Unit]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from suture.errors import Refusal
+from suture.builder.findings import judged
+from suture.errors import Acceptance, Refusal
+from suture.state.renamed import renamed_state
 from tests.examples import shows
 from tests.unit.toolchain import changes
 
@@ -22,8 +24,9 @@ RENAMED = {
 
 @pytest.mark.parametrize("case", RENAMED)
 def test_a_variable_that_is_called_otherwise_is_refused(case: str) -> None:
+    findings = list(renamed_state(changes(*RENAMED[case])))
     with pytest.raises(Refusal) as refused:
-        changes(*RENAMED[case])
+        judged(findings, ())
     assert refused.value.code == "state-renamed"
     if case == "another name":
         shows(refused.value, "state-renamed")
@@ -42,4 +45,14 @@ NEW = {
 
 @pytest.mark.parametrize("after", NEW.values(), ids=NEW)
 def test_a_variable_that_is_new_is_no_other(after: str) -> None:
-    assert not changes(BASE, after).is_empty
+    found = changes(BASE, after)
+    assert not found.is_empty
+    assert list(renamed_state(found)) == []
+
+
+def test_the_author_accepts_by_name_and_says_why() -> None:
+    findings = list(renamed_state(changes(*RENAMED["another name"])))
+    accepted = judged(findings, [Acceptance("state-renamed", "total", "it only counts calls")])
+    assert [one.because for one in accepted] == ["it only counts calls"]
+    with pytest.raises(Refusal):
+        judged(findings, [Acceptance("state-renamed", "count", "of another name")])

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Findings, judged: refused, accepted by the author, or shown.
+
+An author accepts a finding with ``--accept CODE:NAME --because REASON``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from suture.errors import ACCEPTED_NOT_FOUND, Acceptance, Finding, Refusal
+from suture.host.progress import note
+from suture.model import RecordedFinding
+from suture.state.renamed import renamed_state
+from suture.verify.plan import PatchPlan
+
+
+def state_findings(plan: PatchPlan) -> Iterator[Finding]:
+    """Look for what the planned code would meet in a running kernel."""
+    for planned in plan.files:
+        yield from renamed_state(planned.plan.changes)
+
+
+def recorded(finding: Finding) -> RecordedFinding:
+    """Return the form in which a module records a finding."""
+    found = f"{finding.where}: {finding.found}"
+    code, level = finding.kind.code, finding.level.value
+    return RecordedFinding(level, code, finding.name, found, finding.because)
+
+
+def judged(findings: Iterable[Finding], accepted: Sequence[Acceptance]) -> tuple[Finding, ...]:
+    """Return findings with the author's reasons where there are any; show those that stop nothing.
+
+    :raises Refusal: the code of the first finding that is refused; the others are in its evidence
+    """
+    reasons = {one.subject: one.because for one in accepted}
+    result = []
+    for finding in dict.fromkeys(findings):
+        because = reasons.get(finding.subject, "")
+        result.append(finding.accepted(because) if because else finding)
+    refused = [finding for finding in result if finding.is_refused]
+    if refused:
+        raise _with_others(refused)
+    for finding in result:
+        note(str(finding))
+    return tuple(result)
+
+
+def refuse_unused(findings: Iterable[Finding], accepted: Sequence[Acceptance]) -> None:
+    """Refuse a decision of the author about something that was not found.
+
+    :raises Refusal: ``accepted-not-found``
+    """
+    subjects = {finding.subject for finding in findings}
+    for one in accepted:
+        if one.subject not in subjects:
+            found = "the build finds nothing of this code and name"
+            evidence = [f"it finds {subject}" for subject in sorted(subjects)]
+            raise Refusal(ACCEPTED_NOT_FOUND, f"--accept {one.subject}", found, evidence=evidence)
+
+
+def _with_others(refused: Sequence[Finding]) -> Refusal:
+    first, *others = refused
+    refusal = first.refusal()
+    if others:
+        also = [f"also {other}" for other in others]
+        refusal.evidence = (*refusal.evidence, *also)
+    return refusal

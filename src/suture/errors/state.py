@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The state of the running kernel that new code meets."""
+
+from __future__ import annotations
+
+from suture.errors.refusal import Kind
+
+STATE_RENAMED = Kind(
+    "state-renamed",
+    "The running kernel keeps its state in the old variable. The new one would begin with its "
+    "initial value, and code that is not replaced would go on using the old one.",
+    "Keep the old name and the place of the definition in the live patch; rename the variable in "
+    "the source alone.",
+)
+ACCEPTED_NOT_FOUND = Kind(
+    "accepted-not-found",
+    "Each --accept must name something that Suture found in this build; one that names nothing may "
+    "be a mistake, or left over from an earlier version of the patch.",
+    "Check the name, or drop the option.",
+)
