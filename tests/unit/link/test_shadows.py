@@ -127,5 +127,6 @@ def test_what_a_module_says_about_itself_is_read_back(tmp_path: Path) -> None:
 def test_what_is_not_understood_is_passed_over(entry: str) -> None:
     module = compiled(glue(TABLES + f'MODINFO(odd, "{entry}");'))
     found = inspect(module).patch
-    assert found.shadow_variables == found.findings == ()
+    assert found.shadow_variables == ()
+    assert found.findings == ()
     assert [one.source for one in found.objects[0].functions] == ["", ""]
