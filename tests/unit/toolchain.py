@@ -131,6 +131,8 @@ class Anything:
         self.undefined_asked.append(name)
         return Linked(name, is_new=name in self._provided)
 
+    find_defined, find_undefined = defined, undefined
+
 
 def output(original: str, patched: str, *options: str) -> OutputObject:
     """Compile, compare and cut out what changed."""

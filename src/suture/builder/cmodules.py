@@ -283,7 +283,11 @@ def _finish(context: ModuleContext, checked: _CheckedModule) -> ObjectFile:
         return checked.linked
     objnames = [patched.name for patched in checked.patch.objects]
     references = References(
-        context.kernel.symvers, context.shipped, objnames, checked.module.line_of
+        context.kernel.symvers,
+        context.shipped,
+        objnames,
+        checked.module.line_of,
+        context.has_module,
     )
     described = replace(checked.patch, shadow_variables=shadows.used_by(checked.linked))
     return modinfo.with_entries(

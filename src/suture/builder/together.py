@@ -78,7 +78,9 @@ def prepare_all(
         authored = prepare_module(context, module, compiled, first)
         objects, author = author_modules.with_own_init_names(authored.objects, number)
         patched = [obj.name for obj in authored.patch.objects]
-        references = References(kernel.symvers, context.shipped, patched, module.line_of)
+        references = References(
+            kernel.symvers, context.shipped, patched, module.line_of, context.has_module
+        )
         elsewhere = author_modules.defined_by(objects)
         resolved = {
             part: with_pending_names(obj, references, elsewhere) for part, obj in objects.items()

@@ -11,13 +11,15 @@ without a name in the running kernel, such as a string.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 from suture.diff.changes import Changes
 from suture.diff.comparison import masked
 from suture.diff.data import DataChange
 from suture.diff.object_builder import Builder
-from suture.diff.output import Linked, Outside, Resolver, symbol_name
+from suture.diff.output import Linked, Outside, symbol_name
 from suture.elf.object import (
     SHF_ALLOC,
     SHN_ABS,
@@ -41,6 +43,23 @@ SYMBOL = "livepatch_data_"
 """Prefix of the global names under which the glue finds the contents."""
 
 
+class Lookup(Protocol):
+    """Looks up what variables point to in the running kernel, and returns a refusal where it finds
+    nothing: the bytes of a pointer that the patch leaves alone need no symbol."""
+
+    def find_defined(self, unit: Unit) -> Outside | Refusal:
+        """Return the symbol for a unit of the original object, or the refusal of it."""
+
+    def find_undefined(self, name: str) -> Outside | Refusal:
+        """Return the symbol for a name that another object of the kernel defines, or the refusal
+        of it."""
+
+
+_Place = tuple[Outside | int, int]
+"""What a reference leads to in the running kernel (a number is an absolute address), and the offset
+in bytes from there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
     """An object with contents, and the symbol of each variable of `Changes.data`, in its order."""
@@ -49,14 +68,14 @@ class Contents:
     symbols: tuple[str, ...]
 
 
-def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> Contents:
+def contents(changes: Changes, objname: str, lookup: Lookup, first: int) -> Contents:
     """Make the object with the contents of all variables of a file.
 
     :param objname: the object of the kernel that the variables are in.
     :param first: number of the first symbol; symbols must be unique in the module.
-    :raises Refusal: ``data-unpatchable``, and what `resolver` raises
+    :raises Refusal: ``data-unpatchable``, ``symbol-unsupported``, and those of `lookup`
     """
-    maker = _Maker(changes, objname, resolver)
+    maker = _Maker(changes, objname, lookup)
     symbols = tuple(
         maker.add(number, change) for number, change in enumerate(changes.data, start=first)
     )
@@ -66,12 +85,12 @@ def contents(changes: Changes, objname: str, resolver: Resolver, first: int) -> 
 class _Maker:
     """Adds the contents of one variable after the other to an object."""
 
-    def __init__(self, changes: Changes, objname: str, resolver: Resolver) -> None:
+    def __init__(self, changes: Changes, objname: str, lookup: Lookup) -> None:
         self.out = Builder(changes.patched.view.obj.machine)
         self._address = changes.patched.view.obj.arch.relocations.address
         self._changes = changes
         self._objname = objname
-        self._resolver = resolver
+        self._lookup = lookup
         self._undefined: dict[str, int] = {}
 
     def add(self, number: int, change: DataChange) -> str:
@@ -79,27 +98,21 @@ class _Maker:
         name = f"{SYMBOL}{number}"
         before, after, same = change.before, change.after, change.same_references
         old, new = self._changes.original.view, self._changes.patched.view
-        known: dict[int, tuple[Outside | int, int]] = {}
-        left_alone = []
-        for reference in old.references(before):
-            try:
-                known[reference.offset] = self._resolve(reference, before)
-            except Refusal:
-                if reference.offset not in same:
-                    raise
-                left_alone.append(reference)
+        references, new_references = list(old.references(before)), list(new.references(after))
+        known, left_alone = self._known_places(references, before, same)
         mask = masked(_words(change), left_alone)
-        copies = [self._copy(f"{name}_old", old.data(before), list(old.references(before)), known)]
-        references = list(new.references(after))
-        for reference in references:
-            if reference.offset not in same:
-                known[reference.offset] = self._resolve(reference, after)
+        copies = [self._copy(f"{name}_old", old.data(before), references, known)]
+        differing = [one for one in new_references if one.offset not in same]
+        known |= self._known_places(differing, after, frozenset())[0]
         copies += [
-            self._copy(f"{name}_new", new.data(after), references, known),
+            self._copy(f"{name}_new", new.data(after), new_references, known),
             self._copy(f"{name}_mask", mask, [], {}),
         ]
         head = self._section(name, bytes(4 * WORD), WORD)
-        variable = self._symbol_for(self._resolver.defined(before))
+        outside = self._lookup.find_defined(before)
+        if isinstance(outside, Refusal):
+            raise outside
+        variable = self._symbol_for(outside)
         for position, symbol in enumerate(
             (variable, *(self.out.section_symbol(copy) for copy in copies))
         ):
@@ -107,12 +120,32 @@ class _Maker:
         self.out.add_symbol(Symbol(name, 0, 4 * WORD, STT_OBJECT, STB_GLOBAL, head))
         return name
 
+    def _known_places(
+        self, references: list[Reference], holder: Unit, same: Collection[int]
+    ) -> tuple[dict[int, _Place], list[Reference]]:
+        """Return where references lead, by their offsets, and those without a place.
+
+        :param same: offsets of references that need no place: before and after the patch they lead
+            to the same, such as a string, which has no name in the kernel.
+        """
+        known: dict[int, _Place] = {}
+        without = []
+        for reference in references:
+            place = self._find(reference, holder)
+            if not isinstance(place, Refusal):
+                known[reference.offset] = place
+            elif reference.offset in same:
+                without.append(reference)
+            else:
+                raise place
+        return known, without
+
     def _copy(
         self,
         name: str,
         data: bytes,
         references: list[Reference],
-        known: dict[int, tuple[Outside | int, int]],
+        known: dict[int, _Place],
     ) -> int:
         """Add a read-only copy, with the references that are known, and return its section."""
         section = self._section(name, masked(data, references), WORD)
@@ -131,30 +164,28 @@ class _Maker:
         self.out.append(section, data)
         return section
 
-    def _resolve(self, reference: Reference, holder: Unit) -> tuple[Outside | int, int]:
-        """Return the target of a reference in the running kernel, and the offset from it.
-
-        :raises Refusal: ``data-unpatchable``, ``symbol-unsupported``, and what the resolver raises
-        """
+    def _find(self, reference: Reference, holder: Unit) -> _Place | Refusal:
+        """Return the target of a reference in the running kernel, or a refusal:
+        ``data-unpatchable``, ``symbol-unsupported``, and those of the lookup."""
         where = f"{self._changes.patched.view.obj.name}: {base(holder.name)}+{reference.offset:#x}"
         if reference.kind.pc_relative:
-            raise Refusal(SYMBOL_UNSUPPORTED, where, "holds a relative address")
+            return Refusal(SYMBOL_UNSUPPORTED, where, "holds a relative address")
         match reference.target:
             case ToUnit(unit, offset):
                 original = self._changes.correlation.original.get(unit, unit)
-                return self._resolver.defined(original), offset
+                return _with_offset(self._lookup.find_defined(original), offset)
             case ToUndefined(name, offset):
-                outside = self._resolver.undefined(name)
+                outside = self._lookup.find_undefined(name)
                 if isinstance(outside, Linked) and outside.is_new:
                     found = (
                         f"would point to {name}, which is new "
                         "and is gone once the live patch is unloaded"
                     )
-                    raise Refusal(DATA_UNPATCHABLE, where, found)
-                return outside, offset
+                    return Refusal(DATA_UNPATCHABLE, where, found)
+                return _with_offset(outside, offset)
             case ToAbsolute(value):
                 return value, 0
-        raise Refusal(
+        return Refusal(
             SYMBOL_UNSUPPORTED, where, "points to something that has no name in the running kernel"
         )
 
@@ -167,6 +198,10 @@ class _Maker:
                 Symbol(name, 0, 0, STT_NOTYPE, STB_GLOBAL, SHN_UNDEF)
             )
         return self._undefined[name]
+
+
+def _with_offset(outside: Outside | Refusal, offset: int) -> _Place | Refusal:
+    return outside if isinstance(outside, Refusal) else (outside, offset)
 
 
 def _words(change: DataChange) -> bytes:

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 from suture.elf.object import STB_WEAK, ObjectFile
 from suture.errors import (
+    FUNCTION_NOT_IN_KERNEL,
     INIT_REFERENCED,
     MODULE_REFERENCE_UNSAFE,
     OBJECT_NOT_PATCHED,
@@ -31,7 +32,7 @@ from suture.errors import (
 from suture.kernel.symvers import Symvers
 from suture.model import VMLINUX, ExternalSymbol, SymbolReference
 from suture.verify.shipped import Shipped
-from suture.verify.sympos import candidates, nearest, sympos
+from suture.verify.sympos import candidates, find_sympos, nearest
 
 _SUSE = re.compile(r"\.klp\.sym\.rela\.([^.]+)\.([^.]+)\.(.+),(\d+)")
 _PENDING_BY_AUTHOR = re.compile(r"\.klp\.sym\.([^.]+)\.(.+),(\d+)")
@@ -49,6 +50,7 @@ class References:
     :param shipped: returns an object of the target by name.
     :param patched: names of the objects that the live patch patches.
     :param where: returns the place in the source that mentions a name, for messages.
+    :param has_module: tells whether `shipped` has a module of that name.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class References:
         shipped: Callable[[str], Shipped],
         patched: Sequence[str],
         where: Callable[[str], str],
+        has_module: Callable[[str], bool],
     ) -> None:
         self._symvers = symvers
         self._shipped = shipped
+        self._has_module = has_module
         self._patched = [name for name in patched if name != VMLINUX]
         self._where = where
 
@@ -67,11 +71,13 @@ class References:
         """Return the place in the source that mentions a name."""
         return self._where(name)
 
-    def find(self, name: str) -> SymbolReference | None:
-        """Resolve a name; return None where the module links it as any module does.
+    def find(self, name: str) -> SymbolReference | Refusal | None:
+        """Resolve a name.
 
-        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``init-referenced``,
-            ``object-not-patched``
+        :return: None where the module links it as any module does; or a refusal, which a weak
+            symbol does not need: ``symbol-not-found``, ``symbol-ambiguous``, ``init-referenced``,
+            ``object-not-patched``, ``function-not-in-kernel``
+        :raises Refusal: what reading an object of the target raises
         """
         if match := _SUSE.fullmatch(name):
             return self._explicit(match[1], match[2], match[3], int(match[4]))
@@ -100,7 +106,7 @@ class References:
             return self._sole(vmlinux, name, vmlinux.addresses(name))
         return self._in_patched_modules(name)
 
-    def _in_patched_modules(self, name: str) -> SymbolReference:
+    def _in_patched_modules(self, name: str) -> SymbolReference | Refusal:
         shipped = [self._shipped(module) for module in self._patched]
         holders = [module for module in shipped if module.addresses(name)]
         if len(holders) == 1:
@@ -108,57 +114,70 @@ class References:
             return self._sole(holder, name, holder.global_addresses(name) or holder.addresses(name))
         if holders:
             objects = " and in ".join(holder.objname for holder in holders)
-            raise Refusal(
+            return Refusal(
                 SYMBOL_AMBIGUOUS, self._where(name), f"{name} is in {objects}", remedy=SAY_WHICH
             )
-        raise self._not_found(name, (VMLINUX, *self._patched))
+        return self._not_found(name, (VMLINUX, *self._patched))
 
-    def _explicit(self, patched: str, objname: str, name: str, position: int) -> SymbolReference:
+    def _explicit(
+        self, patched: str, objname: str, name: str, position: int
+    ) -> SymbolReference | Refusal:
         """Resolve an explicit reference; without a position the name must be unique."""
         if patched != VMLINUX and patched not in self._patched:
             found = f"{name} would be resolved with {patched}, but nothing of {patched} is replaced"
-            raise Refusal(OBJECT_NOT_PATCHED, self._where(name), found)
+            return Refusal(OBJECT_NOT_PATCHED, self._where(name), found)
+        if objname != VMLINUX and not self._has_module(objname):
+            found = f"{name} is looked for in {objname}; the target has no module of that name"
+            return Refusal(FUNCTION_NOT_IN_KERNEL, self._where(name), found)
         shipped = self._shipped(objname)
         places = shipped.addresses(name)
         if not places:
-            raise self._not_found(name, (objname,))
+            return self._not_found(name, (objname,))
         if position == 0:
-            return SymbolReference(patched, self._sole(shipped, name, places).symbol)
+            sole = self._sole(shipped, name, places)
+            return sole if isinstance(sole, Refusal) else replace(sole, objname=patched)
         if position > len(places):
             found = (
                 f"{objname} has {len(places)} symbols named {name}; there is no position {position}"
             )
-            raise Refusal(SYMBOL_NOT_FOUND, self._where(name), found)
-        self._refuse_discarded(shipped, name, places[position - 1])
+            return Refusal(SYMBOL_NOT_FOUND, self._where(name), found)
+        if refusal := self._refusal_if_discarded(shipped, name, places[position - 1]):
+            return refusal
         return SymbolReference(
             patched, ExternalSymbol(objname, name, position if len(places) > 1 else 0)
         )
 
-    def _positioned(self, name: str, position: int) -> SymbolReference:
+    def _positioned(self, name: str, position: int) -> SymbolReference | Refusal:
         """Resolve ``NAME,POSITION``, in the first object that has the name."""
         objects = (VMLINUX, *self._patched)
         objname = next((one for one in objects if self._shipped(one).addresses(name)), VMLINUX)
         return self._explicit(objname, objname, name, position)
 
-    def _sole(self, shipped: Shipped, name: str, places: Sequence[int]) -> SymbolReference:
+    def _sole(
+        self, shipped: Shipped, name: str, places: Sequence[int]
+    ) -> SymbolReference | Refusal:
         if len(set(places)) != 1:
-            raise Refusal(
+            return Refusal(
                 SYMBOL_AMBIGUOUS,
                 self._where(name),
                 f"{shipped.objname} has {len(places)} symbols named {name}",
                 remedy=SAY_WHICH,
                 evidence=candidates(shipped, name),
             )
-        self._refuse_discarded(shipped, name, places[0])
-        symbol = ExternalSymbol(shipped.objname, name, sympos(shipped, name, places[0]))
-        return SymbolReference(shipped.objname, symbol)
+        if refusal := self._refusal_if_discarded(shipped, name, places[0]):
+            return refusal
+        position = find_sympos(shipped, name, places[0])
+        if isinstance(position, Refusal):
+            return position
+        return SymbolReference(shipped.objname, ExternalSymbol(shipped.objname, name, position))
 
-    def _refuse_discarded(self, shipped: Shipped, name: str, address: int) -> None:
-        """Refuse a symbol in memory that the kernel freed after boot, such as
+    def _refusal_if_discarded(self, shipped: Shipped, name: str, address: int) -> Refusal | None:
+        """Return the refusal of a symbol in memory that the kernel freed after boot, such as
         arch/x86/kernel/setup.c's ``static char __initdata command_line[]``."""
         if shipped.is_discarded(address):
             found = f"{name} is in the part of {shipped.objname} that is freed after init"
-            raise Refusal(INIT_REFERENCED, self._where(name), found)
+            return Refusal(INIT_REFERENCED, self._where(name), found)
+        return None
 
     def _not_found(self, name: str, objnames: Iterable[str]) -> Refusal:
         near = [one for objname in objnames for one in nearest(name, self._shipped(objname))]
@@ -183,19 +202,18 @@ def with_pending_names(
     `suture.link.klp.finish`.
 
     :param elsewhere: names that other files of the same module define.
-    :raises Refusal: as `References.find`, ``module-reference-unsafe``
+    :raises Refusal: those of `References.find`, ``module-reference-unsafe``
     """
     places: dict[int, SymbolReference] = {}
     for index in _used_undefined(module):
         symbol = module.symbols[index]
         if symbol.name in elsewhere:
             continue
-        try:
-            place = references.find(symbol.name)
-        except Refusal:
+        place = references.find(symbol.name)
+        if isinstance(place, Refusal):
             if symbol.bind == STB_WEAK:
                 continue  # the linker makes it 0
-            raise
+            raise place
         if place is not None:
             places[index] = place
     _refuse_unsafe(module, places, references)

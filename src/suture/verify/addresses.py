@@ -50,25 +50,32 @@ class Addresses:
 
         :raises Refusal: ``function-not-in-kernel``, ``pre-image-mismatch``, ``symbol-ambiguous``
         """
+        match = self._find_function(function)
+        if isinstance(match, Refusal):
+            raise match
+        return match
+
+    def _find_function(self, function: Unit) -> Match | Refusal:
+        """Return what `prove` returns, or the refusal that it raises."""
         where = f"{self.view.obj.name}: {function.name}()"
         candidates = self._candidates(function)
         if not candidates:
             found = f"{self.shipped.objname} has no function of that name"
-            raise Refusal(FUNCTION_NOT_IN_KERNEL, where, found)
+            return Refusal(FUNCTION_NOT_IN_KERNEL, where, found)
         if self._is_weak(function):
             candidates = self._weak_ones(function, candidates)
             if not candidates:
-                raise Refusal(FUNCTION_NOT_IN_KERNEL, where, OVERRIDDEN)
+                return Refusal(FUNCTION_NOT_IN_KERNEL, where, OVERRIDDEN)
         results = [match_at(self.view, function, self.shipped, address) for address in candidates]
         matches = [result for result in results if isinstance(result, Match)]
         if not matches:
-            raise self._mismatch(where, function, [r for r in results if isinstance(r, Mismatch)])
+            return self._mismatch(where, function, [r for r in results if isinstance(r, Mismatch)])
         if len(matches) > 1:
             address = self._from_users(function)
             matches = [match for match in matches if match.address == address]
         if len(matches) != 1:
             count = sum(isinstance(result, Match) for result in results)
-            raise Refusal(
+            return Refusal(
                 SYMBOL_AMBIGUOUS,
                 where,
                 f"{count} functions in {self.shipped.objname} are the same to the byte",
@@ -107,29 +114,30 @@ class Addresses:
         self._learn(matches[0])
         return matches[0].address
 
-    def of(self, unit: Unit) -> int:
+    def find(self, unit: Unit) -> int | Refusal:
         """Return the address of a function or variable that new code refers to.
 
         A function is proved.  A weak one need not be this file's: ``arch_asym_cpu_priority()`` of
         kernel/sched/fair.c is overridden by arch/x86/kernel/itmt.c, and a reference means that one.
 
-        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, and what `prove` raises
+        :return: or a refusal: ``symbol-not-found``, ``symbol-ambiguous``, and what `prove` raises
         """
         if unit in self._known:
             return self._known[unit]
         if unit.is_function and not self._is_weak(unit):
-            return self.prove(unit).address
+            match = self._find_function(unit)
+            return match if isinstance(match, Refusal) else match.address
         address = self._from_users(unit)
         if address is not None:
             return address
         candidates = self._candidates(unit)
         where = f"{self.view.obj.name}: {unit.name}"
         if not candidates:
-            raise Refusal(
+            return Refusal(
                 SYMBOL_NOT_FOUND, where, f"{self.shipped.objname} has no symbol of that name"
             )
         if len(candidates) > 1 or is_numbered(unit.name):
-            raise Refusal(
+            return Refusal(
                 SYMBOL_AMBIGUOUS,
                 where,
                 f"{len(candidates)} symbols of that name are in {self.shipped.objname}",

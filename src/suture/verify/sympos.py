@@ -17,6 +17,14 @@ def sympos(shipped: Shipped, name: str, address: int) -> int:
         while the module is being loaded, and not later (kernel/module/kallsyms.c:
         layout_symtab())
     """
+    position = find_sympos(shipped, name, address)
+    if isinstance(position, Refusal):
+        raise position
+    return position
+
+
+def find_sympos(shipped: Shipped, name: str, address: int) -> int | Refusal:
+    """Return what `sympos` returns, or the refusal that it raises."""
     places = shipped.addresses(name)
     if len(places) == 1:
         return 0
@@ -25,7 +33,7 @@ def sympos(shipped: Shipped, name: str, address: int) -> int:
             f"{shipped.objname}: {name}",
             "another symbol of that name is freed after init",
         )
-        raise Refusal(SYMBOL_AMBIGUOUS, where, found)
+        return Refusal(SYMBOL_AMBIGUOUS, where, found)
     return places.index(address) + 1
 
 

@@ -187,10 +187,11 @@ def _proved(data: bytes) -> Refusal | None:
         view = View(reader.read(data, "bad.o"))
         addresses = Addresses(view, place)
         for unit in view.units:
-            try:
-                addresses.name_at(unit, addresses.of(unit))
-            except Refusal as refusal:
-                last = refusal
+            address = addresses.find(unit)
+            if isinstance(address, Refusal):
+                last = address
+            else:
+                addresses.name_at(unit, address)
     return last
 
 
@@ -336,8 +337,9 @@ def use_vmlinux(data: bytes) -> None:
             shipped.read(symbol.address, 64)
         addresses = Addresses(kernel.original(SOURCE), shipped)
         for unit in addresses.view.units:
-            with contextlib.suppress(Refusal):
-                addresses.name_at(unit, addresses.of(unit))
+            address = addresses.find(unit)
+            if isinstance(address, int):
+                addresses.name_at(unit, address)
 
 
 # --- tables

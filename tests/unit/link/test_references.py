@@ -53,8 +53,18 @@ OBJECTS = {
 def references(*patched: str) -> References:
     exports: Symvers = parse(SYMVERS, "Module.symvers")
     return References(
-        exports, lambda name: OBJECTS[name], (VMLINUX, *patched), lambda name: f"fix.c:{len(name)}"
+        exports,
+        lambda name: OBJECTS[name],
+        (VMLINUX, *patched),
+        lambda name: f"fix.c:{len(name)}",
+        OBJECTS.__contains__,
     )
+
+
+def refused(name: str, *patched: str) -> Refusal:
+    found = references(*patched).find(name)
+    assert isinstance(found, Refusal)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -77,6 +87,7 @@ def test_name_is_found_where_c_would_mean_it(
     name: str, patched: tuple[str, ...], expected: str | None
 ) -> None:
     place = references(*patched).find(name)
+    assert not isinstance(place, Refusal)
     assert (None if place is None else place.pending_name) == expected
 
 
@@ -91,6 +102,7 @@ def test_name_is_found_where_c_would_mean_it(
         ("early", (), "init-referenced"),
         (".klp.sym.rela.xfs.xfs.xfs_static,0", (), "object-not-patched"),
         (".klp.sym.rela.vmlinux.vmlinux.gone,0", (), "symbol-not-found"),
+        (".klp.sym.rela.vmlinux.nomodule.gone,0", (), "function-not-in-kernel"),
         (".klp.sym.rela.vmlinux.vmlinux.twice,0", (), "symbol-ambiguous"),
         (".klp.sym.rela.vmlinux.vmlinux.twice,9", (), "symbol-not-found"),
     ],
@@ -98,17 +110,14 @@ def test_name_is_found_where_c_would_mean_it(
 def test_what_is_not_there_or_not_clear_is_refused(
     name: str, patched: tuple[str, ...], code: str
 ) -> None:
-    with pytest.raises(Refusal) as caught:
-        references(*patched).find(name)
-    assert caught.value.code == code
-    assert caught.value.where.startswith("fix.c:")
+    refusal = refused(name, *patched)
+    assert refusal.code == code
+    assert refusal.where.startswith("fix.c:")
 
 
 def test_nearest_names_and_candidates_are_shown() -> None:
     assert nearest("some_functoin", OBJECTS[VMLINUX]) == ["some_function"]
-    with pytest.raises(Refusal) as caught:
-        references().find("twice")
-    assert caught.value.evidence == (
+    assert refused("twice").evidence == (
         "vmlinux: twice,1 (after static_one)",
         "vmlinux: twice,2 (after twice)",
     )

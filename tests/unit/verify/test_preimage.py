@@ -203,6 +203,6 @@ def test_addresses_are_learned_from_proved_code() -> None:
     view = found.view
     found.prove(unit(view, "helper"))
     listed = symbols(vmlinux(SOURCE))
-    assert found.of(unit(view, "counter")) == listed.named("counter")[0].address
+    assert found.find(unit(view, "counter")) == listed.named("counter")[0].address
     assert found.of_undefined("outside") == listed.named("outside")[0].address
     assert found.of_undefined("never_used") is None

@@ -25,7 +25,7 @@ from suture.model import VMLINUX, ExternalSymbol
 from suture.objects.view import Unit
 from suture.verify.addresses import Addresses
 from suture.verify.shipped import Shipped
-from suture.verify.sympos import sympos
+from suture.verify.sympos import find_sympos
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Published:
 
 
 class KernelResolver:
-    """A `suture.diff.output.Resolver` for one source file.
+    """A `suture.diff.output.Resolver` and `suture.diff.contents.Lookup` for one source file.
 
     :param addresses: of the file's original object in the object that it belongs to.
     :param vmlinux: the core kernel.
@@ -72,29 +72,51 @@ class KernelResolver:
     def defined(self, unit: Unit) -> Outside:
         """Resolve a function or variable that stays in the kernel.
 
+        :raises Refusal: as `find_defined` returns
+        """
+        found = self.find_defined(unit)
+        if isinstance(found, Refusal):
+            raise found
+        return found
+
+    def undefined(self, name: str) -> Outside:
+        """Resolve a symbol that another file defines.
+
+        :raises Refusal: as `find_undefined` returns
+        """
+        found = self.find_undefined(name)
+        if isinstance(found, Refusal):
+            raise found
+        return found
+
+    def find_defined(self, unit: Unit) -> Outside | Refusal:
+        """Resolve a function or variable that stays in the kernel.
+
         For example, new code of ``meminfo_proc_show()`` calls ``arch_report_meminfo()``, which its
         own object defines as weak.  The kernel has the definition of
         arch/x86/mm/pat/set_memory.c, so the address decides, not the object.
 
-        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``pre-image-mismatch``
+        :return: or a refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``init-referenced``,
+            ``function-not-in-kernel``, ``pre-image-mismatch``
         """
         shipped = self._addresses.shipped
         for name in (unit.name, *unit.aliases):
             if shipped.objname == VMLINUX and not unit.is_local and self._is_linkable(name):
                 return Linked(name)
-        address = self._addresses.of(unit)
-        return self._external(shipped, self._addresses.name_at(unit, address), address)
+        return self._proved(self._addresses, unit)
 
-    def undefined(self, name: str) -> Outside:
+    def find_undefined(self, name: str) -> Outside | Refusal:
         """Resolve a symbol that another file defines.
 
-        :raises Refusal: ``symbol-not-found``, ``symbol-ambiguous``, ``module-dependency-new``
+        :return: or a refusal: ``module-dependency-new``, and those of `find_defined`
+        :raises Refusal: what reading the exporting module raises
         """
         if name in self._published:
             return self._once_static(name, self._published[name])
         if name in self._provided:
-            self._refuse_elsewhere(name, self._provided[name])
-            return Linked(name, is_new=True)
+            # Its code is in the live patch and can be linked, but it works with the module's own
+            # functions and data, which may not be there.
+            return self._refusal_elsewhere(name, self._provided[name]) or Linked(name, is_new=True)
         # seq_printf
         if self._is_linkable(name):
             return Linked(name)
@@ -105,33 +127,31 @@ class KernelResolver:
             return self._sole(own, name, self._addresses.of_undefined(name))
         # jbd2_journal_start, from code of ext4.
         if export is not None and export.module != VMLINUX:
-            self._refuse_unloaded(name, export.module)
-            return self._sole(self._module(export.module), name, None)
+            refusal = self._refusal_if_unloaded(name, export.module)
+            return refusal or self._sole(self._module(export.module), name, None)
         # vm_commit_limit.  From code of the core kernel, shipped code shows the address; a module
         # finds it by name alone.
         address = self._addresses.of_undefined(name) if own.objname == VMLINUX else None
         return self._sole(self._vmlinux, name, address)
 
-    def _once_static(self, name: str, published: Published) -> ExternalSymbol:
-        shipped = published.addresses.shipped
-        if shipped.objname not in (VMLINUX, self._addresses.shipped.objname):
-            self._refuse_unloaded(name, shipped.objname)
-        address = published.addresses.of(published.unit)
-        return self._external(
-            shipped, published.addresses.name_at(published.unit, address), address
-        )
+    def _once_static(self, name: str, published: Published) -> ExternalSymbol | Refusal:
+        refusal = self._refusal_elsewhere(name, published.addresses.shipped.objname)
+        return refusal or self._proved(published.addresses, published.unit)
 
-    def _refuse_elsewhere(self, name: str, provider: str) -> None:
-        """Refuse a new symbol of a module that this code's object does not depend on.
+    def _proved(self, addresses: Addresses, unit: Unit) -> ExternalSymbol | Refusal:
+        address = addresses.find(unit)
+        if isinstance(address, Refusal):
+            return address
+        return self._external(addresses.shipped, addresses.name_at(unit, address), address)
 
-        Its code is in the live patch and can be linked, but it works with the module's own
-        functions and data, which may not be there.
-        """
-        if provider not in (VMLINUX, self._addresses.shipped.objname):
-            self._refuse_unloaded(name, provider)
+    def _refusal_elsewhere(self, name: str, objname: str) -> Refusal | None:
+        """Return the refusal of a symbol in a module that this code's object does not depend on."""
+        if objname in (VMLINUX, self._addresses.shipped.objname):
+            return None
+        return self._refusal_if_unloaded(name, objname)
 
-    def _refuse_unloaded(self, name: str, exporter: str) -> None:
-        """Refuse a symbol of a module that may not be loaded when the core needs it.
+    def _refusal_if_unloaded(self, name: str, exporter: str) -> Refusal | None:
+        """Return the refusal of a symbol whose module may not be loaded when the core needs it.
 
         The core lets no module load while a symbol that the live patch needs for it is missing.
         ext4 is always loaded after jbd2; a patch to ext4 that calls a function of kvm would keep
@@ -140,11 +160,9 @@ class KernelResolver:
         own = self._addresses.shipped.objname
         if own == VMLINUX or exporter not in self._needed(own):
             where = f"{self._addresses.view.obj.name}: {name}"
-            raise Refusal(
-                MODULE_DEPENDENCY_NEW,
-                where,
-                f"is in module {exporter}, which {own} does not depend on",
-            )
+            found = f"is in module {exporter}, which {own} does not depend on"
+            return Refusal(MODULE_DEPENDENCY_NEW, where, found)
+        return None
 
     def _is_linkable(self, name: str) -> bool:
         """Whether the core kernel exports a symbol, without a namespace.
@@ -155,7 +173,7 @@ class KernelResolver:
         export = self._symvers.get(name)
         return export is not None and export.module == VMLINUX and not export.namespace
 
-    def _sole(self, shipped: Shipped, name: str, address: int | None) -> ExternalSymbol:
+    def _sole(self, shipped: Shipped, name: str, address: int | None) -> ExternalSymbol | Refusal:
         """Resolve a global symbol of an object.
 
         :param address: its address in proven code, if that refers to it; otherwise the name must
@@ -166,33 +184,28 @@ class KernelResolver:
         if address is None:
             visible = shipped.global_addresses(name)
             if not visible:
-                raise Refusal(
-                    SYMBOL_NOT_FOUND, where, f"{shipped.objname} has no global symbol of that name"
-                )
+                found = f"{shipped.objname} has no global symbol of that name"
+                return Refusal(SYMBOL_NOT_FOUND, where, found)
             if len(visible) != 1:
-                raise Refusal(
-                    SYMBOL_AMBIGUOUS,
-                    where,
-                    f"{shipped.objname} has {len(visible)} symbols of that name",
-                )
+                found = f"{shipped.objname} has {len(visible)} symbols of that name"
+                return Refusal(SYMBOL_AMBIGUOUS, where, found)
             address = visible[0]
         if address not in places:
-            raise Refusal(
-                SYMBOL_NOT_FOUND, where, f"{shipped.objname} has it only under another name"
-            )
+            found = f"{shipped.objname} has it only under another name"
+            return Refusal(SYMBOL_NOT_FOUND, where, found)
         return self._external(shipped, name, address)
 
-    def _external(self, shipped: Shipped, name: str, address: int) -> ExternalSymbol:
-        """Return the livepatch symbol for an address; refuse one in freed memory.
+    def _external(self, shipped: Shipped, name: str, address: int) -> ExternalSymbol | Refusal:
+        """Return the livepatch symbol for an address, or the refusal of one in freed memory.
 
         For example, new code of arch/x86/kernel/setup.c must not use ``static char __initdata
         command_line[]``: the kernel frees it after boot.
         """
         if shipped.is_discarded(address):
             where = f"{self._addresses.view.obj.name}: {name}"
-            raise Refusal(
-                INIT_REFERENCED,
-                where,
-                f"is in the part of {shipped.objname} that is freed after init",
-            )
-        return ExternalSymbol(shipped.objname, name, sympos(shipped, name, address))
+            found = f"is in the part of {shipped.objname} that is freed after init"
+            return Refusal(INIT_REFERENCED, where, found)
+        position = find_sympos(shipped, name, address)
+        if isinstance(position, Refusal):
+            return position
+        return ExternalSymbol(shipped.objname, name, position)
