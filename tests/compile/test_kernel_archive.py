@@ -90,7 +90,9 @@ def test_exported_addresses_in_the_image_are_those_of_the_listing(target: Target
     assert len(exports) > 5000
     for entry in exports:
         # include/linux/export.h: struct kernel_symbol begins with the value's offset from itself.
-        (offset,) = struct.unpack("<i", kernel.read(entry.address, 4))
+        stored = kernel.read(entry.address, 4)
+        assert stored is not None
+        (offset,) = struct.unpack("<i", stored)
         address = (entry.address + offset) & 0xFFFFFFFFFFFFFFFF
         name = entry.name.removeprefix("__ksymtab_")
         assert address in [symbol.address for symbol in symbols.named(name)], name

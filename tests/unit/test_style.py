@@ -43,6 +43,29 @@ def test_a_docstring_begins_with_a_sentence() -> None:
     assert [place for place, text in texts if fields.match(text)] == []
 
 
+def public(tree: ast.Module | ast.ClassDef, place: str) -> Iterator[tuple[str, Definition]]:
+    """Yield the public definitions of a module or a class; functions inside functions are none."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Definition):
+            where = f"{place}:{node.lineno} {node.name}"
+            if not node.name.startswith("_"):
+                yield where, node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node, place)
+
+
+def test_what_is_public_has_a_docstring() -> None:
+    lacking = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module, place = ast.parse(path.read_text()), str(path.relative_to(PACKAGE))
+        definitions: list[tuple[str, ast.Module | Definition]] = [
+            (place, module),
+            *public(module, place),
+        ]
+        lacking += [where for where, node in definitions if not ast.get_docstring(node)]
+    assert lacking == []
+
+
 def test_a_comprehension_with_two_loops_stands_in_one_line() -> None:
     found = [
         f"{path}:{node.lineno}"

@@ -69,9 +69,9 @@ def _prepared(params: list[Any]) -> list[Any]:
 class Command(TyperCommand):
     """A command with plain flags in its help."""
 
-    def get_params(
-        self, ctx: Any
-    ) -> list[Any]:  # typer gives its contexts and parameters no public type
+    # typer gives its contexts and parameters no public type.
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters; flags have no metavar."""
         return _prepared(super().get_params(ctx))
 
 
@@ -79,9 +79,12 @@ class Group(TyperGroup):
     """A group of commands with plain flags in its help."""
 
     def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters; flags have no metavar."""
         return _prepared(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the overview of all commands to stdout where it fits, else typer's help to
+        `formatter`."""
         from suture.cli import overview
 
         columns = overview.width()
@@ -99,6 +102,10 @@ class Commands(Group):
     """
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command, and return what it returns.
+
+        :raises Refusal: every error of the command
+        """
         from suture.host.reporters import for_stderr
 
         current = reporter.get()

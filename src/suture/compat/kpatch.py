@@ -94,12 +94,14 @@ class Narrator(progress.Silent):
     """Reports the steps of `suture.core` in kpatch's words."""
 
     def begin(self, what: str, detail: str) -> None:
+        """Print kpatch's line for a step that begins, if it has one."""
         if what.startswith(WAITING):
             say(f"waiting (up to {TIMEOUT} seconds) for patch transition to complete...")
         elif what == "Unloading the module":
             say(f"unloading patch module: {detail}")
 
     def end(self, what: str, seconds: float, *, failed: bool) -> None:
+        """Print kpatch's line for the end of a transition."""
         if what.startswith(WAITING) and not failed:
             say(
                 "patch transition has stalled!"

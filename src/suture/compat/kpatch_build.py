@@ -50,6 +50,10 @@ class Parser(argparse.ArgumentParser):
     """Exits with status 1 on a usage error, as kpatch-build does."""
 
     def error(self, message: str) -> NoReturn:
+        """Print the usage to stderr, and end.
+
+        :raises Died: with `message`
+        """
         self.print_usage(sys.stderr)
         raise Died(message)
 

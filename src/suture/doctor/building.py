@@ -59,14 +59,11 @@ def target(release: str) -> Known | None:
     from suture import sources
     from suture.kernel import config
 
+    found = next((one for one in sources.fetched() if one.release == release), None)
     try:
-        found = sources.find(release)
-        return Known(
-            f"fetched, version {found.version}", config.read(found.config).compiler, fetched=True
-        )
-    except Refusal:
-        pass
-    try:
+        if found is not None:
+            compiler = config.read(found.config).compiler
+            return Known(f"fetched, version {found.version}", compiler, fetched=True)
         offer = sources.survey().offer(release)
     except Refusal:
         return None

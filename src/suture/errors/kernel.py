@@ -39,11 +39,6 @@ IMAGE_MALFORMED = Kind(
     "The file is damaged, truncated or no kernel image of an architecture that Suture knows.",
     "Get the image again ('suture kernel fetch RELEASE'), or build the tree again.",
 )
-ADDRESS_NOT_IN_IMAGE = Kind(
-    "address-not-in-image",
-    "The kernel image has no segment at this address.",
-    "The symbols and the image belong to different kernels; give those of one build.",
-)
 KALLSYMS_MALFORMED = Kind(
     "kallsyms-malformed",
     "The file is not a list of kernel symbols: lines of address, type and name.",

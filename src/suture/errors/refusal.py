@@ -57,6 +57,7 @@ class Refusal(Exception):
 
     @property
     def code(self) -> str:
+        """The code of the kind."""
         return self.kind.code
 
     def __str__(self) -> str:
@@ -67,7 +68,7 @@ class Refusal(Exception):
         )
 
     def as_dict(self) -> dict[str, object]:
-        """The same for ``--json``."""
+        """Return the refusal as ``--json`` prints it."""
         return {
             "code": self.code,
             "where": self.where,

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How long work tells what it is doing: rooms call `step`, the command line decides how that looks.
+"""Progress of long work: rooms call `step`, and the command line decides how that looks.
 
 >>> with step("Unpacking the source", "linux-source-6.1"):
 ...     pass
 
-The reporter is a context variable, so that a library user sees nothing unless they ask, and no room
-passes it along.
+The reporter is a context variable: a library user sees nothing without setting one, and no room
+passes it on.
 """
 
 from __future__ import annotations
@@ -18,33 +18,42 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """What a front end provides.  Steps may nest; `seconds` is how long the step took."""
+    """Shows the steps of long work, which may nest.  A front end implements it."""
 
-    def begin(self, what: str, detail: str) -> None: ...
+    def begin(self, what: str, detail: str) -> None:
+        """Show that a step begins.
 
-    def end(self, what: str, seconds: float, *, failed: bool) -> None: ...
+        :param detail: what the step works on; may be empty.
+        """
+
+    def end(self, what: str, seconds: float, *, failed: bool) -> None:
+        """Show that the innermost step has ended.
+
+        :param seconds: how long it took.
+        :param failed: an exception ended it.
+        """
 
     def advance(self, done: int, total: int) -> None:
-        """Part of the innermost step: `done` of `total` (bytes, files)."""
+        """Show how much of the innermost step is done: `done` of `total` (bytes, files)."""
 
     def note(self, text: str) -> None:
-        """Something the user should know that stops nothing."""
+        """Show the user a fact that stops nothing."""
 
 
 class Silent:
-    """The reporter of a library call that nobody watches."""
+    """A reporter that shows nothing; library calls have it by default."""
 
     def begin(self, what: str, detail: str) -> None:
-        pass
+        """Show nothing."""
 
     def end(self, what: str, seconds: float, *, failed: bool) -> None:
-        pass
+        """Show nothing."""
 
     def advance(self, done: int, total: int) -> None:
-        pass
+        """Show nothing."""
 
     def note(self, text: str) -> None:
-        pass
+        """Show nothing."""
 
 
 reporter: ContextVar[Reporter] = ContextVar("reporter", default=Silent())  # noqa: B039  (it has no state)

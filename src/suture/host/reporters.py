@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the steps of long work look: a spinner with the time so far on a terminal, one line for each
-step elsewhere."""
+"""Reporters for stderr: a spinner with the time so far on a terminal, one line for each step
+elsewhere."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ INDENT = "  "
 
 
 def for_stderr() -> Reporter:
-    """The reporter that suits what stderr is."""
+    """Return the reporter that suits stderr: a terminal, or a file or pipe."""
     live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
     return LiveSteps() if live else PlainSteps(sys.stderr)
 
 
 class PlainSteps:
-    """Steps as lines: ``Unpacking the source … 10.2 s``.
+    """Writes steps as lines: ``Unpacking the source … 10.2 s``.
 
-    A step's name is written when it begins, so that whoever looks at a log of hung work sees in
-    what.  When something comes between, the line is ended there, and the name is repeated with the
-    time.
+    The name is written when the step begins, so that the log of hung work shows the step that
+    hangs.  Where another line comes between, the name is repeated with the time.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -40,12 +39,14 @@ class PlainSteps:
         self._open = False
 
     def begin(self, what: str, detail: str) -> None:
+        """Write the step's name, without ending the line."""
         self._finish_line()
         self._open = True  # before the line is written: a signal may come in between
         self._depth += 1
         self._write(INDENT * (self._depth - 1) + _named(what, detail) + " … ")
 
     def end(self, what: str, seconds: float, *, failed: bool) -> None:
+        """Write how long the innermost step took."""
         self._depth -= 1
         if not self._open:
             self._write(INDENT * self._depth + f"{printable(what)} … ")
@@ -53,9 +54,10 @@ class PlainSteps:
         self._open = False
 
     def advance(self, done: int, total: int) -> None:
-        pass
+        """Write nothing."""
 
     def note(self, text: str) -> None:
+        """Write a fact on a line of its own."""
         self._finish_line()
         self._write(INDENT * self._depth + printable(text) + "\n")
 
@@ -77,8 +79,8 @@ class _ReportedStep:
 
 
 class LiveSteps:
-    """Steps on a terminal: those under way move at the bottom, each finished one stays as a line
-    above."""
+    """Shows steps on a terminal: steps under way at the bottom with a spinner, finished ones as
+    lines above."""
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
@@ -86,6 +88,7 @@ class LiveSteps:
         self._live: Live | None = None
 
     def begin(self, what: str, detail: str) -> None:
+        """Show a step with a spinner and the time so far."""
         self._steps.append(_ReportedStep(_named(what, detail), time.monotonic()))
         if self._live is None:
             from rich.live import Live
@@ -101,6 +104,7 @@ class LiveSteps:
             self._live.start()
 
     def end(self, what: str, seconds: float, *, failed: bool) -> None:
+        """Turn the innermost step into a finished line."""
         if not self._steps:
             return  # it was interrupted before it began
         step = self._steps.pop()
@@ -115,10 +119,12 @@ class LiveSteps:
         )
 
     def advance(self, done: int, total: int) -> None:
+        """Show the innermost step's share in percent."""
         if self._steps and total > 0:
             self._steps[-1].share = f"{100 * done // total} %"
 
     def note(self, text: str) -> None:
+        """Show a fact above the steps under way."""
         self._line(("• ", "yellow"), INDENT * len(self._steps) + printable(text))
 
     def _line(self, *parts: str | tuple[str, str]) -> None:

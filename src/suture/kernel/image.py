@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.arch import ElfMachine
-from suture.errors import ADDRESS_NOT_IN_IMAGE, FILE_UNREADABLE, IMAGE_MALFORMED, Refusal
+from suture.errors import FILE_UNREADABLE, IMAGE_MALFORMED, Refusal
 from suture.kernel import elf64
 from suture.kernel.elf64 import Layout
 
@@ -36,12 +36,11 @@ class Image:
     _data: mmap.mmap
     _layout: Layout
 
-    def read(self, address: int, size: int) -> bytes:
-        """Return `size` bytes at a link address; zeroes where the file has none (``.bss``).
+    def read(self, address: int, size: int) -> bytes | None:
+        """Return `size` bytes at a link address; zeroes where the file has none (``.bss``), None
+        where the range is not in one segment.
 
         The per-CPU template is linked at address 0, so small addresses are offsets into it.
-
-        :raises Refusal: ``address-not-in-image`` (also where the range leaves its segment)
         """
         for segment in self._layout.segments:
             start = address - segment.address
@@ -50,9 +49,7 @@ class Image:
                     segment.offset + start : segment.offset + min(start + size, segment.file_size)
                 ]
                 return stored.ljust(size, b"\0") if start < segment.file_size else bytes(size)
-        raise Refusal(
-            ADDRESS_NOT_IN_IMAGE, str(self.path), f"nothing is loaded at {address:#x} (+{size:#x})"
-        )
+        return None
 
     def section(self, name: str) -> bytes | None:
         """Return the bytes of a section such as ``.BTF`` or ``__ksymtab_strings``, or None."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The line to the agent in the guest: one request at a time, every byte passed unchanged.
+"""The channel to the agent in the guest: one request at a time, all bytes unchanged.
 
-The other end is ``agent.sh``; what carries the bytes is `suture.lab.qemu.Wire`. Sizes are decimal
-counts of bytes::
+``agent.sh`` is the other end, and `suture.lab.qemu.Wire` carries the bytes.  Sizes are in bytes, in
+decimal::
 
     guest                host
     ready\\n
@@ -39,9 +39,10 @@ class Reply:
 
 
 class Channel:
-    """Our end.  :raises TimeoutError: (every method) at its deadline, in seconds of
-    ``time.monotonic()``
-    :raises ChannelClosed: when the virtual machine ends
+    """The host's end of the channel.
+
+    Every method with a deadline `until`, in seconds of ``time.monotonic()``, raises TimeoutError at
+    that time, and `ChannelClosed` where the virtual machine has ended.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -49,10 +50,21 @@ class Channel:
         self._received = bytearray()
 
     def wait_ready(self, until: float) -> None:
+        """Wait until the agent has started.
+
+        :raises TimeoutError: at `until`
+        :raises ChannelClosed: the virtual machine has ended
+        """
         while self._line(until) != READY:
             pass
 
     def request(self, verb: str, payload: bytes, argument: str, until: float) -> Reply:
+        """Send a request, and wait for its reply.
+
+        :param payload: at most `MAX_PAYLOAD` bytes.
+        :raises TimeoutError: at `until`
+        :raises ChannelClosed: the virtual machine has ended, or the answer is not the agent's
+        """
         self._send(f"{verb} {len(payload)} {argument}\n".encode() + payload, until)
         answer = DONE.fullmatch(line := self._line(until))
         if answer is None:
@@ -60,11 +72,11 @@ class Channel:
         return Reply(int(answer[1]), self._take(int(answer[2]), until))
 
     def send_only(self, verb: str, until: float) -> None:
-        """A request that has no reply."""
+        """Send a request that has no reply."""
         self._send(f"{verb} 0 -\n".encode(), until)
 
     def received(self) -> bytes:
-        """What has arrived of a reply that is not complete."""
+        """Return the bytes of an incomplete reply."""
         return bytes(self._received)
 
     def _send(self, data: bytes, until: float) -> None:

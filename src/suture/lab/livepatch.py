@@ -199,7 +199,7 @@ def try_out(
 
 @dataclass(slots=True)
 class _Run:
-    """One run under way: what it works on, and what it has found so far."""
+    """One run that is under way, and its results so far."""
 
     machine: Machine
     name: str
@@ -212,14 +212,17 @@ class _Run:
 
     @property
     def sysfs(self) -> str:
+        """The directory of the live patch in the guest."""
         return f"{SYSFS}/{self.name}"
 
     @property
     def new_names(self) -> list[str]:
+        """The names of all replacing functions."""
         return [function.new_name for item in self.patch.objects for function in item.functions]
 
     @contextmanager
     def step(self, name: str, what: str) -> Iterator[None]:
+        """Report that the block is under way, and record how long it took."""
         started = time.monotonic()
         with progress.step(what, self.name):
             try:

@@ -198,14 +198,15 @@ class Qemu:
 
     @property
     def pid(self) -> int:
+        """The process ID of QEMU."""
         return self._process.pid
 
     def console(self) -> str:
-        """All that the guest has written to its first serial port."""
+        """Return all that the guest has written to its first serial port."""
         return _whole(self._console).replace("\r", "")
 
     def messages(self) -> str:
-        """What QEMU itself has said, such as why it could not start."""
+        """Return the messages of QEMU itself, such as why it could not start."""
         return _whole(self._messages)
 
     def wait(self, seconds: float) -> bool:

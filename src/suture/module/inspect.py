@@ -237,16 +237,17 @@ class Tables:
             arrays.sort()
 
     def pointers_in(self, section: int, start: int, end: int) -> Iterator[int]:
-        """The offsets at which pointers stand, ascending."""
+        """Yield the offsets of the pointers in a range of a section, in ascending order."""
         offsets = self._places.get(section, [])
         for position in range(bisect_left(offsets, start), bisect_left(offsets, end)):
             yield offsets[position]
 
     def function_at(self, place: Place) -> Symbol | None:
+        """Return the symbol of the function that starts at a place, or None."""
         return self._functions.get(place)
 
     def end_of_array(self, start: Place) -> int:
-        """Where the array that starts there ends: by its symbol, else with its section."""
+        """Return the offset at which an array ends: by its symbol, else the end of its section."""
         arrays = self._arrays.get(start[0], [])
         position = bisect_right(arrays, (start[1], 1 << 64)) - 1
         if position >= 0 and start[1] < arrays[position][1]:
@@ -269,6 +270,8 @@ def _pointers(module: ObjectFile) -> Mapping[Place, Place]:
 
 
 def patches(tables: Tables) -> Iterator[Place]:
+    """Yield the places of the ``struct klp_patch`` in a module: it points to ``__this_module`` and
+    to an array of ``struct klp_object`` (include/linux/livepatch.h)."""
     this_module = tables.module.section_named(".gnu.linkonce.this_module")
     for (section, offset), target in tables.pointers.items():
         objects = tables.pointers.get((section, offset + PATCH_OBJECTS))

@@ -206,6 +206,7 @@ class _Table:
         return struct.unpack_from(f"{self.obj.machine.prefix}{form}", self.data, offset)
 
     def malformed(self, found: str) -> Refusal:
+        """Return the refusal of a table that cannot be read."""
         return Refusal(KPATCH_OBJECT_MALFORMED, f"{self.obj.name}: {self.name}", found)
 
 

@@ -98,11 +98,8 @@ class ShippedImage:
         return arch.of(self.machine)
 
     def read(self, address: int, size: int) -> bytes | None:
-        """Return the image's bytes; None outside its sections."""
-        try:
-            return self.image.read(address, size)
-        except Refusal:
-            return None
+        """Return the image's bytes; None outside its segments."""
+        return self.image.read(address, size)
 
     def addresses(self, name: str) -> Sequence[int]:
         """Return the addresses of a name's symbols, in the order of kallsyms."""

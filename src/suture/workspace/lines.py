@@ -85,6 +85,7 @@ class _Scanner:
         self.groups: list[int] = []  # the parenthesis depth at each open #if
 
     def line(self, text: bytes) -> _LinePlace:
+        """Read the next line, and return what is known of its start."""
         safe = not self.comment and not self.spliced and self.depth == 0
         nesting = len(self.groups)
         word = b""

@@ -223,12 +223,13 @@ def _lines(path: Path) -> list[bytes] | None:
 
 
 class _RealPaths:
-    """realpath(3) of many files, where few directories hold them all."""
+    """Resolves the links in paths of many files that are in few directories (realpath(3))."""
 
     def __init__(self) -> None:
         self._directories: dict[str, str] = {}
 
     def of(self, path: str) -> str:
+        """Return a path without symbolic links."""
         if os.path.islink(path):
             return os.path.realpath(path)
         directory, name = os.path.split(path)

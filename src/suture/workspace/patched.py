@@ -33,10 +33,12 @@ Environment = Mapping[str, str]
 
 
 class Made(Protocol):
-    """What comes of a compilation; its dependencies are what was read for it."""
+    """The result of a compilation."""
 
     @property
-    def compilation(self) -> Compilation: ...
+    def compilation(self) -> Compilation:
+        """The command, with the files that it read as its dependencies."""
+        ...
 
 
 M = TypeVar("M", bound=Made)

@@ -87,14 +87,18 @@ def essence(text: bytes, options: Iterable[str]) -> Essence:
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Lines that stand together; `name` where they are a function that goes if nobody mentions
-    it."""
+    """Consecutive lines of preprocessed C.
+
+    :ivar name: of the function that they define, if the compiler drops it where it is not used;
+        else empty.
+    """
 
     name: bytes
     lines: Sequence[bytes]
 
     @property
     def text(self) -> bytes:
+        """The lines, joined by newlines."""
         return b"\n".join(self.lines)
 
 

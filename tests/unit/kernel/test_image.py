@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from suture.errors import Refusal
 from suture.kernel import image
-from tests.examples import shows
 from tests.unit.conftest import RELEASE, only_refusals
 
 
@@ -51,13 +50,10 @@ def test_data_percpu_and_bss_are_read_at_their_addresses(toy_kernel: Path) -> No
 @pytest.mark.parametrize(
     ("start", "size"), [(0xFFFFFFFF80000000, 1), (0x1000_0000, 8), (0, 1 << 40), (1 << 70, 1)]
 )
-def test_an_address_outside_every_segment_is_refused(
+def test_an_address_outside_every_segment_has_no_bytes(
     toy_kernel: Path, start: int, size: int
 ) -> None:
-    with pytest.raises(Refusal) as refusal:
-        image.read(toy_kernel).read(start, size)
-    shows(refusal.value, "address-not-in-image")
-    assert f"{start:#x}" in str(refusal.value)
+    assert image.read(toy_kernel).read(start, size) is None
 
 
 def test_sections_are_found_by_name(toy_kernel: Path) -> None:
@@ -124,7 +120,7 @@ def test_a_damaged_file_is_refused_or_read(
     path = tmp_path / "vmlinux"
     path.unlink(missing_ok=True)
     path.write_bytes(damaged[: max(cut, 1)])
-    with only_refusals("image-malformed", "address-not-in-image"):
+    with only_refusals("image-malformed"):
         kernel = image.read(path)
         kernel.section(".text")
         kernel.read(0xFFFFFFFF81000000, 64)
