@@ -64,6 +64,13 @@ def test_a_module_with_relocations_that_nothing_applies_is_refused(target: Targe
     shows(refusal.value, "relocations-unapplied")
 
 
+def test_a_function_with_a_table_of_its_labels_is_replaced(each_target: Target) -> None:
+    """___bpf_prog_run() jumps by a table, which is in a writable section of the object of 6.12."""
+    artifact = suture.build([CASES / "bpf-interp.patch"], each_target)
+    (vmlinux,) = artifact.patch.objects
+    assert [function.old_name for function in vmlinux.functions] == ["___bpf_prog_run"]
+
+
 ADDED = "\nint suture_added(void) { return 1; }\n"
 
 

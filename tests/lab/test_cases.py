@@ -18,3 +18,14 @@ def test_new_code_of_a_library_module_is_resolved_when_it_is_there(target: Targe
     assert patched == "suture: is_root is 2\n"
     assert before == after
     assert "memory_backed" in before
+
+
+def test_the_interpreter_of_bpf_jumps_by_the_table_of_its_new_code(ibt_target: Target) -> None:
+    """Its table of labels is the live patch's own; udhcpc has the kernel run socket filters."""
+    artifact = suture.build([CASES / "bpf-interp.patch"], ibt_target)
+    script = (CASES / "bpf-interp.check.sh").read_bytes()
+    report = suture.try_out(artifact, ibt_target, script=script)
+    assert report.passed, report.failure or report.complaints
+    before, patched, after = (run.output for run in report.scripts)
+    assert before == patched == after
+    assert "broadcasting discover" in patched

@@ -307,14 +307,23 @@ class _CutOut:
                 return self._outside_symbol(copy, reference, self._resolver.undefined(name)), offset
             case ToUnit(unit, offset):
                 symbol = self._unit_symbol(copy, unit, offset, reference, is_place)
-                # As the assembler does.  To objtool, a jump to a function's name is a tail call,
-                # which a jump to the .cold part or back from it is not (tools/objtool/check.c:
-                # add_jump_destinations()).
-                is_copy = unit.is_function and self._copied.get(unit) == symbol
-                if is_copy and (offset or is_cold(unit.name)):
+                if self._copied.get(unit) == symbol and self._goes_by_section(unit, offset):
                     symbol, place = self._out.without_name(symbol)
                     return symbol, place + offset
                 return symbol, offset
+
+    def _goes_by_section(self, unit: Unit, offset: int) -> bool:
+        """Whether objtool only understands a reference to a copy by its section's symbol, which is
+        what the assembler makes of it.
+
+        - A jump to a function's name is a tail call to it, which a jump to the ``.cold`` part or
+          back from it is not (tools/objtool/check.c: add_jump_destinations()).
+        - A table of labels is one only if the section is named
+          (tools/objtool/arch/x86/special.c: arch_find_switch_table()).
+        """
+        if unit.is_function:
+            return offset != 0 or is_cold(unit.name)
+        return holds_labels(self._view, unit)
 
     def _unit_symbol(
         self, copy: _Copy, unit: Unit, offset: int, reference: Reference, is_place: bool

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from suture.diff.comparison import Comparison, is_once_only, masked
 from suture.diff.keep_data import reasons_not_to_keep
@@ -31,7 +32,10 @@ from suture.objects.view import (
     View,
 )
 
-READ_ONLY_LATER = (".data..ro_after_init", ".data.rel.ro")
+RELOCATED_CONSTANTS = ".data.rel.ro"
+"""The prefix of sections of constants with addresses in them, which are writable in the object."""
+
+READ_ONLY_LATER = (".data..ro_after_init", RELOCATED_CONSTANTS)
 """Sections that are mapped read-only after init, although they are writable in the object
 (include/linux/cache.h)."""
 
@@ -40,6 +44,7 @@ WRITABLE = (".data..read_mostly", ".data..cacheline_aligned", ".data", ".bss")
 
 FREED = "which the kernel freed after boot or module load"
 GONE = "which is gone once the live patch is unloaded"
+ELSEWHERE = "which is elsewhere in the running kernel's code"
 NEW_AND_GONE = "which is new and is gone once the live patch is unloaded"
 
 
@@ -145,18 +150,30 @@ def is_writable(view: View, unit: Unit) -> bool:
     return bool(section.flags & SHF_WRITE) and not section.name.startswith(READ_ONLY_LATER)
 
 
+def is_constant(view: View, unit: Unit) -> bool:
+    """Whether the source declares a variable ``const``: no code writes it, not even at boot."""
+    section = view.section(unit)
+    return not section.flags & SHF_WRITE or section.name.startswith(RELOCATED_CONSTANTS)
+
+
 def holds_labels(view: View, unit: Unit) -> bool:
     """Whether a constant refers into the middle of functions: a table for computed jumps.
 
     Example: ``jumptable`` of ``___bpf_prog_run()`` (kernel/bpf/core.c) holds the addresses of its
     labels (``&&label``).  New code of the function has labels elsewhere, so it needs a new table.
+    Since 6.12 its section, ``.data.rel.ro.c_jump_table``, is writable in the object
+    (include/linux/compiler.h: __annotate_jump_table).
     """
-    return not view.section(unit).flags & SHF_WRITE and any(
-        isinstance(reference.target, ToUnit)
-        and reference.target.unit.is_function
-        and reference.target.offset
-        for reference in view.references(unit)
+    return (
+        not unit.is_function
+        and is_constant(view, unit)
+        and any(map(_is_label, view.references(unit)))
     )
+
+
+def _is_label(reference: Reference) -> bool:
+    target = reference.target
+    return isinstance(target, ToUnit) and target.unit.is_function and target.offset != 0
 
 
 def same_references(comparison: Comparison, before: Unit, after: Unit) -> frozenset[int]:
@@ -222,8 +239,34 @@ def _undecided(
         )
     else:
         evidence.append(f"--keep-data cannot leave it as it is: it {unkeepable}")
+    if _may_be_renamed(comparison, after):
+        ways_out.append(
+            "As only functions of this file read it, you can also rename it in the patch: the live "
+            "patch then brings the new table, of any size, and replaces these functions"
+        )
     remedy = "\n".join([*ways_out, "See docs/data.md."]) if ways_out else None
     return Refusal(DATA_CHANGED, view.obj.name, found, remedy=remedy, evidence=evidence)
+
+
+def _may_be_renamed(comparison: Comparison, after: Unit) -> bool:
+    """Whether a variable is a constant that code of this file reads directly, and nothing else
+    uses.
+
+    Example: ``path_limits[]`` (fs/eventpoll.c).  A structure whose address code stores,
+    such as ``loop_mq_ops`` (drivers/block/loop.c), is not meant: the pointer to the new one would
+    outlive the live patch.
+    """
+    view = comparison.patched.view
+    if not after.is_local or not is_constant(view, after):
+        return False
+    users = variable_uses(view, after)
+    others = [user for use, names in users.items() if use != VariableUse.READ for user in names]
+    readers = [view.by_name.get(user.removesuffix("()"), ()) for user in users[VariableUse.READ]]
+    return (
+        not others
+        and bool(readers)
+        and not any(is_once_only(view.section(unit)) for unit in chain.from_iterable(readers))
+    )
 
 
 def _reasons_not_to_patch(comparison: Comparison, before: Unit, after: Unit) -> Iterator[str]:
@@ -338,6 +381,8 @@ def _lost_with_the_patch(comparison: Comparison, reference: Reference) -> Iterat
                 yield f"would point to {what} {place}, {NEW_AND_GONE}"
             elif is_once_only(comparison.original.view.section(original)):
                 yield f"would point to {unit.name} {place}, {FREED}"
+            elif _is_label(reference):
+                yield f"would point to a label of {unit.name}() {place}, {ELSEWHERE}"
         case ToAnonymous():
             yield f"would point to an unnamed constant {place}, {GONE}"
         case ToUndefined() | ToAbsolute():

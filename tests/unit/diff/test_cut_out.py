@@ -140,11 +140,10 @@ def test_a_new_global_function_can_be_linked_by_other_files_under_all_its_names(
     assert symbols["added"][3] == symbols["also"][3] == "GLOBAL"
 
 
-def test_a_table_for_computed_jumps_goes_with_its_function() -> None:
-    computed = """extern int outside(int);
+COMPUTED = """extern int outside(int);
 int machine(const unsigned char *code)
 {
-    static const void *const table[] = { &&add, &&sub, &&stop };
+    static const void *const table[] IN_SECTION = { &&add, &&sub, &&stop };
     int x = 0;
     goto *table[*code++];
 add: x += outside(1); goto *table[*code++];
@@ -152,12 +151,25 @@ sub: x -= outside(2); goto *table[*code++];
 stop: return x;
 }
 """
+C_JUMP_TABLE = ".data.rel.ro.c_jump_table"
+"""include/linux/compiler.h of 6.12: __annotate_jump_table."""
+
+
+@pytest.mark.parametrize("section", ["", C_JUMP_TABLE])
+def test_a_table_for_computed_jumps_goes_with_its_function(section: str) -> None:
+    attribute = f'__attribute__((section("{section}")))' if section else ""
+    computed = COMPUTED.replace("IN_SECTION", attribute)
     patched = computed.replace("outside(2)", "outside(x) + outside(3)")
     out = output(computed, patched)
     table = next(name for name in names(out) if name.startswith("table"))
-    relocations = relocation_lines(out.obj, f".rodata.{table}")
+    place = section or f".rodata.{table}"
+    flags = {name: flags for name, _, _, flags in section_lines(out.obj)}
+    assert ("W" in flags[place]) == bool(section)
+    relocations = relocation_lines(out.obj, place)
     assert len(relocations) == 3
     assert all("machine" in line for line in relocations)
+    # objtool finds the table by its section's name (arch_find_switch_table()).
+    assert any(f" {place} + 0" in line for line in relocation_lines(out.obj, ".text.machine"))
     the_same_code(out, patched, "machine")
 
 

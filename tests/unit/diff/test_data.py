@@ -16,6 +16,7 @@ from suture.elf import writer
 from suture.errors import Refusal
 from tests.unit.toolchain import (
     Anything,
+    changed_names,
     compile_c,
     link,
     relocation_lines,
@@ -190,6 +191,52 @@ def test_what_may_not_is_refused_with_the_reason(case: str) -> None:
     assert unasked.code == "data-changed"
     assert reason in unasked.evidence[0]
     assert "--patch-data" not in unasked.remedy
+
+
+LABELS = r"""
+extern int outside(int);
+int machine(int x) { return outside(x) + 1; }
+asm(".section .data.rel.ro.jumps, \"aw\"\n.globl table\n.type table, @object\n"
+    "table: .quad FIRST, machine\n.size table, 16\n");
+"""
+
+
+def test_a_label_is_no_value_for_a_table_in_memory() -> None:
+    """The label is elsewhere in the running kernel's function."""
+    before = side(compile_c(LABELS.replace("FIRST", "0")))
+    after = side(compile_c(LABELS.replace("FIRST", "machine + 8")))
+    with pytest.raises(Refusal) as refused:
+        compare(before, after, DataRequest(["table"]))
+    assert refused.value.code == "data-unpatchable"
+    assert "would point to a label of machine() at +0x0" in refused.value.found
+
+
+RENAMED = r"""
+extern int outside(int), consume(const void *);
+struct ops { int (*run)(int); };
+static const int limits[4] = { 1 };
+static const int passed[4] = { 2 };
+static const int at_boot[4] = { 3 };
+const int global[4] = { 4 };
+__attribute__((section(".init.text"))) int setup(int x) { return outside(at_boot[x]); }
+int use(int x) { return limits[x] + at_boot[x] + global[x] + consume(passed); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "may_be"), [("limits", True), ("passed", False), ("at_boot", False), ("global", False)]
+)
+def test_a_table_that_only_functions_of_the_file_read_may_be_renamed(
+    name: str, may_be: bool
+) -> None:
+    old, new = f"{name}[4] = {{ ", f"{name}[5] = {{ 5, "
+    before = side(compile_c(RENAMED))
+    with pytest.raises(Refusal) as refused:
+        compare(before, side(compile_c(RENAMED.replace(old, new))))
+    assert refused.value.code == "data-changed"
+    assert ("rename it in the patch" in refused.value.remedy) == may_be
+    renamed = RENAMED.replace(old, new).replace(name, f"{name}_new")
+    assert name != "limits" or changed_names(compare(before, side(compile_c(renamed)))) == {"use"}
 
 
 def test_a_special_section_is_not_plain_data() -> None:

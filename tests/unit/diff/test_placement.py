@@ -128,6 +128,12 @@ def test_what_has_its_meaning_by_its_place_in_the_image_is_refused(place: Placem
     assert f"{section}, which " in refused.value.found or "section " in refused.value.found
 
 
+def test_the_refusal_of_a_new_static_call_says_what_to_use_instead() -> None:
+    with pytest.raises(Refusal) as refused:
+        output(*with_function(".static_call.text"))
+    assert "Call through a function pointer" in refused.value.remedy
+
+
 @pytest.mark.parametrize(
     ("section", "code"), [("__tracepoints", "tracepoint-changed"), (".BTF_ids", "section-changed")]
 )
