@@ -141,7 +141,7 @@ def announced(
     with temporary_directory() as answers, locked(workspace.directory / "kbuild.lock"):
         added = {"SUTURE_COMMANDS": str(answers)}
         run_kbuild(
-            workspace, objects, "--keep-going", overrides=[kbuild.ANNOUNCE], environment=added
+            workspace, objects, keep_going=True, overrides=[kbuild.ANNOUNCE], environment=added
         )
         found = {}
         for one in objects:

@@ -129,7 +129,9 @@ def objects_command(lock: Path, wrapper: Path) -> list[str]:
     return [*_locked_make(lock), "-f", str(wrapper)]
 
 
-def objects_makefile(objects: Sequence[ListedObject], overrides: Sequence[str] = ()) -> str:
+def objects_makefile(
+    objects: Sequence[ListedObject], overrides: Sequence[str] = (), *, keep_going: bool = False
+) -> str:
     """A makefile that lets each directory's makefile build the objects that it lists.
 
     A directory can be below two that the same makefile names (``arch/x86/`` and ``arch/x86/lib/``);
@@ -137,18 +139,33 @@ def objects_makefile(objects: Sequence[ListedObject], overrides: Sequence[str] =
     two at once would spoil the object. So the way down is set: always to the deepest directory on
     the way.
 
+    A make on its way to ``fs/proc/`` passes ``fs/``, and reads the ``.cmd`` files of the objects
+    there (scripts/Makefile.build: ``existing-targets``).  So it waits for the make that writes
+    them; others run side by side.
+
     :param overrides: more variables that take the place of kbuild's own, such as `ANNOUNCE`.
+    :param keep_going: where a directory fails, those below it are made all the same.
     """
     directories = sorted({one.directory for one in objects})
     way = "$(lastword $(sort $(foreach d,$(subdir-ym),$(if $(filter $(d)/%,{}/),$(d)))))"
-    targets = [f"directory-{number}" for number in range(len(directories))]
-    rules = [f".PHONY: all {' '.join(targets)}", f"all: {' '.join(targets)}"]
-    for target, directory in zip(targets, directories, strict=True):
+    targets = {directory: f"directory-{number}" for number, directory in enumerate(directories)}
+    rules = [f".PHONY: all {' '.join(targets.values())}", f"all: {' '.join(targets.values())}"]
+    prefix = "+-@" if keep_going else "+@"
+    for directory, target in targets.items():
         goals = " ".join(f"./{one.name}" for one in objects if one.directory == directory)
         variables = (f"single-subdirs={way.format(directory)}", OBJTOOL, *overrides)
         quoted = (f"'{one}'".replace("$", "$$") for one in variables)
-        rules += [f"{target}:", f"\t+@$(MAKE) {' '.join((*_DESCEND, *quoted))} {goals}"]
+        passed = " ".join(targets[above] for above in directories if _is_below(directory, above))
+        rules += [
+            f"{target}:{f' | {passed}' if passed else ''}",
+            f"\t{prefix}$(MAKE) {' '.join((*_DESCEND, *quoted))} {goals}",
+        ]
     return "\n".join(rules) + "\n"
+
+
+def _is_below(directory: str, above: str) -> bool:
+    """Whether the way from the top of the tree to a directory leads through another."""
+    return directory != above and (above == "." or directory.startswith(f"{above}/"))
 
 
 def _locked_make(lock: Path) -> list[str]:

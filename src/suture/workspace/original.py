@@ -52,14 +52,15 @@ def _summary(objects: Sequence[ListedObject]) -> str:
 def run_kbuild(
     workspace: Workspace,
     objects: Sequence[ListedObject],
-    *options: str,
+    *,
+    keep_going: bool = False,
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Ask kbuild for objects, whatever lies there.  The caller holds the lock: nobody else does
     meanwhile.
 
-    :param options: of make.
+    :param keep_going: whatever fails, the rest is made; the status does not tell.
     :param overrides: variables of kbuild's that are to be others.
     :param environment: added to kbuild's.
     """
@@ -71,7 +72,9 @@ def run_kbuild(
         command.saved_in(tree, one.name).unlink(missing_ok=True)
     write_atomic(unfinished, b"")
     wrapper = workspace.directory / "objects.mk"
-    write_atomic(wrapper, kbuild.objects_makefile(objects, overrides).encode())
+    text = kbuild.objects_makefile(objects, overrides, keep_going=keep_going)
+    write_atomic(wrapper, text.encode())
+    options = ("--keep-going",) if keep_going else ()
     try:
         return run(
             [*kbuild.objects_command(workspace.directory / "tree.lock", wrapper), *options],
