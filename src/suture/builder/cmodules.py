@@ -144,13 +144,21 @@ def _model(obj: ObjectFile, module: CModule) -> LivePatch:
 def _named(source: cmodule.ModuleSource, name: str | None) -> tuple[CModule, ...]:
     if name is None:
         for module in source.modules:
-            kbuild.usable_name(module.name, source.where)
+            kbuild.usable_name(module.name, source.where, _rename_remedy(source))
         return source.modules
     if len(source.modules) != 1:
         raise Refusal(
-            NAME_UNUSABLE, "--name", f"{source.where} holds {len(source.modules)} modules"
+            NAME_UNUSABLE,
+            "--name",
+            f"{source.where} holds {len(source.modules)} modules",
+            why="Modules cannot share a name.",
+            remedy="Omit --name: each module has the name that the Makefile gives it.",
         )
     return (source.modules[0].renamed(kbuild.usable_name(name)),)
+
+
+def _rename_remedy(source: cmodule.ModuleSource) -> str | None:
+    return "Rename the module in its Makefile." if len(source.modules) > 1 else None
 
 
 def _outputs(

@@ -84,7 +84,8 @@ def compare_objects(
     :param sizes: section name -> entry size in bytes; overrides BTF and DWARF.
     :raises Refusal: many; each says what and why
     """
-    livepatch, owner = kbuild.usable_name(name), kbuild.usable_name(objname, "--object")
+    livepatch = kbuild.usable_name(name)
+    owner = kbuild.usable_name(objname, "--object", "Give vmlinux or the name of a module.")
     path = output or Path(f"{livepatch}.o")
     check_output(path)
     with step("Reading", str(symbols)):

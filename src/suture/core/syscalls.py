@@ -63,8 +63,13 @@ def _numbers() -> SystemCalls:
     machine = platform.machine()
     found = arch.named(machine)
     if found is None:
+        names = " or ".join(known.name for known in arch.known())
         raise Refusal(
-            OBJECT_UNSUPPORTED, "this host", f"Suture does not know the system calls of {machine}"
+            OBJECT_UNSUPPORTED,
+            "this host",
+            f"is a machine of type {machine}",
+            why="The numbers of system calls differ by architecture.",
+            remedy=f"Run this command on a host with {names}.",
         )
     return found.syscalls
 

@@ -136,7 +136,12 @@ def _headers(data: bytes, machine: arch.ElfMachine, name: str) -> _Headers:
     if count > len(data) // row.size:
         raise Refusal(OBJECT_MALFORMED, name, f"claims {count} sections in {len(data)} bytes")
     if count >= SHN_LORESERVE:
-        raise Refusal(OBJECT_UNSUPPORTED, name, f"has {count} sections, more than symbols can name")
+        raise Refusal(
+            OBJECT_UNSUPPORTED,
+            name,
+            f"has {count} sections, more than symbols can name",
+            remedy="Give the objects of single source files, not one that is linked from many.",
+        )
     rows = tuple(row.iter_unpack(_slice(data, offset, count * size, name, "the section headers")))
     if names >= count:
         raise Refusal(OBJECT_MALFORMED, name, "has no section names")
@@ -178,7 +183,10 @@ def _section(row: tuple[int, ...], names: bytes, data: bytes, name: str) -> Sect
     title = _string(names, sh_name, name)
     if kind in UNSUPPORTED_SECTIONS:
         raise Refusal(
-            OBJECT_UNSUPPORTED, name, f"has section {title} of type {UNSUPPORTED_SECTIONS[kind]}"
+            OBJECT_UNSUPPORTED,
+            name,
+            f"has section {title} of type {UNSUPPORTED_SECTIONS[kind]}",
+            remedy="Give an object that the kernel's own build made: it has no such section.",
         )
     held = b"" if kind in (SHT_NOBITS, SHT_NULL) else _slice(data, offset, size, name, title)
     return Section(title, kind, flags, held, size, addralign, entsize, link, info)
@@ -208,6 +216,7 @@ def _symbols(
                 OBJECT_UNSUPPORTED,
                 name,
                 f"has no code for {symbol.name}(), like a file for debuggers",
+                remedy="Give the object or module itself, not the file with its debug information.",
             )
         symbols.append(symbol)
     return tuple(symbols)

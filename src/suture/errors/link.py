@@ -8,7 +8,7 @@ from suture.errors.refusal import Kind
 NAME_UNUSABLE = Kind(
     "name-unusable",
     "A kernel module name consists of up to 55 letters, digits and underscores.",
-    "Choose another name; for a live patch, with --name.",
+    "Choose another name with --name.",
 )
 NOT_A_LIVE_PATCH = Kind(
     "not-a-live-patch",

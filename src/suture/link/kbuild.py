@@ -30,15 +30,16 @@ terminator."""
 _NAME = re.compile(rf"[a-z0-9][a-z0-9_]{{0,{NAME_LENGTH - 1}}}", re.IGNORECASE)
 
 
-def usable_name(name: str, option: str = "--name") -> str:
+def usable_name(name: str, where: str = "--name", remedy: str | None = None) -> str:
     """Return a name in the kernel's spelling of module names: ``my-fix`` becomes ``my_fix``.
 
-    :param option: the option that gave it, for the message.
+    :param where: the option or file that gave it, for the message.
+    :param remedy: where the user cannot choose another name with ``--name``.
     :raises Refusal: ``name-unusable``
     """
     written = name.replace("-", "_")
     if not _NAME.fullmatch(written):
-        raise Refusal(NAME_UNUSABLE, option, f"{name!r}")
+        raise Refusal(NAME_UNUSABLE, where, f"{name!r}", remedy=remedy)
     return written
 
 
