@@ -1,3 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The target's source tree, prepared for compiling single files exactly as the target was
-compiled."""
+"""The target's source tree, prepared so that single files compile exactly as in the target."""

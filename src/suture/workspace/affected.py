@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Of the objects that may include a changed file, those that come out differently: the only ones
-worth compiling.
+"""Selection of the objects whose code changes, from those that may include a changed file.
 
-1. The files that each really reads are known (`suture.workspace.graph`); who reads no changed one
-   is done, and so is who mentions none of the functions that change (`suture.workspace.inlines`).
-2. The others are preprocessed as the patch makes them.  The same text gives the same functions.
+1. `suture.workspace.graph` gives the files that each object really reads.  An object that reads no
+   changed file is left out, and so is one that mentions none of the changed functions
+   (`suture.workspace.inlines`).
+2. The others are preprocessed with the patch applied.  The same text gives the same functions.
 
-What has been found out is kept, so that a run that was stopped goes on where it was.
+Each result is kept, so that an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Bodies = Mapping[str, frozenset[bytes] | None]
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """The objects that change with the changed files.
+    """The objects whose code changes with the changed files.
 
     :ivar seconds: about what compiling them before and after takes; 0 where nothing was
         measured.
@@ -51,7 +51,7 @@ class Affected:
 
 
 def affected(workspace: Workspace, selection: Selection, changes: Sequence[Changed]) -> Affected:
-    """The users in `selection` whose preprocessed text `changes` make another.
+    """Return the users in `selection` whose preprocessed text differs with `changes`.
 
     :raises Refusal: ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
@@ -92,8 +92,8 @@ def affected(workspace: Workspace, selection: Selection, changes: Sequence[Chang
 def _read(
     one: ListedObject, before: Preprocessed, selection: Selection, bodies: Bodies
 ) -> list[frozenset[bytes] | None]:
-    """What changes in each changed file that the object reads; an added one that it may read is
-    wholly new."""
+    """Return the changes of each changed file that the object reads; all of an added file that it
+    may read has changed."""
     read = [bodies[path] for path in before.compilation.reads & bodies.keys()]
     return [*read, None] if one.name in selection.users_of_added else read
 
@@ -142,11 +142,11 @@ def batches(objects: Sequence[ListedObject]) -> Iterator[Sequence[ListedObject]]
 
 
 def remaining(done: int, total: int, seconds: float) -> str:
-    """What the rest of several objects takes, by what the first took."""
+    """Estimate the seconds for the remaining objects from those that the first took."""
     rest = about(seconds / done * (total - done))
     return f"{done} of {total} objects took {seconds:.0f} s; the others take {rest}"
 
 
 def about(seconds: float) -> str:
-    """A duration in minutes, for people."""
+    """Return a duration in minutes, for people."""
     return f"about {max(1, round(seconds / 60))} min"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects of files that the patch leaves alone, found by what their source mentions."""
+"""Objects of files that the patch does not change, found by the words in their source."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _NO_MATCH = 1  # grep(1): nothing found
 def mentioning(
     workspace: Workspace, words: Collection[str], without: Collection[str]
 ) -> tuple[ObjectPair, ...]:
-    """The objects that the target builds from C files in which one of `words` stands, as they are
-    without the patch.
+    """Return the original objects of the C files that the target is built from and that contain one
+    of `words`.
 
     :param without: source files to leave out.
     :raises Refusal: ``callers-too-many``, ``original-does-not-compile``, ``disk-full``,

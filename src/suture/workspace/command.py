@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command by which kbuild compiled an object, read back from the ``.NAME.o.cmd`` it leaves.
+"""The command by which kbuild compiled an object, read from the object's ``.NAME.o.cmd``.
 
 The file is a makefile fragment (``scripts/Kbuild.include``: ``make-cmd``;
 ``scripts/basic/fixdep.c``)::
@@ -9,9 +9,9 @@ The file is a makefile fragment (``scripts/Kbuild.include``: ``make-cmd``;
 
     source_fs/proc/meminfo.o := fs/proc/meminfo.c
 
-    deps_fs/proc/meminfo.o := \\
-        $(wildcard include/config/MMU) \\
-      include/linux/compiler-version.h \\
+    deps_fs/proc/meminfo.o := \
+        $(wildcard include/config/MMU) \
+      include/linux/compiler-version.h \
 
 Before 6.2 the first name is ``cmd_...``.
 """
@@ -32,10 +32,10 @@ _MODNAME = re.compile(r"-DKBUILD_MODNAME=\"([^\"]*)\"")
 
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """How kbuild makes one object.
+    """The commands by which kbuild makes one object.
 
     :ivar object: its path from the top of the tree, as kbuild names it.
-    :ivar source: the file it is compiled from.
+    :ivar source: the file from which it is compiled.
     :ivar steps: the commands, as words: the compiler, then (depending on the configuration)
         objtool.
     :ivar dependencies: every file that the compiler read, the source first.
@@ -48,32 +48,33 @@ class Compilation:
 
     @property
     def reads(self) -> frozenset[str]:
-        """The dependencies by their plain paths: ``arch/x86/kvm/../../../virt/kvm/x.h`` is
-        ``virt/kvm/x.h``."""
+        """The dependencies by their plain paths: ``virt/kvm/x.h`` for
+        ``arch/x86/kvm/../../../virt/kvm/x.h``."""
         return frozenset(os.path.normpath(path) for path in self.dependencies)
 
     @property
     def text(self) -> str:
-        """The commands in the form a shell takes."""
+        """The commands as a shell takes them."""
         return " ; ".join(shlex.join(step) for step in self.steps)
 
     @property
     def modname(self) -> str | None:
-        """``KBUILD_MODNAME`` of the module that the object goes into; None where it is built in."""
+        """The ``KBUILD_MODNAME`` of the object's module; None if it is built in."""
         compiler = self.steps[0]
         if "-DMODULE" not in compiler:
             return None
         return next((match[1] for word in compiler if (match := _MODNAME.fullmatch(word))), None)
 
     def redirected(self, output: str, dependency_file: str) -> tuple[tuple[str, ...], ...]:
-        """The same commands, with what they write put elsewhere."""
+        """Return the same commands with their output in another file."""
         return tuple(
             tuple(self._redirect(word, output, dependency_file) for word in step)
             for step in self.steps
         )
 
     def preprocessing(self, output: str, dependency_file: str) -> tuple[str, ...]:
-        """The compiler's command with the preprocessor alone, and what it writes put elsewhere."""
+        """Return the compiler's command for the preprocessor alone, with its output in another
+        file."""
         compiler = (self._redirect(word, output, dependency_file) for word in self.steps[0])
         return tuple("-E" if word == "-c" else word for word in compiler)
 
@@ -86,13 +87,13 @@ class Compilation:
 
 
 def saved_in(tree: Path, name: str) -> Path:
-    """Where kbuild saves the command of the object `name`."""
+    """Return the path of the file in which kbuild saves the command of the object `name`."""
     directory, _, base = name.rpartition("/")
     return tree / directory / f".{base}.cmd"
 
 
 def saved(text: str) -> str:
-    """The command in a ``.cmd`` file, as the shell was given it.
+    """Return the command in a ``.cmd`` file, as the shell got it.
 
     :raises ValueError: there is none
     """
@@ -118,8 +119,8 @@ def parse(name: str, text: str) -> Compilation:
 
 
 def announced(name: str, text: str) -> Compilation:
-    """Read what `suture.workspace.kbuild.announcing` has kbuild write of an object: its source,
-    then its command.
+    """Read the text that `suture.workspace.kbuild.ANNOUNCE` makes kbuild write of an object: its
+    source, then its command.
 
     :raises ValueError: the text is not of this form
     """
@@ -145,7 +146,7 @@ def _steps(line: str) -> tuple[tuple[str, ...], ...]:
 
 
 def dependencies(text: str) -> tuple[str, ...]:
-    """The prerequisites in a dependency file that the compiler wrote (``-MMD``)."""
+    """Return the prerequisites in a dependency file of the compiler (``-MMD``)."""
     _, _, listed = text.partition(":")
     return tuple(
         _unescaped(word) for word in re.findall(r"(?:\\.|[^\s\\])+", listed.replace("\\\n", " "))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether two versions of a file differ in comments and white space alone, so that no object can
-tell them apart.
+"""Comparison of two versions of a file: do they differ in comments and white space alone?
 
-The code has to be the same line by line, with the same line numbers (which ``__LINE__`` gives away)
-once `suture.workspace.lines` has renumbered the new version.  Whatever is in doubt is a difference.
+Such a change reaches no object.  The code must be the same line by line, with the same line
+numbers, which ``__LINE__`` shows, once `suture.workspace.lines` has renumbered the new version.  In
+doubt, the versions differ.
 """
 
 from __future__ import annotations
@@ -28,20 +28,19 @@ _LINE = re.compile(rb"#line (\d+)$")
 
 
 def only_comments_differ(old: bytes, new: bytes) -> bool:
-    """Whether two texts differ in comments alone."""
+    """Tell whether two texts differ in comments alone."""
     if is_doubtful(old) or is_doubtful(new):
         return False
     return code(old) == code(renumber(old, new))
 
 
 def is_doubtful(text: bytes) -> bool:
-    """Whether `code` may take it for something else than the preprocessor does."""
+    """Tell whether `code` may read a text differently from the preprocessor."""
     return _DOUBTFUL.search(text) is not None
 
 
 def code(text: bytes) -> list[tuple[int, bytes]]:
-    """The lines that hold code, joined where they are spliced, without comments, and the number of
-    each."""
+    """Return the lines of code with their numbers: spliced lines joined, without comments."""
     found = []
     number, first, joined = 1, 1, b""
     # A comment is one space, also where it spans lines (5.1.1.2, phase 3); \0 stands for a line end

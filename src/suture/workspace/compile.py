@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The objects that a patch touches, compiled before and after it.
+"""The objects that a patch changes, compiled before and after it.
 
-1. The patch is applied to copies; what it changes is sorted into code, headers, and what has no say
-   in the code.
-2. kbuild is asked which objects the target builds from the changed files.
-3. Of those that only include them, the ones whose preprocessed text changes are looked out.
-4. The originals come from kbuild, in the pristine tree, together with the exact command of each.
-5. The patched ones come from the same commands, run in a shadow of the tree that holds the patched
+1. The patch is applied to copies.  Each changed file is code, a header, or irrelevant to the
+   code.
+2. kbuild lists the objects that the target builds from the changed files.
+3. Of the objects that only include changed files, those whose preprocessed text changes are
+   selected.
+4. kbuild compiles the originals in the pristine tree, and leaves the exact command of each.
+5. The same commands compile the patched objects, in a shadow of the tree that holds the patched
    files.
 
-Every object is kept by what it was made from; a second build of the same patch compiles nothing.
+Each object is kept under a digest of its inputs, so that a second build of the same patch compiles
+nothing.
 """
 
 from __future__ import annotations
@@ -39,13 +41,13 @@ from suture.workspace.store import Stored
 
 @dataclass(frozen=True, slots=True)
 class ObjectPair:
-    """One source file's object before and after the patch, both ELF relocatable files.
+    """The objects of one source file before and after the patch, both ELF relocatable files.
 
     :ivar source: the source file, from the top of the tree.
-    :ivar objname: what the object is linked into: `VMLINUX` or a module's name as the kernel spells
-        it (``_``).
-    :ivar compilation: how the original was made.
-    :ivar changes: the files that the patch changes, for whoever compiles it again.
+    :ivar objname: the object of the kernel that it is linked into: `VMLINUX` or a module's name as
+        the kernel spells it (``_``).
+    :ivar compilation: the command that made the original.
+    :ivar changes: the files that the patch changes, for compiling the patched side again.
     """
 
     source: str
@@ -57,7 +59,7 @@ class ObjectPair:
 
 
 def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, ...]:
-    """Compile what `patch` touches, sorted by source.
+    """Compile the objects that `patch` changes, sorted by source.
 
     :raises Refusal: ``patch-header-unknown``, ``patch-macro-unknown``, ``callback-duplicate``,
         ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``,
@@ -83,7 +85,7 @@ def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, 
 
 
 def _of_camps(changes: Sequence[Changed]) -> tuple[Changed, ...]:
-    """The headers of kpatch and Ksplice, as added files, if the patch includes any."""
+    """Return the headers of kpatch and Ksplice as added files, if the patch includes any."""
     contents = {change.path: change.new for change in changes}
     found = headers.wanted(contents)
     macros.check(contents)
@@ -110,8 +112,8 @@ def _users(
 def unchanged_pairs(
     workspace: Workspace, objects: Sequence[ListedObject]
 ) -> tuple[ObjectPair, ...]:
-    """Objects that the patch leaves alone: the original is on both sides.  What several modules
-    share is left out.
+    """Return objects that the patch does not change, with the original on both sides; an object
+    that several modules share is left out.
 
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
@@ -139,7 +141,7 @@ def _compile(
 
 
 def pair_of(before: Stored, after: Stored, changes: tuple[Changed, ...]) -> ObjectPair:
-    """Pair an object's original with its patched side.
+    """Pair an original object with the patched one.
 
     :raises Refusal: ``assembly-file``, ``shared-object``
     """

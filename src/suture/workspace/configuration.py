@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The two things that a target's ``.config`` settles about a workspace: its compiler, and that its
-options stay."""
+"""The compiler that a target's ``.config`` names, and a check that kbuild keeps all options."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ class Compiler:
     """A compiler on this host.
 
     :ivar command: such as ``gcc-12``.
-    :ivar version: the first line that it prints of
-        itself.
+    :ivar version: the first line of its ``--version``.
     """
 
     command: str
@@ -48,7 +46,7 @@ class Compiler:
 
 
 def compiler(config: Path) -> Compiler:
-    """The compiler that built the target, found on this host.
+    """Return the compiler that built the target; it must be on this host.
 
     :raises Refusal: ``compiler-mismatch``, ``file-unreadable``
     """
@@ -80,7 +78,7 @@ def compiler(config: Path) -> Compiler:
 
 
 def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
-    """kbuild kept every option as the target has it.
+    """Check that kbuild kept all options of the target's configuration.
 
     :raises Refusal: ``config-differs``
     """

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Prototypes before and after a patch: whether it may change any, and the objects with debug
-information that tell.
+"""Prototypes before and after a patch, from objects with debug information.
 
-Most fixes change the bodies of functions alone; what they leave of a file when those are taken out
-shows that in milliseconds, where a compiler takes seconds.
+Most fixes change only the bodies of functions.  A comparison of the text outside the bodies shows
+that in milliseconds; the compiler needs seconds.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _TOKEN = re.compile(
 
 
 def may_change_prototypes(changes: Iterable[Changed]) -> bool:
-    """Whether a patch changes more of any file than comments and the bodies of functions."""
+    """Tell whether a patch changes more of a file than comments and the bodies of functions."""
     return any(
         change.old is None or outside_bodies(change.old) != outside_bodies(change.new)
         for change in changes
@@ -46,12 +45,12 @@ def may_change_prototypes(changes: Iterable[Changed]) -> bool:
 
 
 def outside_bodies(source: bytes) -> list[str]:
-    """The tokens of C source without comments and without what stands in braces behind a
-    parenthesis.
+    """Return the tokens of C source, without comments and the bodies of functions (braces after a
+    parenthesis).
 
-    Preprocessor lines stay, wherever they stand; so do the braces of structures and initial
-    values.  Each branch of an ``#if`` is read as if it were the only one; what braces are too many
-    then, one at the start of a line closes.
+    Preprocessor lines are kept everywhere, and so are the braces of structures and initial values.
+    Each branch of an ``#if`` is read as if it were the only one; a closing brace at the start of a
+    line then also closes excess braces.
     """
     kept: list[str] = []
     depth = 0
@@ -73,7 +72,7 @@ def outside_bodies(source: bytes) -> list[str]:
 
 
 def _at_directive(text: str, depth: int, outer: list[int]) -> int:
-    """How deep in braces the line after a directive is.
+    """Return the depth of braces of the line after a directive.
 
     :param outer: the depth at each ``#if`` that is open.
     """
@@ -90,7 +89,7 @@ def _at_directive(text: str, depth: int, outer: list[int]) -> int:
 def declared(
     workspace: Workspace, source: str, names: Collection[str], changes: Sequence[Changed]
 ) -> dict[str, Prototype]:
-    """The prototypes that a source file has for functions, as the patch leaves it.
+    """Return the prototypes of a patched source file's functions.
 
     :param changes: what the patch changes; nothing, for the file as it is in the target.
     :raises Refusal: ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
@@ -107,6 +106,6 @@ def declared(
 
 
 def _with_debug_information(compilation: Compilation) -> Compilation:
-    """The compiler's step alone."""
+    """Return the compiler's step alone, with debug information."""
     words = tuple(word for word in compilation.steps[0] if word != "-g0")
     return replace(compilation, steps=((*words, *_DEBUG),))

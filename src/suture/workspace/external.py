@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Modules compiled from C files that are not the target's, by the target's own kbuild.
+"""Modules compiled from C files outside the kernel's source, by the target's own kbuild.
 
-Several modules go through one run of kbuild, each in a directory of its own with a makefile of
-ours.  They are compiled with debug information, from which their types are read (``pahole``), and
-given back without it.  Undefined symbols pass: who links a module looks after them.
+One run of kbuild compiles several modules, each in its own directory with a makefile of ours.  They
+are compiled with debug information, from which ``pahole`` makes their types, and returned without
+it.  Undefined symbols are allowed; the caller links the module and checks them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _OBJTOOL = re.compile(r"^.*objtool: .*$", re.MULTILINE)
 class External:
     """A module to compile.
 
-    :ivar files: path -> contents, of all that is given to the compiler.
+    :ivar files: path -> contents of all files that the compiler gets.
     :ivar parts: the C files to compile and link, of `files`.
     :ivar include: directories of `files` that are searched for headers.
-    :ivar own_include: directories with headers of ours, searched before the kernel's.
-    :ivar objects: name without suffix -> an object file that is linked as it is.
+    :ivar own_include: directories with Suture's headers, searched before the kernel's.
+    :ivar objects: name without suffix -> an object file that is linked unchanged.
     """
 
     name: str
@@ -56,12 +56,12 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class CompiledModule:
-    """What came of it, without debug information.
+    """A compiled module, without debug information.
 
     :ivar module: the ``.ko``.
-    :ivar objects: part -> its object file, as it was before the link.
-    :ivar btf: the types of the module, as ``.BTF`` has them; b"" where none could be made.
-    :ivar said: what objtool had to say, for `suture.link.objtool.refuse_doubts`.
+    :ivar objects: part -> its object file, before the link.
+    :ivar btf: the types of the module, as ``.BTF`` holds them; b"" if pahole made none.
+    :ivar said: objtool's warnings, for `suture.link.objtool.refuse_doubts`.
     """
 
     module: bytes
@@ -73,7 +73,7 @@ class CompiledModule:
 def compile_modules(
     workspace: Workspace, modules: Sequence[External]
 ) -> tuple[CompiledModule, ...]:
-    """Compile and link modules, or take what came of the same files before.
+    """Compile and link modules, or return the kept results of the same files.
 
     :raises Refusal: ``module-does-not-compile``, ``module-link-failed``, ``disk-full``,
         ``tool-missing``
@@ -155,7 +155,8 @@ def _lay_out(directory: Path, module: External) -> None:
 
 
 def _failure(output: str, modules: Sequence[External], top: Path) -> Refusal:
-    """In our words first: which file and line of whose module, then what the compiler said."""
+    """Return the refusal for kbuild's output: the file and line in the author's source, then the
+    compiler's message."""
     names = ", ".join(module.name for module in modules)
     spoken = (line for line in output.splitlines() if line.strip() and not line.startswith("make"))
     lines = [_without_places(line, top) for line in spoken]

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Headers that the build generates from compiled C: the patched side keeps the target's, if they
-would be the same.
+"""Headers that the build generates from compiled C: check that the patch leaves them the same.
 
-``kernel/bounds.c`` and ``arch/*/kernel/asm-offsets.c`` are compiled to assembly, and the lines with
-``->`` in it become ``include/generated/bounds.h`` and ``asm-offsets.h`` (``scripts/Makefile.lib``:
-``sed-offsets``).
+``kernel/bounds.c`` and ``arch/*/kernel/asm-offsets.c`` are compiled to assembly, and its lines with
+``->`` become ``include/generated/bounds.h`` and ``asm-offsets.h`` (``scripts/Makefile.lib``:
+``sed-offsets``).  The patched side is compiled with the target's headers.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _NUMBER = re.compile(rb'^\s*\.ascii\s+"->(\S+)\s(.*)"', re.MULTILINE)
 
 
 def check_generated(workspace: Workspace, changes: Sequence[Changed]) -> None:
-    """Compile the sources of generated headers that read one of `changes`, and compare the numbers.
+    """Compile the sources of generated headers that read a changed file, and compare the numbers.
 
     :raises Refusal: ``generated-header-changed``, ``patch-does-not-compile``
     """

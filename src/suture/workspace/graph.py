@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What goes into each object: the files that its preprocessing reads, and what the text comes to.
+"""The files that the preprocessor reads for each object, and the essence of its output.
 
-The compiler is asked, with the object's own command and the preprocessor alone, which takes a
-seventh of the time of compiling.  The answers for the pristine tree are kept with the workspace,
-each as soon as it is there.
+The preprocessor alone runs with the object's own command, which takes a seventh of the time of
+compiling.  The results for the pristine tree are kept with the workspace, each as soon as it is
+made.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ RECIPE = "2"
 
 @dataclass(frozen=True, slots=True)
 class Preprocessed:
-    """One object's source after the preprocessor.
+    """The preprocessed source of one object.
 
-    :ivar compilation: its dependencies are all that the preprocessor read.
-    :ivar failure: what the preprocessor said where it failed.
+    :ivar compilation: its dependencies are all files that the preprocessor read.
+    :ivar failure: the preprocessor's messages if it failed.
     """
 
     compilation: Compilation
@@ -46,8 +46,8 @@ class Preprocessed:
 def originals_preprocessed(
     workspace: Workspace, objects: Sequence[ListedObject]
 ) -> dict[ListedObject, Preprocessed]:
-    """These objects as the target has them; what is not made from C and cannot be made here is left
-    out, with a note.
+    """Preprocess objects as the target has them; an object that is not made from C and cannot be
+    made here is left out, with a note.
 
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
@@ -74,7 +74,7 @@ def originals_preprocessed(
 
 
 def preprocess(root: Path, environment: Environment, compilation: Compilation) -> Preprocessed:
-    """Run the preprocessor as `compilation` would, in a tree or its shadow."""
+    """Run the preprocessor with the options of `compilation`, in a tree or its shadow."""
     with temporary_directory() as scratch:
         output, listed = Path(scratch, "text"), Path(scratch, "dependencies")
         finished = run(
@@ -95,7 +95,7 @@ def preprocess(root: Path, environment: Environment, compilation: Compilation) -
 
 
 def _leave_out(workspace: Workspace, one: ListedObject) -> None:
-    """Of an object whose command kbuild does not tell."""
+    """Note that an object is left out because kbuild has no command for it."""
     if (workspace.tree / one.name).with_suffix(".c").exists():
         raise Refusal(ORIGINAL_DOES_NOT_COMPILE, one.name, "kbuild has no command that compiles it")
     note(f"{one.name} is left out: it is not built from C, and cannot be built here")
@@ -132,11 +132,12 @@ def _save(workspace: Workspace, one: ListedObject, made: Preprocessed) -> None:
 def announced(
     workspace: Workspace, objects: Sequence[ListedObject]
 ) -> dict[ListedObject, Compilation]:
-    """How kbuild compiles `objects`, each with its source as its only known dependency.
+    """Return the commands by which kbuild compiles `objects`, each with its source as its only
+    dependency.
 
-    Generated headers and sources that they need are made.  What kbuild makes in another way than by
-    the compiler, or cannot make here (``certs/``: needs the key that signs modules), is missing in
-    the answer.
+    kbuild makes the generated headers and sources that they need.  The result lacks objects that
+    kbuild does not make with the compiler or cannot make here (``certs/`` needs the key that signs
+    modules).
     """
     with temporary_directory() as answers, locked(workspace.directory / "kbuild.lock"):
         added = {"SUTURE_COMMANDS": str(answers)}

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which files may include a changed one, read from the ``#include`` lines of the whole tree.
+"""The files that may include a changed one, from the ``#include`` lines of the whole tree.
 
-It names too many rather than too few: what the preprocessor leaves out is not known here, and where
-an include path has to be searched, every file that the name could mean counts.  The compiler's own
-list of what it read then says which of them really include it.
+The result has too many files rather than too few: it ignores conditions, and a name stands for
+every file that an include path could find.  The compiler's own list of the files it read then shows
+which of them really include it.
 
-1. `scan` writes down all include lines of a tree, once, when the workspace is made.
+1. `scan` records all include lines of a tree once, when the workspace is made.
 2. `users` follows them backwards from the changed files.
 """
 
@@ -51,8 +51,11 @@ _ELSEWHERE = re.compile(r"/([\w-]+)\.o\s*:.*?\$\((?:srctree|src)\)/(\S+\.c)\b")
 
 @dataclass(frozen=True, slots=True)
 class _Include:
-    """`file` includes `name`; `quoted`: it looks beside itself first; `everything`: the name is not
-    known."""
+    """An include line: `file` includes `name`.
+
+    :ivar quoted: the directory of `file` is searched first.
+    :ivar everything: the name is unknown and may mean any file.
+    """
 
     file: str
     name: str
@@ -61,7 +64,7 @@ class _Include:
 
 
 def scan(tree: Path, architecture: str) -> str:
-    """All include lines of `tree` as ``FILE:LINE``, without other architectures.
+    """Return all include lines of `tree` as ``FILE:LINE``, without other architectures.
 
     :raises Refusal: ``workspace-failed``
     """
@@ -106,13 +109,13 @@ def _grep(
 
 
 def of_c_files(lines: str) -> str:
-    """Those of the include lines that name a ``.c`` file: few, and asked for with every patch."""
+    """Return the include lines that name a ``.c`` file; every patch needs these few."""
     return "".join(line for line in lines.splitlines(keepends=True) if re.search(r'\.c[>"]', line))
 
 
 def users(tree: Path, lines: str, changed: Collection[str]) -> frozenset[str]:
-    """Every file that may include one of `changed`, directly or through others; not the changed
-    files themselves, unless they include each other.
+    """Return all files that may include one of `changed`, directly or through others, without the
+    changed files themselves unless they include each other.
 
     A makefile in the result stands for all objects below its directory.
     """
@@ -144,7 +147,7 @@ def _parse(lines: str) -> Iterator[_Include]:
 
 
 def is_makefile(path: str) -> bool:
-    """Whether a file is a makefile of kbuild."""
+    """Tell whether a file is a makefile of kbuild."""
     return os.path.basename(path).startswith(("Makefile", "Kbuild"))
 
 
@@ -180,7 +183,7 @@ def _of_makefile(file: str, text: str) -> _Include | None:
 
 
 def of_text(path: str, content: bytes) -> str:
-    """The include lines of one file, in the form of `scan`."""
+    """Return the include lines of one file, in the form of `scan`."""
     wanted = re.compile(r"\s*#\s*(include|define\s+[A-Z_]*INCLUDE_FILE\s)")
     lines = content.decode(errors="surrogateescape").split("\n")
     return "".join(f"{path}:{line}\n" for line in lines if wanted.match(line))
@@ -202,7 +205,7 @@ def _may_mean(tree: Path, include: _Include, path: str) -> bool:
 
 
 def forced(environment: Mapping[str, str]) -> frozenset[str]:
-    """Headers that kbuild makes the compiler read before every file."""
+    """Return the headers that kbuild makes the compiler read before every file."""
     words = environment.get("LINUXINCLUDE", "").split()
     pairs = pairwise(words)
     return frozenset(os.path.normpath(name) for option, name in pairs if option == "-include") | {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether all that changes in a header is what some of its static inline functions do inside.
+"""Comparison of two versions of a header: do only bodies of static inline functions differ?
 
-Such a change leaves an object as it is that has these functions and does not mention them
-(`suture.workspace.preprocessed`), and that is known of the original; nobody needs to preprocess the
-patched one.
+Such a change does not reach an object that includes these functions and does not mention them
+(`suture.workspace.preprocessed`).  The preprocessed original shows that; the patched side need not
+be preprocessed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class _Header:
     """A header, split at its static inline functions.
 
     :ivar rest: each line outside the bodies with its number, and the functions in their places.
-    :ivar bodies: each name, and all from the opening brace on, with line numbers; in different
-        groups of an ``#if`` a name may stand twice.
+    :ivar bodies: each name with the lines from the opening brace on, numbered; a name may occur
+        twice, in different groups of an ``#if``.
     """
 
     rest: list[tuple[int, bytes]]
@@ -29,10 +29,11 @@ class _Header:
 
 
 def changed_bodies(old: bytes, new: bytes) -> frozenset[bytes] | None:
-    """Names of the static inline functions whose bodies differ; None where more does, or where that
-    is in doubt.
+    """Return the names of the static inline functions whose bodies differ; None if more differs, or
+    in doubt.
 
-    Their first lines have to stay, for an attribute there may keep a function that nobody mentions.
+    The first lines of the functions must stay: an attribute there may make the compiler keep a
+    function that nothing mentions.
     """
     if is_doubtful(old) or is_doubtful(new):
         return None

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A patched object once more, with static branches that read their key.
+"""A patched object compiled again, with static branches that read their keys.
 
-A static branch is a jump that the kernel writes and takes away (``include/linux/jump_label.h``).
-For code in a live patch it can do that with keys that are there when the live patch is loaded; a
-key of a module may come later, or never. So the assembly text of the branch is exchanged for one
-that looks at ``static_key.enabled`` each time.  Operands, labels and the number of lines, by which
-GCC guesses the size, stay, so that the compiler makes the same of everything else
+A static branch is a jump that the kernel writes and removes (``include/linux/jump_label.h``).  In a
+live patch the kernel can do that only for keys that exist when the live patch is loaded; a module
+with a key may be loaded later, or never.  So the branch's assembly text is replaced by code that
+reads ``static_key.enabled`` each time.  Operands, labels and the number of lines, from which GCC
+estimates the size, stay the same, so that the compiler makes the same of all other code
 (`suture.diff.static_branches` checks that it did).
 """
 
@@ -19,7 +19,7 @@ from suture.workspace.store import Stored
 
 
 def patched_object_reading_keys(workspace: Workspace, pair: ObjectPair) -> bytes:
-    """The patched object of `pair`, an ELF relocatable file, without ``__jump_table``.
+    """Return the patched object of `pair`, an ELF relocatable file, without ``__jump_table``.
 
     :raises Refusal: ``patch-does-not-compile``, ``disk-full``
     """

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's own build system, run on a prepared tree.
 
-A single object costs kbuild's top Makefile most of a second for asking the compiler what it can,
-and its ``prepare`` goal several more.  Neither changes between two runs, so what the top Makefile
-exports is captured once (`capture_environment`), and objects are made by ``scripts/Makefile.build``
-in that environment.  It is entered at the top of the tree as the top Makefile's single targets
-enter it (``Makefile``: ``single-goals``), so that each directory adds its ``subdir-ccflags-y`` and
-the makefile that lists an object is the one that compiles it.
+For a single object, kbuild's top Makefile spends most of a second on asking the compiler for its
+features, and its ``prepare`` goal several seconds more.  The results are the same in each run, so
+`capture_environment` records once what the top Makefile exports, and ``scripts/Makefile.build``
+makes objects in that environment.  It is entered at the top of the tree, as the top Makefile's
+single targets enter it (``Makefile``: ``single-goals``), so that each directory adds its
+``subdir-ccflags-y`` and the makefile that lists an object compiles it.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ suture-environment:
 
 
 def clean_environment() -> dict[str, str]:
-    """What every program of the build is run with: nothing of the user's that could change what is
-    built.
+    """Return the environment of every program of the build, without the user's variables that could
+    change its result.
 
-    Python looks for a temporary directory that can be written; a compiler takes the first and
-    fails, and kbuild takes that for a lack of features.
+    ``TMPDIR`` is a writable directory that Python found; a compiler takes the first directory of
+    its list and fails if it cannot write there, and kbuild mistakes that for a missing feature.
     """
     path = f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}".rstrip(":")
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
@@ -69,13 +69,13 @@ def clean_environment() -> dict[str, str]:
 
 
 def make_command(release: str, compiler: str, *arguments: str) -> list[str]:
-    """``make`` on the top Makefile, with the release string and the compiler that distribution
-    trees do not know."""
+    """Return the ``make`` command for the top Makefile, with the release string and compiler of the
+    target."""
     return ["make", "-s", f"KERNELRELEASE={release}", f"CC={compiler}", *arguments]
 
 
 def capture_environment(release: str, compiler: str, flags: str, tree: Path) -> dict[str, str]:
-    """The environment in which the top Makefile of the prepared `tree` runs
+    """Return the environment in which the top Makefile of the prepared `tree` runs
     ``scripts/Makefile.build``.
 
     :param flags: see `suture.arch.build.KernelBuild`.
@@ -111,7 +111,7 @@ def capture_environment(release: str, compiler: str, flags: str, tree: Path) -> 
 class ListedObject:
     """An object as a makefile lists it.
 
-    :ivar name: as that makefile calls it, from the top of the tree; may hold ``..``.
+    :ivar name: its name in that makefile, from the top of the tree; may contain ``..``.
     :ivar directory: the makefile's directory, which kbuild calls ``obj``.
     """
 
@@ -120,31 +120,31 @@ class ListedObject:
 
 
 def list_command(lock: Path, goals: Sequence[str]) -> list[str]:
-    """``make`` for goals that the fragment of `suture.workspace.objects` defines."""
+    """Return the ``make`` command for goals of the fragment in `suture.workspace.objects`."""
     return [*_locked_make(lock), *_DESCEND, *goals]
 
 
 def objects_command(lock: Path, wrapper: Path) -> list[str]:
-    """``make`` for the objects of a makefile that `objects_makefile` wrote."""
+    """Return the ``make`` command for the objects of a makefile from `objects_makefile`."""
     return [*_locked_make(lock), "-f", str(wrapper)]
 
 
 def objects_makefile(
     objects: Sequence[ListedObject], overrides: Sequence[str] = (), *, keep_going: bool = False
 ) -> str:
-    """A makefile that lets each directory's makefile build the objects that it lists.
+    """Return a makefile with which each directory's makefile builds the objects that it lists.
 
-    A directory can be below two that the same makefile names (``arch/x86/`` and ``arch/x86/lib/``);
-    kbuild's single targets then go to both, each would compile the file with flags of its own, and
-    two at once would spoil the object. So the way down is set: always to the deepest directory on
-    the way.
+    A directory can be below two directories that one makefile names (``arch/x86/`` and
+    ``arch/x86/lib/``). kbuild's single targets then visit both; each would compile the file with
+    its own flags, and the two together would spoil the object.  So the makefile sets the way down:
+    always to the deepest directory on the way.
 
     A make on its way to ``fs/proc/`` passes ``fs/``, and reads the ``.cmd`` files of the objects
     there (scripts/Makefile.build: ``existing-targets``).  So it waits for the make that writes
-    them; others run side by side.
+    them; others run in parallel.
 
-    :param overrides: more variables that take the place of kbuild's own, such as `ANNOUNCE`.
-    :param keep_going: where a directory fails, those below it are made all the same.
+    :param overrides: further variables that replace kbuild's own, such as `ANNOUNCE`.
+    :param keep_going: build the directories below one that fails too.
     """
     directories = sorted({one.directory for one in objects})
     way = "$(lastword $(sort $(foreach d,$(subdir-ym),$(if $(filter $(d)/%,{}/),$(d)))))"
@@ -169,21 +169,21 @@ def _is_below(directory: str, above: str) -> bool:
 
 
 def _locked_make(lock: Path) -> list[str]:
-    """flock(1) holds the lock for as long as make and its compilers live, also when we are killed
-    and they are not."""
+    """Return the beginning of a ``make`` command under a lock: flock(1) holds it until make and its
+    compilers have ended, even if this process is killed first."""
     return ["flock", str(lock), "make", f"-j{os.cpu_count() or 1}"]
 
 
 def build_environment(captured: Mapping[str, str]) -> dict[str, str]:
-    """The captured environment, with this run's own home and temporary directory."""
+    """Return the captured environment, with this process's home and temporary directory."""
     return {**captured, **clean_environment()}
 
 
 def build_external(
     release: str, compiler: str, tree: Path, directory: Path, *, unresolved: bool = False
 ) -> Finished:
-    """``make M=directory modules`` on the prepared tree: the module and its vermagic, CRCs and
-    ``__versions``.
+    """Run ``make M=directory modules`` on the prepared tree, which links the module and adds its
+    vermagic, CRCs and ``__versions``.
 
     :param directory: real path of a directory with a ``Kbuild`` or ``Makefile``.
     :param unresolved: let undefined symbols pass with a warning (``KBUILD_MODPOST_WARN``).

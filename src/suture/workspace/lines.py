@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The patched file with the original's line numbers, so that ``__LINE__`` in unchanged code stays
-what it was.
+"""The patched file with the original's line numbers, so that ``__LINE__`` in unchanged code keeps
+its value.
 
-``WARN``, ``BUG`` and lockdep put line numbers into the code and its data; a patch that adds one
-line would change every function below it.  After each place where lines were added or removed
-stands a ``#line`` directive (C11, 6.10.4; without a file name, so that ``__FILE__`` stays), which
-gives the lines that follow the numbers they have in the original. Added lines count on from the
-line they follow.
+``WARN``, ``BUG`` and lockdep put line numbers into code and data; a patch that adds one line would
+change every function below it.  After each place where lines were added or removed, a ``#line``
+directive (C11, 6.10.4; without a file name, so that ``__FILE__`` stays) gives the following lines
+their original numbers.  Added lines count on from the line before them.
 
-A directive may not stand just anywhere: not in a comment, after a backslash, or between the
-parentheses of what may be a macro's arguments (C11, 6.10.3: undefined).  There it waits for the
-next line where it may.  In a group that the preprocessor skips it has no effect, so it is repeated
-after each ``#else`` and ``#endif`` around it.
+A directive cannot stand everywhere: not in a comment, after a backslash, or between the parentheses
+of what may be a macro's arguments (C11, 6.10.3: undefined).  There it moves to the next possible
+line.  In a group that the preprocessor skips it has no effect, so it is repeated after each
+``#else`` and ``#endif`` around it.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _SPLICED = re.compile(rb"\\[ \t]*$")
 
 
 def renumber(old: bytes, new: bytes) -> bytes:
-    """`new` with directives that give every line it has in common with `old` the number that it has
-    there."""
+    """Return `new` with ``#line`` directives that give each line in common with `old` its number in
+    `old`."""
     before, after = old.split(b"\n"), new.split(b"\n")
     original_numbers = _original_numbers(before, after)
     out: list[bytes] = []
@@ -50,7 +49,7 @@ def renumber(old: bytes, new: bytes) -> bytes:
 
 
 def _original_numbers(before: list[bytes], after: list[bytes]) -> dict[int, int]:
-    """From the index of a line that both files have to its 1-based number in the first."""
+    """Return the index of each line in common -> its 1-based number in the first file."""
     numbers: dict[int, int] = {}
     for block in SequenceMatcher(None, before, after).get_matching_blocks():
         for offset in range(block.size):
@@ -73,7 +72,7 @@ class _LinePlace:
 
 
 class _Scanner:
-    """Just enough of C's lexical rules to tell where a line may be put in between."""
+    """Follows C's lexical rules far enough to find the lines before which a directive may stand."""
 
     def __init__(self) -> None:
         self.comment = False
@@ -103,8 +102,8 @@ class _Scanner:
         return _LinePlace(safe, nesting, word.startswith((b"el", b"endif")))
 
     def _conditional(self, word: bytes) -> None:
-        """Each branch of an ``#if`` opens its parentheses anew; what one of them leaves open is
-        open afterwards."""
+        """Start each branch of an ``#if`` at the same parenthesis depth, and keep the depth of the
+        last one."""
         if word.startswith(b"if"):
             self.groups.append(self.depth)
         elif word.startswith(b"el") and self.groups:

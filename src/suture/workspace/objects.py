@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which objects the target's configuration builds, asked of kbuild itself.
+"""The objects that the target's configuration builds, from kbuild itself.
 
-kbuild compiles any ``.c`` file that it is asked for, also one that no configuration of this target
-would, so that a file which compiles is no proof that the target holds it.  What it would build
-stands in ``real-obj-y``, ``real-obj-m`` and ``lib-y`` of ``scripts/Makefile.lib``; a makefile
-fragment makes each directory's makefile write them down.
+kbuild compiles any ``.c`` file on request, even one that no configuration of this target builds, so
+that a file which compiles need not be part of the target.  The objects that kbuild would build are
+in ``real-obj-y``, ``real-obj-m`` and ``lib-y`` of ``scripts/Makefile.lib``; a makefile fragment
+makes each directory's makefile write them to a file.
 """
 
 from __future__ import annotations
@@ -39,32 +39,33 @@ suture-all-objects: suture-force
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Objects that are built.
+    """Objects that the target's configuration builds.
 
-    :ivar listed: by an object's plain path (``virt/kvm/kvm_main.o``), how the makefile in charge
-        calls it (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild has to be asked by that
-        name.
+    :ivar listed: an object's plain path (``virt/kvm/kvm_main.o``) -> the object as its makefile
+        names it (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild accepts only that name.
     """
 
     listed: Mapping[str, ListedObject]
 
     def of(self, source: str) -> ListedObject | None:
-        """The object that kbuild makes from the source file of the same name."""
+        """Return the object that kbuild makes from the source file of the same name; None if it
+        makes none."""
         return self.listed.get(source.rpartition(".")[0] + ".o")
 
 
 def beside(workspace: Workspace, sources: Sequence[str]) -> Objects:
-    """What the makefiles in charge of the directories of `sources` build (a fraction of a second).
+    """Return the objects of the makefiles for the directories of `sources` (a fraction of a
+    second).
 
-    A makefile may also list objects of a directory that is not below its own; those are only in
-    `everything`.
+    A makefile may also list objects of a directory that is not below its own; only `everything` has
+    those.
     """
     directories = sorted({os.path.dirname(source) for source in sources} - {""})
     return _ask(workspace, [f"./{directory}/.suture-objects" for directory in directories])
 
 
 def everything(workspace: Workspace) -> Objects:
-    """All that this configuration builds (some 15 seconds the first time; kept with the
+    """Return all objects of this configuration (some 15 seconds the first time; kept with the
     workspace)."""
     kept = workspace.directory / "all-objects"
     try:

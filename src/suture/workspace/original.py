@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects as the target has them: compiled by kbuild in the pristine tree, then kept."""
+"""Objects as the target has them: kbuild compiles them in the pristine tree, and they are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from suture.workspace.store import Stored
 
 
 def originals(workspace: Workspace, objects: Sequence[ListedObject]) -> tuple[Stored, ...]:
-    """These objects, in that order.
+    """Return the original objects, in the given order.
 
     :raises Refusal: ``original-does-not-compile``, ``disk-full``
     """
@@ -57,11 +57,12 @@ def run_kbuild(
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
-    """Ask kbuild for objects, whatever lies there.  The caller holds the lock: nobody else does
-    meanwhile.
+    """Make kbuild build objects, even if they exist.
 
-    :param keep_going: whatever fails, the rest is made; the status does not tell.
-    :param overrides: variables of kbuild's that are to be others.
+    The caller holds the lock, so that no other process does the same.
+
+    :param keep_going: build the other objects after one fails; the exit status is then 0.
+    :param overrides: variables of kbuild to replace.
     :param environment: added to kbuild's.
     """
     tree, unfinished = workspace.tree, workspace.directory / "unfinished"
@@ -105,7 +106,7 @@ def _make(workspace: Workspace, objects: Sequence[ListedObject]) -> None:
 
 
 def _remove_products(workspace: Workspace) -> None:
-    """Remove what kbuild made since the tree was prepared: a killed run may have left half a
+    """Remove all that kbuild made since the tree was prepared: a killed run may have left half of a
     generated header."""
     prepared = (workspace.tree.parent / "environment").stat().st_mtime_ns
     for parent, _, files in os.walk(workspace.tree):

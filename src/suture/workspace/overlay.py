@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The patched side: the tree as it is after the patch, without touching the pristine one.
+"""The patched side: the tree as it is after the patch; the pristine one stays unchanged.
 
-1. Copies of the files that the patch names are patched by GNU patch in a scratch directory
-   (`apply`).
-2. A shadow tree is laid over the pristine one: the directories that lead to a changed file are
-   real, the changed files are real, and everything else in those directories is a symbolic link
-   into the pristine tree (`shadow`).
+1. GNU patch patches copies of the files that the patch names, in a scratch directory (`apply`).
+2. A shadow tree covers the pristine one: the directories that lead to a changed file are real, the
+   changed files are real, and everything else in those directories is a symbolic link into the
+   pristine tree (`shadow`).
 
-Compiling with the shadow as working directory, by the same relative names, gives both sides the
-same ``__FILE__``. A header that is reached as ``linked-directory/../x.h`` leaves the shadow,
-because the kernel resolves the link first; `Shadow.escaped` finds that out from the compiler's own
-list of what it read, and `Shadow.materialise` mends it.
+The compiler runs in the shadow with the same relative names, so that both sides have the same
+``__FILE__``.  A header that is reached as ``linked-directory/../x.h`` leaves the shadow, because
+the kernel resolves the link first; `Shadow.escaped` finds such headers in the compiler's own list
+of the files it read, and `Shadow.materialise` makes their directories real.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ _REJECT_LINES = 12
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """One file on both sides.
+    """One file that the patch changes, before and after.
 
-    :ivar old: its content in the pristine tree, None where the patch adds it.
+    :ivar old: its content in the pristine tree; None if the patch adds it.
     """
 
     path: str
@@ -53,9 +52,10 @@ class Changed:
 
 
 def apply(tree: Path, patch: PatchSource) -> tuple[Changed, ...]:
-    """The files that `patch` changes, sorted by path; files that end up as they were are left out.
+    """Return the files that `patch` changes, sorted by path, without files whose content stays the
+    same.
 
-    Every context line has to match (``--fuzz=0``); a hunk may stand at another line than the patch
+    Every context line must match (``--fuzz=0``); a hunk may apply at another line than the patch
     says.
 
     :raises Refusal: ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``,
@@ -164,8 +164,8 @@ def _first(changes: tuple[FileChange, ...]) -> str:
 def _does_not_apply(
     file: PatchFile, finished: Finished, rejects: Path, before: Mapping[str, list[bytes] | None]
 ) -> Refusal:
-    """Names the first hunk that failed, and shows what it wants beside what the target has
-    there."""
+    """Return the refusal: the first hunk that failed, with the lines that it expects and those of
+    the target."""
     path = ""
     for line in finished.stdout.splitlines():
         named = re.match(r"(?:patching|checking) file '?(.*?)'?(?: \(.*\))?$", line)
@@ -239,7 +239,7 @@ class _RealPaths:
 
 
 class Shadow:
-    """A tree that reads like the pristine one, save for the files given to `shadow`."""
+    """A tree that reads like the pristine one, except for the files given to `shadow`."""
 
     def __init__(self, root: Path, tree: Path, contents: Mapping[str, bytes]) -> None:
         self.root = root
@@ -252,7 +252,7 @@ class Shadow:
             (root / path).write_bytes(content)
 
     def materialise(self, directory: str) -> None:
-        """Make `directory` and all that lead to it real, and what is in them links."""
+        """Make `directory` and its parents real, and their entries links."""
         real, pristine = self.root, self.tree
         for part in Path(directory).parts:
             real, pristine = real / part, pristine / part
@@ -263,7 +263,7 @@ class Shadow:
                     self._link_entries(real, pristine)
 
     def escaped(self, dependencies: Iterable[str]) -> tuple[str, ...]:
-        """Which of the files that a compiler run read were pristine copies of changed files.
+        """Return the pristine copies of changed files that a compiler run read.
 
         :param dependencies: relative to the top of the tree, as the compiler names them.
         """
@@ -271,7 +271,7 @@ class Shadow:
         return tuple(d for d in dependencies if real.of(os.path.join(root, d)) in self._hidden)
 
     def materialise_towards(self, dependency: str) -> None:
-        """Make every directory real through which `dependency` leads, so that its ``..`` stay in
+        """Make every directory on the way to `dependency` real, so that each ``..`` in it stays in
         the shadow."""
         parts = dependency.split("/")
         for count, part in enumerate(parts):
@@ -287,7 +287,7 @@ class Shadow:
 
 @contextmanager
 def shadow(tree: Path, contents: Mapping[str, bytes]) -> Iterator[Shadow]:
-    """A shadow of `tree` in which the paths of `contents` have that content; removed when the block
+    """Make a shadow of `tree` with the given contents at their paths; it is removed when the block
     ends.
 
     :raises Refusal: ``disk-full``

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects as the patch makes them: the originals' own commands, run in a shadow of the tree."""
+"""Objects after the patch: the commands of the originals, run in a shadow of the tree."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ M = TypeVar("M", bound=Made)
 def patched_objects(
     workspace: Workspace, originals: Sequence[Stored], changes: Sequence[Changed]
 ) -> dict[str, Stored]:
-    """The patched object for each of `originals`, by the object's name.
+    """Return the patched object of each of `originals`, by the object's name.
 
     :raises Refusal: ``patch-does-not-compile``, ``unwind-data-doubtful``, ``disk-full``
     """
@@ -80,8 +80,7 @@ def patched_objects(
 def _with_true_lines(
     workspace: Workspace, changes: Sequence[Changed], todo: Sequence[Compilation], refusal: Refusal
 ) -> Refusal:
-    """The same refusal with the line numbers of the patched file, which the author knows, not the
-    original's."""
+    """Return the same refusal with the line numbers of the patched file, which the author knows."""
     if refusal.kind is not PATCH_DOES_NOT_COMPILE:
         return refusal
     failed = [compilation for compilation in todo if compilation.source == refusal.where]
@@ -95,8 +94,8 @@ def _with_true_lines(
 
 
 def with_original_lines(changes: Sequence[Changed]) -> dict[str, bytes]:
-    """The patched files by their paths, so that the lines which stay have the numbers that they
-    had."""
+    """Return the patched files by path, with directives that keep the line numbers of unchanged
+    lines."""
     return {
         change.path: change.new if change.old is None else renumber(change.old, change.new)
         for change in changes
@@ -110,12 +109,10 @@ def _objects(workspace: Workspace) -> Path:
 def patched_key(
     what: str, workspace: Workspace, compilation: Compilation, contents: Mapping[str, bytes]
 ) -> str:
-    """Names `what` comes of an object in the shadow with `contents`.
+    """Return a key for the result `what` of an object in the shadow with `contents`.
 
-    Of the changed files, an object depends on its source and on all that may be included.
-
-    Another file's own source is none of its business, so that a change there does not compile this
-    one again.
+    Of the changed files, an object depends on its source and on all files that may be included.  It
+    does not depend on another object's source, so that a change there does not compile it again.
     """
     relevant = {path for path in contents if not path.endswith(".c") or path in compilation.reads}
     parts: list[str | bytes] = [what, workspace.name, compilation.text]
@@ -130,10 +127,10 @@ def rounds(
     todo: Sequence[Compilation],
     make: Callable[[Path, Environment, Compilation], M],
 ) -> Iterator[M]:
-    """`make` each in the shadow, side by side; what has read a file from outside it is made once
-    more.
+    """Call `make` for each compilation in the shadow, in parallel, and again for each that read a
+    file from outside it.
 
-    Only between two rounds is the shadow changed.
+    The shadow changes only between two rounds.
 
     :raises Refusal: ``patch-does-not-compile``, and what `make` raises
     """
@@ -157,8 +154,8 @@ def rounds(
 
 
 def side_by_side(todo: Sequence[Compilation], make: Callable[[Compilation], M]) -> Iterator[M]:
-    """As many at a time as there are processors, in that order.  An exception lets none begin that
-    has not yet."""
+    """Call `make` on as many processors as there are, and yield the results in order; after an
+    exception no further call begins."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             yield from pool.map(make, todo)
@@ -188,7 +185,7 @@ def _run_steps(
 ) -> set[str]:
     """Run the commands that compile one object.
 
-    :return: what objtool had doubts about, without the offsets, which move with every change.
+    :return: objtool's warnings, without offsets, which differ after every change.
     """
     doubts: set[str] = set()
     for words in compilation.redirected(str(output), str(listed)):
@@ -208,8 +205,7 @@ def _run_steps(
 def _refuse_new_doubts(
     workspace: Workspace, environment: Environment, compilation: Compilation, doubts: set[str]
 ) -> None:
-    """objtool also doubts some of the code that the kernel was shipped with; that is no matter of
-    the patch's.
+    """Refuse objtool's warnings about code that it does not also warn about in the original.
 
     :raises Refusal: ``unwind-data-doubtful``
     """

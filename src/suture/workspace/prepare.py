@@ -2,16 +2,16 @@
 """A target's source tree, prepared once: unpacked, configured, and ready to compile single files
 and modules.
 
-1. The compiler is the target's, or there is no workspace.
-2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays as it
-   is), and the patches are applied that the kernel's own package applies.
-3. The target's ``.config`` and ``Module.symvers`` are put in; kbuild must not change the
+1. The target's compiler is looked up; without it there is no workspace.
+2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays
+   unchanged), and the patches of the kernel's own package are applied.
+3. The target's ``.config`` and ``Module.symvers`` are added; kbuild must not change the
    configuration.
-4. ``make modules_prepare`` with the target's release string.
+4. ``make modules_prepare`` runs with the target's release string.
 5. The environment in which kbuild compiles a file is captured (see `suture.workspace.kbuild`).
 
-All of it happens under a temporary name and is renamed when complete; a lock lets a second run wait
-for the first.
+Everything is made under a temporary name and renamed when complete; under a lock, a second run
+waits for the first.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ TEMPORARY_SPACE = 64 << 20
 class Workspace:
     """A prepared tree.
 
-    :ivar directory: what is kept for this workspace: the tree, and compiled objects.
-    :ivar tree: the target's source, configured; only kbuild writes into it, and only what it
-        builds.
-    :ivar environment: what kbuild's top Makefile exports to the makefiles that compile.
-    :ivar compiler: the command that is the target's compiler, such as ``gcc-12``.
+    :ivar directory: holds the tree and the compiled objects of this workspace.
+    :ivar tree: the target's source, configured; only kbuild writes into it, and only its products.
+    :ivar environment: the variables that kbuild's top Makefile exports to the makefiles that
+        compile.
+    :ivar compiler: the command of the target's compiler, such as ``gcc-12``.
     """
 
     target: Target
@@ -79,18 +79,17 @@ class Workspace:
 
     @property
     def name(self) -> str:
-        """Names all that went into it: two workspaces of one name compile a file to the same
-        bytes."""
+        """A digest of all inputs: workspaces of one name compile a file to the same bytes."""
         return self.directory.name
 
     def include_lines(self, *, of_c_files: bool = False) -> str:
-        """What `suture.workspace.includes` found in the tree."""
+        """Return the include lines of the tree, as `suture.workspace.includes.scan` found them."""
         kept = self.tree.parent / ("includes-of-c" if of_c_files else "includes")
         return read_bytes(kept).decode(errors="surrogateescape")
 
 
 def prepare(target: Target) -> Workspace:
-    """The workspace of `target`, from the cache or made now (some 40 seconds).
+    """Return the workspace of `target` from the cache, or make it (some 40 seconds).
 
     :raises Refusal: ``compiler-mismatch``, ``config-differs``, ``source-missing``,
         ``source-mismatch``, ``source-damaged``, ``workspace-failed``, ``disk-full``,
@@ -170,7 +169,7 @@ def _make(target: Target, compiler: str, ready: Path) -> None:
 
 
 def fill(target: Target, tree: Path) -> None:
-    """Put the source that the target was built from into an empty directory.
+    """Put the source from which the target was built into an empty directory.
 
     :raises Refusal: ``source-damaged``, ``source-missing``, ``source-mismatch``, ``disk-full``,
         ``tool-missing``
@@ -220,7 +219,7 @@ def _configure(target: Target, compiler: str, tree: Path) -> None:
 
 
 def _check_release(release: str, tree: Path) -> None:
-    """A module with another release string in its vermagic does not load
+    """Check the tree's release string: a module with another one in its vermagic does not load
     (``kernel/module/version.c``)."""
     text = (tree / "include/generated/utsrelease.h").read_text()
     if f'#define UTS_RELEASE "{release}"' not in text:
@@ -228,7 +227,7 @@ def _check_release(release: str, tree: Path) -> None:
 
 
 def _check_space(directory: Path, needed: int, why: str) -> None:
-    """Refuse before the work, not after a minute of it."""
+    """Refuse a full disk before the work starts."""
     directory.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(directory).free
     if free < needed:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What of a preprocessed file has a say in its object.
+"""The part of a preprocessed file that decides about its object.
 
 Two preprocessed files of the same `essence`, compiled with the same options, have the same
 functions:
 
-- What stands in the text is all that the compiler proper sees; ``__LINE__``, ``__FILE__`` and
-  ``__COUNTER__`` are numbers in it by then.  Where a token stands is told by line markers, and goes
-  into debugging information (which is not made, ``-g0``), into messages, into ``__builtin_LINE()``,
-  and into what the sanitizers say (``struct source_location`` in ``lib/ubsan.h``); where one of
-  these is in play, markers and empty lines count.
-- A static inline function that nothing mentions leaves nothing behind (GCC manual, "An Inline
-  Function is As Fast As a Macro"), unless an attribute says otherwise.  So those that no function
-  or variable leads to are left out.  What counts as a mention is the name, anywhere, in a string
-  (assembly) as well: too much rather than too little.
+- The compiler proper sees only the text; ``__LINE__``, ``__FILE__`` and ``__COUNTER__`` are
+  constants in it.  Line markers give the place of a token, which goes into debugging information
+  (none is made, ``-g0``), into messages, into ``__builtin_LINE()``, and into the reports of the
+  sanitizers (``struct source_location`` in ``lib/ubsan.h``).  Where one of these is in use, markers
+  and empty lines count.
+- A static inline function that nothing mentions leaves no code (GCC manual, "An Inline Function is
+  As Fast As a Macro"), unless an attribute keeps it.  So functions that no other function or
+  variable leads to are left out.  A mention is the name anywhere, also in a string (assembly): too
+  many mentions rather than too few.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _POSITIONS = (b"__builtin_LINE", b"__builtin_COLUMN")
 
 @dataclass(frozen=True, slots=True)
 class Essence:
-    """What decides whether two preprocessed texts compile to the same code.
+    """The part of a preprocessed text that decides about the compiled code.
 
-    :ivar digest: is the same for texts that come to the same functions.
-    :ivar unmentioned: the static inline functions that are in the text and leave nothing behind,
-        whatever they do.
+    :ivar digest: equal for texts that compile to the same functions.
+    :ivar unmentioned: the static inline functions of the text that leave no code, whatever they
+        contain.
     """
 
     digest: bytes
@@ -66,9 +66,9 @@ class Essence:
 
 
 def essence(text: bytes, options: Iterable[str]) -> Essence:
-    """Of a preprocessed file, C or assembly.
+    """Return the essence of a preprocessed file, C or assembly.
 
-    :param options: what the compiler is called with.
+    :param options: the compiler's options.
     """
     if any(each in text for each in _POSITIONS) or any(
         option.startswith("-fsanitize") for option in options
@@ -103,7 +103,7 @@ class TextPart:
 
 
 def _mentioned(parts: Sequence[TextPart]) -> set[bytes]:
-    """The functions that what stays leads to."""
+    """Return the functions that the kept text leads to."""
     bodies: dict[bytes, list[bytes]] = {}
     for part in parts:
         if part.name:
@@ -118,11 +118,11 @@ def _mentioned(parts: Sequence[TextPart]) -> set[bytes]:
 
 
 def split(lines: Sequence[bytes]) -> Iterator[TextPart]:
-    """Split at functions that begin and end with a line, as those in headers do; all else stays
-    together.
+    """Split a text at functions that begin and end with a line, as those in headers do; the rest
+    stays together.
 
-    :param lines: without white space around them, comments and empty ones; of a preprocessed file,
-        or of a header.
+    :param lines: of a preprocessed file or a header, without surrounding white space, comments and
+        empty lines.
     """
     start = index = depth = 0
     after = b";"  # how the line before ended
@@ -153,7 +153,7 @@ def split(lines: Sequence[bytes]) -> Iterator[TextPart]:
 
 
 def _end(lines: Sequence[bytes], start: int) -> int:
-    """The index behind the line in which the first braces that are opened close again."""
+    """Return the index after the line that closes the first opened braces."""
     depth = 0
     for index in range(start, len(lines)):
         line = lines[index]
@@ -166,7 +166,7 @@ def _end(lines: Sequence[bytes], start: int) -> int:
 
 
 def _opened(line: bytes) -> int:
-    """How many more braces a line opens than it closes."""
+    """Return how many more braces a line opens than it closes."""
     if b'"' in line or b"'" in line:
         line = _LITERAL.sub(b"", line)
     return line.count(b"{") - line.count(b"}")
@@ -183,8 +183,8 @@ def _words(text: bytes) -> frozenset[bytes]:
 
 @lru_cache(_HEADERS_HAVE)
 def _goes_unmentioned(text: bytes) -> bytes:
-    """The name, if `text` is one function and nothing else, and the compiler drops it where nobody
-    mentions it."""
+    """Return the name if `text` is exactly one function that the compiler drops where nothing
+    mentions it; else b""."""
     head, brace, _ = text.partition(b"{")
     if not brace or not text.endswith(b"}") or _is_kept(text):
         return b""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs that a kernel image carries along, which run before the kernel, beside it or after it.
+"""Programs in a kernel image that run before the kernel, beside it or after it.
 
-Each is compiled with options of its own, linked by itself and put into the image as data.  A live
+Each is compiled with its own options, linked by itself and put into the image as data.  A live
 patch redirects functions of the kernel, and none of theirs.
 """
 
@@ -24,14 +24,14 @@ EVERYWHERE = (
 
 
 def programs() -> Iterator[Program]:
-    """Those of every architecture: the directories tell them apart."""
+    """Yield the programs of all architectures, whose directories differ."""
     for one in arch.known():
         yield from one.build.programs
     yield from EVERYWHERE
 
 
 def program(path: str) -> Program | None:
-    """The program that a source file is part of, if it is none of the kernel's own."""
+    """Return the program that a source file belongs to; None for the kernel itself."""
     return next((one for one in programs() if path.startswith(one.directories)), None)
 
 

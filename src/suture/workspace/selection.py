@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From the files that a patch changes to the objects that have to be compiled.
+"""From the files that a patch changes to the objects to compile.
 
-1. `sort` tells code from what has no say in it, and refuses what takes effect through the build as
-   a whole.
+1. `sort` separates code from files that cannot change the code, and refuses files that take effect
+   through the build as a whole.
 2. `select` names the objects: those of the changed C files, and all that may include a changed
    header.
 """
@@ -51,12 +51,12 @@ HOST_TOOLS = frozenset({"tools", "scripts"})
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be compiled.
+    """The objects to compile.
 
     :ivar direct: the objects of the changed C files.
     :ivar users: objects that may include a changed file.
-    :ivar users_of_added: those of them that may include a file which the pristine tree does not
-        have, so that the compiler's list of what the original read cannot tell.
+    :ivar users_of_added: the names of users that may include a file which the patch adds; the
+        compiler's list of the files that the original read cannot show that.
     """
 
     direct: tuple[ListedObject, ...]
@@ -65,7 +65,7 @@ class Selection:
 
 
 def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
-    """The changes that can have a say in the code.
+    """Return the changes that can change the code.
 
     :raises Refusal: ``assembly-file``, ``build-system-changed``, ``separate-program``,
         ``no-code-change``
@@ -114,7 +114,7 @@ def _refuse_build_system(path: str) -> None:
 
 
 def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
-    """The objects to compile for changed `code`.
+    """Return the objects to compile for changed `code`.
 
     :raises Refusal: ``file-not-built``, ``separate-program``, ``build-system-changed``,
         ``no-code-change``, ``workspace-failed``
@@ -150,7 +150,7 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
 
 
 def _note_separate(users: Iterable[str]) -> None:
-    """What programs of their own may include a changed file too."""
+    """Note the separate programs that may include a changed file too."""
     found = {program(path) for path in users}
     keep = [one.name for one in programs() if one in found]
     if keep:
@@ -164,8 +164,8 @@ def _own_objects(built: Objects, sources: Sequence[str]) -> dict[str, ListedObje
 def _of_generated_sources(
     workspace: Workspace, every: Objects, lines: str
 ) -> frozenset[ListedObject]:
-    """Objects whose source the build makes first: nobody has read its include lines, so it may
-    include anything."""
+    """Return the objects whose source the build makes first: its include lines are not scanned, so
+    it may include anything."""
     read = {os.path.splitext(line.partition(":")[0])[0] for line in lines.splitlines()}
     # *.stub.o: copies of the EFI boot stub's objects (drivers/firmware/efi/libstub/Makefile), no
     # part of vmlinux.
@@ -178,7 +178,7 @@ def _of_generated_sources(
 
 
 def _was_delivered(workspace: Workspace, path: str) -> bool:
-    """Whether the object's source stood in the tree before kbuild compiled anything in it."""
+    """Tell whether the object's source was in the tree before kbuild compiled anything there."""
     source = (workspace.tree / path).with_suffix(".c")
     prepared = (workspace.tree.parent / "environment").stat().st_mtime_ns
     return source.exists() and source.stat().st_mtime_ns <= prepared
@@ -187,7 +187,7 @@ def _was_delivered(workspace: Workspace, path: str) -> bool:
 def _objects(
     workspace: Workspace, every: Objects, users: Collection[str]
 ) -> frozenset[ListedObject]:
-    """The objects of files that may include a changed one."""
+    """Return the objects of files that may include a changed one."""
     if includes.forced(workspace.environment) & set(users):
         return frozenset(every.listed.values())
     below = tuple(f"{os.path.dirname(user)}/" for user in users if includes.is_makefile(user))
@@ -201,8 +201,8 @@ def _objects(
 
 
 def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: int) -> None:
-    """Files from which nothing is compiled: an error for C and unknown files, a note for headers
-    and host tools."""
+    """Handle files from which nothing is compiled: refuse C and unknown files, note headers and
+    host tools."""
     release = workspace.target.release
     for path in paths:
         if path.split("/")[0] in HOST_TOOLS and not path.startswith("scripts/gcc-plugins/"):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The target's source as it was delivered: a tar from a package, or the directory of a tree that
-the user built."""
+"""The target's source as delivered: a tar from a package, or the directory of a tree that the user
+built."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ EXPANSION = 13
 
 
 def identity(path: Path) -> str:
-    """What tells this source from another without reading all of it: for a package's tar its name
-    and size (the package's version stands beside it), for a user's tree every file's size and time.
+    """Return text that identifies this source without reading all of it: name and size of a
+    package's tar (the package's version is recorded beside it), size and time of each file of a
+    user's tree.
 
     :raises Refusal: ``source-missing``
     """
@@ -50,14 +51,14 @@ def identity(path: Path) -> str:
 
 
 def unpacked_size(path: Path) -> int:
-    """About how many bytes the tree takes once it is prepared."""
+    """Estimate the bytes of the prepared tree."""
     if path.is_dir():
         return sum(status.st_blocks * 512 for _, status in _walk(path))
     return path.stat().st_size * EXPANSION
 
 
 def copy(directory: Path, tree: Path) -> None:
-    """Copy a user's tree, without what was built in it.  The user's files are only read.
+    """Copy a user's tree without build products; the user's files are only read.
 
     :raises Refusal: ``disk-full``, ``file-unreadable``
     """
@@ -77,11 +78,11 @@ def copy(directory: Path, tree: Path) -> None:
 
 
 def apply_patches(target: Target, tree: Path) -> None:
-    """Make the tree the one that the target was built from, as its package's own build does.
+    """Apply the patches of the kernel's own package, as the package's build does.
 
     Ubuntu's ``linux_6.8.0-31.31.diff.gz`` is one such patch to ``linux_6.8.0.orig.tar.gz``.
-    dpkg-source(1) and rpmbuild(8) take no fuzz either: a hunk that is moved between other lines may
-    be in the wrong function.
+    dpkg-source(1) and rpmbuild(8) allow no fuzz either: a hunk between other lines may be in the
+    wrong function.
 
     :raises Refusal: ``source-damaged``, ``tool-missing``, ``disk-full``
     """
@@ -110,7 +111,7 @@ def apply_patches(target: Target, tree: Path) -> None:
 
 
 def check_version(target: Target, tree: Path) -> None:
-    """The tree is a kernel's, and of the version that the target says it is.
+    """Check that the tree is a kernel's, of the target's version.
 
     :raises Refusal: ``source-mismatch``
     """
@@ -139,7 +140,7 @@ def check_version(target: Target, tree: Path) -> None:
 
 
 def _numbers(text: str, count: int) -> tuple[int, ...]:
-    """The first `count` numbers of a version; fewer where it has fewer, as in ``6.13~rc7``."""
+    """Return the first `count` numbers of a version; fewer if it has fewer, as ``6.13~rc7``."""
     match = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", text)
     return tuple(int(number) for number in match[1].split("."))[:count] if match else ()
 

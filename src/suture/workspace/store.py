@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compiled objects, kept by what they were compiled from, so that nothing is compiled twice.
+"""Compiled objects, kept under a digest of their inputs, so that nothing is compiled twice.
 
-An entry is one file: a line with the digest of what follows, then the content, which for an object
-begins with a line of JSON.  It is written atomically and its digest is checked when it is read, so
-that an entry that is damaged or cut short counts as absent.
+An entry is one file: a line with the digest of the rest, then the content, which for an object
+begins with a line of JSON.  It is written atomically, and its digest is checked when it is read, so
+that a damaged or truncated entry counts as missing.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from suture.workspace.command import Compilation
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object, and how it was made."""
+    """An object, and the command that made it."""
 
     compilation: Compilation
     content: bytes
 
 
 def key(parts: Iterable[str | bytes]) -> str:
-    """A name for what is made from `parts`."""
+    """Return a name for the result of `parts`."""
     digest = hashlib.sha256()
     for part in parts:
         data = part if isinstance(part, bytes) else part.encode(errors="surrogateescape")
@@ -38,7 +38,7 @@ def key(parts: Iterable[str | bytes]) -> str:
 
 
 def load(directory: Path, name: str) -> Stored | None:
-    """The object of that name; None where there is none that is whole."""
+    """Return the object of that name; None if it is missing or damaged."""
     body = load_bytes(directory, name)
     if body is None:
         return None
@@ -47,14 +47,14 @@ def load(directory: Path, name: str) -> Stored | None:
 
 
 def compilation(header: bytes) -> Compilation:
-    """Read back what `dataclasses.asdict` and JSON made of it."""
+    """Read a `Compilation` from the JSON of `dataclasses.asdict`."""
     fields = json.loads(header)
     steps = tuple(tuple(step) for step in fields["steps"])
     return Compilation(fields["object"], fields["source"], steps, tuple(fields["dependencies"]))
 
 
 def load_bytes(directory: Path, name: str) -> bytes | None:
-    """What was kept by `save_bytes`; None where there is none of that name that is whole."""
+    """Return the content kept by `save_bytes`; None if it is missing or damaged."""
     try:
         digest, _, body = _path(directory, name).read_bytes().partition(b"\n")
     except OSError:
@@ -70,7 +70,7 @@ def save(directory: Path, name: str, stored: Stored) -> None:
 
 
 def save_bytes(directory: Path, name: str, body: bytes) -> None:
-    """Keep an entry.  A full disk costs the next run its time, not this one its result."""
+    """Keep an entry.  On a full disk nothing is kept: the next run makes the result again."""
     try:
         digest = hashlib.sha256(body).hexdigest().encode()
         write_atomic(_path(directory, name), digest + b"\n" + body, durable=False)
