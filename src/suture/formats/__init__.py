@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What authors write, read into values: one file per patch format."""
+"""The files of a patch, read into values: one module for each format."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Patches that are C modules: the files of an author's module, and how they become one.
+"""Patches that are C modules: the files of an author's module, and how kbuild compiles them.
 
 An input is a C file (with the headers beside it that it includes), or a directory with a Makefile
-or with SUSE's ``livepatch_main.c`` in it.  It is read as a value, so that what is compiled later is
-what was looked at, and the compiler gets at nothing else of the author's.  Makefiles are read
+or with SUSE's ``livepatch_main.c``.  It is read into a value, so that the compiler later gets
+exactly the files that were checked, and no other file of the author's.  Makefiles are read
 (`suture.formats.makefile`), never run.
 """
 
@@ -40,7 +40,7 @@ _LIVEPATCH = re.compile(r"\bstruct\s+klp_patch\b")
 
 
 class Dialect(StrEnum):
-    """What a module is written for."""
+    """The interface that a module uses."""
 
     KGRAFT = "kGraft module"
     LIVEPATCH = "livepatch module"
@@ -49,16 +49,16 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CModule:
-    """One module's source.
+    """The source of one module.
 
-    :ivar name: the module's, as the kernel writes it.
+    :ivar name: the module's name, as the kernel writes it.
     :ivar where: the input, as the user named it, for messages.
-    :ivar files: path from the top of the source -> contents: the C files and all headers they may
-        include.
+    :ivar files: path from the top of the source -> contents: the C files and all headers that they
+        may include.
     :ivar parts: the C files that are compiled and linked, of `files`.
-    :ivar include: directories of `files` in which headers are looked for.
+    :ivar include: directories of `files` that are searched for headers.
     :ivar options: ``-D`` and ``-U`` options for the compiler.
-    :ivar because: what shows the dialect, such as ``includes <linux/kgraft.h>``.
+    :ivar because: the evidence for the dialect, such as ``includes <linux/kgraft.h>``.
     """
 
     name: str
@@ -71,16 +71,16 @@ class CModule:
     because: str = ""
 
     def renamed(self, name: str) -> CModule:
-        """The same module under another name."""
+        """Return the same module under another name."""
         return dataclasses.replace(self, name=name)
 
     def text(self, path: str) -> str:
-        """One of its files as text."""
+        """Return one of its files as text."""
         return self.files[path].decode(errors="replace")
 
     def line_of(self, *words: str) -> str:
-        """``FILE:LINE`` of the first line that names all of `words`, for messages; the input where
-        none does."""
+        """Return ``FILE:LINE`` of the first line that names all of `words`, for messages; the input
+        if none does."""
         wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)") for word in words]
         for path in (*self.parts, *sorted(set(self.files) - set(self.parts))):
             for number, line in enumerate(self.text(path).splitlines(), 1):
@@ -89,8 +89,8 @@ class CModule:
         return self.where
 
     def definition_of(self, function: str, part: str) -> str:
-        """``FILE:LINE`` where a part defines a function; the file alone where no line of it begins
-        like that."""
+        """Return ``FILE:LINE`` of the definition of a function in a part; the file alone if no line
+        begins one."""
         begins = re.compile(rf"^\w.*?\b{re.escape(function)}\s*\([^;]*$")
         for number, line in enumerate(self.text(part).splitlines(), 1):
             if begins.match(line):
@@ -100,14 +100,14 @@ class CModule:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSource:
-    """What an input holds: one module, or the several that a Makefile lists."""
+    """The modules of an input: one, or several that a Makefile lists."""
 
     where: str
     modules: tuple[CModule, ...]
 
 
 def is_module_source(path: Path) -> bool:
-    """Whether `read` is the one to read an input."""
+    """Tell whether `read` accepts an input."""
     return path.is_dir() or path.suffix == ".c"
 
 
@@ -144,8 +144,8 @@ def read(path: Path, config: Config, release: str) -> ModuleSource:
 
 
 def with_headers(path: Path) -> dict[str, bytes]:
-    """A C file, and what it includes from its own directory and those below, by their paths from
-    there.
+    """Return a C file and the files that it includes from its directory and those below, by their
+    paths from there.
 
     :raises Refusal: as `read`
     """
@@ -195,8 +195,8 @@ def _dialect(files: Mapping[str, bytes], parts: Sequence[str]) -> tuple[Dialect,
 
 
 def _reached(files: Mapping[str, bytes], parts: Sequence[str]) -> list[str]:
-    """The parts, and what they include of the source itself: a module can be another's C file once
-    more."""
+    """Return the parts and the files of the source that they include; a module's file may include
+    another C file."""
     reached = dict.fromkeys(parts)
     waiting = list(parts)
     while waiting:
@@ -209,8 +209,7 @@ def _reached(files: Mapping[str, bytes], parts: Sequence[str]) -> list[str]:
 
 
 def _directory(top: Path) -> dict[str, bytes]:
-    """The C files below a directory, hidden ones left out; links that lead out of it are
-    refused."""
+    """Return the C files below a directory, except hidden ones; refuse links to places outside."""
     files: dict[str, bytes] = {}
     total = 0
     for directory, below, names in os.walk(top):
@@ -238,7 +237,7 @@ def _within(top: Path, name: str) -> bytes:
 
 
 def _check_name(name: str, where: str) -> None:
-    """make(1) cannot be told of a file with a space or a dollar sign in its name."""
+    """Refuse a file name that a makefile cannot hold, such as one with a space or a dollar sign."""
     if not _NAME.fullmatch(name):
         raise Refusal(
             NOT_A_MODULE_SOURCE, where, "its name has characters that kbuild does not accept"
@@ -246,10 +245,10 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _included(name: str, text: str) -> Iterator[tuple[int, str]]:
-    """Line and path, from the top of the source, of what a file includes in quotes.
+    """Yield line and path, from the top of the source, of each file that a file includes in quotes.
 
-    The compiler looks for it beside the file, then elsewhere; what is not there is not for us to
-    say.
+    The compiler looks for it beside the file, then elsewhere; a missing file is the compiler's
+    matter.
 
     :raises Refusal: ``source-escapes``
     """
@@ -266,8 +265,8 @@ def _included(name: str, text: str) -> Iterator[tuple[int, str]]:
 
 
 def _refuse_cycles(files: Mapping[str, bytes]) -> None:
-    """Headers that include each other without a guard: the compiler would only say that it went 200
-    deep."""
+    """Refuse headers that include each other without a guard; the compiler only reports a nesting
+    depth of 200."""
     texts = {name: data.decode(errors="replace") for name, data in files.items()}
     edges = {name: list(_included(name, text)) for name, text in texts.items()}
     done: set[str] = set()

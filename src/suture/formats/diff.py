@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Unified diffs: which files of the kernel tree a patch touches, and how.
+"""Unified diffs: the files of the kernel tree that a patch changes, and how.
 
-1. The text is read; what no patch can be (binary, DOS line ends, no hunks) is refused.
-2. The number of leading path components to strip is settled, as ``patch -p`` takes it.
-3. Every path is checked: inside the tree, and a regular file.
+1. The text is read; binary patches, DOS line ends and files without hunks are refused.
+2. The number of leading path components to strip is determined, as for ``patch -p``.
+3. Every path is checked: it is inside the tree, and a regular file.
 
-Applying it is the workspace's part (`suture.workspace.overlay`), because only the tree can say
-whether it fits.
+`suture.workspace.overlay` applies the patch, because only the tree can show whether it fits.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _BINARY = re.compile(r"^(?:GIT binary patch|Binary files .* differ)$", re.MULTIL
 
 
 class ChangeKind(StrEnum):
-    """What a diff does to a file."""
+    """The effect of a diff on a file."""
 
     MODIFIED = "modified"
     ADDED = "added"
@@ -62,10 +61,10 @@ class Hunk:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """What a patch does to one file.
+    """The change of one file.
 
     :ivar path: from the top of the tree, after the change.
-    :ivar old_path: before the change; differs from `path` where the file is renamed.
+    :ivar old_path: before the change; differs from `path` if the file is renamed.
     """
 
     path: str
@@ -79,8 +78,8 @@ class PatchFile:
     """One patch file.
 
     :ivar name: as the user named it, for messages.
-    :ivar text: its bytes, as ``patch`` takes them.
-    :ivar strip: how many leading path components ``patch -p`` has to strip.
+    :ivar text: its bytes, as ``patch`` reads them.
+    :ivar strip: the number of leading path components that ``patch -p`` strips.
     :ivar changes: in the order of the patch; a file may occur more than once.
     """
 
@@ -98,7 +97,7 @@ class PatchSource:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every path that is touched, old or new name, sorted, each once."""
+        """All paths that are changed, old and new names, sorted, each once."""
         changes = [change for file in self.files for change in file.changes]
         return tuple(
             sorted({path for change in changes for path in (change.path, change.old_path)})
@@ -117,7 +116,7 @@ def read(paths: Sequence[Path], strip: int | None = None) -> PatchSource:
 
 
 def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
-    """`read` for a patch that is in memory already; `name` stands in messages."""
+    """Parse a patch that is in memory; `name` is for messages."""
     text = _decode(name, data)
     if re.search(r"^(?:---|\+\+\+|@@) .*\r$", text, re.MULTILINE):
         raise Refusal(PATCH_HAS_CRLF, name, "its lines end with CR LF")
@@ -149,7 +148,7 @@ def _decode(name: str, data: bytes) -> str:
 
 
 def _says_something(name: str, file: PatchedFile) -> bool:
-    """False for a file of which only the mode changes."""
+    """Tell whether a diff changes more of a file than its mode."""
     header = str(file.patch_info or "")
     if file.is_binary_file or _BINARY.search(header):
         raise Refusal(PATCH_HAS_BINARY, name, f"changes the binary file {file.path}")
@@ -165,14 +164,14 @@ def _names(file: PatchedFile) -> tuple[str, str]:
 
 
 def _strip_level(files: Sequence[PatchedFile]) -> int:
-    """0 where the paths are those of a kernel tree as they stand, else 1, as git writes them."""
+    """Return 0 if the paths are those of a kernel tree, else 1, as git writes them."""
     names = [name for file in files for name in _names(file) if name != NO_FILE]
     # 'a/', 'b/' and 'linux-6.1/' are no top directories.
     return 0 if all(name.split("/")[0] in TREE_TOP for name in names) else 1
 
 
 def _strip(name: str, level: int) -> str:
-    """As ``patch -p`` counts: a run of slashes is one separator."""
+    """Strip components as ``patch -p`` does: several slashes in a row are one separator."""
     return "/".join(re.split("/+", name)[level:])
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The headers of kpatch and Ksplice that patches include: our own, from what is documented of
-theirs (`include/`).
+"""The headers of kpatch and Ksplice that patches include: Suture's own, written from their
+documentation (`include/`).
 
-They are put beside the kernel's own in the tree that the patched side is compiled in, and only
-where a patch asks for one, so that nothing else depends on them.
+They are added to the kernel's headers in the tree of the patched side, and only if a patch includes
+one, so that nothing else depends on them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INCLUDE = re.compile(
 
 @cache
 def ours() -> Mapping[str, bytes]:
-    """File name -> text."""
+    """Return Suture's headers: file name -> text."""
     directory = resources.files("suture.formats").joinpath("include")
     return {
         entry.name: entry.read_bytes() for entry in directory.iterdir() if entry.name.endswith(".h")
@@ -34,7 +34,8 @@ def ours() -> Mapping[str, bytes]:
 
 
 def included(text: bytes) -> Iterator[tuple[int, str]]:
-    """The lines, from 1, that include a header of either camp, and its name."""
+    """Yield the number (from 1) of each line that includes a header of kpatch or Ksplice, and the
+    header's name."""
     for number, line in enumerate(text.split(b"\n"), 1):
         match = _INCLUDE.match(line)
         if match:
@@ -42,10 +43,10 @@ def included(text: bytes) -> Iterator[tuple[int, str]]:
 
 
 def wanted(contents: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The headers to add to the tree, by their path in it: all of ours if there is need for any,
-    else none.
+    """Return the headers to add to the tree, by their paths in it: all of Suture's if the patch
+    includes any, else none.
 
-    :param contents: the patched files, by path; a header that is among them is the patch's own.
+    :param contents: the patched files, by path; a header among them is the patch's own.
     :raises Refusal: ``patch-header-unknown``
     """
     found = False

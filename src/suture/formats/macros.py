@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a source file uses the macros of kpatch and Ksplice, to say so when one of them is used
-wrongly.
+"""Uses of the macros of kpatch and Ksplice in source files, for messages about wrong ones.
 
-The compiler and the object file tell what a macro came to; an author looks for the line.  What can
-be seen in the text already, a macro that there is not or a function that the file does not mention,
-is refused before the compiler makes a page of messages of it.
+The object file shows the effect of a macro, but an author needs the line.  Errors that the text
+already shows, such as an unknown macro or a function that the file does not mention, are refused
+before the compiler prints a page of messages about them.
 """
 
 from __future__ import annotations
@@ -42,7 +41,8 @@ HINTS = ("ksplice_assume_rodata", "ksplice_match_data_early", "ksplice_call_")
 class MacroUse:
     """One use of a macro of kpatch or Ksplice.
 
-    :ivar argument: as written, without quotes; `line`: from 1.
+    :ivar argument: as written, without quotes.
+    :ivar line: from 1.
     """
 
     macro: str
@@ -51,7 +51,7 @@ class MacroUse:
 
 
 def uses(text: bytes) -> Iterator[MacroUse]:
-    """The macros that begin a line of a file, outside comments."""
+    """Yield the macros that begin a line of a file, outside comments."""
     plain = _SKIPPED.sub(lambda comment: b"\n" * comment[0].count(b"\n"), text)
     for number, line in enumerate(plain.split(b"\n"), 1):
         match = _USE.match(line)
@@ -61,7 +61,7 @@ def uses(text: bytes) -> Iterator[MacroUse]:
 
 
 def check(contents: Mapping[str, bytes]) -> None:
-    """Look at the files that include a header of either camp.
+    """Check the macros in files that include a header of kpatch or Ksplice.
 
     :param contents: the patched files, by path.
     :raises Refusal: ``patch-macro-unknown``, ``callback-duplicate``
@@ -72,7 +72,7 @@ def check(contents: Mapping[str, bytes]) -> None:
 
 
 def located(refusal: Refusal, text: bytes) -> Refusal:
-    """The same refusal with the line of the macro that it is about, where that is found.
+    """Return the same refusal with the line of the macro that caused it, if one is found.
 
     :param text: the patched file; `refusal.where` is its path.
     """
@@ -95,7 +95,7 @@ def located(refusal: Refusal, text: bytes) -> Refusal:
 
 
 def _makes(use: MacroUse, words: Collection[str]) -> bool:
-    """One of the words is a section that the macro makes: ``.kpatch.hooks.load``,
+    """Tell whether one of the words is a section that the macro makes: ``.kpatch.hooks.load``,
     ``.ksplice_call_apply``."""
     stage = use.argument.partition(",")[0]
     endings = [

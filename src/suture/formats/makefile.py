@@ -2,11 +2,10 @@
 """The Makefile of an author's module, read and never run (Documentation/kbuild/modules.rst,
 makefiles.rst).
 
-Of what kbuild would take from it, this is understood: ``obj-m``, ``obj-$(CONFIG_X)``, ``NAME-y``,
-``NAME-objs``, ``ccflags-y`` and its older spellings with ``-I``, ``-D`` and ``-U``, conditions on
-``KERNELRELEASE`` and on options of the target, and simple variables.  Rules and their recipes are
-for the author's own make and are passed over.  What decides about the module and is none of this is
-refused with its line, never guessed.
+Suture understands ``obj-m``, ``obj-$(CONFIG_X)``, ``NAME-y``, ``NAME-objs``, ``ccflags-y`` and its
+older spellings with ``-I``, ``-D`` and ``-U``, conditions on ``KERNELRELEASE`` and on options of
+the target, and simple variables.  Rules and their recipes are for the author's own make and are
+ignored.  Anything else that decides about the module is refused with its line, never guessed.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class ListedModule:
 
 @dataclass(slots=True)
 class _Read:
-    """A Makefile as far as it is read: what variables hold, and where that was said."""
+    """The variables of a Makefile so far, and the lines that set them."""
 
     where: str
     values: dict[str, list[str]] = field(default_factory=dict)
@@ -66,7 +65,7 @@ class _Read:
 
 
 def read(where: str, text: str, config: Config, files: frozenset[str]) -> tuple[ListedModule, ...]:
-    """The modules that a Makefile lists, in its order.
+    """Return the modules that a Makefile lists, in its order.
 
     :param where: the Makefile's path.
     :param files: the C files and headers of its directory.
@@ -81,7 +80,8 @@ def read(where: str, text: str, config: Config, files: frozenset[str]) -> tuple[
 
 
 def _logical(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with their continuations, without comments; the number is that of the first."""
+    """Yield lines joined with their continuations, without comments, with the number of their first
+    line."""
     number, whole = 0, ""
     for current, line in enumerate(text.splitlines(), 1):
         number = number or current
@@ -95,7 +95,7 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _relevant(where: str, text: str, config: Config) -> Iterator[tuple[int, str]]:
-    """The lines that count: not in a recipe, and not on the other side of a condition."""
+    """Yield the lines that are in no recipe and in no group that a condition excludes."""
     taken: list[bool | None] = []  # None: cannot be decided
     in_rule = False
     for number, raw in _logical(text):
@@ -145,7 +145,7 @@ def _relevant(where: str, text: str, config: Config) -> Iterator[tuple[int, str]
 
 
 def _decides(line: str) -> bool:
-    """Whether an assignment is one of those that say what the module is."""
+    """Tell whether an assignment decides about the module."""
     match = _ASSIGNMENT.match(line)
     assert match
     name = match[1]
@@ -178,7 +178,7 @@ def _condition_value(side: str, config: Config) -> str | None:
 
 
 def _known(name: str, config: Config) -> str | None:
-    """What a variable holds when kbuild reads the Makefile; None where that is not known."""
+    """Return the value of a variable when kbuild reads the Makefile; None if unknown."""
     if name == "KERNELRELEASE":
         return "set"
     return config.value(name.removeprefix("CONFIG_")) if name.startswith("CONFIG_") else None
@@ -221,7 +221,7 @@ def _assign(found: _Read, number: int, line: str) -> None:
 
 
 def _words(found: _Read, number: int, value: str) -> list[str]:
-    """A value's words with the variables in it replaced."""
+    """Return a value's words with its variables replaced."""
     for _ in range(16):
         if "$" not in value:
             return value.split()

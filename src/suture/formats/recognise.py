@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an author's input is, told from its content.
+"""The format of an author's input, recognised from its content.
 
-Each way of writing live patches names something that the others do not have; `_MARKS` says what.  A
-recognised input comes with the line that gave it away, so that an author can see why it was taken
-for what it is.
+Each way of writing live patches names something that the others do not have; `_MARKS` lists it.  A
+recognised input carries the line that decided, so that an author can see the reason.
 """
 
 from __future__ import annotations
@@ -79,11 +78,11 @@ _C_SUFFIXES = (".c", ".h")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input and what it is.
+    """One input and its format.
 
-    :ivar why: what showed it: ``fix.patch:12: +#include "kpatch-macros.h"``.
-    :ivar strip: leading path components to drop from a diff's file names, or None to find out.
-    :ivar name: what to call it; its path is of the moment where it comes out of an archive.
+    :ivar why: the evidence: ``fix.patch:12: +#include "kpatch-macros.h"``.
+    :ivar strip: leading path components to drop from a diff's file names; None to detect.
+    :ivar name: its name in messages, if `path` is a temporary file from an archive; else empty.
     """
 
     path: Path
@@ -97,9 +96,9 @@ class Input:
 
 
 def recognise(path: Path, wanted: Format | None = None, strip: int | None = None) -> Input:
-    """What `path` is.
+    """Recognise the format of an input.
 
-    :param wanted: what the author says it is.
+    :param wanted: the format that the author gives.
     :raises Refusal: ``format-unknown``, ``format-ambiguous``, ``not-a-patch``, ``file-unreadable``
     """
     if wanted is not None:
@@ -185,7 +184,7 @@ def _of_file(path: Path) -> tuple[Format, str]:
 
 
 def _marks(path: Path, text: str, formats: Sequence[Format]) -> Iterator[tuple[Format, str]]:
-    """The first mark of each of `formats`, and where it stands."""
+    """Yield the first mark of each of `formats`, with its line."""
     lines = text.split("\n")
     for format, pattern in _MARKS:
         if format in formats:

@@ -2,11 +2,11 @@
 """SUSE's directories of kernel live patches: a main file with place holders, and one directory for
 each fix.
 
-A fix NAME has ``NAME/livepatch_NAME.h`` (in the days of kGraft ``NAME/kgr_patch_NAME.h``), which
-declares its init and cleanup functions, C files, and ``NAME/patched_funcs.csv`` with lines ``OBJECT
-OLD[,SYMPOS] NEW [CONDITION]``.  The main file has ``@@...@@`` where the fixes are to be named; what
-SUSE's packaging writes there is written here.  Its build scripts and its Makefile are not run; its
-Makefile is not read either, since it knows nothing of the fixes.
+A fix NAME has ``NAME/livepatch_NAME.h`` (``NAME/kgr_patch_NAME.h`` for kGraft), which declares its
+init and cleanup functions, C files, and ``NAME/patched_funcs.csv`` with lines ``OBJECT OLD[,SYMPOS]
+NEW [CONDITION]``.  The main file has ``@@...@@`` in the places of the fixes; Suture fills them in
+as SUSE's packaging does.  It neither runs SUSE's build scripts nor reads the directory's Makefile,
+which does not list the fixes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CONDITION = re.compile(r"[\w\s()!&|<>=,+-]+")
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """The directory with its place holders filled in.
+    """A directory with its place holders filled in.
 
     :ivar files: as in `suture.formats.cmodule.CModule`, as is `parts`.
     """
@@ -47,8 +47,10 @@ class Expanded:
 
 @dataclass(frozen=True, slots=True)
 class _PatchedFunctionRow:
-    """One line of a table: `old` is replaced by `new` in `objname` where the C condition `when`
-    holds ("": always)."""
+    """One line of a table: `new` replaces `old` in `objname`.
+
+    :ivar when: the C condition under which it does; "": always.
+    """
 
     objname: str
     old: str
@@ -58,7 +60,7 @@ class _PatchedFunctionRow:
 
 
 def expand(where: str, files: Mapping[str, bytes], release: str) -> Expanded:
-    """Fill the place holders in.
+    """Fill in the place holders.
 
     :param where: the directory, for messages.
     :param files: its C files and tables, by path.
@@ -153,8 +155,8 @@ def _rows(where: str, data: bytes) -> Iterator[_PatchedFunctionRow]:
 
 
 def _objects(rows: Sequence[_PatchedFunctionRow], uname: bool) -> Iterator[str]:
-    """The entries of ``struct klp_object objs[]``; an object whose rows all have conditions is
-    there if any holds."""
+    """Yield the entries of ``struct klp_object objs[]``; if all rows of an object have conditions,
+    its entry is there if any of them holds."""
     names = dict.fromkeys([*([VMLINUX] if uname else []), *(row.objname for row in rows)])
     for name in sorted(names, key=lambda one: (one != VMLINUX, one)):
         own = [row for row in rows if row.objname == name]
@@ -194,7 +196,8 @@ def _when(row: _PatchedFunctionRow, line: str) -> Iterator[str]:
 
 
 def _function(fix: str, what: str, text: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    """How the fix's header calls its init or cleanup function: the name changed over the years."""
+    """Return the name that the fix's header declares for its init or cleanup function; it changed
+    over the years."""
     for name in (
         f"livepatch_{fix}_{what}",
         f"klp_patch_{fix}_{what}",
@@ -218,8 +221,8 @@ def _init_calls(
 def _error_handlers(
     fixes: Sequence[str], text: Mapping[str, str], headers: Mapping[str, str], main: str
 ) -> str:
-    """What undoes the init calls in reverse order; the main files of the kGraft time leave the
-    return to it."""
+    """Return the code that undoes the init calls in reverse order, with the return statement that
+    main files of kGraft leave to it."""
     lines = [
         f"\t{_function(fix, 'cleanup', text, headers)}();\nerr_{fix}:" for fix in reversed(fixes)
     ]

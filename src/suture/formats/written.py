@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The written form of a live patch: ``livepatch.toml`` and the sources that it names.
 
-It is a directory (by convention ``NAME.livepatch``), the same as one tar file, or the ``.toml``
-file beside its sources.  `Manifest` is the schema: a field that is not in it is an error, and
-`schema` gives it as JSON schema.
+It is a directory (by convention ``NAME.livepatch``), one tar file of it, or the ``.toml`` file
+beside its sources.  `Manifest` is the schema: a field that is not in it is an error, and `schema`
+returns it as a JSON schema.
 
 ::
 
@@ -46,15 +46,15 @@ LARGEST_ARCHIVE = 64 << 20
 
 
 class Function(Struct, frozen=True, forbid_unknown_fields=True):
-    """``struct klp_func``: `sympos` only where the author settles it; it differs between
-    kernels."""
+    """``struct klp_func``: `sympos`, which differs between kernels, only where the author decides
+    it."""
 
     old_name: str
     sympos: Annotated[int, Meta(ge=0)] | None = None
 
 
 class Object(Struct, frozen=True, forbid_unknown_fields=True):
-    """``struct klp_object``: `name` is ``vmlinux`` or a module's."""
+    """``struct klp_object``: `name` is ``vmlinux`` or a module's name."""
 
     name: str
     function: tuple[Function, ...] = ()
@@ -77,10 +77,10 @@ class Accepted(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """``livepatch.toml``: what an author decides, as the options of ``suture build`` say it.
+    """``livepatch.toml``: the author's decisions, as the options of ``suture build`` express them.
 
-    What is not said is as it is for a build of the sources: a C module says itself what it is
-    called and whether it replaces the live patches before it.
+    A missing field has the default of a build of the sources: a C module determines its own name
+    and whether it replaces earlier live patches.
     """
 
     suture: int
@@ -98,14 +98,14 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def schema() -> dict[str, Any]:
-    """The manifest's JSON schema."""
+    """Return the manifest's JSON schema."""
     return msgspec.json.schema(Manifest)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Path, Manifest]]:
-    """The directory of a written live patch, and its manifest; an archive is unpacked for the time
-    of the block.
+    """Open a written live patch: its directory and its manifest; an archive is unpacked until the
+    block ends.
 
     :param path: directory, archive, or ``.toml`` file.
     :raises Refusal: ``written-form-invalid``, ``written-form-newer``, ``source-escapes``,
@@ -125,7 +125,7 @@ def opened(path: Path) -> Iterator[tuple[Path, Manifest]]:
 
 
 def read(manifest: Path) -> Manifest:
-    """Read a manifest; the sources that it names are there."""
+    """Read a manifest, and check that the sources that it names exist."""
     return parse(str(manifest), read_bytes(manifest), manifest.parent)
 
 
@@ -214,10 +214,10 @@ def _unpack(archive: Path, directory: Path) -> None:
 
 
 def _take_out(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path, archive: str) -> None:
-    """One file or directory.  Not by tarfile's filters, which Python has since 3.11.4 and Debian 12
-    not.
+    """Unpack one file or directory; tarfile's filters exist only since Python 3.11.4, and Debian 12
+    has an older one.
 
-    There are no links among the members, so a path without ``..`` stays inside.
+    The members contain no links, so a path without ``..`` stays inside.
     """
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
@@ -233,8 +233,7 @@ def _take_out(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path, ar
 
 
 def dumped(manifest: Manifest) -> bytes:
-    """`manifest` as TOML; fields that are as they would be without being said are left out, tables
-    come last."""
+    """Return `manifest` as TOML, without fields that have their default, tables last."""
     said = sorted(_said(manifest).items(), key=lambda field: field[0] in ("source", "object"))
     return tomli_w.dumps(dict(said)).encode()
 
@@ -265,7 +264,7 @@ def write(directory: Path, manifest: Manifest, files: Mapping[str, bytes]) -> No
 
 
 def objects(patch: LivePatch) -> tuple[Object, ...]:
-    """What a built live patch replaces, as a manifest says it."""
+    """Return the functions and callbacks of a built live patch, as a manifest lists them."""
     return tuple(
         Object(
             patched.name,
@@ -277,8 +276,8 @@ def objects(patch: LivePatch) -> tuple[Object, ...]:
 
 
 def differences(expected: Sequence[Object], patch: LivePatch) -> list[str]:
-    """What a built live patch replaces beyond what is expected (``+``), or not (``-``), a line
-    each."""
+    """Return the differences between a built live patch and the expected objects, one line each:
+    ``+`` is unexpected, ``-`` is missing."""
     built = {f"{one.name}: {what}" for one in patch.objects for what in _built(one)}
     wanted = {f"{one.name}: {what}" for one in expected for what in _wanted(one, patch)}
     return [
@@ -293,7 +292,8 @@ def _built(patched: PatchedObject) -> Iterator[str]:
 
 
 def _wanted(expected: Object, patch: LivePatch) -> Iterator[str]:
-    """A function without `sympos` is the built one of that name, whatever its position."""
+    """Yield the expected functions and callbacks; a function without `sympos` means the built one
+    of that name, whatever its position."""
     built = {
         (objname, function.old_name): function.sympos for objname, function in patch.each_function()
     }

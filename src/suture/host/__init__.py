@@ -1,3 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this host offers to every room: processes, files, cache paths, and a place to report
-progress."""
+"""The host: processes, files, cache paths, and the place to report progress."""

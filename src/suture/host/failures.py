@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every exception that leaves a command becomes a `Refusal` here: a user never sees a traceback."""
+"""Every exception that leaves a command becomes a `Refusal`, so that no user sees a traceback."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def refused(words: Sequence[str], passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
-    """Turn what comes out of the block into a `Refusal`.
+    """Turn exceptions of the block into a `Refusal`.
 
     :param words: the command line, for the message.
     :param passing: exceptions of the command line library, which it handles itself.
     :raises Refusal: ``interrupted``, ``disk-full``, ``file-unreadable``, ``build-extra-missing``,
-        ``internal-error``, and what the block itself refuses
+        ``internal-error``, and those of the block itself
     """
     try:
         yield
@@ -61,7 +61,7 @@ def refused(words: Sequence[str], passing: tuple[type[BaseException], ...] = ())
 
 
 def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:
-    """The refusal for a system call that failed where no room expected it to."""
+    """Return the refusal for a failed system call that no room expected."""
     if error.errno not in NOT_OURS:
         return internal_error(words, error)
     named = error.filename
@@ -70,7 +70,7 @@ def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:
 
 
 def internal_error(words: Sequence[str], error: BaseException) -> Refusal:
-    """The refusal for a bug of ours, with the traceback in a file beside the cache."""
+    """Return the refusal for a bug in Suture; the traceback goes to a file beside the cache."""
     report = paths.cache() / "bugs" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.txt")
     versions = f"suture {__version__}, Python {platform.python_version()}, {platform.platform()}"
     about = f"{versions}\n{list(words)}\n\n"
@@ -85,14 +85,14 @@ def internal_error(words: Sequence[str], error: BaseException) -> Refusal:
 
 
 def command_name(words: Sequence[str]) -> str:
-    """``suture build`` of a whole command line."""
+    """Return the command of a whole command line: ``suture build``."""
     return " ".join(["suture", *(word for word in words[:1] if not word.startswith("-"))])
 
 
 def end_like_ctrl_c() -> None:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that everything is cleaned up on the way out.
+    """Let SIGTERM and SIGHUP act like Ctrl-C, so that everything is cleaned up.
 
-    A signal that our parent ignores (nohup(1)) stays ignored.
+    A signal that the parent process ignores (nohup(1)) stays ignored.
     """
     for number in ENDING:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -100,8 +100,8 @@ def end_like_ctrl_c() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first signal ends the work; those that follow must not end the cleaning up (SIGQUIT and
-    SIGKILL still do)."""
+    """End the work at the first signal; later ones must not end the cleanup (SIGQUIT and SIGKILL
+    still do)."""
     for each in ENDING:
         if signal.getsignal(each) is _interrupt:
             signal.signal(each, signal.SIG_IGN)
@@ -110,10 +110,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def surviving_streams() -> Iterator[None]:
-    """Let the block print to stdout and stderr whatever becomes of them: closed by our parent,
-    full, or read by no one.
+    """Let the block print to stdout and stderr even if they are closed, full, or read by no one.
 
-    What can no longer be written is dropped, in silence: there is nobody to tell.
+    Output that can no longer be written is dropped silently: no one is left to tell.
     """
     # Python leaves a stream that was closed before we started as None.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115

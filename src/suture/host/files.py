@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files and directories that are either wholly there or not there at all.
+"""Files and directories that are either complete or do not exist.
 
-Everything is made under a temporary name beside its final place and renamed when complete, so that
-a run that is killed at any moment leaves nothing that a later one takes for complete, and two runs
-at once do not disturb each other.
+Everything is made under a temporary name beside its final place and renamed when complete.  A run
+that is killed at any moment leaves nothing that a later one takes for complete, and two runs at the
+same time do not disturb each other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEMPORARY = ".part-"
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove what a killed run left in a directory.
+    """Remove leftovers of a killed run from a directory.
 
     The caller holds the directory's lock, so that no other run is making it.
     """
@@ -49,8 +49,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = 
     """Write `data` to `path` so that a reader sees the old content or all of the new, also after a
     power failure.
 
-    :param durable: after a power failure there may also be an empty file, or none: what is written
-        is checked by its reader, and is made again.
+    :param durable: False if an empty or missing file is allowed after a power failure: the reader
+        checks the content, and it can be made again.
     :raises Refusal: ``disk-full``, ``file-unreadable`` (the directory cannot be written)
     """
     temporary: str | None = None
@@ -74,7 +74,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = 
 
 
 def check_output(path: Path) -> None:
-    """Refuse early what `write_atomic` could not write, and what it must not replace, such as
+    """Refuse early a path that `write_atomic` could not write or must not replace, such as
     ``/dev/null``.
 
     :raises Refusal: ``file-unreadable``
@@ -90,8 +90,8 @@ def check_output(path: Path) -> None:
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """A directory for the time of the block, by its real path, in the system's place for temporary
-    files."""
+    """Make a directory in the system's place for temporary files, by its real path; it is removed
+    when the block ends."""
     work: Path | None = None
     try:
         with signals_held():
@@ -105,13 +105,13 @@ def temporary_directory() -> Iterator[Path]:
 
 @contextmanager
 def signals_held() -> Iterator[list[int]]:
-    """Let no signal come between making something and knowing that it has to be removed: it comes
-    when the block ends.
+    """Hold signals until the block ends, so that none interrupts between making something and
+    recording that it must be removed.
 
-    The block gets the list of those that have come; one that empties it has dealt with them.
+    The block gets the list of signals that have arrived; a block that empties it has handled them.
 
-    Blocking them (pthread_sigmask(3)) would not do: another thread takes the signal, and Python
-    then raises the exception for it in the main thread.  In other threads none is raised.
+    Blocking signals (pthread_sigmask(3)) would not work: another thread takes the signal, and
+    Python raises its exception in the main thread.  In other threads none is raised.
     """
     if threading.current_thread() is not threading.main_thread():
         yield []
@@ -137,10 +137,10 @@ def signals_held() -> Iterator[list[int]]:
 
 @contextmanager
 def new_directory(final: Path) -> Iterator[Path]:
-    """A directory to fill; renamed to `final` when the block ends without an exception, removed
-    otherwise.
+    """Make a directory to fill; it is renamed to `final` when the block ends without an exception,
+    else removed.
 
-    Where another run has made `final` meanwhile, its result is kept and this one removed.
+    If another run has made `final` meanwhile, its result is kept and this one removed.
     """
     work: Path | None = None
     try:
@@ -168,9 +168,9 @@ def new_directory(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_directory(parent: Path, prefix: str) -> Iterator[Path]:
-    """A directory in `parent` for the time of the block.
+    """Make a directory in `parent`; it is removed when the block ends.
 
-    What killed runs have left there is removed: a directory that is in use is locked.
+    Leftovers of killed runs there are removed too; a directory in use is locked.
     """
     work: Path | None = None
     lock: int | None = None
@@ -195,7 +195,7 @@ def scratch_directory(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def _lock_unused(directory: Path) -> int | None:
-    """Lock a directory that nobody has locked; returns the descriptor that holds the lock."""
+    """Lock a directory that nobody has locked, and return the descriptor that holds the lock."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -225,7 +225,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def cannot_write(path: Path, error: OSError) -> Refusal:
-    """The refusal for a failed write to `path`."""
+    """Return the refusal for a failed write to `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Refusal(DISK_FULL, str(path), error.strerror or "no space left")
     return Refusal(

@@ -46,11 +46,11 @@ class Tool:
 
     @property
     def looked_for(self) -> str:
-        """Its name: ``flex`` or ``<gelf.h>``."""
+        """The name: ``flex`` or ``<gelf.h>``."""
         return self.program or f"<{self.header}>"
 
     def found(self) -> Path | None:
-        """Return its path on this host, or None."""
+        """Return the path on this host, or None."""
         if self.program:
             where = shutil.which(self.program, path=SEARCH_PATH)
             return Path(where) if where else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one place that knows where Suture keeps things (XDG Base Directory Specification)."""
+"""The directories that Suture uses (XDG Base Directory Specification)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    """``$XDG_CACHE_HOME/suture``.  Everything below it can be deleted at any time; the next run
-    makes it anew."""
+    """Return ``$XDG_CACHE_HOME/suture``; all of it can be deleted at any time, and the next run
+    makes it again."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification: a relative path in the variable is invalid and is to be ignored.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one way to run a program."""
+"""Running programs: the only place that starts one and waits for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ block still went."""
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A program that ended: what it was, its exit status, and what it printed."""
+    """A finished program: its command, its exit status, and its output."""
 
     command: tuple[str, ...]
     status: int
@@ -35,10 +35,9 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Finished:
-    """Run a program to its end and capture its output.  It is ended with all its children when we
-    are interrupted.
+    """Run a program to its end and capture its output; an interrupt ends it with all its children.
 
-    :param env: the whole environment; None for our own.
+    :param env: the whole environment; None for this process's own.
     :raises Refusal: ``tool-missing``
     """
     words = tuple(str(word) for word in command)
@@ -72,7 +71,7 @@ def check(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Finished:
-    """`run`, and refuse with the program's own last lines when it fails.
+    """Run a program, and refuse with its last lines if it fails.
 
     :param where: what the step was about, for the message; the program's name by default.
     :raises Refusal: `kind`, ``tool-missing``, ``disk-full``
@@ -90,7 +89,7 @@ def check(
 
 
 def says_disk_full(output: Iterable[str]) -> bool:
-    """Whether a program that failed blames the disk in one of its lines."""
+    """Tell whether a program's output blames a full disk."""
     return any(words in line for line in output for words in NO_SPACE)
 
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Text on its way to a terminal or a pipe.  Rich is imported when something is printed, not
-before."""
+"""Text for a terminal or a pipe.  Rich is imported only when something is printed."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ PIPE_WIDTH = 2000
 
 
 def console(*, stderr: bool) -> Console:
-    """Rich's console on one of the two streams."""
+    """Return Rich's console on stdout or stderr."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -24,8 +23,8 @@ def console(*, stderr: bool) -> Console:
 
 
 def printable(text: str) -> str:
-    """`text` with control characters escaped: names in a patch or an object file must not steer the
-    terminal."""
+    """Return `text` with control characters escaped: names in a patch or an object file must not
+    control the terminal."""
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
     )

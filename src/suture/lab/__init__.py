@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The throwaway machine: boots a target's own image in QEMU, runs commands in it, and watches its
-kernel log."""
+"""The lab: boots a target's own image in QEMU, runs commands in the guest, and watches its kernel
+log."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which accelerator the lab uses: KVM where a guest really boots under it, emulation elsewhere.
+"""The choice of an accelerator: KVM if a guest really boots under it, else emulation.
 
-``/dev/kvm`` can exist and open while a guest under it never leaves the firmware, or while QEMU
-gives up on a register that the outer hypervisor refuses.  So the target is booted under KVM once,
-with a short deadline, and the answer is kept until the host is booted again or QEMU changes.
+``/dev/kvm`` can exist and open while a guest under it never leaves the firmware, or QEMU stops at a
+register that the outer hypervisor refuses.  So the target is booted under KVM once, with a short
+deadline, and the result is kept until the host reboots or QEMU changes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ DEADLINE = 12.0
 
 
 def choose(vmlinuz: Path, platform: VirtualMachine) -> Accelerator:
-    """The fastest accelerator under which `vmlinuz` boots on this host.
+    """Return the fastest accelerator under which `vmlinuz` boots on this host.
 
-    :param platform: of its architecture.
-
+    :param platform: the virtual machine of its architecture.
     :raises Refusal: ``tool-missing``, ``disk-full``
     """
     if not os.access(DEVICE, os.R_OK | os.W_OK) or not _is_hosts(platform):
@@ -59,7 +58,7 @@ def _is_hosts(platform: VirtualMachine) -> bool:
 def boots(
     accelerator: Accelerator, vmlinuz: Path, platform: VirtualMachine, deadline: float = DEADLINE
 ) -> bool:
-    """Whether a guest gets as far as the agent within `deadline` seconds."""
+    """Tell whether a guest starts the agent within `deadline` seconds."""
     nothing = initramfs.build({})
     qemu = Qemu(platform, accelerator, vmlinuz, nothing, Wire.SERIAL, memory=512)
     try:
@@ -73,8 +72,8 @@ def boots(
 
 
 def _recorded(record: Path, key: str) -> Accelerator | None:
-    """The answer found before under the same `key`; None for a missing, outdated or damaged
-    record."""
+    """Return the result recorded under the same `key`; None if the record is missing, outdated or
+    damaged."""
     try:
         content = json.loads(record.read_bytes())
         return Accelerator(content["accelerator"]) if content["key"] == key else None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the kernel complains about: the reports in a kernel log that fail a run.
+"""The kernel's complaints: reports in a kernel log that fail a run.
 
-Each rule names the kernel source that prints the line.  Lines are matched as the console shows
-them, without time stamp; words are matched in the kernel's own capitals, so that ``[Firmware Bug]``
-or ``warning:`` is no complaint.
+Each rule names the kernel source that prints the line.  Rules match lines as the console shows
+them, without time stamp, and in the kernel's own capitals, so that ``[Firmware Bug]`` or
+``warning:`` is no complaint.
 """
 
 from __future__ import annotations
@@ -60,17 +60,21 @@ _END = re.compile(r"---\[ end (trace|Kernel panic)")  # kernel/panic.c: print_oo
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One report of the kernel: `what` kind it is, and its lines as they stand in the log."""
+    """One report of the kernel.
+
+    :ivar what: its kind.
+    :ivar lines: its lines in the log.
+    """
 
     what: str
     lines: tuple[str, ...]
 
 
 def find(log: str, own: Sequence[tuple[str, str]] = ()) -> tuple[Complaint, ...]:
-    """The complaints in a kernel log, in order; one report with its registers and stack is one
+    """Return the complaints in a kernel log, in order; a report with its registers and stack is one
     complaint.
 
-    :param own: what kernels of the architecture say in addition
+    :param own: additional rules of the architecture
         (`suture.arch.virtual_machine.VirtualMachine`).
     """
     rules = (*RULES, *((what, re.compile(pattern)) for what, pattern in own))
@@ -95,8 +99,8 @@ def _match(line: str, rules: Rules) -> str | None:
 
 
 def _end_of_report(lines: Sequence[str], first: int, rules: Rules) -> int:
-    """The index after the report's end marker; without one, after the last line that is itself a
-    complaint."""
+    """Return the index after the report's end marker; without one, after the last of the directly
+    following complaints."""
     for at in range(first, min(first + REPORT_LINES, len(lines))):
         if _END.search(lines[at]):
             return at + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Making the guests' disks: ext4 images, as a user too."""
+"""Disks for guests: ext4 images, which users without root can make too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEMORY_DISK = Path("/dev/shm")
 
 
 def ext4_command(tree: Path, to: Path, size: str) -> list[str | Path]:
-    """The command that makes an ext4 file system of `size` with all that is below `tree`."""
+    """Return the command that makes an ext4 file system of `size` with everything below `tree`."""
     # The lazily initialized parts would be written by a thread of the guest's kernel.
     options = "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"
     return [
@@ -39,21 +39,21 @@ def ext4_command(tree: Path, to: Path, size: str) -> list[str | Path]:
 
 
 def program(name: str) -> str:
-    """Where a program is that a user's PATH may leave out; its bare name if it is nowhere."""
+    """Return the path of a program that a user's PATH may lack; its name if it is not found."""
     return shutil.which(name, path=SEARCH_PATH) or name
 
 
 def as_root_would(command: Sequence[str | Path]) -> list[str | Path]:
-    """The command in a user namespace in which we are root and files can have any owner, where we
-    are not root."""
+    """Return the command as root would run it: a user other than root gets a user namespace in
+    which files can have any owner."""
     if os.geteuid() == 0:
         return [*command]
     return [program("unshare"), "--map-root-user", "--map-auto", "--", *command]
 
 
 def scratch_parent() -> Path | None:
-    """Memory where there is plenty of it, else None for the usual place: a package tool waits for
-    each file to be on the disk."""
+    """Return a directory in memory if there is plenty; None for the usual place: a package tool
+    waits until each file is on the disk."""
     try:
         plenty = shutil.disk_usage(MEMORY_DISK).free > 4 * SCRATCH_NEEDED
     except OSError:
@@ -62,7 +62,7 @@ def scratch_parent() -> Path | None:
 
 
 def keep(made: Path, final: Path) -> None:
-    """Bring the image to its final name, sparse as it is."""
+    """Copy the image to its final name, and keep it sparse."""
     partial = final.with_name(f"{files.TEMPORARY}{final.name}")
     try:
         run.check(["cp", "--sparse=always", made, partial])

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's guests with systemd: a small system of this host's own distribution.
 
-To add that of another distribution:
+To add another distribution:
 
-1. Write one module with a class that has what `GuestSystem` asks for; ``debian.py`` shows how, and
+1. Write one module with a class for the protocol `GuestSystem`; ``debian.py`` is an example, and
    ``disk.py`` makes the file system.
-2. Put one of it into `GUESTS`.
-3. Add the program that makes it to the distribution's tools (`suture.host.distributions`).
+2. Add an instance to `GUESTS`.
+3. Add the program that makes the system to the distribution's tools
+   (`suture.host.distributions`).
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from suture.lab.debian import DebianGuest
 
 
 class GuestSystem(Protocol):
-    """How a small system of a distribution is made."""
+    """Makes a small system of a distribution."""
 
     @property
     def id(self) -> str:
-        """The distribution's (`suture.host.distributions.Distribution.id`)."""
+        """The distribution's ID (`suture.host.distributions.Distribution.id`)."""
 
     @property
     def python_packages(self) -> Path:
-        """Below ``/usr/local``: where the guest's Python finds what is installed there."""
+        """The directory below ``/usr/local`` in which the guest's Python finds packages."""
 
     def image(self) -> Path:
-        """A file system image that any target boots from, made if it is not in the cache; never to
-        be written to.
+        """Return a file system image that boots with any target's kernel, from the cache or made;
+        it must not be written to.
 
-        It has systemd, Python, kmod and iproute2, and nothing of Suture and no kernel.
+        It has systemd, Python, kmod and iproute2, and neither Suture nor a kernel.
 
         :raises Refusal: ``archive-unreachable``, ``tool-missing``, ``command-failed``,
             ``disk-full``
@@ -45,7 +46,7 @@ GUESTS: tuple[GuestSystem, ...] = (DebianGuest(),)
 
 
 def here() -> GuestSystem:
-    """That of this host's distribution.
+    """Return the guest system of this host's distribution.
 
     :raises Refusal: ``tool-missing``
     """

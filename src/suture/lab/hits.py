@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Count how often functions of a module run, from the first call on.
+"""Counts of calls to a module's functions, from the first call on.
 
-Each function gets a kprobe event (the target's ``Documentation/trace/kprobetrace.rst``).  Why
-these:
+Each function gets a kprobe event (the target's ``Documentation/trace/kprobetrace.rst``), because:
 
 - A live patch module enables itself in its init function, so probes that are set after it is loaded
-  miss the calls before.  An event named ``MODULE:FUNCTION`` may be defined before the module is
-  there; the kernel arms it when the module arrives (``kernel/trace/trace_kprobe.c:
-  trace_kprobe_module_callback()``), ahead of the module's init.
-- The probe sits on the new code, in the module, at its fentry call.  The ftrace handler of
-  livepatch is on the old function and is not touched; the probe does not change the return address,
-  so stacks stay reliable for the transition.  The function profiler would count too, but
-  distribution kernels leave it out.
-- Hits are counted whether or not the event is written to the trace buffer; that is switched off.
+  miss the first calls.  An event named ``MODULE:FUNCTION`` may be defined before the module is
+  loaded; the kernel arms it when the module is loaded (``kernel/trace/trace_kprobe.c:
+  trace_kprobe_module_callback()``), before the module's init function.
+- The probe is on the new code, in the module, at its fentry call.  The ftrace handler of livepatch
+  is on the old function and is unaffected; the probe does not change the return address, so stacks
+  stay reliable for the transition.  The function profiler would count too, but distribution kernels
+  lack it.
+- Hits are counted whether or not the event is written to the trace buffer, which is switched off.
 
 A function that cannot be probed (``noinstr``, no kallsyms entry, several of one name) is reported
 as not counted.
@@ -48,9 +47,10 @@ def arm(machine: Machine, module: str, functions: Sequence[str]) -> None:
 
 
 def read(machine: Machine, module: str, functions: Sequence[str]) -> list[int | None]:
-    """How often each of `functions` has run; None where the kernel has not armed the probe.
+    """Return how often each of `functions` has run; None if the kernel has not armed its probe.
 
-    `functions` as given to `arm`; `module` has to be loaded still.
+    :param functions: as given to `arm`.
+    :param module: still loaded.
     """
     armed = armed_functions(machine.run(f"cat {ARMED}").text, module)
     counted = profile(machine.run(f"cat {TRACING}/kprobe_profile").text)
@@ -61,12 +61,12 @@ def read(machine: Machine, module: str, functions: Sequence[str]) -> list[int | 
 
 
 def disarm(machine: Machine) -> None:
-    """Take all probes away again."""
+    """Remove all probes."""
     machine.run(f"cd {TRACING}; echo 0 >events/{GROUP}/enable; echo >kprobe_events")
 
 
 def armed_functions(listing: str, module: str) -> set[str]:
-    """The functions of `module` in ``kprobes/list``.
+    """Return the functions of `module` in ``kprobes/list``.
 
     A line reads ``ADDRESS k FUNCTION+0x0  MODULE [FTRACE]``.
     """
@@ -77,10 +77,9 @@ def armed_functions(listing: str, module: str) -> set[str]:
 
 
 def profile(text: str) -> dict[str, int]:
-    """Event to hits from ``kprobe_profile``, whose lines read ``EVENT HITS MISSES``.
+    """Return event -> hits from ``kprobe_profile``, whose lines read ``EVENT HITS MISSES``.
 
-    A miss is a call that came while another probe was being handled on that processor: the function
-    ran.
+    A miss is a call while another probe was being handled on that processor: the function ran.
     """
     rows = (_PROFILED.fullmatch(line) for line in text.splitlines())
     return {row[1]: int(row[2]) + int(row[3]) for row in rows if row}

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lab's initramfs: busybox, the agent, kernel modules and the caller's files, as one
+"""The lab's initramfs: busybox, the agent, kernel modules and the caller's files, in one
 uncompressed newc archive.
 
-The format is that of the target's own
-``Documentation/driver-api/early-userspace/buffer-format.rst``: a header of thirteen 8-digit
-hexadecimal fields, the name, the content, each padded to four bytes.  It is left uncompressed: QEMU
-hands it over in memory, and unpacking costs an emulated processor more than copying.
+The format is in the target's own ``Documentation/driver-api/early-userspace/buffer-format.rst``: a
+header of thirteen 8-digit hexadecimal fields, the name, the content, each padded to four bytes.  It
+is not compressed: QEMU passes it in memory, and unpacking costs an emulated processor more than
+copying.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "run", "sys", "tmp")
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """One file of the archive.  `mode` as in ``st_mode``; `device` is (major, minor) of a device
-    node."""
+    """One file of the archive.
+
+    :ivar mode: as ``st_mode``.
+    :ivar device: (major, minor) of a device node.
+    """
 
     name: str
     mode: int
@@ -44,9 +47,9 @@ class ArchiveMember:
 def build(
     additions: Mapping[str, bytes], *, init: str = "agent.sh", busybox: Path = BUSYBOX
 ) -> bytes:
-    """The archive: busybox, init, and `additions` (absolute path in the guest to content, mode
-    0755).
+    """Return the archive: busybox, init, and the added files.
 
+    :param additions: absolute path in the guest -> content; all have mode 0755.
     :param init: the script beside this module that the guest runs first.
     :raises Refusal: ``tool-missing`` (no busybox, or one that needs libraries), ``file-unreadable``
     """
@@ -64,12 +67,12 @@ def build(
 
 
 def script(name: str) -> bytes:
-    """A file of the guest's that lies beside this module, such as ``agent.sh``."""
+    """Return a file for the guest that is beside this module, such as ``agent.sh``."""
     return resources.files("suture.lab").joinpath(name).read_bytes()
 
 
 def static_busybox(path: Path) -> bytes:
-    """The program at `path`, which has to run with no library and no interpreter beside it.
+    """Return the program at `path`, which must run without libraries and interpreter.
 
     :raises Refusal: ``tool-missing``
     """
@@ -93,7 +96,7 @@ def static_busybox(path: Path) -> bytes:
 
 
 def busybox_package() -> str:
-    """The package that has a static one on this host's distribution, or ""."""
+    """Return the package of this host's distribution with a static busybox, or ""."""
     tool = next(tool for tool in TOOLS if tool.program == BUSYBOX.name)
     return distributions.here().package(tool)
 
@@ -118,7 +121,7 @@ def _is_static(program: bytes) -> bool:
 
 
 def _with_parents(additions: Mapping[str, bytes], present: set[str]) -> Iterable[ArchiveMember]:
-    """The added files, each after the directories it needs: the kernel does not make them
+    """Yield the added files, each after its directories, which the kernel does not make by itself
     (init/initramfs.c)."""
     for path, data in additions.items():
         name = PurePosixPath(path.lstrip("/"))
@@ -130,7 +133,7 @@ def _with_parents(additions: Mapping[str, bytes], present: set[str]) -> Iterable
 
 
 def archive(entries: Iterable[ArchiveMember]) -> bytes:
-    """`entries` in the newc format, with the trailer."""
+    """Return `entries` in the newc format, with the trailer."""
     out = BytesIO()
     for number, entry in enumerate([*entries, ArchiveMember("TRAILER!!!", 0)], start=1):
         name = entry.name.encode() + b"\0"

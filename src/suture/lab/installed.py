@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Suture as ``pip install suture`` lays it out, as a small file system image that the lab mounts at
+"""Suture as ``pip install suture`` installs it, in a small file system image that the lab mounts at
 ``/usr/local``.
 
-The files are those of the Python that runs this: Suture itself, and what the base install depends
-on, no more, so that a guest shows what is missing there.
+The files come from the Python that runs this: Suture itself and the dependencies of the base
+install.  It has nothing else, so that a guest shows missing dependencies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ SIZE = "128M"
 
 
 def image() -> Path:
-    """The image for the sources as they are now, from the cache or made; never to be written to.
+    """Return the image of the sources as they are now, from the cache or made; it must not be
+    written to.
 
     :raises Refusal: ``command-failed``, ``tool-missing``, ``disk-full``
     """
@@ -77,7 +78,7 @@ def _lay_out(sources: Path, tree: Path) -> None:
 
 
 def _needed(name: str) -> Iterator[importlib.metadata.Distribution]:
-    """All that a base install of `name` brings, without itself, as far as it is installed here."""
+    """Yield the dependencies of a base install of `name`, as far as they are installed here."""
     seen = {name}
     todo = [name]
     while todo:
@@ -94,7 +95,7 @@ def _needed(name: str) -> Iterator[importlib.metadata.Distribution]:
 
 
 def _digest(sources: Path) -> str:
-    """Of all that is laid out."""
+    """Return a digest of the sources and of the versions of their dependencies."""
     digest = hashlib.sha256(sys.version.encode())
     for distribution in _needed("suture"):
         digest.update(f"{distribution.name} {distribution.version}\n".encode())

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Try a live patch module in the lab, from boot to unload, and say what happened.
+"""A test of a live patch module in the lab, from boot to unload.
 
 1. Boot the target; load the modules that the patch changes or needs.
 2. Run the script (phase ``before``): the old code.
-3. Set the probes that count calls, load the module, wait for the transition to end, see that the
+3. Set the probes that count calls, load the module, wait for the transition to end, check that the
    patch is enabled.
-4. Run the script (phase ``patched``): the new code.  Its exit status has to be 0.
+4. Run the script (phase ``patched``): the new code.  Its exit status must be 0.
 5. Disable the patch, wait for the transition back, unload the module.
 6. Run the script (phase ``reverted``): the old code again.
 7. Look through the kernel log.
 
-Whatever goes wrong in the guest is a finding about the patch and is reported, not raised.
+A failure in the guest is a finding about the patch and is reported, not raised.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ done 2>/run/reason; cat /run/reason; exit 1"""
 
 
 class ScriptPhase(StrEnum):
-    """When the script runs."""
+    """The time at which the script runs."""
 
     BEFORE = "before"
     PATCHED = "patched"
@@ -92,8 +92,10 @@ class ScriptRun:
 
 @dataclass(frozen=True, slots=True)
 class CallCount:
-    """How often the new code of one function ran while it was in force; `calls` is None where it
-    cannot be counted."""
+    """How often the new code of one function ran while it was in force.
+
+    :ivar calls: None if calls cannot be counted.
+    """
 
     objname: str
     function: str
@@ -123,7 +125,7 @@ class TestReport:
         return self.failure is None and not self.complaints
 
     def as_dict(self) -> dict[str, object]:
-        """For ``--json``."""
+        """Return the report as ``--json`` prints it."""
         return {
             "passed": self.passed,
             "release": self.release,
@@ -162,7 +164,7 @@ def try_out(
     transition_deadline: float = TRANSITION_DEADLINE,
     accelerator: Accelerator | None = None,
 ) -> TestReport:
-    """Boot `target` and take the live patch `module` through its life.
+    """Boot `target`, and load, test and unload the live patch `module`.
 
     :param patch: what `module` holds, as `suture.module.inspect` reads it.
     :param script: for busybox's ``sh``; gets the phase in ``$phase``.
@@ -265,7 +267,8 @@ def _script(run: _Run, phase: ScriptPhase, deadline: float | None) -> None:
 
 
 def _failed_script(scripts: list[ScriptRun]) -> Refusal | None:
-    """The old code may fail the script, that is what the patch is for; the new code may not."""
+    """Return the refusal of a script that failed on the new code; on the old code it may fail,
+    which is why there is a patch."""
     for script in scripts:
         if script.phase is ScriptPhase.PATCHED and script.status != 0:
             found = f"it exited with status {script.status} while the patch was in force"
@@ -288,7 +291,7 @@ def _counts(run: _Run) -> list[CallCount]:
 
 
 def _is_known(run: _Run) -> bool:
-    """The core has the live patch: it came, and has not left."""
+    """Tell whether the core has the live patch."""
     return run.machine.run(f"[ -e {run.sysfs} ]").status == 0
 
 
@@ -297,7 +300,7 @@ def _read(run: _Run, attribute: str) -> str:
 
 
 def _wait(run: _Run, done: Callable[[], bool], behind: str) -> None:
-    """Poll until `done`, or show the tasks whose patch state is still `behind`."""
+    """Poll until `done`; at the deadline, show the tasks whose patch state is still `behind`."""
     until = time.monotonic() + run.transition_deadline
     while not done():
         if time.monotonic() > until:

@@ -6,8 +6,8 @@ log, power off.
 ...     machine.run("modprobe loop && cat /proc/version").text
 
 Every step has a deadline in seconds.  A step that misses it, or a guest that dies, is refused with
-the last lines of the kernel log; after that the machine takes no more requests, but its kernel log
-can still be read.
+the last lines of the kernel log.  After that the machine accepts no more requests, but its kernel
+log can still be read.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _MARK = "suture-lab-mark"
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command in the guest came to: its exit status, and its output with its errors as they
-    were written."""
+    """The result of a command in the guest: its exit status, and its output and errors in the order
+    in which they were written."""
 
     status: int
     output: bytes
@@ -59,9 +59,9 @@ class CommandResult:
 
 
 class Machine:
-    """A booted guest.  Use it as a context manager: the guest never outlives the block.
+    """A booted guest.  Use it as a context manager: the guest ends with the block at the latest.
 
-    :ivar accelerator: what it runs on.
+    :ivar accelerator: the accelerator that runs it.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Machine:
         accelerator: qemu.Accelerator | None = None,
         firmware: qemu.Firmware | None = None,
     ) -> Machine:
-        """Boot `target` and wait until it takes commands.
+        """Boot `target` and wait until the guest accepts commands.
 
         :param modules: of the target's modules, those that ``modprobe`` in the guest shall find,
             with all they depend on.  They are not loaded.
@@ -133,8 +133,8 @@ class Machine:
         accelerator: qemu.Accelerator | None = None,
         firmware: qemu.Firmware | None = None,
     ) -> Machine:
-        """Boot `target` with the initramfs `image`, which ends in the agent, and wait until it
-        takes commands.
+        """Boot `target` with the initramfs `image`, which ends by starting the agent, and wait
+        until the guest accepts commands.
 
         :raises Refusal: ``lab-boot-failed``, ``tool-missing``
         """
@@ -176,7 +176,7 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """Of the QEMU process."""
+        """The process ID of QEMU."""
         return self._process.pid
 
     def run(self, command: str, *, deadline: float = STEP_DEADLINE) -> CommandResult:
@@ -202,8 +202,8 @@ class Machine:
                 raise Refusal(LAB_PUT_FAILED, name, f"the guest could not write {len(data)} bytes")
 
     def kernel_log(self) -> str:
-        """All that the kernel has said since it booted, as it appeared on the console; also of a
-        dead guest."""
+        """Return all that the kernel has printed on the console since it booted; also of a dead
+        guest."""
         if self._usable:
             with suppress(
                 Refusal
@@ -214,7 +214,7 @@ class Machine:
         )
 
     def complaints(self) -> tuple[Complaint, ...]:
-        """What the kernel has complained about since it booted."""
+        """Return the kernel's complaints since it booted."""
         return find(self.kernel_log(), self._platform.complaints)
 
     def power_off(self, *, deadline: float = STEP_DEADLINE) -> None:
@@ -239,7 +239,7 @@ class Machine:
 
     @contextmanager
     def _guarded(self, what: str, late: Kind, dead: Kind) -> Iterator[None]:
-        """Turn what goes wrong on the wire into refusals, and take no more requests after it."""
+        """Turn errors of the channel into refusals, and accept no more requests after one."""
         if not self._usable:
             raise Refusal(
                 LAB_GUEST_DIED, self._release, f"it ended in an earlier step, before {what}"
@@ -266,8 +266,8 @@ class Machine:
         return panics[0].partition("] ")[2] if panics else "the virtual machine ended"
 
     def _refusal(self, kind: Kind, found: str) -> Refusal:
-        """With the kernel's first complaint as evidence, or else the last that was said by
-        anyone."""
+        """Return a refusal with the kernel's first complaint as evidence, else the last lines of
+        console and QEMU."""
         reported = find(self._process.console())
         if reported:
             evidence = list(reported[0].lines[:EVIDENCE_LINES])
@@ -282,8 +282,8 @@ class Machine:
         return Refusal(kind, self._release, found, evidence=evidence)
 
     def _wait_for_console(self) -> None:
-        """Wait until the console shows what the kernel has said so far: another processor may still
-        be printing it."""
+        """Wait until the console shows all that the kernel has logged so far: another processor may
+        still be printing."""
         self._marks += 1
         mark = f"{_MARK} {self._marks}."
         self.run(f"echo '{mark}' >/dev/kmsg", deadline=LOG_DEADLINE)
@@ -293,7 +293,7 @@ class Machine:
 
 
 def platform_of(target: Target) -> VirtualMachine:
-    """What the target can be booted in.
+    """Return the virtual machine in which the target boots.
 
     :raises Refusal: ``lab-boot-failed``, ``image-malformed``, ``file-unreadable``
     """
@@ -305,5 +305,5 @@ def platform_of(target: Target) -> VirtualMachine:
 
 
 def wire_modules(platform: VirtualMachine) -> tuple[str, ...]:
-    """The drivers of the fastest wire."""
+    """Return the drivers of the fastest wire."""
     return f"virtio_{platform.bus}", "virtio_console"

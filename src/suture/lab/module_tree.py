@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel modules that a guest is given, laid out so that ``modprobe`` in the guest finds
-them."""
+"""Kernel modules for a guest, laid out so that ``modprobe`` in the guest finds them."""
 
 from __future__ import annotations
 
@@ -11,11 +10,10 @@ from suture.kernel.release import Target
 
 
 def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
-    """Path in the guest to content for the modules `names`, all they depend on or ask for, and
-    ``modules.dep``.
+    """Return the files for `names` and all modules that they depend on or ask for, with
+    ``modules.dep``: path in the guest -> content.
 
-    The module files are stored unpacked.  What is built into the kernel needs no file and is left
-    out.
+    The modules are stored unpacked.  Built-in ones need no file and are left out.
 
     :raises Refusal: ``module-not-found``, ``module-malformed``, ``file-unreadable``
     """
@@ -40,8 +38,8 @@ def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
 
 
 def _before(target: Target, module: str) -> tuple[str, ...]:
-    """What has to be loaded before a module, in an order that works: all it depends on, and what
-    those ask for."""
+    """Return the modules to load before a module, in a working order: all that it depends on, and
+    all that those ask for."""
     found: dict[str, None] = {}
     for one in (*modules.dependencies(target, module), module):
         for softly_needed in modules.soft_dependencies(target, one):
@@ -52,5 +50,5 @@ def _before(target: Target, module: str) -> tuple[str, ...]:
 
 
 def has_all(target: Target, names: Iterable[str]) -> bool:
-    """Whether the target has each of the modules `names`, as a file or built in."""
+    """Tell whether the target has each of the modules `names`, as a file or built in."""
     return set(names) <= modules.index(target).keys() | modules.builtin(target)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One QEMU process: how it is started, what it leaves behind (nothing), and how it ends (always
-with us).
+"""One QEMU process, which leaves no files behind and ends with this process.
 
-- No files: the initramfs, the console's output and QEMU's own messages are kept in memory
-  (memfd_create(2)), the wire to the agent is a socket pair.  There is nothing to remove after a run
-  that was killed.
-- The kernel ends QEMU when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), which
-  covers SIGKILL; every other way out goes through `Qemu.kill`.  QEMU is in a session of its own, so
-  that a Ctrl-C reaches only us.
+- No files: the initramfs, the console's output and QEMU's own messages are in memory
+  (memfd_create(2)), and the wire to the agent is a socket pair.  A killed run leaves nothing to
+  remove.
+- The kernel ends QEMU when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), also after
+  SIGKILL; every other end goes through `Qemu.kill`.  QEMU has its own session, so that Ctrl-C
+  reaches only this process.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ time."""
 
 
 class Accelerator(StrEnum):
-    """QEMU's names (``-accel``)."""
+    """The accelerators by QEMU's names (``-accel``)."""
 
     KVM = "kvm"
     TCG = "tcg"
 
 
 class Wire(StrEnum):
-    """How the agent is reached: the name of the device in the guest's ``/dev``."""
+    """The device for the channel to the agent, by its name in the guest's ``/dev``."""
 
     VIRTIO = "vport0p1"  # a hundred times faster than a serial port, and a module in 6.1
     SERIAL = "serial"  # the port of `VirtualMachine.serial`: nothing has to be loaded for it
@@ -59,8 +58,10 @@ def _wire_options(wire: Wire, platform: VirtualMachine) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """An image in raw form as a virtio disk.  `writable`: what the guest writes is kept in the
-    image."""
+    """A raw image as a virtio disk.
+
+    :ivar writable: the image keeps what the guest writes.
+    """
 
     image: Path
     writable: bool = False
@@ -76,14 +77,14 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """UEFI firmware with Secure Boot, which starts what it trusts from a disk, in place of QEMU
-    starting the kernel.
+    """UEFI firmware with Secure Boot, which starts a trusted program from a disk; QEMU then does
+    not start the kernel itself.
 
     :ivar code: the firmware.
-    :ivar variables: what it remembers, such as the keys that it trusts; it writes to this file.
-    :ivar disk: the directory that it sees as a FAT file system.  Its GRUB is told to boot the
+    :ivar variables: the file in which the firmware stores its settings, such as trusted keys.
+    :ivar disk: the directory that the firmware sees as a FAT file system.  Its GRUB boots the
         target from there.
-    :ivar orders: the file below `disk` in which that GRUB looks for what to boot.
+    :ivar orders: the file below `disk` in which that GRUB looks for its commands.
     """
 
     code: Path
@@ -94,7 +95,7 @@ class Firmware:
     def options(
         self, vmlinuz: Path, initramfs: bytes, cmdline: str, platform: VirtualMachine
     ) -> list[str]:
-        """QEMU's options, with the kernel and GRUB's orders on the disk."""
+        """Return QEMU's options, and write the kernel and GRUB's commands to the disk."""
         files.write_atomic(self.disk / "vmlinuz", files.read_bytes(vmlinuz))
         files.write_atomic(self.disk / "initrd", initramfs)
         orders = f"linux /vmlinuz {cmdline}\ninitrd /initrd\nboot\n"
@@ -124,7 +125,7 @@ CMDLINE = (
 class Qemu:
     """A running virtual machine.
 
-    :ivar wire: our end of the line to the agent.
+    :ivar wire: this process's end of the channel to the agent.
     """
 
     def __init__(
@@ -142,10 +143,10 @@ class Qemu:
     ) -> None:
         """Start the machine.
 
-        :param platform: of the kernel's architecture.
+        :param platform: the virtual machine of the kernel's architecture.
         :param memory: of the guest, in MiB.
         :param disks: ``/dev/vda`` and on.
-        :param firmware: what starts the kernel, if QEMU itself does not.
+        :param firmware: starts the kernel instead of QEMU.
         :raises Refusal: ``tool-missing``, and with firmware ``file-unreadable``, ``disk-full``
         """
         self._console = os.memfd_create("console")
@@ -210,7 +211,7 @@ class Qemu:
         return _whole(self._messages)
 
     def wait(self, seconds: float) -> bool:
-        """Whether the machine has ended within `seconds`."""
+        """Wait up to `seconds`, and tell whether the machine has ended."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -235,12 +236,15 @@ class Qemu:
 
 
 def _escaped(path: Path | str) -> str:
-    """In the value of an option, in which a comma is doubled."""
+    """Return a value for an option of QEMU, with commas doubled."""
     return str(path).replace(",", ",,")
 
 
 def version(program: str) -> str:
-    """What QEMU says it is, one line.  :raises Refusal: ``tool-missing``"""
+    """Return the first line of QEMU's ``--version``.
+
+    :raises Refusal: ``tool-missing``
+    """
     finished = subprocess.run(
         [_program(program), "--version"], capture_output=True, text=True, check=False
     )
@@ -255,10 +259,10 @@ def _program(name: str) -> str:
 
 
 def _only_while_we_live() -> list[str]:
-    """The words before a command that make it end with us.
+    """Return the words that go before a command to make it end with this process.
 
-    The shell closes the gap in which we die before prctl(2) is called: an orphan's parent is not
-    us.
+    The shell covers the time in which this process may die before prctl(2) is called: an orphan's
+    parent is another process.
     """
     alive = '[ "$PPID" = "$0" ] && exec "$@"'
     return [

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest with a system of its own: a small real distribution with systemd on a disk that lives
-through reboots.
+"""A guest with its own system: a small real distribution with systemd, on a disk that keeps its
+contents over reboots.
 
 >>> with System.make(target) as system:  # doctest: +SKIP
 ...     with system.boot() as machine:
@@ -9,9 +9,9 @@ through reboots.
 ...     with system.boot(cmdline_extra="suture.disable=1") as machine:
 ...         machine.run("suture status")
 
-A machine that is left without `Machine.power_off` has lost its power: what it had not written to
-its disk is gone. Suture is in it as the base install lays it out (`suture.lab.installed`), on a
-disk of its own at ``/usr/local``.
+A machine that ends without `Machine.power_off` has lost its power: data that it had not written to
+its disk is lost.  Suture is installed as the base install (`suture.lab.installed`), on a separate
+disk at ``/usr/local``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class System:
     @classmethod
     @contextmanager
     def make(cls, target: Target) -> Iterator[System]:
-        """A new system, for the time of the block.
+        """Make a new system; it is removed when the block ends.
 
         :raises Refusal: as `suture.lab.guests.here`, its image and `suture.lab.installed.image`
         """
@@ -71,7 +71,7 @@ class System:
         deadline: float = BOOT_DEADLINE,
         accelerator: qemu.Accelerator | None = None,
     ) -> Machine:
-        """Boot it and wait until it has come up and takes commands; the parameters are those of
+        """Boot the system, and wait until it accepts commands; the parameters are those of
         `Machine.boot`.
 
         :param files: written to the disk, where they stay, all of them executable.
@@ -107,7 +107,7 @@ class System:
         deadline: float = BOOT_DEADLINE,
         accelerator: qemu.Accelerator | None = None,
     ) -> Machine:
-        """Boot it from an initramfs of its own, which brings up the agent.
+        """Boot the system from its own initramfs, which starts the agent.
 
         :raises Refusal: ``lab-boot-failed``, ``tool-missing``
         """

@@ -29,19 +29,20 @@ class Distribution(Protocol):
 
     @property
     def id(self) -> str:
-        """Its ``ID`` in os-release(5), or the ``ID_LIKE`` of those that derive from it."""
+        """The ``ID`` in os-release(5), or the ``ID_LIKE`` of its derivatives."""
 
     @property
     def name(self) -> str:
-        """Its name in messages."""
+        """The name in messages."""
 
     @property
     def compiler(self) -> str:
-        """The command of the compiler that builds its own kernels, for use without a target."""
+        """The command of the compiler that builds the distribution's kernels, for use without a
+        target."""
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        """Its additional tools: the programs that get its kernels and make its guests."""
+        """The distribution's own tools: programs that get its kernels and make its guests."""
 
     def package(self, tool: Tool) -> str:
         """Return the package with a program or header; "" if unknown."""
