@@ -61,7 +61,7 @@ def run_kbuild(
 
     The caller holds the lock, so that no other process does the same.
 
-    :param keep_going: build the other objects after one fails; the exit status is then 0.
+    :param keep_going: build the other objects after one fails; the exit status does not show that.
     :param overrides: variables of kbuild to replace.
     :param environment: added to kbuild's.
     """
