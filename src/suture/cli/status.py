@@ -66,15 +66,16 @@ def status(
     For a transition, it shows each task that has not switched, with its stack and the replaced
     function that it is in. Any user may run this; only root sees stacks and some other details.
     """
-    from suture.core import metrics
     from suture.core.status import status as look
-    from suture.host.files import write_atomic
 
     if watch:
         _watch()
         return
     found = look()
     if prometheus is not None:
+        from suture.core import metrics
+        from suture.host.files import write_atomic
+
         write_atomic(prometheus, metrics.exposition(found).encode())
     else:
         emit(document(found), lambda: for_people(found))

@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from suture.core import notes, running
-from suture.core.store import Store, StoreEntry, in_order, set_aside
 from suture.errors import Refusal
+from suture.host import paths
+
+if TYPE_CHECKING:
+    from suture.core.store import Store, StoreEntry
 
 
 class DriftKind(StrEnum):
@@ -76,10 +80,17 @@ def drift(
     :param in_force: by name, the live patches that the kernel runs or is switching to.
     :param release: by default the running kernel's.
     """
-    kept, now = store or Store(), release or running.release()
+    now = release or running.release()
     # A store that does not exist cannot be untrusted.
-    if not (kept.path / now).is_dir():
+    if not ((paths.STATE if store is None else store.path) / now).is_dir():
         return ()
+    # Most hosts have installed nothing: their 'suture status' need not import the store.
+    from suture.core.store import Store
+
+    return _compare(in_force, store or Store(), now)
+
+
+def _compare(in_force: Mapping[str, InForce], kept: Store, now: str) -> tuple[Drift, ...]:
     found: list[Drift] = []
     entries: list[StoreEntry] = []
     try:
@@ -102,6 +113,8 @@ def drift(
 
 def _expected(entries: Sequence[StoreEntry]) -> list[str]:
     """The live patches in force once all `entries` have been loaded."""
+    from suture.core.store import in_order
+
     expected: list[str] = []
     for entry in sorted(entries, key=in_order):
         expected = [entry.name] if entry.replace else [*expected, entry.name]
@@ -110,6 +123,8 @@ def _expected(entries: Sequence[StoreEntry]) -> list[str]:
 
 def _of(store: Store, entry: StoreEntry, now: InForce | None) -> list[Drift]:
     """Compare one installed live patch.  :raises Refusal: it is unusable"""
+    from suture.core.store import set_aside
+
     module, tries = store.module(entry), store.tries(entry)
     if entry.enabled and tries.set_aside:
         return [Drift(entry.name, DriftKind.SET_ASIDE, set_aside(entry, tries).found)]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.core.running import ROOT, text
-from suture.model import VMLINUX
 
 STATES = {
     "R": "running",
@@ -124,6 +123,9 @@ def function(frame: str) -> str:
 
 def is_in(frame: str, functions: Set[tuple[str, str]]) -> bool:
     """Whether a line of a stack is in one of (object, function)."""
+    # Without a transition nothing asks, and 'suture status' need not import the patch format.
+    from suture.model import VMLINUX
+
     match = _FRAME.fullmatch(frame)
     return match is not None and not functions.isdisjoint(
         (match[2] or VMLINUX, name) for name in (match[1], ANY)

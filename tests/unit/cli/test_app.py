@@ -260,6 +260,14 @@ def test_a_command_line_imports_its_own_command_alone(environment: dict[str, str
         assert loaded.isdisjoint({"suture.cli.build", "suture.cli.kernel", "pydantic"})
 
 
+def test_the_status_imports_only_what_it_shows(environment: dict[str, str]) -> None:
+    """Monitoring asks for it again and again."""
+    listing = "import sys; from suture.cli import app; app.main(['status', '--json']); print(*sys.modules)"
+    loaded = set(run([sys.executable, "-c", listing], environment).stdout.split())
+    assert "suture.core.status" in loaded
+    assert loaded.isdisjoint({"suture.core.metrics", "suture.model", "suture.elf", "rich"})
+
+
 def test_half_a_command_is_completed_from_all(environment: dict[str, str]) -> None:
     asked = {**environment, "_SUTURE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
     done = run(suture(), {**asked, "COMP_WORDS": "suture st"})
