@@ -14,6 +14,7 @@ from typing import TypeVar
 from suture.builder.differences import unchanged_file
 from suture.elf.prototypes import Prototype
 from suture.verify.callers import Bounds, plan_callers
+from suture.verify.kept_callers import refuse_other_clones
 from suture.verify.kernel import Kernel
 from suture.verify.new_globals import refuse_second_definitions
 from suture.verify.old_callers import (
@@ -46,13 +47,15 @@ def plan_patch(
     :param bounds: how far callers are followed.
     :param replace_threads: main functions of kernel threads that may be replaced.
     :raises Refusal: ``global-defined-twice``, ``strong-over-weak``,
-        ``exported-prototype-changed``, ``prototype-changed``,
+        ``exported-prototype-changed``, ``prototype-changed``, ``function-renamed``,
         ``function-not-traceable``, ``caller-uncertain``, ``callers-too-many``,
         ``thread-function-replaced``, ``thread-not-replaced``, and what a proof raises
     """
     around = Surroundings(kernel.shipped, kernel.importers, kernel.sites)
     compiled = _Answers(kernel, workspace)
     refuse_second_definitions(files, kernel.symvers.get)
+    for file in files:
+        refuse_other_clones(file)
     if may_change_prototypes(changes):
         _refuse_changed_prototypes(files, changes, around, kernel, workspace, compiled)
     plan = compiled.answering(lambda answers: plan_callers(files, around, answers, bounds))

@@ -28,6 +28,8 @@ class Changes:
     :ivar changed: functions that differ, themselves or in their ``.cold`` part.
     :ivar provided: new global functions and variables, which other files may use.
     :ivar published: functions and variables that were static and are global now.
+    :ivar once_only: changed functions that run at boot, when their module is loaded, or when it is
+        unloaded; the live patch leaves them as they are.
     :ivar left_out: changes that the live patch leaves out.
     :ivar data: variables that are to change in memory (--patch-data).
     :ivar kept_values: patched variables that keep their old value (--keep-data).
@@ -40,6 +42,7 @@ class Changes:
     changed: tuple[Pair, ...] = ()
     provided: tuple[Unit, ...] = ()
     published: tuple[Pair, ...] = ()
+    once_only: tuple[Pair, ...] = ()
     left_out: tuple[OmittedPart, ...] = ()
     data: tuple[DataChange, ...] = ()
     kept_values: tuple[Unit, ...] = ()
@@ -73,7 +76,8 @@ def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Ch
     differing = _differing_functions(comparison)
     ignored = [pair for pair in differing if _is_ignored(hooks, view, pair[1])]
     differing = [pair for pair in differing if pair not in ignored]
-    changed = tuple(pair for pair in differing if not is_once_only(view.section(pair[1])))
+    once_only = tuple(pair for pair in differing if is_once_only(view.section(pair[1])))
+    changed = tuple(pair for pair in differing if pair not in once_only)
     provided = tuple(unit for unit in view.units if _is_provided(view, unit, correlation))
     used = used_by_new_code(view, correlation, [*(after for _, after in changed), *provided])
     data, kept_values = changed_data(comparison, request, used, hooks.ignored_sections)
@@ -81,7 +85,7 @@ def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Ch
         *hooks.left_out,
         *_ignored_functions(view, ignored),
         *ignored_data(comparison, hooks.ignored_sections),
-        *_init_and_exit(view, differing),
+        *_init_and_exit(view, once_only),
         *changed_sections(comparison, hooks.ignored_sections),
         *(kept_part(view, unit) for unit in kept_values),
     )
@@ -92,6 +96,7 @@ def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Ch
         changed=changed,
         provided=provided,
         published=_published(correlation),
+        once_only=once_only,
         left_out=left_out,
         data=data,
         kept_values=kept_values,
@@ -132,13 +137,10 @@ def _is_ignored(hooks: Hooks, view: View, unit: Unit) -> bool:
     return unit in hooks.ignored_functions or view.section(unit).name in hooks.ignored_sections
 
 
-def _init_and_exit(patched: View, differing: Iterable[tuple[Unit, Unit]]) -> Iterator[OmittedPart]:
-    for _, after in differing:
-        section = patched.section(after)
-        if is_once_only(section):
-            yield OmittedPart(
-                f"{after.name}()", section.name, once_only_reason(section.name, code=True)
-            )
+def _init_and_exit(patched: View, once_only: Iterable[Pair]) -> Iterator[OmittedPart]:
+    for _, after in once_only:
+        name = patched.section(after).name
+        yield OmittedPart(f"{after.name}()", name, once_only_reason(name, code=True))
 
 
 def _differing_functions(comparison: Comparison) -> list[Pair]:

@@ -12,23 +12,16 @@ from dataclasses import dataclass
 from operator import eq
 
 from suture.diff.correlate import Correlation
-from suture.elf.object import SHT_NOBITS, ObjectFile, Section
+from suture.elf.object import SHT_NOBITS, ObjectFile
 from suture.errors import ENTRY_MALFORMED, Refusal
 from suture.objects.locals import base
+from suture.objects.once_only import ONCE_ONLY as ONCE_ONLY
+from suture.objects.once_only import is_once_only as is_once_only
 from suture.objects.special import Entries, SpecialEntry, replacement
 from suture.objects.view import Reference, Target, ToAnonymous, ToLiteral, ToUnit, Unit, View
 
 DEEPEST = 50
 """How many levels of private data are compared; macros and compilers make no more than three."""
-
-ONCE_ONLY = (".init.", ".exit.")
-"""Prefixes of sections with code and data that are used once, before any live patch is loaded, or
-at unload (include/asm-generic/vmlinux.lds.h).
-
-``.ref.text`` and ``.head.text`` stay in memory, and with CONFIG_MEMORY_HOTPLUG so does
-``.meminit.text``; the address in the shipped kernel shows whether they were freed nevertheless
-(`suture.verify.shipped.Shipped.is_discarded`).
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,11 +231,6 @@ def masked(data: bytes, references: Iterable[Reference]) -> bytes:
     for reference in references:
         reference.kind.blank(result, reference.offset)
     return bytes(result)
-
-
-def is_once_only(section: Section) -> bool:
-    """Whether a section's code or data is used only at boot, at module load, or at unload."""
-    return section.name.startswith(ONCE_ONLY)
 
 
 def _bytes(view: View, section: int, start: int, end: int) -> bytes:

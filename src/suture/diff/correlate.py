@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from suture.diff.files import SourceFiles, pair_files, pair_neighbours
+from suture.diff.renamed_functions import renamed_functions
 from suture.elf.object import SHF_WRITE
 from suture.errors import AMBIGUOUS_LOCAL, FUNCTIONS_MERGED, Refusal
 from suture.objects.locals import DATA, base, is_cold, is_numbered, parent
@@ -51,7 +52,8 @@ def correlate(original: View, patched: View) -> Correlation:
        kernel/cgroup/rstat.c, and has another name on any other line.
     4. Source file or neighbours, in objects linked of several files: ``bluetooth.ko`` has
        ``cancel_interleave_scan()`` of hci_request.c and of hci_sync.c.
-    5. Users, for numbered variables: kernel/cgroup/cpuset.c has a ``new_cpus`` in
+    5. Place, for static functions under another name: `suture.diff.renamed_functions`.
+    6. Users, for numbered variables: kernel/cgroup/cpuset.c has a ``new_cpus`` in
        ``cpuset_hotplug_update_tasks()`` and another in ``cpuset_hotplug_workfn()``; a kernel lists
        them as ``new_cpus.1`` and ``new_cpus.4``, and one more static variable shifts the numbers.
 
@@ -62,6 +64,7 @@ def correlate(original: View, patched: View) -> Correlation:
     _functions_by_base(original, patched, pairs)
     _type_ids_by_place(original, patched, pairs)
     pair_namesakes(original, patched, pairs)
+    pairs.update(renamed_functions(original, patched, pairs))
     _variables_by_users(original, patched, pairs)
     return Correlation(pairs)
 

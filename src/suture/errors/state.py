@@ -12,6 +12,12 @@ STATE_RENAMED = Kind(
     "Keep the old name and the place of the definition in the live patch; rename the variable in "
     "the source alone.",
 )
+FUNCTION_RENAMED = Kind(
+    "function-renamed",
+    "The running kernel holds the address of the old function, and nothing tells it of the new "
+    "one: what the patch changes in the function would not be in force.",
+    "Keep the function's old name in the live patch; rename it in the source alone.",
+)
 ACCEPTED_NOT_FOUND = Kind(
     "accepted-not-found",
     "Each --accept must name something that Suture found in this build; one that names nothing may "

@@ -9,6 +9,8 @@ In a whole kernel, compiler and linker check that.  A live patch replaces only s
 2. Any other global function is only called within its object.  Its callers are found in the shipped
    code, and the source file of each, as the patch leaves it, has to declare the new prototype: a
    file may have a declaration of its own, which the patch forgot.
+3. Any function of a module may be called by the module's ``__init`` and ``__exit`` code, which
+   stays as it is (`suture.verify.kept_callers`).
 
 Old callers can still call a function with unchanged code, whatever its prototype says.
 """
@@ -19,9 +21,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from suture.elf.prototypes import Prototype
-from suture.errors import EXPORTED_PROTOTYPE_CHANGED, PROTOTYPE_CHANGED, Refusal
+from suture.errors import (
+    EXPORTED_PROTOTYPE_CHANGED,
+    FUNCTION_RENAMED,
+    PROTOTYPE_CHANGED,
+    Refusal,
+)
+from suture.objects.locals import base
 from suture.objects.view import Unit
 from suture.verify.callers import Caller, callers_elsewhere
+from suture.verify.kept_callers import (
+    KEPT_REMEDY,
+    KEPT_WHY,
+    kept_callers,
+    runs_old_code,
+    stays_as_it_is,
+)
 from suture.verify.plan import Answers, ComparedFile, SourceRequest, Surroundings
 
 Prototypes = Mapping[str, Prototype]
@@ -30,32 +45,40 @@ Prototypes = Mapping[str, Prototype]
 
 @dataclass(frozen=True, slots=True)
 class ChangedPrototype:
-    """A changed global function that callers compiled with the old prototype cannot call.
+    """A changed function that callers compiled with the old prototype cannot call.
 
-    :ivar now: the new prototype.
+    :ivar now: the new prototype; `after`: the function in the patched object.
     :ivar found: the old and the new prototype, in words.
     """
 
     file: ComparedFile
     before: Unit
+    after: Unit
     now: Prototype
     where: str
     found: str
 
 
 def functions_to_declare(file: ComparedFile) -> frozenset[str]:
-    """Return the names of a file's changed global functions; their prototypes are compared."""
+    """Return the names of a file's changed functions whose prototypes are compared: of global ones,
+    of those that code which stays calls, and of those that the patch renames."""
     names: set[str] = set()
+    called = kept_callers(file)
     for before, after in file.changes.changed:
-        if not before.is_local:
-            names.update(before.names, after.names)
+        if not before.is_local or before in called or is_renamed(before, after):
+            names.update(map(base, (*before.names, *after.names)))
     return frozenset(names)
+
+
+def is_renamed(before: Unit, after: Unit) -> bool:
+    """Whether the source calls a function by another name than before."""
+    return {base(name) for name in before.names}.isdisjoint(map(base, after.names))
 
 
 def changed_prototypes(
     file: ComparedFile, old: Prototypes, new: Prototypes, exported: Callable[[str], bool]
 ) -> list[ChangedPrototype]:
-    """Return a file's changed global functions that old callers cannot call any more.
+    """Return a file's changed functions that old callers cannot call any more.
 
     Example: a patch adds an argument to ``do_statx()`` (fs/stat.c), which ``io_statx()``
     (io_uring/statx.c) calls too.  Without new code, that caller would leave the argument's register
@@ -63,19 +86,20 @@ def changed_prototypes(
 
     :param old: what the file declares; `new`: what it declares with the patch.
     :param exported: says whether a symbol is exported.
-    :raises Refusal: ``exported-prototype-changed``
+    :raises Refusal: ``exported-prototype-changed``, ``function-renamed``
     """
     changed = []
     for before, after in file.changes.changed:
-        if before.is_local:
-            continue
         called, now = _first(old, before), _first(new, after)
         if called is None or now is None or now.serves(called):
             continue
         where, found = f"{file.source}: {after.name}()", f"was {called} and becomes {now}"
-        if any(exported(name) for name in before.names):
+        if is_renamed(before, after):
+            found = f"{before.name}() {found}, as {after.name}()"
+            raise Refusal(FUNCTION_RENAMED, where, found)
+        if not before.is_local and any(exported(name) for name in before.names):
             raise Refusal(EXPORTED_PROTOTYPE_CHANGED, where, found)
-        changed.append(ChangedPrototype(file, before, now, where, found))
+        changed.append(ChangedPrototype(file, before, after, now, where, found))
     return changed
 
 
@@ -85,7 +109,7 @@ def callers_of(
     around: Surroundings,
     answers: Answers,
 ) -> list[Caller] | SourceRequest:
-    """Return the callers of such a function in other files, or the files to compile first.
+    """Return the callers of a global function in other files, or the files to compile first.
 
     :raises Refusal: ``prototype-changed`` where a caller cannot be found, and what a proof raises
     """
@@ -95,6 +119,8 @@ def callers_of(
         return Refusal(PROTOTYPE_CHANGED, changed.where, changed.found, evidence=[found])
 
     file, function = changed.file, changed.before
+    if function.is_local:
+        return []
     return callers_elsewhere(files, around, answers, file, function, unknown_callers)
 
 
@@ -105,17 +131,31 @@ def refuse_old_callers(
 ) -> None:
     """Refuse a function that a caller still calls by its old prototype.
 
+    :param callers: the callers in other files.
     :param declared: returns what a source file declares with the patch: source, names.
     :raises Refusal: ``prototype-changed``
     """
+    own = kept_callers(changed.file).get(changed.before, ())
+    kept = [(changed.file, caller) for caller in own]
+    kept += [(user, caller) for user, caller in callers if runs_old_code(user, caller)]
+    if kept:
+        evidence = [stays_as_it_is(user, caller) for user, caller in kept]
+        raise Refusal(
+            PROTOTYPE_CHANGED,
+            changed.where,
+            changed.found,
+            why=KEPT_WHY,
+            remedy=KEPT_REMEDY,
+            evidence=evidence,
+        )
     for source, caller in sorted({(user.source, caller.name) for user, caller in callers}):
         known = _first(declared(source, changed.before.names), changed.before)
         if known is None or not changed.now.serves(known):
             calls_it = known or "something that it does not declare"
-            evidence = f"{caller}() in {source} calls it as {calls_it}"
-            raise Refusal(PROTOTYPE_CHANGED, changed.where, changed.found, evidence=[evidence])
+            calls = f"{caller}() in {source} calls it as {calls_it}"
+            raise Refusal(PROTOTYPE_CHANGED, changed.where, changed.found, evidence=[calls])
 
 
 def _first(known: Mapping[str, Prototype], function: Unit) -> Prototype | None:
     """Return the prototype that is declared for one of a function's names."""
-    return next((known[name] for name in function.names if name in known), None)
+    return next((known[name] for name in map(base, function.names) if name in known), None)

@@ -10,6 +10,7 @@ import pytest
 
 from suture.elf.prototypes import Prototype, prototypes
 from suture.errors import Refusal
+from suture.verify.kept_callers import refuse_other_clones
 from suture.verify.old_callers import (
     callers_of,
     changed_prototypes,
@@ -18,6 +19,7 @@ from suture.verify.old_callers import (
 )
 from suture.verify.plan import ComparedFile
 from suture.verify.shipped import ShippedImage, ShippedModule
+from tests.examples import shows
 from tests.unit.toolchain import compile_c
 from tests.unit.verify.kernel import shipped, shipped_module
 from tests.unit.verify.test_callers import answering, compared, surroundings, unchanged
@@ -87,6 +89,7 @@ def check(
     ]
     around = surroundings(kernel)
     for file in files:
+        refuse_other_clones(file)
         if not (names := functions_to_declare(file)):
             continue
         old, new = declared(file.source, names, False), declared(file.source, names, True)
@@ -162,3 +165,88 @@ def test_a_prototype_that_means_the_same_goes(after: Callable[[str], str]) -> No
 def test_a_static_function_concerns_its_own_file_alone() -> None:
     before = ONE.replace("int scaled", "static __attribute__((noinline)) int scaled")
     assert check({"one.c": (before, before.replace('"scaled"', '"other"'))}, exported=True) == []
+
+
+ONCE = """
+#define __init __attribute__((section(".init.text"), cold, __noinline__))
+#define __exit __attribute__((section(".exit.text"), cold, __noinline__))
+"""
+STATIC = "static __attribute__((noinline)) int scaled"
+DESTROY = (
+    HEAD
+    + ONCE
+    + STATIC
+    + """(const char *dev, int x) { return outside(dev, x); }
+int run(const char *d) { return scaled(d, 1) + 1; }
+"""
+)
+EXIT = "__exit void stop(const char *d) { scaled(d, 2); outside(d, 4); }\n"
+INIT = EXIT.replace("__exit", "__init")
+TURNED = [
+    ("(const char *dev, int x) {", "(int x, const char *dev) {"),
+    ("scaled(d, 1)", "scaled(1, d)"),
+]
+KEPT = [*TURNED, ("scaled(d, 2)", "scaled(2, d)")]
+
+
+@pytest.mark.parametrize("caller", [EXIT, INIT], ids=["exit", "init"])
+def test_code_of_a_module_that_stays_calls_it_in_the_old_way(caller: str) -> None:
+    source = DESTROY + caller
+    error = refusal({"one.c": (source, changed(source, KEPT))}, module=True)
+    assert (error.code, error.where) == ("prototype-changed", "one.c: scaled()")
+    assert error.evidence[0].startswith("stop() in one.c stays as it is")
+
+
+def test_a_caller_that_the_patch_removes_is_still_there() -> None:
+    source = DESTROY + EXIT
+    after = changed(source, [*TURNED, (EXIT, "")])
+    assert refusal({"one.c": (source, after)}, module=True).code == "prototype-changed"
+
+
+def test_a_global_function_is_called_by_exit_code_of_another_file() -> None:
+    one = DESTROY.replace("static ", "")
+    two = HEAD + ONCE + "extern int scaled(const char *, int);\n" + EXIT
+    two_after = changed(two, [("(const char *, int);\n__", "(int, const char *);\n__"), KEPT[2]])
+    sources = {"one.c": (one, changed(one, TURNED)), "two.c": (two, two_after)}
+    error = refusal(sources, module=True)
+    assert error.code == "prototype-changed"
+    assert "stop" in error.evidence[0]
+
+
+COMPATIBLE = {
+    "the core kernel's ran": (KEPT, False),
+    "the prototype stays": ([("outside(dev, x)", "outside(dev, x + 1)"), ("d, 4", "d, 5")], True),
+}
+
+
+@pytest.mark.parametrize("case", COMPATIBLE)
+def test_code_that_stays_and_does_no_harm(case: str) -> None:
+    fixes, module = COMPATIBLE[case]
+    source = DESTROY + EXIT
+    check({"one.c": (source, changed(source, fixes))}, module=module)
+
+
+UNUSED = DESTROY.replace("outside(dev, x)", 'outside("x", x)') + EXIT
+
+
+def test_arguments_that_the_compiler_had_removed_are_missing() -> None:
+    after = changed(UNUSED, [('outside("x", x)', "outside(dev, x)"), ("d, 4", "d, 5")])
+    error = refusal({"one.c": (UNUSED, after)}, module=True)
+    assert error.code == "prototype-changed"
+    assert error.found == (
+        "was compiled as scaled.constprop.0 and becomes scaled, with other arguments"
+    )
+
+
+def test_a_clone_with_the_same_arguments_goes() -> None:
+    after = changed(UNUSED, [('outside("x", x)', 'outside("y", x)'), ("d, 4", "d, 5")])
+    check({"one.c": (UNUSED, after)}, module=True)
+
+
+def test_a_function_of_another_name_and_prototype_is_refused() -> None:
+    source = DESTROY + "__init void go(void) { outside((const char *)scaled, 1); }\n"
+    source = source.replace("{ return scaled(d, 1) + 1; }", "{ return 1; }")
+    after = changed(source, TURNED[:1]).replace("scaled", "graded").replace("outside(dev, x)", "3")
+    error = refusal({"one.c": (source, after)})
+    assert error.where == "one.c: graded()"
+    shows(error, "function-renamed")
