@@ -11,7 +11,7 @@ from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.kernel.release import Target
 from suture.verify.kernel import Kernel
-from suture.workspace.compile import object_pairs
+from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import Workspace
 from tests.examples import shows
 from tests.patches import Edit, appended, diff
@@ -152,7 +152,9 @@ def test_it_is_refused_with_file_and_line(
     patch = diff(workspace.tree, NEW_VERSION, appended(VERSION, text))
     source = PatchSource((parse("fix.patch", patch.encode()),))
     with pytest.raises(Refusal) as refused:
-        cut_source_diffs(object_pairs(workspace, source), kernel, workspace, NO_CHOICES)
+        cut_source_diffs(
+            object_pairs(workspace, touched_by(workspace, source)), kernel, workspace, NO_CHOICES
+        )
     error = refused.value
     assert error.code == code
     if (name,) in SHOWN.values():

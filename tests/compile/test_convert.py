@@ -19,7 +19,7 @@ from suture.formats.recognise import MANIFEST
 from suture.kernel.release import Target
 from suture.module.inspect import read_file
 from suture.verify.kernel import Kernel
-from suture.workspace.compile import object_pairs
+from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import Workspace
 from tests.command import Place
 from tests.examples import shows
@@ -191,7 +191,7 @@ def test_a_module_for_kpatchs_own_core_is_the_same_by_way_of_the_written_form(
 ) -> None:
     kernel = Kernel(target)
     source = PatchSource((parse("fix.patch", diff(workspace.tree, NEW_VERSION).encode()),))
-    pairs = object_pairs(workspace, source)
+    pairs = object_pairs(workspace, touched_by(workspace, source))
     (cut,) = cut_source_diffs(pairs, kernel, workspace, NO_CHOICES).cuts
     old = tmp_path / "old.ko"
     old.write_bytes(

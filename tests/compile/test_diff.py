@@ -10,7 +10,7 @@ from suture.builder import build
 from suture.builder.compare_objects import compare_objects
 from suture.formats import diff as patches
 from suture.kernel.release import Target
-from suture.workspace.compile import object_pairs
+from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import Workspace
 from tests.patches import Edit, diff
 from tests.unit.toolchain import tool
@@ -23,7 +23,7 @@ def test_the_same_is_cut_out_as_for_a_module_that_is_proved(
 ) -> None:
     patch = tmp_path / "meminfo.patch"
     patch.write_text(diff(each_workspace.tree, MEMINFO))
-    (pair,) = object_pairs(each_workspace, patches.read([patch]))
+    (pair,) = object_pairs(each_workspace, touched_by(each_workspace, patches.read([patch])))
     (tmp_path / "before.o").write_bytes(pair.original)
     (tmp_path / "after.o").write_bytes(pair.patched)
     found = compare_objects(

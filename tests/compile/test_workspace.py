@@ -17,7 +17,7 @@ from suture.formats.diff import PatchSource, parse
 from suture.host.progress import Silent, reporter
 from suture.host.run import Finished
 from suture.workspace import kbuild, objects
-from suture.workspace.compile import ObjectPair, object_pairs
+from suture.workspace.compile import ObjectPair, object_pairs, touched_by
 from suture.workspace.graph import announced, originals_preprocessed
 from suture.workspace.original import originals
 from suture.workspace.prepare import Workspace
@@ -49,7 +49,10 @@ def replacing(old: str, new: str) -> Edit:
 
 
 def pairs(workspace: Workspace, edits: dict[str, Edit]) -> dict[str, ObjectPair]:
-    return {pair.source: pair for pair in object_pairs(workspace, patch_of(workspace, edits))}
+    return {
+        pair.source: pair
+        for pair in object_pairs(workspace, touched_by(workspace, patch_of(workspace, edits)))
+    }
 
 
 def refused(workspace: Workspace, edits: dict[str, Edit]) -> Refusal:
@@ -104,7 +107,7 @@ def test_a_built_in_file_and_a_module_file(workspace: Workspace) -> None:
 
 
 def test_each_function_has_its_section(workspace: Workspace, tmp_path: Path) -> None:
-    (pair,) = object_pairs(workspace, patch_of(workspace, MEMINFO))
+    (pair,) = object_pairs(workspace, touched_by(workspace, patch_of(workspace, MEMINFO)))
     (tmp_path / "x.o").write_bytes(pair.original)
     sections = subprocess.run(
         ["readelf", "-SW", tmp_path / "x.o"], capture_output=True, text=True, check=True

@@ -25,7 +25,7 @@ from suture.formats.diff import PatchSource, parse
 from suture.host.progress import Silent, reporter
 from suture.kernel.release import Target
 from suture.sources.store import PARTS
-from suture.workspace.compile import object_pairs
+from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import prepare
 
 class Stop(Silent):
@@ -40,7 +40,7 @@ paths = {name: value if name in ("release", "version") else pathlib.Path(value) 
 workspace = prepare(Target(**paths))
 if sys.argv[4]:
     patch = parse("test.patch", pathlib.Path(sys.argv[4]).read_bytes())
-    object_pairs(workspace, PatchSource((patch,)))
+    object_pairs(workspace, touched_by(workspace, PatchSource((patch,))))
 print(workspace.tree)
 """
 

@@ -18,7 +18,7 @@ from suture.formats.recognise import Format
 from suture.kernel.release import Target
 from suture.model import VMLINUX
 from suture.verify.kernel import Kernel
-from suture.workspace.compile import object_pairs
+from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import Workspace
 from tests.kpatch_objects import as_kpatch_object
 from tests.lab.guest import Guest
@@ -42,7 +42,7 @@ class Maker:
 
     def cuts(self, *edits: Edit) -> list[Cut]:
         source = PatchSource((parse("fix.patch", diff(self._workspace.tree, *edits).encode()),))
-        pairs = object_pairs(self._workspace, source)
+        pairs = object_pairs(self._workspace, touched_by(self._workspace, source))
         return list(cut_source_diffs(pairs, self.kernel, self._workspace, NO_CHOICES).cuts)
 
     def address_of(self, objname: str, name: str, sympos: int) -> int:

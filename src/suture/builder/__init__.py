@@ -30,6 +30,7 @@ from suture.builder.findings import refuse_unused as refuse_unused_acceptances
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
+from suture.builder.types import LayoutCheck
 from suture.diff.omitted import LeftOut
 from suture.elf import writer
 from suture.elf.object import ObjectFile
@@ -40,6 +41,7 @@ from suture.errors import (
     MODULE_STANDS_ALONE,
     NOT_A_LIVE_PATCH_SOURCE,
     STATES_SEVERAL,
+    Finding,
     Refusal,
 )
 from suture.formats import diff
@@ -56,7 +58,7 @@ from suture.model import LivePatch
 from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.threads import refuse_unused
-from suture.workspace.compile import ObjectPair, object_pairs
+from suture.workspace.compile import ObjectPair, object_pairs, touched_by
 from suture.workspace.prepare import Workspace, prepare
 
 if TYPE_CHECKING:
@@ -152,12 +154,14 @@ class _CompiledInputs:
 
     :ivar pairs: the objects of source diffs, before and after the patch.
     :ivar modules: authors' modules.
+    :ivar findings: what the types of both sides show.
     """
 
     workspace: Workspace
     kernel: Kernel
     pairs: Sequence[ObjectPair]
     modules: Modules | None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +218,22 @@ def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _CompiledIn
         # Read the kernel while the compilers run; its refusals are raised where it is used.
         pool.submit(kernel.read)
         modules = _compile_modules(inputs, workspace)
-        pairs = object_pairs(workspace, source) if source.files else ()
-    return _CompiledInputs(workspace, kernel, pairs, modules)
+        pairs, findings = _compile_diffs(inputs, source, kernel, workspace)
+    return _CompiledInputs(workspace, kernel, pairs, modules, findings)
+
+
+def _compile_diffs(
+    inputs: Inputs, source: PatchSource, kernel: Kernel, workspace: Workspace
+) -> tuple[Sequence[ObjectPair], tuple[Finding, ...]]:
+    """Compile source diffs on both sides; a layout that changes is refused as early as it shows."""
+    if not source.files:
+        return (), ()
+    touched = touched_by(workspace, source)
+    check = LayoutCheck(workspace, kernel, touched, inputs.choices.accepted)
+    check.first()
+    pairs = object_pairs(workspace, touched)
+    check.all_of(pairs)
+    return pairs, check.findings
 
 
 def _compile_modules(inputs: Inputs, workspace: Workspace) -> Modules | None:
@@ -233,7 +251,7 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
     linked = {name for cut in cuts for name, _ in cut.functions}
     choices = replaced(inputs.choices, replace_threads=inputs.choices.replace_threads - linked)
     if compiled.pairs:
-        diffs = cut_source_diffs(compiled.pairs, kernel, workspace, choices)
+        diffs = cut_source_diffs(compiled.pairs, kernel, workspace, choices, compiled.findings)
     else:
         refuse_unused((), choices.replace_threads)
         refuse_unused_acceptances((), choices.accepted)

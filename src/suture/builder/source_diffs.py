@@ -49,11 +49,16 @@ class DiffParts:
 
 
 def cut_source_diffs(
-    pairs: Sequence[ObjectPair], kernel: Kernel, workspace: Workspace, choices: Choices
+    pairs: Sequence[ObjectPair],
+    kernel: Kernel,
+    workspace: Workspace,
+    choices: Choices,
+    known: tuple[Finding, ...] = (),
 ) -> DiffParts:
     """Cut the changed code out of compiled pairs.
 
     :param pairs: at least one.
+    :param known: what was found about them before.
     :raises Refusal: what comparing, planning, proving and cutting out raise; ``no-code-change`` and
         others where nothing is left to replace
     """
@@ -64,7 +69,7 @@ def cut_source_diffs(
         plan = plan_patch(files, pairs[0].changes, kernel, workspace, choices.bounds, threads)
         for text in plan.notes:
             note(text)
-        findings = judged(state_findings(plan), choices.accepted)
+        findings = known + judged(state_findings(plan), choices.accepted)
         refuse_unused(findings, choices.accepted)
         cuts = cut_out_all(plan, pairs, kernel, workspace)
         if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):

@@ -95,6 +95,21 @@ class Comparison:
             )
         )
 
+    def same_contents(self, before: Unit, after: Unit) -> bool:
+        """Whether two variables have the same contents, wherever they are.
+
+        One without contents in its file (``SHT_NOBITS``) holds zeros.
+        """
+        sides = (self.original.view, before), (self.patched.view, after)
+        plain = [view.section(unit).type == SHT_NOBITS for view, unit in sides]
+        if plain[0] == plain[1]:
+            ranges = [(unit.section, unit.start, unit.end) for _, unit in sides]
+            return before.size == after.size and self._same_range(ranges[0], ranges[1])
+        view, unit = sides[plain[0]]
+        return (
+            before.size == after.size and not any(view.data(unit)) and not [*view.references(unit)]
+        )
+
     def same_section(self, before: int, after: int) -> bool:
         """Whether two whole sections, by their indices, have the same contents."""
         sizes = (

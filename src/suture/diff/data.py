@@ -42,6 +42,9 @@ READ_ONLY_LATER = (".data..ro_after_init", RELOCATED_CONSTANTS)
 WRITABLE = (".data..read_mostly", ".data..cacheline_aligned", ".data", ".bss")
 """Sections of ordinary variables."""
 
+PLACED_FOR_SPEED = (".data..read_mostly", ".data..ro_after_init")
+"""Sections with two dots that hold ordinary variables; ``.data..percpu`` does not."""
+
 FREED = "which the kernel freed after boot or module load"
 GONE = "which is gone once the live patch is unloaded"
 ELSEWHERE = "which is elsewhere in the running kernel's code"
@@ -206,8 +209,23 @@ def _changed_variables(comparison: Comparison) -> Iterator[tuple[Unit, Unit]]:
             continue  # an entry of a list, which `changed_sections` compares
         if holds_labels(view, after) and holds_labels(original, before):
             continue  # copied with the function that has the labels
-        if not comparison.same_data(before, after):
+        if not comparison.same_data(before, after) and not _only_moves(comparison, before, after):
             yield before, after
+
+
+def _only_moves(comparison: Comparison, before: Unit, after: Unit) -> bool:
+    """Whether only the section of a writable variable changes, and not its initial value.
+
+    Example: ``misc_class`` (drivers/char/misc.c) becomes ``__read_mostly``.  The running kernel has
+    it where it was linked, and new code uses that one.
+    """
+    sections = comparison.original.view.section(before), comparison.patched.view.section(after)
+    ordinary = all(
+        section.name.startswith(PLACED_FOR_SPEED)
+        or (section.name.startswith((".data", ".bss")) and ".." not in section.name)
+        for section in sections
+    )
+    return ordinary and comparison.same_contents(before, after)
 
 
 def _undecided(

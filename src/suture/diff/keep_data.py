@@ -59,10 +59,10 @@ def reasons_not_to_keep(
                     f"had an initial value at +{at:#x} before the patch, "
                     "and nothing shows that it has another now"
                 )
+    if before.size != after.size:
+        yield f"changes its size from {before.size} to {after.size} bytes"
     if after not in used:
         return  # its users were compiled for the variable as it is
-    if before.size != after.size:
-        yield f"changes its size from {before.size} to {after.size} bytes, and changed code uses it"
     if old.flags != new.flags:
         yield f"moves from {old.name} to {new.name}, and changed code uses it"
     if not old.flags & SHF_WRITE:

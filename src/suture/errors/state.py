@@ -18,6 +18,12 @@ FUNCTION_RENAMED = Kind(
     "one: what the patch changes in the function would not be in force.",
     "Keep the function's old name in the live patch; rename it in the source alone.",
 )
+LAYOUT_CHANGED = Kind(
+    "layout-changed",
+    "Objects that are in memory when the live patch is loaded were made with the old layout. New "
+    "code would find other members where it looks, or memory behind the object.",
+    "Leave the type as it is in the live patch; attach new state to objects as shadow variables.",
+)
 ACCEPTED_NOT_FOUND = Kind(
     "accepted-not-found",
     "Each --accept must name something that Suture found in this build; one that names nothing may "

@@ -155,6 +155,59 @@ class Btf:
                 TYPES_MALFORMED, self._where, f"its BTF has no function type {number}"
             ) from error
 
+    @property
+    def where(self) -> str:
+        """Its name in messages."""
+        return self._where
+
+    def own(self) -> Iterator[tuple[int, int, str, int]]:
+        """Yield the types that are not of the base: number, kind, name, size or type."""
+        unpack = struct.Struct(f"{self._prefix}III").unpack_from
+        for index, position in enumerate(self._offsets):
+            name, info, value = unpack(self._data, position)
+            yield self._first + index, info >> 24 & 0x1F, self._string(name), value
+
+    def members(self, number: int) -> Iterator[tuple[str, int, int, int]]:
+        """Yield the members of a structure or union: name, type, offset in bits, and the width of a
+        bit field in bits or 0."""
+        if number < self._first:
+            if self._base is not None:
+                yield from self._base.members(number)
+            return
+        position, count, flagged = self._described(number)
+        unpack = struct.Struct(f"{self._prefix}III").unpack_from
+        for place in range(position, position + 12 * count, 12):
+            name, of, offset = unpack(self._data, place)
+            # btf.rst: with kind_flag, bits 24-31 are the width of a bit field.
+            width = offset >> 24 if flagged else 0
+            yield self._string(name), of, offset & 0xFFFFFF if flagged else offset, width
+
+    def array(self, number: int) -> tuple[int, int]:
+        """Return the element type and the number of elements of an array."""
+        if number < self._first and self._base is not None:
+            return self._base.array(number)
+        position, _, _ = self._described(number)
+        element, _, count = struct.unpack_from(f"{self._prefix}III", self._data, position)
+        return element, count
+
+    def enumerators(self, number: int) -> Iterator[tuple[str, int]]:
+        """Yield the constants of an enumeration: name and value."""
+        position, count, _ = self._described(number)
+        wide = self[number].kind == ENUM64
+        for place in range(position, position + (12 if wide else 8) * count, 12 if wide else 8):
+            name, low = struct.unpack_from(f"{self._prefix}Ii", self._data, place)
+            if wide:
+                low, high = struct.unpack_from(f"{self._prefix}Ii", self._data, place + 4)
+                low = (low & 0xFFFFFFFF) | high << 32
+            yield self._string(name), low
+
+    def _described(self, number: int) -> tuple[int, int, bool]:
+        """Return where the description behind ``struct btf_type`` begins, the number of its
+        entries, and its kind_flag."""
+        position = self._offsets[number - self._first]
+        (info,) = struct.unpack_from(f"{self._prefix}I", self._data, position + 4)
+        return position + 12, info & 0xFFFF, bool(info >> 31)
+
     def plain(self, number: int) -> int:
         """Return the number of the type behind typedefs and qualifiers."""
         for _ in range(64):

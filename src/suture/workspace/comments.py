@@ -61,6 +61,11 @@ def code(text: bytes) -> list[tuple[int, bytes]]:
     return [*found, (0, joined)]
 
 
+def without_comments(text: bytes) -> bytes:
+    """Return a text with each comment replaced by a space; its lines keep their numbers."""
+    return _TOKEN.sub(_space, text).replace(b"\0", b"\n")
+
+
 def _space(match: re.Match[bytes]) -> bytes:
     comment = match["comment"]
     return match[0] if comment is None else b" " + b"\0" * comment.count(b"\n")

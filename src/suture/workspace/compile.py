@@ -58,19 +58,38 @@ class ObjectPair:
     changes: tuple[Changed, ...]
 
 
-def object_pairs(workspace: Workspace, patch: PatchSource) -> tuple[ObjectPair, ...]:
-    """Compile the objects that `patch` changes, sorted by source.
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The files that a patch changes, and the objects that may change with them.
+
+    :ivar changes: the changed files that have a say in the code.
+    :ivar changed: the same, and the headers of kpatch and Ksplice if the patch includes any.
+    """
+
+    changes: tuple[Changed, ...]
+    changed: tuple[Changed, ...]
+    selection: Selection
+
+
+def touched_by(workspace: Workspace, patch: PatchSource) -> Touched:
+    """Apply a patch to copies, and find the objects that may change.
 
     :raises Refusal: ``patch-header-unknown``, ``patch-macro-unknown``, ``callback-duplicate``,
         ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``,
         ``source-removed``, ``source-renamed``, ``assembly-file``, ``build-system-changed``,
-        ``no-code-change``, ``file-not-built``, ``separate-program``, ``shared-object``,
-        ``generated-header-changed``, ``original-does-not-compile``, ``patch-does-not-compile``,
-        ``disk-full``
+        ``no-code-change``, ``file-not-built``, ``separate-program``
     """
     changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
-    changed = changes + _of_camps(changes)
-    selection = select(workspace, changes)
+    return Touched(changes, changes + _of_camps(changes), select(workspace, changes))
+
+
+def object_pairs(workspace: Workspace, touched: Touched) -> tuple[ObjectPair, ...]:
+    """Compile the objects that a patch changes, sorted by source.
+
+    :raises Refusal: ``no-code-change``, ``shared-object``, ``generated-header-changed``,
+        ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
+    """
+    changes, changed, selection = touched.changes, touched.changed, touched.selection
     pairs = _compile(workspace, selection.direct, changed, keep_equal=True)
     check_generated(workspace, changes)
     if selection.users:

@@ -24,6 +24,9 @@ _DEBUG = ("-g", "-fno-var-tracking", "-gno-variable-location-views")
 """Debug information without the places of local variables, which take the compiler a third of its
 time."""
 
+BODY = "{}"
+"""Stands for the body of a function."""
+
 _TOKEN = re.compile(
     r"""
     (?P<gone> /\*.*?\*/ | //[^\n]* )
@@ -46,7 +49,7 @@ def may_change_prototypes(changes: Iterable[Changed]) -> bool:
 
 def outside_bodies(source: bytes) -> list[str]:
     """Return the tokens of C source, without comments and the bodies of functions (braces after a
-    parenthesis).
+    parenthesis), for which `BODY` stands.
 
     Preprocessor lines are kept everywhere, and so are the braces of structures and initial values.
     Each branch of an ``#if`` is read as if it were the only one; a closing brace at the start of a
@@ -65,6 +68,7 @@ def outside_bodies(source: bytes) -> list[str]:
         elif depth:
             depth += (text == "{") - (text == "}")
         elif text == "{" and kept and kept[-1] == ")":
+            kept.append(BODY)
             depth = 1
         elif kind != "gone":
             kept.append(text)

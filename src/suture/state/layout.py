@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Layouts that a patch changes: objects in memory were made with the old one.
+
+New code that reads an object which was allocated before the live patch was loaded finds other
+members where it looks, or memory behind the object.  Example: ``struct devkmsg_user``
+(kernel/printk/printk.c) gets a new first member; a descriptor of ``/dev/kmsg`` that was opened
+before has its sequence number where the new code expects the new member, and a reader blocks for
+ever.
+
+===========================================  ==================================================
+size, place or type of a member changes       refused
+a new member that has to be initialised       refused: old objects never were
+a number or pointer in a hole                 warned: old objects hold what was there, often zeros
+another name for a member, another number of  silent
+the same size, new types, enumerators at the
+end, one more way to read a union
+===========================================  ==================================================
+
+A structure that only lives on the stacks of replaced functions is no danger: the core switches a
+task when none of them is on its stack (kernel/livepatch/transition.c: klp_check_stack()).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from suture.errors import LAYOUT_CHANGED, Finding, Level
+from suture.kernel.layouts import Enumerator, Layout, Member, Shape, Types
+from suture.state.definitions import (
+    Place,
+    declared_as,
+    defined_at,
+    lives_on_stacks,
+    mentioned_at,
+    users,
+)
+from suture.workspace.overlay import Changed
+
+MOST_SHOWN = 4
+"""How many members and users a finding names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """One difference between two layouts.
+
+    :ivar member: the member that new code would look for in the wrong place.
+    """
+
+    text: str
+    member: Member
+    level: Level = Level.REFUSE
+
+
+def layout_findings(
+    source: str,
+    before: Types,
+    after: Types,
+    changes: Sequence[Changed],
+    variables: Iterable[str],
+    known: Callable[[str], int | None],
+) -> Iterator[Finding]:
+    """Compare the types of one object (``layout-changed``).
+
+    :param source: the object's source file.
+    :param changes: the files that the patch changes.
+    :param variables: names of variables that the object defines and that keep their size.
+    :param known: returns the size of a structure in the running kernel's BTF, in bytes, as a second
+        witness.
+    """
+    changed = {
+        name: (layout, after.layouts[name])
+        for name, layout in before.layouts.items()
+        if name in after.layouts and layout != after.layouts[name]
+    }
+    differences = {
+        name: found for name, (old, new) in changed.items() if (found := _differences(old, new))
+    }
+    grave = {name for name, found in differences.items() if _is_grave(found)}
+    for name, found in differences.items():
+        old, new = changed[name]
+        if grave & (old.contains | new.contains):
+            continue  # what it contains is reported
+        around = sorted(other for other in grave if name in changed[other][0].contains)
+        yield _of_layout(source, old, new, found, changes, around, known)
+    yield from _of_enumerators(source, before.enumerators, after.enumerators, changes)
+    for name in variables:
+        old_type, new_type = before.variables.get(name), after.variables.get(name)
+        if old_type and new_type and not _is_same_store(old_type, new_type):
+            text = f"the variable {name} holds {old_type} and is read as {new_type}"
+            place = mentioned_at(changes, name) or Place(source)
+            yield Finding(LAYOUT_CHANGED, name, str(place), text)
+
+
+def _is_grave(found: Iterable[_Difference]) -> bool:
+    return any(one.level is Level.REFUSE for one in found)
+
+
+def _differences(old: Layout, new: Layout) -> list[_Difference]:
+    """Return the differences that matter, the gravest first."""
+    olds = {member.name: member for member in old.members if member.name}
+    news = {member.name: member for member in new.members if member.name}
+    found: list[_Difference] = []
+    for name, member in news.items():
+        if name in olds:
+            found += _of_member(olds[name], member)
+        elif old.size == new.size:
+            found += _of_added(member, old, olds, news)
+        else:
+            found.append(_Difference(f"{_shown(member)} is new", member))
+    if old.size != new.size and not found:
+        found += [
+            _Difference(f"{_shown(one)} goes", one) for n, one in olds.items() if n not in news
+        ]
+    if old.size != new.size and not found:
+        first = next(iter(news.values()), None)
+        found += [_Difference("its padding changes", first)] if first else []
+    return sorted(found, key=lambda one: one.level is not Level.REFUSE)
+
+
+def _of_member(old: Member, new: Member) -> Iterator[_Difference]:
+    if (old.offset, old.size) != (new.offset, new.size):
+        if old.offset != new.offset:
+            yield _Difference(f"{new.name} moves from {_at(old)} to {_at(new)}", new)
+        else:
+            text = f"{new.name} at {_at(new)} has {old.size} bits and becomes {new.size}"
+            yield _Difference(text, new)
+    elif not _is_same_store(old.spelled, new.spelled):
+        text = f"{new.name} at {_at(new)} holds {old.spelled} and is read as {new.spelled}"
+        yield _Difference(text, new)
+
+
+def _of_added(
+    member: Member, old: Layout, olds: Mapping[str, Member], news: Mapping[str, Member]
+) -> Iterator[_Difference]:
+    """Yield what is dangerous about a new member of a structure that keeps its size.
+
+    Examples: ``struct page`` gets one more member in one of its unions; ``struct nullb_device``
+    gets a ``bool`` between ``bool zoned`` and a pointer, where nothing was.
+    """
+    there = [one for one in old.members if one.offset < member.end and member.offset < one.end]
+    if not there:
+        if member.shape in (Shape.NUMBER, Shape.POINTER):
+            text = f"{_shown(member)} is new, in a hole: objects made before hold what was there"
+            yield _Difference(text, member, Level.WARN)
+        else:
+            text = f"{_shown(member)} is new, in a hole: objects made before never initialised it"
+            yield _Difference(text, member)
+    elif member.overlaid and all(one.overlaid and one.name in news for one in there):
+        return
+    elif all(one.name in news for one in there) and member.overlaid:
+        text = f"{_shown(member)} shares the place of {there[0].name} now"
+        yield _Difference(text, member, Level.WARN)
+    elif not _is_renamed(member, there, news):
+        yield _Difference(
+            f"{_shown(member)} takes the place of {there[0].name or 'padding'}", member
+        )
+
+
+def _is_renamed(member: Member, there: Sequence[Member], news: Mapping[str, Member]) -> bool:
+    return (
+        len(there) == 1
+        and there[0].name not in news
+        and (there[0].offset, there[0].size) == (member.offset, member.size)
+        and _is_same_store(there[0].spelled, member.spelled)
+    )
+
+
+def _is_same_store(old: str, new: str) -> bool:
+    """Whether what was stored as one type can be read as another.
+
+    Example: ``int`` and ``unsigned int`` are both "4 bytes"; ``void *`` takes every pointer.
+    """
+    if old == new:
+        return True
+    return old.endswith("*") and new.endswith("*") and "void *" in (old, new)
+
+
+def _of_layout(
+    source: str,
+    old: Layout,
+    new: Layout,
+    found: Sequence[_Difference],
+    changes: Sequence[Changed],
+    around: Sequence[str],
+    known: Callable[[str], int | None],
+) -> Finding:
+    name = old.name.rpartition(" ")[2]
+    place = defined_at(changes, old.name) or Place(source)
+    verb = "grows" if new.size > old.size else "shrinks"
+    size = "" if new.size == old.size else f" {verb} from {old.size} to {new.size} bytes"
+    text = f"{old.name}{size}: {found[0].text}"
+    members = [one.member.name for one in found if one.member not in old.members]
+    evidence = [one.text for one in found[1:MOST_SHOWN]]
+    if known(old.name) == old.size:
+        evidence.append(f"the kernel's own BTF has {old.name} with {old.size} bytes")
+    if around:
+        evidence.append(f"it is part of {', '.join(around[:MOST_SHOWN])}")
+    touching = list(users(changes, members, of_object=True))[:MOST_SHOWN]
+    evidence += [f"used by {one.function}() in {one}" for one in touching if one.function]
+    level = found[0].level
+    if level is Level.REFUSE and lives_on_stacks(changes, old.name, new):
+        level = Level.NOTE
+        text += "; it only lives on stacks of functions, which are replaced as a whole"
+    remedy = _remedy(changes, old, found)
+    return Finding(LAYOUT_CHANGED, name, str(place), text, tuple(evidence), remedy, level)
+
+
+def _remedy(changes: Sequence[Changed], old: Layout, found: Sequence[_Difference]) -> str:
+    """Return the ways out, with the code of a shadow variable (kernel/livepatch/shadow.c)."""
+    olds = {member.name for member in old.members}
+    member = next((one.member for one in found if one.member.name not in olds), None)
+    if member is None:
+        return f"Leave {old.name} as it is in the live patch, and change only code."
+    kind = declared_as(changes, old.name, member.name) or "TYPE"
+    lines = [
+        f"Leave {old.name} as it is, and attach the new member to each object as a shadow "
+        "variable, with an ID of your own:",
+        f"  {kind} *{member.name} = klp_shadow_get_or_alloc(OBJECT, ID, sizeof(*{member.name}), "
+        "GFP_KERNEL, NULL, NULL);",
+        "and klp_shadow_free(OBJECT, ID, NULL) where the object is freed.",
+    ]
+    size = member.size // 8
+    if hole := next((at for at, length in _holes(old) if length >= size > 0), None):
+        lines.append(
+            f"Or put it into the hole at +{hole}, if objects made before have zeros there and zero "
+            "is right."
+        )
+    return "\n".join(lines)
+
+
+def _holes(layout: Layout) -> Iterator[tuple[int, int]]:
+    """Yield the holes of a layout: offset and length in bytes."""
+    end = 0
+    for member in sorted(layout.members, key=lambda one: one.offset):
+        if member.offset > end and end:
+            yield (end + 7) // 8, (member.offset - end) // 8
+        end = max(end, member.end)
+    if layout.size * 8 > end:
+        yield (end + 7) // 8, (layout.size * 8 - end) // 8
+
+
+def _of_enumerators(
+    source: str,
+    before: Mapping[str, Enumerator],
+    after: Mapping[str, Enumerator],
+    changes: Sequence[Changed],
+) -> Iterator[Finding]:
+    """Find constants with another value, one for each enumeration.
+
+    The greatest one may grow, as ``NR_VM_EVENT_ITEMS`` does: it is a count, and no state.
+    """
+    told: set[str] = set()
+    for name, old in before.items():
+        new = after.get(name)
+        if new is None or new.value == old.value or (old.greatest and new.value > old.value):
+            continue
+        if old.of not in told:
+            told.add(old.of)
+            text = f"{old.of}: {name} was {old.value} and becomes {new.value}"
+            place = mentioned_at(changes, name) or Place(source)
+            remedy = "Add new constants at the end, with values that were not used."
+            yield Finding(LAYOUT_CHANGED, name, str(place), text, (), remedy)
+
+
+def _shown(member: Member) -> str:
+    return f"{member.name} ({member.size // 8 or 1} bytes) at {_at(member)}"
+
+
+def _at(member: Member) -> str:
+    bits = f" bit {member.offset % 8}" if member.offset % 8 else ""
+    return f"+{member.offset // 8}{bits}"
