@@ -70,7 +70,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TypeLayout:
     """The layout of a named structure or union.
 
     :ivar size: in bytes.
@@ -105,7 +105,7 @@ class Types:
     :ivar variables: global and static variables of files: name -> spelled type.
     """
 
-    layouts: dict[str, Layout]
+    layouts: dict[str, TypeLayout]
     enumerators: dict[str, Enumerator]
     variables: dict[str, str]
 
@@ -146,7 +146,8 @@ class _Reader:
         return f"{'union' if found.kind == UNION else 'struct'} {found.name}"
 
     def types(self) -> Types:
-        layouts: dict[str, Layout] = {}
+        """Return all named types."""
+        layouts: dict[str, TypeLayout] = {}
         enumerators: dict[str, Enumerator] = {}
         variables: dict[str, str] = {}
         for number, kind, name, value in self._btf.own():
@@ -162,10 +163,10 @@ class _Reader:
                     variables[name] = spelled
         return Types(layouts, enumerators, variables)
 
-    def _layout(self, number: int, kind: int, size: int) -> Layout:
+    def _layout(self, number: int, kind: int, size: int) -> TypeLayout:
         contains: set[str] = set()
         members = tuple(self._members(number, 0, kind == UNION, contains, 0))
-        return Layout(self._title(number), size, members, frozenset(contains))
+        return TypeLayout(self._title(number), size, members, frozenset(contains))
 
     def _members(
         self, number: int, base: int, overlaid: bool, contains: set[str], depth: int

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from suture.kernel.layouts import Layout
+from suture.kernel.layouts import TypeLayout
 from suture.workspace.comments import without_comments
 from suture.workspace.overlay import Changed
 
@@ -98,7 +98,7 @@ def users(
                 yield Place(change.path, number, function)
 
 
-def lives_on_stacks(changes: Sequence[Changed], name: str, layout: Layout) -> bool:
+def lives_on_stacks(changes: Sequence[Changed], name: str, layout: TypeLayout) -> bool:
     """Whether a structure is defined in a C file, and every use of it is a local variable or a
     parameter that leads to one.
 

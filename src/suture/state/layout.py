@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from suture.errors import LAYOUT_CHANGED, Finding, Level
-from suture.kernel.layouts import Enumerator, Layout, Member, Shape, Types
+from suture.kernel.layouts import Enumerator, Member, Shape, TypeLayout, Types
 from suture.state.definitions import (
     Place,
     declared_as,
@@ -42,7 +42,7 @@ MOST_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Difference:
+class _MemberChange:
     """One difference between two layouts.
 
     :ivar member: the member that new code would look for in the wrong place.
@@ -93,47 +93,47 @@ def layout_findings(
             yield Finding(LAYOUT_CHANGED, name, str(place), text)
 
 
-def _is_grave(found: Iterable[_Difference]) -> bool:
+def _is_grave(found: Iterable[_MemberChange]) -> bool:
     return any(one.level is Level.REFUSE for one in found)
 
 
-def _differences(old: Layout, new: Layout) -> list[_Difference]:
+def _differences(old: TypeLayout, new: TypeLayout) -> list[_MemberChange]:
     """Return the differences that matter, the gravest first."""
     olds = {member.name: member for member in old.members if member.name}
     news = {member.name: member for member in new.members if member.name}
-    found: list[_Difference] = []
+    found: list[_MemberChange] = []
     for name, member in news.items():
         if name in olds:
             found += _of_member(olds[name], member)
         elif old.size == new.size:
             found += _of_added(member, old, olds, news)
         else:
-            found.append(_Difference(f"{_shown(member)} is new", member))
+            found.append(_MemberChange(f"{_shown(member)} is new", member))
     if old.size != new.size and not found:
         found += [
-            _Difference(f"{_shown(one)} goes", one) for n, one in olds.items() if n not in news
+            _MemberChange(f"{_shown(one)} goes", one) for n, one in olds.items() if n not in news
         ]
     if old.size != new.size and not found:
         first = next(iter(news.values()), None)
-        found += [_Difference("its padding changes", first)] if first else []
+        found += [_MemberChange("its padding changes", first)] if first else []
     return sorted(found, key=lambda one: one.level is not Level.REFUSE)
 
 
-def _of_member(old: Member, new: Member) -> Iterator[_Difference]:
+def _of_member(old: Member, new: Member) -> Iterator[_MemberChange]:
     if (old.offset, old.size) != (new.offset, new.size):
         if old.offset != new.offset:
-            yield _Difference(f"{new.name} moves from {_at(old)} to {_at(new)}", new)
+            yield _MemberChange(f"{new.name} moves from {_at(old)} to {_at(new)}", new)
         else:
             text = f"{new.name} at {_at(new)} has {old.size} bits and becomes {new.size}"
-            yield _Difference(text, new)
+            yield _MemberChange(text, new)
     elif not _is_same_store(old.spelled, new.spelled):
         text = f"{new.name} at {_at(new)} holds {old.spelled} and is read as {new.spelled}"
-        yield _Difference(text, new)
+        yield _MemberChange(text, new)
 
 
 def _of_added(
-    member: Member, old: Layout, olds: Mapping[str, Member], news: Mapping[str, Member]
-) -> Iterator[_Difference]:
+    member: Member, old: TypeLayout, olds: Mapping[str, Member], news: Mapping[str, Member]
+) -> Iterator[_MemberChange]:
     """Yield what is dangerous about a new member of a structure that keeps its size.
 
     Examples: ``struct page`` gets one more member in one of its unions; ``struct nullb_device``
@@ -143,17 +143,17 @@ def _of_added(
     if not there:
         if member.shape in (Shape.NUMBER, Shape.POINTER):
             text = f"{_shown(member)} is new, in a hole: objects made before hold what was there"
-            yield _Difference(text, member, Level.WARN)
+            yield _MemberChange(text, member, Level.WARN)
         else:
             text = f"{_shown(member)} is new, in a hole: objects made before never initialised it"
-            yield _Difference(text, member)
+            yield _MemberChange(text, member)
     elif member.overlaid and all(one.overlaid and one.name in news for one in there):
         return
     elif all(one.name in news for one in there) and member.overlaid:
         text = f"{_shown(member)} shares the place of {there[0].name} now"
-        yield _Difference(text, member, Level.WARN)
+        yield _MemberChange(text, member, Level.WARN)
     elif not _is_renamed(member, there, news):
-        yield _Difference(
+        yield _MemberChange(
             f"{_shown(member)} takes the place of {there[0].name or 'padding'}", member
         )
 
@@ -179,9 +179,9 @@ def _is_same_store(old: str, new: str) -> bool:
 
 def _of_layout(
     source: str,
-    old: Layout,
-    new: Layout,
-    found: Sequence[_Difference],
+    old: TypeLayout,
+    new: TypeLayout,
+    found: Sequence[_MemberChange],
     changes: Sequence[Changed],
     around: Sequence[str],
     known: Callable[[str], int | None],
@@ -207,7 +207,7 @@ def _of_layout(
     return Finding(LAYOUT_CHANGED, name, str(place), text, tuple(evidence), remedy, level)
 
 
-def _remedy(changes: Sequence[Changed], old: Layout, found: Sequence[_Difference]) -> str:
+def _remedy(changes: Sequence[Changed], old: TypeLayout, found: Sequence[_MemberChange]) -> str:
     """Return the ways out, with the code of a shadow variable (kernel/livepatch/shadow.c)."""
     olds = {member.name for member in old.members}
     member = next((one.member for one in found if one.member.name not in olds), None)
@@ -230,7 +230,7 @@ def _remedy(changes: Sequence[Changed], old: Layout, found: Sequence[_Difference
     return "\n".join(lines)
 
 
-def _holes(layout: Layout) -> Iterator[tuple[int, int]]:
+def _holes(layout: TypeLayout) -> Iterator[tuple[int, int]]:
     """Yield the holes of a layout: offset and length in bytes."""
     end = 0
     for member in sorted(layout.members, key=lambda one: one.offset):
