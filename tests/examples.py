@@ -14,15 +14,15 @@ import re
 from pathlib import Path
 
 from scripts.errors_doc import EXAMPLES, RECORD
-from suture.errors import Refusal
+from suture.errors import Finding, Refusal
 from suture.host.files import write_atomic
 
 
-def shows(refusal: Refusal | str, code: str) -> None:
+def shows(refusal: Refusal | Finding | str, code: str) -> None:
     """The refusal, or what a command has printed of it, is of this code, and the page has it as the
     example."""
     line = _of_no_host(str(refusal).splitlines()[0])
-    assert line.startswith(f"error[{code}]: ")
+    assert line.startswith((f"error[{code}]: ", f"warning[{code}]: ", f"note[{code}]: "))
     if os.environ.get("SUTURE_WRITE_EXAMPLES"):
         written = json.loads(RECORD.read_text()) | {code: line}
         write_atomic(

@@ -150,7 +150,7 @@ class RecordedFinding:
 
     def __str__(self) -> str:
         ending = f" (accepted: {self.because})" if self.because else ""
-        return f"{self.code}: {self.found}{ending}"
+        return f"{self.level} {self.code}: {self.found}{ending}"
 
 
 @dataclass(frozen=True, slots=True)

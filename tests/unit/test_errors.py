@@ -65,7 +65,7 @@ def test_examples_are_of_refusals_that_there_are() -> None:
     codes = {kind.code for kind in KINDS.values()}
     for code, line in errors_doc.EXAMPLES.items():
         assert code in codes
-        assert re.fullmatch(rf"error\[{code}\]: .+: .+", line)
+        assert re.fullmatch(rf"(error|warning|note)\[{code}\]: .+: .+", line)
 
 
 IN_TABLES = (r'^    "([a-z-]+)": (?:lambda|\(|_)', r'"(source-renamed|source-removed)"')

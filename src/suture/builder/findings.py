@@ -11,14 +11,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from suture.errors import ACCEPTED_NOT_FOUND, Acceptance, Finding, Refusal
 from suture.host.progress import note
 from suture.model import RecordedFinding
+from suture.state.questions import questions
 from suture.state.renamed import renamed_state
 from suture.verify.plan import PatchPlan
+from suture.workspace.overlay import Changed
 
 
-def state_findings(plan: PatchPlan) -> Iterator[Finding]:
-    """Look for what the planned code would meet in a running kernel."""
+def state_findings(plan: PatchPlan, changes: Sequence[Changed]) -> Iterator[Finding]:
+    """Look for what the planned code would meet in a running kernel.
+
+    :param changes: the source files that the patch changes.
+    """
     for planned in plan.files:
         yield from renamed_state(planned.plan.changes)
+    yield from questions(changes)
 
 
 def recorded(finding: Finding) -> RecordedFinding:

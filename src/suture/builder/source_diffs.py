@@ -69,7 +69,7 @@ def cut_source_diffs(
         plan = plan_patch(files, pairs[0].changes, kernel, workspace, choices.bounds, threads)
         for text in plan.notes:
             note(text)
-        findings = known + judged(state_findings(plan), choices.accepted)
+        findings = known + judged(state_findings(plan, pairs[0].changes), choices.accepted)
         refuse_unused(findings, choices.accepted)
         cuts = cut_out_all(plan, pairs, kernel, workspace)
         if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):

@@ -313,7 +313,7 @@ def for_people(artifact: Artifact) -> str:
     for variable in artifact.data_changes:
         what = f"{variable.name} ({variable.size} bytes)"
         lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")
-    lines += [f"  {one.level.value:8} {one}" for one in artifact.findings]
+    lines += [f"  found    {one}" for one in artifact.findings]
     return "\n".join(lines)
 
 

@@ -90,7 +90,7 @@ def _for_people(found: Inspection) -> RenderableType:
         parts += ["", f"shadow variables: {', '.join(map(str, found.patch.shadow_variables))}"]
     if relocations:
         parts += ["", table(("resolved with", "place", "livepatch symbol"), relocations)]
-    parts += [f"{one.level}: {one}" for one in found.patch.findings]
+    parts += [f"found: {one}" for one in found.patch.findings]
     for objname in found.unapplied:
         parts += [
             "",

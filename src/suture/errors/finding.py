@@ -27,6 +27,10 @@ class Level(StrEnum):
     NOTE = "note"
 
 
+MARKS = {Level.REFUSE: "error", Level.WARN: "warning", Level.NOTE: "note"}
+"""The words that findings begin with, as those of a compiler do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """An author's decision to build in spite of a finding.
@@ -106,4 +110,5 @@ class Finding:
     def __str__(self) -> str:
         """Return one line, as notes and reports show it."""
         ending = f" (accepted: {self.because})" if self.because else ""
-        return f"{self.kind.code}: {self.where}: {self.found}{ending}"
+        mark = MARKS[self.level]
+        return f"{mark}[{self.kind.code}]: {self.where}: {self.found}{ending}"

@@ -24,6 +24,24 @@ LAYOUT_CHANGED = Kind(
     "code would find other members where it looks, or memory behind the object.",
     "Leave the type as it is in the live patch; attach new state to objects as shadow variables.",
 )
+LOCK_UNPAIRED = Kind(
+    "lock-unpaired",
+    "While tasks switch to the new code one by one, old and new code run side by side: a lock that "
+    "old code took may be released by new code that never took it, or the other way round.",
+    "Check that every order of old and new functions leaves the lock balanced.",
+)
+SET_UP_EARLIER = Kind(
+    "set-up-earlier",
+    "Objects that exist when the live patch is loaded were set up by the old code, and hold what "
+    "it put there.",
+    "Check that the new code is right for such objects too, or set them up in a callback.",
+)
+COUNTED_IN_TWO_PLACES = Kind(
+    "counted-in-two-places",
+    "What was opened before the live patch was loaded was not counted by the old code, and is "
+    "counted down by the new.",
+    "Check that the count cannot fall below zero, or mark counted objects with a shadow variable.",
+)
 ACCEPTED_NOT_FOUND = Kind(
     "accepted-not-found",
     "Each --accept must name something that Suture found in this build; one that names nothing may "

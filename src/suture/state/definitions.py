@@ -35,6 +35,33 @@ class Place:
         return f"{self.path}:{self.line}" if self.line else self.path
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A function's text without comments; `line` is where it begins, from 1."""
+
+    line: int
+    text: str
+
+
+def bodies(source: bytes) -> dict[str, Body]:
+    """Return the functions of a C file by name, as far as their layout is the kernel's: the name at
+    the start of a line, the braces at the start of lines of their own."""
+    found: dict[str, Body] = {}
+    name, start, kept = "", 0, list[str]()
+    for number, line in enumerate(_lines(without_comments(source)), 1):
+        if match := _FUNCTION.match(line):
+            name, start, kept = match[1], number, []
+        elif line.startswith("}"):
+            if name and kept and kept[0].startswith("{"):
+                found[name] = Body(start, "\n".join(kept))
+            name = ""
+        elif line.startswith("{"):
+            kept = ["{"]
+        elif name and kept:
+            kept.append(line)
+    return found
+
+
 def defined_at(changes: Sequence[Changed], name: str) -> Place | None:
     """Return where a changed file defines ``struct NAME`` or ends ``typedef struct { ... } NAME;``;
     None where none does."""

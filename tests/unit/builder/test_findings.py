@@ -22,7 +22,7 @@ def test_the_first_is_refused_and_the_others_are_named_with_it() -> None:
         judged([RENAMED, OTHER, QUESTION], [])
     assert refused.value.where == "drivers/char/misc.c"
     assert "--accept state-renamed:misc_devices --because" in refused.value.remedy
-    assert refused.value.evidence == ("also state-renamed: fs/other.c: another goes",)
+    assert refused.value.evidence == ("also error[state-renamed]: fs/other.c: another goes",)
 
 
 def test_what_is_accepted_or_only_asked_stops_nothing() -> None:
