@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import suture
+from suture.builder.inputs import Choices
+from suture.errors import Acceptance
 from suture.kernel.release import Target
 from tests.compile.test_cases import CASES
 
@@ -29,3 +31,18 @@ def test_the_interpreter_of_bpf_jumps_by_the_table_of_its_new_code(ibt_target: T
     before, patched, after = (run.output for run in report.scripts)
     assert before == patched == after
     assert "broadcasting discover" in patched
+
+
+def test_an_object_with_the_old_layout_is_read_wrongly_where_an_author_accepts_it(
+    target: Target,
+) -> None:
+    """What `layout-changed` says is true: a device that was made before loading has no size."""
+    accepted = Acceptance("layout-changed", "nullb_device", "to see what happens")
+    choices = Choices(accepted=(accepted,))
+    artifact = suture.build([CASES / "struct-middle.patch"], target, choices=choices)
+    script = (CASES / "struct-middle.check.sh").read_bytes()
+    report = suture.try_out(artifact, target, script=script)
+    before, patched, after = (run.output for run in report.scripts)
+    assert "size of 'old': 1234" in before
+    assert "size of 'old': 1234" not in patched
+    assert before == after
