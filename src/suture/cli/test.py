@@ -106,6 +106,7 @@ def for_people(report: TestReport) -> RenderableType:
         parts += [f"  {line}" for line in printable(run.output).splitlines()]
     if calls:
         parts += ["", table(("object", "function", "new code", "calls"), calls)]
+    parts += [f"found: {printable(str(finding))}" for finding in report.findings]
     for complaint in report.complaints:
         parts += [
             "",

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from suture.core.livepatch import DIRECTORY
@@ -39,7 +39,7 @@ from suture.lab import hits
 from suture.lab.complaints import Complaint
 from suture.lab.machine import EVIDENCE_LINES, CommandResult, Machine
 from suture.lab.qemu import Accelerator
-from suture.model import VMLINUX, LivePatch
+from suture.model import LivePatch, RecordedFinding, VMLINUX
 
 SYSFS = f"/{DIRECTORY}"
 MODULE = "/lab/livepatch.ko"
@@ -105,8 +105,11 @@ class CallCount:
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """What came of it.  `failure` is the first thing that stopped the run or made it fail, other
-    than `complaints`."""
+    """What came of it.
+
+    :ivar failure: the first thing that stopped the run or made it fail, other than `complaints`.
+    :ivar findings: the findings that the module records; they do not decide about the result.
+    """
 
     __test__ = False  # not a test class of pytest's
 
@@ -118,6 +121,7 @@ class TestReport:
     counts: tuple[CallCount, ...]
     complaints: tuple[Complaint, ...]
     failure: Refusal | None
+    findings: tuple[RecordedFinding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -150,6 +154,7 @@ class TestReport:
             "complaints": [
                 {"what": complaint.what, "lines": complaint.lines} for complaint in self.complaints
             ],
+            "findings": [asdict(finding) for finding in self.findings],
             "failure": None if self.failure is None else self.failure.as_dict(),
         }
 
@@ -196,6 +201,7 @@ def try_out(
             counts=tuple(run.counts),
             complaints=machine.complaints(),
             failure=failure or _failed_script(run.scripts),
+            findings=patch.findings,
         )
 
 
