@@ -39,7 +39,7 @@ from suture.lab import hits
 from suture.lab.complaints import Complaint
 from suture.lab.machine import EVIDENCE_LINES, CommandResult, Machine
 from suture.lab.qemu import Accelerator
-from suture.model import LivePatch, RecordedFinding, VMLINUX
+from suture.model import VMLINUX, LivePatch, RecordedFinding
 
 SYSFS = f"/{DIRECTORY}"
 MODULE = "/lab/livepatch.ko"
