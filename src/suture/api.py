@@ -59,7 +59,7 @@ def try_out(module: Module, target: Target, *, script: bytes | None = None) -> T
     from suture.lab.livepatch import try_out as run
 
     data, where = _content(module)
-    found = inspect(module)
+    found = inspect_object(reader.read(data, where))
     refuse_unapplied(found, where)
     return run(target, data, found.patch, script=script)
 

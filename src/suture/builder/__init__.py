@@ -48,6 +48,7 @@ from suture.formats import diff
 from suture.formats.diff import PatchSource
 from suture.formats.recognise import DIFFS, MODULES, Format, recognise
 from suture.host.files import check_output, read_bytes
+from suture.host.pipes import kept
 from suture.host.progress import step
 from suture.kernel.release import Target
 from suture.link.author_modules import Author
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 LIVEPATCH: CoreModule = LivepatchModule()
 
 
+@kept()
 def build(
     patches: Sequence[Path | str],
     target: Target,
@@ -105,6 +107,7 @@ def build(
         return _build(inputs, target, path)
 
 
+@kept()
 def build_all(
     patches: Sequence[Path | str],
     target: Target,

@@ -13,7 +13,7 @@ from suture import __version__
 from suture.diff.omitted import LeftOut
 from suture.errors import Finding
 from suture.formats.recognise import Input
-from suture.host.files import read_bytes, write_atomic
+from suture.host.files import paths_below, read_bytes, write_atomic
 from suture.kernel import config
 from suture.kernel.release import Target
 from suture.link.callbacks import Hooked
@@ -122,9 +122,10 @@ class Artifact:
 
 
 def _digests(given: Input) -> Iterator[Digest]:
-    if given.path.is_file():
+    if not given.path.is_dir():
         yield Digest(str(given), hashlib.sha256(read_bytes(given.path)).hexdigest())
-    for path in sorted(given.path.rglob("*")):
+        return
+    for path in paths_below(given.path):
         if path.is_file():
             name = f"{given}/{path.relative_to(given.path)}"
             yield Digest(name, hashlib.sha256(read_bytes(path)).hexdigest())

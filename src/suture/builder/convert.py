@@ -22,10 +22,12 @@ from suture.formats.recognise import MANIFEST, MODULES, Format, Input
 from suture.host.files import (
     check_output,
     new_directory,
+    paths_below,
     read_bytes,
     temporary_directory,
     write_atomic,
 )
+from suture.host.pipes import kept, plain_name
 from suture.kernel.release import Target
 from suture.model import LivePatch
 
@@ -50,6 +52,7 @@ class Converted:
     patch: LivePatch | None = None
 
 
+@kept()
 def convert(
     paths: Sequence[Path],
     output: Path,
@@ -133,10 +136,11 @@ def _placed(given: Sequence[Input]) -> Iterator[tuple[Input, str, Mapping[str, b
     """Yield each input with its place in the output, and its files by their paths there."""
     used: set[str] = set()
     for one in given:
-        place = f"{SOURCES}/{one.path.resolve().name}"
+        name = plain_name(one.path)
+        place = f"{SOURCES}/{name}"
         number = 2
         while place in used:
-            place = f"{SOURCES}/{number}/{one.path.resolve().name}"
+            place = f"{SOURCES}/{number}/{name}"
             number += 1
         used.add(place)
         yield one, place, dict(_contents(one, place))
@@ -144,7 +148,7 @@ def _placed(given: Sequence[Input]) -> Iterator[tuple[Input, str, Mapping[str, b
 
 def _contents(given: Input, place: str) -> Iterator[tuple[str, bytes]]:
     """Yield the files of an input: path in the output, contents."""
-    if given.path.is_file() and given.format in MODULES:
+    if not given.path.is_dir() and given.format in MODULES:
         directory = place.rpartition("/")[0]
         for name, content in with_headers(given.path).items():
             yield f"{directory}/{name}", content
@@ -152,7 +156,7 @@ def _contents(given: Input, place: str) -> Iterator[tuple[str, bytes]]:
     if not given.path.is_dir():
         yield place, read_bytes(given.path)
         return
-    for path in sorted(given.path.rglob("*")):
+    for path in paths_below(given.path):
         if path.is_symlink():
             raise Refusal(SOURCE_ESCAPES, str(path), "is a symbolic link")
         if path.is_file():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from suture.errors import WRITTEN_FORM_INVALID, Acceptance, Refusal
 from suture.formats.recognise import MODULES, Format, Input, recognise
+from suture.host.pipes import plain_name
 from suture.link.kbuild import NAME_LENGTH, usable_name
 from suture.verify.callers import DEFAULT_BOUNDS, Bounds
 
@@ -192,5 +193,5 @@ def _agreed_replace(paths: Sequence[Path], manifests: Sequence[written.Manifest]
 def _default_name(path: Path) -> str:
     """Return ``livepatch_`` and the input's name, cut to the longest name that the kernel accepts:
     the file names of ``git format-patch`` can be longer."""
-    plain = re.sub(r"\W+", "_", path.resolve().stem, flags=re.ASCII).strip("_") or "patch"
+    plain = re.sub(r"\W+", "_", Path(plain_name(path)).stem, flags=re.ASCII).strip("_") or "patch"
     return f"livepatch_{plain}"[:NAME_LENGTH]

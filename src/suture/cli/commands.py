@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from suture.cli import output
 from suture.cli.output import PASSING
-from suture.host import failures
+from suture.host import failures, pipes
 from suture.host.progress import Silent, reporter
 
 
@@ -111,7 +111,7 @@ class Commands(Group):
         current = reporter.get()
         token = reporter.set(for_stderr() if isinstance(current, Silent) else current)
         try:
-            with failures.refused(ctx.obj, PASSING):
+            with failures.refused(ctx.obj, PASSING), pipes.kept():
                 return super().invoke(ctx)
         finally:
             reporter.reset(token)

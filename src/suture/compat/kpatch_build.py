@@ -112,7 +112,7 @@ def _check(given: argparse.Namespace) -> None:
     if not given.patches:
         raise Died("no patch file(s) specified")
     for patch in given.patches:
-        if not patch.is_file():
+        if not (patch.is_file() or patch.is_fifo()):
             raise Died(f"patch file '{patch}' not found")
     if not given.output.is_dir():
         raise Died(f"output dir '{given.output}' not found")

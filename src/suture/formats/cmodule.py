@@ -25,7 +25,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.formats import makefile, suse
-from suture.host.files import read_bytes
+from suture.host.files import read_bytes, walk
 from suture.kernel.config import Config
 
 SUFFIXES = (".c", ".h")
@@ -149,6 +149,9 @@ def with_headers(path: Path) -> dict[str, bytes]:
 
     :raises Refusal: as `read`
     """
+    if path.suffix not in SUFFIXES:
+        found = "its name does not end with .c, so kbuild would not compile it"
+        raise Refusal(NOT_A_MODULE_SOURCE, str(path), found)
     _check_name(path.name, str(path))
     files: dict[str, bytes] = {}
     waiting = [path.name]
@@ -212,7 +215,7 @@ def _directory(top: Path) -> dict[str, bytes]:
     """Return the C files below a directory, except hidden ones; refuse links to places outside."""
     files: dict[str, bytes] = {}
     total = 0
-    for directory, below, names in os.walk(top):
+    for directory, below, names in walk(top):
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
             path = Path(directory, name)

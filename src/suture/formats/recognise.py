@@ -7,6 +7,7 @@ recognised input carries the line that decided, so that an author can see the re
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from suture.errors import FORMAT_AMBIGUOUS, FORMAT_UNKNOWN, NOT_A_PATCH, Refusal
-from suture.host.files import read_bytes
+from suture.host.files import paths_below, read_bytes
 
 MANIFEST = "livepatch.toml"
 """The file that makes a directory or an archive the written form (`suture.formats.written`)."""
@@ -110,9 +111,9 @@ def recognise(path: Path, wanted: Format | None = None, strip: int | None = None
 def _of_directory(directory: Path) -> tuple[Format, str]:
     if (directory / MANIFEST).is_file():
         return Format.SUTURE, f"{directory / MANIFEST} exists"
-    sources = sorted(
-        path for path in directory.rglob("*") if path.suffix in _C_SUFFIXES and path.is_file()
-    )
+    sources = [
+        path for path in paths_below(directory) if path.suffix in _C_SUFFIXES and path.is_file()
+    ]
     marks: list[tuple[Format, str]] = []
     for path in sources:
         marks += _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))
@@ -138,7 +139,7 @@ def _of_file(path: Path) -> tuple[Format, str]:
     if not _is_text(data):
         import tarfile
 
-        if tarfile.is_tarfile(path):
+        if tarfile.is_tarfile(io.BytesIO(data)):
             return Format.SUTURE, "it is an archive"
         raise Refusal(NOT_A_PATCH, str(path), "is a binary file")
     text = data.decode("utf-8", errors="replace")

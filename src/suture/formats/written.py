@@ -20,6 +20,7 @@ returns it as a JSON schema.
 
 from __future__ import annotations
 
+import io
 import lzma
 import tarfile
 import zlib
@@ -34,7 +35,7 @@ from msgspec import Meta, Struct
 
 from suture.errors import SOURCE_ESCAPES, WRITTEN_FORM_INVALID, WRITTEN_FORM_NEWER, Refusal
 from suture.formats.recognise import MANIFEST, Format
-from suture.host.files import read_bytes, temporary_directory, write_atomic
+from suture.host.files import paths_below, read_bytes, temporary_directory, write_atomic
 from suture.model import CallbackKind, LivePatch, PatchedObject
 
 VERSION = 1
@@ -179,7 +180,7 @@ def _check_inside(name: str, directory: Path, path: str) -> None:
     if not place.exists():
         raise Refusal(WRITTEN_FORM_INVALID, name, f"the source {path} does not exist")
     if place.is_dir():
-        for below in place.rglob("*"):
+        for below in paths_below(place):
             if below.is_symlink() or not (below.is_file() or below.is_dir()):
                 raise Refusal(
                     SOURCE_ESCAPES,
@@ -190,7 +191,7 @@ def _check_inside(name: str, directory: Path, path: str) -> None:
 
 def _unpack(archive: Path, directory: Path) -> None:
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(fileobj=io.BytesIO(read_bytes(archive))) as tar:
             members = tar.getmembers()
             size = sum(member.size for member in members)
             if size > LARGEST_ARCHIVE:

@@ -17,9 +17,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 from suture.errors import DISK_FULL, FILE_UNREADABLE, Refusal
+from suture.host import pipes
 
 TEMPORARY = ".part-"
 """What the names of unfinished files and directories begin with."""
@@ -35,14 +38,38 @@ def remove_unfinished(directory: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file that a user or a package named.
+    """Read a file that a user or a package named, or a pipe (`suture.host.pipes`).
 
     :raises Refusal: ``file-unreadable``
     """
     try:
-        return path.read_bytes()
+        piped = pipes.contents(path)
+        return path.read_bytes() if piped is None else piped
     except OSError as error:
         raise Refusal(FILE_UNREADABLE, str(path), error.strerror or str(error)) from error
+
+
+def paths_below(directory: Path) -> list[Path]:
+    """Return everything below a directory, sorted; links to directories are not followed.
+
+    :raises Refusal: ``file-unreadable``, also where another program changes it meanwhile
+    """
+    walked = walk(directory)
+    return sorted(Path(parent, name) for parent, *named in walked for name in chain(*named))
+
+
+def walk(directory: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk a directory as os.walk() does, which passes over what it cannot read.
+
+    :raises Refusal: ``file-unreadable``
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        found = f"cannot be read whole: {error.filename}: {error.strerror or error}"
+        remedy = "Check its permissions, and that no other program is changing it."
+        raise Refusal(FILE_UNREADABLE, str(directory), found, remedy=remedy) from error
+
+    yield from os.walk(directory, onerror=refuse)
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:

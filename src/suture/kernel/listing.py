@@ -33,7 +33,7 @@ from suture.elf.object import (
     Section,
     Symbol,
 )
-from suture.errors import KALLSYMS_MALFORMED, OBJECT_NOT_LISTED, Refusal
+from suture.errors import FILE_UNREADABLE, KALLSYMS_MALFORMED, OBJECT_NOT_LISTED, Refusal
 from suture.host import files
 from suture.kernel import elf64, kallsyms, modules, unpack
 from suture.model import VMLINUX
@@ -245,6 +245,9 @@ def _from_vmlinux(data: bytes, path: Path) -> Listing:
         btf = next(
             (elf64.contents(data, section) for section in sections if section.name == ".BTF"), b""
         )
+        if table is None and path.is_fifo():
+            found = "comes through a pipe, and its symbols are those of kallsyms inside"
+            raise Refusal(FILE_UNREADABLE, where, found, remedy="Give a file.")
         if table is None:
             inside = _from_lines(kallsyms.extract(path), where)
             return Listing(where, inside.symbols, knows_init=False, btf=btf)
