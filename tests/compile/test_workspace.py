@@ -275,6 +275,37 @@ def test_a_number_for_assembly_code_may_not_change(workspace: Workspace) -> None
     shows(refused(workspace, {"include/linux/mmzone.h": flag}), "generated-header-changed")
 
 
+def test_what_a_header_is_generated_from_is_compared_by_its_numbers(
+    workspace: Workspace, steps: Steps
+) -> None:
+    other = replacing("DEFINE(MAX_NR_ZONES, __MAX_NR_ZONES);", "DEFINE(MAX_NR_ZONES, 7);")
+    refusal = refused(workspace, {"kernel/bounds.c": other})
+    assert (refusal.code, refusal.where) == ("generated-header-changed", "kernel/bounds.c")
+    same = replacing("int main(void)\n{", "int main(void)\n{\n\t;")
+    refusal = refused(workspace, {"kernel/bounds.c": same})
+    assert (refusal.code, refusal.where) == ("no-code-change", "kernel/bounds.c")
+    assert "Finding objects that change with them" not in steps.begun
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("scripts/mod/modpost.c", "no-code-change"),
+        ("arch/x86/tools/relocs.c", "build-system-changed"),
+        ("usr/gen_init_cpio.c", "build-system-changed"),
+        ("drivers/tty/vt/cp437.uni", "build-system-changed"),
+        ("arch/x86/lib/x86-opcode-map.txt", "build-system-changed"),
+        ("include/generated/autoconf.h", "build-system-changed"),
+    ],
+)
+def test_what_no_object_is_compiled_from_is_refused_before_objects_are_looked_at(
+    path: str, code: str, workspace: Workspace, steps: Steps
+) -> None:
+    refusal = refused(workspace, {path: lambda text: f"{text}\nx\n"})
+    assert (refusal.code, refusal.where) == (code, path)
+    assert steps.begun == []
+
+
 def test_a_file_that_is_not_built_is_refused(workspace: Workspace) -> None:
     for source in ("drivers/video/fbdev/intelfb/intelfbdrv.c", "kernel/locking/locktorture_none.c"):
         edit = blank_line if (workspace.tree / source).exists() else (lambda _: "int x;\n")

@@ -29,7 +29,7 @@ from suture.model import VMLINUX
 from suture.workspace import overlay
 from suture.workspace.affected import BATCH, about, affected, batches, remaining
 from suture.workspace.command import Compilation
-from suture.workspace.generated import check_generated
+from suture.workspace.generated import check_generated, without_generators
 from suture.workspace.kbuild import ListedObject
 from suture.workspace.original import originals
 from suture.workspace.overlay import Changed
@@ -77,9 +77,11 @@ def touched_by(workspace: Workspace, patch: PatchSource) -> Touched:
     :raises Refusal: ``patch-header-unknown``, ``patch-macro-unknown``, ``callback-duplicate``,
         ``patch-does-not-apply``, ``patch-already-applied``, ``patch-path-escapes``,
         ``source-removed``, ``source-renamed``, ``assembly-file``, ``build-system-changed``,
-        ``no-code-change``, ``file-not-built``, ``separate-program``
+        ``no-code-change``, ``file-not-built``, ``separate-program``,
+        ``generated-header-changed``, ``patch-does-not-compile``
     """
-    changes = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
+    sorted_out = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
+    changes = without_generators(workspace, sorted_out)
     return Touched(changes, changes + _of_camps(changes), select(workspace, changes))
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from suture.errors import GENERATED_HEADER_CHANGED, Refusal
+from suture.errors import GENERATED_HEADER_CHANGED, NO_CODE_CHANGE, Refusal
+from suture.host.progress import note
 from suture.workspace import command
 from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
@@ -41,6 +42,24 @@ def check_generated(workspace: Workspace, changes: Sequence[Changed]) -> None:
                 compilation.source,
                 f"{', '.join(differing[:5])} would change",
             )
+
+
+def without_generators(workspace: Workspace, changes: Sequence[Changed]) -> tuple[Changed, ...]:
+    """Leave out the sources of generated headers, which are part of no object.
+
+    :raises Refusal: ``generated-header-changed``, ``patch-does-not-compile``; ``no-code-change``
+        where nothing else changes
+    """
+    read = frozenset[str]().union(*(one.compilation.reads for one in _generators(workspace)))
+    left_out = [one.path for one in changes if one.path in read and one.path.endswith(".c")]
+    if not left_out:
+        return tuple(changes)
+    check_generated(workspace, changes)
+    if len(left_out) == len(changes):
+        found = "the header that the build makes from it stays as it is"
+        raise Refusal(NO_CODE_CHANGE, ", ".join(left_out), found)
+    note(f"{', '.join(left_out)} left out: the header that the build makes from it stays")
+    return tuple(one for one in changes if one.path not in left_out)
 
 
 def _generators(workspace: Workspace) -> list[Stored]:

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,6 +47,7 @@ _NAMED = re.compile(r'#\s*include(?:_next)?\s*(?:/\*.*?\*/\s*)?([<"])([^>"]+)[>"
 _DEFINED = re.compile(r'#\s*define\s+\w+\s+[<"]?([\w./-]+)')
 _SELF = re.compile(r"#\s*include(?:_next)?\s+(?:TRACE_INCLUDE\(|GENL_MAGIC_INCLUDE_FILE|CONFIG_)")
 _OPTION = re.compile(r"-include\s+(\S+\.h)")
+_FOR_PROGRAMS = re.compile(r"HOST|userccflags")
 _ELSEWHERE = re.compile(r"/([\w-]+)\.o\s*:.*?\$\((?:srctree|src)\)/(\S+\.c)\b")
 
 
@@ -201,7 +203,27 @@ def _may_mean(tree: Path, include: _Include, path: str) -> bool:
     name = os.path.normpath(include.name)
     while name.startswith("../"):
         name = name[3:]
+    if path.startswith("tools/") and not (
+        include.file.startswith(("tools/", "scripts/"))
+        or name.startswith("tools/")
+        or _tools_are_searched(tree)
+    ):
+        return False
     return path == name or path.endswith(f"/{name}")
+
+
+@lru_cache(1)
+def _tools_are_searched(tree: Path) -> bool:
+    """Whether an object of the kernel finds headers in ``tools/``, which has namesakes of hundreds.
+
+    Example: ``tools/include/linux/string.h``.  The kernel's makefiles name that directory for
+    programs of the build host (arch/x86/boot/Makefile: ``HOST_EXTRACFLAGS``) and of user space
+    (net/bpfilter/Makefile: ``userccflags``) alone.
+    """
+    own = ("tools", "scripts", "samples", "Documentation")
+    directories = [entry.name for entry in tree.iterdir() if entry.name not in own]
+    found = _grep(tree, _MAKEFILES, [r"-I[[:space:]]*[^[:space:]]*/tools/"], directories)
+    return any(not _FOR_PROGRAMS.search(line) for line in found.splitlines())
 
 
 def forced(environment: Mapping[str, str]) -> frozenset[str]:

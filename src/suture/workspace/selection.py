@@ -24,6 +24,7 @@ from suture.host.progress import note
 from suture.workspace import includes, objects
 from suture.workspace.comments import only_comments_differ
 from suture.workspace.kbuild import ListedObject
+from suture.workspace.made import refuse_made
 from suture.workspace.objects import Objects
 from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
@@ -44,9 +45,15 @@ NO_CODE_SUFFIXES = (
     ".gitattributes",
     ".cocciconfig",
 )
-HOST_TOOLS = frozenset({"tools", "scripts"})
+TABLES = ("-opcode-map.txt",)
+"""Text that the build makes C from (arch/x86/lib/Makefile: ``inat-tables.c``)."""
+
+HOST_TOOLS = ("tools/", "scripts/")
 """Programs of the build host; a few of their sources are included by the kernel's
 (``lib/fdt.c``)."""
+
+PLUGINS = "scripts/gcc-plugins/"
+"""What the compiler is given at every object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,8 @@ def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
 
 def _without_code(path: str, architecture: str) -> str:
     parts = path.split("/")
-    if parts[0] in NO_CODE or path.endswith(NO_CODE_SUFFIXES):
+    is_text = path.endswith(NO_CODE_SUFFIXES) and not path.endswith(TABLES)
+    if parts[0] in NO_CODE or is_text:
         return "it is not kernel code"
     if parts[0] == "arch" and len(parts) > 2 and parts[1] != architecture:
         return f"it is for {parts[1]}, the target is {architecture}"
@@ -121,6 +129,11 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     """
     sources = [change.path for change in code if change.path.endswith(".c")]
     direct = _own_objects(objects.beside(workspace, sources), sources)
+    if len(direct) < len(code):
+        code = _without_host_tools(workspace, code, direct)
+        sources = [change.path for change in code if change.path.endswith(".c")]
+        others = [change.path for change in code if change.path not in direct]
+        refuse_made(workspace.tree, others, _include_lines(workspace, code))
     of_c_files = workspace.include_lines(of_c_files=True)
     included = {path for path in sources if includes.users(workspace.tree, of_c_files, [path])}
     if not included and len(direct) == len(code):
@@ -128,9 +141,7 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     every = objects.everything(workspace)
     direct = _own_objects(every, sources)
     read_by_others = included | {change.path for change in code if change.path not in direct}
-    lines = workspace.include_lines() + "".join(
-        includes.of_text(change.path, change.new) for change in code
-    )
+    lines = _include_lines(workspace, code)
     files_of = {path: includes.users(workspace.tree, lines, [path]) for path in read_by_others}
     users_of = {path: _objects(workspace, every, files) for path, files in files_of.items()}
     unread = sorted(path for path in read_by_others if path not in direct and not users_of[path])
@@ -147,6 +158,38 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     return Selection(
         tuple(direct.values()), tuple(sorted(users, key=lambda one: one.name)), users_of_added
     )
+
+
+def _is_host_tool(path: str) -> bool:
+    return path.startswith(HOST_TOOLS) and not path.startswith(PLUGINS)
+
+
+def _include_lines(workspace: Workspace, code: Iterable[Changed]) -> str:
+    """The include lines of the tree and of the patch."""
+    new = (includes.of_text(change.path, change.new) for change in code)
+    return workspace.include_lines() + "".join(new)
+
+
+def _without_host_tools(
+    workspace: Workspace, code: Sequence[Changed], direct: Collection[str]
+) -> Sequence[Changed]:
+    """Leave out the programs of the build host that no file of the kernel includes.
+
+    :param direct: the sources of objects, which stay.
+    :raises Refusal: ``no-code-change``
+    """
+    tools = [
+        change.path for change in code if change.path not in direct and _is_host_tool(change.path)
+    ]
+    lines = _include_lines(workspace, code) if tools else ""
+    left_out = [
+        path
+        for path in tools
+        if all(_is_host_tool(user) for user in includes.users(workspace.tree, lines, [path]))
+    ]
+    rest = [change for change in code if change.path not in left_out]
+    _refuse_or_leave_out(workspace, left_out, len(code))
+    return rest
 
 
 def _note_separate(users: Iterable[str]) -> None:
@@ -205,7 +248,7 @@ def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: i
     host tools."""
     release = workspace.target.release
     for path in paths:
-        if path.split("/")[0] in HOST_TOOLS and not path.startswith("scripts/gcc-plugins/"):
+        if _is_host_tool(path):
             note(f"{path} is left out: it is a program of the build host")
             continue
         refuse_separate(path)
@@ -216,4 +259,4 @@ def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: i
             continue
         raise Refusal(BUILD_SYSTEM_CHANGED, path, "is not C, and no C file includes it")
     if len(paths) == all_code:
-        raise Refusal(NO_CODE_CHANGE, "the patch", f"changes nothing that {release} is built from")
+        raise Refusal(NO_CODE_CHANGE, ", ".join(paths), f"{release} is not built from it")

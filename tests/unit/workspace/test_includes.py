@@ -120,3 +120,36 @@ def test_include_lines_of_a_patched_file_have_the_same_form(tree: Path) -> None:
 def test_headers_that_kbuild_forces_on_every_file() -> None:
     environment = {"LINUXINCLUDE": "-I./include -include ./include/linux/kconfig.h"}
     assert "include/linux/kconfig.h" in includes.forced(environment)
+
+
+def test_namesakes_of_the_build_hosts_programs_are_read_by_those_alone(tmp_path: Path) -> None:
+    """tools/include/linux/string.h is no header of all that includes <linux/string.h>."""
+    files = {
+        "tools/include/linux/string.h": "",
+        "tools/lib/bpf/core.c": "#include <linux/string.h>\n",
+        "kernel/bpf/core.c": '#include "../../tools/lib/bpf/core.c"\n',
+        "fs/x.c": "#include <linux/string.h>\n",
+        "net/bpfilter/Makefile": "userccflags += -I $(srctree)/tools/include/\n",
+        "arch/x86/boot/Makefile": "HOST_EXTRACFLAGS += -I$(srctree)/tools/include\n",
+        "fs/Makefile": "obj-y += x.o\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert users(tmp_path, "tools/include/linux/string.h") == {
+        "tools/lib/bpf/core.c",
+        "kernel/bpf/core.c",
+    }
+
+
+def test_where_an_object_searches_tools_all_namesakes_count(tmp_path: Path) -> None:
+    files = {
+        "tools/include/linux/string.h": "",
+        "fs/x.c": "#include <linux/string.h>\n",
+        "fs/Makefile": "ccflags-y += -I$(srctree)/tools/include\n",
+        "arch/x86/Makefile": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert users(tmp_path, "tools/include/linux/string.h") == {"fs/x.c"}

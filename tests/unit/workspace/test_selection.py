@@ -46,3 +46,8 @@ def test_what_is_built_into_the_whole_kernel_is_refused(path: str, code: str) ->
     with pytest.raises(Refusal) as caught:
         sort(changed("fs/x.c", path), "x86")
     assert (caught.value.code, caught.value.where) == (code, path)
+
+
+def test_text_that_c_is_made_from_is_code() -> None:
+    changes = changed("arch/x86/lib/x86-opcode-map.txt", "arch/x86/lib/notes.txt")
+    assert [change.path for change in sort(changes, "x86")] == ["arch/x86/lib/x86-opcode-map.txt"]
