@@ -191,7 +191,9 @@ def _of_layout(
     verb = "grows" if new.size > old.size else "shrinks"
     size = "" if new.size == old.size else f" {verb} from {old.size} to {new.size} bytes"
     text = f"{old.name}{size}: {found[0].text}"
-    members = [one.member.name for one in found if one.member not in old.members]
+    known_names = {member.name for member in old.members}
+    named = [one.member.name for one in found]
+    members = [one for one in named if one not in known_names] or named
     evidence = [one.text for one in found[1:MOST_SHOWN]]
     if known(old.name) == old.size:
         evidence.append(f"the kernel's own BTF has {old.name} with {old.size} bytes")
