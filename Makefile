@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test fuzz test-unit test-compile test-lab lint types format coverage bench docs lock clean
+.PHONY: help setup packages demo test test-all fuzz test-unit test-compile test-lab lint types format coverage bench docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,9 @@ demo: setup ## build a live patch for a stock kernel, boot that kernel, and watc
 
 test: setup ## everything: lint, types, and the unit, compile and lab tests
 	@$(PYTHON) scripts/test_levels.py lint types unit compile lab
+
+test-all: setup ## as test, with a hundred rounds of a live patch that stays in memory
+	@SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab
 
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit

@@ -161,6 +161,8 @@ class LivePatch:
     :ivar shadow_variables: the shadow variables that its code uses.
     :ivar references: without duplicates, sorted.
     :ivar findings: what was found about it when it was built, and accepted or shown.
+    :ivar stays: why it stays in memory until the reboot (`suture.diff.escapes`); empty for one that
+        can be unloaded.
     """
 
     name: str
@@ -169,6 +171,7 @@ class LivePatch:
     shadow_variables: tuple[ShadowVariable, ...] = ()
     references: tuple[SymbolReference, ...] = ()
     findings: tuple[RecordedFinding, ...] = ()
+    stays: tuple[str, ...] = field(default=(), compare=False)
 
     def each_function(self) -> Iterator[tuple[str, PatchedFunction]]:
         """Yield every replaced function, with the name of its object."""

@@ -18,6 +18,7 @@ from suture.link import direct, kbuild, probe
 from suture.link.precompiled import HEADER
 from suture.workspace.prepare import Workspace
 from tests.patches import Edit, diff
+from tests.staying import STAY
 
 CHUNK = Edit("fs/proc/meminfo.c", '"VmallocChunk:   "', '"VMALLOCCHUNK:   "')
 VERSION = Edit(
@@ -38,6 +39,7 @@ SEVERAL = {
     "several files": ((CHUNK, VERSION), NO_CHOICES),
     "a module's object": ((LOOP,), NO_CHOICES),
     "the kernel and a module": ((VERSION, LOOP), NO_CHOICES),
+    "a live patch that stays": (STAY["timer"][0], NO_CHOICES),
     "data": ((CARRIER,), Choices(patch_data=frozenset({"dummy_netdev_ops"}))),
 }
 

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
+
+from suture.arch.decoding import Flow
 
 
 class Access(Enum):
@@ -15,6 +18,44 @@ class Access(Enum):
     STORE = auto()
     ADDRESS = auto()
     """It computes with the address or saves it; what happens there later is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallConvention:
+    """How C functions call each other.
+
+    :ivar arguments: the registers of arguments, in order, by the architecture's own numbers.
+    :ivar saved: the registers that keep their values over a call.
+    :ivar result: the register of a returned value.
+    :ivar transparent: functions after which all registers are as before.
+    :ivar return_thunk: the function to which compilers jump in order to return; "" for none.
+    :ivar pointer_thunks: begins the names of what compilers call in place of a pointer.
+    """
+
+    arguments: tuple[int, ...]
+    saved: frozenset[int]
+    result: int
+    transparent: tuple[str, ...]
+    return_thunk: str
+    pointer_thunks: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressStep:
+    """What one instruction does with an address that registers hold.
+
+    :ivar end: where the instruction ends.
+    :ivar flow: where the processor continues; `target`: as in `suture.arch.decoding.Instruction`.
+    :ivar registers: those that hold the address, or something made of it, afterwards.
+    :ivar is_stored: it writes the address to memory; `is_spilled`: to the stack.
+    """
+
+    end: int
+    flow: Flow
+    target: int | None
+    registers: frozenset[int]
+    is_stored: bool
+    is_spilled: bool
 
 
 class Effects(Protocol):
@@ -43,4 +84,19 @@ class Effects(Protocol):
 
         :param relocated: the offsets of relocated fields in `code`.
         :param calls: offset of the target of a call in `code` -> the wanted argument, from 0.
+        """
+
+    @property
+    def convention(self) -> CallConvention:
+        """How C functions call each other."""
+
+    def address_step(
+        self, code: bytes, at: int, registers: frozenset[int], field: int | None, loads: bool
+    ) -> AddressStep:
+        """Follow an address over the instruction at `at`.
+
+        :param registers: those that hold the address before it.
+        :param field: the offset in `code` of the instruction's field that refers to the address;
+            None if it has none.
+        :param loads: follow also what is loaded from the address, as the pointers in a table.
         """

@@ -16,7 +16,7 @@ A single author's module registers itself, and is built by `cmodules`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as replaced
@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suture.builder.artifact import Artifact, Provenance
-from suture.builder.assemble import assemble
+from suture.builder.assemble import DATA, assemble
 from suture.builder.findings import recorded
 from suture.builder.findings import refuse_unused as refuse_unused_acceptances
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
 from suture.builder.types import LayoutCheck
+from suture.diff.contents import new_values
+from suture.diff.escapes import escapes
 from suture.diff.omitted import LeftOut
 from suture.elf import writer
 from suture.elf.object import ObjectFile
@@ -275,7 +277,18 @@ def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
     for module in parts.authored:
         wrappers |= module.wrappers
     states = _states(parts.authored, parts.variables)
-    return ModuleParts(patch, objects, calls, parts.variables, parts.authors, wrappers, states)
+    variables, authors = parts.variables, parts.authors
+    stays = _reasons_to_stay(objects, variables)
+    return ModuleParts(patch, objects, calls, variables, authors, wrappers, states, stays)
+
+
+def _reasons_to_stay(
+    objects: Mapping[str, ObjectFile], variables: Sequence[Variable]
+) -> tuple[str, ...]:
+    """Return the addresses in the live patch that the kernel may keep, as sentences."""
+    tables = new_values(objects.values(), {one.contents: one.name for one in variables})
+    code = [obj for name, obj in objects.items() if not name.startswith(DATA)]
+    return tuple(str(escape) for escape in escapes(code, tables))
 
 
 def _artifact(

@@ -13,6 +13,9 @@ from suture.link import klp
 from suture.link.callbacks import Hooked
 from suture.model import VMLINUX, ExternalSymbol, LivePatch, PatchedFunction, PatchedObject
 
+DATA = "data_"
+"""Begins the file names of objects with the contents of variables that change in memory."""
+
 
 def assemble(
     name: str, replace: bool, cuts: Sequence[Cut], authored: Sequence[Authored] = ()
@@ -43,7 +46,7 @@ def assemble(
         if len(part.sections) > 1:
             objects[f"part_{number}"] = part
         if cut.contents is not None:
-            objects[f"data_{number}"] = cut.contents
+            objects[f"{DATA}{number}"] = cut.contents
         count += len(entries)
         if _is_resolved_with_its_object(cut):
             functions.setdefault(cut.output.objname, [])

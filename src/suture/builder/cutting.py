@@ -9,13 +9,15 @@ from dataclasses import replace
 from suture.builder.differences import side_of
 from suture.builder.part import Cut
 from suture.diff.comparison import Side
-from suture.diff.contents import contents
+from suture.diff.contents import SYMBOL, contents
 from suture.diff.cut_out import cut_out
 from suture.diff.output import ModuleKeys, OutputObject
 from suture.diff.static_branches import with_keys_read
+from suture.elf.object import STB_GLOBAL
 from suture.errors import INIT_FUNCTION_CHANGED, Refusal
 from suture.link.glue import Variable
 from suture.link.resolve.kernel import KernelResolver, Published
+from suture.objects.view import Unit
 from suture.verify.kernel import Kernel
 from suture.verify.plan import ComparedFile, PatchPlan, PlannedFile
 from suture.verify.sympos import sympos
@@ -157,6 +159,19 @@ def _published_units(plan: PatchPlan) -> dict[str, Published]:
     return by_name
 
 
+def _with_pointed_names(cut: Cut, count: int) -> tuple[Cut, dict[Unit, str]]:
+    """Give new functions and variables to which variables in memory are to point a global name.
+
+    :param count: as in `_with_data_contents`.
+    """
+    obj, names = cut.output.obj, {}
+    for number, (unit, symbol) in enumerate(cut.output.pointed):
+        names[unit] = f"{SYMBOL}{count}_to_{number}"
+        added = replace(obj.symbols[symbol], name=names[unit], bind=STB_GLOBAL)
+        obj = replace(obj, symbols=(*obj.symbols, added))
+    return replace(cut, output=replace(cut.output, obj=obj)), names
+
+
 def _with_data_contents(
     cut: Cut, planned: PlannedFile, resolver: KernelResolver, count: int
 ) -> Cut:
@@ -170,7 +185,8 @@ def _with_data_contents(
     addresses = planned.file.addresses
     shipped = addresses.shipped
     places = [addresses.prove_data(change.before) for change in changes.data]
-    made = contents(changes, shipped.objname, resolver, count)
+    cut, pointed = _with_pointed_names(cut, count)
+    made = contents(changes, shipped.objname, resolver, count, pointed)
     data = []
     for change, address, symbol in zip(changes.data, places, made.symbols, strict=True):
         name = addresses.name_at(change.before, address)

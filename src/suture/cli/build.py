@@ -258,6 +258,7 @@ def document(artifact: Artifact) -> dict[str, object]:
         "replace": patch.replace,
         "objects": patch.objects,
         "shadow_variables": [one.id for one in patch.shadow_variables],
+        "stays": patch.stays,
         "references": patch.references,
         "new": [{"source": source, "function": function} for source, function in artifact.new],
         "left_out": artifact.left_out,
@@ -314,6 +315,7 @@ def for_people(artifact: Artifact) -> str:
         what = f"{variable.name} ({variable.size} bytes)"
         lines.append(f"  changes  {variable.objname}: {what}, proved equal to the shipped one")
     lines += [f"  found    {one}" for one in artifact.findings]
+    lines += [f"  stays in memory until the reboot: {reason}" for reason in patch.stays]
     return "\n".join(lines)
 
 

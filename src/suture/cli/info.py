@@ -37,9 +37,13 @@ def info(
     For a module file, use 'suture inspect'.
     """
     from suture.core.status import status
+    from suture.core.unload import OUT_OF_FORCE
     from suture.errors import PATCH_NOT_LOADED, Refusal
 
-    found = next((item for item in status().patches if item.patch.name == name), None)
+    seen = status()
+    found = next((item for item in seen.patches if name in (item.patch.name, item.name)), None)
+    if found is None and any(module.name == name for module in seen.staying):
+        raise Refusal(PATCH_NOT_LOADED, name, OUT_OF_FORCE)
     if found is None:
         raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
     emit(found, lambda: for_people(found))
@@ -56,6 +60,9 @@ def for_people(found: PatchStatus) -> RenderableType:
     if patch.stack_order is not None:
         facts.append(("stack order", str(patch.stack_order)))
     facts += [("build ID", found.build_id or "none")]
+    if found.name != patch.name:
+        facts.append(("live patch", f"{found.name}, of which an earlier one stays in memory"))
+    facts += [("stays in memory", reason) for reason in found.stays]
     if known is not None:
         facts += [
             ("loaded", f"{utc(known.time)} UTC by {known.user}"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.output import Json, emit, table
+from suture.host.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,6 +49,7 @@ def _document(found: Inspection) -> dict[str, object]:
         "replace": found.patch.replace,
         "objects": found.patch.objects,
         "shadow_variables": [one.id for one in found.patch.shadow_variables],
+        "stays": found.patch.stays,
         "references": found.patch.references,
         "relocations": found.references,
         "unapplied": found.unapplied,
@@ -88,6 +90,9 @@ def _for_people(found: Inspection) -> RenderableType:
         parts += ["", table(("object", "callback", "function"), callbacks)]
     if found.patch.shadow_variables:
         parts += ["", f"shadow variables: {', '.join(map(str, found.patch.shadow_variables))}"]
+    if found.patch.stays:
+        parts += ["", "stays in memory until the reboot, for it hands out addresses in it:"]
+        parts += [printable(f"  {reason}") for reason in found.patch.stays]
     if relocations:
         parts += ["", table(("resolved with", "place", "livepatch symbol"), relocations)]
     parts += [f"found: {one}" for one in found.patch.findings]

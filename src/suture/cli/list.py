@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from suture.cli.output import Json, emit, table
@@ -11,35 +12,65 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from suture.core.patches import LoadedPatch
+    from suture.core.status import StayingModule
 
 EXAMPLES = (
     ("suture list", "list the live patches in the kernel"),
     ("suture list --json | jq -r '.patches[].name'", "print only their names"),
 )
 
+STAYS = "out of force, in memory until the reboot"
+
 
 def list_patches(json: Json = False) -> None:
     """List the live patches in the running kernel in the order in which they were loaded, by
-    Suture or not."""
+    Suture or not, and then those that are out of force and stay in memory."""
+    from suture.core import change
     from suture.core.cores import current
+    from suture.core.status import staying_modules
 
-    found = current().patches()
-    emit({"patches": found}, lambda: for_people(found))
+    found, staying = current().patches(), staying_modules()
+    stays = {patch.name: change.stays(patch.name) for patch in found}
+    emit(
+        {
+            "patches": found,
+            "stays": {name: reasons for name, reasons in stays.items() if reasons},
+            "staying": staying,
+        },
+        lambda: for_people(found, stays, staying),
+    )
 
 
-def for_people(found: tuple[LoadedPatch, ...]) -> RenderableType:
-    """The list for people."""
-    if not found:
+def for_people(
+    found: tuple[LoadedPatch, ...],
+    stays: Mapping[str, Collection[str]],
+    staying: tuple[StayingModule, ...],
+) -> RenderableType:
+    """The list for people.
+
+    :param stays: why each live patch stays in memory until the reboot.
+    :param staying: modules that are out of force already.
+    """
+    if not found and not staying:
         return "The running kernel has no live patches."
     rows = [
-        (patch.name, state(patch), ", ".join(sorted(f"{o}:{f}" for o, f in patch.functions)))
+        (
+            patch.name,
+            state(patch, stays=bool(stays[patch.name])),
+            ", ".join(sorted(f"{o}:{f}" for o, f in patch.functions)),
+        )
         for patch in found
     ]
+    rows += [(module.name, STAYS, "") for module in reversed(staying)]
     return table(("live patch", "state", "replaces"), rows)
 
 
-def state(patch: LoadedPatch) -> str:
-    """A live patch's state, for people."""
+def state(patch: LoadedPatch, *, stays: bool = False) -> str:
+    """A live patch's state, for people.
+
+    :param stays: it stays in memory until the reboot, in force or not.
+    """
+    after = ", stays in memory" if stays else ""
     if patch.transition:
-        return "coming into force" if patch.enabled else "going out of force"
-    return "in force" if patch.enabled else "out of force"
+        return f"{'coming into force' if patch.enabled else 'going out of force'}{after}"
+    return f"{'in force' if patch.enabled else 'out of force'}{after}"

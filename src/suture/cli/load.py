@@ -11,6 +11,7 @@ import typer
 from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
 from suture.cli.output import Json, emit
 from suture.host.terminal import printable
+from suture.module.staying import first_of
 
 if TYPE_CHECKING:
     from suture.core.load import Loaded
@@ -67,7 +68,8 @@ def load(
     as it was.
 
     A live patch that replaces all earlier ones does so for each task in one step; their modules are
-    then unloaded.
+    then unloaded, unless they stay in memory until the reboot because the kernel may still call
+    what they handed out. Such a live patch can be loaded again, under another module name.
     """
     from suture.core.certificates import trusted_certificates
     from suture.core.load import load as load_patch
@@ -88,9 +90,19 @@ def for_people(done: Loaded) -> str:
         [f"It is signed with a key that the kernel trusts: {done.signer}."] if done.signer else []
     )
     lines += [f"{done.name} is in force: all tasks run it after {done.seconds:.1f} s."]
+    if done.name != done.live_patch:
+        lines.append(
+            f"It is {done.live_patch}, loaded under another name: an earlier one stays in memory."
+        )
     gone = [name for name in done.replaced if name not in done.kept]
     if gone:
         lines.append(f"It replaced {', '.join(gone)}, now unloaded.")
-    if done.kept:
-        lines.append(f"It replaced {', '.join(done.kept)}, now out of force but still in memory.")
+    if held := [name for name in done.kept if name not in done.staying]:
+        lines.append(f"It replaced {', '.join(held)}, now out of force but still in memory.")
+    if done.staying:
+        names = ", ".join(done.staying)
+        lines.append(f"It replaced {names}, now out of force and in memory until the reboot.")
+    if done.stays:
+        reasons = first_of(done.stays)
+        lines.append(f"Once loaded, it stays in memory until the reboot: {reasons}.")
     return printable("\n".join(lines))

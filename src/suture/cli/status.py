@@ -12,6 +12,7 @@ import typer
 from suture.cli.list import state
 from suture.cli.output import Json, TextParts, emit, json_wanted, table, utc
 from suture.host.terminal import console, printable
+from suture.module.staying import first_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -98,6 +99,7 @@ def document(found: Status) -> dict[str, object]:
         "last_change": found.last_change,
         "taints": found.taints,
         "newer_kernel": found.newer_kernel,
+        "staying": found.staying,
     }
 
 
@@ -115,6 +117,7 @@ def for_people(found: Status) -> RenderableType:
     if found.at_work is not None:
         parts += ["", f"Process {found.at_work} is changing live patches."]
     parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
+    parts += ["", *_staying(found)] if found.staying else []
     parts += ["", *_drift(found)] if found.drift else []
     parts += ["", *_host(found)] if found.taints or found.newer_kernel else []
     return TextParts(tuple(parts))
@@ -149,7 +152,7 @@ def _row(item: PatchStatus) -> tuple[str, ...]:
     since = utc(known.time) if known else "not by suture"
     return (
         item.patch.name,
-        state(item.patch),
+        state(item.patch, stays=bool(item.stays)),
         since,
         known.user if known else "",
         str(len(item.patch.functions)),
@@ -203,6 +206,13 @@ def _undone(found: Status) -> list[RenderableType]:
         who = f"by {record.user} at {utc(record.time)}"
         lines.append(printable(f"Interrupted: {record.operation} of {record.patch} {who}"))
     return lines
+
+
+def _staying(found: Status) -> list[RenderableType]:
+    lines: list[RenderableType] = ["Out of force, and in memory until the reboot:"]
+    return lines + [
+        printable(f"  {module.name}: {first_of(module.stays)}") for module in found.staying
+    ]
 
 
 def _drift(found: Status) -> list[RenderableType]:

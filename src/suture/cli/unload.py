@@ -7,6 +7,7 @@ from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
 from suture.cli.names import Loaded
 from suture.cli.output import Json, emit
 from suture.host.terminal import printable
+from suture.module.staying import first_of
 
 EXAMPLES = (
     ("suture unload livepatch_fix", "return to the kernel's own code and unload the module"),
@@ -27,6 +28,8 @@ def unload(
 ) -> None:
     """Take a live patch out of force, wait until no task runs it, and unload its module.
 
+    The module stays in memory until the reboot if the kernel may still call what it handed out.
+
     If tasks do not leave the new code within --timeout, Suture shows each with its stack and puts
     the live patch into force again.
     """
@@ -34,9 +37,11 @@ def unload(
     from suture.core.unload import unload as unload_patch
 
     done = unload_patch(name, options(timeout, not no_revert, wait, not no_journal))
-    lines = [
-        f"{done.name} is gone: all tasks run the kernel's own code after {done.seconds:.1f} s."
-    ]
-    if is_loaded_at_boot(done.name):
-        lines.append(f"The next boot loads it again; 'suture disable {done.name}' prevents that.")
+    after = f"all tasks run the kernel's own code after {done.seconds:.1f} s."
+    lines = [f"{done.name} is {'out of force' if done.stays else 'gone'}: {after}"]
+    if done.stays:
+        lines.append(f"Its module stays in memory until the reboot: {first_of(done.stays)}.")
+    name = done.live_patch
+    if is_loaded_at_boot(name):
+        lines.append(f"The next boot loads it again; 'suture disable {name}' prevents that.")
     emit(done, printable("\n".join(lines)))

@@ -226,7 +226,7 @@ def _shown(kept: Kept) -> str:
 
 def _load(data: bytes, where: str, host: Host) -> None:
     module = checks.read(data, where)
-    name = module.name
+    name = modules.loaded_as(module.name, host.root)
     patch, held = current(host.root).read(name), modules.read(name, host.root)
     if (
         patch is not None
@@ -270,7 +270,7 @@ def _wait_for(name: str, where: str, host: Host) -> None:
 
 
 def _unload(name: str) -> None:
-    patch = current().read(name)
+    patch = current().read(modules.loaded_as(name))
     if patch is None and modules.read(name) is None:
         print(f"kpatch: patch module {name} is not loaded", file=sys.stderr)
         raise Died(f"failed to disable module {name}")

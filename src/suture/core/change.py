@@ -121,6 +121,12 @@ def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
     return True
 
 
+def stays(name: str) -> tuple[str, ...]:
+    """Why a module stays in memory until the reboot; empty for one that can be unloaded."""
+    module = modules.read(name)
+    return module.staying.reasons if module is not None and module.staying is not None else ()
+
+
 def wait_until_gone(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
     """Whether the core has let go of a live patch within `deadline` seconds."""
     until = time.monotonic() + deadline

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suture.core import kallsyms, keyrings, modules, notes, running
@@ -35,7 +35,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.model import VMLINUX
-from suture.module import signature
+from suture.module import renaming, signature
 from suture.module.inspect import Inspection, inspect, refuse_unapplied
 
 MEMORY_FACTOR = 4
@@ -53,12 +53,14 @@ class Module:
 
     :ivar data: what the kernel is given, byte for byte.
     :ivar build_id: hexadecimal, or "".
+    :ivar live_patch: the name that the live patch was built with; `name` may be another one.
     """
 
     where: str
     data: bytes
     inspection: Inspection
     build_id: str
+    live_patch: str
 
     @property
     def name(self) -> str:
@@ -77,7 +79,33 @@ def read(data: bytes, where: str) -> Module:
     :raises Refusal: ``object-malformed``, ``object-unsupported``, ``not-a-live-patch``
     """
     obj = reader.read(data, where)
-    return Module(where, data, inspect(obj), notes.of_object(obj))
+    inspection = inspect(obj)
+    return Module(where, data, inspection, notes.of_object(obj), inspection.patch.name)
+
+
+def under_free_name(module: Module, root: Path = ROOT) -> Module:
+    """Give a module another name if an earlier one stays in memory under its own.
+
+    The core never enables a live patch again that has been out of force, and the module of one that
+    stays keeps its name until the reboot.
+
+    :raises Refusal: ``module-name-taken``: the kernel requires the signature that would be lost
+    """
+    name = modules.free_name(module.name, root)
+    if name == module.name:
+        return module
+    if demand := keyrings.demand(root):
+        found = (
+            "a live patch of this name is out of force and stays in memory, and loading this one "
+            f"under another name would cost it its signature: {demand}"
+        )
+        remedy = (
+            "Build the live patch under another name and sign it: "
+            f"'suture build PATCH --name {name} --sign-key KEY --sign-certificate FILE'."
+        )
+        raise Refusal(MODULE_NAME_TAKEN, module.name, found, remedy=remedy)
+    data = renaming.renamed(module.data, module.where, name)
+    return replace(read(data, module.where), live_patch=module.live_patch)
 
 
 def may_change(doing: str, root: Path = ROOT) -> None:
@@ -143,13 +171,14 @@ def _signature(module: Module, root: Path) -> keyrings.Key | None:
 
 def _not_loaded(module: Module, root: Path) -> None:
     in_force = {patch.name for patch in current(root).patches()}
+    known_as = modules.loaded_as(module.name, root)
     for loaded in modules.livepatches(root):
         if loaded.name in in_force and loaded.build_id and loaded.build_id == module.build_id:
             raise Refusal(
                 ALREADY_LOADED, module.name, f"is loaded as {loaded.name}, with the same build ID"
             )
-    taken = modules.read(module.name, root)
-    if taken is None:
+    taken = modules.read(known_as, root)
+    if taken is None or taken in modules.staying(root):
         return
     if taken.name in in_force:
         found = f"a live patch of this name is in force, with build ID {taken.build_id or '(none)'}"

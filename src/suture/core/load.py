@@ -7,7 +7,7 @@
    transition.
 4. Wait for all tasks to switch.  If they do not in time, or a signal comes, reverse the transition,
    wait until it ends, and unload the module.
-5. Unload the modules of patches that this one replaced.
+5. Unload the modules of patches that this one replaced, except those that stay in memory.
 6. Record the outcome.
 
 If the process is killed between two steps, the transition ends without it.  `suture.core.recover`
@@ -53,6 +53,10 @@ class Loaded:
     :ivar kept: those of them with modules still in memory.
     :ivar kernel: the kernel's messages.
     :ivar recorded: whether the outcome is in the journal.
+    :ivar live_patch: the name that the live patch was built with.  `name`, that of its module, is
+        another one if an earlier one of that name stays in memory.
+    :ivar stays: why it will stay in memory until the reboot.
+    :ivar staying: those of `kept` that stay in memory until the reboot.
     """
 
     name: str
@@ -64,6 +68,9 @@ class Loaded:
     kept: tuple[str, ...]
     kernel: tuple[str, ...]
     recorded: bool
+    live_patch: str
+    stays: tuple[str, ...] = ()
+    staying: tuple[str, ...] = ()
 
 
 def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
@@ -79,14 +86,16 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
     with lock.held(f"load {module.name}", wait=chosen.wait):
         with progress.step("Checking", module.name):
             signer = checks.may_load(module, ignore_probes=chosen.ignore_probes)
+            module = checks.under_free_name(module)
         before = [patch.name for patch in current().patches()]
         sha256 = hashlib.sha256(data).hexdigest()
         with change.recorded(
-            chosen.journal, "load", module.name, _details(module, sha256, before)
+            chosen.journal, "load", module.live_patch, _details(module, sha256, before)
         ) as outcome:
             with kmsg.Listener() as log:
                 seconds = _into_force(module, chosen, before, log, outcome.signals)
                 replaced, kept = _obsolete(before)
+                staying = [name for name in kept if change.stays(name)]
                 said = log.said(module.name)
             outcome.result = "loaded"
             outcome.details |= {
@@ -95,6 +104,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
                 "kept": kept,
                 "kernel": said,
             }
+            outcome.details |= {"staying": staying} if staying else {}
         return Loaded(
             module.name,
             sha256,
@@ -105,12 +115,16 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
             tuple(kept),
             said,
             outcome.recorded,
+            module.live_patch,
+            module.inspection.patch.stays,
+            tuple(staying),
         )
 
 
 def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object]:
     functions = module.inspection.patch.each_function()
-    return {
+    named = {"as": module.name} if module.name != module.live_patch else {}
+    return named | {
         "file": os.path.abspath(module.where),
         "sha256": sha256,
         "build_id": module.build_id,
@@ -205,7 +219,8 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
             TRANSITION_STUCK, name, found, evidence=change.evidence(transition.behind(patch))
         )
     unload.drop(name)
-    return "the transition was reversed, and the kernel is as it was"
+    stays = " but for its module, which stays in memory" if change.stays(name) else ""
+    return f"the transition was reversed, and the kernel is as it was{stays}"
 
 
 def _keep(name: str, options: Options, before: Collection[str]) -> str:
@@ -237,6 +252,7 @@ def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:
         if patch is not None and patch.enabled:
             continue
         replaced.append(name)
-        if not (change.wait_until_gone(name) and change.drop_module(name)):
+        gone = change.wait_until_gone(name) and not change.stays(name)
+        if not (gone and change.drop_module(name)):
             kept.append(name)
     return replaced, kept

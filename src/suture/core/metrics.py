@@ -32,12 +32,11 @@ def _lines(status: Status) -> Iterator[str]:
         ),
     ):
         values = [
-            (_label(item.patch.name), int(getattr(item.patch, attribute)))
-            for item in status.patches
+            (_label(item.name), int(getattr(item.patch, attribute))) for item in status.patches
         ]
         yield from _family(name, about, values)
     behind = [
-        (_label(item.patch.name), item.count.total - item.count.moved)
+        (_label(item.name), item.count.total - item.count.moved)
         for item in status.patches
         if item.count
     ]
@@ -46,6 +45,11 @@ def _lines(status: Status) -> Iterator[str]:
         "suture_left_over_modules",
         "Modules of live patches that are out of force.",
         [("", len(status.left_over))],
+    )
+    yield from _family(
+        "suture_staying_modules",
+        "Modules of live patches that are out of force and stay in memory until the reboot.",
+        [("", len(status.staying))],
     )
     yield from _family(
         "suture_interrupted_changes", "Interrupted commands.", [("", len(status.interrupted))]

@@ -9,16 +9,20 @@ over.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from suture.core import notes
 from suture.core.cores import current
 from suture.core.running import ROOT, text
+from suture.module.staying import SECTION, Staying, numbered, parse
 
 LIVEPATCH_TAINT = "K"
 """Each live patch module has it (``kernel/module/main.c: check_modinfo_livepatch()``)."""
 
+_NUMBER = re.compile(r"_(\d{1,9})$")
 _LINE = re.compile(
     r"(?P<name>\S+) \d+ (?P<references>\d+|-) \S+ (?P<state>\w+) 0x[0-9a-f]+"
     r"(?: \((?P<taints>.*)\))?"
@@ -33,6 +37,7 @@ class LoadedModule:
     :ivar references: how many hold it; the livepatch core holds those that it uses.
     :ivar taints: the flags that it brings, as letters.
     :ivar build_id: hexadecimal; "" where the module has none.
+    :ivar staying: what the module says if it stays in memory until the reboot.
     """
 
     name: str
@@ -40,6 +45,7 @@ class LoadedModule:
     references: int
     taints: str
     build_id: str
+    staying: Staying | None = None
 
 
 def loaded(root: Path = ROOT) -> tuple[LoadedModule, ...]:
@@ -60,34 +66,77 @@ def livepatches(root: Path = ROOT) -> tuple[LoadedModule, ...]:
 
 def left_over(root: Path = ROOT) -> tuple[LoadedModule, ...]:
     """Those that the core no longer uses and nobody has unloaded: replaced or taken out, they do
-    nothing any more.
+    nothing any more."""
+    return tuple(module for module in _out_of_force(root) if module.staying is None)
 
-    One that is being loaded is not in the core's list yet, and is no leftover.
-    """
+
+def staying(root: Path = ROOT) -> tuple[LoadedModule, ...]:
+    """Those that the core no longer uses and that stay in memory until the reboot, because the
+    kernel may still call what they handed out."""
+    return tuple(module for module in _out_of_force(root) if module.staying is not None)
+
+
+def _out_of_force(root: Path) -> Iterator[LoadedModule]:
+    """One that is being loaded is not in the core's list yet, and is not out of force."""
     core = current(root)
-    return tuple(
-        module
-        for module in livepatches(root)
-        if module.state == "Live" and not core.has(module.name)
-    )
+    for module in livepatches(root):
+        if module.state == "Live" and not core.has(module.name):
+            yield module
+
+
+def live_patch_name(name: str, root: Path = ROOT) -> str:
+    """The name of the live patch in a module: its own, unless it was loaded under another because
+    an earlier one of the name stays in memory (`suture.module.renaming`)."""
+    module = read(name, root)
+    if module is None:
+        return name
+    if module.staying is not None:
+        return module.staying.name
+    # A new build that does not stay itself may have met its predecessor's name.
+    for other in staying(root):
+        original = other.staying.name if other.staying is not None else ""
+        match = _NUMBER.search(name)
+        if original and match and name == numbered(original, int(match[1])):
+            return original
+    return name
+
+
+def loaded_as(name: str, root: Path = ROOT) -> str:
+    """The name of the module with a live patch that the core has; `name` itself where it has
+    none."""
+    core = current(root)
+    if core.has(name):
+        return name
+    others = (patch.name for patch in core.patches())
+    return next((other for other in others if live_patch_name(other, root) == name), name)
+
+
+def free_name(name: str, root: Path = ROOT) -> str:
+    """A name for a live patch that no module has: its own, or that with a number."""
+    taken = {module.name for module in loaded(root)}
+    candidates = (numbered(name, number) for number in count(2))
+    return name if name not in taken else next(one for one in candidates if one not in taken)
 
 
 def _module(match: re.Match[str], root: Path) -> LoadedModule:
-    count = match["references"]
+    held = match["references"]
     # In Linux 6.4 and later the flags of a module that is coming or going stand among them
     # (module_flags()).
     taints = (match["taints"] or "").strip("+-")
+    directory = root / "sys/module" / match["name"] / "notes"
+    is_livepatch = LIVEPATCH_TAINT in taints
     return LoadedModule(
         match["name"],
         match["state"],
-        int(count) if count.isdigit() else 0,
+        int(held) if held.isdigit() else 0,
         taints,
-        _build_id(root / "sys/module" / match["name"]) if LIVEPATCH_TAINT in taints else "",
+        notes.build_id(_note(directory / notes.SECTION)) if is_livepatch else "",
+        parse(_note(directory / SECTION)) if is_livepatch else None,
     )
 
 
-def _build_id(directory: Path) -> str:
+def _note(path: Path) -> bytes:
     try:
-        return notes.build_id((directory / "notes/.note.gnu.build-id").read_bytes())
+        return path.read_bytes()
     except OSError:
-        return ""
+        return b""

@@ -127,7 +127,7 @@ def _became(record: Record) -> str:
             return refusal.code
     if record.boot != running.boot_id():
         return "ended-by-reboot"
-    patch = current().read(record.patch)
+    patch = current().read(modules.loaded_as(record.patch))
     if patch is None:
         return "not-loaded" if record.operation == "load" else "unloaded"
     return "loaded" if patch.enabled else "out-of-force"

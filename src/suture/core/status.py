@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from suture.core import host, lock, modules, running, tasks, transition
+from suture.core import change, host, lock, modules, running, tasks, transition
 from suture.core.cores import current
 from suture.core.drift import Drift, InForce, drift
 from suture.core.host import Taint
@@ -56,6 +56,8 @@ class PatchStatus:
     :ivar count: how far a transition is; None without one, and where this user may not see all
         tasks.
     :ivar behind: the tasks it waits for.
+    :ivar live_patch: the name that the live patch was built with.
+    :ivar stays: why it will stay in memory until the reboot.
     """
 
     patch: LoadedPatch
@@ -64,6 +66,26 @@ class PatchStatus:
     seconds: float | None
     count: tasks.MovedTasks | None
     behind: tuple[tasks.Task, ...]
+    live_patch: str = ""
+    stays: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The live patch's own name; that of its module may be another one."""
+        return self.live_patch or self.patch.name
+
+
+@dataclass(frozen=True, slots=True)
+class StayingModule:
+    """A module that is out of force and stays in memory until the reboot.
+
+    :ivar live_patch: the name that the live patch was built with.
+    :ivar stays: why it stays.
+    """
+
+    name: str
+    live_patch: str
+    stays: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,8 @@ class Status:
     :ivar interrupted: what was begun and never ended, oldest first.
     :ivar drift: what is not as it is kept; nothing while somebody is at work.
     :ivar last_change: time of the last outcome in the journal, or "".
+    :ivar staying: modules of live patches that are out of force, and that stay in memory because of
+        what they handed out.
     """
 
     release: str
@@ -90,6 +114,7 @@ class Status:
     last_change: str
     taints: tuple[Taint, ...]
     newer_kernel: str | None
+    staying: tuple[StayingModule, ...] = ()
 
     @property
     def recoverable(self) -> tuple[str, ...]:
@@ -137,16 +162,34 @@ def status(journal: Journal | None = None) -> Status:
         last_change=outcomes[-1].time if outcomes else "",
         taints=host.taints(),
         newer_kernel=host.newer_kernel(),
+        staying=staying_modules(),
+    )
+
+
+def staying_modules() -> tuple[StayingModule, ...]:
+    """The modules that are out of force and stay in memory, the last one that was loaded first."""
+    return tuple(
+        StayingModule(module.name, module.staying.name, module.staying.reasons)
+        for module in modules.staying()
+        if module.staying is not None
     )
 
 
 def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
     module = modules.read(patch.name)
-    about = [record for record in of_this_boot if record.patch == patch.name]
+    live_patch, stays = modules.live_patch_name(patch.name), change.stays(patch.name)
+    about = [record for record in of_this_boot if record.patch == live_patch]
     begun = next((record for record in reversed(about) if record.phase is RecordPhase.INTENT), None)
     if not patch.transition:
         return PatchStatus(
-            patch, module.build_id if module else "", _loading(about), None, None, ()
+            patch,
+            module.build_id if module else "",
+            _loading(about),
+            None,
+            None,
+            (),
+            live_patch,
+            stays,
         )
     return PatchStatus(
         patch,
@@ -155,6 +198,8 @@ def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
         _since(begun.time) if begun else None,
         tasks.count(current().task_states(), int(patch.enabled)),
         transition.behind(patch),
+        live_patch,
+        stays,
     )
 
 
@@ -166,7 +211,7 @@ def _forced(of_this_boot: Sequence[Record]) -> set[str]:
 
 def _in_force(patches: Sequence[PatchStatus]) -> dict[str, InForce]:
     return {
-        item.patch.name: InForce(item.build_id, item.loading.sha256 if item.loading else "")
+        item.name: InForce(item.build_id, item.loading.sha256 if item.loading else "")
         for item in patches
         if item.patch.enabled
     }

@@ -26,19 +26,29 @@ from suture.errors import (
 )
 from suture.host import progress
 
+OUT_OF_FORCE = "it is out of force, and its module stays in memory until the reboot"
+
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """A live patch that is gone.  :ivar seconds: that the transition took.  :ivar recorded: in the
-    journal."""
+    """A live patch that is out of force.
+
+    :ivar name: the name of its module.
+    :ivar seconds: how long the transition took.
+    :ivar recorded: whether the outcome is in the journal.
+    :ivar live_patch: the name that the live patch was built with.
+    :ivar stays: why its module stays in memory until the reboot; empty for one that is gone.
+    """
 
     name: str
     seconds: float
     recorded: bool
+    live_patch: str
+    stays: tuple[str, ...] = ()
 
 
 def unload(name: str, options: Options | None = None) -> Unloaded:
-    """Take a live patch out of force and unload its module.
+    """Take a live patch out of force and unload its module, unless that stays in memory.
 
     :raises Refusal: ``patch-not-loaded``, ``transition-under-way``, ``transition-timed-out``,
         ``transition-stuck``, ``module-stays``, ``change-interrupted``, ``another-at-work``,
@@ -47,25 +57,34 @@ def unload(name: str, options: Options | None = None) -> Unloaded:
     chosen = options or Options()
     checks.may_change(f"unloading {name}")
     with lock.held(f"unload {name}", wait=chosen.wait):
+        name = modules.loaded_as(name)
         patch = current().read(name)
         module = modules.read(name)
+        if patch is None and module in modules.staying():
+            raise Refusal(PATCH_NOT_LOADED, name, OUT_OF_FORCE)
         if patch is None and module not in modules.left_over():
             raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
+        live_patch, stays = modules.live_patch_name(name), change.stays(name)
         moving = current().in_transition()
         if moving is not None and moving.name != name:
             raise Refusal(
                 TRANSITION_UNDER_WAY, name, f"the transition of {moving.name} is still under way"
             )
         details: dict[str, object] = {"build_id": module.build_id if module else ""}
-        with change.recorded(chosen.journal, "unload", name, details) as outcome:
+        with change.recorded(chosen.journal, "unload", live_patch, details) as outcome:
             seconds = _take_out(name, chosen, outcome) if patch is not None else 0.0
             drop(name)
-            outcome.result = "unloaded"
-        return Unloaded(name, seconds, outcome.recorded)
+            outcome.result = "out-of-force" if stays else "unloaded"
+        return Unloaded(name, seconds, outcome.recorded, live_patch, stays)
 
 
 def drop(name: str) -> None:
-    """Unload a module that is out of force.  :raises Refusal: ``module-stays``"""
+    """Unload a module that is out of force, unless it stays in memory until the reboot.
+
+    :raises Refusal: ``module-stays``
+    """
+    if change.stays(name):
+        return
     with progress.step("Unloading the module", name):
         if not change.drop_module(name):
             held = modules.read(name)

@@ -11,13 +11,14 @@ without a name in the running kernel, such as a string.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from suture.diff.changes import Changes
 from suture.diff.comparison import masked
 from suture.diff.data import DataChange
+from suture.diff.escapes import ChangedTable
 from suture.diff.object_builder import Builder
 from suture.diff.output import Linked, Outside, symbol_name
 from suture.elf.object import (
@@ -35,9 +36,9 @@ from suture.elf.object import (
     Section,
     Symbol,
 )
-from suture.errors import DATA_UNPATCHABLE, SYMBOL_UNSUPPORTED, Refusal
+from suture.errors import SYMBOL_UNSUPPORTED, Refusal
 from suture.objects.locals import base
-from suture.objects.view import Reference, ToAbsolute, ToUndefined, ToUnit, Unit
+from suture.objects.view import Reference, ToAbsolute, ToLiteral, ToUndefined, ToUnit, Unit
 
 SYMBOL = "livepatch_data_"
 """Prefix of the global names under which the glue finds the contents."""
@@ -55,9 +56,16 @@ class Lookup(Protocol):
         of it."""
 
 
-_Place = tuple[Outside | int, int]
-"""What a reference leads to in the running kernel (a number is an absolute address), and the offset
-in bytes from there."""
+@dataclass(frozen=True, slots=True)
+class _OwnSection:
+    """A section of the object with the contents, by its index."""
+
+    index: int
+
+
+_Place = tuple[Outside | _OwnSection | int, int]
+"""What a reference leads to in the running kernel or the live patch (a number is an absolute
+address), and the offset in bytes from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +76,56 @@ class Contents:
     symbols: tuple[str, ...]
 
 
-def contents(changes: Changes, objname: str, lookup: Lookup, first: int) -> Contents:
+def contents(
+    changes: Changes,
+    objname: str,
+    lookup: Lookup,
+    first: int,
+    pointed: Mapping[Unit, str] | None = None,
+) -> Contents:
     """Make the object with the contents of all variables of a file.
 
     :param objname: the object of the kernel that the variables are in.
     :param first: number of the first symbol; symbols must be unique in the module.
-    :raises Refusal: ``data-unpatchable``, ``symbol-unsupported``, and those of `lookup`
+    :param pointed: the global names of new functions and variables of the live patch to which the
+        variables point.
+    :raises Refusal: ``symbol-unsupported``, and those of `lookup`
     """
-    maker = _Maker(changes, objname, lookup)
+    maker = _Maker(changes, objname, lookup, pointed or {})
     symbols = tuple(
         maker.add(number, change) for number, change in enumerate(changes.data, start=first)
     )
     return Contents(maker.out.finish(f"{changes.patched.view.obj.name} (data)"), symbols)
 
 
+def new_values(objects: Iterable[ObjectFile], names: Mapping[str, str]) -> tuple[ChangedTable, ...]:
+    """Find the new values of variables.
+
+    :param objects: from `contents`, among others.
+    :param names: symbol of the contents -> the variable's name.
+    """
+    tables = []
+    for obj in objects:
+        sections = {section.name: index for index, section in enumerate(obj.sections)}
+        for symbol, name in names.items():
+            section = sections.get(f".rodata.{symbol}_new")
+            if section is not None:
+                tables.append(ChangedTable(base(name), obj, section))
+    return tuple(tables)
+
+
 class _Maker:
     """Adds the contents of one variable after the other to an object."""
 
-    def __init__(self, changes: Changes, objname: str, lookup: Lookup) -> None:
+    def __init__(
+        self, changes: Changes, objname: str, lookup: Lookup, pointed: Mapping[Unit, str]
+    ) -> None:
         self.out = Builder(changes.patched.view.obj.machine)
         self._address = changes.patched.view.obj.arch.relocations.address
         self._changes = changes
         self._objname = objname
         self._lookup = lookup
+        self._pointed = pointed
         self._undefined: dict[str, int] = {}
 
     def add(self, number: int, change: DataChange) -> str:
@@ -103,7 +138,9 @@ class _Maker:
         mask = masked(_words(change), left_alone)
         copies = [self._copy(f"{name}_old", old.data(before), references, known)]
         differing = [one for one in new_references if one.offset not in same]
-        known |= self._known_places(differing, after, frozenset())[0]
+        inside = self._places_inside(differing)
+        others = [one for one in differing if one.offset not in inside]
+        known |= inside | self._known_places(others, after, frozenset())[0]
         copies += [
             self._copy(f"{name}_new", new.data(after), new_references, known),
             self._copy(f"{name}_mask", mask, [], {}),
@@ -140,6 +177,19 @@ class _Maker:
                 raise place
         return known, without
 
+    def _places_inside(self, references: list[Reference]) -> dict[int, _Place]:
+        """Return the places in the live patch to which new pointers lead, by their offsets."""
+        found: dict[int, _Place] = {}
+        for reference in references:
+            match reference.target:
+                case ToUnit(unit, offset) if unit in self._pointed:
+                    found[reference.offset] = Linked(self._pointed[unit], is_new=True), offset
+                case ToLiteral(section, content, offset):
+                    like = self._changes.patched.view.obj.sections[section]
+                    out, start = self.out.literal(like, content)
+                    found[reference.offset] = _OwnSection(out), start + offset
+        return found
+
     def _copy(
         self,
         name: str,
@@ -165,8 +215,8 @@ class _Maker:
         return section
 
     def _find(self, reference: Reference, holder: Unit) -> _Place | Refusal:
-        """Return the target of a reference in the running kernel, or a refusal:
-        ``data-unpatchable``, ``symbol-unsupported``, and those of the lookup."""
+        """Return the target of a reference, or a refusal: ``symbol-unsupported``, and those of the
+        lookup."""
         where = f"{self._changes.patched.view.obj.name}: {base(holder.name)}+{reference.offset:#x}"
         if reference.kind.pc_relative:
             return Refusal(SYMBOL_UNSUPPORTED, where, "holds a relative address")
@@ -175,21 +225,16 @@ class _Maker:
                 original = self._changes.correlation.original.get(unit, unit)
                 return _with_offset(self._lookup.find_defined(original), offset)
             case ToUndefined(name, offset):
-                outside = self._lookup.find_undefined(name)
-                if isinstance(outside, Linked) and outside.is_new:
-                    found = (
-                        f"would point to {name}, which is new "
-                        "and is gone once the live patch is unloaded"
-                    )
-                    return Refusal(DATA_UNPATCHABLE, where, found)
-                return _with_offset(outside, offset)
+                return _with_offset(self._lookup.find_undefined(name), offset)
             case ToAbsolute(value):
                 return value, 0
         return Refusal(
             SYMBOL_UNSUPPORTED, where, "points to something that has no name in the running kernel"
         )
 
-    def _symbol_for(self, outside: Outside | int) -> int:
+    def _symbol_for(self, outside: Outside | _OwnSection | int) -> int:
+        if isinstance(outside, _OwnSection):
+            return self.out.section_symbol(outside.index)
         if isinstance(outside, int):
             return self.out.add_symbol(Symbol("", outside, 0, STT_NOTYPE, STB_LOCAL, SHN_ABS))
         name = symbol_name(outside, self._objname)

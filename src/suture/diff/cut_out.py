@@ -16,6 +16,7 @@ while the live patch is in force the old address leads to the new code.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from suture.arch.sections import SpecialSection
@@ -144,6 +145,12 @@ class _CutOut:
         for hook in self._changes.hooks.calls:
             if hook.function not in self._copied:
                 self._copy_function(hook.function)
+        pointed = list(dict.fromkeys(self._pointed()))
+        for unit in pointed:
+            if unit not in self._copied and unit.is_function:
+                self._copy_function(unit)
+            elif unit not in self._copied:
+                self._copy_unit(unit, STT_OBJECT)
         while self._todo:
             copy = self._todo.popleft()
             self._make_references(copy)
@@ -165,7 +172,21 @@ class _CutOut:
                 HookCall(hook.stage, self._copied[hook.function])
                 for hook in self._changes.hooks.calls
             ),
+            pointed=tuple((unit, self._copied[unit]) for unit in pointed),
         )
+
+    def _pointed(self) -> Iterator[Unit]:
+        """Yield the new units to which variables that change in memory point.
+
+        Example: ``.open = suture_open`` in operations that ``--patch-data`` changes, where
+        ``suture_open()`` is new.
+        """
+        for change in self._changes.data:
+            for reference in self._view.references(change.after):
+                match reference.target:
+                    case ToUnit(unit, _) if reference.offset not in change.same_references:
+                        if unit not in self._original_of:
+                            yield unit
 
     def _is_new(self, unit: Unit) -> bool:
         return unit.is_function and not is_cold(unit.name) and unit not in self._original_of

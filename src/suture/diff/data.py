@@ -46,9 +46,8 @@ PLACED_FOR_SPEED = (".data..read_mostly", ".data..ro_after_init")
 """Sections with two dots that hold ordinary variables; ``.data..percpu`` does not."""
 
 FREED = "which the kernel freed after boot or module load"
-GONE = "which is gone once the live patch is unloaded"
+NAMELESS = "which no symbol names"
 ELSEWHERE = "which is elsewhere in the running kernel's code"
-NEW_AND_GONE = "which is new and is gone once the live patch is unloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,34 +375,31 @@ def _unreachable_pointers(comparison: Comparison, before: Unit, after: Unit) -> 
     same = same_references(comparison, before, after)
     for reference in comparison.patched.view.references(after):
         if reference.offset not in same:
-            yield from _lost_with_the_patch(comparison, reference)
+            yield from _unwritable(comparison, reference)
     for reference in comparison.original.view.references(before):
         if reference.offset not in same:
             yield from _nameless(comparison.original.view, reference)
 
 
-def _lost_with_the_patch(comparison: Comparison, reference: Reference) -> Iterator[str]:
-    """Yield reasons of a new pointer: the kernel may keep what it reads from a table for longer
-    than the live patch is loaded."""
+def _unwritable(comparison: Comparison, reference: Reference) -> Iterator[str]:
+    """Yield reasons of a new pointer that cannot be written.
+
+    It may lead to new functions, variables and strings: the live patch then stays in memory
+    (`suture.diff.escapes`), for the kernel may keep what it reads from a table.
+    """
     place = f"at +{reference.offset:#x}"
     if reference.kind.pc_relative:
         yield f"holds a relative address {place}"
     match reference.target:
-        case ToLiteral(_, content, _):
-            text = content.rstrip(b"\0").decode("utf-8", "backslashreplace")
-            yield f"would point to a new string {place}, {text!r}, {GONE}"
         case ToUnit(unit, _):
             original = comparison.correlation.original.get(unit)
-            if original is None:
-                what = f"{unit.name}{'()' if unit.is_function else ''}"
-                yield f"would point to {what} {place}, {NEW_AND_GONE}"
-            elif is_once_only(comparison.original.view.section(original)):
+            if original is not None and is_once_only(comparison.original.view.section(original)):
                 yield f"would point to {unit.name} {place}, {FREED}"
             elif _is_label(reference):
                 yield f"would point to a label of {unit.name}() {place}, {ELSEWHERE}"
         case ToAnonymous():
-            yield f"would point to an unnamed constant {place}, {GONE}"
-        case ToUndefined() | ToAbsolute():
+            yield f"would point to an unnamed constant {place}, {NAMELESS}"
+        case ToLiteral() | ToUndefined() | ToAbsolute():
             return
 
 

@@ -78,6 +78,8 @@ class OutputObject:
     :ivar new: names of functions that are new or became functions of their own.
     :ivar outside: name of an undefined symbol in `obj` -> what it stands for.
     :ivar calls: functions to call, in the order of `suture.diff.hooks.TABLE`.
+    :ivar pointed: new functions and variables to which variables that change in memory point, each
+        with the index of its symbol.
     """
 
     objname: str
@@ -86,6 +88,7 @@ class OutputObject:
     new: tuple[str, ...]
     outside: dict[str, Outside]
     calls: tuple[HookCall, ...] = ()
+    pointed: tuple[tuple[Unit, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

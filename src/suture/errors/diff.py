@@ -49,7 +49,7 @@ DATA_CHANGED = Kind(
 DATA_UNPATCHABLE = Kind(
     "data-unpatchable",
     "A live patch may change a variable in memory only if nothing else has written to it or will, "
-    "and if whatever the new value points to stays.",
+    "and if the kernel can find whatever its values point to.",
     "Keep the initial value, and apply the new value where the code reads it.",
 )
 DATA_UNKEEPABLE = Kind(

@@ -6,7 +6,8 @@
 3. Set the probes that count calls, load the module, wait for the transition to end, check that the
    patch is enabled.
 4. Run the script (phase ``patched``): the new code.  Its exit status must be 0.
-5. Disable the patch, wait for the transition back, unload the module.
+5. Disable the patch, wait for the transition back, unload the module if it does not stay in
+   memory.
 6. Run the script (phase ``reverted``): the old code again.
 7. Look through the kernel log.
 
@@ -259,8 +260,10 @@ def _life(run: _Run, wanted: list[str], script_deadline: float | None) -> None:
         _wait(run, lambda: not _is_known(run), "1")
     run.counts = _counts(run)
     hits.disarm(machine)
-    with run.step("unload", "Unloading the live patch"):
-        _check(run, machine.run(UNLOAD.format(name=run.name)), LAB_UNLOAD_FAILED, "unloading it")
+    if not run.patch.stays:
+        with run.step("unload", "Unloading the live patch"):
+            unloaded = machine.run(UNLOAD.format(name=run.name))
+            _check(run, unloaded, LAB_UNLOAD_FAILED, "unloading it")
     _script(run, ScriptPhase.REVERTED, script_deadline)
 
 

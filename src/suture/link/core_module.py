@@ -31,6 +31,7 @@ class ModuleParts:
     :ivar authors: the init and exit functions of authors' modules.
     :ivar wrappers: functions that the glue defines: name -> C.
     :ivar states: the global name of an author's table of states, or "".
+    :ivar stays: why the live patch stays in memory; empty for one that can be unloaded.
     """
 
     patch: LivePatch
@@ -40,6 +41,7 @@ class ModuleParts:
     authors: Sequence[Author] = ()
     wrappers: Mapping[str, str] | None = None
     states: str = ""
+    stays: tuple[str, ...] = ()
 
 
 class CoreModule(Protocol):

@@ -58,6 +58,9 @@ class Several:
     wrappers: Mapping[str, str]
 
 
+_ENABLE = "\treturn klp_enable_patch(&livepatch);"
+
+
 def source(
     patch: LivePatch,
     release: str,
@@ -65,6 +68,8 @@ def source(
     hooked: Sequence[Hooked] = (),
     registration: Registration | Several | None = None,
     states: str = "",
+    *,
+    stays: bool = False,
 ) -> str:
     """Return the source of the module's own file.
 
@@ -75,6 +80,8 @@ def source(
     :param registration: for authors' modules.  The callbacks of a single one must be global symbols
         of its objects.  Without it, the module is nothing but the live patch.
     :param states: the global symbol of an author's table of states, which excludes `variables`.
+    :param stays: the module takes a reference to itself once the core has the live patch, so that
+        it stays in memory.  The author of a single module decides that for himself.
     """
     if registration is None:
         functions = [function for patched in patch.objects for function in patched.functions]
@@ -99,20 +106,23 @@ def source(
             _table(number, patched) for number, patched in enumerate(patch.objects)
         ),
         objects="\n".join(_object(number, patched) for number, patched in enumerate(patch.objects)),
-        registration=_registering(patch, release, registration),
+        registration=_registering(patch, release, registration, stays),
     )
 
 
 def _registering(
-    patch: LivePatch, release: str, registration: Registration | Several | None
+    patch: LivePatch, release: str, registration: Registration | Several | None, stays: bool
 ) -> str:
     if registration is None:
-        return _template("own").substitute(name=patch.name, release=release)
+        enable = _template("staying").substitute() if stays else _ENABLE
+        return _template("own").substitute(name=patch.name, release=release, enable=enable.rstrip())
     if isinstance(registration, Registration):
         return _template("authors").substitute(
             entry=registration.function, argument=registration.argument
         )
     pieces = author_modules.template_fields(registration.authors)
+    done = "\tif (!error) {\n\t\t__module_get(THIS_MODULE);\n\t\treturn 0;\n\t}"
+    pieces["done"] = done if stays else "\tif (!error)\n\t\treturn 0;"
     return _template("several").substitute(name=patch.name, release=release, **pieces)
 
 

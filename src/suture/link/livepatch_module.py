@@ -51,10 +51,11 @@ class LivepatchModule:
             parts.calls,
             registration,
             parts.states,
+            stays=bool(parts.stays),
         )
         objects = stack_visibility.isolate_sections(dict(parts.objects))
         module = kbuild.link(workspace, patch.name, tables, objects)
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         finished = klp.finish(stack_visibility.cover(module, patch))
-        described = replace(patch, shadow_variables=shadows.used_by(module))
+        described = replace(patch, shadow_variables=shadows.used_by(module), stays=parts.stays)
         return modinfo.with_entries(finished, described)

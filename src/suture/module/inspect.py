@@ -161,6 +161,7 @@ def inspect(module: ObjectFile) -> Inspection:
         modinfo.shadows(info),
         distinct(references),
         modinfo.findings(info),
+        modinfo.stays(info),
     )
     return Inspection(
         found,

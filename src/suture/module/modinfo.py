@@ -9,6 +9,8 @@ its ``.modinfo``.
                       works out
 ``livepatch_found``   a danger that the author accepts, a warning or a question: a JSON object with
                       the fields of `RecordedFinding`
+``livepatch_stays``   why the live patch stays in memory until the reboot: an address in it that
+                      it hands out
 ====================  ==========================================================================
 
 The kernel passes over entries that it does not know (kernel/module/main.c: get_next_modinfo());
@@ -24,9 +26,12 @@ from dataclasses import asdict, replace
 
 from suture.elf.object import ObjectFile
 from suture.model import LivePatch, RecordedFinding, ShadowVariable
+from suture.module import staying
+from suture.module.staying import Staying
 
 SECTION, SOURCE, SHADOW = ".modinfo", "livepatch_source", "livepatch_shadow"
 FOUND = "livepatch_found"
+STAYS = "livepatch_stays"
 
 Replaced = tuple[str, str, int]
 """Object, function and sympos."""
@@ -44,7 +49,8 @@ def entries(module: ObjectFile) -> tuple[tuple[str, str], ...]:
 
 
 def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
-    """The module with entries for the sources and shadow variables of `patch`."""
+    """The module with entries for the sources and shadow variables of `patch`, and with marks if
+    it stays in memory."""
     index = module.section_named(SECTION)
     assert index is not None, "modpost writes one into every module"
     said = [
@@ -54,12 +60,16 @@ def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
     ]
     said += [f"{SHADOW}={one}" for one in patch.shadow_variables]
     said += [f"{FOUND}={json.dumps(asdict(one))}" for one in patch.findings]
+    said += [f"{STAYS}={reason}" for reason in patch.stays]
     old = module.sections[index]
     data = old.data + b"".join(text.encode() + b"\0" for text in said)
     changed = replace(old, data=data, size=len(data))
-    return replace(
+    described = replace(
         module, sections=(*module.sections[:index], changed, *module.sections[index + 1 :])
     )
+    if not patch.stays:
+        return described
+    return staying.with_note(described, Staying(patch.name, patch.stays))
 
 
 def sources(info: Iterable[tuple[str, str]]) -> dict[Replaced, str]:
@@ -88,3 +98,8 @@ def _finding(value: str) -> RecordedFinding | None:
         return None
     texts = (known.level, known.code, known.name, known.found, known.because)
     return known if all(isinstance(text, str) for text in texts) else None
+
+
+def stays(info: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Why the live patch stays in memory, where that is said."""
+    return tuple(value for key, value in info if key == STAYS)

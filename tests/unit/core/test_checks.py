@@ -4,16 +4,19 @@ whole kernels."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 
-from suture.core import checks
+from suture.core import checks, modules
 from suture.errors import Refusal
 from suture.model import LivePatch, PatchedFunction, PatchedObject
 from suture.module.inspect import Inspection
 from tests.examples import shows
 from tests.unit.core.test_reading import patch, put
+from tests.unit.module.test_staying import MODULE
+from tests.unit.toolchain import compile_c
 
 RELEASE = "6.1.0-50-amd64"
 BUILD_ID = "ab" * 20
@@ -40,7 +43,8 @@ def module(*functions: tuple[str, int], release: str = RELEASE, depends: str = "
     replaced = tuple(PatchedFunction(name, sympos, f"new_{name}") for name, sympos in functions)
     info = (("vermagic", f"{release} SMP preempt mod_unload modversions "), ("depends", depends))
     made = LivePatch("livepatch_fix", (PatchedObject("vmlinux", replaced),), replace=False)
-    return checks.Module("livepatch_fix.ko", b"x" * 1024, Inspection(made, (), (), info), BUILD_ID)
+    inspection = Inspection(made, (), (), info)
+    return checks.Module("livepatch_fix.ko", b"x" * 1024, inspection, BUILD_ID, made.name)
 
 
 FIX = module(("cmdline_proc_show", 0))
@@ -132,3 +136,57 @@ def test_a_live_patch_of_that_name_out_of_force_is_told_from_a_module_that_is_no
     other = {"proc/modules": "livepatch_fix 16384 1 - Live 0x0 (O)"}
     with pytest.raises(Refusal, match="but not as a live patch"):
         checks.may_load(FIX, root=kernel(tmp_path / "other", other))
+
+
+def stays_note(name: str = "livepatch_fix") -> bytes:
+    """A note as the kernel shows it of a module that stays in memory."""
+    text = f"{name}\0show() passes later() to call_rcu()\0".encode()
+    head = struct.pack("III", 7, len(text), 1)
+    return head + b"Suture\0\0" + text.ljust(len(text) + -len(text) % 4, b"\0")
+
+
+def staying(root: Path, *names: str, differs: dict[str, str] | None = None) -> Path:
+    """A kernel with modules that are out of force and stay in memory."""
+    for name in names:
+        notes = root / "sys/module" / name / "notes"
+        notes.mkdir(parents=True)
+        (notes / ".note.livepatch").write_bytes(stays_note())
+    lines = "\n".join(f"{name} 16384 1 - Live 0x0 (OEK)" for name in names)
+    return put(root, FINE | {"proc/modules": lines} | (differs or {}))
+
+
+def test_a_live_patch_that_stays_is_loaded_under_another_name(tmp_path: Path) -> None:
+    root = staying(tmp_path, "livepatch_fix", "livepatch_fix_2")
+    assert checks.may_load(FIX, root=root) is None
+    assert modules.left_over(root) == ()
+    assert [module.name for module in modules.staying(root)] == ["livepatch_fix", "livepatch_fix_2"]
+    given = checks.read(compile_c(MODULE), "fix.ko")
+    renamed = checks.under_free_name(given, root)
+    assert (renamed.name, renamed.live_patch) == ("livepatch_fix_3", "livepatch_fix")
+    assert checks.under_free_name(given, put(tmp_path / "fine", FINE)) is given
+
+
+def test_one_in_force_under_another_name_is_the_same_live_patch(tmp_path: Path) -> None:
+    root = staying(tmp_path, "livepatch_fix", "livepatch_fix_2", differs=patch("livepatch_fix_2"))
+    assert modules.loaded_as("livepatch_fix", root) == "livepatch_fix_2"
+    assert modules.live_patch_name("livepatch_fix_2", root) == "livepatch_fix"
+    with pytest.raises(Refusal, match="a live patch of this name is in force"):
+        checks.may_load(FIX, root=root)
+
+
+def test_a_new_build_that_does_not_stay_is_known_by_its_number(tmp_path: Path) -> None:
+    root = staying(tmp_path, "livepatch_fix", differs=patch("livepatch_fix_2"))
+    lines = "livepatch_fix_2 1 1 - Live 0x0 (OEK)\nlivepatch_fix 1 1 - Live 0x0 (OEK)"
+    put(root, {"proc/modules": lines})
+    assert modules.live_patch_name("livepatch_fix_2", root) == "livepatch_fix"
+    assert modules.live_patch_name("livepatch_fix_x", root) == "livepatch_fix_x"
+
+
+def test_where_signatures_are_required_no_name_is_changed(tmp_path: Path) -> None:
+    enforced = {"sys/kernel/security/lockdown": "none [integrity] confidentiality"}
+    root = staying(tmp_path, "livepatch_fix", differs=enforced)
+    with pytest.raises(Refusal) as refusal:
+        checks.under_free_name(FIX, root)
+    assert refusal.value.code == "module-name-taken"
+    assert "would cost it its signature" in refusal.value.found
+    assert "--name livepatch_fix_2 --sign-key" in str(refusal.value)

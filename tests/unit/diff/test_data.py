@@ -9,8 +9,9 @@ import re
 import pytest
 
 from suture.diff.changes import compare
-from suture.diff.contents import Contents, contents
+from suture.diff.contents import Contents, contents, new_values
 from suture.diff.data import DataRequest
+from suture.diff.escapes import escapes
 from suture.diff.stores import VariableUse, variable_uses
 from suture.elf import writer
 from suture.errors import Refusal
@@ -21,6 +22,7 @@ from tests.unit.toolchain import (
     link,
     relocation_lines,
     section_lines,
+    select_with,
     side,
     tool,
     view,
@@ -88,19 +90,7 @@ UNFIT = {
         "limits[5] = { 1, 2, 3, 4, 5 }",
         "changes its size",
     ),
-    "string": ("text", '"before"', '"after"', "would point to a new string at +0x0, 'after'"),
-    "new function": (
-        "table",
-        "const struct ops table = { helper, ",
-        "static int added(int x) { return outside(x) * 7; }\nconst struct ops table = { added, ",
-        "would point to added() at +0x0, which is new",
-    ),
-    "new variable": (
-        "pointer",
-        "const int *const pointer = &other_array[1]",
-        "int added[3] = { 1 };\nconst int *const pointer = added",
-        "would point to added at +0x0, which is new",
-    ),
+    "string": ("text", '"before"', '"after"', "that has no name in the running kernel"),
     "init function": (
         "table",
         "{ helper, ",
@@ -143,12 +133,6 @@ UNFIT = {
         "holds a number at +0x20, which may be written through a pointer: user() takes its address",
     ),
     "a written member": ("driver", "5 }, 7 }", "5 }, 8 }", "is written by user()"),
-    "a new function in a structure": (
-        "driver",
-        "static struct driver driver = { { 0 }, { &helper,",
-        "static int added(int x) { return outside(x) * 7; }\nstatic struct driver driver = { { 0 }, { added,",
-        "would point to added() at +0x10, which is new",
-    ),
     "per-CPU": ("each", "each = 5", "each = 50", "is per-CPU"),
     "moves": (
         "array",
@@ -301,11 +285,55 @@ def test_an_offset_into_another_variable_is_kept() -> None:
     ]
 
 
-def test_what_another_file_of_the_patch_brings_is_refused() -> None:
-    with pytest.raises(Refusal) as refused:
-        made(*FITTING["later"], "later", provided=("elsewhere",))
-    assert refused.value.code == "data-unpatchable"
-    assert "elsewhere, which is new" in refused.value.found
+def test_a_pointer_may_lead_to_what_another_file_of_the_patch_brings() -> None:
+    got, _ = made(*FITTING["later"], "later", provided=("elsewhere",))
+    assert relocation_lines(got.obj, ".rodata.livepatch_data_0_new") == [
+        "0 R_X86_64_64 elsewhere + 0"
+    ]
+
+
+ADDED_FUNCTION = "static int added(int x) { return outside(x) * 7; }\n"
+ADDED_STRING = '"a string that is new"'
+
+NEW = {
+    "a function": (
+        "table",
+        "const struct ops table = { helper,",
+        f"{ADDED_FUNCTION}const struct ops table = {{ added,",
+    ),
+    "a function in a structure": (
+        "driver",
+        "static struct driver driver = { { 0 }, { &helper,",
+        f"{ADDED_FUNCTION}static struct driver driver = {{ {{ 0 }}, {{ added,",
+    ),
+    "a variable": (
+        "pointer",
+        "const int *const pointer = &other_array[1]",
+        "static int added[3] = { 1 };\nconst int *const pointer = added",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NEW)
+def test_a_pointer_may_lead_to_what_is_new_in_the_live_patch(case: str) -> None:
+    name, old, new = NEW[case]
+    before, after = side(compile_c(BASE)), side(compile_c(BASE.replace(old, new)))
+    changes = compare(before, after, DataRequest([name]))
+    output = select_with(changes, Anything())
+    ((unit, symbol),) = output.pointed
+    assert unit.name == "added"
+    assert output.obj.symbols[symbol].name == "added"
+    got = contents(changes, "vmlinux", Anything(), 0, {unit: "livepatch_data_0_to_0"})
+    (line,) = relocation_lines(got.obj, ".rodata.livepatch_data_0_new")
+    assert line.endswith(" R_X86_64_64 livepatch_data_0_to_0 + 0")
+
+
+def test_a_pointer_may_lead_to_a_new_string() -> None:
+    old, new = "later = { outside, 0, 4 }", f"later = {{ outside, {ADDED_STRING}, 4 }}"
+    got, _ = made(old, new, "later")
+    assert ADDED_STRING.strip('"') in writer.write(got.obj).decode("latin-1")
+    said = [str(one) for one in escapes([], new_values([got.obj], {"livepatch_data_0": "later"}))]
+    assert said == [f"later points to the string {ADDED_STRING.replace(chr(34), chr(39))}"]
 
 
 def test_the_object_links() -> None:

@@ -16,12 +16,16 @@ from iced_x86 import (
 from iced_x86 import RegisterExt as Registers
 
 from suture.arch.effects import Access
+from suture.arch.x86_64.addresses import CONVENTION
+from suture.arch.x86_64.addresses import address_step as address_step
 from suture.arch.x86_64.arguments import arguments as arguments
 from suture.arch.x86_64.decoding import BITS
 
 WRITES = frozenset(
     {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
 )
+
+convention = CONVENTION
 
 
 def access(code: bytes, field: int) -> tuple[Access, int]:

@@ -3,7 +3,7 @@
 
 static int __init livepatch_init(void)
 {
-	return klp_enable_patch(&livepatch);
+$enable
 }
 
 /* The core releases the module only when the patch is disabled and every task has left the new code. */

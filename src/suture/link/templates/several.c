@@ -26,8 +26,7 @@ static int __ref livepatch_init(void)
 
 $inits
 	error = klp_enable_patch(&livepatch);
-	if (!error)
-		return 0;
+$done
 $undo
 	return error;
 }
