@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from suture.arch.machine import ByteOrder
 
@@ -20,6 +20,18 @@ class Lead:
     """
 
     field: int
+    is_branch: bool
+
+
+class Link(NamedTuple):
+    """A place in code that seems to refer to one of many addresses.
+
+    :ivar field: the address of the place.
+    :ivar is_branch: it is the target of a call or jump, otherwise an address that the code loads.
+    """
+
+    field: int
+    target: int
     is_branch: bool
 
 
@@ -38,6 +50,13 @@ class CodeSearch(Protocol):
     def suspects(self, code: bytes, address: int, target: int) -> Iterator[int]:
         """Yield the addresses of possible references to `target`, in code with unknown starts of
         instructions."""
+
+    def links(self, code: bytes, address: int, targets: Set[int]) -> Iterator[Link]:
+        """Yield the references to any of `targets`, without decoding.
+
+        It is a quick look at a whole kernel: bytes inside another instruction can have the form of
+        a call, too.
+        """
 
 
 def absolute(data: bytes, address: int, target: int, size: int, order: ByteOrder) -> Iterator[int]:

@@ -6,24 +6,30 @@ An author accepts a finding with ``--accept CODE:NAME --because REASON``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from suture.errors import ACCEPTED_NOT_FOUND, Acceptance, Finding, Refusal
 from suture.host.progress import note
 from suture.model import RecordedFinding
 from suture.state.questions import questions
 from suture.state.renamed import renamed_state
+from suture.state.threads import sleeping_threads
+from suture.verify.kernel import Kernel
 from suture.verify.plan import PatchPlan
 from suture.workspace.overlay import Changed
 
 
-def state_findings(plan: PatchPlan, changes: Sequence[Changed]) -> Iterator[Finding]:
+def state_findings(
+    plan: PatchPlan, changes: Sequence[Changed], kernel: Kernel, replace_threads: Collection[str]
+) -> Iterator[Finding]:
     """Look for what the planned code would meet in a running kernel.
 
     :param changes: the source files that the patch changes.
+    :param replace_threads: main functions of kernel threads that may be replaced.
     """
     for planned in plan.files:
         yield from renamed_state(planned.plan.changes)
+        yield from sleeping_threads(planned, kernel, replace_threads)
     yield from questions(changes)
 
 

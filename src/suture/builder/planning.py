@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from suture.builder.differences import unchanged_file
 from suture.elf.prototypes import Prototype
+from suture.model import VMLINUX
+from suture.objects.view import Unit
 from suture.verify.callers import Bounds, plan_callers
 from suture.verify.kept_callers import refuse_other_clones
 from suture.verify.kernel import Kernel
@@ -23,8 +25,16 @@ from suture.verify.old_callers import (
     functions_to_declare,
     refuse_old_callers,
 )
-from suture.verify.plan import Answers, ComparedFile, PatchPlan, SourceRequest, Surroundings
-from suture.verify.threads import refuse_threads, refuse_unused
+from suture.verify.plan import (
+    Answers,
+    ComparedFile,
+    PatchPlan,
+    PlannedFile,
+    SourceRequest,
+    Surroundings,
+)
+from suture.verify.thread_mains import ThreadMain
+from suture.verify.threads import may_sleep_or_loop, refuse_threads, refuse_unused
 from suture.workspace.caller_candidates import mentioning
 from suture.workspace.declarations import declared, may_change_prototypes
 from suture.workspace.overlay import Changed
@@ -47,7 +57,8 @@ def plan_patch(
     :param bounds: how far callers are followed.
     :param replace_threads: main functions of kernel threads that may be replaced.
     :raises Refusal: ``global-defined-twice``, ``strong-over-weak``,
-        ``exported-prototype-changed``, ``prototype-changed``, ``function-renamed``,
+        ``exported-prototype-changed``, ``kfunc-prototype-changed``, ``prototype-changed``,
+        ``function-renamed``,
         ``function-not-traceable``, ``caller-uncertain``, ``callers-too-many``,
         ``thread-function-replaced``, ``thread-not-replaced``, and what a proof raises
     """
@@ -61,9 +72,25 @@ def plan_patch(
     plan = compiled.answering(lambda answers: plan_callers(files, around, answers, bounds))
     plans = [planned.plan for planned in plan.files]
     refuse_unused(plans, replace_threads)
-    for file_plan in plans:
-        refuse_threads(file_plan, replace_threads)
+    for planned in plan.files:
+        objname = planned.file.objname
+        refuse_threads(planned.plan, replace_threads, _thread_main(planned, kernel), objname)
     return plan
+
+
+def _thread_main(planned: PlannedFile, kernel: Kernel) -> Callable[[Unit], ThreadMain | None]:
+    """Return the look-up of a file's functions among the main functions of the target's threads."""
+
+    def main_of(function: Unit) -> ThreadMain | None:
+        """Return the main function of a thread that a function is in the target, if any."""
+        view = planned.file.changes.original.view
+        if planned.file.objname != VMLINUX and not may_sleep_or_loop(view, function):
+            return None
+        mains = kernel.threads(planned.file.objname).mains
+        address = planned.file.addresses.among(function, mains)
+        return None if address is None else mains[address]
+
+    return main_of
 
 
 class _Answers:
@@ -105,6 +132,12 @@ def _refuse_changed_prototypes(
         if not names:
             continue
         old, new = declared(workspace, file.source, names, ()), patched(file.source, names)
-        for changed in changed_prototypes(file, old, new, kernel.symvers.__contains__):
+        exported, is_kfunc = kernel.symvers.__contains__, partial(_is_kfunc, kernel, file.objname)
+        for changed in changed_prototypes(file, old, new, exported, is_kfunc):
             callers = compiled.answering(partial(callers_of, changed, files, around))
             refuse_old_callers(changed, callers, patched)
+
+
+def _is_kfunc(kernel: Kernel, objname: str, name: str) -> bool:
+    """Tell whether BPF programs call a function of an object."""
+    return name in kernel.kfuncs(objname)

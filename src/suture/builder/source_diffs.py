@@ -69,7 +69,8 @@ def cut_source_diffs(
         plan = plan_patch(files, pairs[0].changes, kernel, workspace, choices.bounds, threads)
         for text in plan.notes:
             note(text)
-        findings = known + judged(state_findings(plan, pairs[0].changes), choices.accepted)
+        found = state_findings(plan, pairs[0].changes, kernel, threads)
+        findings = known + judged(found, choices.accepted)
         refuse_unused(findings, choices.accepted)
         cuts = cut_out_all(plan, pairs, kernel, workspace)
         if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):

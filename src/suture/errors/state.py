@@ -42,6 +42,20 @@ COUNTED_IN_TWO_PLACES = Kind(
     "counted down by the new.",
     "Check that the count cannot fall below zero, or mark counted objects with a shadow variable.",
 )
+IDLE_FUNCTION_REPLACED = Kind(
+    "idle-function-replaced",
+    "The core switches the tasks of idle processors without a check of their stacks. After "
+    "unloading, such a task would go on in memory that is free, and the kernel would panic.",
+    "Make the change in a function that returns before the processor waits, or leave this part "
+    "of the patch for the next boot.",
+)
+THREAD_SLEEPS_INSIDE = Kind(
+    "thread-sleeps-inside",
+    "A task switches to the new code only when no replaced function is on its stack. Until the "
+    "thread returns from this one, neither the transition nor its reversal ends.",
+    "Make the change in a function in which no thread sleeps, or wake the thread while the "
+    "transition waits for it.",
+)
 ACCEPTED_NOT_FOUND = Kind(
     "accepted-not-found",
     "Each --accept must name something that Suture found in this build; one that names nothing may "

@@ -82,6 +82,13 @@ EXPORTED_PROTOTYPE_CHANGED = Kind(
     "Leave this function unchanged. Add one with the new prototype under a new name, and call "
     "that from the patched code.",
 )
+KFUNC_PROTOTYPE_CHANGED = Kind(
+    "kfunc-prototype-changed",
+    "BPF programs call the function. The verifier checks each call by the kernel's own types, "
+    "which a live patch does not change, so programs would go on passing the old arguments.",
+    "Leave the prototype as it is, and change the body alone, or add a function under a new name "
+    "for callers in the kernel.",
+)
 PROTOTYPE_CHANGED = Kind(
     "prototype-changed",
     "Code that still calls the function the old way would pass or receive the wrong values.",

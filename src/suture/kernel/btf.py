@@ -103,6 +103,12 @@ class Btf:
             numbers += self._functions.get(offset, ())
         return tuple(dict.fromkeys(self.prototype(self[number].value) for number in numbers))
 
+    def named_functions(self) -> Iterator[tuple[str, int]]:
+        """Yield the name and the number of the ``BTF_KIND_FUNC_PROTO`` of each function here."""
+        for offset, numbers in self._functions.items():
+            for number in numbers:
+                yield self._string(offset), self[number].value
+
     def integer(self, name: str) -> int | None:
         """Return the number of the typedef or basic type of a name, or None."""
         for offset in self._offsets_of(name):

@@ -9,6 +9,7 @@ bytes, or the linked fields of proved functions in the same file that use it.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Container
 from functools import cached_property
 
 from suture.elf.object import STB_WEAK
@@ -143,6 +144,17 @@ class Addresses:
                 f"{len(candidates)} symbols of that name are in {self.shipped.objname}",
             )
         return candidates[0]
+
+    def among(self, function: Unit, known: Container[int]) -> int | None:
+        """Return the address of a function if it is one of these; it is proved only where its name
+        does not show which one it is."""
+        candidates = self._candidates(function)
+        if not any(address in known for address in candidates):
+            return None
+        if len(candidates) == 1:
+            return candidates[0]
+        found = self.find(function)
+        return found if isinstance(found, int) and found in known else None
 
     def of_undefined(self, name: str) -> int | None:
         """Return the address that a proved function of this file uses for a symbol of another file;

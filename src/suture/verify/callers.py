@@ -29,6 +29,7 @@ from suture.errors import CALLER_UNCERTAIN, CALLERS_TOO_MANY, FUNCTION_NOT_TRACE
 from suture.model import VMLINUX
 from suture.objects.locals import base, parent
 from suture.objects.view import Unit
+from suture.verify.kfuncs import listed_in
 from suture.verify.plan import (
     Answers,
     CallerReplacement,
@@ -197,6 +198,10 @@ class _Search:
             callers = f"{level} caller{'s' if level > 1 else ''}"
             found = f"is {callers} above a changed function, and has no fentry call either"
             raise Refusal(CALLERS_TOO_MANY, where, found)
+        if listed_in(draft.file.changes.original.view.obj, before.names):
+            # bpf_key_put() (kernel/trace/bpf_trace.c), where nothing has fentry calls
+            found = f"{after.name}() has no fentry call, and BPF programs call it"
+            raise Refusal(FUNCTION_NOT_TRACEABLE, source, found)
         draft.plan = draft.plan.carrying(before, after)
         draft.carried.add(before)
         self._waiting.append(_Waiting(draft, before, after, level))

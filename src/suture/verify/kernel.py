@@ -15,7 +15,10 @@ from suture.kernel.types import struct_sizes
 from suture.model import VMLINUX
 from suture.objects.special import structs
 from suture.verify.callsites import Sites, scan
+from suture.verify.kfuncs import kfuncs
 from suture.verify.shipped import Shipped, ShippedImage, lay_out
+from suture.verify.thread_index import ObjectThreads, read_module_threads, read_threads
+from suture.verify.thread_mains import Threads
 
 
 class Kernel:
@@ -27,11 +30,13 @@ class Kernel:
         self._types: dict[str, Btf | None] = {}
         self._needed: dict[str, frozenset[str]] = {}
         self._sites: dict[tuple[str, int], Sites] = {}
+        self._kfuncs: dict[str, frozenset[str]] = {}
+        self._threads: dict[str, ObjectThreads] = {}
         self._importers: dict[str, tuple[str, ...]] = {}
 
     def read(self) -> None:
         """Read the parts that every build needs."""
-        _ = self.vmlinux, self.symvers
+        _ = self.vmlinux, self.symvers, self._kernel_threads
 
     @cached_property
     def vmlinux(self) -> ShippedImage:
@@ -80,6 +85,30 @@ class Kernel:
             self._importers[name] = modules.importers(self.target, name)
         return self._importers[name]
 
+    def threads(self, objname: str) -> Threads:
+        """Return the threads of an object."""
+        return self._object_threads(objname).threads
+
+    def _object_threads(self, objname: str) -> ObjectThreads:
+        if objname == VMLINUX:
+            return self._kernel_threads
+        if objname not in self._threads:
+            self._threads[objname] = read_module_threads(
+                self.module(objname), self.vmlinux, lambda: self.types_of(objname), self._sleeps
+            )
+        return self._threads[objname]
+
+    @cached_property
+    def _kernel_threads(self) -> ObjectThreads:
+        return read_threads(self.vmlinux, lambda: self.types)
+
+    def _sleeps(self, name: str) -> bool:
+        """Whether an exported function sleeps itself."""
+        export = self.symvers.get(name)
+        if export is None or export.module not in (VMLINUX, *modules.index(self.target)):
+            return False
+        return name in self._object_threads(export.module).sleeping
+
     @cached_property
     def types(self) -> Btf | None:
         """The core kernel's types; None if its image has no BTF."""
@@ -96,6 +125,14 @@ class Kernel:
             data = obj.sections[index].data if index else b""
             self._types[objname] = Btf(data, objname, self.types) if data and self.types else None
         return self._types[objname]
+
+    def kfuncs(self, objname: str) -> frozenset[str]:
+        """Return the functions of an object that BPF programs call."""
+        if objname not in self._kfuncs:
+            types = self.types_of(objname)
+            found = frozenset[str]() if types is None else kfuncs(self.shipped(objname), types)
+            self._kfuncs[objname] = found
+        return self._kfuncs[objname]
 
     def module(self, objname: str) -> Shipped:
         """Return a module of the kernel, laid out.

@@ -6,10 +6,12 @@ In a whole kernel, compiler and linker check that.  A live patch replaces only s
 1. An exported function is called by modules that were compiled with the old prototype, even by
    modules that are not part of this kernel (``CONFIG_MODVERSIONS`` would refuse to load them into a
    kernel with the new one).
-2. Any other global function is only called within its object.  Its callers are found in the shipped
+2. A kfunc is called by BPF programs that the verifier has checked by the old prototype
+   (`suture.verify.kfuncs`).
+3. Any other global function is only called within its object.  Its callers are found in the shipped
    code, and the source file of each, as the patch leaves it, has to declare the new prototype: a
    file may have a declaration of its own, which the patch forgot.
-3. Any function of a module may be called by the module's ``__init`` and ``__exit`` code, which
+4. Any function of a module may be called by the module's ``__init`` and ``__exit`` code, which
    stays as it is (`suture.verify.kept_callers`).
 
 Old callers can still call a function with unchanged code, whatever its prototype says.
@@ -24,6 +26,7 @@ from suture.elf.prototypes import Prototype
 from suture.errors import (
     EXPORTED_PROTOTYPE_CHANGED,
     FUNCTION_RENAMED,
+    KFUNC_PROTOTYPE_CHANGED,
     PROTOTYPE_CHANGED,
     Refusal,
 )
@@ -37,6 +40,7 @@ from suture.verify.kept_callers import (
     runs_old_code,
     stays_as_it_is,
 )
+from suture.verify.kfuncs import listed_in
 from suture.verify.plan import Answers, ComparedFile, SourceRequest, Surroundings
 
 Prototypes = Mapping[str, Prototype]
@@ -61,11 +65,13 @@ class ChangedPrototype:
 
 def functions_to_declare(file: ComparedFile) -> frozenset[str]:
     """Return the names of a file's changed functions whose prototypes are compared: of global ones,
-    of those that code which stays calls, and of those that the patch renames."""
+    of those that code which stays calls, of those that BPF programs call, and of those that the
+    patch renames."""
     names: set[str] = set()
     called = kept_callers(file)
     for before, after in file.changes.changed:
-        if not before.is_local or before in called or is_renamed(before, after):
+        stays = before in called or listed_in(file.changes.original.view.obj, before.names)
+        if not before.is_local or stays or is_renamed(before, after):
             names.update(map(base, (*before.names, *after.names)))
     return frozenset(names)
 
@@ -76,7 +82,11 @@ def is_renamed(before: Unit, after: Unit) -> bool:
 
 
 def changed_prototypes(
-    file: ComparedFile, old: Prototypes, new: Prototypes, exported: Callable[[str], bool]
+    file: ComparedFile,
+    old: Prototypes,
+    new: Prototypes,
+    exported: Callable[[str], bool],
+    is_kfunc: Callable[[str], bool],
 ) -> list[ChangedPrototype]:
     """Return a file's changed functions that old callers cannot call any more.
 
@@ -86,7 +96,9 @@ def changed_prototypes(
 
     :param old: what the file declares; `new`: what it declares with the patch.
     :param exported: says whether a symbol is exported.
-    :raises Refusal: ``exported-prototype-changed``, ``function-renamed``
+    :param is_kfunc: says whether BPF programs call a function of the file's object.
+    :raises Refusal: ``exported-prototype-changed``, ``function-renamed``,
+        ``kfunc-prototype-changed``
     """
     changed = []
     for before, after in file.changes.changed:
@@ -99,6 +111,10 @@ def changed_prototypes(
             raise Refusal(FUNCTION_RENAMED, where, found)
         if not before.is_local and any(exported(name) for name in before.names):
             raise Refusal(EXPORTED_PROTOTYPE_CHANGED, where, found)
+        if listed_in(file.changes.original.view.obj, before.names) or any(
+            is_kfunc(name) for name in before.names
+        ):
+            raise Refusal(KFUNC_PROTOTYPE_CHANGED, where, found)
         changed.append(ChangedPrototype(file, before, after, now, where, found))
     return changed
 

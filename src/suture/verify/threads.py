@@ -5,7 +5,8 @@ A task moves to the new code when none of the replaced functions is on its stack
 (kernel/livepatch/transition.c: klp_check_stack()).  A kernel thread stays in its main function for
 life, so the transition to a new one, and its reversal, only end when no such thread is left.
 
-Such a function is recognised by its code, before the patch or after it, and by uses of its address:
+The target's own code shows its threads (`suture.verify.thread_mains`).  Further, such a function is
+recognised by its new code, and by uses of its address in its file:
 
 - it checks in a loop whether its thread is to stop: ``ksm_scan_thread()`` (mm/ksm.c) and
   ``kthread_should_stop()``; or
@@ -18,7 +19,7 @@ A function that is passed to a creator of threads and does neither ends some tim
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from suture.arch.decoding import Flow
@@ -27,49 +28,20 @@ from suture.diff.plan import FilePlan
 from suture.diff.users import HARMLESS
 from suture.errors import THREAD_FUNCTION_REPLACED, THREAD_NOT_REPLACED, Refusal
 from suture.host.progress import note
+from suture.model import VMLINUX
 from suture.objects.locals import base
 from suture.objects.special import sections
 from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
-
-THREAD_CREATORS = frozenset(
-    {
-        "kthread_create_on_node",
-        "kthread_create_on_cpu",
-        "kernel_thread",
-        "user_mode_thread",
-        "create_io_thread",
-    }
+from suture.verify.thread_mains import ThreadMain
+from suture.verify.thread_names import (
+    EVERY_SLEEPER,
+    SLEEP_CALLS,
+    STOP_CHECKS,
+    THREAD_CREATORS,
+    THREAD_EXITS,
+    TIMED_SLEEPS,
+    WAIT_BEGINS,
 )
-"""Functions that start a thread (include/linux/kthread.h, include/linux/sched/task.h); others and
-macros, as ``kthread_run()``, call one of these."""
-
-STOP_CHECKS = frozenset(
-    {
-        "kthread_should_stop",
-        "kthread_should_park",
-        "kthread_should_stop_or_park",
-        "kthread_freezable_should_stop",
-    }
-)
-"""Functions by which a kernel thread checks whether it is to stop (kernel/kthread.c)."""
-
-SLEEP_CALLS = frozenset({"schedule"})
-
-EVENT_WAITS = frozenset(
-    {
-        "prepare_to_wait_event",
-        "prepare_to_wait",
-        "prepare_to_wait_exclusive",
-        "prepare_to_swait_event",
-    }
-)
-"""Calls of a macro that waits for one event, in a loop around schedule() (include/linux/wait.h)."""
-
-THREAD_EXITS = frozenset(
-    {"do_exit", "kthread_exit", "kthread_complete_and_exit", "__module_put_and_kthread_exit"}
-)
-"""Functions by which a thread ends itself (include/linux/kthread.h)."""
-
 
 TRANSITION_WAITS = (
     "is the main function of a kernel thread: the transition waits for such a thread to end"
@@ -79,11 +51,21 @@ ASKS_TO_STOP = (
 )
 
 
-def refuse_threads(plan: FilePlan, replace_threads: Collection[str]) -> None:
+EVERY_TASK = "is on the stack of every task that sleeps, or of every kernel thread"
+
+
+def refuse_threads(
+    plan: FilePlan,
+    replace_threads: Collection[str],
+    main_of: Callable[[Unit], ThreadMain | None] | None = None,
+    objname: str = VMLINUX,
+) -> None:
     """Refuse to replace functions that a thread stays in.
 
     :param replace_threads: names of those that may be replaced: the author knows that no such
         thread runs when the transition has to end.
+    :param main_of: returns what the target shows of a function, if it is the main function of a
+        thread there.  Without it, a global function may be one that its own file never calls.
     :raises Refusal: ``thread-function-replaced``
     """
     changes = plan.changes
@@ -93,11 +75,18 @@ def refuse_threads(plan: FilePlan, replace_threads: Collection[str]) -> None:
         if base(after.name) in replace_threads:
             continue
         where = f"{new_view.obj.name}: {after.name}()"
-        why = reason_to_stay(old_view, before, old_mains)
-        why = why or reason_to_stay(new_view, after, new_mains)
+        if objname == VMLINUX and after.name in EVERY_SLEEPER:
+            raise Refusal(THREAD_FUNCTION_REPLACED, where, EVERY_TASK)
+        shown = None if main_of is None else main_of(before)
+        elsewhere = main_of is None or shown is not None
+        why = reason_to_stay(old_view, before, old_mains, elsewhere)
+        if why is None and shown is not None:
+            old_mains, new_mains = old_mains | {before}, new_mains | {after}
+            why = shown.found if shown.stays else None
+        why = why or reason_to_stay(new_view, after, new_mains, elsewhere)
         if why is not None:
             raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
-        if before in old_mains or after in new_mains:
+        if (before in old_mains or after in new_mains) and not (shown and shown.sleeps):
             note(f"{where} {TRANSITION_WAITS}")
 
 
@@ -109,6 +98,17 @@ def thread_mains(view: View, functions: Iterable[Unit]) -> list[Unit]:
     """
     checking = (f for f in functions if _CodeSummary.of(view, f).calls_in_loop(STOP_CHECKS))
     return [function for function in checking if not _is_called(view, function)]
+
+
+def may_sleep_or_loop(view: View, function: Unit) -> bool:
+    """Whether a function's code is that of a main function, or of one that its thread sleeps in."""
+    code = _CodeSummary.of(view, function)
+    return bool(code.looped) or not code.leaves or sleeps_itself(view, function)
+
+
+def sleeps_itself(view: View, function: Unit) -> bool:
+    """Whether a function calls one that sleeps, as ``schedule()``."""
+    return bool(_CodeSummary.of(view, function).calls & (SLEEP_CALLS | TIMED_SLEEPS))
 
 
 def refuse_unused(plans: Iterable[FilePlan], replace_threads: Collection[str]) -> None:
@@ -123,24 +123,30 @@ def refuse_unused(plans: Iterable[FilePlan], replace_threads: Collection[str]) -
         )
 
 
-def reason_to_stay(view: View, function: Unit, handed_over: Collection[Unit]) -> str | None:
+def reason_to_stay(
+    view: View, function: Unit, handed_over: Collection[Unit], elsewhere: bool = True
+) -> str | None:
     """Return why a kernel thread does not leave a function; None if its code shows no reason.
 
-    Example: ``kjournald2()`` (fs/jbd2/journal.c) sleeps in a loop, but in ``prepare_to_wait()`` and
-    with a way out, ``goto end_loop``; it is not refused.
+    A loop around ``prepare_to_wait()`` may be the wait for one event; whether it is shows only in
+    linked code (`suture.verify.linked_code`).
 
     :param handed_over: the functions of its object that are passed to creators of threads.
+    :param elsewhere: another file may pass it to one, if its own never calls it.  ``svc_recv()``
+        (net/sunrpc/svc_xprt.c) asks in a loop too, but other modules only call it.
     """
-    if not any(symbol.name in STOP_CHECKS | THREAD_CREATORS for symbol in view.obj.symbols):
+    named = any(symbol.name in STOP_CHECKS | THREAD_CREATORS for symbol in view.obj.symbols)
+    if not named and function not in handed_over:
         return None
     code = _CodeSummary.of(view, function)
     if code.calls_in_loop(STOP_CHECKS) and (
-        _is_address_used(view, function) or not (function.is_local or _is_called(view, function))
+        _is_address_used(view, function)
+        or (elsewhere and not function.is_local and not _is_called(view, function))
     ):
         return ASKS_TO_STOP
     if function not in handed_over:
         return None
-    if code.calls_in_loop(SLEEP_CALLS) and not code.calls & EVENT_WAITS:
+    if code.calls_in_loop(SLEEP_CALLS) and not code.calls & WAIT_BEGINS:
         return "is the main function of a kernel thread, and sleeps in a loop"
     if not code.leaves and not code.calls & THREAD_EXITS:
         return "is the main function of a kernel thread, and never returns"

@@ -57,6 +57,7 @@ def check(
     sources: Mapping[str, tuple[str, str]],
     *,
     exported: bool = False,
+    kfuncs: frozenset[str] = frozenset(),
     module: bool = False,
     kept: str = "",
 ) -> list[tuple[str, bool]]:
@@ -93,7 +94,9 @@ def check(
         if not (names := functions_to_declare(file)):
             continue
         old, new = declared(file.source, names, False), declared(file.source, names, True)
-        for one in changed_prototypes(file, old, new, lambda name: exported and name == "scaled"):
+        for one in changed_prototypes(
+            file, old, new, lambda name: exported and name == "scaled", kfuncs.__contains__
+        ):
             callers = answering(partial(callers_of, one, files, around), candidates)
             refuse_old_callers(one, callers, lambda source, names: declared(source, names, True))
     return asked
@@ -114,6 +117,12 @@ def test_an_exported_function_is_refused_whoever_calls_it() -> None:
     error = refusal(BOTH, exported=True)
     assert (error.code, error.where) == ("exported-prototype-changed", "one.c: scaled()")
     assert error.found == "was int (int) and becomes int (int, int)"
+
+
+def test_a_function_of_bpf_programs_is_refused_whoever_calls_it() -> None:
+    error = refusal(BOTH, kfuncs=frozenset({"scaled"}))
+    assert (error.code, error.where) == ("kfunc-prototype-changed", "one.c: scaled()")
+    shows(error, "kfunc-prototype-changed")
 
 
 @pytest.mark.parametrize("module", [False, True], ids=["vmlinux", "module"])

@@ -4,11 +4,13 @@ decoding from the start of the function around each candidate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+import struct
+from collections.abc import Callable, Iterator, Set
 
 from iced_x86 import Code, Decoder, Instruction
 
-from suture.arch.search import Lead, absolute, relative
+from suture.arch.search import Lead, Link, absolute, relative
 from suture.arch.x86_64.decoding import BITS, is_direct
 
 LONGEST = 16
@@ -16,6 +18,12 @@ LONGEST = 16
 
 FIELD = 4
 """Bytes of a field with an address; a distance counts from its end, which is the instruction's."""
+
+_DISTANCE = struct.Struct("<i")
+_CALL_OR_JUMP = re.compile(rb"[\xe8\xe9](?=.{4})", re.DOTALL)
+_LEA = re.compile(rb"[\x48\x4c]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d](?=.{4})", re.DOTALL)
+"""Opcodes before a distance: ``call`` and ``jmp``; ``lea`` of any 64-bit register (Intel SDM,
+volume 2)."""
 
 
 def leads(code: bytes, address: int, target: int, start: Callable[[int], int]) -> Iterator[Lead]:
@@ -38,6 +46,31 @@ def leads(code: bytes, address: int, target: int, start: Callable[[int], int]) -
 def suspects(code: bytes, address: int, target: int) -> Iterator[int]:
     """Yield the addresses of fields with the distance to `target`, whatever they are part of."""
     return relative(code, address, target, FIELD, "little")
+
+
+def links(code: bytes, address: int, targets: Set[int]) -> Iterator[Link]:
+    """Yield what has the form of ``call`` or ``jmp``, ``lea`` with a distance, or any instruction
+    with a sign-extended absolute address, and leads to one of `targets`."""
+    for pattern, is_branch in ((_CALL_OR_JUMP, True), (_LEA, False)):
+        for found in pattern.finditer(code):
+            field = found.end()
+            target = address + field + FIELD + _DISTANCE.unpack_from(code, field)[0]
+            if target in targets:
+                yield Link(address + field, target, is_branch)
+    for found in _addresses_of(targets).finditer(code):
+        target = _DISTANCE.unpack_from(code, found.start())[0] % 2**64
+        if target in targets:
+            yield Link(address + found.start(), target, is_branch=False)
+
+
+def _addresses_of(targets: Set[int]) -> re.Pattern[bytes]:
+    """Return a pattern of fields whose lowest and highest byte are those of an address."""
+    lowest = "".join(f"\\x{byte:02x}" for byte in sorted({target & 0xFF for target in targets}))
+    highest = "".join(
+        f"\\x{one:02x}" for one in sorted({target >> 24 & 0xFF for target in targets})
+    )
+    # Fields may overlap, so that a match is empty.
+    return re.compile(f"(?=[{lowest}]..[{highest}])".encode(), re.DOTALL)
 
 
 def _around(code: bytes, address: int, start: int, field: int) -> Instruction | None:
