@@ -46,3 +46,14 @@ def test_an_object_with_the_old_layout_is_read_wrongly_where_an_author_accepts_i
     assert "size of 'old': 1234" in before
     assert "size of 'old': 1234" not in patched
     assert before == after
+
+
+def test_the_fix_of_a_renamed_function_is_in_force(each_target: Target) -> None:
+    """At boot, the kernel was given the address of the old one."""
+    artifact = suture.build([CASES / "rename-fn-and-fix.patch"], each_target)
+    script = (CASES / "rename-fn-and-fix.check.sh").read_bytes()
+    report = suture.try_out(artifact, each_target, script=script)
+    assert report.passed, report.failure or report.complaints
+    before, patched, after = (run.output for run in report.scripts)
+    assert patched == "/proc/version:1\n/proc/uptime:1\n"
+    assert before == after == patched.replace("1", "0")

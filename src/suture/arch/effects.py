@@ -58,6 +58,18 @@ class AddressStep:
     is_spilled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StoredValue:
+    """What a store does with the place that it writes.
+
+    :ivar reads: it may use the value that is there, as an addition does.
+    :ivar is_zero: it puts zero there, if the instruction has no relocated field for the value.
+    """
+
+    reads: bool
+    is_zero: bool
+
+
 class Effects(Protocol):
     """Finds effects in the code of one function; a module of functions will do."""
 
@@ -67,6 +79,10 @@ class Effects(Protocol):
         :return: also the number of bytes, from the place to which the field refers; 0 if the
             instruction may use other bytes.
         """
+
+    def stored(self, code: bytes, at: int) -> StoredValue:
+        """Return what the instruction at `at` in the code of a function does, for which `access`
+        returns `Access.STORE`."""
 
     def returns_zero_after(self, code: bytes, is_relocated: bool, before: bool) -> bool:
         """Whether the register of a returned ``int`` is certain to hold 0 after one instruction.

@@ -22,6 +22,7 @@ from suture.errors import (
 )
 from suture.formats import macros
 from suture.host.progress import note
+from suture.state.reach import Reach, unreached_parts
 from suture.verify.addresses import Addresses
 from suture.verify.kernel import Kernel
 from suture.verify.plan import ComparedFile
@@ -61,9 +62,13 @@ def side_of(data: bytes, pair: ObjectPair, kernel: Kernel) -> Side:
     return Side.of(reader.read(data, pair.source), kernel.entry_sizes)
 
 
-def omitted_parts(files: Sequence[ComparedFile]) -> list[tuple[str, str, OmittedPart]]:
+def omitted_parts(
+    files: Sequence[ComparedFile], reach: Reach
+) -> list[tuple[str, str, OmittedPart]]:
     """Return the parts of the patch that are left out: source file, its object, part."""
-    return [(file.source, file.objname, part) for file in files for part in file.changes.left_out]
+    objects = {file.source: file.objname for file in files}
+    parts = [(file.source, file.objname, part) for file in files for part in file.changes.left_out]
+    return parts + [(source, objects[source], part) for source, part in unreached_parts(reach)]
 
 
 def nothing_left(parts: Sequence[tuple[str, str, OmittedPart]], sources: Sequence[str]) -> Refusal:

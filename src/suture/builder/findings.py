@@ -11,8 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from suture.errors import ACCEPTED_NOT_FOUND, Acceptance, Finding, Refusal
 from suture.host.progress import note
 from suture.model import RecordedFinding
+from suture.state.lost_functions import lost_functions
 from suture.state.questions import questions
+from suture.state.reach import Reach
 from suture.state.renamed import renamed_state
+from suture.state.set_up import unset_state
 from suture.state.threads import sleeping_threads
 from suture.verify.kernel import Kernel
 from suture.verify.plan import PatchPlan
@@ -20,16 +23,25 @@ from suture.workspace.overlay import Changed
 
 
 def state_findings(
-    plan: PatchPlan, changes: Sequence[Changed], kernel: Kernel, replace_threads: Collection[str]
+    plan: PatchPlan,
+    changes: Sequence[Changed],
+    reach: Reach,
+    kernel: Kernel,
+    replace_threads: Collection[str],
 ) -> Iterator[Finding]:
     """Look for what the planned code would meet in a running kernel.
 
     :param changes: the source files that the patch changes.
+    :param reach: what reaches the units of these files.
     :param replace_threads: main functions of kernel threads that may be replaced.
     """
+    of_files = [planned.plan.changes for planned in plan.files]
     for planned in plan.files:
-        yield from renamed_state(planned.plan.changes)
+        of_file = planned.plan.changes
+        yield from renamed_state(of_file, [other for other in of_files if other is not of_file])
         yield from sleeping_threads(planned, kernel, replace_threads)
+    yield from unset_state(reach)
+    yield from lost_functions(reach)
     yield from questions(changes)
 
 

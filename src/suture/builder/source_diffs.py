@@ -22,6 +22,7 @@ from suture.diff.data import DataRequest
 from suture.diff.omitted import LeftOut
 from suture.errors import Finding
 from suture.host.progress import note, step
+from suture.state.reach import Reach
 from suture.verify.kernel import Kernel
 from suture.verify.plan import CallerReplacement
 from suture.workspace.compile import ObjectPair
@@ -69,15 +70,15 @@ def cut_source_diffs(
         plan = plan_patch(files, pairs[0].changes, kernel, workspace, choices.bounds, threads)
         for text in plan.notes:
             note(text)
-        found = state_findings(plan, pairs[0].changes, kernel, threads)
+        reach = Reach({file.source: file.changes for file in files})
+        found = state_findings(plan, pairs[0].changes, reach, kernel, threads)
         findings = known + judged(found, choices.accepted)
         refuse_unused(findings, choices.accepted)
         cuts = cut_out_all(plan, pairs, kernel, workspace)
+        parts = omitted_parts(files, reach)
         if not any(cut.functions or cut.data or cut.output.calls for cut in cuts):
-            raise nothing_left(omitted_parts(files), [pair.source for pair in pairs])
-        left_out = tuple(
-            part.for_user(source, objname) for source, objname, part in omitted_parts(files)
-        )
+            raise nothing_left(parts, [pair.source for pair in pairs])
+        left_out = tuple(part.for_user(source, objname) for source, objname, part in parts)
         for omitted in left_out:
             note(str(omitted))
     return DiffParts(tuple(cuts), left_out, plan.callers, findings)

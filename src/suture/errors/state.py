@@ -12,6 +12,13 @@ STATE_RENAMED = Kind(
     "Keep the old name and the place of the definition in the live patch; rename the variable in "
     "the source alone.",
 )
+STATE_NOT_SET_UP = Kind(
+    "state-not-set-up",
+    "The code that sets it up runs at boot, or when its module is loaded, and a live patch does "
+    "not run it again. The new code would find what is there without it: zeros, NULL, no entries.",
+    "Set it up in a pre-patch callback (KPATCH_PRE_PATCH_CALLBACK()), or where the new code first "
+    "uses it.",
+)
 FUNCTION_RENAMED = Kind(
     "function-renamed",
     "The running kernel holds the address of the old function, and nothing tells it of the new "

@@ -20,6 +20,7 @@ from suture.arch.x86_64.addresses import CONVENTION
 from suture.arch.x86_64.addresses import address_step as address_step
 from suture.arch.x86_64.arguments import arguments as arguments
 from suture.arch.x86_64.decoding import BITS
+from suture.arch.x86_64.stores import stored as stored
 
 WRITES = frozenset(
     {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Functions that the patch seems to call by another name, where the kernel holds the old one.
+
+`suture.diff.renamed_functions` pairs those that are certain.  Of the others, the new one would be
+called by nobody: only left-out code hands out its address, in which the running kernel has the old
+one's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from suture.errors import FUNCTION_RENAMED, Finding
+from suture.objects.locals import base
+from suture.objects.once_only import is_once_only
+from suture.objects.view import ToUnit, Unit, View
+from suture.state.reach import PatchedUnit, Reach, unreached_functions
+
+
+def lost_functions(reach: Reach) -> Iterator[Finding]:
+    """Find each new function that takes the place of one that goes, in left-out code alone
+    (``function-renamed``)."""
+    lost = frozenset(unreached_functions(reach))
+    for source, changes in reach.files.items() if lost else ():
+        original, patched = changes.original.view, changes.patched.view
+        kept = frozenset(changes.correlation.original.values())
+        for before, after in changes.once_only:
+            gone = [unit for unit in _given(original, before) if unit not in kept]
+            come = [unit for unit in _given(patched, after) if PatchedUnit(source, unit) in lost]
+            for unit in come if gone else ():
+                olds = " and ".join(f"{base(old.name)}()" for old in gone)
+                name = base(unit.name)
+                found = f"{olds} goes and {name}() comes, and only {after.name}() knows of it"
+                yield Finding(FUNCTION_RENAMED, name, f"{source}: {name}()", found)
+
+
+def _given(view: View, function: Unit) -> list[Unit]:
+    """Return the functions whose addresses a function hands out."""
+    found: dict[Unit, None] = {}
+    for reference in view.references(function):
+        match reference.target:
+            case ToUnit(unit, 0) if unit.is_function and not reference.is_branch:
+                if not is_once_only(view.section(unit)):
+                    found[unit] = None
+    return list(found)

@@ -1,0 +1,1 @@
+grep -c '^adv ' /proc/version /proc/uptime || true
