@@ -269,6 +269,21 @@ def test_comments_in_a_header_are_no_change(workspace: Workspace, steps: Steps) 
     assert any("only comments change" in note for note in steps.notes)
 
 
+def test_a_macro_that_one_file_mentions_lets_one_file_be_looked_at(
+    workspace: Workspace, steps: Steps
+) -> None:
+    """Nearly all objects include linux/mm.h; it was an hour until all had been preprocessed."""
+    flag = replacing("#define FOLL_PIN", "#define FOLL_SUTURE\t0x4000000\n#define FOLL_PIN")
+    use = replacing(
+        "\tif (gup_flags & FOLL_ANON && ",
+        "\tif (gup_flags & FOLL_SUTURE)\n\t\treturn -EFAULT;\n\tif (gup_flags & FOLL_ANON && ",
+    )
+    made = pairs(workspace, {"include/linux/mm.h": flag, "mm/gup.c": use})
+    assert list(made) == ["mm/gup.c"]
+    looked_at = [note for note in steps.notes if "may include the changed files; " in note]
+    assert all(int(note.split()[0]) < 64 for note in looked_at)
+
+
 def test_a_number_for_assembly_code_may_not_change(workspace: Workspace) -> None:
     flag = replacing("enum zone_type {", "enum zone_type {\n\tZONE_SUTURE_TEST,")
     # Every object of the kernel includes it: the refusal has to come before all are compiled.

@@ -26,9 +26,10 @@ from functools import lru_cache
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 _BEGINS = re.compile(rb"static\b[^;={]*?\b(?:inline|__inline|__inline__)\b")
-_NESTED = rb"\((?:[^()]++|\((?:[^()]++|\((?:[^()]++|\([^()]*+\))*+\))*+\))*+\)"
-_ATTRIBUTE = re.compile(rb"\b__attribute(?:__)?\s*" + _NESTED)
-_DECLARES = re.compile(rb"[\w\s*]*?\b([A-Za-z_]\w*)\s*" + _NESTED + rb"\s*")
+NESTED = rb"\((?:[^()]++|\((?:[^()]++|\((?:[^()]++|\([^()]*+\))*+\))*+\))*+\)"
+"""Parentheses, and what stands between them; the expression is a group of its own."""
+_ATTRIBUTE = re.compile(rb"\b__attribute(?:__)?\s*" + NESTED)
+_DECLARES = re.compile(rb"[\w\s*]*?\b([A-Za-z_]\w*)\s*" + NESTED + rb"\s*")
 _KEPT = re.compile(
     rb"\b(?:__)?(?:used|retain|constructor|destructor|alias|ifunc|externally_visible)(?:__)?\b|^#|\b_Pragma\b",
     re.MULTILINE,
@@ -172,7 +173,9 @@ def _opened(line: bytes) -> int:
     return line.count(b"{") - line.count(b"}")
 
 
-def _is_kept(text: bytes) -> bool:
+def is_kept(text: bytes) -> bool:
+    """Whether the compiler keeps a function of that text although nobody mentions it, or whether
+    the text reaches beyond the function."""
     return any(hint in text for hint in _HINTS) and _KEPT.search(text) is not None
 
 
@@ -186,7 +189,7 @@ def _goes_unmentioned(text: bytes) -> bytes:
     """Return the name if `text` is exactly one function that the compiler drops where nothing
     mentions it; else b""."""
     head, brace, _ = text.partition(b"{")
-    if not brace or not text.endswith(b"}") or _is_kept(text):
+    if not brace or not text.endswith(b"}") or is_kept(text):
         return b""
     depth = 0
     body = _LITERAL.sub(b"", text) if b'"' in text or b"'" in text else text

@@ -20,11 +20,12 @@ from suture.errors import (
     NO_CODE_CHANGE,
     Refusal,
 )
-from suture.host.progress import note
+from suture.host.progress import note, step
 from suture.workspace import includes, objects
 from suture.workspace.comments import only_comments_differ
 from suture.workspace.kbuild import ListedObject
 from suture.workspace.made import refuse_made
+from suture.workspace.mentions import files_mentioning
 from suture.workspace.objects import Objects
 from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
@@ -47,6 +48,9 @@ NO_CODE_SUFFIXES = (
 )
 TABLES = ("-opcode-map.txt",)
 """Text that the build makes C from (arch/x86/lib/Makefile: ``inat-tables.c``)."""
+
+WORTH_SEARCHING = 64
+"""So many objects take longer to preprocess than the source takes to search."""
 
 HOST_TOOLS = ("tools/", "scripts/")
 """Programs of the build host; a few of their sources are included by the kernel's
@@ -153,11 +157,41 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
         else frozenset()
     )
     users = generated.union(*users_of.values()) - set(direct.values())
+    if len(users) > WORTH_SEARCHING:
+        read = [change for change in code if change.path in users_of]
+        users = _that_mention(workspace, every, read, lines, users, generated)
     added = [change.path for change in code if change.old is None and change.path in users_of]
     users_of_added = frozenset(one.name for path in added for one in users_of[path])
     return Selection(
         tuple(direct.values()), tuple(sorted(users, key=lambda one: one.name)), users_of_added
     )
+
+
+def _that_mention(
+    workspace: Workspace,
+    every: Objects,
+    read: Sequence[Changed],
+    lines: str,
+    users: frozenset[ListedObject],
+    generated: frozenset[ListedObject],
+) -> frozenset[ListedObject]:
+    """Those of the users of changed files that mention what changes in them.
+
+    :param read: the changed files that others include.
+    :param lines: include lines.
+    :param generated: objects whose source the build makes.
+    """
+    tree = workspace.tree
+    with step("Searching for what changes", f"{len(users)} objects may include it"):
+        files = files_mentioning(tree, workspace.environment["SRCARCH"], read)
+        if files is None:
+            return users
+        sources = {one: os.path.splitext(os.path.normpath(one.name))[0] + ".c" for one in generated}
+        made = [path for path in sources.values() if (tree / path).is_file()]
+        lines += "".join(includes.of_text(path, (tree / path).read_bytes()) for path in made)
+        found = files | includes.users(tree, lines, files)
+        unknown = {one for one, path in sources.items() if path not in made}
+        return users & (_objects(workspace, every, found) | unknown)
 
 
 def _is_host_tool(path: str) -> bool:

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The names by which a change in a header can reach an object at all.
+
+A macro that nobody mentions leaves nothing in the preprocessed text; a static inline function, a
+prototype, a type or an enumerator that nobody mentions leaves nothing in the object.  So an object
+changes only if what it is compiled from mentions one of these names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from suture.workspace.comments import code, is_doubtful
+from suture.workspace.lines import renumber
+from suture.workspace.preprocessed import NESTED, is_kept, split
+
+_MACRO = re.compile(rb"#\s*(?:define|undef)\s+([A-Za-z_]\w*)")
+_OPENS = re.compile(rb"#\s*if")
+_MIDDLE = re.compile(rb"#\s*el")
+_CLOSES = re.compile(rb"#\s*endif")
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+_LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+
+_TYPE = re.compile(rb"(?:struct|union|enum)\s+([A-Za-z_]\w*)\s*(?:\{(.*)\}[\s\w]*)?", re.DOTALL)
+_INNER = re.compile(rb"\b(?:struct|union)\s+([A-Za-z_]\w*)\s*\{")
+_VARIABLE = re.compile(rb"extern\s[\w\s*]*?\b([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*((?:\s+__\w+)*)")
+_TYPE_NAME = re.compile(
+    rb"typedef\s[\w\s*]*?(?:\b([A-Za-z_]\w*)|\(\s*\*\s*([A-Za-z_]\w*)\s*\)\s*" + NESTED + rb")"
+)
+_FUNCTION = re.compile(
+    rb"(?!static\b|typedef\b)[\w\s*]*[\w*][\s*]+([A-Za-z_]\w*)\s*(?:" + NESTED + rb")[\s\w]*"
+)
+_ENUMERATOR = re.compile(rb"\s*([A-Za-z_]\w*)\s*(?:=.*)?", re.DOTALL)
+
+Line = tuple[int, bytes]
+"""Number and text of a line of code, without comments; what was spliced is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChange:
+    """What a change in a header comes to.
+
+    :ivar names: the names through which it can reach an object.
+    :ivar common: the lines of code that stay.
+    """
+
+    names: frozenset[bytes]
+    common: tuple[bytes, ...]
+
+
+def header_change(old: bytes, new: bytes) -> HeaderChange | None:
+    """Return the names through which the change of a header can reach an object; None where it can
+    do so otherwise, or where that is in doubt.
+
+    Example: ``#define FOLL_PCI_P2PDMA 0x100000`` is added to include/linux/mm.h, which nearly all
+    objects read, and mm/gup.c alone mentions it.
+    """
+    if is_doubtful(old) or is_doubtful(new):
+        return None
+    before, after = code(old), code(renumber(old, new))
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    names: set[bytes] = set()
+    common: list[bytes] = []
+    sides = _HeaderVersion.of(before), _HeaderVersion.of(after)
+    for tag, first, last, start, stop in matcher.get_opcodes():
+        if tag == "equal":
+            common += [line for _, line in before[first:last]]
+            continue
+        for side, begin, end in ((sides[0], first, last), (sides[1], start, stop)):
+            found = side.names(begin, end)
+            if found is None:
+                return None
+            names |= found
+    return HeaderChange(frozenset(names), tuple(common))
+
+
+def leads_to(lines: Sequence[bytes], names: frozenset[bytes]) -> frozenset[bytes] | None:
+    """Return the macros and static inline functions of a header that mention one of `names`; None
+    where anything else in it does.
+
+    :param lines: of code, without comments, what was spliced joined.
+    """
+    found: set[bytes] = set()
+    for part in split(lines):
+        if part.name:
+            if _mentions(part.text, names):
+                found.add(part.name)
+            continue
+        for line in part.lines:
+            if not _mentions(line, names):
+                continue
+            macro = _MACRO.match(line)
+            if macro is None:
+                return None
+            found.add(macro[1])
+    return frozenset(found - names)
+
+
+def code_lines(text: bytes) -> list[bytes]:
+    """The lines of code of a header, for `leads_to`."""
+    return [line for _, line in code(text)]
+
+
+def _mentions(text: bytes, names: frozenset[bytes]) -> bool:
+    return not names.isdisjoint(_WORD.findall(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _HeaderVersion:
+    """One version of a header.
+
+    :ivar functions: for each line the static inline function that it is part of, or b"".
+    :ivar depth: how many braces are open before each line.
+    """
+
+    lines: Sequence[bytes]
+    functions: Sequence[bytes]
+    depth: Sequence[int]
+
+    @classmethod
+    def of(cls, numbered: Sequence[Line]) -> _HeaderVersion:
+        """Read the lines of code of a header."""
+        lines = [line for _, line in numbered]
+        functions: list[bytes] = []
+        for part in split(lines):
+            functions += [part.name] * len(part.lines)
+        depth, depths = 0, []
+        for line in lines:
+            depths.append(depth)
+            if not line.startswith(b"#"):
+                plain = _LITERAL.sub(b"", line)
+                depth += plain.count(b"{") - plain.count(b"}")
+        return cls(lines, functions, depths)
+
+    def names(self, begin: int, end: int) -> set[bytes] | None:
+        """Return the names that some lines declare; None where they do anything else."""
+        found: set[bytes] = set()
+        plain: list[bytes] = []
+        nesting = 0
+        for index in range(begin, end):
+            line = self.lines[index]
+            if self.functions[index]:
+                found.add(self.functions[index])
+                plain.append(b"")
+                continue
+            if not line.startswith(b"#"):
+                if not any(plain) and not self._is_between(index):
+                    return None
+                plain.append(line)
+                continue
+            if macro := _MACRO.match(line):
+                found.add(macro[1])
+                continue
+            nesting += bool(_OPENS.match(line)) - bool(_CLOSES.match(line))
+            known = _OPENS.match(line) or _MIDDLE.match(line) or _CLOSES.match(line)
+            if not known or nesting < 0 or (nesting == 0 and not _CLOSES.match(line)):
+                return None
+            plain.append(b"")
+        if nesting:
+            return None
+        for text in _texts(plain):
+            declared = _declared(text)
+            if declared is None:
+                return None
+            found |= declared
+        return found
+
+    def _is_between(self, index: int) -> bool:
+        """Whether a line begins a declaration of its own, outside all braces."""
+        if self.depth[index]:
+            return False
+        before = next(
+            (line for line in reversed(self.lines[:index]) if not line.startswith(b"#")), b";"
+        )
+        return before.endswith((b";", b"}"))
+
+
+def _texts(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield what stands between empty lines."""
+    text: list[bytes] = []
+    for line in [*lines, b""]:
+        if line:
+            text.append(line)
+        elif text:
+            yield b"\n".join(text)
+            text = []
+
+
+def _declared(text: bytes) -> set[bytes] | None:
+    """Return the names that declarations declare; None where there is more than declarations."""
+    if is_kept(text) or b'"' in text or b"asm" in text or not text.endswith(b";"):
+        return None
+    found: set[bytes] = set()
+    for statement in _statements(text):
+        names = _declared_by(statement)
+        if names is None:
+            return None
+        found |= names
+    return found
+
+
+def _statements(text: bytes) -> Iterator[bytes]:
+    """Yield the statements, without the semicolons that end them."""
+    depth = start = 0
+    for match in re.finditer(rb"[{}();]", text):
+        if match[0] in b"{(":
+            depth += 1
+        elif match[0] in b"})":
+            depth -= 1
+        elif depth == 0:
+            yield text[start : match.start()].strip()
+            start = match.end()
+
+
+def _declared_by(statement: bytes) -> set[bytes] | None:
+    if declared := _TYPE.fullmatch(statement):
+        return _of_type(statement, declared[1], declared[2])
+    if b"{" in statement or b"=" in statement:
+        return None
+    if declared := _TYPE_NAME.fullmatch(statement):
+        return {declared[1] or declared[2]}
+    if declared := _VARIABLE.fullmatch(statement):
+        return {declared[1], *declared[2].split()}  # one of those may be the name: extern int __x
+    declared = _FUNCTION.fullmatch(statement)
+    # In capitals, a macro that may make anything: const DEFINE_MUTEX(lock).
+    return {declared[1]} if declared and not declared[1].isupper() else None
+
+
+def _of_type(statement: bytes, tag: bytes, body: bytes | None) -> set[bytes] | None:
+    if body is None:
+        return {tag}
+    if not statement.startswith(b"enum"):
+        inner = {match[1] for match in _INNER.finditer(body)}
+        return None if re.search(rb"\benum\b[\s\w]*\{", body) else {tag, *inner}
+    found = {tag}
+    for one in body.split(b","):
+        enumerator = _ENUMERATOR.fullmatch(one)
+        if enumerator:
+            found.add(enumerator[1])
+        elif one.strip():
+            return None
+    return found
