@@ -7,7 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from suture.elf import reader, writer
 from suture.host import run
+from suture.model import LivePatch, RecordedFinding
+from suture.module import modinfo
 from suture.workspace import kbuild
 from suture.workspace.prepare import Workspace
 
@@ -154,6 +157,12 @@ def with_other_build_id(module: bytes) -> bytes:
     of that name)."""
     note = module.index(bytes.fromhex("04000000 14000000 03000000") + b"GNU\0") + 16
     return module[:note] + bytes(20) + module[note + 20 :]
+
+
+def with_finding(module: bytes, finding: RecordedFinding) -> bytes:
+    """The same module, built with a finding."""
+    said = LivePatch("any", (), findings=(finding,))
+    return writer.write(modinfo.with_entries(reader.read(module, "module"), said))
 
 
 OF_THE_KERNEL = (

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from suture.lab.machine import Machine
+from suture.model import RecordedFinding
 from suture.module import sign
 from suture.module.sign import Signer
 from suture.workspace.prepare import Workspace
@@ -39,6 +40,8 @@ FORGED = (
 (include/linux/module_signature.h)."""
 
 
+ACCEPTED = RecordedFinding("refuse", "layout-changed", "item", "fs/a.c: grows", "none is there")
+
 FilesFor = Callable[[Workspace], dict[str, bytes]]
 
 
@@ -53,6 +56,7 @@ def files_for(tmp_path_factory: pytest.TempPathFactory) -> FilesFor:
     def files(workspace: Workspace) -> dict[str, bytes]:
         if workspace.name not in made:
             built = modules.build(workspace, tmp_path_factory.mktemp("modules"))
+            built["lp_one"] = modules.with_finding(built["lp_one"], ACCEPTED)
             built["other/lp_one"] = modules.with_other_build_id(built["lp_one"])
             built["forged"] = built["lp_two"] + FORGED
             made[workspace.name] = {f"/lp/{name}.ko": module for name, module in built.items()}
@@ -72,8 +76,9 @@ def host(files_for: FilesFor, each_workspace: Workspace) -> Iterator[Host]:
 
 
 def test_load_list_stack_replace_and_unload(host: Host) -> None:
-    one, two, listed, every, after, gone, again, end, log, about_one = host.suture(
+    one, known, two, listed, every, after, gone, again, end, log, about_one = host.suture(
         "load /lp/lp_one.ko --json",
+        "info lp_one",
         "load /lp/lp_two.ko --json",
         "list --json",
         "load /lp/lp_all.ko --json",
@@ -93,6 +98,7 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
         [],
         True,
     )
+    assert str(ACCEPTED) in known.out
     assert two.status == 0
     assert [patch["name"] for patch in listed.document["patches"]] == ["lp_one", "lp_two"]
     assert all(patch["enabled"] and not patch["transition"] for patch in listed.document["patches"])

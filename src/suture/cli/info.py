@@ -68,6 +68,7 @@ def for_people(found: PatchStatus) -> RenderableType:
             ("loaded", f"{utc(known.time)} UTC by {known.user}"),
             ("from", known.file),
             ("SHA-256", known.sha256),
+            *(("accepted", one) for one in known.accepted),
         ]
     else:
         facts.append(("loaded", "not by suture, according to its journal"))

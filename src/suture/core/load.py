@@ -124,15 +124,20 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
 def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object]:
     functions = module.inspection.patch.each_function()
     named = {"as": module.name} if module.name != module.live_patch else {}
-    return named | {
-        "file": os.path.abspath(module.where),
-        "sha256": sha256,
-        "build_id": module.build_id,
-        "release": module.inspection.release,
-        "replace": module.inspection.patch.replace,
-        "functions": [f"{objname}:{function.old_name}" for objname, function in functions],
-        "before": before,
-    }
+    accepted = [str(one) for one in module.inspection.patch.findings if one.because]
+    return (
+        named
+        | ({"accepted": accepted} if accepted else {})
+        | {
+            "file": os.path.abspath(module.where),
+            "sha256": sha256,
+            "build_id": module.build_id,
+            "release": module.inspection.release,
+            "replace": module.inspection.patch.replace,
+            "functions": [f"{objname}:{function.old_name}" for objname, function in functions],
+            "before": before,
+        }
+    )
 
 
 def _into_force(

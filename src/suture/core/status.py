@@ -38,13 +38,17 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What the journal says of how a live patch came into the kernel.  :ivar time: UTC, ISO
-    8601."""
+    """What the journal says of how a live patch came into the kernel.
+
+    :ivar time: UTC, ISO 8601.
+    :ivar accepted: dangers that its author accepted, each with the reason.
+    """
 
     time: str
     user: str
     file: str
     sha256: str
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,14 @@ def _loading(about: Sequence[Record]) -> Loading | None:
     for record in reversed(about):
         if record.operation == "load" and record.phase is RecordPhase.INTENT:
             file, sha256 = record.details.get("file"), record.details.get("sha256")
-            return Loading(record.time, record.user, str(file or ""), str(sha256 or ""))
+            accepted = record.details.get("accepted")
+            return Loading(
+                record.time,
+                record.user,
+                str(file or ""),
+                str(sha256 or ""),
+                tuple(map(str, accepted)) if isinstance(accepted, list) else (),
+            )
     return None
 
 
