@@ -18,6 +18,7 @@ class SpecialSection:
     :ivar reads_early: the kernel follows its references when it loads the module, and cannot yet
         reach symbols of a module that is loaded later.
     :ivar optional: without the entry the code does the same, only slower.
+    :ivar aligned: entries are aligned to so many bytes, and the last one may lack what fills it up.
     :ivar is_hint: it tells objtool about code; finished modules lack it.
     :ivar alias: a short name for people to type, if there is a `struct`.
     """
@@ -27,6 +28,7 @@ class SpecialSection:
     size: int = 0
     reads_early: bool = False
     optional: bool = False
+    aligned: int = 1
     is_hint: bool = False
     alias: str = ""
 
@@ -68,6 +70,8 @@ class ArchSections:
     :ivar hints: the names of the sections that tell objtool about code.
     :ivar carried_along: the names of sections with contents that go with the entries or code that
         refer to them.
+    :ivar outlined: sections of code that has no symbols, to which jumps out of functions lead,
+        always to the start of a piece -> whether entries of ``__ex_table`` lead there too.
     :ivar boot_tables: the names of sections that the kernel reads once, when it boots.
     :ivar no_pointers: the beginnings of the names of sections without addresses.
     """
@@ -77,5 +81,6 @@ class ArchSections:
     alternatives: Alternatives = Alternatives()
     unwind: UnwindTable = UnwindTable()
     carried_along: frozenset[str] = frozenset()
+    outlined: Mapping[str, bool] = field(default_factory=dict)
     boot_tables: tuple[str, ...] = ()
     no_pointers: tuple[str, ...] = ()

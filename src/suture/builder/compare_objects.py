@@ -13,7 +13,8 @@ Nothing is proved: without the shipped kernel, the original object need not be t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -37,8 +38,8 @@ from suture.kernel.types import struct_sizes
 from suture.link import kbuild, klp
 from suture.link.resolve.listing import ListedResolver
 from suture.model import PatchedFunction
-from suture.objects.special import aliases, structs
-from suture.objects.view import Unit
+from suture.objects.special import aliases, regular_sizes, structs
+from suture.objects.view import Unit, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def compare_objects(
         used_sizes = entry_sizes(objects, contents, listed.btf, sizes or {})
         before, after = (Side.of(obj, used_sizes) for obj in objects)
         refuse_changed_gaps(before.view, after.view)
-        changes = compare(before, after)
+        # Nobody has kept the numbers of the lines below a change, as Suture's own build does.
+        changes = compare(before, after, lines_count=False)
         if changes.is_empty:
             raise Refusal(NO_CODE_CHANGE, str(patched), "no function differs")
         refuse_unhookable(changes)
@@ -134,7 +136,7 @@ def entry_sizes(
     given: Mapping[str, int],
 ) -> dict[str, int]:
     """Return the entry size of each special section that the objects have: the given one, else that
-    of BTF, else that of DWARF.
+    of BTF, else that of DWARF, else the one by which their relocations are regular.
 
     :param contents: the contents of the two files.
     :param btf: contents of the kernel's ``.BTF``, or b"".
@@ -151,6 +153,8 @@ def entry_sizes(
         if needed - set(sizes):
             by_struct = dwarf.struct_sizes(data, set(known.values()))
             sizes = _by_section(by_struct, known, needed) | sizes
+    if needed - set(sizes):
+        sizes = _by_relocations(objects, needed) | sizes
     missing = sorted(needed - set(sizes))
     if missing:
         unknown = ", ".join(f"{section} (struct {known[section]})" for section in missing)
@@ -164,6 +168,19 @@ def entry_sizes(
             "'pahole -s' of a kernel with debug information lists the sizes of structs.",
         )
     return sizes
+
+
+def _by_relocations(objects: Iterable[ObjectFile], needed: set[str]) -> dict[str, int]:
+    """Return the sizes that the relocations of the objects show, where they do not differ."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for obj in objects:
+        for section, size in regular_sizes(View(obj)).items():
+            found[section].add(size)
+    return {
+        section: min(several)
+        for section, several in found.items()
+        if section in needed and len(several) == 1
+    }
 
 
 def _by_section(

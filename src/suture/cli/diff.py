@@ -88,7 +88,7 @@ def diff(
             "--entry-size",
             metavar="SECTION=N",
             help=f"Bytes per entry of a special section, named in full or as {ALIASES}; by default "
-            "from BTF in the symbols file or the objects' debug information.",
+            "from BTF in the symbols file, the objects' debug information, or their relocations.",
         ),
     ] = None,
     json: Json = False,

@@ -61,10 +61,17 @@ class Changes:
         )
 
 
-def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Changes:
+def compare(
+    original: Side,
+    patched: Side,
+    request: DataRequest = NO_DATA,
+    *,
+    lines_count: bool = True,
+) -> Changes:
     """Find the differences between two objects.
 
     :param request: variables that are to change in memory, or to keep their old value.
+    :param lines_count: see `Comparison`.
     :raises Refusal: ``data-changed``, ``data-unpatchable``, ``data-unkeepable``,
         ``section-changed``, ``tracepoint-changed``, ``ambiguous-local``, and what `read_hooks`
         raises
@@ -72,7 +79,7 @@ def compare(original: Side, patched: Side, request: DataRequest = NO_DATA) -> Ch
     hooks = read_hooks(patched.view)
     view = patched.view
     correlation = _without_freed(original.view, view, correlate(original.view, view))
-    comparison = Comparison(original, patched, correlation)
+    comparison = Comparison(original, patched, correlation, lines_count=lines_count)
     differing = _differing_functions(comparison)
     ignored = [pair for pair in differing if _is_ignored(hooks, view, pair[1])]
     differing = [pair for pair in differing if pair not in ignored]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from operator import eq
 
 from suture.diff.correlate import Correlation
+from suture.diff.line_numbers import same_but_lines, without_line
 from suture.elf.object import SHT_NOBITS, ObjectFile
 from suture.errors import ENTRY_MALFORMED, Refusal
 from suture.objects.locals import base
@@ -44,13 +45,14 @@ class Side:
 def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
     """Return the part of a section without symbols that a reference means.
 
-    Code in ``.altinstr_aux``, to which alternatives branch, is only entered where references lead,
-    so it is cut there.  Of any other section, as a ``.rodata`` with a switch table, it is all.
+    Code in ``.altinstr_aux``, to which alternatives branch, and in ``.fixup``, to which exceptions
+    lead, is only entered where references lead, so it is cut there.  Of any other section, as a
+    ``.rodata`` with a switch table, it is all.
 
     :raises Refusal: ``entry-malformed``
     """
     section = view.obj.sections[target.section]
-    if section.name != view.obj.arch.sections.alternatives.pieces:
+    if section.name not in view.obj.arch.sections.outlined:
         return 0, section.size
     if not 0 <= target.offset <= section.size:
         raise Refusal(
@@ -61,9 +63,20 @@ def anonymous_range(view: View, target: ToAnonymous) -> tuple[int, int]:
 
 class Comparison:
     """Compares units of the two objects, and remembers assumed pairs, so that circles of references
-    end."""
+    end.
 
-    def __init__(self, original: Side, patched: Side, correlation: Correlation) -> None:
+    :param lines_count: a function that passes on other line numbers is another function.
+    """
+
+    def __init__(
+        self,
+        original: Side,
+        patched: Side,
+        correlation: Correlation,
+        *,
+        lines_count: bool = True,
+    ) -> None:
+        self._lines_count = lines_count
         self.original = original
         self.patched = patched
         self.correlation = correlation
@@ -146,8 +159,31 @@ class Comparison:
         left, right = list(mine.references_in(*before)), list(theirs.references_in(*after))
         return (
             len(left) == len(right)
-            and _same_masked(_bytes(mine, *before), left, _bytes(theirs, *after), right)
+            and (
+                _same_masked(_bytes(mine, *before), left, _bytes(theirs, *after), right)
+                or self._same_but_lines(before, left, after, right)
+            )
             and all(map(self.same_reference, left, right))
+        )
+
+    def _same_but_lines(
+        self,
+        before: tuple[int, int, int],
+        left: Sequence[Reference],
+        after: tuple[int, int, int],
+        right: Sequence[Reference],
+    ) -> bool:
+        mine = self.original.view
+        return (
+            not self._lines_count
+            and mine.obj.sections[before[0]].is_code
+            and same_but_lines(
+                mine.obj.arch,
+                masked(_bytes(mine, *before), left),
+                left,
+                masked(_bytes(self.patched.view, *after), right),
+                right,
+            )
         )
 
     def same_reference(self, before: Reference, after: Reference) -> bool:
@@ -212,6 +248,9 @@ class Comparison:
         right = list(theirs.references_in(after.section, after.start, after.end))
         data_left = _bytes(mine, before.section, before.start, before.end)
         data_right = _bytes(theirs, after.section, after.start, after.end)
+        if not self._lines_count:
+            data_left = without_line(before.special.name, data_left)
+            data_right = without_line(after.special.name, data_right)
         if len(left) != len(right) or not _same_masked(data_left, left, data_right, right):
             return False
         # The first reference is the place, which the caller has compared.

@@ -96,7 +96,8 @@ class _Copy:
     """A copied range of the patched object; its references have to be made.
 
     :ivar out: its output section; `base`: its offset there.
-    :ivar special: the special section that it belongs to; `entry`: the entry that it is.
+    :ivar special: the special section that it belongs to; `entry`: the entry that it is, and
+        `about`: the copied code that this is about.
     """
 
     section: int
@@ -106,6 +107,7 @@ class _Copy:
     base: int
     special: SpecialSection | None = None
     entry: SpecialEntry | None = None
+    about: _Copy | None = None
 
 
 class _CutOut:
@@ -229,13 +231,15 @@ class _CutOut:
                 continue
             section = self._view.obj.sections[entry.section]
             out = self._out.pool(section, copy.out)
-            base = self._out.append(out, section.data[entry.start : entry.end])
+            size = entry.end - entry.start  # the last entry may lack what fills it up
+            data = section.data[entry.start : entry.end].ljust(size, b"\0")
+            base = self._out.append(out, data)
             if entry.special.is_hint or entry.special.name == PATCHABLE:
                 # It may point to padding outside functions, so it refers to the section.
                 self._point_at_copy(copy, entry, out, base)
                 continue
             self._todo.append(
-                _Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry)
+                _Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry, copy)
             )
             if entry.special.name == self._unwind.places:
                 self._copy_orc(entry)
@@ -320,6 +324,10 @@ class _CutOut:
             case ToLiteral(section, content, offset):
                 out, base = self._out.literal(self._view.obj.sections[section], content)
                 return self._out.section_symbol(out), base + offset
+            case ToAnonymous(_, offset) if is_place and copy.about is not None:
+                # In the middle of a piece: the ud2 of a reference count in .text..refcount.
+                about = copy.about
+                return self._out.section_symbol(about.out), about.base + offset - about.start
             case ToAnonymous() as target:
                 return self._anonymous_destination(copy, target)
             case ToAbsolute(value):

@@ -425,7 +425,7 @@ def _watched(view: View) -> dict[str, list[int]]:
 @cache
 def _known(arch: Architecture) -> frozenset[str]:
     """Return the sections that are compared with code: special ones, and those of private data."""
-    return frozenset({*arch.sections.carried_along, *sections(arch), *IN_SECTION.values()})
+    return frozenset({*arch.sections.carried_along, *sections(arch), *chain(*IN_SECTION.values())})
 
 
 def _is_watched(section: Section, arch: Architecture) -> bool:

@@ -119,7 +119,7 @@ MODULE_STATIC_KEY = Kind(
 ENTRY_SIZE_UNKNOWN = Kind(
     "entry-size-unknown",
     "The size of an entry in this section differs between kernels, and neither BTF in the symbols "
-    "file nor debug information in the objects gives it.",
+    "file nor debug information or relocations in the objects give it.",
     "Give it with --entry-size; 'pahole -s' on a kernel with debug information lists the sizes of "
     "structs.",
 )

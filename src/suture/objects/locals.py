@@ -44,8 +44,11 @@ CONSTANT = {
 """Names that are private only in sections that cannot be written: a writable unnamed variable has
 state like any other, as in ``static struct mutex *m = &(struct mutex){}``."""
 
-IN_SECTION: Mapping[str, str] = {"descriptor": "__dyndbg", "__UNIQUE_ID_ddebug": "__dyndbg"}
-"""Names that are private only in the section of their macro: authors use ``descriptor`` for
+DYNDBG = ("__dyndbg", "__verbose")
+"""Sections of dynamic debug call sites, now and until 5.8 (include/linux/dynamic_debug.h)."""
+
+IN_SECTION: Mapping[str, tuple[str, ...]] = {"descriptor": DYNDBG, "__UNIQUE_ID_ddebug": DYNDBG}
+"""Names that are private only in the sections of their macro: authors use ``descriptor`` for
 variables of their own."""
 
 DATA = (

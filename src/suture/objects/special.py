@@ -221,7 +221,7 @@ def _read(
     where = f"{view.obj.name}: {special.name}"
     if not size:
         raise Refusal(ENTRY_MALFORMED, where, f"the size of struct {special.struct} is unknown")
-    if section.size % size:
+    if section.size % size and -section.size % size >= special.aligned:
         found = f"has {section.size} bytes, which is not a multiple of {size}"
         raise Refusal(ENTRY_MALFORMED, where, found)
     entries = []
@@ -239,6 +239,54 @@ def _read(
             raise Refusal(ENTRY_MALFORMED, f"{where}+{start:#x}", "does not point at code")
         entries.append(SpecialEntry(special, index, start, start + size, *place))
     return entries
+
+
+def regular_sizes(view: View) -> dict[str, int]:
+    """Return the entry sizes of special sections, by how regular their relocations are.
+
+    Each entry begins with the place of its code, and all have their relocations at the same
+    places.  Example: a ``__jump_table`` has relocations at 0, 4 and 8, at 16, 20 and 24, ...
+
+    :return: section name -> bytes; without those that show no size.
+    """
+    known = structs(view.obj.arch)
+    specials = sections(view.obj.arch)
+    found = {}
+    for index, section in enumerate(view.obj.sections):
+        if section.name in known and section.size:
+            size = _regular_size(view, index, specials[section.name].aligned)
+            if size is not None:
+                found[section.name] = size
+    return found
+
+
+SMALLEST = 8
+"""Bytes; ``struct exception_table_entry`` had no more until 4.5, and ``struct static_call_site``
+has no more."""
+
+
+def _regular_size(view: View, index: int, aligned: int) -> int | None:
+    total, types = view.obj.sections[index].size, view.obj.arch.relocations.types
+    relocations = [
+        relocation
+        for relocation in view.relocations(index, 0, total)
+        if relocation.type not in types or types[relocation.type].size
+    ]
+    places = {relocation.offset: view.place(relocation, index) for relocation in relocations}
+    for size in range(SMALLEST, total + SMALLEST):
+        starts = range(0, total, size)
+        if size % aligned or -total % size >= aligned:
+            continue
+        firsts = [places.get(start) for start in starts]
+        if not all(place and view.obj.sections[place[0]].is_code for place in firsts):
+            continue
+        patterns = {
+            tuple((r.offset - start, r.type) for r in relocations if 0 <= r.offset - start < size)
+            for start in starts
+        }
+        if len(patterns) == 1:
+            return size
+    return None
 
 
 def read_hints(view: View, index: int) -> Iterator[tuple[int, int, int, int]]:

@@ -251,7 +251,21 @@ class View:
             for reference in self.references(unit) if self.section(unit).is_code else ():
                 if isinstance(reference.target, ToAnonymous):
                     found[reference.target.section].add(reference.target.offset)
+        for section, offset in self._led_to_by_exceptions():
+            found[section].add(offset)
         return {section: sorted(offsets) for section, offsets in found.items()}
+
+    def _led_to_by_exceptions(self) -> Iterator[tuple[int, int]]:
+        """Yield section and offset of unnamed code to which exceptions lead: ``.fixup`` of kernels
+        before 5.16."""
+        outlined = self.obj.arch.sections.outlined
+        for index, section in enumerate(self.obj.sections):
+            if section.name != "__ex_table":
+                continue
+            for relocation in self.relocations(index, 0, section.size):
+                place = self.place(relocation, index)
+                if place is not None and outlined.get(self.obj.sections[place[0]].name):
+                    yield place
 
     def following(self, target: ToAnonymous) -> int:
         """Return the next offset in the same section that code refers to, or the section's end."""

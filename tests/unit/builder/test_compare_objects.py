@@ -375,12 +375,18 @@ TRAPS_SYMBOLS = listing("T hidden", "T shown", "B last")
 
 
 def test_unknown_entry_sizes_are_asked_for(tmp_path: Path) -> None:
-    refusal = refused(
-        tmp_path, "entry-size-unknown", TRAPS_SYMBOLS, compile_c(TRAPS), compile_c(TRAPS_CHANGED)
-    )
+    # Without the distance of its code, an entry shows nothing.
+    odd = [compile_c(text.replace(".long 1b - .", ".long 0")) for text in (TRAPS, TRAPS_CHANGED)]
+    refusal = refused(tmp_path, "entry-size-unknown", TRAPS_SYMBOLS, *odd)
     shows(refusal, "entry-size-unknown")
     assert "--entry-size BUG=N" in refusal.remedy
     assert "__bug_table (struct bug_entry)" in refusal.found
+
+
+def test_entry_sizes_show_in_the_relocations(tmp_path: Path) -> None:
+    found = compared(tmp_path, TRAPS_SYMBOLS, compile_c(TRAPS), compile_c(TRAPS_CHANGED))
+    assert found.sizes == {"__bug_table": 12}
+    assert len(relocation_lines(found.path.read_bytes(), "__bug_table")) == 1
 
 
 def test_given_entry_sizes_are_used(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ SPECIAL = (
     # arch/x86/include/asm/alternative.h; the replacement's own references are copied into the code
     # at load
     SpecialSection(ALTERNATIVES.entries, struct="alt_instr", reads_early=True, alias="ALT"),
-    # arch/x86/include/asm/paravirt_types.h (until 6.8)
-    SpecialSection(".parainstructions", struct="paravirt_patch_site", alias="PARA"),
+    # arch/x86/include/asm/paravirt_types.h (until 6.8); in older kernels nothing fills the last one
+    SpecialSection(".parainstructions", struct="paravirt_patch_site", aligned=8, alias="PARA"),
     # arch/x86/include/asm/alternative.h: LOCK_PREFIX_HERE, one s32 each
     SpecialSection(".smp_locks", size=4),
     # tools/objtool/check.c: create_return_sites_sections(), create_retpoline_sites_sections(), ...:
@@ -45,14 +45,23 @@ HINTS = frozenset(
     )
 )
 
+OUTLINED = {
+    ALTERNATIVES.pieces: False,
+    # arch/x86/include/asm/uaccess.h until 5.15: what runs where an access to user space fails
+    ".fixup": True,
+    # arch/x86/include/asm/refcount.h until 5.4: what runs where a reference count overflows
+    ".text..refcount": False,
+}
+
 SECTIONS = ArchSections(
     SPECIAL,
     HINTS,
     ALTERNATIVES,
     UNWIND,
     carried_along=frozenset(
-        {UNWIND.entries, ".orc_header", ALTERNATIVES.replacements, ALTERNATIVES.pieces}
+        {UNWIND.entries, ".orc_header", ALTERNATIVES.replacements, ALTERNATIVES.pieces, *OUTLINED}
     ),
+    outlined=OUTLINED,
     boot_tables=(".x86_cpu_dev.init", ".x86_intel_mid_dev.init", ".apicdrivers"),
     no_pointers=(".orc_",),
 )
