@@ -151,6 +151,15 @@ def test_a_renamed_function_that_init_code_registered_is_the_old_one(
     assert artifact.left_out == ()
 
 
+def test_a_renamed_function_in_a_table_is_the_old_one(
+    each_target: Target, each_workspace: Workspace, tmp_path: Path
+) -> None:
+    names = [("misc_seq_show", "misc_show"), ('"%3i %s\\n"', '"%3i: %s\\n"')]
+    edit = renamed_everywhere(each_workspace.tree, MISC, names)
+    artifact = suture.build([patch_of(each_workspace.tree, tmp_path, edit)], each_target)
+    assert replaced(artifact) == {("misc_seq_show", "misc_show")}
+
+
 def test_a_renamed_function_that_is_given_for_another_purpose_is_refused(
     each_target: Target, each_workspace: Workspace, tmp_path: Path
 ) -> None:

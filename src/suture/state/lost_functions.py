@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Functions that the patch seems to call by another name, where the kernel holds the old one.
 
-`suture.diff.renamed_functions` pairs those that are certain.  Of the others, the new one would be
-called by nobody: only left-out code hands out its address, in which the running kernel has the old
-one's.
+`suture.diff.renamed_functions` pairs those that are certain.  Of the others, only left-out code
+hands out the new one's address; the running kernel has the old one's, and goes on calling that.
 """
 
 from __future__ import annotations
@@ -14,23 +13,25 @@ from suture.errors import FUNCTION_RENAMED, Finding
 from suture.objects.locals import base
 from suture.objects.once_only import is_once_only
 from suture.objects.view import ToUnit, Unit, View
-from suture.state.reach import PatchedUnit, Reach, unreached_functions
+from suture.state.reach import Reach
 
 
 def lost_functions(reach: Reach) -> Iterator[Finding]:
-    """Find each new function that takes the place of one that goes, in left-out code alone
+    """Find each new function that takes the place of one that goes, in code that is left out
     (``function-renamed``)."""
-    lost = frozenset(unreached_functions(reach))
-    for source, changes in reach.files.items() if lost else ():
+    for source, changes in reach.files.items():
         original, patched = changes.original.view, changes.patched.view
-        kept = frozenset(changes.correlation.original.values())
+        known = changes.correlation.original
+        kept = frozenset(known.values())
         for before, after in changes.once_only:
             gone = [unit for unit in _given(original, before) if unit not in kept]
-            come = [unit for unit in _given(patched, after) if PatchedUnit(source, unit) in lost]
+            come = [unit for unit in _given(patched, after) if unit not in known]
             for unit in come if gone else ():
                 olds = " and ".join(f"{base(old.name)}()" for old in gone)
                 name = base(unit.name)
-                found = f"{olds} goes and {name}() comes, and only {after.name}() knows of it"
+                verb = "goes" if len(gone) == 1 else "go"
+                giver = f"{after.name}(), which is left out, hands it out"
+                found = f"{olds} {verb} and {name}() comes, and {giver}"
                 yield Finding(FUNCTION_RENAMED, name, f"{source}: {name}()", found)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from suture.diff.changes import Changes, cold_part
 from suture.diff.omitted import OmittedPart, Reason
 from suture.errors import NO_CODE_CHANGE
+from suture.model import CallbackKind
 from suture.objects.locals import base, is_cold
 from suture.objects.once_only import is_once_only
 from suture.objects.view import Reference, ToUndefined, ToUnit, Unit
@@ -89,8 +90,9 @@ class Reach:
 
     @cached_property
     def called(self) -> frozenset[PatchedUnit]:
-        """The callbacks of the live patch, and what they use of the live patch."""
-        return self._closure(self._of_callbacks(), lambda mention: mention.target in self.live)
+        """The callbacks that run before any new code does, and what they use of the live patch."""
+        roots = self._of_callbacks(CallbackKind.PRE_PATCH)
+        return self._closure(roots, lambda mention: mention.target in self.live)
 
     @cached_property
     def at_boot(self) -> frozenset[PatchedUnit]:
@@ -184,9 +186,11 @@ class Reach:
         view = self._files[one.source].patched.view
         return self.is_new(one) or view.is_private(one.unit)
 
-    def _of_callbacks(self) -> Iterator[PatchedUnit]:
+    def _of_callbacks(self, kind: CallbackKind | None = None) -> Iterator[PatchedUnit]:
         for source, file in self._files.items():
-            yield from (PatchedUnit(source, hook.function) for hook in file.hooks.calls)
+            for hook in file.hooks.calls:
+                if kind is None or hook.stage.kind is kind:
+                    yield PatchedUnit(source, hook.function)
 
     def _boot_roots(self) -> Iterator[PatchedUnit]:
         """Yield new and changed ``__init`` code, its data, and functions of new initcalls."""

@@ -22,7 +22,7 @@ from suture.arch.decoding import CodeFields
 from suture.arch.effects import Access
 from suture.diff.changes import Changes
 from suture.diff.stores import VariableUse, variable_uses
-from suture.elf.object import SHF_WRITE
+from suture.elf.object import SHF_WRITE, WORD
 from suture.errors import STATE_NOT_SET_UP, Finding, Level
 from suture.objects.locals import DATA, base
 from suture.objects.once_only import is_once_only
@@ -33,11 +33,16 @@ Variable = PatchedUnit | str
 """A variable of a file of the patch, or the name of one that another file defines."""
 
 _SETS_UP = re.compile(r"(^|_)(re)?(init|register|create|setup|alloc|add|insert|enable|attach)")
+"""Parts of the names of functions that set an object up: ``__init_waitqueue_head()``."""
+
 _HARMLESS = re.compile(
-    # include/linux/mutex.h, spinlock_api_smp.h, rwsem.h, wait.h
-    r"(mutex|_raw_(spin|read|write))_(try)?(un)?lock\w*|(down|up)(_read|_write)?\w*|__wake_up\w*"
-    r"|_?v?printk\w*|__(un)?register_chrdev|\w*(unregister|destroy|free|remove|cancel|flush)\w*"
+    # include/linux/mutex.h, spinlock_api_smp.h, rwsem.h, semaphore.h, wait.h, printk.h
+    r"(mutex|_raw_(spin|read|write))_(try)?(un)?lock\w*"
+    r"|(down|up)(_(read|write|interruptible|killable|trylock)\w*)?"
+    r"|__wake_up\w*|_?v?printk\w*"
+    r"|(\w*_)?(unregister|destroy|k?free|remove|cancel|flush)(_\w*)?"
 )
+"""Functions that set nothing up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,8 @@ def _finding(
     readers = [use for use in live if _needs(reach, variable, use, fills)]
     if not readers:
         return None
-    lazy = [use for use in live if any(_sets_likewise(use, fill) for fill in fills)]
+    selves = {fill for fill in fills if fill.is_self or _may_be_list_head(variable, fill, fills)}
+    lazy = [use for use in live if any(_sets_likewise(use, fill, fill in selves) for fill in fills)]
     warned = lazy or not sets_up or _is_used_already(reach, variable, readers)
     warned = warned or _is_uncertain(reach, variable)
     first, reader = fills[0], readers[0]
@@ -286,14 +292,8 @@ def _needs(reach: Reach, variable: Variable, use: _Use, fills: Sequence[_Use]) -
         return True
     if use.access is not Access.ADDRESS:
         return any(fill.overlaps(use) for fill in fills)
-    return any(
-        fill.offset == use.offset and fill.access is Access.ADDRESS for fill in fills
-    ) or not _used_address_before(reach, variable, use)
-
-
-def _used_address_before(reach: Reach, variable: Variable, use: _Use) -> bool:
-    """Whether the original of a function took the same address."""
-    return any(True for offset in _original_offsets(reach, variable, use) if offset == use.offset)
+    is_same = any(fill.offset == use.offset and fill.access is Access.ADDRESS for fill in fills)
+    return is_same or use.offset not in set(_original_offsets(reach, variable, use))
 
 
 def _original_offsets(reach: Reach, variable: Variable, use: _Use) -> Iterator[int]:
@@ -327,14 +327,25 @@ def _is_uncertain(reach: Reach, variable: Variable) -> bool:
     return not variable.unit.is_local and not reach.is_new(variable)
 
 
-def _sets_likewise(use: _Use, fill: _Use) -> bool:
+def _may_be_list_head(variable: Variable, fill: _Use, fills: Sequence[_Use]) -> bool:
+    """Whether a store may be of the variable's own address, which a register holds meanwhile."""
+    is_wide = not isinstance(variable, str) and variable.unit.size >= 2 * WORD
+    return is_wide and any(
+        (other.by, other.access, other.offset) == (fill.by, Access.ADDRESS, fill.offset)
+        for other in fills
+    )
+
+
+def _sets_likewise(use: _Use, fill: _Use, is_self: bool) -> bool:
     """Whether code of the live patch sets a variable up as left-out code does.
 
     ``if (!cache) cache = kmem_cache_create(...)`` does.  ``list_add(entry, &list)`` stores to the
     list too, but reads it first: only INIT_LIST_HEAD() stores its own address.
+
+    :param is_self: left-out code stores the variable's own address.
     """
     if fill.access is Access.STORE:
         is_store = use.access is Access.STORE and not use.reads and use.overlaps(fill)
-        return is_store and use.is_self == fill.is_self
+        return is_store and use.is_self == is_self
     same = use.access is Access.ADDRESS and use.offset == fill.offset
     return same and use.callee is not None and use.callee == fill.callee

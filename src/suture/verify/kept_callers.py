@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from suture.diff.comparison import masked
 from suture.errors import PROTOTYPE_CHANGED, Refusal
 from suture.model import VMLINUX
+from suture.objects.locals import base
 from suture.objects.once_only import is_at_exit, is_once_only
 from suture.objects.view import Reference, ToUnit, Unit, View
 from suture.verify.plan import ComparedFile
@@ -85,7 +86,7 @@ def refuse_other_clones(file: ComparedFile) -> None:
         if _clone(before) != _clone(after) or others:
             raise Refusal(
                 PROTOTYPE_CHANGED,
-                f"{file.source}: {after.name}()",
+                f"{file.source}: {base(after.name)}()",
                 f"was compiled as {before.name} and becomes {after.name}, with other arguments",
                 why=KEPT_WHY,
                 remedy=KEPT_REMEDY,

@@ -105,7 +105,7 @@ def changed_prototypes(
         called, now = _first(old, before), _first(new, after)
         if called is None or now is None or now.serves(called):
             continue
-        where, found = f"{file.source}: {after.name}()", f"was {called} and becomes {now}"
+        where, found = f"{file.source}: {base(after.name)}()", f"was {called} and becomes {now}"
         if is_renamed(before, after):
             found = f"{before.name}() {found}, as {after.name}()"
             raise Refusal(FUNCTION_RENAMED, where, found)

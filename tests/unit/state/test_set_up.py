@@ -30,6 +30,7 @@ extern void static_key_enable(int *);
 extern void mutex_lock(void *);
 extern void mutex_unlock(void *);
 extern void wake(void *);
+extern void update(struct table *);
 extern void put(const char *, int (*)(int));
 extern int outside(int);
 extern int elsewhere;
@@ -59,6 +60,11 @@ REFUSED = {
         "all.next = &all;",
     ),
     "a list that is added to": (LIST, ADD, "all.next = all.prev = &all;"),
+    "what a function of another name updates": (
+        "static struct table t;\n",
+        "x += t.fn != NULL;",
+        "update(&t);",
+    ),
     "a wait queue": ("static long wq[3];\n", "wake(wq);", "__init_waitqueue_head(wq);"),
     "a number": ("static int limit;\n", "x += limit;", "limit = 7;"),
     "a count": ("static int left;\n", "if (!--left) return 0;", "left = 3;"),
@@ -200,14 +206,17 @@ def test_of_a_variable_that_was_there_what_is_new_counts(case: str) -> None:
     assert [one.level for one in findings(before, after)] == ([level] if level else [])
 
 
-def test_a_callback_of_the_live_patch_sets_it_up() -> None:
+@pytest.mark.parametrize(("stage", "levels"), [("pre", []), ("post", [Level.WARN])])
+def test_a_callback_of_the_live_patch_sets_it_up(stage: str, levels: list[Level]) -> None:
+    """One that runs when every task runs new code already is too late."""
     declared, run, start = REFUSED["what it allocates"]
     callback = (
         'static int before(void *obj) { text = make("text"); return 0; }\n'
         "static void *hook __attribute__((used, "
-        'section(".kpatch.callbacks.pre_patch"))) = before;\n'
+        f'section(".kpatch.callbacks.{stage}_patch"))) = before;\n'
     )
-    assert findings(BEFORE, patched(declared + callback, run, start)) == []
+    found = findings(BEFORE, patched(declared + callback, run, start))
+    assert [one.level for one in found] == levels
 
 
 def test_a_global_of_another_file_of_the_patch() -> None:
@@ -249,3 +258,11 @@ def test_a_function_in_the_place_of_one_that_goes_is_refused_in_doubt() -> None:
     (finding,) = findings(LOST, after.replace(RUN % "", RUN % "x++;"))
     assert (finding.kind.code, finding.name) == ("function-renamed", "shown")
     assert "show() goes and shown() comes" in finding.found
+
+
+def test_a_global_one_is_refused_although_running_code_uses_it_too() -> None:
+    before = LOST.replace("static int show", "int show")
+    after = before.replace("show", "shown").replace("+ 1", "+ 2")
+    after = after.replace(RUN % "", RUN % "wake(shown);")
+    (finding,) = findings(before, after)
+    assert finding.kind.code == "function-renamed"
