@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from operator import eq
 
 from suture.diff.correlate import Correlation
-from suture.diff.line_numbers import same_but_lines, without_line
+from suture.diff.line_numbers import (
+    same_but_lines,
+    without_line,
+    without_reported_line,
+)
 from suture.elf.object import SHT_NOBITS, ObjectFile
 from suture.errors import ENTRY_MALFORMED, Refusal
-from suture.objects.locals import base
+from suture.objects.locals import base, report
 from suture.objects.once_only import ONCE_ONLY as ONCE_ONLY
 from suture.objects.once_only import is_once_only as is_once_only
 from suture.objects.special import Entries, SpecialEntry, replacement
@@ -157,10 +161,13 @@ class Comparison:
         if mine.obj.sections[before[0]].type == theirs.obj.sections[after[0]].type == SHT_NOBITS:
             return before[2] - before[1] == after[2] - after[1]  # zeros, and they can be many
         left, right = list(mine.references_in(*before)), list(theirs.references_in(*after))
+        data, other = _bytes(mine, *before), _bytes(theirs, *after)
+        if not self._lines_count and report(mine.obj.sections[before[0]].name):
+            data, other = without_reported_line(data), without_reported_line(other)
         return (
             len(left) == len(right)
             and (
-                _same_masked(_bytes(mine, *before), left, _bytes(theirs, *after), right)
+                _same_masked(data, left, other, right)
                 or self._same_but_lines(before, left, after, right)
             )
             and all(map(self.same_reference, left, right))
@@ -219,7 +226,8 @@ class Comparison:
 
     def _same_anonymous(self, before: ToAnonymous, after: ToAnonymous) -> bool:
         mine, theirs = self.original.view, self.patched.view
-        if mine.obj.sections[before.section].name != theirs.obj.sections[after.section].name:
+        names = mine.obj.sections[before.section].name, theirs.obj.sections[after.section].name
+        if len({report(name) or name for name in names}) > 1:
             return False
         left, right = anonymous_range(mine, before), anonymous_range(theirs, after)
         return before.offset - left[0] == after.offset - right[0] and self._same_range(

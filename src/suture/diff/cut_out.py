@@ -57,7 +57,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.model import VMLINUX, ExternalSymbol
-from suture.objects.locals import is_cold
+from suture.objects.locals import is_cold, report
 from suture.objects.special import (
     JUMP_TABLE,
     PATCHABLE,
@@ -426,7 +426,7 @@ class _CutOut:
         """
         view = self._view
         section = view.obj.sections[target.section]
-        if section.flags & SHF_WRITE:
+        if section.flags & SHF_WRITE and not report(section.name):
             place = f"{section.name}+{target.offset:#x}"
             found = "is variable data that no symbol names"
             raise Refusal(SYMBOL_UNSUPPORTED, f"{view.obj.name}: {place}", found)

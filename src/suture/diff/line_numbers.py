@@ -37,6 +37,9 @@ LINE_IN_ENTRY: Mapping[int, int] = {12: 8, 24: 16}
 """Size of ``struct bug_entry`` -> offset of `line`, two bytes: with distances, and with addresses
 (include/asm-generic/bug.h)."""
 
+REPORTED_LINE = 8
+"""The offset, behind the pointer to the file's name; four bytes."""
+
 NUMBER = 4
 """Bytes of a number in an instruction that loads one, its last ones."""
 
@@ -45,6 +48,12 @@ def without_line(section: str, entry: bytes) -> bytes:
     """Return an entry of a special section with zeros in place of its line."""
     offset = LINE_IN_ENTRY.get(len(entry)) if section == BUG_TABLE else None
     return entry if offset is None else entry[:offset] + bytes(2) + entry[offset + 2 :]
+
+
+def without_reported_line(data: bytes) -> bytes:
+    """Return what a sanitizer is to report with zeros in place of its line (lib/ubsan.h: struct
+    source_location)."""
+    return data[:REPORTED_LINE] + bytes(4) + data[REPORTED_LINE + 4 :]
 
 
 def same_but_lines(

@@ -44,6 +44,14 @@ CONSTANT = {
 """Names that are private only in sections that cannot be written: a writable unnamed variable has
 state like any other, as in ``static struct mutex *m = &(struct mutex){}``."""
 
+CLANG_CONSTANTS = (
+    "switch.table.",  # values of a switch that became a table (llvm: SimplifyCFG)
+    "reltable.",  # the same as distances (RelLookupTableConverter)
+    "__const.",  # the initial value of a local aggregate (clang: CGDecl)
+    ".L",  # what has no name in the source, where the assembler keeps such names
+)
+"""Beginnings of names that Clang gives to constants of one function's code."""
+
 DYNDBG = ("__dyndbg", "__verbose")
 """Sections of dynamic debug call sites, now and until 5.8 (include/linux/dynamic_debug.h)."""
 
@@ -57,6 +65,21 @@ DATA = (
     *(".ref.data", ".ref.rodata", ".meminit.data", ".meminit.rodata"),
 )
 """Sections that give a new variable no meaning beyond its contents."""
+
+_REPORT = re.compile(r"(\.data(?:\.rel(?:\.local)?)?\.\.Lubsan_(?:data|type))\d+")
+
+
+def report(section: str) -> str:
+    """Return the name without its number of a section with what a sanitizer is to report; "" for
+    any other section.
+
+    With ``CONFIG_UBSAN``, each place where a function might do what C leaves undefined has a
+    ``.data..Lubsan_data12`` without a symbol (lib/ubsan.h: struct source_location, and more).  The
+    kernel only writes into it that it has reported the place.
+    """
+    found = _REPORT.fullmatch(section)
+    return found[1] if found else ""
+
 
 # foo.123 (static local), foo.isra.0.cold (optimised clones), foo.llvm.123, C.0.12
 _NUMBERED = re.compile(r"(\.(?:\d+|isra|constprop|part|cold|llvm|lto_priv))+$")
@@ -93,6 +116,8 @@ def is_private(name: str, section: str, writable: bool) -> bool:
     :param section: its section; `writable`: whether that can be written.
     """
     written = base(name)
+    if name.startswith(CLANG_CONSTANTS):
+        return not writable
     if written not in PRIVATE or (written in ("C", "_rs", "descriptor") and not is_numbered(name)):
         return False
     return not (written in CONSTANT and writable) and section.startswith(

@@ -20,6 +20,7 @@ from tests.unit.toolchain import (
     Anything,
     assemble,
     changed_names,
+    compile_c,
     disassembly,
     relocation_lines,
     select_with,
@@ -81,3 +82,32 @@ def test_a_jump_table_without_a_name_goes_along() -> None:
     assert len(table) == 5
     assert all(".text.spread" in line or " spread " in line for line in table)
     assert any("jmp" in line and "*" in line for line in disassembly(out.obj, "spread"))
+
+
+CONSTANTS = r"""
+extern int outside(int), consume(const int *);
+static const int values[4] asm("switch.table.work") = { 11, 12, 13, 14 };
+static const int local[3] asm("__const.spread.list") = { 21, 22, 23 };
+static const int unnamed[2] asm(".L.constants.7") = { 31, 32 };
+int work(int x) { return (unsigned)x < 4 ? values[x] : outside(x); }
+int spread(int x) { return consume(local) + outside(x); }
+int last(int x) { return consume(unnamed) - outside(x); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "function"),
+    [("12, 13", "12, 15", "work"), ("21, 22", "21, 29", "spread"), ("31, 32", "31, 39", "last")],
+)
+def test_a_constant_that_clang_made_for_a_function_goes_with_it(
+    old: str, new: str, function: str
+) -> None:
+    """It is no variable of the author's with a new initial value."""
+    # The assembler drops names in .L, unless it is told to keep them.
+    options = ("-fno-unit-at-a-time", "-Wa,-L")
+    original = side(compile_c(CONSTANTS, *options))
+    found = compare(original, side(compile_c(CONSTANTS.replace(old, new), *options)))
+    assert changed_names(found) == {function}
+    resolver = Anything()
+    select_with(found, resolver)
+    assert resolver.defined_asked == []

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from suture.diff.changes import compare
+from suture.diff.changes import Changes, compare
 from suture.diff.comparison import Side
-from tests.unit.toolchain import changed_names, compile_c, side
+from suture.elf import writer
+from suture.elf.object import SHF_WRITE
+from tests.unit.toolchain import Anything, changed_names, compile_c, link, select_with, side
 
 # include/linux/kernel.h and include/asm-generic/bug.h of Linux 6.1, made short
 SOURCE = r"""
@@ -68,3 +70,41 @@ def test_a_change_beside_the_lines_is_found(old: str, new: str, name: str) -> No
         compare(side_of(before), side_of(after.replace(old, new)), lines_count=False)
     )
     assert found == ({"prints", name} if name else {"prints", "sleeps", "sleeps_twice"})
+
+
+SANITIZED = r"""
+extern int outside(int);
+int array[10];
+int first(int x) { return array[x]; }
+LINES
+int second(int x) { return outside(array[x]) + 1; }
+int third(int x) { return outside(1 << x); }
+"""
+SANITIZE = ("-fsanitize=bounds", "-fsanitize=shift")
+
+
+def sanitized(old: str, new: str, *, lines_count: bool = False) -> Changes:
+    before = SANITIZED.replace("LINES", "#line 100")
+    original = side(compile_c(before, *SANITIZE))
+    patched = side(compile_c(before.replace(old, new), *SANITIZE))
+    return compare(original, patched, lines_count=lines_count)
+
+
+def test_what_a_sanitizer_reports_has_a_line_too() -> None:
+    shifted = ("#line 100", "#line 103")
+    assert changed_names(sanitized(*shifted, lines_count=True)) == {"second", "third"}
+    assert changed_names(sanitized(*shifted)) == set()
+
+
+@pytest.mark.parametrize("lines_count", [True, False])
+def test_what_a_sanitizer_reports_goes_with_its_function(lines_count: bool) -> None:
+    # One more place in second() gives those below it other numbers.
+    more = sanitized("+ 1;", "+ array[x + 1];", lines_count=lines_count)
+    assert changed_names(more) == {"second"}
+    out = select_with(more, Anything())
+    reports = [section for section in out.obj.sections if section.name.startswith(".data..Lubsan")]
+    assert reports
+    assert all(section.flags & SHF_WRITE for section in reports)
+    link(writer.write(out.obj))
+    other = sanitized("1 << x", "1L << x", lines_count=lines_count)
+    assert changed_names(other) == {"third"}
