@@ -71,7 +71,8 @@ OPEN = (
         FD,
         "static int seq_fdinfo_open(struct inode *inode, struct file *file)\n",
         "static int seq_show_adv(struct seq_file *m, void *v)\n"
-        '{\n\tseq_puts(m, "adv\\n");\n\treturn seq_show(m, v);\n}\n\n'
+        "{\n\tint (*volatile old)(struct seq_file *, void *) = seq_show;\n\n"
+        '\tseq_puts(m, "adv\\n");\n\treturn old(m, v);\n}\n\n'
         "static int seq_fdinfo_open(struct inode *inode, struct file *file)\n",
     ),
     Edit(FD, "single_open(file, seq_show, inode)", "single_open(file, seq_show_adv, inode)"),
@@ -101,13 +102,14 @@ TABLE = (
         DUMMY,
         "static const struct net_device_ops dummy_netdev_ops = {\n",
         "static int suture_carrier(struct net_device *dev, bool new_carrier)\n"
-        '{\n\tpr_info("suture: carrier\\n");\n'
-        "\treturn dummy_change_carrier(dev, new_carrier);\n}\n\n"
+        "{\n\tint (*volatile old)(struct net_device *, bool) = dummy_change_carrier;\n\n"
+        '\tpr_info("suture: carrier\\n");\n\treturn old(dev, new_carrier);\n}\n\n'
         "static const struct net_device_ops dummy_netdev_ops = {\n",
     ),
     Edit(DUMMY, "= dummy_change_carrier,", "= suture_carrier,"),
 )
-"""A new function in operations of a module, which --patch-data changes."""
+"""A new function in operations of a module, which --patch-data changes.  It uses the address of the
+old one, which would otherwise count as the same function under another name."""
 
 GO = {
     "mutex": version(

@@ -10,6 +10,7 @@ import pytest
 
 import suture
 from suture.builder.artifact import Artifact
+from suture.cli.build import for_people
 from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace
 from tests.compile.test_cases import CASES
@@ -58,6 +59,74 @@ def test_a_table_in_memory_may_lead_to_a_new_function(
     relocations = tool("readelf", "-rW", data=artifact.data)
     value = relocations.split(".rela.rodata.livepatch_data_0_new'", 1)[1].split("\n\n", 1)[0]
     assert re.search(r"livepatch_data_0_to_0|suture_carrier", value)
+
+
+AUTHOR = r"""
+#include <linux/livepatch.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+#include <linux/seq_file.h>
+#include <linux/workqueue.h>
+static void later(struct work_struct *work) { pr_info("suture: later\n"); }
+static DECLARE_WORK(ours, later);
+static int heard(struct notifier_block *block, unsigned long event, void *data) { return 0; }
+static struct notifier_block in_init = { .notifier_call = heard };
+static int new_version_proc_show(struct seq_file *m, void *v)
+{
+	SCHEDULE
+	seq_puts(m, "ours\n");
+	return 0;
+}
+static struct klp_func funcs[] = {
+	{ .old_name = "version_proc_show", .new_func = new_version_proc_show }, { }
+};
+static struct klp_object objs[] = { { .funcs = funcs }, { } };
+static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs, .replace = true };
+static int fix_init(void)
+{
+	register_reboot_notifier(&in_init);
+	return klp_enable_patch(&patch);
+}
+static void fix_exit(void)
+{
+	unregister_reboot_notifier(&in_init);
+	cancel_work_sync(&ours);
+}
+module_init(fix_init);
+module_exit(fix_exit);
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+"""
+REASON = "new_version_proc_show() passes ours to queue_work_on()"
+
+
+def authored(place: Path, *, schedules: bool) -> Path:
+    """An author's module; what its init function registers, its exit function takes back."""
+    source = place / "author.c"
+    source.write_text(AUTHOR.replace("SCHEDULE", "schedule_work(&ours);" if schedules else ""))
+    return source
+
+
+def test_an_authors_module_decides_for_itself(each_target: Target, tmp_path: Path) -> None:
+    artifact = suture.build([authored(tmp_path, schedules=True)], each_target)
+    assert artifact.hands_out == (REASON,)
+    assert artifact.patch.stays == ()
+    assert f"hands out an address in it: {REASON}" in for_people(artifact)
+    (tmp_path / "other").mkdir()
+    plain = suture.build([authored(tmp_path / "other", schedules=False)], each_target)
+    assert plain.hands_out == ()
+
+
+@pytest.mark.parametrize("schedules", [True, False])
+def test_an_authors_module_with_another_input_stays_for_the_same_reasons(
+    schedules: bool, each_target: Target, each_workspace: Workspace, tmp_path: Path
+) -> None:
+    patch = tmp_path / "fix.patch"
+    edit = Edit("fs/proc/meminfo.c", '"VmallocChunk:   "', '"VMALLOCCHUNK:   "')
+    patch.write_text(diff(each_workspace.tree, edit))
+    artifact = suture.build([authored(tmp_path, schedules=schedules), patch], each_target)
+    assert artifact.patch.stays == ((REASON,) if schedules else ())
+    assert init_calls(artifact.data).count("__module_get") == int(schedules)
 
 
 @pytest.mark.parametrize("case", GO)

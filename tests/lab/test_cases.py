@@ -57,3 +57,13 @@ def test_the_fix_of_a_renamed_function_is_in_force(each_target: Target) -> None:
     before, patched, after = (run.output for run in report.scripts)
     assert patched == "/proc/version:1\n/proc/uptime:1\n"
     assert before == after == patched.replace("1", "0")
+
+
+def test_a_work_item_runs_after_its_live_patch_is_out_of_force(target: Target) -> None:
+    """It is queued for six seconds later; the script waits for it when the patch is reverted."""
+    artifact = suture.build([CASES / "new-work.patch"], target)
+    script = (CASES / "new-work.check.sh").read_bytes()
+    report = suture.try_out(artifact, target, script=script)
+    assert report.passed, report.failure or report.complaints
+    assert [run.output for run in report.scripts] == ["0\n", "0\n", "1\n"]
+    assert "unload" not in [step.name for step in report.steps]

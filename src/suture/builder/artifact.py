@@ -81,6 +81,8 @@ class Artifact:
     :ivar calls: functions that the patch wants to be called.
     :ivar checked: functions that an author's module replaces, which cannot be proved.
     :ivar author_module: the only input, where that is an author's module.
+    :ivar hands_out: addresses in an author's own module that the kernel may keep, as sentences: its
+        author decides how long it stays in memory.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Artifact:
     calls: tuple[Hooked, ...] = ()
     checked: tuple[Checked, ...] = ()
     author_module: CModule | None = None
+    hands_out: tuple[str, ...] = ()
 
     @property
     def is_live_patch(self) -> bool:

@@ -35,6 +35,7 @@ from suture.builder.author_tables import (
 )
 from suture.builder.module_context import ModuleContext, types_of_module
 from suture.builder.part import Authored
+from suture.diff.escapes import escapes
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile
 from suture.errors import (
@@ -131,6 +132,7 @@ def _artifact(
         provenance=provenance,
         checked=checked.checked,
         author_module=checked.module,
+        hands_out=checked.hands_out,
     )
 
 
@@ -205,6 +207,7 @@ class _CheckedModule:
     :ivar linked: as kbuild linked it; with `glue`, still to be linked again.
     :ivar patch: what it replaces, and from where; None where it replaces nothing.
     :ivar glue: the C to be linked with `objects`; "" for none.
+    :ivar hands_out: the addresses in it that the kernel may keep, as sentences.
     """
 
     module: CModule
@@ -213,6 +216,7 @@ class _CheckedModule:
     patch: LivePatch | None = None
     glue: str = ""
     objects: Mapping[str, ObjectFile] = field(default_factory=dict)
+    hands_out: tuple[str, ...] = ()
 
 
 def _check_module(
@@ -238,7 +242,9 @@ def _check_module(
     )
     refuse_twice(module, checked)
     note_threads(module, objects, checked)
-    return _CheckedModule(module, linked, checked, _with_sources(module, objects, patch))
+    described = _with_sources(module, objects, patch)
+    hands_out = tuple(map(str, escapes(list(objects.values()))))
+    return _CheckedModule(module, linked, checked, described, hands_out=hands_out)
 
 
 def _with_sources(
@@ -262,8 +268,10 @@ def _with_glue(
     release = context.kernel.target.release
     registered = glue.Registration(*registration, authored.wrappers)
     source = glue.source(authored.patch, release, registration=registered, states=authored.states)
+    objects = authored.objects
+    hands_out = tuple(map(str, escapes(list(objects.values()))))
     return _CheckedModule(
-        authored.module, linked, authored.checked, authored.patch, source, authored.objects
+        authored.module, linked, authored.checked, authored.patch, source, objects, hands_out
     )
 
 

@@ -266,6 +266,7 @@ def document(artifact: Artifact) -> dict[str, object]:
         "findings": [one.as_dict() for one in artifact.findings],
         "data": artifact.data_changes,
         "checked": modules.checked(artifact.checked),
+        "hands_out": artifact.hands_out,
         "calls": [
             {
                 "object": one.objname,
@@ -305,6 +306,7 @@ def for_people(artifact: Artifact) -> str:
             if called is not None:
                 lines[-1] += f"; it calls {called}(), which has no fentry call"
     lines += modules.lines(artifact.checked)
+    lines += modules.handed_out(artifact.hands_out)
     lines += [f"  adds     {source}: {function}()" for source, function in artifact.new]
     lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in artifact.left_out]
     lines += [

@@ -16,6 +16,11 @@ NOT_PROVED = (
     "inlined copy; without unpatched source, there is nothing to compare with the kernel"
 )
 
+IN_MEMORY = (
+    "must stay in memory, or take these back before it is unloaded: the kernel may use them at any "
+    "time; see docs/running.md"
+)
+
 
 def document(artifact: Artifact, module: CModule) -> dict[str, object]:
     """One of several modules for ``--json``."""
@@ -27,6 +32,7 @@ def document(artifact: Artifact, module: CModule) -> dict[str, object]:
         "replace": artifact.patch.replace if artifact.is_live_patch else None,
         "objects": artifact.patch.objects,
         "checked": checked(artifact.checked),
+        "hands_out": artifact.hands_out,
     }
 
 
@@ -55,8 +61,15 @@ def for_people(artifact: Artifact, module: CModule) -> str:
             head,
             f"  from     {module.dialect.value}; {module.because}",
             *lines(artifact.checked),
+            *handed_out(artifact.hands_out),
         ]
     )
+
+
+def handed_out(reasons: Sequence[str]) -> list[str]:
+    """Return lines about the addresses that an author's module hands out."""
+    found = [f"  hands out an address in it: {reason}" for reason in reasons]
+    return [*found, f"  {IN_MEMORY}"] if found else []
 
 
 def lines(functions: Sequence[Checked]) -> list[str]:

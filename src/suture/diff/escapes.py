@@ -37,9 +37,11 @@ from functools import cached_property
 
 from suture.arch.decoding import Flow
 from suture.arch.effects import AddressStep, CallConvention
+from suture.diff.changes import MODULE_HOOKS
 from suture.diff.keepers import KEEPS_STRINGS, RETURNS_ARGUMENT, keeps
+from suture.diff.output import AUTHORS, ENTRY
 from suture.elf.object import SHF_WRITE, STB_GLOBAL, ObjectFile
-from suture.objects.locals import base, is_cold
+from suture.objects.locals import base, is_cold, parent
 from suture.objects.special import JUMP_TABLE
 from suture.objects.view import (
     Reference,
@@ -230,6 +232,54 @@ class _LivePatchObjects:
                 return self._globals[name], offset
         return None
 
+    def whole(self, place: _NewUnit) -> _NewUnit:
+        """Return the function that a ``.cold`` part belongs to; any other unit itself."""
+        if not is_cold(place.unit.name):
+            return place
+        units = place.view.by_name.get(parent(place.unit.name), ())
+        return self.place(place.view, units[0]) if len(units) == 1 else place
+
+    def callers(self, function: _NewUnit) -> Sequence[tuple[_NewUnit, int | None]] | None:
+        """Return the code of the live patch that calls a function.
+
+        :return: each caller and the offset after the call, None for a jump there; or None if the
+            kernel may call the function too.
+        """
+        if any(name.startswith(ENTRY) for name in function.unit.names):
+            return None
+        found: list[tuple[_NewUnit, int | None]] = []
+        for user, reference in self._references:
+            if self.target(user.view, reference) != (function, 0):
+                continue
+            if not user.unit.is_function or not reference.is_branch:
+                return None  # by a pointer
+            field = user.view.obj.arch.decoding.fields(user.code).at(reference.offset)
+            found.append((user, field.end if field.is_call else None))
+        found += self._calls_in_section(function)
+        return found or None
+
+    @cached_property
+    def _references(self) -> Sequence[tuple[_NewUnit, Reference]]:
+        """All references in code and data, except those in special sections."""
+        found: list[tuple[_NewUnit, Reference]] = []
+        for view in self._views:
+            for unit in view.units:
+                place = self.place(view, unit)
+                found += [(place, reference) for reference in place.references]
+        return found
+
+    def _calls_in_section(self, function: _NewUnit) -> Iterator[tuple[_NewUnit, int | None]]:
+        """Yield calls whose distance the assembler has filled in, as it does in one section."""
+        view = function.view
+        for unit in view.units_in(function.unit.section):
+            place = self.place(view, unit)
+            related = {reference.offset for reference in place.references}
+            for branch in view.obj.arch.decoding.branches(place.code):
+                is_there = unit.start + branch.target == function.unit.start
+                if is_there and branch.field not in related and unit != function.unit:
+                    one = branch.instruction
+                    yield place, one.end if one.flow is Flow.CALL else None
+
     # --- candidates
 
     def of_tables(self, tables: Sequence[ChangedTable]) -> Iterator[Escape]:
@@ -258,6 +308,8 @@ class _LivePatchObjects:
                 section = view.section(unit)
                 if not section.is_code or section.name.startswith(RUN_ONCE):
                     continue
+                if any(name in MODULE_HOOKS or name.startswith(AUTHORS) for name in unit.names):
+                    continue  # as above, without __init and __exit
                 place = self.place(view, unit)
                 for reference in place.references:
                     if not reference.is_branch:
@@ -366,7 +418,25 @@ class _AddressTrace:
         at = place.view.obj.arch.decoding.fields(place.code).at(field).start
         step = self._step(_AddressState(place, at, frozenset()), field)
         if self._walk(self._next(_AddressState(place, at, step.registers), step)):
+            self._return_from(place, set())
+
+    def _return_from(self, place: _NewUnit, seen: set[_NewUnit]) -> None:
+        """Follow the address to the callers of a function that returns it.
+
+        A function that the kernel calls, as one that replaces another, returns it to the kernel.
+        """
+        function = self._program.whole(place)
+        if function in seen:
+            return
+        seen.add(function)
+        callers = self._program.callers(function)
+        if callers is None:
             self._escape(EscapeKind.RETURNED)
+            return
+        result = frozenset({function.convention.result})
+        for caller, after in callers:
+            if after is None or self._walk([_AddressState(caller, after, result)]):
+                self._return_from(caller, seen)
 
     def _escape(self, kind: EscapeKind, to: str = "") -> None:
         """Note a way out, unless it does not count for what the address leads to."""

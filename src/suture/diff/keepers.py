@@ -63,7 +63,7 @@ _PRINTS = (
     r"_?kstrto\w+",
     r"simple_strto\w+",
     # fs/seq_file.c: into the file's buffer
-    r"seq_(v?printf|puts|write|putc|put_\w+|escape\w*|hex_dump)",
+    r"(__)?seq_(v?printf|puts|write|putc|put_\w+|escape\w*|hex_dump)",
     r"sysfs_emit(_at)?",
     r"simple_read_from_buffer",
 )
@@ -102,6 +102,23 @@ _ARGUMENTLESS = (
     r"__stack_chk_fail",
     r"__sanitizer_cov_\w+",
     r"__ubsan_\w+",
+    # mm/slab_common.c, mm/util.c: sizes and flags, or memory that was allocated
+    r"(__)?kv?[mz]alloc\w*",
+    r"k?v?free(_sensitive)?",
+)
+
+_TAKE_BACK = (
+    # kernel/workqueue.c, kernel/time/timer.c, kernel/time/hrtimer.c, kernel/notifier.c
+    r"(cancel|flush)_(delayed_)?work(_sync)?",
+    r"del_timer(_sync)?|timer_(delete|shutdown)(_sync)?",
+    r"hrtimer_(try_to_)?cancel",
+    r"\w*unregister_\w*notifier\w*",
+    r"\w+_notifier_chain_unregister",
+    # kernel/livepatch/core.c: klp_free_patch_finish() lets go of a live patch before its module
+    # can be unloaded.  The other two are names of the functions with which authors register.
+    r"klp_(enable|register)_patch",
+    r"livepatch_enable_patch",
+    r"kgr_patch_kernel",
 )
 
 _COPYING = (
@@ -139,7 +156,7 @@ RETURNS_ARGUMENT = re.compile(
 )
 """Functions that return an address that they are given, or one near it."""
 
-_USES_ONLY = re.compile("|".join((*_LOCKS, *_PRINTS, *_COMPARES, *_ARGUMENTLESS)))
+_USES_ONLY = re.compile("|".join((*_LOCKS, *_PRINTS, *_COMPARES, *_ARGUMENTLESS, *_TAKE_BACK)))
 _COPIES = re.compile("|".join(_COPYING))
 
 

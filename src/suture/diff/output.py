@@ -12,6 +12,13 @@ from suture.errors import MODULE_STATIC_KEY, Refusal
 from suture.model import ExternalSymbol
 from suture.objects.view import Unit
 
+ENTRY = "livepatch_function_"
+"""Begins the global names by which the glue refers to new code; the functions also keep their own
+names."""
+
+AUTHORS = "livepatch_authors_"
+"""Begins the global names of authors' init functions, exit functions and tables of states."""
+
 
 @dataclass(frozen=True, slots=True)
 class Linked:

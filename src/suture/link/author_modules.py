@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from suture.diff.output import AUTHORS
 from suture.elf.object import (
     STB_GLOBAL,
     STT_FUNC,
@@ -27,7 +28,7 @@ from suture.module.klp_structs import PATCH_SIZE, PATCH_STATES
 
 ENABLE, OUR_ENABLE = "klp_enable_patch", "livepatch_enable_patch"
 
-STATES = "livepatch_authors_states"
+STATES = f"{AUTHORS}states"
 """Begins the global names of authors' tables of states."""
 
 
@@ -172,7 +173,7 @@ def _patches(obj: ObjectFile) -> Iterator[Symbol]:
 GLUE_DEFINES = frozenset({"kgr_patch_kernel", OUR_ENABLE, "__this_module"})
 """Symbols that an author's objects use and the module's other files define."""
 
-_OWN = {"init_module": "livepatch_authors_init", "cleanup_module": "livepatch_authors_exit"}
+_OWN = {"init_module": f"{AUTHORS}init", "cleanup_module": f"{AUTHORS}exit"}
 """Names by which the loader finds a module's init and exit functions (include/linux/module.h:
 module_init()), and the beginnings of ours."""
 

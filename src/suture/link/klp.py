@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from suture.diff.output import ENTRY as ENTRY
 from suture.diff.output import OutputObject
 from suture.elf.object import (
     SHN_LIVEPATCH,
@@ -27,10 +28,6 @@ from suture.elf.object import (
 )
 from suture.errors import MODULE_LINK_FAILED, Refusal
 from suture.model import VMLINUX, ExternalSymbol
-
-ENTRY = "livepatch_function_"
-"""Begins the global names by which the glue refers to new code; the functions also keep their own
-names."""
 
 _PENDING = re.compile(r"^(?P<patched>[^:]+):(?P<symbol>\.klp\.sym\.(?P<objname>[^.]+)\..+,\d+)$")
 

@@ -56,6 +56,7 @@ class LivepatchModule:
         objects = stack_visibility.isolate_sections(dict(parts.objects))
         module = kbuild.link(workspace, patch.name, tables, objects)
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
-        finished = klp.finish(stack_visibility.cover(module, patch))
+        seen = stack_visibility.cover(module, patch, stays=bool(parts.stays))
+        finished = klp.finish(seen)
         described = replace(patch, shadow_variables=shadows.used_by(module), stays=parts.stays)
         return modinfo.with_entries(finished, described)

@@ -57,10 +57,12 @@ def isolate_sections(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]
     return {file: _isolated(obj, taken) for file, obj in objects.items()}
 
 
-def cover(module: ObjectFile, patch: LivePatch) -> ObjectFile:
+def cover(module: ObjectFile, patch: LivePatch, *, stays: bool = False) -> ObjectFile:
     """Place code that the core would not see behind functions that it looks for.
 
     :param module: linked from the result of `isolate_sections`, still with the names of `patch`.
+    :param stays: the module stays in memory, so that a task may sleep in code that the core does
+        not see.  What cannot be placed is left where it is.
     :raises Refusal: ``tail-call-unseen``
     """
     view = View(module)
@@ -73,7 +75,7 @@ def cover(module: ObjectFile, patch: LivePatch) -> ObjectFile:
         for name in (unit.name, *unit.aliases):
             if name in objects:
                 entries[unit] = objects[name]
-    behind = _behind(view, entries)
+    behind = _behind(view, entries, stays)
     return _placed(module, behind) if behind else module
 
 
@@ -93,7 +95,7 @@ def _isolated(obj: ObjectFile, taken: set[str]) -> ObjectFile:
 # --- which code goes behind which function
 
 
-def _behind(view: View, entries: Mapping[Unit, str]) -> dict[Unit, list[Unit]]:
+def _behind(view: View, entries: Mapping[Unit, str], stays: bool) -> dict[Unit, list[Unit]]:
     """Return replacing function -> the code to place behind it, in order.
 
     :param entries: replacing function -> the object in which it replaces another.
@@ -104,6 +106,8 @@ def _behind(view: View, entries: Mapping[Unit, str]) -> dict[Unit, list[Unit]]:
             colds[whole_function(view, unit)].append(unit)
     behind = {entry: list(colds[entry]) for entry in entries if colds[entry]}
     for function, users in _not_only_called(view, entries).items():
+        if stays and not all(_is_movable(view, unit) for unit in (function, *users)):
+            continue
         entry = _seen_with(view, function, users, entries)
         behind.setdefault(entry, []).extend((function, *colds[function]))
     for entry, units in behind.items():
@@ -118,10 +122,13 @@ def _refuse_immovable(view: View, unit: Unit) -> None:
     For example, a new ``noinstr`` function has to stay in ``.noinstr.text``, where kprobes finds
     the code that must not be probed; behind a function in ``.text`` it would be probed.
     """
-    section = view.section(unit).name
-    if section.startswith(SHARED) or not _is_alone(view, unit):
-        found = f"is not entered by calls alone, and has to stay in {section}"
+    if not _is_movable(view, unit):
+        found = f"is not entered by calls alone, and has to stay in {view.section(unit).name}"
         raise Refusal(TAIL_CALL_UNSEEN, f"{view.obj.name}: {unit.name}()", found)
+
+
+def _is_movable(view: View, unit: Unit) -> bool:
+    return not view.section(unit).name.startswith(SHARED) and _is_alone(view, unit)
 
 
 def _is_alone(view: View, unit: Unit) -> bool:

@@ -112,6 +112,12 @@ ESCAPE = {
         "const int *find(int n) { return n ? &ours[n] : 0; }",
         ["find() returns the address of ours"],
     ),
+    "a constant that a helper returns and a caller stores": (
+        "static const int ours[] = { 1, 2, 3 };\n"
+        "static __attribute__((noipa)) const int *find(int n) { return &ours[n & 1]; }\n"
+        "int set(struct file *f) { f->data = find(f->kind); return 0; }",
+        ["find() stores the address of ours"],
+    ),
     "a constant that leads to a variable": (
         "static int level;\nstruct entry { int *data; };\n"
         "static const struct entry ours = { &level };\n"
@@ -145,6 +151,12 @@ ESCAPE = {
 }
 
 STAY_INSIDE = {
+    "a variable that a helper returns": (
+        "static int ours;\n"
+        "static __attribute__((noipa)) int *find(int n) { return n ? &ours : 0; }\n"
+        "static __attribute__((noipa)) int *again(int n) { return find(n + 1); }\n"
+        "int set(int n) { int *p = again(n); if (p) ++*p; return known(n); }"
+    ),
     "a helper that is only called": NEW_FUNCTION + "int run(void) { return added(0) + known(3); }",
     "messages": 'int run(void) { _printk("ours %s %s", __func__, "too"); return 0; }',
     "a mutex": (

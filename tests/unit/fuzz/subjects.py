@@ -20,6 +20,7 @@ import zstandard
 
 from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
 from suture.diff.changes import compare
+from suture.diff.escapes import escapes
 from suture.elf import reader, writer
 from suture.errors import Refusal
 from suture.formats import diff, makefile, suse, written
@@ -28,7 +29,9 @@ from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints, hits
 from suture.link import klp
+from suture.module import staying
 from suture.module.inspect import inspect
+from suture.module.renaming import renamed
 from suture.objects.special import Entries
 from suture.objects.view import View
 from suture.verify.addresses import Addresses
@@ -40,6 +43,7 @@ from tests.unit.conftest import bzimage as make_bzimage
 from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text, elf_fields, words
 from tests.unit.link import module
 from tests.unit.module import test_kpatch as kpatch_tables
+from tests.unit.module import test_staying
 from tests.unit.objects.test_special import MACROS
 from tests.unit.toolchain import SIZES, Anything, assemble, compile_c, select_with, side
 from tests.unit.verify import kernel
@@ -249,6 +253,20 @@ def _inspected(data: bytes) -> None:
 
 def _modinfo(data: bytes) -> None:
     modules.modinfo(data, "live.ko")
+
+
+@cache
+def staying_modules() -> tuple[bytes, ...]:
+    obj = reader.read(compile_c(test_staying.MODULE), "live.ko")
+    return (writer.write(staying.with_note(obj, test_staying.SAID)),)
+
+
+def use_staying(data: bytes) -> None:
+    """Read it as a live patch that stays in memory, look for what it hands out, and rename it."""
+    found = reader.read(data, "live.ko")
+    staying.of_module(found)
+    escapes([found])
+    _inspected(renamed(data, "live.ko", "livepatch_fix_2"))
 
 
 @cache
@@ -610,6 +628,7 @@ NO_LIVE_PATCH = (
 SUBJECTS = (
     Subject("object", objects, use_object, elf_fields, expected=frozenset(NO_LIVE_PATCH)),
     Subject("module", live_patches, use_module, elf_fields),
+    Subject("staying module", staying_modules, use_staying, elf_fields),
     Subject("kpatch module", kpatch_modules, _inspected, elf_fields),
     Subject("packed module", packed_modules, use_packed),
     Subject("vmlinux", linked, use_vmlinux, elf_fields),
