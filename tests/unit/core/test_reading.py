@@ -327,6 +327,14 @@ def test_the_verdict_is_the_worst_that_applies() -> None:
     assert status(left_over=("old",)).verdict is Verdict.LEFT_UNDONE
 
 
+def test_a_live_patch_keeps_its_name_in_metrics_whatever_its_module_is_called() -> None:
+    found = LoadedPatch("fix_2", True, False, None, None, ())
+    again = PatchStatus(found, "", None, None, None, (), "fix", ("a() stores b",))
+    lines = metrics.exposition(status(again)).splitlines()
+    assert 'suture_livepatch_enabled{patch="fix"} 1' in lines
+    assert "suture_staying_modules 0" in lines
+
+
 def test_metrics_are_in_the_text_format() -> None:
     lines = metrics.exposition(status(moving(5))).splitlines()
     assert "suture_verdict 3" in lines
