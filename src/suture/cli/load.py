@@ -42,7 +42,8 @@ def load(
         bool,
         typer.Option(
             "--ignore-probes",
-            help="Load even if kprobes in replaced functions will stop firing.",
+            help="Load even if kprobes in replaced functions will stop firing, or BPF programs are "
+            "attached to them.",
         ),
     ] = False,
     require_signature: Annotated[

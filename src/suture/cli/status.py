@@ -24,7 +24,7 @@ EXAMPLES = (
     ("suture status --watch", "keep the display up to date"),
     (
         "suture status --check",
-        "exit for monitoring: 0 fine, 3 in transition, 4 unfinished, 5 stalled, 6 drift",
+        "exit for monitoring: 0 fine, 3 in transition, 4 unfinished, 5 stalled, 6 drift, 7 in vain",
     ),
     (
         "suture status --prometheus /var/lib/prometheus/node-exporter/suture.prom",
@@ -42,7 +42,7 @@ def status(
             "--check",
             help="Exit with 0 if all is well, 3 while tasks switch, 4 if a command was interrupted "
             "or modules are left over, 5 if a transition does not end, 6 if the next boot would "
-            "load something else.",
+            "load something else, 7 if the old code of a replaced function runs.",
         ),
     ] = False,
     watch: Annotated[
@@ -100,6 +100,7 @@ def document(found: Status) -> dict[str, object]:
         "taints": found.taints,
         "newer_kernel": found.newer_kernel,
         "staying": found.staying,
+        "hindrances": found.hindrances,
     }
 
 
@@ -116,6 +117,7 @@ def for_people(found: Status) -> RenderableType:
             parts += ["", *_transition(item, found.at_work is not None)]
     if found.at_work is not None:
         parts += ["", f"Process {found.at_work} is changing live patches."]
+    parts += ["", *_hindrances(found)] if found.hindrances else []
     parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
     parts += ["", *_staying(found)] if found.staying else []
     parts += ["", *_drift(found)] if found.drift else []
@@ -132,6 +134,7 @@ def _summary(found: Status) -> str:
     ) + " in force"
     doing = {
         Verdict.OK: "",
+        Verdict.INEFFECTIVE: "; the kernel runs the old code of functions below",
         Verdict.DRIFT: "; the next boot would load something else",
         Verdict.IN_TRANSITION: "; tasks are switching",
         Verdict.LEFT_UNDONE: _left_undone(found),
@@ -213,6 +216,15 @@ def _staying(found: Status) -> list[RenderableType]:
     return lines + [
         printable(f"  {module.name}: {first_of(module.stays)}") for module in found.staying
     ]
+
+
+def _hindrances(found: Status) -> list[RenderableType]:
+    lines: list[RenderableType] = [
+        printable(f"{hindrance.patch}: {hindrance.found}") for hindrance in found.hindrances
+    ]
+    if any(not hindrance.is_in_force for hindrance in found.hindrances):
+        return [*lines, "Detach BPF programs, and reboot: such a live patch cannot be unloaded."]
+    return [*lines, "Another program there may put the live patch out of force; detach them."]
 
 
 def _drift(found: Status) -> list[RenderableType]:

@@ -40,7 +40,8 @@ class Options:
     :ivar timeout: seconds for the transition; its reversal is given as many, and `WAY_BACK` at
         the least.
     :ivar revert: reverse a transition that does not end in time; else leave it under way.
-    :ivar ignore_probes: load although kprobes in replaced functions will no longer be reached.
+    :ivar ignore_probes: load although kprobes in replaced functions will no longer be reached, or
+        BPF programs are attached to them.
     :ivar wait: seconds to wait for another process that changes live patches.
     :ivar journal: None to write nothing down.
     """

@@ -7,14 +7,14 @@ The kernel repeats most of these checks, but says less about them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suture.core import kallsyms, keyrings, modules, notes, running
+from suture.core import kallsyms, keyrings, modules, notes, redirections, running
 from suture.core.cores import current
 from suture.core.patches import LoadedPatch
+from suture.core.redirections import Uses
 from suture.core.running import ROOT, text
 from suture.elf import reader
 from suture.errors import (
@@ -23,6 +23,7 @@ from suture.errors import (
     FTRACE_DISABLED,
     FUNCTION_PROBED,
     FUNCTION_REDIRECTED,
+    FUNCTION_TRACED,
     KERNEL_LACKS_SYMBOL,
     LIVEPATCH_UNSUPPORTED,
     MEMORY_SHORT,
@@ -41,10 +42,6 @@ from suture.module.inspect import Inspection, inspect, refuse_unapplied
 MEMORY_FACTOR = 4
 """Copies of a module that exist while it is loaded: the file, the kernel's copy, its final place,
 and a reserve."""
-
-_ENABLED_FUNCTION = re.compile(
-    r"(\S+)(?: \[\w+\])? \(\d+\)..(..)"
-)  # kernel/trace/ftrace.c: t_show()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,8 @@ def may_load(
 ) -> keyrings.Key | None:
     """Check for everything that prevents loading `module` now.
 
-    :param ignore_probes: load even if kprobes in replaced functions will stop firing.
+    :param ignore_probes: load even if kprobes in replaced functions will stop firing, or BPF
+        programs are attached to them.
     :return: the kernel's key that signed it, if the kernel requires a signature and shows its keys
     :raises Refusal: each of the kinds that this module imports, and ``signature-wrong``
     """
@@ -144,9 +142,11 @@ def may_load(
         )
     _dependencies(module, root)
     _symbols(module, root)
-    _redirections(module, root)
+    known = redirections.uses(root) or {}
+    _redirections(module, known, root)
     if not ignore_probes:
         _probes(module, root)
+        _bpf_programs(module, known)
     _memory(module, root)
     return signer
 
@@ -246,19 +246,26 @@ def _check_position(module: Module, objname: str, name: str, sympos: int, count:
         raise Refusal(KERNEL_LACKS_SYMBOL, module.where, found)
 
 
-def _redirections(module: Module, root: Path) -> None:
-    """Refuse functions that something other than a live patch redirects (flag ``I``).
-
-    The file exists where tracefs is mounted and we may read it.
-    """
+def _redirections(module: Module, known: Uses, root: Path) -> None:
+    """Refuse functions that something other than a live patch redirects (flag ``I``)."""
     ours = {name for patch in current(root).patches() for _, name in patch.functions}
     wanted = _old_names(module) - ours
-    for line in text(root / "sys/kernel/tracing/enabled_functions").splitlines():
-        match = _ENABLED_FUNCTION.match(line)
-        if match and match[1] in wanted and match[2] == " I":
-            who = line.partition("tramp: ")[2].strip()
-            found = f"{match[1]} is already redirected" + (f" by {who}" if who else "")
+    for (_, name), use in known.items():
+        if name in wanted and use.is_redirected:
+            found = f"{name} is already redirected" + (f" by {use.tramp}" if use.tramp else "")
             raise Refusal(FUNCTION_REDIRECTED, module.name, found)
+
+
+def _bpf_programs(module: Module, known: Uses) -> None:
+    """Refuse functions to which BPF programs are attached (flag ``D``)."""
+    wanted = {
+        (objname, function.old_name)
+        for objname, function in module.inspection.patch.each_function()
+    }
+    for place, use in known.items():
+        if place in wanted and use.direct:
+            found = f"BPF programs are attached to {place[1]} ({use.direct})"
+            raise Refusal(FUNCTION_TRACED, module.name, found)
 
 
 def _probes(module: Module, root: Path) -> None:

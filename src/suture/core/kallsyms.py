@@ -38,3 +38,20 @@ def count(
     return Counter(
         (match[2].decode() if match[2] else VMLINUX, match[1].decode()) for match in lines
     )
+
+
+def other_names(objname: str, name: str, root: Path = ROOT) -> frozenset[str]:
+    """Return all names of the functions of a name in an object, this one among them; nothing where
+    the kernel hides addresses."""
+    try:
+        listing = (root / "proc/kallsyms").read_bytes()
+    except OSError:
+        return frozenset()
+    line_end = name if objname == VMLINUX else f"{name}\t[{objname}]"
+    wanted = rb"^(\w+) . %s$" % re.escape(line_end.encode())
+    found: set[str] = set()
+    for match in re.finditer(wanted, listing, re.MULTILINE):
+        if int(match[1], 16):
+            lines = re.finditer(rb"^%s . (\S+)" % match[1], listing, re.MULTILINE)
+            found.update(line[1].decode() for line in lines)
+    return frozenset(found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from suture.core.status import Status
+from suture.core.status import PatchStatus, Status
 
 
 def exposition(status: Status) -> str:
@@ -59,6 +59,20 @@ def _lines(status: Status) -> Iterator[str]:
         "Live patches that the next boot would load differently.",
         [("", len(status.drift))],
     )
+    for name, about, in_force in (
+        (
+            "suture_livepatch_functions_ineffective",
+            "Functions of the live patch for which the old code runs.",
+            False,
+        ),
+        (
+            "suture_livepatch_functions_traced",
+            "Functions of the live patch to which BPF programs are attached.",
+            True,
+        ),
+    ):
+        counts = [(_label(item.name), _hindered(status, item, in_force)) for item in status.patches]
+        yield from _family(name, about, counts)
     if status.last_change:
         seconds = int(datetime.fromisoformat(status.last_change).timestamp())
         yield from _family(
@@ -66,6 +80,11 @@ def _lines(status: Status) -> Iterator[str]:
             "Time of the last change of live patches.",
             [("", seconds)],
         )
+
+
+def _hindered(status: Status, item: PatchStatus, in_force: bool) -> int:
+    found = [one for one in status.hindrances if one.patch == item.patch.name]
+    return sum(bool(one.direct) if in_force else not one.is_in_force for one in found)
 
 
 def _family(name: str, about: str, values: list[tuple[str, int]]) -> Iterator[str]:

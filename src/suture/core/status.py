@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from suture.core import change, host, lock, modules, running, tasks, transition
 from suture.core.cores import current
@@ -20,6 +21,9 @@ from suture.core.drift import Drift, InForce, drift
 from suture.core.host import Taint
 from suture.core.journal import Journal, Record, RecordPhase, unfinished
 from suture.core.patches import LoadedPatch
+
+if TYPE_CHECKING:
+    from suture.core.redirections import Hindrance
 
 STALLED_AFTER = 90.0
 """Seconds after which a transition that nobody watches is reported as one that does not end: by
@@ -31,6 +35,7 @@ class Verdict(IntEnum):
 
     OK = 0
     DRIFT = 6  # what is in force is not what is kept for the running kernel
+    INEFFECTIVE = 7  # the old code of a function runs, though a live patch replaces it
     IN_TRANSITION = 3
     LEFT_UNDONE = 4  # modules left over, or a command that was interrupted: 'suture recover'
     STALLED = 5
@@ -105,6 +110,8 @@ class Status:
     :ivar last_change: time of the last outcome in the journal, or "".
     :ivar staying: modules of live patches that are out of force, and that stay in memory because of
         what they handed out.
+    :ivar hindrances: functions of live patches in force that BPF programs are attached to, or that
+        the old code runs for; nothing where this user may not see them.
     """
 
     release: str
@@ -119,6 +126,7 @@ class Status:
     taints: tuple[Taint, ...]
     newer_kernel: str | None
     staying: tuple[StayingModule, ...] = ()
+    hindrances: tuple[Hindrance, ...] = ()
 
     @property
     def recoverable(self) -> tuple[str, ...]:
@@ -138,6 +146,8 @@ class Status:
             return Verdict.LEFT_UNDONE
         if moving:
             return Verdict.IN_TRANSITION
+        if not all(hindrance.is_in_force for hindrance in self.hindrances):
+            return Verdict.INEFFECTIVE
         return Verdict.DRIFT if self.drift else Verdict.OK
 
 
@@ -167,7 +177,16 @@ def status(journal: Journal | None = None) -> Status:
         taints=host.taints(),
         newer_kernel=host.newer_kernel(),
         staying=staying_modules(),
+        hindrances=_hindrances(patches) if at_work is None else (),
     )
+
+
+def _hindrances(patches: Sequence[PatchStatus]) -> tuple[Hindrance, ...]:
+    if not patches:
+        return ()
+    from suture.core.redirections import hindrances
+
+    return hindrances(item.patch for item in patches)
 
 
 def staying_modules() -> tuple[StayingModule, ...]:

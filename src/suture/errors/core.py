@@ -72,6 +72,13 @@ FUNCTION_REDIRECTED = Kind(
     "Stop whatever redirects it (/sys/kernel/tracing/enabled_functions shows it), then load the "
     "live patch.",
 )
+FUNCTION_TRACED = Kind(
+    "function-traced",
+    "BPF programs and live patches share a function only in some orders of attaching and loading. "
+    "In others, the kernel runs the old function, though it says that the live patch is in force.",
+    "Detach the programs ('bpftool link' lists them), or load with --ignore-probes and look at "
+    "'suture status' afterwards.",
+)
 FUNCTION_PROBED = Kind(
     "function-probed",
     "A kprobe in a replaced function no longer fires, and whoever set it would not know why.",

@@ -74,6 +74,13 @@ CASES: dict[str, tuple[checks.Module, dict[str, str]]] = {
             "(watcher_handler+0x0/0x10 [watcher]) ->ftrace_ops_assist_func+0x0/0xf0"
         },
     ),
+    "function-traced": (
+        FIX,
+        {
+            "sys/kernel/tracing/enabled_functions": "cmdline_proc_show (1)     D \ttramp: 0xffffffffc0237000 "
+            "(0x0) ->call_direct_funcs+0x0/0x20\n\tdirect-->bpf_trampoline_6442525122+0x0/0x1000"
+        },
+    ),
     "function-probed": (
         FIX,
         {

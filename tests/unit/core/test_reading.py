@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from suture.core import (
 from suture.core.drift import Drift, DriftKind
 from suture.core.livepatch import LivepatchCore
 from suture.core.patches import LoadedFunction, LoadedPatch
+from suture.core.redirections import Hindrance
 from suture.core.status import PatchStatus, Status, Verdict
 from suture.errors import Refusal
 from tests.examples import shows
@@ -320,6 +322,10 @@ def moving(seconds: float | None) -> PatchStatus:
 def test_the_verdict_is_the_worst_that_applies() -> None:
     assert status(drift=()).verdict is Verdict.OK
     assert status().verdict is Verdict.DRIFT
+    hindered = Hindrance("fix", "vmlinux", "f", "bpf_trampoline_1", is_in_force=True)
+    assert replace(status(drift=()), hindrances=(hindered,)).verdict is Verdict.OK
+    gone = replace(hindered, is_in_force=False)
+    assert replace(status(), hindrances=(hindered, gone)).verdict is Verdict.INEFFECTIVE
     assert status(moving(5)).verdict is Verdict.IN_TRANSITION
     assert status(moving(500), at_work=1).verdict is Verdict.IN_TRANSITION
     assert status(moving(500)).verdict is Verdict.STALLED
@@ -346,6 +352,15 @@ def test_metrics_are_in_the_text_format() -> None:
     assert {line.split("{")[0].split(" ")[0] for line in values} == {
         line.split(" ")[2] for line in lines if line.startswith("# TYPE")
     }
+
+
+def test_metrics_count_functions_that_bpf_programs_use_too() -> None:
+    hindered = Hindrance('a"b', "vmlinux", "f", "bpf_trampoline_1", is_in_force=True)
+    gone = replace(hindered, direct="", is_in_force=False)
+    found = replace(status(moving(5)), hindrances=(hindered, hindered, gone))
+    lines = metrics.exposition(found).splitlines()
+    assert 'suture_livepatch_functions_traced{patch="a\\"b"} 2' in lines
+    assert 'suture_livepatch_functions_ineffective{patch="a\\"b"} 1' in lines
 
 
 def test_locks_of_others_are_not_ours(tmp_path: Path) -> None:
