@@ -33,6 +33,7 @@ _TYPE_NAME = re.compile(
 _FUNCTION = re.compile(
     rb"(?!static\b|typedef\b)[\w\s*]*[\w*][\s*]+([A-Za-z_]\w*)\s*(?:" + NESTED + rb")[\s\w]*"
 )
+_ENUMERATION = re.compile(rb"enum(?:\s+([A-Za-z_]\w*))?\s*\{")
 _ENUMERATOR = re.compile(rb"\s*([A-Za-z_]\w*)\s*(?:=.*)?", re.DOTALL)
 
 Line = tuple[int, bytes]
@@ -78,24 +79,25 @@ def header_change(old: bytes, new: bytes) -> HeaderChange | None:
 
 
 def leads_to(lines: Sequence[bytes], names: frozenset[bytes]) -> frozenset[bytes] | None:
-    """Return the macros and static inline functions of a header that mention one of `names`; None
-    where anything else in it does.
+    """Return the macros, static inline functions and enumerators of a header that mention one of
+    `names`; None where anything else in it does.
 
     :param lines: of code, without comments, what was spliced joined.
     """
+    header = _HeaderVersion.of(list(enumerate(lines)))
     found: set[bytes] = set()
-    for part in split(lines):
-        if part.name:
-            if _mentions(part.text, names):
-                found.add(part.name)
+    for index, line in enumerate(lines):
+        if not _mentions(line, names):
             continue
-        for line in part.lines:
-            if not _mentions(line, names):
-                continue
-            macro = _MACRO.match(line)
-            if macro is None:
-                return None
+        if header.functions[index]:
+            found.add(header.functions[index])
+        elif macro := _MACRO.match(line):
             found.add(macro[1])
+        else:
+            enumerators = None if line.startswith(b"#") else header.enumerators_from(index)
+            if enumerators is None:
+                return None
+            found |= enumerators
     return frozenset(found - names)
 
 
@@ -146,6 +148,13 @@ class _HeaderVersion:
                 found.add(self.functions[index])
                 plain.append(b"")
                 continue
+            if self.depth[index] and self.depth[begin] and not line.startswith(b"#"):
+                enumerators = self.enumerators_from(index)
+                if enumerators is None:
+                    return None
+                found |= enumerators
+                plain.append(b"")
+                continue
             if not line.startswith(b"#"):
                 if not any(plain) and not self._is_between(index):
                     return None
@@ -167,6 +176,19 @@ class _HeaderVersion:
                 return None
             found |= declared
         return found
+
+    def enumerators_from(self, index: int) -> set[bytes] | None:
+        """Return the tag of the enumeration around a line, and its enumerators from there on, whose
+        numbers may change; None where the line is part of anything else."""
+        if not self.depth[index]:
+            return None
+        first = next(one for one in range(index, -1, -1) if not self.depth[one])
+        last = next((one for one in range(index, len(self.lines)) if not self.depth[one]), -1) - 1
+        opening = _ENUMERATION.fullmatch(self.lines[first])
+        if opening is None or last <= index or self.lines[last] != b"};":
+            return None
+        rest = b"\n".join(one for one in self.lines[index:last] if not one.startswith(b"#"))
+        return _of_type(b"enum", opening[1], rest)
 
     def _is_between(self, index: int) -> bool:
         """Whether a line begins a declaration of its own, outside all braces."""
@@ -229,13 +251,14 @@ def _declared_by(statement: bytes) -> set[bytes] | None:
     return {declared[1]} if declared and not declared[1].isupper() else None
 
 
-def _of_type(statement: bytes, tag: bytes, body: bytes | None) -> set[bytes] | None:
+def _of_type(statement: bytes, tag: bytes | None, body: bytes | None) -> set[bytes] | None:
+    tags = {tag} if tag else set()
     if body is None:
-        return {tag}
+        return tags
     if not statement.startswith(b"enum"):
         inner = {match[1] for match in _INNER.finditer(body)}
-        return None if re.search(rb"\benum\b[\s\w]*\{", body) else {tag, *inner}
-    found = {tag}
+        return None if re.search(rb"\benum\b[\s\w]*\{", body) else tags | inner
+    found = tags
     for one in body.split(b","):
         enumerator = _ENUMERATOR.fullmatch(one)
         if enumerator:

@@ -27,6 +27,11 @@ static inline int page_pinned(struct page *page)
 	return page->flags & FOLL_PIN;
 }
 extern int get_page(struct page *page);
+enum {
+	PG_LOCKED,
+	PG_DIRTY,
+	PG_LAST
+};
 #endif
 """
 FILES = {
@@ -42,6 +47,8 @@ FILES = {
     "mm/calls.c": "#include <linux/mm.h>\nint calls(struct page *p) { return page_pinned(p); }\n",
     "mm/pasted.c": "#include <linux/mm.h>\nint pasted(void) { return PASTED(MOST); }\n",
     "mm/whole.c": '#include "gup.c"\n',
+    "mm/locked.c": "#include <linux/mm.h>\nint locked(void) { return PG_LOCKED; }\n",
+    "mm/dirty.c": "#include <linux/mm.h>\nint dirty(void) { return 1 << PG_DIRTY; }\n",
     "mm/later.c": "#include <linux/mm.h>\n#ifdef FOLL_LATER\nint later;\n#endif\n",
     "Documentation/gup.rst": "FOLL_LATER\n",
     "arch/x86/x.c": "#include <linux/mm.h>\nint x(void) { return FOLL_PIN; }\n",
@@ -93,6 +100,8 @@ CHANGES: dict[str, tuple[str, str, set[str] | None]] = {
         {"mm/pins.c", "mm/calls.c", "arch/x86/x.c"},
     ),
     "a body": ("page->flags &", "page->flags +", {"mm/calls.c"}),
+    "an enumerator": ("\tPG_DIRTY,\n", "\tPG_BUSY,\n\tPG_DIRTY,\n", {"mm/dirty.c"}),
+    "the first enumerator": ("\tPG_LOCKED,\n", "\tPG_LOCKED = 4,\n", {"mm/locked.c", "mm/dirty.c"}),
     "a name of two parts": ("FLAG_MOST 1", "FLAG_MOST 2", None),
     "a member": ("int flags;", "int flags, more;", None),
 }  # fmt: skip
