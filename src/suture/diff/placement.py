@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suture.diff.comparison import is_once_only
-from suture.diff.sections import NO_STATIC_CALL, most_specific, rule_for
+from suture.diff.sections import NO_RULE, most_specific, rule_for
 from suture.errors import INIT_REFERENCED, SECTION_CHANGED, Kind, Refusal
 from suture.objects.locals import DATA
 from suture.objects.view import Unit, View
@@ -25,13 +25,11 @@ class PlacementRule:
     :ivar prefix: of the names of the sections; the longest prefix that matches counts.
     :ivar name: the section in the module; "" for one named after the unit.
     :ivar why: why new units in it cannot be in a module; "" if they can.
-    :ivar remedy: replaces the refusal's way out.
     """
 
     prefix: str
     name: str = ""
     why: str = ""
-    remedy: str | None = None
 
 
 PERCPU = ".data..percpu"
@@ -81,7 +79,6 @@ PLACES: tuple[PlacementRule, ...] = (
     PlacementRule(
         ".static_call.text",
         why="holds the trampolines of static calls, which the kernel rewrites",
-        remedy=NO_STATIC_CALL,
     ),
     # These only decide which function of a sleeping or interrupted task /proc/PID/wchan and stack
     # traces show: in_sched_functions(), in_lock_functions(), in_softirqentry_text(), cpu_in_idle().
@@ -112,7 +109,8 @@ def output_section(view: View, unit: Unit, room: int = 0) -> str:
     place = most_specific(PLACES, section.name)
     if place is not None and place.why:
         found = f"is in {section.name}, which {place.why}"
-        raise Refusal(SECTION_CHANGED, where, found, remedy=place.remedy)
+        rule = rule_for(section.name, view.obj.arch) or NO_RULE
+        raise Refusal(SECTION_CHANGED, where, found, why=rule.why, remedy=rule.remedy)
     if not unit.is_function and not (view.is_private(unit) or section.name.startswith(DATA)):
         known = rule_for(section.name, view.obj.arch)
         kind = known.new if known and isinstance(known.new, Kind) else SECTION_CHANGED

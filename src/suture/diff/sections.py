@@ -97,11 +97,6 @@ _EXPORT = _left_out(
     "symbols that the kernel exported when it was built"
 )
 
-NO_STATIC_CALL = (
-    "Call through a function pointer instead: set it with WRITE_ONCE(), and call what READ_ONCE() "
-    "gives. The static calls that the kernel has can be used as they are."
-)
-
 TABLE: tuple[SectionRule, ...] = (
     # --- read by user space alone: depmod, modprobe, modinfo (include/linux/module.h: MODULE_INFO)
     SectionRule(
@@ -249,7 +244,8 @@ TABLE: tuple[SectionRule, ...] = (
         noun="static call",
         why="The trampoline of a static call is code that the kernel rewrites, and part of the "
         "object that defines it.",
-        remedy=NO_STATIC_CALL,
+        remedy="Call through a function pointer instead: set it with WRITE_ONCE(), and call what "
+        "READ_ONCE() gives. The static calls that the kernel has can be used as they are.",
     ),
     # a constructor would run when the live patch module is loaded (kernel/module/main.c:
     # do_mod_ctors())
