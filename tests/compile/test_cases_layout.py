@@ -127,6 +127,7 @@ SAFE = (
     "static-namesake",
     "new-file-included",
     "mbox-two",
+    "foll-flag",
 )
 
 
