@@ -19,46 +19,47 @@ def _lines(status: Status) -> Iterator[str]:
     yield from _family(
         "suture_verdict", "Exit status of 'suture status --check'.", [("", status.verdict)]
     )
-    for name, about, attribute in (
-        (
-            "suture_livepatch_enabled",
-            "1 if tasks run the live patch or are switching to it.",
-            "enabled",
-        ),
-        (
-            "suture_livepatch_transition",
-            "1 while tasks are switching to or from the live patch.",
-            "transition",
-        ),
-    ):
-        values = [
-            (_label(item.name), int(getattr(item.patch, attribute))) for item in status.patches
-        ]
-        yield from _family(name, about, values)
+    yield from _of_live_patches(status)
+    for name, about, found in _totals(status):
+        yield from _family(name, about, [("", found)])
+    yield from _of_hindrances(status)
+    if status.last_change:
+        seconds = int(datetime.fromisoformat(status.last_change).timestamp())
+        about = "Time of the last change of live patches."
+        yield from _family("suture_last_change_timestamp_seconds", about, [("", seconds)])
+
+
+def _of_live_patches(status: Status) -> Iterator[str]:
+    """Yield the state of each live patch."""
+    about = "1 if tasks run the live patch or are switching to it."
+    enabled = [(_label(item.name), int(item.patch.enabled)) for item in status.patches]
+    yield from _family("suture_livepatch_enabled", about, enabled)
+    about = "1 while tasks are switching to or from the live patch."
+    moving = [(_label(item.name), int(item.patch.transition)) for item in status.patches]
+    yield from _family("suture_livepatch_transition", about, moving)
     behind = [
         (_label(item.name), item.count.total - item.count.moved)
         for item in status.patches
         if item.count
     ]
     yield from _family("suture_livepatch_tasks_behind", "Tasks that have not switched yet.", behind)
-    yield from _family(
-        "suture_left_over_modules",
-        "Modules of live patches that are out of force.",
-        [("", len(status.left_over))],
+
+
+def _totals(status: Status) -> tuple[tuple[str, str, int], ...]:
+    """Return the counts of the whole host: name, meaning, value."""
+    left_over = "Modules of live patches that are out of force."
+    staying = "Modules of live patches that are out of force and stay in memory until the reboot."
+    drift = "Live patches that the next boot would load differently."
+    return (
+        ("suture_left_over_modules", left_over, len(status.left_over)),
+        ("suture_staying_modules", staying, len(status.staying)),
+        ("suture_interrupted_changes", "Interrupted commands.", len(status.interrupted)),
+        ("suture_drift", drift, len(status.drift)),
     )
-    yield from _family(
-        "suture_staying_modules",
-        "Modules of live patches that are out of force and stay in memory until the reboot.",
-        [("", len(status.staying))],
-    )
-    yield from _family(
-        "suture_interrupted_changes", "Interrupted commands.", [("", len(status.interrupted))]
-    )
-    yield from _family(
-        "suture_drift",
-        "Live patches that the next boot would load differently.",
-        [("", len(status.drift))],
-    )
+
+
+def _of_hindrances(status: Status) -> Iterator[str]:
+    """Yield what keeps functions of each live patch from running, or traces them."""
     for name, about, in_force in (
         (
             "suture_livepatch_functions_ineffective",
@@ -73,13 +74,6 @@ def _lines(status: Status) -> Iterator[str]:
     ):
         counts = [(_label(item.name), _hindered(status, item, in_force)) for item in status.patches]
         yield from _family(name, about, counts)
-    if status.last_change:
-        seconds = int(datetime.fromisoformat(status.last_change).timestamp())
-        yield from _family(
-            "suture_last_change_timestamp_seconds",
-            "Time of the last change of live patches.",
-            [("", seconds)],
-        )
 
 
 def _hindered(status: Status, item: PatchStatus, in_force: bool) -> int:

@@ -142,6 +142,18 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     included = {path for path in sources if includes.users(workspace.tree, of_c_files, [path])}
     if not included and len(direct) == len(code):
         return Selection(tuple(direct.values()), (), frozenset())
+    return _with_users(workspace, code, sources, included)
+
+
+def _with_users(
+    workspace: Workspace, code: Sequence[Changed], sources: Sequence[str], included: set[str]
+) -> Selection:
+    """Return the objects of changed C files, and those that may include a changed file.
+
+    :param sources: the changed C files.
+    :param included: those of them that other files include.
+    :raises Refusal: ``file-not-built``, ``build-system-changed``, ``no-code-change``
+    """
     every = objects.everything(workspace)
     direct = _own_objects(every, sources)
     read_by_others = included | {change.path for change in code if change.path not in direct}
