@@ -226,11 +226,13 @@ def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(h
     assert "> holder_thread+0x" in thread.err
     assert sleeper.is_refused("transition-timed-out", "1 task did not switch to it")
     assert "head (process " in sleeper.err
-    assert "in uninterruptible sleep: in holder_sleep()" in sleeper.err
+    # It wakes ten times a second, to look whether it may go on.
+    assert re.search(r"(in uninterruptible sleep|running): in holder_sleep\(\)", sleeper.err)
     assert left.is_refused("transition-stuck", "not reversed (--no-revert)")
     (moving,) = status.document["patches"]
     assert (status.document["verdict"], moving["patch"]["transition"]) == ("in-transition", True)
-    assert [(task["name"], task["state"]) for task in moving["behind"]] == [("head", "D")]
+    assert [task["name"] for task in moving["behind"]] == ["head"]
+    assert moving["behind"][0]["state"] in ("D", "R")
     assert [frame.partition("+")[0] for frame in moving["behind"][0]["holding"]] == ["holder_sleep"]
     assert other.is_refused("transition-under-way", "tasks are still switching to lp_sleep")
     assert asked.is_refused("not-confirmed", "was not confirmed")
@@ -315,7 +317,7 @@ def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: H
     )
     shows(back.refusal, "transition-timed-out")
     assert "head (process " in back.err
-    assert "in uninterruptible sleep: in new_code()" in back.err
+    assert re.search(r"(in uninterruptible sleep|running): in new_code\(\)", back.err)
     assert left.is_refused("transition-stuck", "not reversed (--no-revert)")
     (moving,) = going.document["patches"]
     assert (moving["patch"]["enabled"], moving["patch"]["transition"]) == (False, True)
