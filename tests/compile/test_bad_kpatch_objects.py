@@ -207,6 +207,28 @@ static struct kpatch_patch_dynrela r IN(".kpatch.dynrelas") = { (ulong)(asked + 
 """
 
 
+KSWAPD = r"""
+int quick(void *p) { return 0; }
+FUNC(quick, "kswapd", "vmlinux", 0, 0, 0)
+"""
+
+
+def test_a_main_function_of_the_targets_is_refused_whatever_the_new_code_is(
+    target: Target, kernel: Kernel, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.ko"
+    old.write_bytes(made(kernel, KSWAPD))
+    with pytest.raises(Refusal) as refused:
+        build([old], target, output=tmp_path / "x.ko")
+    assert (refused.value.code, refused.value.where) == (
+        "thread-function-replaced",
+        f"{old}: kswapd()",
+    )
+    asked = Choices(replace_threads=frozenset({"kswapd"}))
+    built = build([old], target, output=tmp_path / "x.ko", choices=asked)
+    assert [one.old_name for one in built.patch.objects[0].functions] == ["kswapd"]
+
+
 @pytest.mark.parametrize("new", ["waits", "imports"])
 def test_main_functions_of_kernel_threads_are_refused(
     target: Target, kernel: Kernel, tmp_path: Path, new: str

@@ -129,6 +129,16 @@ def test_a_main_function_of_a_kernel_thread_is_told(place: Place) -> None:
     )
 
 
+def test_a_main_function_of_the_targets_is_told_whatever_replaces_it(place: Place) -> None:
+    text = HELPER.replace("show(struct seq_file *m, void *v)", "show(void *m)")
+    text = text.replace('"version_proc_show"', '"kswapd"')
+    place.patch(f"#include <linux/delay.h>\n{text}", "kswapd.c")
+    finished = place.run(*place.build("kswapd.c"))
+    assert finished.returncode == 0, finished.stderr
+    told = r"kswapd.c:\d+: kswapd\(\) is the main function of .+; the transition waits for it"
+    assert re.search(told, finished.stderr)
+
+
 def test_build_says_what_is_not_proved(place: Place) -> None:
     several_files(place.directory)
     finished = place.run(*place.build("kgr-main.c"))

@@ -307,4 +307,7 @@ def check_function(
     """
     address, core_position = context.replaceable.locate(objname, name, position, module.line_of)
     compared = context.replaceable.check_prototype(objname, name, new, types, module.line_of)
+    known = context.kernel.threads(objname) if context.is_of_target(objname) else None
+    if known and (why := threads.stays_in_target(known, objname, name, address)):
+        note(f"{module.line_of(new)}: {name}() {why}; the transition waits for it")
     return Checked(objname, name, core_position, address, new, compared)

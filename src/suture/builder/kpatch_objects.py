@@ -105,7 +105,9 @@ def cut_kpatch_object(
     view = View(_with_symbols(obj, kpatch.dynrelas))
     _refuse_threads(view, kpatch, replace_threads)
     side = Side(view, Entries(view, kernel.entry_sizes))
-    cuts = [_cut(objname, name, kpatch, side, kernel) for objname in _objnames(kpatch)]
+    cuts = [
+        _cut(objname, name, kpatch, side, kernel, replace_threads) for objname in _objnames(kpatch)
+    ]
     _refuse_shared_variables(name, cuts)
     forced = [
         OmittedPart("a function", FORCED, NOT_FORCED).for_user(name, VMLINUX)
@@ -173,16 +175,26 @@ def _with_symbols(obj: ObjectFile, dynrelas: Iterable[Dynrela]) -> ObjectFile:
     return replace(obj, symbols=tuple(symbols), relocations=ordered)
 
 
-def _cut(objname: str, name: str, kpatch: KpatchObject, side: Side, kernel: Kernel) -> Cut:
+def _cut(
+    objname: str,
+    name: str,
+    kpatch: KpatchObject,
+    side: Side,
+    kernel: Kernel,
+    replace_threads: Collection[str],
+) -> Cut:
     """Cut out the new code for one object of the kernel."""
     shipped = kernel.shipped(objname)
     functions = [function for function in kpatch.functions if function.objname == objname]
     replaced = {_unit(side.view, function.new): function for function in functions}
     if len(replaced) != len(functions):
         raise Refusal(KPATCH_OBJECT_MALFORMED, name, "two old functions have one new one")
-    places = {
-        unit: _old_function_place(function, shipped, name) for unit, function in replaced.items()
-    }
+    places = {}
+    for unit, function in replaced.items():
+        address = _old_function_address(function, shipped, name)
+        if function.name not in replace_threads:
+            _refuse_where_tasks_stay(function, address, kernel, name)
+        places[unit] = function.name, sympos(shipped, function.name, address)
     pairs = tuple((unit, unit) for unit in replaced)
     correlation = Correlation({unit: unit for unit in replaced})
     hooks = Hooks(tuple(_hooks(objname, name, kpatch, side)))
@@ -214,8 +226,8 @@ def _unit(view: View, place: Place) -> Unit:
     return unit
 
 
-def _old_function_place(function: OldFunction, shipped: Shipped, name: str) -> tuple[str, int]:
-    """Find an old function in the target; return its name and sympos."""
+def _old_function_address(function: OldFunction, shipped: Shipped, name: str) -> int:
+    """Find an old function in the target; return its address."""
     where = f"{name}: {function.name}()"
     address = find_symbol(
         where, shipped, function.name, function.address, function.sympos, FUNCTION_NOT_IN_KERNEL
@@ -235,7 +247,20 @@ def _old_function_place(function: OldFunction, shipped: Shipped, name: str) -> t
         raise Refusal(KPATCH_OBJECT_FOREIGN, where, found)
     if not _has_fentry_call(shipped, address):
         raise Refusal(FUNCTION_NOT_TRACEABLE, where, "has no fentry call")
-    return function.name, sympos(shipped, function.name, address)
+    return address
+
+
+def _refuse_where_tasks_stay(
+    function: OldFunction, address: int, kernel: Kernel, name: str
+) -> None:
+    """Refuse to replace a function that threads of the target never leave.
+
+    :raises Refusal: ``thread-function-replaced``
+    """
+    known = kernel.threads(function.objname)
+    why = threads.stays_in_target(known, function.objname, function.name, address)
+    if why:
+        raise Refusal(THREAD_FUNCTION_REPLACED, f"{name}: {function.name}()", why)
 
 
 def _room(shipped: Shipped, address: int, size: int) -> int:

@@ -40,6 +40,10 @@ class ModuleContext:
         self._shipped: dict[str, Shipped] = {}
         self.replaceable = Replaceable(self.shipped, self.types_of)
 
+    def is_of_target(self, objname: str) -> bool:
+        """Whether an object is the target's, and not a module that is built here."""
+        return objname not in self._companions
+
     def shipped(self, objname: str) -> Shipped:
         """Return an object by name: a module built here, else one of the target."""
         if objname not in self._companions:

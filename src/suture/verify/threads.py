@@ -32,7 +32,7 @@ from suture.model import VMLINUX
 from suture.objects.locals import base
 from suture.objects.special import sections
 from suture.objects.view import Reference, ToUndefined, ToUnit, Unit, View
-from suture.verify.thread_mains import ThreadMain
+from suture.verify.thread_mains import ThreadMain, Threads
 from suture.verify.thread_names import (
     EVERY_SLEEPER,
     SLEEP_CALLS,
@@ -88,6 +88,19 @@ def refuse_threads(
             raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
         if (before in old_mains or after in new_mains) and not (shown and shown.sleeps):
             note(f"{where} {TRANSITION_WAITS}")
+
+
+def stays_in_target(threads: Threads, objname: str, name: str, address: int) -> str:
+    """Return why tasks of the target stay in a function of which there is no source, or "".
+
+    :param threads: what is known of the threads of its object.
+    """
+    if objname == VMLINUX and name in EVERY_SLEEPER:
+        return EVERY_TASK
+    main = threads.mains.get(address)
+    if main is not None and main.stays:
+        return main.found
+    return threads.idle.get(address, "")
 
 
 def thread_mains(view: View, functions: Iterable[Unit]) -> list[Unit]:
