@@ -113,7 +113,7 @@ def test_it_is_loaded_again_under_another_name(host: Host) -> None:
         assert unloaded.document["name"] == name
     loads = [f"lp_stays_{number}" for number in range(2, 2 + ROUNDS)]
     assert host.loaded() == sorted(["lp_stays", *loads])
-    (log,) = host.suture("log --patch lp_stays --json")
+    (log,) = host.suture("log --patch lp_stays --lines 0 --json")
     assert len(log.document["records"]) == 4 * (1 + ROUNDS)
     before = ticks(host)
     host.sh("sleep 2")
