@@ -229,6 +229,18 @@ def test_a_main_function_of_the_targets_is_refused_whatever_the_new_code_is(
     assert [one.old_name for one in built.patch.objects[0].functions] == ["kswapd"]
 
 
+def test_a_function_of_the_idle_loop_is_refused_whatever_the_author_knows_of_threads(
+    target: Target, kernel: Kernel, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.ko"
+    old.write_bytes(made(kernel, KSWAPD.replace('"kswapd"', '"cpu_startup_entry"')))
+    for names in ((), ("cpu_startup_entry",)):
+        asked = Choices(replace_threads=frozenset(names))
+        with pytest.raises(Refusal) as refused:
+            build([old], target, output=tmp_path / "x.ko", choices=asked)
+        assert refused.value.code == "idle-function-replaced"
+
+
 @pytest.mark.parametrize("new", ["waits", "imports"])
 def test_main_functions_of_kernel_threads_are_refused(
     target: Target, kernel: Kernel, tmp_path: Path, new: str

@@ -303,11 +303,14 @@ def check_function(
     """Check that the target has a function, and that the new one has its type.
 
     :param position: the position that the author gave; 0 for none.
-    :raises Refusal: what `Replaceable.locate` and `check_prototype` raise
+    :raises Refusal: ``idle-function-replaced``, and what `Replaceable.locate` and
+        `check_prototype` raise
     """
     address, core_position = context.replaceable.locate(objname, name, position, module.line_of)
     compared = context.replaceable.check_prototype(objname, name, new, types, module.line_of)
     known = context.kernel.threads(objname) if context.is_of_target(objname) else None
+    if known:
+        threads.refuse_idle_function(known, address, f"{module.line_of(new)}: {name}()")
     if known and (why := threads.stays_in_target(known, objname, name, address)):
         note(f"{module.line_of(new)}: {name}() {why}; the transition waits for it")
     return Checked(objname, name, core_position, address, new, compared)

@@ -192,8 +192,7 @@ def _cut(
     places = {}
     for unit, function in replaced.items():
         address = _old_function_address(function, shipped, name)
-        if function.name not in replace_threads:
-            _refuse_where_tasks_stay(function, address, kernel, name)
+        _refuse_where_tasks_stay(function, address, kernel, name, replace_threads)
         places[unit] = function.name, sympos(shipped, function.name, address)
     pairs = tuple((unit, unit) for unit in replaced)
     correlation = Correlation({unit: unit for unit in replaced})
@@ -251,16 +250,21 @@ def _old_function_address(function: OldFunction, shipped: Shipped, name: str) ->
 
 
 def _refuse_where_tasks_stay(
-    function: OldFunction, address: int, kernel: Kernel, name: str
+    function: OldFunction,
+    address: int,
+    kernel: Kernel,
+    name: str,
+    replace_threads: Collection[str],
 ) -> None:
-    """Refuse to replace a function that threads of the target never leave.
+    """Refuse to replace a function that idle tasks or threads of the target never leave.
 
-    :raises Refusal: ``thread-function-replaced``
+    :raises Refusal: ``idle-function-replaced``, ``thread-function-replaced``
     """
-    known = kernel.threads(function.objname)
+    known, where = kernel.threads(function.objname), f"{name}: {function.name}()"
+    threads.refuse_idle_function(known, address, where)
     why = threads.stays_in_target(known, function.objname, function.name, address)
-    if why:
-        raise Refusal(THREAD_FUNCTION_REPLACED, f"{name}: {function.name}()", why)
+    if why and function.name not in replace_threads:
+        raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
 
 
 def _room(shipped: Shipped, address: int, size: int) -> int:

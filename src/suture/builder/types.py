@@ -64,11 +64,9 @@ class LayoutCheck:
     def _judge(self, pairs: Iterable[TypedPair]) -> None:
         for pair in pairs:
             self._done.add(pair.source)
-            new = [one for one in self._found(pair) if one.subject not in self._told()]
+            told = {one.accepted("") for one in self.findings}
+            new = [one for one in self._found(pair) if one not in told]
             self.findings += judged(new, self._accepted)
-
-    def _told(self) -> frozenset[str]:
-        return frozenset(one.subject for one in self.findings)
 
     def _found(self, pair: TypedPair) -> list[Finding]:
         directory = self._workspace.directory / "objects"

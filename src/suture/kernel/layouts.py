@@ -28,11 +28,11 @@ from suture.kernel.btf import (
     STRUCT,
     TYPEDEF,
     UNION,
+    VAR,
     VOID,
     Btf,
 )
 
-VAR = 14
 DEEPEST = 16
 """How many levels of unnamed members, arrays and pointers are followed."""
 
@@ -50,7 +50,7 @@ class Shape(Enum):
 class Member:
     """A member of a structure or union.
 
-    :ivar name: its name; dots lead into arrays of unnamed structures only.
+    :ivar name: its name; "" for a bit field without one.
     :ivar offset: in bits from the start; `size`: in bits.
     :ivar spelled: its type; equal where two types are stored in the same way.
     :ivar overlaid: it is in a union, so that others share its place.

@@ -80,7 +80,7 @@ def layout_findings(
     grave = {name for name, found in differences.items() if _is_grave(found)}
     for name, found in differences.items():
         old, new = changed[name]
-        if grave & (old.contains | new.contains):
+        if grave & (old.contains | new.contains) and _only_contained_differs(old, new):
             continue  # what it contains is reported
         around = sorted(other for other in grave if name in changed[other][0].contains)
         yield _of_layout(source, old, new, found, changes, around, known)
@@ -91,6 +91,24 @@ def layout_findings(
             text = f"the variable {name} holds {old_type} and is read as {new_type}"
             place = mentioned_at(changes, name) or Place(source)
             yield Finding(LAYOUT_CHANGED, name, str(place), text)
+
+
+def _only_contained_differs(old: TypeLayout, new: TypeLayout) -> bool:
+    """Whether two layouts differ in nothing but what their members contain, so that whoever judges
+    that has judged them too.
+
+    Example: ``struct aio_kiocb`` (fs/aio.c) contains a ``struct kiocb``, and grows with it.  With a
+    member of its own in addition, it is reported besides.
+    """
+    return _own_members(old) == _own_members(new)
+
+
+def _own_members(layout: TypeLayout) -> list[tuple[str, str, int]]:
+    """Return the members in order: name, type, and the size in bits of what contains nothing."""
+    contains = (Shape.AGGREGATE, Shape.ARRAY)
+    return [
+        (one.name, one.spelled, 0 if one.shape in contains else one.size) for one in layout.members
+    ]
 
 
 def _is_grave(found: Iterable[_MemberChange]) -> bool:

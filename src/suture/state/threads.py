@@ -21,7 +21,7 @@ from suture.objects.view import Unit
 from suture.verify.kernel import Kernel
 from suture.verify.plan import PlannedFile
 from suture.verify.thread_mains import ThreadMain
-from suture.verify.threads import may_sleep_or_loop, sleeps_itself
+from suture.verify.threads import UNCHECKED, may_sleep_or_loop, sleeps_itself
 
 MANY_IMPORTERS = 16
 """With more modules than these, a function is not a part of one thread's work."""
@@ -42,7 +42,7 @@ def sleeping_threads(
         name, where = base(after.name), f"{view.obj.name}: {after.name}()"
         why = _idle(planned, kernel, before)
         if why:
-            found = f"{why}, and idle tasks are switched without a check of their stacks"
+            found = f"{why}, {UNCHECKED}"
             yield Finding(IDLE_FUNCTION_REPLACED, name, where, found)
         elif name not in replace_threads:
             yield from _waits(planned, kernel, before, name, where)

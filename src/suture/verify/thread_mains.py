@@ -61,8 +61,8 @@ class ThreadMain:
     def label(self) -> str:
         """The thread, for people."""
         # workers are created as kthread_create_on_node(worker_thread, worker, node, "%s", id)
-        known = self.thread.strip("%s")
-        return f'the kernel thread "{self.thread}"' if known else "a kernel thread"
+        is_known = self.thread not in ("", "%s")
+        return f'the kernel thread "{self.thread}"' if is_known else "a kernel thread"
 
     @property
     def found(self) -> str:

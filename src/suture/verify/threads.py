@@ -26,7 +26,12 @@ from suture.arch.decoding import Flow
 from suture.diff.changes import cold_part
 from suture.diff.plan import FilePlan
 from suture.diff.users import HARMLESS
-from suture.errors import THREAD_FUNCTION_REPLACED, THREAD_NOT_REPLACED, Refusal
+from suture.errors import (
+    IDLE_FUNCTION_REPLACED,
+    THREAD_FUNCTION_REPLACED,
+    THREAD_NOT_REPLACED,
+    Refusal,
+)
 from suture.host.progress import note
 from suture.model import VMLINUX
 from suture.objects.locals import base
@@ -51,6 +56,7 @@ ASKS_TO_STOP = (
 )
 
 
+UNCHECKED = "and idle tasks are switched without a check of their stacks"
 EVERY_TASK = "is on the stack of every task that sleeps, or of every kernel thread"
 
 
@@ -98,9 +104,16 @@ def stays_in_target(threads: Threads, objname: str, name: str, address: int) -> 
     if objname == VMLINUX and name in EVERY_SLEEPER:
         return EVERY_TASK
     main = threads.mains.get(address)
-    if main is not None and main.stays:
-        return main.found
-    return threads.idle.get(address, "")
+    return main.found if main is not None and main.stays else ""
+
+
+def refuse_idle_function(threads: Threads, address: int, where: str) -> None:
+    """Refuse a function on the stacks of idle tasks, of which there is no source.
+
+    :raises Refusal: ``idle-function-replaced``
+    """
+    if address in threads.idle:
+        raise Refusal(IDLE_FUNCTION_REPLACED, where, f"{threads.idle[address]}, {UNCHECKED}")
 
 
 def thread_mains(view: View, functions: Iterable[Unit]) -> list[Unit]:

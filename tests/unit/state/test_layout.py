@@ -112,6 +112,14 @@ def test_the_structure_to_mend_is_named_and_what_contains_it_is_evidence() -> No
     assert "klp_shadow_get_or_alloc" in found.remedy
 
 
+def test_a_member_of_its_own_is_reported_beside_what_a_structure_contains() -> None:
+    """Whoever accepts the one has not judged the other."""
+    both = edited("int first;", "int first, second;").replace(
+        "\tu64 count;", "\tint a;\n\tu64 count;"
+    )
+    assert {one.name for one in findings(both)} == {"part", "item"}
+
+
 def test_the_functions_that_use_a_new_member_are_named() -> None:
     after = edited("void *data; };", "void *data; };\n\tint seen;")
     (found,) = findings(after.replace("count++", "seen++"))
