@@ -4,10 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from suture.errors import Acceptance
+
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="CODE:NAME",
+        help="Build in spite of this danger, which a refusal names. Repeatable, each with its "
+        "--because.",
+    ),
+]
+Because = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--because",
+        metavar="REASON",
+        help="Why the danger before it is accepted; the module keeps the reason.",
+    ),
+]
 
 
 def acceptances(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli import modules
+from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.target import KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
@@ -138,23 +139,8 @@ def build(
             "patch is loaded or unloaded. Repeatable.",
         ),
     ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--accept",
-            metavar="CODE:NAME",
-            help="Build in spite of this danger, which a refusal names. Repeatable, each with "
-            "its --because.",
-        ),
-    ] = None,
-    because: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--because",
-            metavar="REASON",
-            help="Why the danger before it is accepted; the module keeps the reason.",
-        ),
-    ] = None,
+    accept: Accept = None,
+    because: Because = None,
     sign_key: Annotated[
         str | None,
         typer.Option(
@@ -184,7 +170,6 @@ def build(
     """
     from suture.builder import build_all
     from suture.builder.inputs import Choices
-    from suture.cli.acceptances import acceptances
 
     signer = _signer(sign_key, sign_certificate)
     choices = Choices(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.target import KernelDir, chosen
 from suture.formats.recognise import Format
@@ -84,22 +85,8 @@ def convert(
     caller_limit: Annotated[
         int | None, typer.Option("--caller-limit", min=1, help="As in 'suture build'.")
     ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--accept",
-            metavar="CODE:NAME",
-            help="As in 'suture build'.",
-        ),
-    ] = None,
-    because: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--because",
-            metavar="REASON",
-            help="As in 'suture build'.",
-        ),
-    ] = None,
+    accept: Accept = None,
+    because: Because = None,
     json: Json = False,
 ) -> None:
     """Convert a live patch to Suture's written form: livepatch.toml and the sources it names.
@@ -110,7 +97,6 @@ def convert(
     """
     from suture.builder.convert import convert as write_down
     from suture.builder.inputs import Choices
-    from suture.cli.acceptances import acceptances
 
     target = chosen(kernel, kernel_dir) if kernel is not None or kernel_dir is not None else None
     converted = write_down(

@@ -97,10 +97,7 @@ def _set_up_earlier(
     path: str, before: Mapping[str, Body], after: Mapping[str, Body]
 ) -> Iterator[Finding]:
     """Example: a probe function now sets ``priv->quirk``, and an interrupt handler checks it."""
-    reading: dict[str, list[str]] = {}
-    for name, body in after.items():
-        for member in _new(READS, before[name], body):
-            reading.setdefault(member, []).append(name)
+    reading = _newly_in(READS, before, after)
     for name, body in after.items():
         if not SETS_UP.search(name):
             continue
@@ -115,10 +112,7 @@ def _counted_in_two_places(
     path: str, before: Mapping[str, Body], after: Mapping[str, Body]
 ) -> Iterator[Finding]:
     """Example: an open function now takes a reference, which the release function drops."""
-    dropping: dict[str, list[str]] = {}
-    for name, body in after.items():
-        for what in _new(DROPS, before[name], body):
-            dropping.setdefault(_last_part(what), []).append(name)
+    dropping = _newly_in(DROPS, before, after)
     for name, body in after.items():
         for what in _new(GAINS, before[name], body):
             others = [one for one in dropping.get(_last_part(what), ()) if one != name]
@@ -140,6 +134,17 @@ def _new(pattern: re.Pattern[str], old: Body, new: Body) -> list[str]:
     """Return what the new body has more often than the old one, and the old one has not at all."""
     there = set(pattern.findall(old.text))
     return [name for name in dict.fromkeys(pattern.findall(new.text)) if name not in there]
+
+
+def _newly_in(
+    pattern: re.Pattern[str], before: Mapping[str, Body], after: Mapping[str, Body]
+) -> dict[str, list[str]]:
+    """Return what functions newly mention, by its last part, with those functions."""
+    found: dict[str, list[str]] = {}
+    for name, body in after.items():
+        for what in _new(pattern, before[name], body):
+            found.setdefault(_last_part(what), []).append(name)
+    return found
 
 
 def _last_part(expression: str) -> str:
