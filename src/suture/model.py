@@ -18,6 +18,9 @@ from enum import StrEnum
 VMLINUX = "vmlinux"
 """The object name of the core kernel (``kernel/livepatch/core.c``)."""
 
+LONGEST_DESCRIPTION = 200
+"""Characters of a module's description, which modinfo(8) shows in one line."""
+
 _LIVEPATCH_SYMBOL = re.compile(r"^\.klp\.sym\.([^.]+)\.(.+),(\d+)$")
 
 
@@ -154,6 +157,31 @@ class RecordedFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """One change that a live patch brings, as its author described it.
+
+    :ivar author: ``Name <address>``.
+    :ivar date: ISO 8601, with the author's time zone.
+    :ivar commit: the commit upstream, or the one that the patch was made from; hexadecimal.
+    :ivar cves: such as ``CVE-2024-1086``.
+    :ivar links: web addresses, as ``Link:`` and ``Closes:`` give them.
+    :ivar fixes: the commits that brought the error, as ``Fixes:`` names them.
+    """
+
+    title: str
+    author: str = ""
+    date: str = ""
+    commit: str = ""
+    cves: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        unnamed = [cve for cve in self.cves if cve not in self.title]
+        return f"{self.title} ({', '.join(unnamed)})" if unnamed else self.title
+
+
+@dataclass(frozen=True, slots=True)
 class LivePatch:
     """A whole live patch (``struct klp_patch``).
 
@@ -163,6 +191,7 @@ class LivePatch:
     :ivar findings: what was found about it when it was built, and accepted or shown.
     :ivar stays: why it stays in memory until the reboot (`suture.diff.escapes`); empty for one that
         can be unloaded.
+    :ivar fixes: what it is for, in the order in which its parts apply.
     """
 
     name: str
@@ -172,6 +201,16 @@ class LivePatch:
     references: tuple[SymbolReference, ...] = ()
     findings: tuple[RecordedFinding, ...] = ()
     stays: tuple[str, ...] = field(default=(), compare=False)
+    fixes: tuple[Fix, ...] = field(default=(), compare=False)
+
+    @property
+    def description(self) -> str:
+        """What it is for, in one line; "" where that is not known."""
+        if not self.fixes:
+            return ""
+        more = f"; and {len(self.fixes) - 1} more" if len(self.fixes) > 1 else ""
+        title, room = self.fixes[0].title, LONGEST_DESCRIPTION - len(more)
+        return (title if len(title) <= room else f"{title[: room - 3].rstrip()}...") + more
 
     def each_function(self) -> Iterator[tuple[str, PatchedFunction]]:
         """Yield every replaced function, with the name of its object."""

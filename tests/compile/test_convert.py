@@ -5,6 +5,7 @@ against it."""
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.formats.recognise import MANIFEST
 from suture.kernel.release import Target
+from suture.model import Fix
 from suture.module.inspect import read_file
 from suture.verify.kernel import Kernel
 from suture.workspace.compile import object_pairs, touched_by
@@ -218,6 +220,48 @@ def test_one_written_form_is_built_for_several_kernels(
         found = read_file(place.directory / "out" / release / "livepatch_version.ko")
         assert found.release == release
         assert [one.old_name for one in found.patch.objects[0].functions] == ["version_proc_show"]
+
+
+def test_what_a_live_patch_is_for_stays_with_it(
+    place: Place, target: Target, workspace: Workspace
+) -> None:
+    mail = (
+        "From: A. Author <a@example.org>\nDate: Sat, 28 Nov 2026 12:00:00 +0100\n"
+        'Subject: [PATCH] proc: version: say "it" \\ all\n\nIt closes CVE-2026-1000.\n\n'
+        'Fixes: 1da177e4c3f4 ("Linux-2.6.12-rc2")\nLink: https://lore.kernel.org/r/x@y\n---\n'
+    )
+    place.patch(mail + diff(workspace.tree, NEW_VERSION), "0001-proc-version.patch")
+    options = ("--cve", "cve-2026-1001", "--url", "https://example.org/advisory")
+    kernel = ("--kernel", target.release)
+    built = place.run("build", "0001-proc-version.patch", *options, *kernel)
+    assert built.returncode == 0, built.stderr
+    module = place.directory / "livepatch_proc_version_say_it_all.ko"
+    title = 'proc: version: say "it" \\ all'
+    assert modinfo(module, "description") == title
+    fix = Fix(
+        title,
+        "A. Author <a@example.org>",
+        "2026-11-28T12:00:00+01:00",
+        "",
+        ("CVE-2026-1000", "CVE-2026-1001"),
+        ("https://lore.kernel.org/r/x@y", "https://example.org/advisory"),
+        ('1da177e4c3f4 ("Linux-2.6.12-rc2")',),
+    )
+    assert read_file(module).patch.fixes == (fix,)
+    shown = place.run("inspect", module.name).stdout
+    assert f"fixes  {title} (CVE-2026-1000, CVE-2026-1001)" in shown
+    assert "       A. Author <a@example.org>, 2026-11-28" in shown
+    written = place.run("convert", "0001-proc-version.patch", *options, "-o", "fix.livepatch")
+    assert written.returncode == 0, written.stderr
+    again = place.run("build", "fix.livepatch", "-o", "again.ko", *kernel)
+    assert again.returncode == 0, again.stderr
+    assert (place.directory / "again.ko").read_bytes() == module.read_bytes()
+
+
+def modinfo(module: Path, field: str) -> str:
+    """A field as modinfo(8) reads it."""
+    command = ["modinfo", "-F", field, str(module)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_a_description_is_kept(tmp_path: Path) -> None:

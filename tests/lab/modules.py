@@ -9,7 +9,7 @@ from pathlib import Path
 
 from suture.elf import reader, writer
 from suture.host import run
-from suture.model import LivePatch, RecordedFinding
+from suture.model import Fix, LivePatch, RecordedFinding
 from suture.module import modinfo
 from suture.workspace import kbuild
 from suture.workspace.prepare import Workspace
@@ -159,9 +159,9 @@ def with_other_build_id(module: bytes) -> bytes:
     return module[:note] + bytes(20) + module[note + 20 :]
 
 
-def with_finding(module: bytes, finding: RecordedFinding) -> bytes:
-    """The same module, built with a finding."""
-    said = LivePatch("any", (), findings=(finding,))
+def with_finding(module: bytes, finding: RecordedFinding, *fixes: Fix) -> bytes:
+    """The same module, built with a finding, and with what it is for."""
+    said = LivePatch("any", (), findings=(finding,), fixes=fixes)
     return writer.write(modinfo.with_entries(reader.read(module, "module"), said))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from suture.lab.machine import Machine
-from suture.model import RecordedFinding
+from suture.model import Fix, RecordedFinding
 from suture.module import sign
 from suture.module.sign import Signer
 from suture.workspace.prepare import Workspace
@@ -42,6 +42,8 @@ FORGED = (
 
 ACCEPTED = RecordedFinding("refuse", "layout-changed", "item", "fs/a.c: grows", "none is there")
 
+FIX = Fix("fs: mend it", "A. Author <a@example.org>", cves=("CVE-2024-1086", "CVE-2024-1087"))
+
 FilesFor = Callable[[Workspace], dict[str, bytes]]
 
 
@@ -56,7 +58,7 @@ def files_for(tmp_path_factory: pytest.TempPathFactory) -> FilesFor:
     def files(workspace: Workspace) -> dict[str, bytes]:
         if workspace.name not in made:
             built = modules.build(workspace, tmp_path_factory.mktemp("modules"))
-            built["lp_one"] = modules.with_finding(built["lp_one"], ACCEPTED)
+            built["lp_one"] = modules.with_finding(built["lp_one"], ACCEPTED, FIX)
             built["other/lp_one"] = modules.with_other_build_id(built["lp_one"])
             built["forged"] = built["lp_two"] + FORGED
             made[workspace.name] = {f"/lp/{name}.ko": module for name, module in built.items()}
@@ -89,6 +91,8 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
         "log --json",
         "log --patch lp_two",
     )
+    assert listed.document["fixes"]["lp_one"][0]["cves"] == list(FIX.cves)
+    assert log.document["records"][0]["details"]["fixes"] == [str(FIX)]
     assert [line.split()[3:] for line in about_one.out.splitlines()[1:]] == [
         ["load", "lp_two", "loaded"],
         ["load", "lp_all", "loaded", "in", "place", "of", "lp_one,", "lp_two"],
@@ -99,6 +103,7 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
         True,
     )
     assert str(ACCEPTED) in known.out
+    assert re.search(rf"^fixes +{re.escape(str(FIX))}$", known.out, re.MULTILINE)
     assert two.status == 0
     assert [patch["name"] for patch in listed.document["patches"]] == ["lp_one", "lp_two"]
     assert all(patch["enabled"] and not patch["transition"] for patch in listed.document["patches"])
@@ -461,6 +466,11 @@ def test_other_tools_commands_do_what_their_scripts_and_units_expect(host: Host)
         "lp_one",
     ]
     assert patches.out.count("    active: 1\n") == 2
+    assert patches.out.count("    CVE: (not known") == 1
+    assert (
+        f"    CVE: {' '.join(FIX.cves)}\n    bug fixes and enhancements: {FIX.title}\n"
+        in patches.out
+    )
     assert (missing.status, missing.out) == (1, "")
     assert missing.err.splitlines()[0] == "kpatch: patch module lp_none is not loaded"
     assert re.fullmatch(

@@ -27,6 +27,7 @@ from suture.builder.artifact import Artifact, Provenance
 from suture.builder.assemble import DATA, assemble
 from suture.builder.findings import recorded
 from suture.builder.findings import refuse_unused as refuse_unused_acceptances
+from suture.builder.fixes import described
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
@@ -134,7 +135,10 @@ def build_all(
         if given.format in MODULES:
             from suture.builder.cmodules import build_modules
 
-            return build_modules(given, target, output=output, directory=directory, name=name)
+            fixes = described(choices.said, (), name or first.resolve().name)
+            return build_modules(
+                given, target, output=output, directory=directory, name=name, fixes=fixes
+            )
     artifact = build(
         patches,
         target,
@@ -272,7 +276,8 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
 def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
     replace = inputs.replace is not False
     patch, objects, calls = assemble(inputs.name, replace, parts.diffs.cuts, parts.authored)
-    patch = replaced(patch, findings=tuple(map(recorded, parts.diffs.findings)))
+    found = tuple(map(recorded, parts.diffs.findings))
+    patch = replaced(patch, findings=found, fixes=inputs.fixes)
     wrappers: dict[str, str] = {}
     for module in parts.authored:
         wrappers |= module.wrappers
@@ -384,6 +389,7 @@ def _author_module(
         directory=directory,
         name=inputs.name if inputs.is_named else None,
         several=False,
+        fixes=inputs.fixes,
         accept=accept,
     )
     return replaced(built, inputs=inputs.given, author_module=None)

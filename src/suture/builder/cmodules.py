@@ -55,7 +55,7 @@ from suture.kernel.release import Target
 from suture.link import author_modules, glue, kbuild, klp, objtool, shadows
 from suture.link.author_checks import refuse_unresolvable
 from suture.link.references import References, with_pending_names
-from suture.model import LivePatch, PatchedFunction
+from suture.model import Fix, LivePatch, PatchedFunction
 from suture.module import modinfo
 from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
@@ -77,6 +77,7 @@ def build_modules(
     directory: Path | None = None,
     name: str | None = None,
     several: bool = True,
+    fixes: tuple[Fix, ...] = (),
     accept: Callable[[Artifact], None] = lambda _: None,
 ) -> tuple[Artifact, ...]:
     """Build the module of a C file, or all that a directory's Makefile lists.
@@ -89,6 +90,7 @@ def build_modules(
     :param directory: where to write each module as ``<name>.ko``.
     :param name: the module's name, if not the author's.
     :param several: whether the source may list more than one module.
+    :param fixes: what the live patches are for.
     :param accept: called with each artifact before anything is written; may refuse.
     :raises Refusal: many; each says what and why
     """
@@ -114,6 +116,7 @@ def build_modules(
         checked = [_check_module(context, *pair) for pair in zip(modules, compiled, strict=True)]
         _link(workspace, checked)
         provenance = Provenance.of(target, (given,))
+        checked = [replace(module, fixes=fixes) for module in checked]
         artifacts = [_artifact(context, module, target, provenance) for module in checked]
     for artifact in artifacts:
         accept(artifact)
@@ -208,6 +211,7 @@ class _CheckedModule:
     :ivar patch: what it replaces, and from where; None where it replaces nothing.
     :ivar glue: the C to be linked with `objects`; "" for none.
     :ivar hands_out: the addresses in it that the kernel may keep, as sentences.
+    :ivar fixes: what it is for.
     """
 
     module: CModule
@@ -217,6 +221,7 @@ class _CheckedModule:
     glue: str = ""
     objects: Mapping[str, ObjectFile] = field(default_factory=dict)
     hands_out: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
 
 
 def _check_module(
@@ -305,7 +310,8 @@ def _finish(context: ModuleContext, checked: _CheckedModule) -> ObjectFile:
         checked.module.line_of,
         context.has_module,
     )
-    described = replace(checked.patch, shadow_variables=shadows.used_by(checked.linked))
+    shadow_variables = shadows.used_by(checked.linked)
+    described = replace(checked.patch, shadow_variables=shadow_variables, fixes=checked.fixes)
     return modinfo.with_entries(
         klp.finish(with_pending_names(checked.linked, references)), described
     )

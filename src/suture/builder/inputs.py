@@ -8,13 +8,18 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suture.builder.fixes import NOTHING_SAID, Said, described
 from suture.errors import WRITTEN_FORM_INVALID, Acceptance, Refusal
-from suture.formats.recognise import MODULES, Format, Input, recognise
+from suture.formats import messages
+from suture.formats.recognise import DIFFS, MODULES, Format, Input, recognise
+from suture.host.files import read_bytes
 from suture.host.pipes import plain_name
 from suture.link.kbuild import NAME_LENGTH, usable_name
+from suture.model import Fix
 from suture.verify.callers import DEFAULT_BOUNDS, Bounds
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ class Choices:
     :ivar caller_depth: `suture.verify.callers.Bounds.depth`, and `caller_limit` its `functions`;
         None for the default.
     :ivar accepted: findings that the author accepts.
+    :ivar said: what the author says that the live patch is for.
     """
 
     patch_data: frozenset[str] = frozenset()
@@ -42,6 +48,7 @@ class Choices:
     caller_depth: int | None = None
     caller_limit: int | None = None
     accepted: tuple[Acceptance, ...] = ()
+    said: Said = NOTHING_SAID
 
     @property
     def bounds(self) -> Bounds:
@@ -66,10 +73,14 @@ class Choices:
             max(depths, default=None) if self.caller_depth is None else self.caller_depth,
             max(limits, default=None) if self.caller_limit is None else self.caller_limit,
             (*self.accepted, *_accepted(manifests)),
+            reduce(Said.merged_with, map(_said, manifests), self.said),
         )
 
 
 NO_CHOICES = Choices()
+
+_NUMBER = re.compile(r"^0\d{3}-")
+"""``git format-patch`` numbers the files of a series from ``0001-``."""
 
 
 def _accepted(manifests: Sequence[written.Manifest]) -> Iterator[Acceptance]:
@@ -80,6 +91,10 @@ def _accepted(manifests: Sequence[written.Manifest]) -> Iterator[Acceptance]:
             yield Acceptance(code, name, one.because)
 
 
+def _said(manifest: written.Manifest) -> Said:
+    return Said(manifest.description, manifest.cve, manifest.url)
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The recognised inputs of a build, with all that was decided about it.
@@ -88,8 +103,8 @@ class Inputs:
     :ivar replace: as in `suture.builder.build`; None where neither the author nor a written live
         patch says.
     :ivar given: the inputs in order; written live patches are replaced by their sources.
-    :ivar expected: what the module has to replace, as a written live patch records it;
-        `description` likewise.
+    :ivar expected: what the module has to replace, as a written live patch records it.
+    :ivar fixes: what the live patch is for, as the inputs and the author say.
     :ivar is_named: the author or a written live patch chose the name.
     """
 
@@ -98,7 +113,7 @@ class Inputs:
     given: tuple[Input, ...]
     choices: Choices = NO_CHOICES
     expected: tuple[written.Object, ...] = ()
-    description: str = ""
+    fixes: tuple[Fix, ...] = ()
     is_named: bool = True
 
     @property
@@ -144,16 +159,27 @@ def gathered(
         whole = manifests[0] if len(manifests) == len(paths) == 1 else None
         if name is None and whole is not None:
             name = whole.name
-        default = _default_name(given[0].path if whole else paths[0])
+        found = [_fixes(one) for one in given]
+        default = _default_name(given[0].path if whole else paths[0], found[0] if given else ())
+        usable = usable_name(default if name is None else name)
+        decided = choices.merged_with(manifests)
         yield Inputs(
-            usable_name(default if name is None else name),
+            usable,
             replace if replace is not None else _agreed_replace(paths, manifests),
             tuple(given),
-            choices.merged_with(manifests),
+            decided,
             whole.object if whole else (),
-            whole.description if whole else "",
+            described(decided.said, [fix for fixes in found for fix in fixes], usable),
             name is not None,
         )
+
+
+def _fixes(given: Input) -> tuple[Fix, ...]:
+    """Return what a source diff says that it is for."""
+    if given.format not in DIFFS:
+        return ()
+    data = messages.decoded(read_bytes(given.path))
+    return messages.fixes(data.decode("utf-8", errors="replace"))
 
 
 def _source_input(manifest: Input, directory: Path, source: written.Source) -> Input:
@@ -190,8 +216,17 @@ def _agreed_replace(paths: Sequence[Path], manifests: Sequence[written.Manifest]
     return wanted.pop()
 
 
-def _default_name(path: Path) -> str:
-    """Return ``livepatch_`` and the input's name, cut to the longest name that the kernel accepts:
-    the file names of ``git format-patch`` can be longer."""
-    plain = re.sub(r"\W+", "_", Path(plain_name(path)).stem, flags=re.ASCII).strip("_") or "patch"
-    return f"livepatch_{plain}"[:NAME_LENGTH]
+def _default_name(path: Path, fixes: Sequence[Fix]) -> str:
+    """Return ``livepatch_`` and the first input's title, or the name of its file.
+
+    A longer name than the kernel accepts is cut at a word.  ``0001-net-sched-mend-a-quantum.patch``
+    and the title "net: sched: mend a quantum" both give ``livepatch_net_sched_mend_a_quantum``.
+    """
+    stem = _NUMBER.sub("", Path(plain_name(path)).stem)
+    text = fixes[0].title.lower() if fixes else stem
+    plain = re.sub(r"[\W_]+", "_", text, flags=re.ASCII).strip("_") or "patch"
+    name = f"livepatch_{plain}"
+    if len(name) <= NAME_LENGTH:
+        return name
+    words = name[: NAME_LENGTH + 1].rpartition("_")[0]
+    return words if words != "livepatch" else name[:NAME_LENGTH]

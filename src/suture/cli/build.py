@@ -12,6 +12,7 @@ import typer
 from suture.cli import modules
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
+from suture.cli.purpose import Cve, Title, Url, said
 from suture.cli.target import KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
 
@@ -78,7 +79,8 @@ def build(
         str | None,
         typer.Option(
             "--name",
-            help="The module's name; by default livepatch_ and the first patch's file name.",
+            help="The module's name; by default livepatch_ and the first patch's title or file "
+            "name.",
         ),
     ] = None,
     replace: Annotated[
@@ -141,6 +143,9 @@ def build(
     ] = None,
     accept: Accept = None,
     because: Because = None,
+    title: Title = None,
+    cve: Cve = None,
+    url: Url = None,
     sign_key: Annotated[
         str | None,
         typer.Option(
@@ -179,6 +184,7 @@ def build(
         caller_depth,
         caller_limit,
         acceptances(accept, because),
+        said(title, cve, url),
     )
 
     def make(target: Target, file: Path | None, directory: Path) -> tuple[Artifact, ...]:

@@ -10,6 +10,7 @@ import typer
 
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
+from suture.cli.purpose import Cve, Title, Url, said
 from suture.cli.target import KernelDir, chosen
 from suture.formats.recognise import Format
 
@@ -87,6 +88,9 @@ def convert(
     ] = None,
     accept: Accept = None,
     because: Because = None,
+    title: Title = None,
+    cve: Cve = None,
+    url: Url = None,
     json: Json = False,
 ) -> None:
     """Convert a live patch to Suture's written form: livepatch.toml and the sources it names.
@@ -114,6 +118,7 @@ def convert(
             caller_depth,
             caller_limit,
             acceptances(accept, because),
+            said(title, cve, url),
         ),
     )
     emit(_document(converted), lambda: _for_people(converted))

@@ -54,7 +54,8 @@ def for_people(found: PatchStatus) -> RenderableType:
     from rich.console import Group
 
     patch, known = found.patch, found.loading
-    facts = [("state", state(patch))]
+    facts = [("fixes", str(fix)) for fix in found.fixes]
+    facts += [("state", state(patch))]
     if patch.replace is not None:
         facts.append(("replaces earlier ones", "yes" if patch.replace else "no"))
     if patch.stack_order is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.output import Json, emit, table
+from suture.cli.purpose import fix_lines
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def _document(found: Inspection) -> dict[str, object]:
         "references": found.patch.references,
         "relocations": found.references,
         "unapplied": found.unapplied,
+        "fixes": found.patch.fixes,
         "findings": found.patch.findings,
         "imports": found.imports,
         "modinfo": dict(found.modinfo),
@@ -84,6 +86,7 @@ def _for_people(found: Inspection) -> RenderableType:
     ]
     parts: list[RenderableType] = [
         f"{found.patch.name}, a live patch for {found.release or 'an unnamed kernel'}; {how}\n",
+        *[printable(line) for line in fix_lines(found.patch.fixes)],
         table(columns, functions),
     ]
     if callbacks:

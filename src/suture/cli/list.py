@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from suture.cli.output import Json, emit, table
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from suture.core.patches import LoadedPatch
     from suture.core.status import StayingModule
+    from suture.model import Fix
 
 EXAMPLES = (
     ("suture list", "list the live patches in the kernel"),
@@ -25,19 +26,21 @@ STAYS = "out of force, in memory until the reboot"
 def list_patches(json: Json = False) -> None:
     """List the live patches in the running kernel in the order in which they were loaded, by
     Suture or not, and then those that are out of force and stay in memory."""
-    from suture.core import change
+    from suture.core import change, modules
     from suture.core.cores import current
     from suture.core.status import staying_modules
 
     found, staying = current().patches(), staying_modules()
+    fixes = {module.name: module.fixes for module in modules.livepatches() if module.fixes}
     stays = {patch.name: change.stays(patch.name) for patch in found}
     emit(
         {
             "patches": found,
             "stays": {name: reasons for name, reasons in stays.items() if reasons},
             "staying": staying,
+            "fixes": {patch.name: fixes[patch.name] for patch in found if patch.name in fixes},
         },
-        lambda: for_people(found, stays, staying),
+        lambda: for_people(found, stays, staying, fixes),
     )
 
 
@@ -45,11 +48,13 @@ def for_people(
     found: tuple[LoadedPatch, ...],
     stays: Mapping[str, Collection[str]],
     staying: tuple[StayingModule, ...],
+    fixes: Mapping[str, Sequence[Fix]],
 ) -> RenderableType:
     """The list for people.
 
     :param stays: why each live patch stays in memory until the reboot.
     :param staying: modules that are out of force already.
+    :param fixes: what live patches are for, as far as that is known, by their modules' names.
     """
     if not found and not staying:
         return "The running kernel has no live patches."
@@ -58,11 +63,14 @@ def for_people(
             patch.name,
             state(patch, stays=bool(stays[patch.name])),
             ", ".join(sorted(f"{o}:{f}" for o, f in patch.functions)),
+            "; ".join(map(str, fixes.get(patch.name, ()))),
         )
         for patch in found
     ]
-    rows += [(module.name, STAYS, "") for module in reversed(staying)]
-    return table(("live patch", "state", "replaces"), rows)
+    rows += [(module.name, STAYS, "", "") for module in reversed(staying)]
+    if not any(row[-1] for row in rows):
+        return table(("live patch", "state", "replaces"), [row[:-1] for row in rows])
+    return table(("live patch", "state", "replaces", "fixes"), rows)
 
 
 def state(patch: LoadedPatch, *, stays: bool = False) -> str:

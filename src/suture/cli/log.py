@@ -65,7 +65,7 @@ def for_people(records: list[Record]) -> RenderableType:
 
 
 def _row(record: Record, result: str, outcome: Record | None) -> tuple[str, ...]:
-    more = _more(outcome) if outcome else ""
+    more = (_more(outcome) if outcome else "") or _fixes(record)
     return utc(record.time), record.user, record.operation, record.patch, result, more
 
 
@@ -75,6 +75,12 @@ def _more(outcome: Record) -> str:
     return (
         f"in place of {', '.join(replaced)}" if replaced else str(outcome.details.get("found", ""))
     )
+
+
+def _fixes(record: Record) -> str:
+    """What the live patch is for that was loaded."""
+    fixes = record.details.get("fixes")
+    return "; ".join(map(str, fixes)) if isinstance(fixes, list) else ""
 
 
 def _replaced(record: Record) -> list[str]:

@@ -112,6 +112,7 @@ def for_people(found: Status) -> RenderableType:
     if found.patches:
         rows = [_row(item) for item in found.patches]
         parts += ["", table(("live patch", "state", "since (UTC)", "by", "functions"), rows)]
+        parts += _fixes(found)
     for item in found.patches:
         if item.patch.transition:
             parts += ["", *_transition(item, found.at_work is not None)]
@@ -160,6 +161,11 @@ def _row(item: PatchStatus) -> tuple[str, ...]:
         known.user if known else "",
         str(len(item.patch.functions)),
     )
+
+
+def _fixes(found: Status) -> list[RenderableType]:
+    lines = [f"{item.patch.name} fixes {fix}" for item in found.patches for fix in item.fixes]
+    return ["", *map(printable, lines)] if lines else []
 
 
 def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:

@@ -2,7 +2,7 @@
 """``klp`` and ``kgr``: SUSE's commands status, check, patches, blocking and poke.
 
 They print the messages that scripts read (klp(8); as used by SUSE Manager and openQA).  SUSE's
-tools look up a module's package and CVEs in RPM; these commands print that they are not known.
+tools look up a module's package and CVEs in RPM; here the module itself says which CVEs it closes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ usage: {program} [-hv] COMMAND
    poke        signal these threads, on kernels that do not do so themselves
    downgrade   not supported"""
 
-UNKNOWN = "(not known: the module is not from an RPM package)"
+NO_PACKAGE = "(not known: the module is not from an RPM package)"
+UNSAID = "(not known: the module does not say)"
 
 
 def main(words: Sequence[str], program: str, root: Path = ROOT) -> int:
@@ -73,9 +74,11 @@ def patches(root: Path, verbose: int) -> Iterator[str]:
         yield module.name
         if verbose:
             yield f"    active: {int(module.name in enabled)}"
-            yield f"    RPM: {UNKNOWN}"
-            yield f"    CVE: {UNKNOWN}"
-            yield f"    bug fixes and enhancements: {UNKNOWN}"
+            yield f"    RPM: {NO_PACKAGE}"
+            cves = dict.fromkeys(cve for fix in module.fixes for cve in fix.cves)
+            titles = [fix.title for fix in module.fixes]
+            yield f"    CVE: {' '.join(cves) or UNSAID}"
+            yield f"    bug fixes and enhancements: {'; '.join(titles) or UNSAID}"
             yield ""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suture.core import kallsyms, keyrings, modules, notes, redirections, running
+from suture.core import kallsyms, keyrings, modules, redirections, running
 from suture.core.cores import current
 from suture.core.patches import LoadedPatch
 from suture.core.redirections import Uses
@@ -36,7 +36,7 @@ from suture.errors import (
     Refusal,
 )
 from suture.model import VMLINUX
-from suture.module import renaming, signature
+from suture.module import notes, renaming, signature
 from suture.module.inspect import Inspection, inspect, refuse_unapplied
 
 MEMORY_FACTOR = 4
@@ -77,7 +77,7 @@ def read(data: bytes, where: str) -> Module:
     """
     obj = reader.read(data, where)
     inspection = inspect(obj)
-    return Module(where, data, inspection, notes.of_object(obj), inspection.patch.name)
+    return Module(where, data, inspection, notes.build_id_of(obj), inspection.patch.name)
 
 
 def under_free_name(module: Module, root: Path = ROOT) -> Module:

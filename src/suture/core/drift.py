@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from suture.core import notes, running
+from suture.core import running
 from suture.errors import Refusal
 from suture.host import paths
+from suture.module import notes
 
 if TYPE_CHECKING:
     from suture.core.store import Store, StoreEntry
@@ -140,7 +141,7 @@ def _is_same(entry: StoreEntry, module: bytes, now: InForce) -> bool:
     known, assume that they are the same."""
     from suture.elf import reader
 
-    build_id = notes.of_object(reader.read(module, entry.module_file))
+    build_id = notes.build_id_of(reader.read(module, entry.module_file))
     if build_id or now.build_id:
         return build_id == now.build_id
     return now.sha256 in ("", entry.sha256)

@@ -123,11 +123,13 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
 
 def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object]:
     functions = module.inspection.patch.each_function()
+    fixes = [str(fix) for fix in module.inspection.patch.fixes]
     named = {"as": module.name} if module.name != module.live_patch else {}
     accepted = [str(one) for one in module.inspection.patch.findings if one.because]
     return (
         named
         | ({"accepted": accepted} if accepted else {})
+        | ({"fixes": fixes} if fixes else {})
         | {
             "file": os.path.abspath(module.where),
             "sha256": sha256,

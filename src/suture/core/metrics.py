@@ -20,6 +20,7 @@ def _lines(status: Status) -> Iterator[str]:
         "suture_verdict", "Exit status of 'suture status --check'.", [("", status.verdict)]
     )
     yield from _of_live_patches(status)
+    yield from _about_live_patches(status)
     for name, about, found in _totals(status):
         yield from _family(name, about, [("", found)])
     yield from _of_hindrances(status)
@@ -43,6 +44,33 @@ def _of_live_patches(status: Status) -> Iterator[str]:
         if item.count
     ]
     yield from _family("suture_livepatch_tasks_behind", "Tasks that have not switched yet.", behind)
+
+
+def _about_live_patches(status: Status) -> Iterator[str]:
+    """Yield what each live patch is and what it is for, in labels."""
+    info = [
+        (
+            _label(
+                item.name,
+                build_id=item.build_id,
+                release=status.release,
+                title="; ".join(fix.title for fix in item.fixes),
+            ),
+            1,
+        )
+        for item in status.patches
+    ]
+    yield from _family("suture_livepatch_info", "The live patch, and what it is for.", info)
+    cves = [pair for item in status.patches for pair in _cves(item)]
+    about = "1 if the live patch that closes the vulnerability is in force for all tasks."
+    yield from _family("suture_livepatch_cve", about, cves)
+
+
+def _cves(item: PatchStatus) -> Iterator[tuple[str, int]]:
+    """Yield a label for each vulnerability that a live patch closes, and whether it is in force."""
+    is_in_force = int(item.patch.enabled and not item.patch.transition)
+    for cve in sorted({cve for fix in item.fixes for cve in fix.cves}):
+        yield _label(item.name, cve=cve), is_in_force
 
 
 def _totals(status: Status) -> tuple[tuple[str, str, int], ...]:
@@ -88,6 +116,10 @@ def _family(name: str, about: str, values: list[tuple[str, int]]) -> Iterator[st
         yield f"{name}{label} {int(value)}"
 
 
-def _label(patch: str) -> str:
-    escaped = patch.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'{{patch="{escaped}"}}'
+def _label(patch: str, **others: str) -> str:
+    pairs = (f'{name}="{_escaped(text)}"' for name, text in {"patch": patch, **others}.items())
+    return f"{{{','.join(pairs)}}}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

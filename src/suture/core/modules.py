@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from suture.core import notes
 from suture.core.cores import current
 from suture.core.running import ROOT, text
-from suture.module.staying import SECTION, Staying, numbered, parse
+from suture.module import notes
+from suture.module.staying import Staying, numbered, parse
+
+if TYPE_CHECKING:
+    from suture.model import Fix
 
 LIVEPATCH_TAINT = "K"
 """Each live patch module has it (``kernel/module/main.c: check_modinfo_livepatch()``)."""
@@ -38,6 +42,7 @@ class LoadedModule:
     :ivar taints: the flags that it brings, as letters.
     :ivar build_id: hexadecimal; "" where the module has none.
     :ivar staying: what the module says if it stays in memory until the reboot.
+    :ivar fixes: what the module says that it is for.
     """
 
     name: str
@@ -46,6 +51,7 @@ class LoadedModule:
     taints: str
     build_id: str
     staying: Staying | None = None
+    fixes: tuple[Fix, ...] = ()
 
 
 def loaded(root: Path = ROOT) -> tuple[LoadedModule, ...]:
@@ -125,14 +131,24 @@ def _module(match: re.Match[str], root: Path) -> LoadedModule:
     taints = (match["taints"] or "").strip("+-")
     directory = root / "sys/module" / match["name"] / "notes"
     is_livepatch = LIVEPATCH_TAINT in taints
+    own = _note(directory / notes.SECTION) if is_livepatch else b""
     return LoadedModule(
         match["name"],
         match["state"],
         int(held) if held.isdigit() else 0,
         taints,
-        notes.build_id(_note(directory / notes.SECTION)) if is_livepatch else "",
-        parse(_note(directory / SECTION)) if is_livepatch else None,
+        notes.build_id(_note(directory / notes.BUILD_ID_SECTION)) if is_livepatch else "",
+        parse(own),
+        _fixes(own),
     )
+
+
+def _fixes(own: bytes) -> tuple[Fix, ...]:
+    if not own:
+        return ()
+    from suture.module.fixes import parse_note
+
+    return parse_note(own)
 
 
 def _note(path: Path) -> bytes:

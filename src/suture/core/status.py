@@ -24,6 +24,7 @@ from suture.core.patches import LoadedPatch
 
 if TYPE_CHECKING:
     from suture.core.redirections import Hindrance
+    from suture.model import Fix
 
 STALLED_AFTER = 90.0
 """Seconds after which a transition that nobody watches is reported as one that does not end: by
@@ -67,6 +68,7 @@ class PatchStatus:
     :ivar behind: the tasks it waits for.
     :ivar live_patch: the name that the live patch was built with.
     :ivar stays: why it will stay in memory until the reboot.
+    :ivar fixes: what it is for, as its module says.
     """
 
     patch: LoadedPatch
@@ -77,6 +79,7 @@ class PatchStatus:
     behind: tuple[tasks.Task, ...]
     live_patch: str = ""
     stays: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
 
     @property
     def name(self) -> str:
@@ -203,26 +206,16 @@ def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
     live_patch, stays = modules.live_patch_name(patch.name), change.stays(patch.name)
     about = [record for record in of_this_boot if record.patch == live_patch]
     begun = next((record for record in reversed(about) if record.phase is RecordPhase.INTENT), None)
-    if not patch.transition:
-        return PatchStatus(
-            patch,
-            module.build_id if module else "",
-            _loading(about),
-            None,
-            None,
-            (),
-            live_patch,
-            stays,
-        )
     return PatchStatus(
         patch,
         module.build_id if module else "",
         _loading(about),
-        _since(begun.time) if begun else None,
-        tasks.count(current().task_states(), int(patch.enabled)),
-        transition.behind(patch),
+        _since(begun.time) if begun and patch.transition else None,
+        tasks.count(current().task_states(), int(patch.enabled)) if patch.transition else None,
+        transition.behind(patch) if patch.transition else (),
         live_patch,
         stays,
+        module.fixes if module else (),
     )
 
 

@@ -20,7 +20,9 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchedFile, PatchSet
 
 from suture.errors import NOT_A_PATCH, PATCH_HAS_BINARY, PATCH_HAS_CRLF, PATCH_PATH_ESCAPES, Refusal
+from suture.formats import messages
 from suture.host.files import read_bytes
+from suture.model import Fix
 
 TREE_TOP = frozenset(
     (
@@ -81,12 +83,14 @@ class PatchFile:
     :ivar text: its bytes, as ``patch`` reads them.
     :ivar strip: the number of leading path components that ``patch -p`` strips.
     :ivar changes: in the order of the patch; a file may occur more than once.
+    :ivar fixes: what the file says of them.
     """
 
     name: str
     text: bytes
     strip: int
     changes: tuple[FileChange, ...]
+    fixes: tuple[Fix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ def read(paths: Sequence[Path], strip: int | None = None) -> PatchSource:
 
 def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
     """Parse a patch that is in memory; `name` is for messages."""
+    data = messages.decoded(data)
     text = _decode(name, data)
     if re.search(r"^(?:---|\+\+\+|@@) .*\r$", text, re.MULTILINE):
         raise Refusal(PATCH_HAS_CRLF, name, "its lines end with CR LF")
@@ -137,7 +142,8 @@ def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
             "is empty" if not text.strip() else "contains no hunk of a unified diff",
         )
     level = _strip_level(files) if strip is None else strip
-    return PatchFile(name, data, level, tuple(_change(name, file, level) for file in files))
+    changes = tuple(_change(name, file, level) for file in files)
+    return PatchFile(name, data, level, changes, messages.fixes(text))
 
 
 def _decode(name: str, data: bytes) -> str:

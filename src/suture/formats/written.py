@@ -81,13 +81,16 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """``livepatch.toml``: the author's decisions, as the options of ``suture build`` express them.
 
     A missing field has the default of a build of the sources: a C module determines its own name
-    and whether it replaces earlier live patches.
+    and whether it replaces earlier live patches.  `description`, `cve` and `url` say what the live
+    patch is for, where its sources do not.
     """
 
     suture: int
     source: Annotated[tuple[Source, ...], Meta(min_length=1)]
     name: Annotated[str, Meta(min_length=1)] | None = None
     description: str = ""
+    cve: tuple[Annotated[str, Meta(pattern=r"^CVE-\d{4}-\d{4,19}$")], ...] = ()
+    url: tuple[Annotated[str, Meta(pattern=r"^https?://\S+$")], ...] = ()
     replace: bool | None = None
     patch_data: tuple[str, ...] = ()
     keep_data: tuple[str, ...] = ()

@@ -113,9 +113,10 @@ def source(
 def _registering(
     patch: LivePatch, release: str, registration: Registration | Several | None, stays: bool
 ) -> str:
+    description = _c_string(patch.description or f"Live patch {patch.name} for {release}")
     if registration is None:
         enable = _template("staying").substitute() if stays else _ENABLE
-        return _template("own").substitute(name=patch.name, release=release, enable=enable.rstrip())
+        return _template("own").substitute(description=description, enable=enable.rstrip())
     if isinstance(registration, Registration):
         return _template("authors").substitute(
             entry=registration.function, argument=registration.argument
@@ -123,7 +124,13 @@ def _registering(
     pieces = author_modules.template_fields(registration.authors)
     done = "\tif (!error) {\n\t\t__module_get(THIS_MODULE);\n\t\treturn 0;\n\t}"
     pieces["done"] = done if stays else "\tif (!error)\n\t\treturn 0;"
-    return _template("several").substitute(name=patch.name, release=release, **pieces)
+    return _template("several").substitute(description=description, **pieces)
+
+
+def _c_string(text: str) -> str:
+    """Return text between the quotation marks of a C string."""
+    plain = "".join(char if char.isprintable() else " " for char in text)
+    return plain.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _functions(patch: LivePatch, wrappers: Mapping[str, str]) -> list[str]:

@@ -162,6 +162,7 @@ def inspect(module: ObjectFile) -> Inspection:
         distinct(references),
         modinfo.findings(info),
         modinfo.stays(info),
+        modinfo.fixes(info),
     )
     return Inspection(
         found,

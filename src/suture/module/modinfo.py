@@ -9,6 +9,7 @@ its ``.modinfo``.
                       works out
 ``livepatch_found``   a danger that the author accepts, a warning or a question: a JSON object with
                       the fields of `RecordedFinding`
+``livepatch_fix``      what the live patch is for: a JSON object with the fields of `Fix`
 ``livepatch_stays``   why the live patch stays in memory until the reboot: an address in it that
                       it hands out
 ====================  ==========================================================================
@@ -25,13 +26,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from suture.elf.object import ObjectFile
-from suture.model import LivePatch, RecordedFinding, ShadowVariable
+from suture.model import Fix, LivePatch, RecordedFinding, ShadowVariable
+from suture.module import fixes as fixes_of
 from suture.module import staying
 from suture.module.staying import Staying
 
 SECTION, SOURCE, SHADOW = ".modinfo", "livepatch_source", "livepatch_shadow"
 FOUND = "livepatch_found"
 STAYS = "livepatch_stays"
+FIX = "livepatch_fix"
 
 Replaced = tuple[str, str, int]
 """Object, function and sympos."""
@@ -49,8 +52,8 @@ def entries(module: ObjectFile) -> tuple[tuple[str, str], ...]:
 
 
 def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
-    """The module with entries for the sources and shadow variables of `patch`, and with marks if
-    it stays in memory."""
+    """The module with entries for the sources and shadow variables of `patch` and for what it is
+    for, and with marks if it stays in memory."""
     index = module.section_named(SECTION)
     assert index is not None, "modpost writes one into every module"
     said = [
@@ -60,6 +63,7 @@ def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
     ]
     said += [f"{SHADOW}={one}" for one in patch.shadow_variables]
     said += [f"{FOUND}={json.dumps(asdict(one))}" for one in patch.findings]
+    said += [f"{FIX}={fixes_of.written(fix)}" for fix in patch.fixes]
     said += [f"{STAYS}={reason}" for reason in patch.stays]
     old = module.sections[index]
     data = old.data + b"".join(text.encode() + b"\0" for text in said)
@@ -67,6 +71,7 @@ def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
     described = replace(
         module, sections=(*module.sections[:index], changed, *module.sections[index + 1 :])
     )
+    described = fixes_of.with_note(described, patch.fixes)
     if not patch.stays:
         return described
     return staying.with_note(described, Staying(patch.name, patch.stays))
@@ -98,6 +103,12 @@ def _finding(value: str) -> RecordedFinding | None:
         return None
     texts = (known.level, known.code, known.name, known.found, known.because)
     return known if all(isinstance(text, str) for text in texts) else None
+
+
+def fixes(info: Iterable[tuple[str, str]]) -> tuple[Fix, ...]:
+    """Return what the live patch is for, where that is said."""
+    found = (fixes_of.parse(value) for key, value in info if key == FIX)
+    return tuple(fix for fix in found if fix is not None)
 
 
 def stays(info: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from suture.core.patches import LoadedFunction, LoadedPatch
 from suture.core.redirections import Hindrance
 from suture.core.status import PatchStatus, Status, Verdict
 from suture.errors import Refusal
+from suture.model import Fix
 from tests.examples import shows
 
 STAT = "{tid} ({name}) {state} 1 1 1 0 -1 {flags} 0 0 0 0 250 50 0 0 20 0 1 0 100 0 0"
@@ -342,8 +343,17 @@ def test_a_live_patch_keeps_its_name_in_metrics_whatever_its_module_is_called() 
 
 
 def test_metrics_are_in_the_text_format() -> None:
-    lines = metrics.exposition(status(moving(5))).splitlines()
+    found = status(moving(5))
+    (item,) = found.patches
+    fix = Fix('mend "it"', cves=("CVE-2024-1086", "CVE-2024-1087"))
+    found = replace(found, patches=(replace(item, fixes=(fix, fix)),))
+    lines = metrics.exposition(found).splitlines()
     assert "suture_verdict 3" in lines
+    assert [line for line in lines if line.startswith("suture_livepatch_cve{")] == [
+        'suture_livepatch_cve{patch="a\\"b",cve="CVE-2024-1086"} 0',
+        'suture_livepatch_cve{patch="a\\"b",cve="CVE-2024-1087"} 0',
+    ]
+    assert any('title="mend \\"it\\"; mend' in line for line in lines)
     assert 'suture_livepatch_transition{patch="a\\"b"} 1' in lines
     assert 'suture_livepatch_tasks_behind{patch="a\\"b"} 7' in lines
     assert "suture_drift 1" in lines

@@ -29,7 +29,7 @@ from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints, hits
 from suture.link import klp
-from suture.module import staying
+from suture.module import fixes, notes, staying
 from suture.module.inspect import inspect
 from suture.module.renaming import renamed
 from suture.objects.special import Entries
@@ -42,8 +42,8 @@ from suture.workspace.lines import renumber
 from tests.unit.conftest import bzimage as make_bzimage
 from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text, elf_fields, words
 from tests.unit.link import module
+from tests.unit.module import test_fixes, test_staying
 from tests.unit.module import test_kpatch as kpatch_tables
-from tests.unit.module import test_staying
 from tests.unit.objects.test_special import MACROS
 from tests.unit.toolchain import SIZES, Anything, assemble, compile_c, select_with, side
 from tests.unit.verify import kernel
@@ -258,13 +258,15 @@ def _modinfo(data: bytes) -> None:
 @cache
 def staying_modules() -> tuple[bytes, ...]:
     obj = reader.read(compile_c(test_staying.MODULE), "live.ko")
-    return (writer.write(staying.with_note(obj, test_staying.SAID)),)
+    said = fixes.with_note(staying.with_note(obj, test_staying.SAID), [test_fixes.FIX])
+    return (writer.write(said),)
 
 
 def use_staying(data: bytes) -> None:
     """Read it as a live patch that stays in memory, look for what it hands out, and rename it."""
     found = reader.read(data, "live.ko")
     staying.of_module(found)
+    fixes.parse_note(notes.contents(found))
     escapes([found])
     _inspected(renamed(data, "live.ko", "livepatch_fix_2"))
 
@@ -435,8 +437,14 @@ ffffffffc0000010 T tun_get\t[tun]
 ffffffff82000000 D counter
 """
 PATCH = b"""From 0123456789 Mon Sep 17 00:00:00 2001
+From: =?UTF-8?q?A=2E_=C3=9Cthor?= <a@example.org>
+Date: Sat, 28 Nov 2026 12:00:00 +0100
 Subject: [PATCH] two files, one of them new
 
+commit 0123456789012345678901234567890123456789 upstream.
+
+Fixes: 1da177e4c3f4 ("Linux-2.6.12-rc2")
+Link: https://lore.kernel.org/r/x@y
 ---
  fs/proc/version.c | 1 +
 diff --git a/fs/proc/version.c b/fs/proc/version.c

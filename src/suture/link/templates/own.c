@@ -15,4 +15,4 @@ module_init(livepatch_init);
 module_exit(livepatch_exit);
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");
-MODULE_DESCRIPTION("Live patch $name for $release");
+MODULE_DESCRIPTION("$description");
