@@ -36,6 +36,16 @@ Version = Annotated[
     ),
 ]
 
+Suites = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--suite",
+        metavar="SUITE",
+        help="Also look in this suite of the distribution, such as trixie, sid or "
+        "bookworm-backports; all for every suite. Can be repeated.",
+    ),
+]
+
 OPTIONS_THAT_MATTER = (
     "LIVEPATCH",
     "MODVERSIONS",
@@ -50,28 +60,34 @@ def list_kernels(
     every: Annotated[
         bool, typer.Option("--all", help="Also list those that cannot be targets, and why.")
     ] = False,
+    suite: Suites = None,
     json: Json = False,
 ) -> None:
     """List the kernels whose image, headers and source the configured archives have in one version.
 
-    The list is as old as this host's package lists.
+    The list is as old as this host's package lists. The lists of other suites (--suite) are
+    Suture's own, in its cache: it downloads them when they are missing or hours old, and changes
+    nothing on the host.
     """
     from suture import sources
 
-    survey = sources.survey()
+    survey = sources.survey(suite or ())
     here = {(target.release, target.version) for target in sources.fetched()}
     emit(_listing(survey, here), lambda: _listing_for_people(survey, here, every))
 
 
-def fetch(release: Release, version: Version = None, json: Json = False) -> None:
+def fetch(
+    release: Release, version: Version = None, suite: Suites = None, json: Json = False
+) -> None:
     """Download a kernel's packages, verify their signatures, and unpack them into the cache.
 
     This installs nothing and does not need root. A kernel that is already in the cache is not
-    downloaded again.
+    downloaded again. A kernel that this host's archives do not have is looked for in the suite that
+    its name says it is from.
     """
     from suture import sources
 
-    target = sources.fetch(release, version)
+    target = sources.fetch(release, version, suite or ())
     emit(_files(target), f"{target.release} {target.version} is in {target.vmlinux.parent}")
 
 
@@ -97,6 +113,7 @@ def _listing(survey: Survey, here: set[tuple[str, str]]) -> dict[str, object]:
             {
                 "release": offer.release,
                 "version": offer.version,
+                "suite": offer.suite,
                 "size": offer.size,
                 "fetched": (offer.release, offer.version) in here,
             }
@@ -120,16 +137,17 @@ def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool)
         (
             offer.release,
             offer.version,
+            offer.suite,
             f"{offer.size / 1e6:.0f} MB",
             "fetched" if (offer.release, offer.version) in here else "",
         )
         for offer in survey.offers
     ]
     rows += [
-        (release, version, "", "fetched, no longer offered")
+        (release, version, "", "", "fetched; not in these archives")
         for release, version in sorted(here - offered)
     ]
-    parts: list[RenderableType] = [table(("release", "version", "download", ""), rows)]
+    parts: list[RenderableType] = [table(("release", "version", "suite", "download", ""), rows)]
     if every:
         reasons = [(left.release, left.version, left.reason) for left in survey.left_out]
         parts += ["", table(("cannot be a target", "version", "why"), reasons)]
@@ -204,7 +222,10 @@ add(
     app,
     "list",
     list_kernels,
-    [("suture kernel list --all", "also show why other kernels cannot be targets")],
+    [
+        ("suture kernel list --all", "also show why other kernels cannot be targets"),
+        ("suture kernel list --suite trixie", "also list the kernels of another suite"),
+    ],
 )
 add(
     app,

@@ -64,7 +64,7 @@ def target(release: str) -> Known | None:
         if found is not None:
             compiler = config.read(found.config).compiler
             return Known(f"fetched, version {found.version}", compiler, fetched=True)
-        offer = sources.survey().offer(release)
+        offer = sources.find_offer(release, refresh=False)
     except Refusal:
         return None
     return Known(

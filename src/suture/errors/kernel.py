@@ -18,6 +18,17 @@ KERNEL_NOT_OFFERED = Kind(
     "Choose one from 'suture kernel list', configure an archive that keeps it (such as Debian's "
     "snapshot.debian.org), or give a tree you built with --kernel-dir.",
 )
+SUITE_NOT_FOUND = Kind(
+    "suite-not-found",
+    "The archives that this host is configured for do not have that suite, or no longer.",
+    "Choose one that 'suture kernel list --suite all' shows, or configure an archive that has it.",
+)
+SUITE_UNCONFIGURED = Kind(
+    "suite-unconfigured",
+    "Suture gets other suites from the archives, and with the keys, that this host is configured "
+    "for.",
+    "Configure an archive of that distribution, with its key.",
+)
 KERNEL_NOT_FETCHED = Kind(
     "kernel-not-fetched",
     "Its image, symbols and source are not on this host.",

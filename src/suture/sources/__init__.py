@@ -24,7 +24,7 @@ Nothing else knows of distributions: ``tests/unit/sources/test_seam.py`` fails w
 ``docs/sources.md`` describes how the kernels of Ubuntu, Fedora and its kin, and SUSE map.
 """
 
-from suture.sources.registry import offers, survey
+from suture.sources.registry import find_offer, offers, survey
 from suture.sources.source import KernelSource, Offer, Parts, Survey, UnusableKernel
 from suture.sources.store import fetch, fetched, find
 
@@ -37,6 +37,7 @@ __all__ = [
     "fetch",
     "fetched",
     "find",
+    "find_offer",
     "offers",
     "survey",
 ]

@@ -26,6 +26,7 @@ from suture.errors import (
     DISK_FULL,
     PACKAGE_CORRUPT,
     PACKAGE_UNTRUSTED,
+    SUITE_NOT_FOUND,
     Kind,
     Refusal,
 )
@@ -48,6 +49,49 @@ UNTRUSTED = replace(
     PACKAGE_UNTRUSTED,
     remedy=f"Install the archive's key as 'Signed-By' of its source, and run '{UPDATE}'.",
 )
+SUITE_UNREACHABLE = replace(
+    ARCHIVE_UNREACHABLE,
+    remedy="Check the network and the apt sources, and run the same command again: Suture gets new "
+    "package lists first.",
+)
+SUITE_UNTRUSTED = replace(
+    PACKAGE_UNTRUSTED,
+    remedy="Install the keys of newer archives (the package debian-archive-keyring, in its newest "
+    "version), and run the same command again.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AptConfiguration:
+    """The archives that apt's commands work on.
+
+    :ivar name: for messages.
+    :ivar options: what every command gets before its own words.
+    :ivar stamp: a file whose time is that of the last update; None for the host's own lists, which
+        Suture does not update.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+    stamp: Path | None = None
+
+    @property
+    def unreachable(self) -> Kind:
+        """The refusal when the archive does not answer, with the way out."""
+        return UNREACHABLE if self.stamp is None else SUITE_UNREACHABLE
+
+    @property
+    def untrusted(self) -> Kind:
+        """The refusal of what is not signed, with the way out."""
+        return UNTRUSTED if self.stamp is None else SUITE_UNTRUSTED
+
+    def command(self, program: str, *words: str) -> list[str]:
+        """Return the command of one of apt's programs."""
+        return [program, *self.options, *words]
+
+
+HOST = AptConfiguration("apt")
+"""What this host's apt is configured for."""
 
 APT_HELPER = "/usr/lib/apt/apt-helper"
 """Reads a list however it is compressed (``Acquire::GzipIndexes``)."""
@@ -86,7 +130,7 @@ def is_installed() -> bool:
     return shutil.which("apt-get") is not None
 
 
-def packages(name: str) -> tuple[AptPackage, ...]:
+def packages(name: str, archives: AptConfiguration = HOST) -> tuple[AptPackage, ...]:
     """Return every version of the packages in apt's lists with a name that matches a pattern.
 
     The lists themselves are read: ``apt-cache show`` unpacks a list from its start for each record.
@@ -97,8 +141,10 @@ def packages(name: str) -> tuple[AptPackage, ...]:
 
     line = re.compile(rf"^Package: {name}$", re.MULTILINE)
     found: dict[AptPackage, None] = {}
-    for path in _lists():
-        text = run.check([APT_HELPER, "cat-file", path], where="apt", kind=UNREACHABLE).stdout
+    for path in _lists(archives):
+        text = run.check(
+            [APT_HELPER, "cat-file", path], where=archives.name, kind=archives.unreachable
+        ).stdout
         for match in line.finditer(text):
             package = _package(Deb822(_paragraph(text, match.start())))
             if package is not None:
@@ -106,7 +152,9 @@ def packages(name: str) -> tuple[AptPackage, ...]:
     return tuple(found)
 
 
-def download(packages: Sequence[AptPackage], directory: Path) -> None:
+def download(
+    packages: Sequence[AptPackage], directory: Path, archives: AptConfiguration = HOST
+) -> None:
     """Download packages to a directory, each under its `AptPackage.file_name`, complete and
     verified.
 
@@ -131,13 +179,14 @@ def download(packages: Sequence[AptPackage], directory: Path) -> None:
             _work_directory(directory) as work,
         ):
             with _watched(work, total):
-                command = [f"{package.name}={package.version}" for package in missing]
-                finished = run.run(["apt-get", "download", *command], cwd=work, env=_environment())
+                names = [f"{package.name}={package.version}" for package in missing]
+                command = archives.command("apt-get", "download", *names)
+                finished = run.run(command, cwd=work, env=_environment())
             for package in missing:
                 if is_complete(package, work / package.file_name):
                     os.rename(work / package.file_name, directory / package.file_name)
             if finished.status != 0:
-                raise _failed(finished)
+                raise _failed(finished, archives, "apt-get download")
             for package in missing:
                 if not (directory / package.file_name).exists():
                     raise Refusal(
@@ -173,11 +222,48 @@ def unpack(package: AptPackage, directory: Path, into: Path) -> None:
         raise
 
 
-def _lists() -> list[str]:
-    """Return the files of apt's package lists (apt-get(8), ``indextargets``)."""
-    command = ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"]
-    finished = run.check(command, where="apt", kind=UNREACHABLE, env=_environment())
-    return [path for path in finished.stdout.splitlines() if os.path.exists(path)]
+def update(archives: AptConfiguration) -> Refusal | None:
+    """Get the package lists anew, and return what was wrong with any of them: ``suite-not-found``,
+    ``package-untrusted``, ``archive-unreachable`` or ``disk-full``.  Lists of before stay where no
+    new one comes.
+
+    :raises Refusal: ``tool-missing``
+    """
+    command = archives.command("apt-get", "update", "--error-on=any")
+    finished = run.run(command, env=_environment())
+    return None if finished.status == 0 else _failed(finished, archives, "apt-get update")
+
+
+def listed_suites(archives: AptConfiguration) -> frozenset[str]:
+    """Return the suites with a list of packages, by the names in the sources.
+
+    :raises Refusal: ``archive-unreachable``, ``tool-missing``
+    """
+    return frozenset(_targets(archives, "$(RELEASE)"))
+
+
+def origins(archives: AptConfiguration) -> dict[str, str]:
+    """Return whose archives those with lists say that they are (``Origin``), by their address
+    without a slash at its end.
+
+    :raises Refusal: ``archive-unreachable``, ``tool-missing``
+    """
+    pairs = (line.split(" ", 1) for line in _targets(archives, "$(REPO_URI) $(ORIGIN)"))
+    return {uri.rstrip("/"): origin for uri, origin in pairs}
+
+
+def _lists(archives: AptConfiguration) -> list[str]:
+    """Return the files of apt's package lists."""
+    return [path for path in _targets(archives, "$(FILENAME)") if os.path.exists(path)]
+
+
+def _targets(archives: AptConfiguration, form: str) -> list[str]:
+    """Return a line for each list that has been downloaded (apt-get(8), ``indextargets``)."""
+    command = archives.command("apt-get", "indextargets", "--format", form, "Created-By: Packages")
+    finished = run.check(
+        command, where=archives.name, kind=archives.unreachable, env=_environment()
+    )
+    return finished.stdout.splitlines()
 
 
 def _paragraph(text: str, position: int) -> str:
@@ -217,40 +303,62 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
 
-FAILURES: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
-    (
+OUTDATED = re.compile(r"\b404\b")
+
+
+def _failures(archives: AptConfiguration) -> Iterator[tuple[re.Pattern[str], Kind, str]]:
+    """Yield pattern in apt's output, refusal, and what was found; the first match counts."""
+    yield (
         re.compile(r"No space left on device|enough free space"),
         DISK_FULL,
         "the packages do not fit",
-    ),
-    (
-        re.compile(r"could not be authenticated|unauthenticated"),
-        UNTRUSTED,
+    )
+    yield (
+        re.compile(r"NO_PUBKEY|EXPKEYSIG|verification failed|couldn't be verified"),
+        archives.untrusted,
+        "the archive is signed with a key that this host does not have",
+    )
+    yield (
+        re.compile(r"could not be authenticated|unauthenticated|is not signed"),
+        archives.untrusted,
         "the archive is not signed",
-    ),
-    (
+    )
+    yield (
         re.compile(r"Hash Sum mismatch|unexpected size|Size mismatch"),
         PACKAGE_CORRUPT,
         "a package does not match the index",
-    ),
-    (
-        re.compile(r"\b404\b"),
-        UNREACHABLE,
+    )
+    yield (
+        re.compile(
+            r"does not have a Release file"
+            r"|/(?:Release|Packages|Sources)\b.*(?:404|not found|No such file)"
+        ),
+        SUITE_NOT_FOUND,
+        "the archive does not have all of it",
+    )
+    yield (
+        OUTDATED,
+        archives.unreachable,
         "the archive no longer has what apt's lists name: they are out of date",
-    ),
-)
-"""Pattern in apt's output -> refusal; the first match counts."""
+    )
 
 
-def _failed(finished: run.Finished) -> Refusal:
+def _failed(finished: run.Finished, archives: AptConfiguration, where: str) -> Refusal:
+    """Return the refusal for a command that failed; lists that turn out to be out of date are
+    refreshed by the next run."""
     # As root, apt prints that its unprivileged helper cannot write to the directory, and downloads
     # anyway.
     lines = [line for line in finished.stderr.splitlines() if "unsandboxed" not in line]
-    for pattern, kind, found in FAILURES:
+    evidence = lines[-run.EVIDENCE_LINES :]
+    if archives.stamp is not None:
+        where = f"{where} ({archives.name})"
+    for pattern, kind, found in _failures(archives):
         if any(pattern.search(line) for line in lines):
-            return Refusal(kind, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :])
+            if pattern is OUTDATED and archives.stamp is not None:
+                archives.stamp.unlink(missing_ok=True)
+            return Refusal(kind, where, found, evidence=evidence)
     found = f"it exited with status {finished.status}"
-    return Refusal(UNREACHABLE, "apt-get download", found, evidence=lines[-run.EVIDENCE_LINES :])
+    return Refusal(archives.unreachable, where, found, evidence=evidence)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,8 @@ from suture.host.paths import cache
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import UNKNOWN, Toolchain
-from suture.sources import apt
-from suture.sources.apt import AptPackage
+from suture.sources import apt, debian_suites
+from suture.sources.apt import AptConfiguration, AptPackage
 from suture.sources.source import Parts, Survey, UnusableKernel
 
 if TYPE_CHECKING:
@@ -55,22 +55,65 @@ COMPILER_TEXT = re.compile(r"\S*?(?P<package>gcc-\d+) \(Debian (?P<version>\S+)\
 ``x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0``."""
 
 
+@dataclass(frozen=True, slots=True)
 class DebianArchives:
-    """The `suture.sources.source.KernelSource` for Debian."""
+    """The `suture.sources.source.KernelSource` for Debian.
 
-    name = "Debian (apt)"
-    refresh = apt.UPDATE
+    :ivar suite: the suite, or "" for the archives that apt is configured for on this host.
+    """
+
+    suite: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name in messages, with its tool."""
+        return f"Debian {self.suite} (apt)" if self.suite else "Debian (apt)"
+
+    @property
+    def refresh(self) -> str:
+        """The command that updates the lists; those of a suite of its own need none."""
+        return "" if self.suite else apt.UPDATE
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The suites that this host can get kernels of."""
+        return debian_suites.names()
+
+    def of_suite(self, name: str) -> DebianArchives:
+        """Return the source with the archives of a suite.
+
+        :raises Refusal: ``suite-not-found`` (not a name)
+        """
+        return DebianArchives(debian_suites.lists(name).name)
+
+    def suites_of(self, release: str) -> tuple[str, ...]:
+        """Return the suites that a release's name says it may be from, the likeliest first."""
+        return debian_suites.suites_of(release)
 
     def is_available(self) -> bool:
         """Whether this host has apt."""
         return apt.is_installed()
 
-    def survey(self) -> Survey:
-        """Search apt's lists, which are as old as the last ``apt-get update``.
+    def survey(self, *, refresh: bool = True) -> Survey:
+        """Search apt's lists: the host's are as old as the last ``apt-get update``; a suite's are
+        refreshed.
 
-        :raises Refusal: ``archive-unreachable``, ``tool-missing``
+        :param refresh: False to work with the lists that are here; no kernel if none are.
+        :raises Refusal: ``archive-unreachable``, ``tool-missing``; of a suite also
+            ``suite-not-found``, ``suite-unconfigured``, ``package-untrusted``, ``disk-full``
         """
-        known = {(package.name, package.version): package for package in apt.packages(NAMES)}
+        archives = self._archives(refresh=refresh)
+        return Survey(()) if archives is None else self._survey(archives)
+
+    def _archives(self, *, refresh: bool) -> AptConfiguration | None:
+        if not self.suite:
+            return apt.HOST
+        lists = debian_suites.lists(self.suite)
+        return lists.refreshed() if refresh else lists.kept()
+
+    def _survey(self, archives: AptConfiguration) -> Survey:
+        listed = apt.packages(NAMES, archives)
+        known = {(package.name, package.version): package for package in listed}
         images = [
             package
             for (name, _), package in known.items()
@@ -78,7 +121,11 @@ class DebianArchives:
         ]
         entries = [_judge(image, known) for image in sorted(images, key=_age, reverse=True)]
         return Survey(
-            tuple(entry for entry in entries if isinstance(entry, DebianOffer)),
+            tuple(
+                replace(entry, archives=archives, suite=self.suite)
+                for entry in entries
+                if isinstance(entry, DebianOffer)
+            ),
             tuple(entry for entry in entries if isinstance(entry, UnusableKernel)),
         )
 
@@ -88,6 +135,8 @@ class DebianOffer:
     """The `suture.sources.source.Offer` of a kernel with packages of one version.
 
     :ivar image: the packages with the image and the modules.
+    :ivar archives: where they are.
+    :ivar suite: the suite that they are from; "" if it is among the host's own.
     """
 
     release: str
@@ -95,6 +144,8 @@ class DebianOffer:
     image: tuple[AptPackage, ...]
     headers: AptPackage
     source: AptPackage
+    archives: AptConfiguration = apt.HOST
+    suite: str = ""
 
     @property
     def packages(self) -> tuple[AptPackage, ...]:
@@ -118,7 +169,7 @@ class DebianOffer:
             ``config-malformed``, ``disk-full``, ``tool-missing``
         """
         kept = cache() / "packages"
-        apt.download(self.packages, kept)
+        apt.download(self.packages, kept, self.archives)
         image = _unpack(self.image, kept, into / "image")
         headers = _unpack([self.headers], kept, into / "headers")
         source = _unpack([self.source], kept, into / "source")

@@ -49,6 +49,11 @@ class BuiltTree:
         return ""
 
     @property
+    def suite(self) -> str:
+        """None."""
+        return ""
+
+    @property
     def size(self) -> int:
         """Bytes to download: none."""
         return 0

@@ -5,13 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from suture.errors import ARCHIVE_UNREACHABLE, Refusal
-from suture.host.progress import step
+from suture.errors import (
+    ARCHIVE_UNREACHABLE,
+    KERNEL_NOT_OFFERED,
+    SUITE_NOT_FOUND,
+    SUITE_UNCONFIGURED,
+    Refusal,
+)
+from suture.host.progress import note, step
 from suture.sources.debian import DebianArchives
-from suture.sources.source import KernelSource, Offer, Survey
+from suture.sources.source import KernelSource, Offer, Survey, UnusableKernel
 
 SOURCES: tuple[KernelSource, ...] = (DebianArchives(),)
 """In order of preference: if two offer one release, the first one's counts."""
+
+
+EVERY = "all"
+"""Stands for every suite that the sources know."""
 
 
 def offers() -> tuple[Offer, ...]:
@@ -22,41 +32,128 @@ def offers() -> tuple[Offer, ...]:
     return survey().offers
 
 
-def survey() -> Survey:
+def survey(suites: Sequence[str] = (), *, refresh: bool = True) -> Survey:
     """Survey every source for which this host has the programs.
 
+    :param suites: other suites than those that this host is configured for, whose kernels are
+        surveyed too; `EVERY` for all that the sources know.
+    :param refresh: False to use the package lists that are here.
     :raises Refusal: ``archive-unreachable`` (no source names a kernel), ``tool-missing`` (no source
-        has its programs here)
+        has its programs here), ``suite-not-found``
     """
-    available = [source for source in SOURCES if source.is_available()] or SOURCES[:1]
+    hosts = _available()
+    available = [*hosts, *_of_suites(hosts, suites)]
     names = ", ".join(source.name for source in available)
     with step("Looking for kernels", names):
-        surveys, refusals = _survey_each(available)
+        surveys, refusals = _survey_each(available, refresh=refresh)
     if not any(found.offers or found.left_out for found in surveys):
         if refusals:
             raise refusals[0]
-        refresh = " && ".join(source.refresh for source in available if source.refresh)
+        update = " && ".join(source.refresh for source in available if source.refresh)
         raise Refusal(
             ARCHIVE_UNREACHABLE,
             names,
             "its package lists have no kernel image",
-            remedy=f"Check the configured archives, run '{refresh}', and run the same command "
+            remedy=f"Check the configured archives, run '{update}', and run the same command "
             "again.",
         )
-    return Survey(
-        tuple(offer for found in surveys for offer in found.offers),
-        tuple(left_out for found in surveys for left_out in found.left_out),
-        tuple(refusals),
-    )
+    return _joined(surveys, refusals)
 
 
-def _survey_each(sources: Sequence[KernelSource]) -> tuple[list[Survey], list[Refusal]]:
+def find_offer(
+    release: str, version: str | None = None, suites: Sequence[str] = (), *, refresh: bool = True
+) -> Offer:
+    """Return the offer of a release: from this host's archives and those of the suites; or else,
+    when no suite is named, from a suite that the release's name says it is from.
+
+    For example, a Debian 12 host's archives do not have 6.12.118+deb13-amd64; trixie has.
+
+    :param version: the packages' version; by default the newest.
+    :raises Refusal: ``kernel-not-offered``, and as `survey`
+    """
+    try:
+        return survey(suites, refresh=refresh).offer(release, version)
+    except Refusal as refusal:
+        if suites or refusal.kind not in (KERNEL_NOT_OFFERED, ARCHIVE_UNREACHABLE):
+            raise
+        found = _elsewhere(release, version, refusal, refresh=refresh)
+        if found is None:
+            raise
+        return found
+
+
+def _elsewhere(
+    release: str, version: str | None, missing: Refusal, *, refresh: bool
+) -> Offer | None:
+    """Return the offer of a release from the suite that has it, or None.
+
+    :raises Refusal: as `missing`, with what kept a suite from answering
+    """
+    unanswered = []
+    for source in _available():
+        for suite in source.suites_of(release):
+            other = source.of_suite(suite)
+            try:
+                found = other.survey(refresh=refresh).offer(release, version)
+            except Refusal as refusal:
+                if refusal.kind not in (KERNEL_NOT_OFFERED, SUITE_UNCONFIGURED):
+                    unanswered.append(f"no answer: {other.name}: {refusal.found}")
+                continue
+            note(f"{release} {found.version} is from {other.name}")
+            return found
+    if unanswered:
+        evidence = (*missing.evidence, *unanswered)
+        raise Refusal(missing.kind, missing.where, missing.found, evidence=evidence) from missing
+    return None
+
+
+def _available() -> list[KernelSource]:
+    return [source for source in SOURCES if source.is_available()] or list(SOURCES[:1])
+
+
+def _of_suites(hosts: Sequence[KernelSource], suites: Sequence[str]) -> list[KernelSource]:
+    """Return the sources of the named suites, each once.
+
+    :raises Refusal: ``suite-not-found``
+    """
+    having = [source for source in hosts if source.suites]
+    found: dict[str, KernelSource] = {}
+    for name in suites:
+        if not having:
+            raise Refusal(SUITE_NOT_FOUND, name, "no source of kernels on this host has suites")
+        for source in having:
+            for one in source.suites if name == EVERY else (name,):
+                other = source.of_suite(one)
+                found[other.name] = other
+    return list(found.values())
+
+
+def _survey_each(
+    sources: Sequence[KernelSource], *, refresh: bool
+) -> tuple[list[Survey], list[Refusal]]:
     """Return the surveys of the sources, and the refusals of those that failed: one failure does
     not hide the kernels of another source."""
     surveys, refusals = [], []
     for source in sources:
         try:
-            surveys.append(source.survey())
+            surveys.append(source.survey(refresh=refresh))
         except Refusal as refusal:
             refusals.append(refusal)
     return surveys, refusals
+
+
+def _joined(surveys: Sequence[Survey], refusals: Sequence[Refusal]) -> Survey:
+    """Return one survey of several: each kernel once, from the first that offers it, and left out
+    only where none offers it."""
+    offered: dict[tuple[str, str], Offer] = {}
+    left_out: dict[tuple[str, str], UnusableKernel] = {}
+    for found in surveys:
+        for offer in found.offers:
+            offered.setdefault((offer.release, offer.version), offer)
+        for unusable in found.left_out:
+            left_out.setdefault((unusable.release, unusable.version), unusable)
+    return Survey(
+        tuple(offered.values()),
+        tuple(unusable for key, unusable in left_out.items() if key not in offered),
+        tuple(refusals),
+    )

@@ -70,6 +70,10 @@ class Offer(Protocol):
         """Its packages' version, which distinguishes two builds of one release."""
 
     @property
+    def suite(self) -> str:
+        """The suite that it is from; "" if this host is configured for it."""
+
+    @property
     def size(self) -> int:
         """Bytes to download."""
 
@@ -97,7 +101,8 @@ class UnusableKernel:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The kernels of all sources: newest first, and of one version the plain flavour before others.
+    """The kernels of all sources, each source's newest first, and of one version the plain flavour
+    before others.
 
     :ivar unanswered: the refusals of sources that failed while another one did not.
     """
@@ -144,13 +149,30 @@ class KernelSource(Protocol):
     def refresh(self) -> str:
         """The command that updates the lists of `survey`, or ""."""
 
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The releases of the distribution that it can survey besides what this host is configured
+        for; empty if it can survey no other."""
+
+    def of_suite(self, name: str) -> KernelSource:
+        """Return the source with the archives of one suite alone.
+
+        :raises Refusal: ``suite-not-found``
+        """
+
+    def suites_of(self, release: str) -> tuple[str, ...]:
+        """Return those of the suites that a kernel of this name may be from, the likeliest
+        first."""
+
     def is_available(self) -> bool:
         """Whether this host has its programs."""
 
-    def survey(self) -> Survey:
+    def survey(self, *, refresh: bool = True) -> Survey:
         """Return its kernels; none if the host's configuration has no archive of them.
 
         Nothing is downloaded but lists.
 
-        :raises Refusal: ``archive-unreachable``, ``tool-missing``
+        :param refresh: False to download nothing at all.
+        :raises Refusal: ``archive-unreachable``, ``tool-missing``; of a suite also
+            ``suite-not-found``, ``suite-unconfigured``, ``package-untrusted``, ``disk-full``
         """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from suture.errors import KERNEL_NOT_FETCHED, Refusal
@@ -18,7 +18,7 @@ from suture.host import files
 from suture.host.paths import cache
 from suture.kernel.release import Target, Toolchain
 from suture.sources import derive, versions
-from suture.sources.registry import survey
+from suture.sources.registry import find_offer
 
 MANIFEST = "target.json"
 FORMAT, PATCHED_FORMAT = 1, 2
@@ -28,20 +28,22 @@ compile the wrong source."""
 PARTS = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
 
 
-def fetch(release: str, version: str | None = None) -> Target:
+def fetch(release: str, version: str | None = None, suites: Sequence[str] = ()) -> Target:
     """Get a target from the source that offers it, or return it if it has been fetched before.
 
     :param version: the packages' version; by default the newest here, else the newest offer.
+    :param suites: suites to look in besides this host's; by default those that the release's name
+        names, if this host's do not have it.
     :raises Refusal: ``archive-unreachable``, ``kernel-not-offered``, ``package-corrupt``,
         ``package-untrusted``, ``image-malformed``, ``kallsyms-not-found``, ``disk-full``,
-        ``tool-missing``
+        ``tool-missing``, ``suite-not-found``
     """
     here = _kernels() / _one_name(release)
     with files.locked(_kernels() / f".{release}.lock"):
         present = _newest(here, version)
         if present is not None:
             return present
-        offer = survey().offer(release, version)
+        offer = find_offer(release, version, suites)
         files.remove_unfinished(here)
         final = here / offer.version
         shutil.rmtree(final, ignore_errors=True)  # it has lost parts, or does not exist

@@ -16,7 +16,7 @@ import pytest
 from suture import sources
 from suture.cli.kernel import list_kernels
 from suture.doctor import building
-from suture.errors import ARCHIVE_UNREACHABLE, PACKAGE_CORRUPT, Refusal
+from suture.errors import ARCHIVE_UNREACHABLE, PACKAGE_CORRUPT, SUITE_NOT_FOUND, Refusal
 from suture.host.paths import cache
 from suture.kernel import image, kallsyms, symvers
 from suture.kernel.release import Toolchain
@@ -32,11 +32,18 @@ class Toys:
     archive: Path
     name: str = "toys"
     refresh: str = ""
+    suites: tuple[str, ...] = ()
+
+    def of_suite(self, name: str) -> KernelSource:
+        raise Refusal(SUITE_NOT_FOUND, name, "toys have no suites")
+
+    def suites_of(self, release: str) -> tuple[str, ...]:
+        return ()
 
     def is_available(self) -> bool:
         return True
 
-    def survey(self) -> Survey:
+    def survey(self, *, refresh: bool = True) -> Survey:
         if not self.archive.is_dir():
             raise Refusal(ARCHIVE_UNREACHABLE, self.name, "nobody is at home")
         found = sorted(self.archive.iterdir(), reverse=True)
@@ -56,6 +63,7 @@ class Toy:
     """An `Offer`."""
 
     path: Path
+    suite: str = ""
 
     @property
     def release(self) -> str:
