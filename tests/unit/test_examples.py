@@ -19,7 +19,7 @@ from suture.host.failures import refused as refused_by_command
 from suture.kernel import config, kallsyms, listing, modules, symvers
 from suture.kernel.types import struct_sizes
 from suture.link import kbuild, objtool
-from suture.workspace import command, configuration, includes
+from suture.workspace import command, compilers, includes
 from suture.workspace.compile import pair_of
 from suture.workspace.overlay import Changed
 from suture.workspace.programs import refuse_separate
@@ -47,7 +47,7 @@ def _compiler(text: str) -> None:
     with tempfile.TemporaryDirectory() as made:
         path = Path(made, "config")
         path.write_text(f'CONFIG_CC_IS_GCC=y\nCONFIG_CC_VERSION_TEXT="{text}"\n')
-        configuration.compiler(path)
+        compilers.compiler(path)
 
 
 def _include_lines() -> None:
@@ -104,7 +104,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "object-not-listed": lambda: _listing(b"ffffffff81000002 T hidden\t[mod]\n"),
     "module-malformed": lambda: _module(b"\xfd7zXZ\0\0"),
     "types-malformed": lambda: struct_sizes(bytes(64), {"bug_entry"}, "6.1.0-50-amd64"),
-    "compiler-mismatch": lambda: _compiler("gcc-99 (Debian 99.1.0-1) 99.1.0"),
+    "compiler-mismatch": lambda: _compiler("gcc-99 (Toys 99.1.0-1) 99.1.0"),
     "assembly-file": lambda: sort([Changed("arch/x86/lib/memcpy_64.S", b"", b"")], "x86"),
     "build-system-changed": lambda: sort([Changed("fs/Kconfig", b"", b"")], "x86"),
     "shared-object": _shared,

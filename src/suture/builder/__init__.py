@@ -62,6 +62,7 @@ from suture.model import LivePatch
 from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.threads import refuse_unused
+from suture.workspace import compilers
 from suture.workspace.compile import ObjectPair, object_pairs, touched_by
 from suture.workspace.prepare import Workspace, prepare
 
@@ -242,7 +243,7 @@ def _compile_diffs(
     check.first()
     pairs = object_pairs(workspace, touched)
     check.all_of(pairs)
-    return pairs, check.findings
+    return pairs, (*compilers.findings(workspace.compiler), *check.findings)
 
 
 def _compile_modules(inputs: Inputs, workspace: Workspace) -> Modules | None:

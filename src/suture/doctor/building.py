@@ -44,7 +44,7 @@ def checks(release: str, *, named: bool) -> Iterator[Check]:
     """
     known = target(release)
     yield _target_check(release, known, named=named)
-    yield compiler_check(known.compiler if known else "")
+    yield compiler_check(known.compiler if known else "", release)
     for tool in needed(Purpose.BUILDING):
         yield tool_check(tool)
     yield _python_check()
@@ -87,11 +87,45 @@ def _target_check(release: str, known: Known | None, *, named: bool) -> Check:
     )
 
 
-def compiler_check(wanted: str) -> Check:
-    """Check for the target's exact compiler: another one makes other code.
+def compiler_check(wanted: str, release: str = "") -> Check:
+    """Check for the target's exact compiler, here or unpacked beside this host's: another one makes
+    other code.
 
     :param wanted: as `Known.compiler`.
+    :param release: the target's.
     """
+    beside = _beside(wanted, release) if " " in wanted and not missing_modules() else None
+    return beside or _hosts_compiler(wanted)
+
+
+def _beside(wanted: str, release: str) -> Check | None:
+    """Return the check for a compiler that a build takes from beside this host's, or None if it
+    takes the host's or finds none in the package lists that are here."""
+    from suture import sources
+    from suture.workspace import compilers
+
+    found = compilers.present(wanted)
+    if found is not None:
+        if not found.programs:
+            return None
+        said = f"{found.version}, {found.origin} to {found.programs}: this host has another"
+        return Check(Purpose.BUILDING, f"compiler {wanted.split()[0]}", CheckStatus.OK, said)
+    offers, _ = sources.compilers(wanted, release, refresh=False)
+    if not offers:
+        return None
+    first = offers[0]
+    said = f"this host has another; a build unpacks {first.name} beside it"
+    if not first.is_exact:
+        said += f", because no archive has {wanted} any more"
+    return Check(
+        Purpose.BUILDING,
+        f"compiler {wanted.split()[0]}",
+        CheckStatus.OK if first.is_exact else CheckStatus.WARNING,
+        said,
+    )
+
+
+def _hosts_compiler(wanted: str) -> Check:
     here = distributions.here()
     tool = compiler_tool(wanted.split()[0] if wanted else here.compiler)
     package = here.package(tool)

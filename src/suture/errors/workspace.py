@@ -8,7 +8,15 @@ from suture.errors.refusal import Kind
 COMPILER_MISMATCH = Kind(
     "compiler-mismatch",
     "Only the compiler that built the target produces the code that runs there.",
-    "Install exactly that compiler and run the same command again.",
+    "Install exactly that compiler, or configure an archive that has it, and run the same command "
+    "again.",
+)
+COMPILER_DIFFERS = Kind(
+    "compiler-differs",
+    "The very compiler that built the target is in no archive of this host. One of the same "
+    "version with another name or from another upload makes the same code of nearly everything, "
+    "and each function that is replaced is compared with the shipped one.",
+    "Nothing needs to be done. If functions are not proved equal, get the very compiler.",
 )
 CONFIG_DIFFERS = Kind(
     "config-differs",

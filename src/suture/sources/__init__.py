@@ -24,16 +24,18 @@ Nothing else knows of distributions: ``tests/unit/sources/test_seam.py`` fails w
 ``docs/sources.md`` describes how the kernels of Ubuntu, Fedora and its kin, and SUSE map.
 """
 
-from suture.sources.registry import find_offer, offers, survey
-from suture.sources.source import KernelSource, Offer, Parts, Survey, UnusableKernel
+from suture.sources.registry import compilers, find_offer, offers, survey
+from suture.sources.source import CompilerOffer, KernelSource, Offer, Parts, Survey, UnusableKernel
 from suture.sources.store import fetch, fetched, find
 
 __all__ = [
+    "CompilerOffer",
     "KernelSource",
     "Offer",
     "Parts",
     "Survey",
     "UnusableKernel",
+    "compilers",
     "fetch",
     "fetched",
     "find",

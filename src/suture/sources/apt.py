@@ -196,6 +196,29 @@ def download(
                     )
 
 
+PRINTED = re.compile(r"'[^']*' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_(?P<architecture>\w+)\.deb ")
+"""A line of ``apt-get --print-uris``; an epoch's colon is escaped."""
+
+
+def closure(names: Sequence[str], archives: AptConfiguration) -> tuple[AptPackage, ...]:
+    """Return packages and all that they depend on, in the versions that apt would install on the
+    configuration's system.
+
+    :param names: ``gcc-14`` or ``gcc-14=14.2.0-19``.
+    :raises Refusal: ``archive-unreachable``, ``tool-missing``
+    """
+    options = ("-qq", "--no-install-recommends", "--print-uris")
+    command = archives.command("apt-get", "install", *options, *names)
+    where = f"apt-get install ({archives.name})"
+    printed = run.check(command, where=where, kind=archives.unreachable, env=_environment()).stdout
+    wanted = {
+        (match["name"], match["version"].replace("%3a", ":")) for match in PRINTED.finditer(printed)
+    }
+    pattern = "|".join(re.escape(name) for name, _ in sorted(wanted))
+    found = packages(f"(?:{pattern})", archives)
+    return tuple(package for package in found if (package.name, package.version) in wanted)
+
+
 def is_complete(package: AptPackage, path: Path) -> bool:
     """Whether a file is exactly the package that the archive's index describes."""
     try:

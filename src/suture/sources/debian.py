@@ -15,7 +15,7 @@ configuration, exports | ``linux-headers-R`` | ``usr/src/linux-headers-R`` | | s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +25,9 @@ from suture.host.paths import cache
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import UNKNOWN, Toolchain
-from suture.sources import apt, debian_suites
+from suture.sources import apt, debian_suites, debian_toolchains
 from suture.sources.apt import AptConfiguration, AptPackage
-from suture.sources.source import Parts, Survey, UnusableKernel
+from suture.sources.source import CompilerOffer, Parts, Survey, UnusableKernel
 
 if TYPE_CHECKING:
     from debian.debian_support import Version
@@ -89,6 +89,12 @@ class DebianArchives:
     def suites_of(self, release: str) -> tuple[str, ...]:
         """Return the suites that a release's name says it may be from, the likeliest first."""
         return debian_suites.suites_of(release)
+
+    def compilers(
+        self, wanted: str, release: str, *, refresh: bool = True
+    ) -> Iterator[CompilerOffer]:
+        """Yield the compilers of all suites; see `suture.sources.source.KernelSource.compilers`."""
+        yield from debian_toolchains.offers(wanted, release, refresh=refresh)
 
     def is_available(self) -> bool:
         """Whether this host has apt."""

@@ -269,6 +269,8 @@ def _apt_conf(directory: Path) -> str:
         "Dir::State::status": directory / "status",
         "Dir::State::extended_states": directory / "extended_states",
         "Dir::Cache": directory / "cache",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
         "Acquire::Languages": "none",
     }
     # Commands of the host that apt runs around an update are about the host's own lists.

@@ -14,7 +14,7 @@ from suture.errors import (
 )
 from suture.host.progress import note, step
 from suture.sources.debian import DebianArchives
-from suture.sources.source import KernelSource, Offer, Survey, UnusableKernel
+from suture.sources.source import CompilerOffer, KernelSource, Offer, Survey, UnusableKernel
 
 SOURCES: tuple[KernelSource, ...] = (DebianArchives(),)
 """In order of preference: if two offer one release, the first one's counts."""
@@ -80,6 +80,24 @@ def find_offer(
         if found is None:
             raise
         return found
+
+
+def compilers(
+    wanted: str, release: str, *, refresh: bool = True
+) -> tuple[list[CompilerOffer], list[Refusal]]:
+    """Return the compilers that can be unpacked for a kernel, the exact one first, and what kept
+    sources from answering.
+
+    :param wanted: as `suture.sources.source.KernelSource.compilers`.
+    """
+    found: list[CompilerOffer] = []
+    refusals: list[Refusal] = []
+    for source in _available():
+        try:
+            found += source.compilers(wanted, release, refresh=refresh)
+        except Refusal as refusal:
+            refusals.append(refusal)
+    return sorted(found, key=lambda offer: not offer.is_exact), refusals
 
 
 def _elsewhere(

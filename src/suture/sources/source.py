@@ -7,6 +7,7 @@ A `KernelSource` surveys the kernels that it has; an `Offer` of the survey gets 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Protocol
 
 from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.kernel.release import UNKNOWN, Toolchain
+from suture.sources.compiler import UnpackedCompiler
 
 NEAR = 5
 """The number of similar releases that a message names."""
@@ -90,6 +92,24 @@ class Offer(Protocol):
         """
 
 
+class CompilerOffer(Protocol):
+    """A compiler that a source can unpack beside this host's."""
+
+    @property
+    def name(self) -> str:
+        """Its package and where it is from, for messages."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is the very compiler that built the kernel."""
+
+    def get(self) -> UnpackedCompiler:
+        """Download, verify and unpack it, or return what was unpacked before.
+
+        :raises Refusal: as `Offer.get`, and ``command-failed``
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class UnusableKernel:
     """A kernel that a source knows but cannot offer, and the reason."""
@@ -163,6 +183,18 @@ class KernelSource(Protocol):
     def suites_of(self, release: str) -> tuple[str, ...]:
         """Return those of the suites that a kernel of this name may be from, the likeliest
         first."""
+
+    def compilers(
+        self, wanted: str, release: str, *, refresh: bool = True
+    ) -> Iterator[CompilerOffer]:
+        """Yield the compilers that can be unpacked for a kernel: the exact one alone, or else
+        others of the same version.
+
+        :param wanted: the first line of its ``--version``, from the kernel's configuration.
+        :param release: the kernel's; it may say where the compiler is from.
+        :param refresh: False to download nothing at all.
+        :raises Refusal: as `survey` of a suite
+        """
 
     def is_available(self) -> bool:
         """Whether this host has its programs."""

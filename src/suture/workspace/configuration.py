@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The compiler that a target's ``.config`` names, and a check that kbuild keeps all options."""
+"""A check that kbuild keeps all options of the target's ``.config``."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
 
-from suture.errors import COMPILER_MISMATCH, CONFIG_DIFFERS, TOOL_MISSING, Refusal
-from suture.host.files import read_bytes
-from suture.host.run import run
+from suture.errors import CONFIG_DIFFERS, Refusal
 from suture.kernel.config import assignments
-from suture.workspace.kbuild import clean_environment
 
 UNIMPORTANT = re.compile(
     r"CONFIG_("
@@ -33,53 +28,13 @@ NAMED = 8
 """How many differing options a message names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
-    """A compiler on this host.
-
-    :ivar command: such as ``gcc-12``.
-    :ivar version: the first line of its ``--version``.
-    """
-
-    command: str
-    version: str
-
-
-def compiler(config: Path) -> Compiler:
-    """Return the compiler that built the target; it must be on this host.
-
-    :raises Refusal: ``compiler-mismatch``, ``file-unreadable``
-    """
-    options = assignments(read_bytes(config))
-    wanted = options.get("CONFIG_CC_VERSION_TEXT", "").strip('"')
-    if options.get("CONFIG_CC_IS_GCC") != "y" or not wanted:
-        raise Refusal(
-            COMPILER_MISMATCH,
-            str(config),
-            "the target was built by "
-            f"{wanted or 'a compiler that its configuration does not name'}",
-            why="Suture compiles with GCC only.",
-            remedy="Choose a target that was built with GCC.",
-        )
-    command = wanted.split()[0]
-    try:
-        finished = run([command, "--version"], env=clean_environment())
-        found = finished.stdout.partition("\n")[0].strip()
-    except Refusal as refusal:
-        if refusal.kind is not TOOL_MISSING:
-            raise
-        found = f"none: {command} is not installed"
-    if found != wanted:
-        lines = (f"target: {wanted}", f"here:   {found}")
-        raise Refusal(
-            COMPILER_MISMATCH, command, "is not the compiler that built the target", evidence=lines
-        )
-    return Compiler(command, found)
-
-
-def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
+def check_same(
+    release: str, shipped: bytes, resulting: bytes, *, same_compiler: bool = True
+) -> None:
     """Check that kbuild kept all options of the target's configuration.
 
+    :param same_compiler: False where another compiler than the target's is tried, whose name and
+        packaging then differ.
     :raises Refusal: ``config-differs``
     """
     before, after = assignments(shipped), assignments(resulting)
@@ -88,6 +43,7 @@ def check_same(release: str, shipped: bytes, resulting: bytes) -> None:
         for name in sorted(before.keys() | after.keys())
         if before.get(name, "n") != after.get(name, "n")
         and not UNIMPORTANT.fullmatch(name)
+        and (same_compiler or name != "CONFIG_CC_VERSION_TEXT")
         # An empty string and an option that is not there are the same to Kconfig's users in C.
         and {before.get(name, "n"), after.get(name, "n")} != {"n", '""'}
     ]

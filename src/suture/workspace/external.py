@@ -195,8 +195,9 @@ def _collect(
         ["pahole", "-J", f"--btf_encode_detached={types}", str(product)], env=clean_environment()
     )
     objects = {part: directory / SOURCE / f"{part.removesuffix('.c')}.o" for part in module.parts}
+    strip = [workspace.compiler.program("objcopy"), "--strip-debug"]
     for path in (product, *objects.values()):
-        check(["objcopy", "--strip-debug", str(path)], where=module.name, env=clean_environment())
+        check([*strip, str(path)], where=module.name, env=clean_environment())
     said = [line for line in _OBJTOOL.findall(output) if f"/{directory.name}/" in line]
     return CompiledModule(
         read_bytes(product),

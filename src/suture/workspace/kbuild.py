@@ -20,6 +20,7 @@ from pathlib import Path
 from suture.errors import MODULE_LINK_FAILED, WORKSPACE_FAILED
 from suture.host.files import temporary_directory
 from suture.host.run import Finished, check
+from suture.sources.compiler import Compiler
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DESCEND = ("-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
@@ -68,13 +69,13 @@ def clean_environment() -> dict[str, str]:
     return {"PATH": path, "LANG": "C", "LC_ALL": "C", "TMPDIR": tempfile.gettempdir(), **home}
 
 
-def make_command(release: str, compiler: str, *arguments: str) -> list[str]:
+def make_command(release: str, compiler: Compiler, *arguments: str) -> list[str]:
     """Return the ``make`` command for the top Makefile, with the release string and compiler of the
     target."""
-    return ["make", "-s", f"KERNELRELEASE={release}", f"CC={compiler}", *arguments]
+    return ["make", "-s", f"KERNELRELEASE={release}", *compiler.variables, *arguments]
 
 
-def capture_environment(release: str, compiler: str, flags: str, tree: Path) -> dict[str, str]:
+def capture_environment(release: str, compiler: Compiler, flags: str, tree: Path) -> dict[str, str]:
     """Return the environment in which the top Makefile of the prepared `tree` runs
     ``scripts/Makefile.build``.
 
@@ -180,7 +181,7 @@ def build_environment(captured: Mapping[str, str]) -> dict[str, str]:
 
 
 def build_external(
-    release: str, compiler: str, tree: Path, directory: Path, *, unresolved: bool = False
+    release: str, compiler: Compiler, tree: Path, directory: Path, *, unresolved: bool = False
 ) -> Finished:
     """Run ``make M=directory modules`` on the prepared tree, which links the module and adds its
     vermagic, CRCs and ``__versions``.

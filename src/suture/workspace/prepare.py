@@ -2,7 +2,8 @@
 """A target's source tree, prepared once: unpacked, configured, and ready to compile single files
 and modules.
 
-1. The target's compiler is looked up; without it there is no workspace.
+1. The target's compiler is looked up (`suture.workspace.compilers`); without it there is no
+   workspace.
 2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays
    unchanged), and the patches of the kernel's own package are applied.
 3. The target's ``.config`` and ``Module.symvers`` are added; kbuild must not change the
@@ -43,7 +44,8 @@ from suture.host.paths import cache
 from suture.host.progress import step
 from suture.host.run import check
 from suture.kernel.release import Target
-from suture.workspace import configuration, includes, kbuild, source
+from suture.sources.compiler import Compiler
+from suture.workspace import compilers, configuration, includes, kbuild, source
 
 RECIPE = 3
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new
@@ -68,14 +70,14 @@ class Workspace:
     :ivar tree: the target's source, configured; only kbuild writes into it, and only its products.
     :ivar environment: the variables that kbuild's top Makefile exports to the makefiles that
         compile.
-    :ivar compiler: the command of the target's compiler, such as ``gcc-12``.
+    :ivar compiler: the target's compiler, this host's or unpacked beside it.
     """
 
     target: Target
     directory: Path
     tree: Path
     environment: Mapping[str, str]
-    compiler: str
+    compiler: Compiler
 
     @property
     def name(self) -> str:
@@ -95,7 +97,7 @@ def prepare(target: Target) -> Workspace:
         ``source-mismatch``, ``source-damaged``, ``workspace-failed``, ``disk-full``,
         ``tool-missing``, ``file-unreadable``
     """
-    compiler = configuration.compiler(target.config)
+    compiler = compilers.compiler(target.config, target.release)
     identity = source.identity(target.source)
     # kbuild names its directories by their real path, so ours is one.
     directory = cache().resolve() / "workspaces" / _name(target, compiler, identity)
@@ -104,18 +106,18 @@ def prepare(target: Target) -> Workspace:
         with step("Preparing the workspace", target.release), locked(directory / "lock"):
             if not ready.exists():
                 remove_unfinished(directory)
-                _make(target, compiler.command, ready)
+                _make(target, compiler, ready)
     environment: dict[str, str] = json.loads(read_bytes(ready / "environment"))
-    return Workspace(target, directory, ready / "tree", environment, compiler.command)
+    return Workspace(target, directory, ready / "tree", environment, compiler)
 
 
-def _name(target: Target, compiler: configuration.Compiler, identity: str) -> str:
+def _name(target: Target, compiler: Compiler, identity: str) -> str:
     digest = hashlib.sha256()
     parts = (
         str(RECIPE).encode(),
         target.release.encode(),
         target.version.encode(),
-        compiler.version.encode(),
+        compiler.identity.encode(),
         identity.encode(),
         read_bytes(target.config),
         read_bytes(target.symvers),
@@ -126,7 +128,7 @@ def _name(target: Target, compiler: configuration.Compiler, identity: str) -> st
     return f"{target.release}-{digest.hexdigest()[:12]}"
 
 
-def _make(target: Target, compiler: str, ready: Path) -> None:
+def _make(target: Target, compiler: Compiler, ready: Path) -> None:
     _check_space(
         ready.parent,
         source.unpacked_size(target.source),
@@ -202,7 +204,7 @@ def fill(target: Target, tree: Path) -> None:
     source.check_version(target, tree)
 
 
-def _configure(target: Target, compiler: str, tree: Path) -> None:
+def _configure(target: Target, compiler: Compiler, tree: Path) -> None:
     with step("Configuring", target.release):
         shipped = read_bytes(target.config)
         write_atomic(tree / ".config", shipped)
@@ -215,7 +217,12 @@ def _configure(target: Target, compiler: str, tree: Path) -> None:
             cwd=tree,
             env=kbuild.clean_environment(),
         )
-        configuration.check_same(target.release, shipped, read_bytes(tree / ".config"))
+        configuration.check_same(
+            target.release,
+            shipped,
+            read_bytes(tree / ".config"),
+            same_compiler=compiler.is_exact,
+        )
 
 
 def _check_release(release: str, tree: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from suture.host.paths import cache
 from suture.kernel import image, kallsyms, symvers
 from suture.kernel.release import Toolchain
 from suture.sources import registry
-from suture.sources.source import KernelSource, Offer, Parts, Survey, UnusableKernel
+from suture.sources.source import CompilerOffer, KernelSource, Offer, Parts, Survey, UnusableKernel
 from tests.unit.conftest import RELEASE, bzimage
 
 
@@ -39,6 +40,11 @@ class Toys:
 
     def suites_of(self, release: str) -> tuple[str, ...]:
         return ()
+
+    def compilers(
+        self, wanted: str, release: str, *, refresh: bool = True
+    ) -> Iterator[CompilerOffer]:
+        yield from ()
 
     def is_available(self) -> bool:
         return True

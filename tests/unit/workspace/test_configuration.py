@@ -1,45 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The compiler must be the target's, and the options must stay."""
+"""The options must stay."""
 
 from __future__ import annotations
-
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from suture.errors import Refusal
 from suture.workspace import configuration
 from tests.examples import shows
-
-GCC = subprocess.run(
-    ["gcc", "--version"], capture_output=True, text=True, check=True
-).stdout.partition("\n")[0]
-
-
-def config(tmp_path: Path, text: str, gcc: bool = True) -> Path:
-    path = tmp_path / "config"
-    path.write_text(f'CONFIG_CC_VERSION_TEXT="{text}"\n' + ("CONFIG_CC_IS_GCC=y\n" if gcc else ""))
-    return path
-
-
-def test_the_compiler_of_the_target_is_taken(tmp_path: Path) -> None:
-    found = configuration.compiler(config(tmp_path, GCC))
-    assert (found.command, found.version) == ("gcc", GCC)
-
-
-@pytest.mark.parametrize("text", [f"{GCC}x", "gcc-nowhere (Debian 1.0) 1.0", ""])
-def test_another_compiler_is_refused_with_both_lines(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        configuration.compiler(config(tmp_path, text))
-    assert caught.value.code == "compiler-mismatch"
-    assert text in str(caught.value)
-
-
-def test_a_kernel_built_by_clang_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal) as caught:
-        configuration.compiler(config(tmp_path, "Debian clang version 14.0.6", gcc=False))
-    assert caught.value.code == "compiler-mismatch"
 
 
 @pytest.mark.parametrize("resulting", [b"", b"CONFIG_A=m\n", b"CONFIG_A=y\nCONFIG_NEW=y\n"])
