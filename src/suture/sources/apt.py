@@ -204,19 +204,34 @@ def closure(names: Sequence[str], archives: AptConfiguration) -> tuple[AptPackag
     """Return packages and all that they depend on, in the versions that apt would install on the
     configuration's system.
 
+    A package with a version gets the packages of the same upload in the same version, of which the
+    archive may have newer ones too: ``gcc-14=14.2.0-19`` needs ``cpp-14`` of 14.2.0-19.
+
     :param names: ``gcc-14`` or ``gcc-14=14.2.0-19``.
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
     options = ("-qq", "--no-install-recommends", "--print-uris")
-    command = archives.command("apt-get", "install", *options, *names)
     where = f"apt-get install ({archives.name})"
-    printed = run.check(command, where=where, kind=archives.unreachable, env=_environment()).stdout
+    with files.temporary_directory() as scratch:
+        pins = Path(scratch, "preferences")
+        pins.write_text("\n".join(map(_pin, names)))
+        preferred = ("-o", f"Dir::Etc::preferences={pins}")
+        command = archives.command("apt-get", "install", *preferred, *options, *names)
+        finished = run.check(command, where=where, kind=archives.unreachable, env=_environment())
+    printed = finished.stdout
     wanted = {
         (match["name"], match["version"].replace("%3a", ":")) for match in PRINTED.finditer(printed)
     }
     pattern = "|".join(re.escape(name) for name, _ in sorted(wanted))
     found = packages(f"(?:{pattern})", archives)
     return tuple(package for package in found if (package.name, package.version) in wanted)
+
+
+def _pin(name: str) -> str:
+    """Return the entry of apt_preferences(5) by which all packages of a version are preferred to
+    newer ones."""
+    _, _, version = name.partition("=")
+    return f"Package: /./\nPin: version {version}\nPin-Priority: 1001\n" if version else ""
 
 
 def is_complete(package: AptPackage, path: Path) -> bool:
