@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suture.doctor.check import Check, CheckStatus
 from suture.errors import Refusal
@@ -16,6 +17,9 @@ from suture.host import distributions, paths
 from suture.host.packages import BUILD_MODULES, TOOLS, Purpose, Tool
 from suture.host.packages import compiler as compiler_tool
 from suture.host.run import run
+
+if TYPE_CHECKING:
+    from suture.sources import CompilerOffer
 
 NEEDED = 3 << 30
 """Bytes that one target takes: 0.2 GB packages, 0.6 GB unpacked, 1.5 GB source tree prepared
@@ -94,7 +98,7 @@ def compiler_check(wanted: str, release: str = "") -> Check:
     :param wanted: as `Known.compiler`.
     :param release: the target's.
     """
-    beside = _beside(wanted, release) if " " in wanted and not missing_modules() else None
+    beside = _beside(wanted, release) if wanted and not missing_modules() else None
     return beside or _hosts_compiler(wanted)
 
 
@@ -104,25 +108,30 @@ def _beside(wanted: str, release: str) -> Check | None:
     from suture import sources
     from suture.workspace import compilers
 
-    found = compilers.present(wanted)
-    if found is not None:
-        if not found.programs:
-            return None
+    command, _, version = wanted.partition(" ")
+    name = f"compiler {command}"
+    found = compilers.present(wanted) if version else None
+    if found is not None and found.programs:
         said = f"{found.version}, {found.origin} to {found.programs}: this host has another"
-        return Check(Purpose.BUILDING, f"compiler {wanted.split()[0]}", CheckStatus.OK, said)
+        return Check(Purpose.BUILDING, name, CheckStatus.OK, said)
+    if found is not None or (not version and compiler_tool(command).found() is not None):
+        return None
     offers, _ = sources.compilers(wanted, release, refresh=False)
     if not offers:
         return None
-    first = offers[0]
-    said = f"this host has another; a build unpacks {first.name} beside it"
-    if not first.is_exact:
-        said += f", because no archive has {wanted} any more"
-    return Check(
-        Purpose.BUILDING,
-        f"compiler {wanted.split()[0]}",
-        CheckStatus.OK if first.is_exact else CheckStatus.WARNING,
-        said,
-    )
+    return _offered(name, wanted, offers[0])
+
+
+def _offered(name: str, wanted: str, offer: CompilerOffer) -> Check:
+    """Return the check for a compiler that a build would unpack."""
+    if " " not in wanted:
+        said = "not installed; a build unpacks the upload that built the kernel beside this host's"
+        return Check(Purpose.BUILDING, name, CheckStatus.OK, f"{said} (here: {offer.name})")
+    said = f"this host has another; a build unpacks {offer.name} beside it"
+    if offer.is_exact:
+        return Check(Purpose.BUILDING, name, CheckStatus.OK, said)
+    said += f", because no archive has {wanted} any more"
+    return Check(Purpose.BUILDING, name, CheckStatus.WARNING, said)
 
 
 def _hosts_compiler(wanted: str) -> Check:

@@ -272,12 +272,13 @@ def update(archives: AptConfiguration) -> Refusal | None:
     return None if finished.status == 0 else _failed(finished, archives, "apt-get update")
 
 
-def listed_suites(archives: AptConfiguration) -> frozenset[str]:
-    """Return the suites with a list of packages, by the names in the sources.
+def listed_suites(archives: AptConfiguration, contents: str = "Packages") -> frozenset[str]:
+    """Return the suites with a list that has been downloaded, by the names in the sources.
 
+    :param contents: ``Packages``, or ``Sources`` for source packages.
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
     """
-    return frozenset(_targets(archives, "$(RELEASE)"))
+    return frozenset(_targets(archives, "$(RELEASE)", contents))
 
 
 def origins(archives: AptConfiguration) -> dict[str, str]:
@@ -295,9 +296,11 @@ def _lists(archives: AptConfiguration) -> list[str]:
     return [path for path in _targets(archives, "$(FILENAME)") if os.path.exists(path)]
 
 
-def _targets(archives: AptConfiguration, form: str) -> list[str]:
+def _targets(archives: AptConfiguration, form: str, contents: str = "Packages") -> list[str]:
     """Return a line for each list that has been downloaded (apt-get(8), ``indextargets``)."""
-    command = archives.command("apt-get", "indextargets", "--format", form, "Created-By: Packages")
+    command = archives.command(
+        "apt-get", "indextargets", "--format", form, f"Created-By: {contents}"
+    )
     finished = run.check(
         command, where=archives.name, kind=archives.unreachable, env=_environment()
     )
@@ -373,6 +376,11 @@ def _failures(archives: AptConfiguration) -> Iterator[tuple[re.Pattern[str], Kin
         ),
         SUITE_NOT_FOUND,
         "the archive does not have all of it",
+    )
+    yield (
+        re.compile(r"is expired \(invalid since"),
+        archives.unreachable,
+        "the archive's lists have expired (Valid-Until): nobody updates that mirror any more",
     )
     yield (
         OUTDATED,

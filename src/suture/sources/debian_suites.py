@@ -70,6 +70,10 @@ BACKPORTED = re.compile(r"\S+[+~]bpo\S*")
 ALIASES = {"unstable": "sid"}
 
 
+CONTENTS = {"deb": "Packages", "deb-src": "Sources"}
+"""The type of a source (sources.list(5)) -> the lists that belong to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SuiteLists:
     """The package lists of one suite.
@@ -91,6 +95,11 @@ class SuiteLists:
             stamp=self.directory / "refreshed",
         )
         object.__setattr__(self, "configuration", configuration)
+
+    @property
+    def contents(self) -> str:
+        """What its lists are called."""
+        return CONTENTS[self.type]
 
     @property
     def directory(self) -> Path:
@@ -145,7 +154,7 @@ class SuiteLists:
     def _refresh(self) -> None:
         with step("Getting the package lists", self.configuration.name):
             failure = apt.update(self.configuration)
-        listed = self.parts[0] in apt.listed_suites(self.configuration)
+        listed = self.parts[0] in apt.listed_suites(self.configuration, self.contents)
         if failure is None and listed:
             self._stamp.touch()
         elif not listed:
@@ -253,7 +262,7 @@ def _stanza(entry: AptEntry, suites: Sequence[str], type_: str) -> str:
         "URIs": " ".join(entry.uris),
         "Suites": " ".join(suites),
         "Components": "main",
-        "Targets": "Packages" if type_ == "deb" else "Sources",
+        "Targets": CONTENTS[type_],
         **entry.options,
     }
     return "".join(f"{name}: {value}\n" for name, value in fields.items())

@@ -33,9 +33,10 @@ RECIPE = 1
 """Raised whenever this file makes a toolchain in another way."""
 
 COMPILER_TEXT = re.compile(
-    r"(?P<command>\S*?(?P<package>gcc-\d+)) \(Debian (?P<version>\S+)\) (?P<upstream>\S+)"
+    r"(?P<command>\S*?(?P<package>gcc-\d+))(?: \(Debian (?P<version>\S+)\) .*)?$"
 )
-"""``CONFIG_CC_VERSION_TEXT``: ``x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0``."""
+"""``CONFIG_CC_VERSION_TEXT``: ``x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0``; before a
+kernel is fetched, only ``gcc-14`` is known."""
 
 PATCHELF = "patchelf"
 NO_SORT = "--no-sort"
@@ -83,7 +84,7 @@ class DebianToolchain:
         wanted = [f"{self.package.name}={self.package.version}", BINUTILS, PATCHELF]
         packages = apt.closure(wanted, self.archives)
         final = toolchains() / f"{self.package.name}-{_digest(packages)}"
-        with files.locked(toolchains() / f".{self.package.name}.lock"):
+        with files.locked(toolchains() / ".lock"):
             present = load(final)
             if present is not None:
                 return present
@@ -139,7 +140,7 @@ def offers(wanted: str, release: str, *, refresh: bool = True) -> Iterator[Debia
     """Yield the toolchains for a kernel: the exact one, or else others of the same version of GCC,
     the likeliest first.
 
-    :param wanted: the kernel's ``CONFIG_CC_VERSION_TEXT``.
+    :param wanted: the kernel's ``CONFIG_CC_VERSION_TEXT``, or only the compiler's name.
     :param refresh: False to work with the lists that are here.
     :raises Refusal: as `suture.sources.debian_suites.SuiteLists.refreshed`, if no suite answers
     """
@@ -157,7 +158,7 @@ def offers(wanted: str, release: str, *, refresh: bool = True) -> Iterator[Debia
             continue
         for package in apt.packages(re.escape(text["package"]), archives):
             exact = package.version == text["version"]
-            if exact or _upstream(package.version) == _upstream(text["version"]):
+            if exact or _is_near(package.version, text["version"]):
                 found = DebianToolchain(text["command"], package, suite, archives, exact)
                 if exact:
                     yield found
@@ -176,6 +177,10 @@ def _archives(suite: str, *, refresh: bool) -> AptConfiguration | None:
 def _suites(release: str) -> tuple[str, ...]:
     """Return all suites, first those that the kernel is from."""
     return tuple(dict.fromkeys((*debian_suites.suites_of(release), *debian_suites.names())))
+
+
+def _is_near(version: str, wanted: str | None) -> bool:
+    return wanted is None or _upstream(version) == _upstream(wanted)
 
 
 def _upstream(version: str) -> str:

@@ -204,6 +204,30 @@ def test_a_suite_that_is_signed_with_no_key_of_this_host_is_refused(
     assert "debian-archive-keyring" in refusal.remedy
 
 
+def test_lists_that_have_expired_are_refused_as_such(archive: Archive, tmp_path: Path) -> None:
+    release = tmp_path / "debian/dists/trixie/Release"
+    day = "Sat, 01 Jan 2000 00:00:00 UTC"
+    release.write_text(f"Date: {day}\nValid-Until: {day}\n{release.read_text()}")
+    (refusal,) = sources.survey(["trixie"]).unanswered
+    assert refusal.code == "archive-unreachable"
+    assert "expired" in refusal.found
+
+
+def test_lists_of_source_packages_are_apart(archive: Archive, tmp_path: Path) -> None:
+    dists = tmp_path / "debian/dists/trixie"
+    (dists / "main/source").mkdir()
+    text = "Package: linux\nVersion: 6.1.7-1\nDirectory: pool\nFiles:\n"
+    (dists / "main/source/Sources").write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    with (dists / "Release").open("a") as release:
+        release.write(f" {digest} {len(text)} main/source/Sources\n")
+    lists = debian_suites.lists("trixie", source_packages=True)
+    archives = lists.refreshed()
+    assert apt.listed_suites(archives, "Sources") == {"trixie"}
+    assert apt.listed_suites(archives) == set()
+    assert lists.directory != debian_suites.lists("trixie").directory
+
+
 def entries_of(tmp_path: Path, name: str, text: str) -> list[tuple[object, ...]]:
     directory = tmp_path / "apt/etc/sources.list.d"
     directory.mkdir(exist_ok=True)

@@ -158,6 +158,9 @@ def test_the_doctor_says_which_one_a_build_takes_and_why(archive: list[CompilerO
     offered = check([exact])
     assert offered.status is CheckStatus.OK
     assert "unpacks toy-gcc=1-1 of Toys beside it" in offered.found
+    unversioned = building.compiler_check("gcc-99")
+    assert unversioned.status is CheckStatus.OK
+    assert "here: toy-gcc=1-1 of Toys" in unversioned.found
     exact.get()
     kept = check(())
     assert kept.status is CheckStatus.OK
