@@ -29,6 +29,16 @@ def test_options_that_no_code_reads_may_differ() -> None:
     assert [line.partition(":")[0] for line in caught.value.evidence] == ["CONFIG_A"]
 
 
+def test_the_compilers_line_may_differ_where_another_upload_is_tried() -> None:
+    shipped, resulting = (
+        f'CONFIG_CC_VERSION_TEXT="gcc-12 (Debian 12.2.0-{upload}) 12.2.0"\nCONFIG_A=y\n'.encode()
+        for upload in ("14", "14+deb12u1")
+    )
+    configuration.check_same("6.1", shipped, resulting, same_compiler=False)
+    with pytest.raises(Refusal, match="config-differs"):
+        configuration.check_same("6.1", shipped, resulting)
+
+
 def test_many_differences_are_counted_and_some_named() -> None:
     shipped = b"".join(b"CONFIG_A%d=y\n" % number for number in range(30))
     with pytest.raises(Refusal) as caught:
