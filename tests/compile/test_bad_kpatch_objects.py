@@ -11,7 +11,7 @@ from suture.builder import build
 from suture.builder.assemble import assemble
 from suture.builder.inputs import Choices
 from suture.builder.kpatch_objects import cut_kpatch_object
-from suture.errors import Refusal
+from suture.errors import Acceptance, Refusal
 from suture.kernel.release import Target
 from suture.model import VMLINUX
 from suture.verify.kernel import Kernel
@@ -148,7 +148,7 @@ def made(kernel: Kernel, text: str) -> bytes:
 
 
 def test_a_good_one_is_taken(kernel: Kernel) -> None:
-    ((cut,), left_out) = cut_kpatch_object(made(kernel, GOOD + JIFFIES), "old.ko", kernel)
+    (cut,), left_out, _ = cut_kpatch_object(made(kernel, GOOD + JIFFIES), "old.ko", kernel)
     assert cut.functions == (("version_proc_show", 0),)
     assert [str(symbol) for symbol in cut.output.outside.values() if "jiffies" in str(symbol)]
     assert left_out == ()
@@ -239,6 +239,9 @@ def test_a_function_of_the_idle_loop_is_refused_whatever_the_author_knows_of_thr
         with pytest.raises(Refusal) as refused:
             build([old], target, output=tmp_path / "x.ko", choices=asked)
         assert refused.value.code == "idle-function-replaced"
+    accepted = Acceptance("idle-function-replaced", "cpu_startup_entry", "never unloaded")
+    built = build([old], target, output=tmp_path / "x.ko", choices=Choices(accepted=(accepted,)))
+    assert [finding.because for finding in built.findings] == ["never unloaded"]
 
 
 @pytest.mark.parametrize("new", ["waits", "imports"])

@@ -237,7 +237,7 @@ def test_a_change_that_no_live_patch_can_make_is_refused(
     place: Place, workspace: Workspace, edit: Edit, code: str, where: str, found: str
 ) -> None:
     error = refused(place, diff(workspace.tree, edit))
-    assert (error.code, error.where) == (code, where)
+    assert (error.code, re.sub(r":\d+", "", error.where)) == (code, where)
     assert re.search(found, error.found)
     match code:
         case "file-not-built":
@@ -276,17 +276,19 @@ OLD = "int digsig_verify(struct key *keyring, const char *sig, int siglen,"
 NEW = "int digsig_verify(struct key *keyring, bool strict, const char *sig, int siglen,"
 USE = "\tint err = -ENOMEM;\n\tstruct signature_hdr"
 
+STRICT = (
+    *(Edit(path, OLD, NEW) for path in (DIGSIG, HEADER)),
+    Edit(DIGSIG, USE, USE.replace("-ENOMEM", "strict ? -ENOMEM : -EINVAL")),
+    Edit(CALLER, "digsig_verify(keyring, sig + 1", "digsig_verify(keyring, true, sig + 1"),
+)
+"""Another prototype of an exported function, and of its callers in the kernel."""
+
 
 def test_a_new_prototype_of_an_exported_function_is_refused(
     place: Place, workspace: Workspace
 ) -> None:
     """Also where all callers of this kernel are in the patch."""
-    edits = [
-        *(Edit(path, OLD, NEW) for path in (DIGSIG, HEADER)),
-        Edit(DIGSIG, USE, USE.replace("-ENOMEM", "strict ? -ENOMEM : -EINVAL")),
-        Edit(CALLER, "digsig_verify(keyring, sig + 1", "digsig_verify(keyring, true, sig + 1"),
-    ]
-    error = refused(place, diff(workspace.tree, *edits))
+    error = refused(place, diff(workspace.tree, *STRICT))
     shows(error, "exported-prototype-changed")
     assert error.where == f"{DIGSIG}: digsig_verify()"
     old, new = "struct key *, char *, int", "struct key *, _Bool, char *, int"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import suture
-from suture.builder.inputs import NO_CHOICES, Choices
+from suture.builder.inputs import NO_CHOICES, REPLACE_THREAD, Choices
 from suture.errors import Acceptance, Finding, Refusal
 from suture.kernel.release import Target
 from suture.verify.kernel import Kernel
@@ -163,9 +163,26 @@ def test_code_that_the_entry_calls_is_refused(target: Target) -> None:
     assert refused.value.code == "caller-uncertain"
 
 
-def test_an_author_who_knows_replaces_a_main_function(target: Target) -> None:
-    choices = Choices(replace_threads=frozenset({"kjournald2"}))
-    assert built(CASES / "kjournald2.patch", target, choices) == ()
+KJOURNALD = CASES / "kjournald2.patch"
+ACCEPTED = {
+    "--replace-thread": Choices(replace_threads=frozenset({"kjournald2"})),
+    "--accept": Choices(accepted=(Acceptance(STAYS, "kjournald2", "nothing is mounted"),)),
+}
+
+
+@pytest.mark.parametrize("way", ACCEPTED)
+def test_an_author_who_knows_replaces_a_main_function(way: str, target: Target) -> None:
+    (finding,) = built(KJOURNALD, target, ACCEPTED[way])
+    assert finding.subject == f"{STAYS}:kjournald2"
+    assert finding.because == ("nothing is mounted" if way == "--accept" else REPLACE_THREAD)
+
+
+def test_the_reason_that_the_author_gives_is_the_one_that_counts(target: Target) -> None:
+    both = Choices(
+        frozenset(), frozenset(), frozenset({"kjournald2"}), accepted=ACCEPTED["--accept"].accepted
+    )
+    (finding,) = built(KJOURNALD, target, both)
+    assert finding.because == "nothing is mounted"
 
 
 def test_an_author_who_knows_replaces_the_idle_loop(

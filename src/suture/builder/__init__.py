@@ -20,12 +20,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as replaced
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suture.builder.artifact import Artifact, Provenance
 from suture.builder.assemble import DATA, assemble
-from suture.builder.findings import recorded
+from suture.builder.findings import judged, recorded
 from suture.builder.findings import refuse_unused as refuse_unused_acceptances
 from suture.builder.fixes import described
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
@@ -136,9 +137,14 @@ def build_all(
         if given.format in MODULES:
             from suture.builder.cmodules import build_modules
 
-            fixes = described(choices.said, (), name or first.resolve().name)
             return build_modules(
-                given, target, output=output, directory=directory, name=name, fixes=fixes
+                given,
+                target,
+                output=output,
+                directory=directory,
+                name=name,
+                fixes=described(choices.said, (), name or first.resolve().name),
+                accepted=choices.accepted,
             )
     artifact = build(
         patches,
@@ -257,21 +263,30 @@ def _compile_modules(inputs: Inputs, workspace: Workspace) -> Modules | None:
 
 def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
     kernel, workspace = compiled.kernel, compiled.workspace
-    cuts, left_out = _cut_kpatch_objects(inputs, kernel)
+    cuts, left_out, found = _cut_kpatch_objects(inputs, kernel)
+    authored, authors = _prepare_modules(compiled)
+    found += tuple(chain.from_iterable(module.findings for module in authored))
+    findings = compiled.findings + judged(found, inputs.choices.acceptances)
     linked = {name for cut in cuts for name, _ in cut.functions}
     choices = replaced(inputs.choices, replace_threads=inputs.choices.replace_threads - linked)
     if compiled.pairs:
-        diffs = cut_source_diffs(compiled.pairs, kernel, workspace, choices, compiled.findings)
+        diffs = cut_source_diffs(compiled.pairs, kernel, workspace, choices, findings)
     else:
         refuse_unused((), choices.replace_threads)
-        refuse_unused_acceptances((), choices.accepted)
-        diffs = DiffParts()
-    parts = diffs.after(cuts, left_out)
+        refuse_unused_acceptances(findings, choices.accepted)
+        diffs = DiffParts(findings=findings)
+    return _CutInputs(diffs.after(cuts, left_out), authored, authors)
+
+
+def _prepare_modules(
+    compiled: _CompiledInputs,
+) -> tuple[tuple[Authored, ...], tuple[Author, ...]]:
+    """Prepare authors' modules for linking."""
     if compiled.modules is None:
-        return _CutInputs(parts, (), ())
+        return (), ()
     from suture.builder.together import prepare_all
 
-    return _CutInputs(parts, *prepare_all(compiled.modules, kernel, workspace.tree))
+    return prepare_all(compiled.modules, compiled.kernel, compiled.workspace.tree)
 
 
 def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
@@ -364,7 +379,6 @@ def _named(choices: Choices) -> list[str]:
         "--keep-data": choices.keep_data,
         "--patch-data": choices.patch_data,
         "--replace-thread": choices.replace_threads,
-        "--accept": choices.accepted,
     }
     return [name for name, names in options.items() if names]
 
@@ -375,7 +389,7 @@ def _author_module(
     """Build one author's module; its own tables say what it replaces."""
     (given,) = inputs.given
 
-    def accept(artifact: Artifact) -> None:
+    def check(artifact: Artifact) -> None:
         """Refuse a module that is not what was asked for, before it is written."""
         if not artifact.is_live_patch:
             raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(given.path), "it replaces nothing")
@@ -391,7 +405,8 @@ def _author_module(
         name=inputs.name if inputs.is_named else None,
         several=False,
         fixes=inputs.fixes,
-        accept=accept,
+        check=check,
+        accepted=inputs.choices.accepted,
     )
     return replaced(built, inputs=inputs.given, author_module=None)
 
@@ -410,18 +425,20 @@ def _refuse_without_diffs(inputs: Inputs) -> None:
 
 def _cut_kpatch_objects(
     inputs: Inputs, kernel: Kernel
-) -> tuple[tuple[Cut, ...], tuple[LeftOut, ...]]:
+) -> tuple[tuple[Cut, ...], tuple[LeftOut, ...], tuple[Finding, ...]]:
     """Cut the new code out of modules for kpatch's own core."""
     all_cuts: list[Cut] = []
     all_left_out: list[LeftOut] = []
+    all_found: list[Finding] = []
     for given in inputs.of_formats(frozenset({Format.KPATCH_OBJECT})):
         from suture.builder.kpatch_objects import cut_kpatch_object
 
-        data, threads = read_bytes(given.path), inputs.choices.replace_threads
-        cuts, left_out = cut_kpatch_object(data, str(given.path), kernel, threads)
+        data = read_bytes(given.path)
+        cuts, left_out, found = cut_kpatch_object(data, str(given.path), kernel)
         all_cuts += cuts
         all_left_out += left_out
-    return tuple(all_cuts), tuple(all_left_out)
+        all_found += found
+    return tuple(all_cuts), tuple(all_left_out), tuple(all_found)
 
 
 def _refuse_unexpected(inputs: Inputs, made: LivePatch, target: Target) -> None:

@@ -23,6 +23,7 @@ from suture.errors import (
     FUNCTION_REPLACED_TWICE,
     OBJECT_UNKNOWN,
     SYSCALL_UNKNOWN,
+    Finding,
     Refusal,
 )
 from suture.formats.cmodule import CModule, Dialect
@@ -216,7 +217,8 @@ def _core_tables(
     named = author_modules.with_global_names(
         objects, [*(one.new for one in replaced), *callbacks.values()], first
     )
-    return Authored(module, named, patch, tuple(checked), wrappers)
+    found = tuple(idle_functions(context, module, checked))
+    return Authored(module, named, patch, tuple(checked), wrappers, findings=found)
 
 
 def _wrappers(
@@ -277,6 +279,17 @@ def note_threads(
             note(f"{module.line_of(function.name)}: {function.name}() {threads.TRANSITION_WAITS}")
 
 
+def idle_functions(
+    context: ModuleContext, module: CModule, checked: Sequence[Checked]
+) -> Iterator[Finding]:
+    """Find the replaced functions that idle tasks stay in (``idle-function-replaced``)."""
+    for one in checked:
+        if context.is_of_target(one.objname):
+            known = context.kernel.threads(one.objname)
+            where = f"{module.line_of(one.new)}: {one.function}()"
+            yield from threads.idle_function(known, one.address, one.function, where)
+
+
 def refuse_twice(module: CModule, checked: Sequence[Checked]) -> None:
     """Refuse two replacements of one function: the core would use the later one, or refuse both.
 
@@ -303,14 +316,11 @@ def check_function(
     """Check that the target has a function, and that the new one has its type.
 
     :param position: the position that the author gave; 0 for none.
-    :raises Refusal: ``idle-function-replaced``, and what `Replaceable.locate` and
-        `check_prototype` raise
+    :raises Refusal: what `Replaceable.locate` and `check_prototype` raise
     """
     address, core_position = context.replaceable.locate(objname, name, position, module.line_of)
     compared = context.replaceable.check_prototype(objname, name, new, types, module.line_of)
     known = context.kernel.threads(objname) if context.is_of_target(objname) else None
-    if known:
-        threads.refuse_idle_function(known, address, f"{module.line_of(new)}: {name}()")
     if known and (why := threads.stays_in_target(known, objname, name, address)):
         note(f"{module.line_of(new)}: {name}() {why}; the transition waits for it")
     return Checked(objname, name, core_position, address, new, compared)

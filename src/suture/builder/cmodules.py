@@ -19,12 +19,14 @@ import importlib.resources
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from suture.builder.artifact import Artifact, Provenance
 from suture.builder.author_tables import (
     check_function,
     definition_of,
+    idle_functions,
     is_old_system_call,
     note_threads,
     own_tables,
@@ -33,6 +35,7 @@ from suture.builder.author_tables import (
     refuse_hooks,
     refuse_twice,
 )
+from suture.builder.findings import judged, recorded, refuse_unused
 from suture.builder.module_context import ModuleContext, types_of_module
 from suture.builder.part import Authored
 from suture.diff.escapes import escapes
@@ -43,6 +46,8 @@ from suture.errors import (
     NAME_UNUSABLE,
     NO_LIVEPATCH,
     NOT_A_LIVE_PATCH_SOURCE,
+    Acceptance,
+    Finding,
     Refusal,
 )
 from suture.formats import cmodule
@@ -78,7 +83,8 @@ def build_modules(
     name: str | None = None,
     several: bool = True,
     fixes: tuple[Fix, ...] = (),
-    accept: Callable[[Artifact], None] = lambda _: None,
+    check: Callable[[Artifact], None] = lambda _: None,
+    accepted: Sequence[Acceptance] = (),
 ) -> tuple[Artifact, ...]:
     """Build the module of a C file, or all that a directory's Makefile lists.
 
@@ -91,7 +97,8 @@ def build_modules(
     :param name: the module's name, if not the author's.
     :param several: whether the source may list more than one module.
     :param fixes: what the live patches are for.
-    :param accept: called with each artifact before anything is written; may refuse.
+    :param check: called with each artifact before anything is written; may refuse.
+    :param accepted: findings that the author accepts.
     :raises Refusal: many; each says what and why
     """
     options = config.read(target.config)
@@ -114,12 +121,13 @@ def build_modules(
     context = ModuleContext(kernel, workspace.tree, modules, compiled)
     with step("Linking", names):
         checked = [_check_module(context, *pair) for pair in zip(modules, compiled, strict=True)]
+        _judge(checked, accepted)
         _link(workspace, checked)
         provenance = Provenance.of(target, (given,))
         checked = [replace(module, fixes=fixes) for module in checked]
         artifacts = [_artifact(context, module, target, provenance) for module in checked]
     for artifact in artifacts:
-        accept(artifact)
+        check(artifact)
     return tuple(artifact.written(path) for artifact, path in zip(artifacts, paths, strict=True))
 
 
@@ -136,6 +144,7 @@ def _artifact(
         checked=checked.checked,
         author_module=checked.module,
         hands_out=checked.hands_out,
+        findings=checked.findings,
     )
 
 
@@ -212,6 +221,7 @@ class _CheckedModule:
     :ivar glue: the C to be linked with `objects`; "" for none.
     :ivar hands_out: the addresses in it that the kernel may keep, as sentences.
     :ivar fixes: what it is for.
+    :ivar findings: the functions that it replaces and that idle tasks stay in.
     """
 
     module: CModule
@@ -222,6 +232,7 @@ class _CheckedModule:
     objects: Mapping[str, ObjectFile] = field(default_factory=dict)
     hands_out: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def _check_module(
@@ -249,7 +260,8 @@ def _check_module(
     note_threads(module, objects, checked)
     described = _with_sources(module, objects, patch)
     hands_out = tuple(map(str, escapes(list(objects.values()))))
-    return _CheckedModule(module, linked, checked, described, hands_out=hands_out)
+    found = tuple(idle_functions(context, module, checked))
+    return _CheckedModule(module, linked, checked, described, hands_out=hands_out, findings=found)
 
 
 def _with_sources(
@@ -276,8 +288,25 @@ def _with_glue(
     objects = authored.objects
     hands_out = tuple(map(str, escapes(list(objects.values()))))
     return _CheckedModule(
-        authored.module, linked, authored.checked, authored.patch, source, objects, hands_out
+        authored.module,
+        linked,
+        authored.checked,
+        authored.patch,
+        source,
+        objects,
+        hands_out,
+        findings=authored.findings,
     )
+
+
+def _judge(modules: Sequence[_CheckedModule], accepted: Sequence[Acceptance]) -> None:
+    """Judge what was found about the modules.
+
+    :raises Refusal: what was found and not accepted; ``accepted-not-found``
+    """
+    for checked in modules:
+        checked.findings = judged(checked.findings, accepted)
+    refuse_unused(chain.from_iterable(checked.findings for checked in modules), accepted)
 
 
 def _link(workspace: Workspace, modules: Sequence[_CheckedModule]) -> None:
@@ -310,8 +339,12 @@ def _finish(context: ModuleContext, checked: _CheckedModule) -> ObjectFile:
         checked.module.line_of,
         context.has_module,
     )
-    shadow_variables = shadows.used_by(checked.linked)
-    described = replace(checked.patch, shadow_variables=shadow_variables, fixes=checked.fixes)
+    described = replace(
+        checked.patch,
+        shadow_variables=shadows.used_by(checked.linked),
+        fixes=checked.fixes,
+        findings=tuple(map(recorded, checked.findings)),
+    )
     return modinfo.with_entries(
         klp.finish(with_pending_names(checked.linked, references)), described
     )

@@ -6,17 +6,18 @@ An author accepts a finding with ``--accept CODE:NAME --because REASON``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from suture.errors import ACCEPTED_NOT_FOUND, Acceptance, Finding, Refusal
 from suture.host.progress import note
 from suture.model import RecordedFinding
 from suture.state.lost_functions import lost_functions
+from suture.state.places import Places
 from suture.state.questions import questions
 from suture.state.reach import Reach
 from suture.state.renamed import renamed_state
 from suture.state.set_up import unset_state
-from suture.state.threads import sleeping_threads
+from suture.state.threads import tasks_inside
 from suture.verify.kernel import Kernel
 from suture.verify.plan import PatchPlan
 from suture.workspace.overlay import Changed
@@ -27,21 +28,20 @@ def state_findings(
     changes: Sequence[Changed],
     reach: Reach,
     kernel: Kernel,
-    replace_threads: Collection[str],
 ) -> Iterator[Finding]:
     """Look for what the planned code would meet in a running kernel.
 
     :param changes: the source files that the patch changes.
     :param reach: what reaches the units of these files.
-    :param replace_threads: main functions of kernel threads that may be replaced.
     """
+    places = Places(changes)
     of_files = [planned.plan.changes for planned in plan.files]
     for planned in plan.files:
         of_file = planned.plan.changes
         yield from renamed_state(of_file, [other for other in of_files if other is not of_file])
-        yield from sleeping_threads(planned, kernel, replace_threads)
-    yield from unset_state(reach)
-    yield from lost_functions(reach)
+        yield from tasks_inside(planned, kernel, places)
+    yield from unset_state(reach, places)
+    yield from lost_functions(reach, places)
     yield from questions(changes)
 
 

@@ -9,11 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suture.builder.fixes import NOTHING_SAID, Said, described
-from suture.errors import WRITTEN_FORM_INVALID, Acceptance, Refusal
+from suture.errors import (
+    THREAD_FUNCTION_REPLACED,
+    THREAD_SLEEPS_INSIDE,
+    WRITTEN_FORM_INVALID,
+    Acceptance,
+    Refusal,
+)
 from suture.formats import messages
 from suture.formats.recognise import DIFFS, MODULES, Format, Input, recognise
 from suture.host.files import read_bytes
@@ -24,6 +31,9 @@ from suture.verify.callers import DEFAULT_BOUNDS, Bounds
 
 if TYPE_CHECKING:
     from suture.formats import written
+
+REPLACE_THREAD = "no such thread runs while it is loaded or unloaded (--replace-thread)"
+"""What an author says with ``--replace-thread NAME``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,14 @@ class Choices:
             DEFAULT_BOUNDS.depth if depth is None else depth,
             DEFAULT_BOUNDS.functions if limit is None else limit,
         )
+
+    @property
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """The findings that the author accepts, and those that `replace_threads` stands for."""
+        threads = sorted(self.replace_threads)
+        codes = (THREAD_FUNCTION_REPLACED.code, THREAD_SLEEPS_INSIDE.code)
+        pairs = product(codes, threads)
+        return (*(Acceptance(code, name, REPLACE_THREAD) for code, name in pairs), *self.accepted)
 
     def merged_with(self, manifests: Sequence[written.Manifest]) -> Choices:
         """Add the decisions of written live patches.

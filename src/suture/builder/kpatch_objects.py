@@ -14,7 +14,7 @@ function and symbol.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from suture.builder.part import Cut
@@ -44,6 +44,7 @@ from suture.errors import (
     KPATCH_OBJECT_MALFORMED,
     KPATCH_OBJECT_SHARED,
     THREAD_FUNCTION_REPLACED,
+    Finding,
     Refusal,
 )
 from suture.link.resolve.kpatch import DYNRELA, KpatchResolver, find_symbol
@@ -72,17 +73,17 @@ _SLACK = 64
 
 
 def cut_kpatch_object(
-    data: bytes, name: str, kernel: Kernel, replace_threads: Collection[str] = ()
-) -> tuple[list[Cut], tuple[LeftOut, ...]]:
+    data: bytes, name: str, kernel: Kernel
+) -> tuple[list[Cut], tuple[LeftOut, ...], tuple[Finding, ...]]:
     """Cut out the new code of a file.
 
     :param data: the file's contents.
-    :param replace_threads: main functions of kernel threads that may be replaced, by old names.
+    :return: the cuts, what is left out, and the replaced functions that tasks stay in
+        (``idle-function-replaced``, ``thread-function-replaced``), by old names.
     :raises Refusal: ``kpatch-object-malformed``, ``kpatch-object-foreign``,
         ``kpatch-object-shared``, ``function-not-in-kernel``, ``function-not-traceable``,
         ``init-function-changed``, ``symbol-not-found``, ``symbol-ambiguous``,
-        ``module-dependency-new``, ``thread-function-replaced``, and what reading and cutting
-        out raise
+        ``module-dependency-new``, and what reading and cutting out raise
     """
     obj = reader.read(data, name)
     if not is_kpatch_object(obj):
@@ -103,38 +104,37 @@ def cut_kpatch_object(
     if not kpatch.functions and not kpatch.calls:
         raise Refusal(KPATCH_OBJECT_MALFORMED, name, "replaces nothing and calls nothing")
     view = View(_with_symbols(obj, kpatch.dynrelas))
-    _refuse_threads(view, kpatch, replace_threads)
     side = Side(view, Entries(view, kernel.entry_sizes))
-    cuts = [
-        _cut(objname, name, kpatch, side, kernel, replace_threads) for objname in _objnames(kpatch)
-    ]
+    cuts = [_cut(objname, name, kpatch, side, kernel) for objname in _objnames(kpatch)]
     _refuse_shared_variables(name, cuts)
     forced = [
         OmittedPart("a function", FORCED, NOT_FORCED).for_user(name, VMLINUX)
         for section in obj.sections
         if section.name == FORCED and any(_relocations(obj, FORCED))
     ]
-    return cuts, tuple(forced)
+    return cuts, tuple(forced), tuple(_tasks_inside(view, kpatch, kernel))
 
 
-def _refuse_threads(view: View, kpatch: KpatchObject, replace_threads: Collection[str]) -> None:
-    """Refuse to replace main functions of kernel threads.
+def _tasks_inside(view: View, kpatch: KpatchObject, kernel: Kernel) -> Iterator[Finding]:
+    """Find the replaced functions that idle tasks or kernel threads stay in."""
+    mains = set(_new_thread_mains(view, kpatch))
+    for function in kpatch.functions:
+        name, where = function.name, f"{view.obj.name}: {function.name}()"
+        shipped, known = kernel.shipped(function.objname), kernel.threads(function.objname)
+        address = _old_function_address(function, shipped, view.obj.name)
+        yield from threads.idle_function(known, address, name, where)
+        why = threads.stays_in_target(known, function.objname, name, address)
+        why = why or (threads.ASKS_TO_STOP if name in mains else "")
+        if why:
+            yield Finding(THREAD_FUNCTION_REPLACED, name, where, why)
 
-    :raises Refusal: ``thread-function-replaced``
-    """
+
+def _new_thread_mains(view: View, kpatch: KpatchObject) -> Iterator[str]:
+    """Yield the old names of functions whose new code is that of a thread's main function."""
     symbols = tuple(_with_own_name(symbol, kpatch.dynrelas) for symbol in view.obj.symbols)
     plain = View(replace(view.obj, symbols=symbols))
-    replaced = {
-        _unit(plain, function.new): function.name
-        for function in kpatch.functions
-        if function.name not in replace_threads
-    }
-    for function in threads.thread_mains(plain, replaced):
-        raise Refusal(
-            THREAD_FUNCTION_REPLACED,
-            f"{view.obj.name}: {replaced[function]}()",
-            threads.ASKS_TO_STOP,
-        )
+    replaced = {_unit(plain, function.new): function.name for function in kpatch.functions}
+    yield from (replaced[function] for function in threads.thread_mains(plain, replaced))
 
 
 def _with_own_name(symbol: Symbol, dynrelas: Sequence[Dynrela]) -> Symbol:
@@ -181,7 +181,6 @@ def _cut(
     kpatch: KpatchObject,
     side: Side,
     kernel: Kernel,
-    replace_threads: Collection[str],
 ) -> Cut:
     """Cut out the new code for one object of the kernel."""
     shipped = kernel.shipped(objname)
@@ -192,7 +191,6 @@ def _cut(
     places = {}
     for unit, function in replaced.items():
         address = _old_function_address(function, shipped, name)
-        _refuse_where_tasks_stay(function, address, kernel, name, replace_threads)
         places[unit] = function.name, sympos(shipped, function.name, address)
     pairs = tuple((unit, unit) for unit in replaced)
     correlation = Correlation({unit: unit for unit in replaced})
@@ -247,24 +245,6 @@ def _old_function_address(function: OldFunction, shipped: Shipped, name: str) ->
     if not _has_fentry_call(shipped, address):
         raise Refusal(FUNCTION_NOT_TRACEABLE, where, "has no fentry call")
     return address
-
-
-def _refuse_where_tasks_stay(
-    function: OldFunction,
-    address: int,
-    kernel: Kernel,
-    name: str,
-    replace_threads: Collection[str],
-) -> None:
-    """Refuse to replace a function that idle tasks or threads of the target never leave.
-
-    :raises Refusal: ``idle-function-replaced``, ``thread-function-replaced``
-    """
-    known, where = kernel.threads(function.objname), f"{name}: {function.name}()"
-    threads.refuse_idle_function(known, address, where)
-    why = threads.stays_in_target(known, function.objname, function.name, address)
-    if why and function.name not in replace_threads:
-        raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
 
 
 def _room(shipped: Shipped, address: int, size: int) -> int:

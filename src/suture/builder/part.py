@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from suture.diff.output import OutputObject
 from suture.elf.object import ObjectFile
+from suture.errors import Finding
 from suture.link.glue import Variable
 from suture.link.klp import ENTRY
 from suture.model import LivePatch
@@ -52,6 +53,7 @@ class Authored:
     :ivar patch: what it replaces; functions and callbacks by those global names.
     :ivar wrappers: new functions that the glue defines: name -> C text.
     :ivar states: the global name of its table of states; "" where it has none.
+    :ivar findings: the functions that it replaces and that idle tasks stay in.
     """
 
     module: CModule
@@ -60,6 +62,7 @@ class Authored:
     checked: tuple[Checked, ...]
     wrappers: Mapping[str, str]
     states: str = ""
+    findings: tuple[Finding, ...] = ()
 
     @property
     def entries(self) -> int:

@@ -17,14 +17,17 @@ from suture.builder.differences import compare_pairs, nothing_left, omitted_part
 from suture.builder.findings import judged, refuse_unused, state_findings
 from suture.builder.inputs import Choices
 from suture.builder.part import Cut
-from suture.builder.planning import plan_patch
+from suture.builder.planning import CompiledOnDemand, plan_patch
+from suture.builder.prototypes import judge_prototypes
 from suture.diff.data import DataRequest
 from suture.diff.omitted import LeftOut
 from suture.errors import Finding
 from suture.host.progress import note, step
 from suture.state.reach import Reach
 from suture.verify.kernel import Kernel
+from suture.verify.new_globals import refuse_second_definitions
 from suture.verify.plan import CallerReplacement
+from suture.verify.threads import refuse_unused as refuse_unused_threads
 from suture.workspace.compile import ObjectPair
 from suture.workspace.prepare import Workspace
 
@@ -66,13 +69,16 @@ def cut_source_diffs(
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
         request = DataRequest(choices.patch_data, choices.keep_data)
         files = compare_pairs(pairs, kernel, request)
-        threads = choices.replace_threads
-        plan = plan_patch(files, pairs[0].changes, kernel, workspace, choices.bounds, threads)
+        refuse_second_definitions(files, kernel.symvers.get)
+        changes, accepted = pairs[0].changes, choices.acceptances
+        compiled = CompiledOnDemand(kernel, workspace)
+        known += judge_prototypes(files, changes, kernel, workspace, compiled, accepted)
+        plan = plan_patch(files, kernel, compiled, choices.bounds)
         for text in plan.notes:
             note(text)
+        refuse_unused_threads((one.plan for one in plan.files), choices.replace_threads)
         reach = Reach({file.source: file.changes for file in files})
-        found = state_findings(plan, pairs[0].changes, reach, kernel, threads)
-        findings = known + judged(found, choices.accepted)
+        findings = known + judged(state_findings(plan, changes, reach, kernel), accepted)
         refuse_unused(findings, choices.accepted)
         cuts = cut_out_all(plan, pairs, kernel, workspace)
         parts = omitted_parts(files, reach)

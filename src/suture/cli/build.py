@@ -138,7 +138,8 @@ def build(
             "--replace-thread",
             metavar="NAME",
             help="Replace this main function of a kernel thread; no such thread may run while the "
-            "patch is loaded or unloaded. Repeatable.",
+            "patch is loaded or unloaded. Short for --accept thread-function-replaced:NAME with "
+            "that reason. Repeatable.",
         ),
     ] = None,
     accept: Accept = None,

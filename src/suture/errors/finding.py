@@ -56,7 +56,7 @@ class Finding:
     :ivar name: the type, variable or function by which the author accepts it.
     :ivar where: the source file and, where known, the line.
     :ivar evidence: further lines: members and offsets, functions that touch them.
-    :ivar remedy: replaces the kind's way out.
+    :ivar remedy: replaces the kind's way out, and `why` its reason.
     :ivar because: why the author accepts it; "" if it is not accepted.
     """
 
@@ -68,6 +68,7 @@ class Finding:
     remedy: str | None = None
     level: Level = Level.REFUSE
     because: str = ""
+    why: str | None = None
 
     @property
     def subject(self) -> str:
@@ -91,6 +92,7 @@ class Finding:
             self.kind,
             self.where,
             self.found,
+            why=self.why,
             remedy="\n".join([*filter(None, [remedy]), accept]),
             evidence=self.evidence,
         )

@@ -68,7 +68,7 @@ THREAD_FUNCTION_REPLACED = Kind(
     "thread stays in its main function for life, so neither the transition nor its reversal would "
     "end.",
     "Make the change in a function that it calls. If no such thread runs while the live patch is "
-    "loaded or unloaded, pass --replace-thread.",
+    "loaded or unloaded, pass --replace-thread NAME.",
 )
 THREAD_NOT_REPLACED = Kind(
     "thread-not-replaced",

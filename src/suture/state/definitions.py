@@ -6,60 +6,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from suture.kernel.layouts import TypeLayout
+from suture.state.places import Place, functions, lines_of
 from suture.workspace.comments import without_comments
 from suture.workspace.overlay import Changed
 
-_FUNCTION = re.compile(r"^[A-Za-z_][\w \t*]*?\b(\w+)\s*\((?!.*;\s*$)", re.ASCII)
-_OTHER = re.compile(r"^(struct|union|enum|typedef)\b[^(]*$|^\}", re.ASCII)
-
 SHARED = ("list_head", "work_struct", "completion", "wait_queue", "timer_list", "hrtimer", "rcu")
 """Parts of names of structures by which others reach an object that is on a stack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place in a source file.
-
-    :ivar line: from 1; 0 where it is not known.
-    :ivar function: the function that it is in, or "".
-    """
-
-    path: str
-    line: int = 0
-    function: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}" if self.line else self.path
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A function's text without comments; `line` is where it begins, from 1."""
-
-    line: int
-    text: str
-
-
-def bodies(source: bytes) -> dict[str, Body]:
-    """Return the functions of a C file by name, as far as their layout is the kernel's: the name at
-    the start of a line, the braces at the start of lines of their own."""
-    found: dict[str, Body] = {}
-    name, start, kept = "", 0, list[str]()
-    for number, line in enumerate(_lines(without_comments(source)), 1):
-        if match := _FUNCTION.match(line):
-            name, start, kept = match[1], number, []
-        elif line.startswith("}"):
-            if name and kept and kept[0].startswith("{"):
-                found[name] = Body(start, "\n".join(kept))
-            name = ""
-        elif line.startswith("{"):
-            kept = ["{"]
-        elif name and kept:
-            kept.append(line)
-    return found
 
 
 def defined_at(changes: Sequence[Changed], name: str) -> Place | None:
@@ -69,17 +23,7 @@ def defined_at(changes: Sequence[Changed], name: str) -> Place | None:
     text = rf"\b{keyword}\s+{tag}\s*(\{{|$)" if tag else rf"^\}}\s*{keyword}\s*;"
     pattern = re.compile(text, re.ASCII)
     for change in changes:
-        for number, line in enumerate(_lines(change.new), 1):
-            if pattern.search(line):
-                return Place(change.path, number)
-    return None
-
-
-def mentioned_at(changes: Sequence[Changed], name: str) -> Place | None:
-    """Return the first place in the changed files that mentions a name, comments aside."""
-    pattern = re.compile(rf"\b{re.escape(name)}\b", re.ASCII)
-    for change in changes:
-        for number, line in enumerate(_lines(without_comments(change.new)), 1):
+        for number, line in enumerate(lines_of(change.new), 1):
             if pattern.search(line):
                 return Place(change.path, number)
     return None
@@ -92,7 +36,7 @@ def declared_as(changes: Sequence[Changed], name: str, member: str) -> str:
     for change in changes:
         if place is None or change.path != place.path:
             continue
-        for line in _lines(change.new)[place.line :]:
+        for line in lines_of(change.new)[place.line :]:
             if line.startswith("}"):
                 break
             if match := pattern.match(line):
@@ -113,16 +57,11 @@ def users(
     before = r"(->|\.)\s*" if of_object else r"\b"
     pattern = re.compile(rf"{before}({'|'.join(map(re.escape, names))})\b", re.ASCII)
     for change in changes:
-        seen: set[str] = set()
-        function = ""
-        for number, line in enumerate(_lines(change.new), 1):
-            if match := _FUNCTION.match(line):
-                function = match[1]
-            elif _OTHER.match(line):
-                function = ""
-            elif function and function not in seen and pattern.search(line):
-                seen.add(function)
-                yield Place(change.path, number, function)
+        places: dict[str, Place] = {}  # of a function that #ifdef gives two bodies, the first
+        for body in functions(change.new):
+            if body.name not in places and (line := body.first(pattern)):
+                places[body.name] = Place(change.path, line, body.name)
+        yield from places.values()
 
 
 def lives_on_stacks(changes: Sequence[Changed], name: str, layout: TypeLayout) -> bool:
@@ -182,7 +121,3 @@ def _inside_aggregate(line: str, inside: int) -> int:
     if re.match(r"^(static\s+|const\s+|typedef\s+)*(struct|union)\b[^(;]*\{\s*$", line):
         return 1
     return 0 if line.startswith("}") else inside
-
-
-def _lines(content: bytes) -> list[str]:
-    return content.decode(errors="replace").splitlines()

@@ -27,14 +27,8 @@ from dataclasses import dataclass
 
 from suture.errors import LAYOUT_CHANGED, Finding, Level
 from suture.kernel.layouts import Enumerator, Member, Shape, TypeLayout, Types
-from suture.state.definitions import (
-    Place,
-    declared_as,
-    defined_at,
-    lives_on_stacks,
-    mentioned_at,
-    users,
-)
+from suture.state.definitions import declared_as, defined_at, lives_on_stacks, users
+from suture.state.places import Place, mentioned_at
 from suture.workspace.overlay import Changed
 
 MOST_SHOWN = 4

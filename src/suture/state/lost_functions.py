@@ -7,18 +7,23 @@ hands out the new one's address; the running kernel has the old one's, and goes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from suture.errors import FUNCTION_RENAMED, Finding
 from suture.objects.locals import base
 from suture.objects.once_only import is_once_only
 from suture.objects.view import ToUnit, Unit, View
+from suture.state.places import NO_PLACES, Places
 from suture.state.reach import Reach
 
 
-def lost_functions(reach: Reach) -> Iterator[Finding]:
+def lost_functions(reach: Reach, places: Places = NO_PLACES) -> Iterator[Finding]:
     """Find each new function that takes the place of one that goes, in code that is left out
-    (``function-renamed``)."""
+    (``function-renamed``).
+
+    :param places: finds their lines.
+    """
     for source, changes in reach.files.items():
         original, patched = changes.original.view, changes.patched.view
         known = changes.correlation.original
@@ -32,7 +37,10 @@ def lost_functions(reach: Reach) -> Iterator[Finding]:
                 verb = "goes" if len(gone) == 1 else "go"
                 giver = f"{after.name}(), which is left out, hands it out"
                 found = f"{olds} {verb} and {name}() comes, and {giver}"
-                yield Finding(FUNCTION_RENAMED, name, f"{source}: {name}()", found)
+                given = places.of(source, after.name, rf"\b{re.escape(name)}\b")
+                evidence = (f"{after.name}() names it in {given}",) if given.line else ()
+                where = f"{places.of(source, name)}: {name}()"
+                yield Finding(FUNCTION_RENAMED, name, where, found, evidence)
 
 
 def _given(view: View, function: Unit) -> list[Unit]:

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from suture.errors import COUNTED_IN_TWO_PLACES, LOCK_UNPAIRED, SET_UP_EARLIER, Finding, Kind, Level
-from suture.state.definitions import Body, bodies
+from suture.state.places import Body, bodies
 from suture.workspace.overlay import Changed
 
 TAKES = re.compile(

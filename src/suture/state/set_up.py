@@ -27,6 +27,7 @@ from suture.errors import STATE_NOT_SET_UP, Finding, Level
 from suture.objects.locals import DATA, base
 from suture.objects.once_only import is_once_only
 from suture.objects.view import ToUndefined, ToUnit, Unit, View
+from suture.state.places import NO_PLACES, Place, Places
 from suture.state.reach import KNOBS, Mention, PatchedUnit, Reach
 
 Variable = PatchedUnit | str
@@ -86,9 +87,12 @@ class _Use:
         )
 
 
-def unset_state(reach: Reach) -> Iterator[Finding]:
+def unset_state(reach: Reach, places: Places = NO_PLACES) -> Iterator[Finding]:
     """Find each variable that code of the live patch uses and only left-out code sets up
-    (``state-not-set-up``)."""
+    (``state-not-set-up``).
+
+    :param places: finds the lines of the uses.
+    """
     fills, optional = _uses(reach, reach.at_boot), _uses(reach, reach.optional)
     candidates = fills.keys() | optional.keys()
     if not candidates:
@@ -104,7 +108,7 @@ def unset_state(reach: Reach) -> Iterator[Finding]:
         may_set += _new_fills(reach, variable, optional.get(variable, ()))
         if not sets_up and not may_set:
             continue
-        finding = _finding(reach, variable, sets_up, may_set, live[variable])
+        finding = _finding(reach, variable, sets_up, may_set, live[variable], places)
         if finding is not None:
             yield finding
 
@@ -115,6 +119,7 @@ def _finding(
     sets_up: Sequence[_Use],
     may_set: Sequence[_Use],
     live: Sequence[_Use],
+    places: Places,
 ) -> Finding | None:
     fills = sets_up or may_set
     readers = [use for use in live if _needs(reach, variable, use, fills)]
@@ -126,18 +131,35 @@ def _finding(
     warned = warned or _is_uncertain(reach, variable)
     first, reader = fills[0], readers[0]
     name = _name(variable)
-    said = [f"{use}, and is left out" for use in fills] + [str(use) for use in readers]
-    said += [f"{use} in the live patch, perhaps early enough" for use in lazy]
+    said = [f"{use}, and is left out{_at(places, use, name)}" for use in fills]
+    said += [f"{use}{_at(places, use, name)}" for use in readers]
+    said += [
+        f"{use} in the live patch, perhaps early enough{_at(places, use, name)}" for use in lazy
+    ]
     by, to = base(first.by.unit.name), base(reader.by.unit.name)
     return Finding(
         STATE_NOT_SET_UP,
         name,
-        f"{reader.by.source}: {to}{'()' if reader.by.unit.is_function else ''}",
+        f"{_place(places, reader, name)}: {to}{'()' if reader.by.unit.is_function else ''}",
         f"uses {name}, which only {by}{'()' if first.by.unit.is_function else ''} of "
         f"{first.by.source} sets up, and that is left out",
         evidence=tuple(dict.fromkeys(said)),
         level=Level.WARN if warned else Level.REFUSE,
     )
+
+
+def _place(places: Places, use: _Use, name: str) -> Place:
+    """Return the line of a use."""
+    by = base(use.by.unit.name)
+    if not use.by.unit.is_function:
+        return places.of_name(use.by.source, by)
+    return places.of(use.by.source, by, rf"\b{re.escape(name)}\b")
+
+
+def _at(places: Places, use: _Use, name: str) -> str:
+    """Return the line of a use in brackets; "" where it is not known."""
+    place = _place(places, use, name)
+    return f" ({place})" if place.line else ""
 
 
 def _name(variable: Variable) -> str:

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from suture.diff.comparison import masked
-from suture.errors import PROTOTYPE_CHANGED, Refusal
+from suture.errors import PROTOTYPE_CHANGED, Finding
 from suture.model import VMLINUX
 from suture.objects.locals import base
 from suture.objects.once_only import is_at_exit, is_once_only
@@ -68,14 +68,12 @@ def kept_callers(file: ComparedFile) -> Mapping[Unit, list[Unit]]:
     return found
 
 
-def refuse_other_clones(file: ComparedFile) -> None:
-    """Refuse a function that the compiler gives its arguments in another way than before, if code
-    that stays calls it.
+def other_clones(file: ComparedFile) -> Iterator[Finding]:
+    """Find each function that the compiler gives its arguments in another way than before, if code
+    that stays calls it (``prototype-changed``).
 
     Example: a patch uses an argument that GCC had removed, and ``lo_rw_aio.isra.0`` becomes
     ``lo_rw_aio``.  The prototype in the source is the same.
-
-    :raises Refusal: ``prototype-changed``
     """
     called = kept_callers(file)
     for before, after in file.changes.changed:
@@ -84,13 +82,14 @@ def refuse_other_clones(file: ComparedFile) -> None:
             continue
         others = [one for one in callers if not _calls_alike(file, one, before, after)]
         if _clone(before) != _clone(after) or others:
-            raise Refusal(
+            yield Finding(
                 PROTOTYPE_CHANGED,
+                base(after.name),
                 f"{file.source}: {base(after.name)}()",
                 f"was compiled as {before.name} and becomes {after.name}, with other arguments",
-                why=KEPT_WHY,
+                evidence=tuple(stays_as_it_is(file, caller) for caller in others or callers),
                 remedy=KEPT_REMEDY,
-                evidence=[stays_as_it_is(file, caller) for caller in others or callers],
+                why=KEPT_WHY,
             )
 
 

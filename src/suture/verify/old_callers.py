@@ -19,8 +19,8 @@ Old callers can still call a function with unchanged code, whatever its prototyp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from suture.elf.prototypes import Prototype
 from suture.errors import (
@@ -28,6 +28,8 @@ from suture.errors import (
     FUNCTION_RENAMED,
     KFUNC_PROTOTYPE_CHANGED,
     PROTOTYPE_CHANGED,
+    Finding,
+    Kind,
     Refusal,
 )
 from suture.objects.locals import base
@@ -42,6 +44,9 @@ from suture.verify.kept_callers import (
 )
 from suture.verify.kfuncs import listed_in
 from suture.verify.plan import Answers, ComparedFile, SourceRequest, Surroundings
+
+MOST_SHOWN = 4
+"""How many callers a finding names."""
 
 Prototypes = Mapping[str, Prototype]
 """Name of a function -> its prototype as a source file declares it."""
@@ -61,6 +66,26 @@ class ChangedPrototype:
     now: Prototype
     where: str
     found: str
+
+    def finding(self, kind: Kind, *evidence: str) -> Finding:
+        """Return a finding about the function."""
+        return Finding(kind, base(self.after.name), self.where, self.found, evidence)
+
+    def kept(self, evidence: Sequence[str]) -> Finding:
+        """Return the finding about a function that code calls which stays as it is."""
+        found = self.finding(PROTOTYPE_CHANGED, *evidence)
+        return replace(found, why=KEPT_WHY, remedy=KEPT_REMEDY)
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """The callers of a function in other files of its object.
+
+    :ivar lost: what keeps one from being found; "" where all are known.
+    """
+
+    known: tuple[Caller, ...] = ()
+    lost: str = ""
 
 
 def functions_to_declare(file: ComparedFile) -> frozenset[str]:
@@ -82,11 +107,7 @@ def is_renamed(before: Unit, after: Unit) -> bool:
 
 
 def changed_prototypes(
-    file: ComparedFile,
-    old: Prototypes,
-    new: Prototypes,
-    exported: Callable[[str], bool],
-    is_kfunc: Callable[[str], bool],
+    file: ComparedFile, old: Prototypes, new: Prototypes
 ) -> list[ChangedPrototype]:
     """Return a file's changed functions that old callers cannot call any more.
 
@@ -95,10 +116,6 @@ def changed_prototypes(
     unset.  If the type of an argument becomes a typedef of the same type, old callers still fit.
 
     :param old: what the file declares; `new`: what it declares with the patch.
-    :param exported: says whether a symbol is exported.
-    :param is_kfunc: says whether BPF programs call a function of the file's object.
-    :raises Refusal: ``exported-prototype-changed``, ``function-renamed``,
-        ``kfunc-prototype-changed``
     """
     changed = []
     for before, after in file.changes.changed:
@@ -108,15 +125,30 @@ def changed_prototypes(
         where, found = f"{file.source}: {base(after.name)}()", f"was {called} and becomes {now}"
         if is_renamed(before, after):
             found = f"{before.name}() {found}, as {after.name}()"
-            raise Refusal(FUNCTION_RENAMED, where, found)
-        if not before.is_local and any(exported(name) for name in before.names):
-            raise Refusal(EXPORTED_PROTOTYPE_CHANGED, where, found)
-        if listed_in(file.changes.original.view.obj, before.names) or any(
-            is_kfunc(name) for name in before.names
-        ):
-            raise Refusal(KFUNC_PROTOTYPE_CHANGED, where, found)
         changed.append(ChangedPrototype(file, before, after, now, where, found))
     return changed
+
+
+def unknown_callers(
+    changed: ChangedPrototype,
+    exported: Callable[[str], bool],
+    is_kfunc: Callable[[str], bool],
+) -> Iterator[Finding]:
+    """Find out whether code calls the function that nobody can search: modules from outside this
+    kernel, BPF programs, and whatever holds the address of a function under its old name
+    (``exported-prototype-changed``, ``kfunc-prototype-changed``, ``function-renamed``).
+
+    :param exported: says whether a symbol is exported.
+    :param is_kfunc: says whether BPF programs call a function of the file's object.
+    """
+    before = changed.before
+    if is_renamed(before, changed.after):
+        yield changed.finding(FUNCTION_RENAMED)
+    if not before.is_local and any(exported(name) for name in before.names):
+        yield changed.finding(EXPORTED_PROTOTYPE_CHANGED)
+    obj = changed.file.changes.original.view.obj
+    if listed_in(obj, before.names) or any(is_kfunc(name) for name in before.names):
+        yield changed.finding(KFUNC_PROTOTYPE_CHANGED)
 
 
 def callers_of(
@@ -124,52 +156,56 @@ def callers_of(
     files: Sequence[ComparedFile],
     around: Surroundings,
     answers: Answers,
-) -> list[Caller] | SourceRequest:
+) -> Callers | SourceRequest:
     """Return the callers of a global function in other files, or the files to compile first.
 
-    :raises Refusal: ``prototype-changed`` where a caller cannot be found, and what a proof raises
+    :raises Refusal: what a proof raises
     """
+    lost: list[str] = []
 
-    def unknown_callers(_: str, found: str) -> Refusal:
-        """Return the refusal where a caller cannot be found."""
-        return Refusal(PROTOTYPE_CHANGED, changed.where, changed.found, evidence=[found])
+    def lost_caller(_: str, found: str) -> Refusal:
+        """Return the refusal that ends the search where a caller cannot be found."""
+        lost.append(found)
+        return changed.finding(PROTOTYPE_CHANGED, found).refusal()
 
     file, function = changed.file, changed.before
     if function.is_local:
-        return []
-    return callers_elsewhere(files, around, answers, file, function, unknown_callers)
+        return Callers()
+    try:
+        found = callers_elsewhere(files, around, answers, file, function, lost_caller)
+    except Refusal:
+        if not lost:
+            raise
+        return Callers(lost=lost[0])
+    return found if isinstance(found, SourceRequest) else Callers(tuple(found))
 
 
-def refuse_old_callers(
+def old_callers(
     changed: ChangedPrototype,
-    callers: Collection[Caller],
+    callers: Callers,
     declared: Callable[[str, Collection[str]], Prototypes],
-) -> None:
-    """Refuse a function that a caller still calls by its old prototype.
+) -> Finding | None:
+    """Find callers that still call a function by its old prototype (``prototype-changed``).
 
     :param callers: the callers in other files.
     :param declared: returns what a source file declares with the patch: source, names.
-    :raises Refusal: ``prototype-changed``
     """
+    if callers.lost:
+        return changed.finding(PROTOTYPE_CHANGED, callers.lost)
     own = kept_callers(changed.file).get(changed.before, ())
     kept = [(changed.file, caller) for caller in own]
-    kept += [(user, caller) for user, caller in callers if runs_old_code(user, caller)]
+    kept += [(user, caller) for user, caller in callers.known if runs_old_code(user, caller)]
     if kept:
-        evidence = [stays_as_it_is(user, caller) for user, caller in kept]
-        raise Refusal(
-            PROTOTYPE_CHANGED,
-            changed.where,
-            changed.found,
-            why=KEPT_WHY,
-            remedy=KEPT_REMEDY,
-            evidence=evidence,
-        )
-    for source, caller in sorted({(user.source, caller.name) for user, caller in callers}):
+        return changed.kept([stays_as_it_is(user, caller) for user, caller in kept])
+    calls = []
+    for source, caller in sorted({(user.source, caller.name) for user, caller in callers.known}):
         known = _first(declared(source, changed.before.names), changed.before)
         if known is None or not changed.now.serves(known):
             calls_it = known or "something that it does not declare"
-            calls = f"{caller}() in {source} calls it as {calls_it}"
-            raise Refusal(PROTOTYPE_CHANGED, changed.where, changed.found, evidence=[calls])
+            calls.append(f"{caller}() in {source} calls it as {calls_it}")
+            if len(calls) == MOST_SHOWN:
+                break
+    return changed.finding(PROTOTYPE_CHANGED, *calls) if calls else None
 
 
 def _first(known: Mapping[str, Prototype], function: Unit) -> Prototype | None:

@@ -30,6 +30,7 @@ from suture.errors import (
     IDLE_FUNCTION_REPLACED,
     THREAD_FUNCTION_REPLACED,
     THREAD_NOT_REPLACED,
+    Finding,
     Refusal,
 )
 from suture.host.progress import note
@@ -60,29 +61,24 @@ UNCHECKED = "and idle tasks are switched without a check of their stacks"
 EVERY_TASK = "is on the stack of every task that sleeps, or of every kernel thread"
 
 
-def refuse_threads(
+def staying_threads(
     plan: FilePlan,
-    replace_threads: Collection[str],
     main_of: Callable[[Unit], ThreadMain | None] | None = None,
     objname: str = VMLINUX,
-) -> None:
-    """Refuse to replace functions that a thread stays in.
+) -> Iterator[Finding]:
+    """Find each replaced function that a thread stays in (``thread-function-replaced``).
 
-    :param replace_threads: names of those that may be replaced: the author knows that no such
-        thread runs when the transition has to end.
     :param main_of: returns what the target shows of a function, if it is the main function of a
         thread there.  Without it, a global function may be one that its own file never calls.
-    :raises Refusal: ``thread-function-replaced``
     """
     changes = plan.changes
     old_view, new_view = changes.original.view, changes.patched.view
     old_mains, new_mains = _handed_to_creators(old_view), _handed_to_creators(new_view)
     for before, after in plan.replaced:
-        if base(after.name) in replace_threads:
-            continue
-        where = f"{new_view.obj.name}: {after.name}()"
+        name, where = base(after.name), f"{new_view.obj.name}: {after.name}()"
         if objname == VMLINUX and after.name in EVERY_SLEEPER:
-            raise Refusal(THREAD_FUNCTION_REPLACED, where, EVERY_TASK)
+            yield Finding(THREAD_FUNCTION_REPLACED, name, where, EVERY_TASK)
+            continue
         shown = None if main_of is None else main_of(before)
         elsewhere = main_of is None or shown is not None
         why = reason_to_stay(old_view, before, old_mains, elsewhere)
@@ -91,8 +87,8 @@ def refuse_threads(
             why = shown.found if shown.stays else None
         why = why or reason_to_stay(new_view, after, new_mains, elsewhere)
         if why is not None:
-            raise Refusal(THREAD_FUNCTION_REPLACED, where, why)
-        if (before in old_mains or after in new_mains) and not (shown and shown.sleeps):
+            yield Finding(THREAD_FUNCTION_REPLACED, name, where, why)
+        elif (before in old_mains or after in new_mains) and not (shown and shown.sleeps):
             note(f"{where} {TRANSITION_WAITS}")
 
 
@@ -107,13 +103,12 @@ def stays_in_target(threads: Threads, objname: str, name: str, address: int) -> 
     return main.found if main is not None and main.stays else ""
 
 
-def refuse_idle_function(threads: Threads, address: int, where: str) -> None:
-    """Refuse a function on the stacks of idle tasks, of which there is no source.
-
-    :raises Refusal: ``idle-function-replaced``
-    """
+def idle_function(threads: Threads, address: int, name: str, where: str) -> Iterator[Finding]:
+    """Find out whether idle tasks have a function on their stacks of which there is no source
+    (``idle-function-replaced``)."""
     if address in threads.idle:
-        raise Refusal(IDLE_FUNCTION_REPLACED, where, f"{threads.idle[address]}, {UNCHECKED}")
+        found = f"{threads.idle[address]}, {UNCHECKED}"
+        yield Finding(IDLE_FUNCTION_REPLACED, name, where, found)
 
 
 def thread_mains(view: View, functions: Iterable[Unit]) -> list[Unit]:

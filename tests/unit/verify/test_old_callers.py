@@ -9,13 +9,14 @@ from functools import partial
 import pytest
 
 from suture.elf.prototypes import Prototype, prototypes
-from suture.errors import Refusal
-from suture.verify.kept_callers import refuse_other_clones
+from suture.errors import Finding, Refusal
+from suture.verify.kept_callers import other_clones
 from suture.verify.old_callers import (
     callers_of,
     changed_prototypes,
     functions_to_declare,
-    refuse_old_callers,
+    old_callers,
+    unknown_callers,
 )
 from suture.verify.plan import ComparedFile
 from suture.verify.shipped import ShippedImage, ShippedModule
@@ -61,9 +62,24 @@ def check(
     module: bool = False,
     kept: str = "",
 ) -> list[tuple[str, bool]]:
+    """Refuse what is found; see `search`."""
+    asked, found = search(sources, exported=exported, kfuncs=kfuncs, module=module, kept=kept)
+    for finding in found:
+        raise finding.refusal()
+    return asked
+
+
+def search(
+    sources: Mapping[str, tuple[str, str]],
+    *,
+    exported: bool = False,
+    kfuncs: frozenset[str] = frozenset(),
+    module: bool = False,
+    kept: str = "",
+) -> tuple[list[tuple[str, bool]], list[Finding]]:
     """:param sources: file -> before and after; those that stay are known to the search alone.
     :param kept: C that is part of the shipped object, and of which nobody has the source.
-    :return: what the compiler was asked for.
+    :return: what the compiler was asked for, and what was found.
     """
     texts = [before for before, _ in sources.values()] + ([kept] if kept else [])
     kernel: ShippedImage | ShippedModule = shipped_module(*texts) if module else shipped(*texts)
@@ -89,17 +105,20 @@ def check(
         if before != after
     ]
     around = surroundings(kernel)
+    found: list[Finding] = []
     for file in files:
-        refuse_other_clones(file)
+        found += other_clones(file)
         if not (names := functions_to_declare(file)):
             continue
         old, new = declared(file.source, names, False), declared(file.source, names, True)
-        for one in changed_prototypes(
-            file, old, new, lambda name: exported and name == "scaled", kfuncs.__contains__
-        ):
+        for one in changed_prototypes(file, old, new):
+            found += unknown_callers(
+                one, lambda name: exported and name == "scaled", kfuncs.__contains__
+            )
             callers = answering(partial(callers_of, one, files, around), candidates)
-            refuse_old_callers(one, callers, lambda source, names: declared(source, names, True))
-    return asked
+            old_way = old_callers(one, callers, lambda where, names: declared(where, names, True))
+            found += filter(None, [old_way])
+    return asked, found
 
 
 def refusal(sources: Mapping[str, tuple[str, str]], **more: object) -> Refusal:

@@ -11,7 +11,7 @@ import pytest
 from suture.diff.plan import FilePlan
 from suture.errors import Refusal
 from suture.host.progress import Silent, reporter
-from suture.verify.threads import reason_to_stay, refuse_threads, refuse_unused
+from suture.verify.threads import reason_to_stay, refuse_unused, staying_threads
 from tests.examples import shows
 from tests.unit.toolchain import changes, view
 
@@ -82,27 +82,25 @@ def source(body: str, rest: str) -> str:
 def test_a_function_that_a_thread_stays_in_is_refused(case: str) -> None:
     body, rest, why = STAYING[case]
     found = changes(source(body, rest), source(f"outside(77); {body}", rest))
-    with pytest.raises(Refusal) as refused:
-        refuse_threads(FilePlan.of(found), ())
-    assert refused.value.code == "thread-function-replaced"
-    assert "worker()" in refused.value.where
-    assert why in refused.value.found
-    assert "--replace-thread" in refused.value.remedy
-    refuse_threads(FilePlan.of(found), {"worker"})
+    (finding,) = staying_threads(FilePlan.of(found))
+    assert finding.subject == "thread-function-replaced:worker"
+    assert "worker()" in finding.where
+    assert why in finding.found
+    assert "--replace-thread" in finding.refusal().remedy
 
 
 @pytest.mark.parametrize("case", LEAVING)
 def test_a_function_that_a_thread_leaves_is_noted(case: str, notes: list[str]) -> None:
     body, rest = LEAVING[case]
-    refuse_threads(planned(source(body, rest), source(f"outside(77); {body}", rest)), ())
+    assert not [*staying_threads(planned(source(body, rest), source(f"outside(77); {body}", rest)))]
     (note,) = notes
     assert "worker() is the main function of a kernel thread: the transition waits" in note
 
 
 def test_what_it_was_before_the_patch_counts_as_well() -> None:
-    with pytest.raises(Refusal) as refused:
-        refuse_threads(planned(source(LOOP, START), source("return outside(3);", START)), ())
-    assert refused.value.code == "thread-function-replaced"
+    plan = planned(source(LOOP, START), source("return outside(3);", START))
+    (finding,) = staying_threads(plan)
+    assert finding.kind.code == "thread-function-replaced"
 
 
 def test_what_a_thread_calls_may_be_replaced(notes: list[str]) -> None:
@@ -110,7 +108,7 @@ def test_what_a_thread_calls_may_be_replaced(notes: list[str]) -> None:
     after = before.replace("return asks(x) + ", "return asks(x) - ").replace(
         "while (x--)", "while (--x)"
     )
-    refuse_threads(planned(before, after), ())
+    assert list(staying_threads(planned(before, after))) == []
     assert notes == []
 
 
