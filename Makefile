@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# make demo and make test are all that a new machine needs: each first sets up what it uses.
+# make demo and make test are all that a new machine needs: each first sets up what it uses.  The demo needs only what
+# Suture itself needs; every other goal sets up what its developers need too.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo test test-all fuzz test-unit test-compile test-lab lint types format coverage bench docs lock clean
+.NOTPARALLEL:
+.PHONY: help setup packages development-packages demo test test-all fuzz test-unit test-compile test-lab lint types format coverage bench docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-demo: setup ## build a live patch for a stock kernel, boot that kernel, and watch the patch work
+demo: packages $(VENV)/suture-installed ## build a live patch for a stock kernel, boot that kernel, and watch the patch work
 	$(VENV)/bin/suture demo
 
 test: setup ## everything: lint, types, and the unit, compile and lab tests
@@ -55,22 +57,31 @@ docs: setup ## what is made from the code: the man page, the list of errors, the
 	$(PYTHON) scripts/errors_doc.py
 	$(PYTHON) scripts/schema.py
 
-lock: ## lock new dependencies in requirements.lock (UPGRADE=1 to take newer versions of all)
+lock: ## lock new dependencies in requirements.lock and requirements-dev.lock (UPGRADE=1 to take newer versions of all)
 	scripts/lock $(if $(UPGRADE),--upgrade)
 
 clean: ## remove what the other goals made here (the cache of kernels stays)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
-setup: packages $(VENV)/suture-installed ## the Debian packages and the virtual environment that all goals use
+setup: development-packages $(VENV)/suture-installed $(VENV)/development-installed ## what all goals use: Debian packages and the virtual environment
 
 packages:
 	@python3 scripts/packages.py
 
+development-packages:
+	@python3 scripts/packages.py --development
+
 $(VENV)/packages-installed: requirements.lock | packages
 	@echo "Setting up $(VENV)"
-	@python3 scripts/environment.py $(VENV)
+	@python3 -m venv --clear $(VENV)
+	@python3 scripts/environment.py $(VENV) requirements.lock
 	@touch $@
 
 $(VENV)/suture-installed: pyproject.toml $(VENV)/packages-installed
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/development-installed: requirements-dev.lock $(VENV)/packages-installed | development-packages
+	@echo "Adding what developers need to $(VENV)"
+	@python3 scripts/environment.py $(VENV) requirements-dev.lock
 	@touch $@

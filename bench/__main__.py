@@ -26,8 +26,8 @@ from bench.measure import Failed, Run, suture
 from bench.report import Measured, Report
 from suture import sources
 from suture.cli import output
-from suture.demo import newest_offer, patch_text
-from suture.errors import Refusal
+from suture.demo import change
+from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.files import locked
 from suture.host.paths import cache
 from suture.host.progress import reporter, step
@@ -39,6 +39,9 @@ from suture.workspace.prepare import prepare
 ROUNDS = 5
 COLD, WARM, AGAIN = 60.0, 8.0, 3.0
 """Seconds that each may take at most, on two cores."""
+
+SERIES = "6.1."
+"""The series of the figures in ``bench/README.md``."""
 
 HEADER = "include/net/tcp.h"
 OLD_IN_HEADER = "return tp->snd_ssthresh >= TCP_INFINITE_SSTHRESH;"
@@ -55,7 +58,7 @@ def main() -> int:
     reporter.set(for_stderr())
     base = cache().with_name("suture-bench")
     try:
-        offer = sources.survey().offer(arguments.kernel) if arguments.kernel else newest_offer()
+        offer = sources.survey().offer(arguments.kernel) if arguments.kernel else _newest_offer()
         with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
             _bring_packages(offer, base)
             report = _measure(
@@ -90,6 +93,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _newest_offer() -> Offer:
+    """Return the newest kernel of `SERIES` that is offered: a survey has it first.
+
+    :raises Refusal: ``kernel-not-offered``
+    """
+    for offer in sources.offers():
+        if offer.release.startswith(SERIES):
+            return offer
+    raise Refusal(KERNEL_NOT_OFFERED, f"{SERIES}*", "no kernel of this series is offered complete")
+
+
 def _bring_packages(offer: Offer, base: Path) -> None:
     """Take the packages that the user's cache has, download the others, and make `base` our
     cache."""
@@ -106,12 +120,14 @@ def _bring_packages(offer: Offer, base: Path) -> None:
 
 def _measure(release: str, scratch: Path, *, quick: bool, header: bool) -> Report:
     described = machine.describe()
+    with step("The demonstration's patch"):
+        text = change.diff(prepare(sources.fetch(release)).tree)
     if not quick:
         _put_aside(("kernels", "workspaces"), scratch)
     with step("Cold" if not quick else "Preparing, if need be"):
-        cold = _cold(release, scratch)
+        cold = _cold(release, text, scratch)
     warm, again, floor = [], [], []
-    for number, patch in enumerate(_patches(scratch), 1):
+    for number, patch in enumerate(_patches(text, scratch), 1):
         with step(f"Round {number} of {ROUNDS}"):
             _forget_objects()
             warm.append(_build(release, patch, scratch))
@@ -169,9 +185,9 @@ def _put_aside(names: Sequence[str], directory: Path) -> None:
     os.sync()  # so that writing out what others have written is no part of the cold run
 
 
-def _cold(release: str, scratch: Path) -> Run:
+def _cold(release: str, text: str, scratch: Path) -> Run:
     patch = scratch / "meminfo.patch"
-    patch.write_text(patch_text())
+    patch.write_text(text)
     return suture(["kernel", "fetch", release], scratch / "record").then(
         _build(release, patch, scratch)
     )
@@ -183,14 +199,12 @@ def _build(release: str, patch: Path, scratch: Path) -> Run:
     )
 
 
-def _patches(scratch: Path) -> Iterator[Path]:
+def _patches(text: str, scratch: Path) -> Iterator[Path]:
     """Patches that nobody has built: the demonstration's, with a string of the same length of their
     own."""
     for number in range(ROUNDS):
         patch = scratch / f"round{number}.patch"
-        patch.write_text(
-            patch_text().replace("VMALLOCCHUNK", f"BENCH{os.getpid() % 10**6:06d}{number}")
-        )
+        patch.write_text(text.replace("VMALLOCCHUNK", f"BENCH{os.getpid() % 10**6:06d}{number}"))
         yield patch
 
 

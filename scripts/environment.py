@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Make the virtual environment DIRECTORY anew and install exactly what requirements.lock names.
+"""Install exactly what LOCK names in the virtual environment DIRECTORY.
+
+    python3 scripts/environment.py DIRECTORY LOCK
 
 pip looks where this host's settings tell it to.  Settings often name additional indexes that are
 not to be had from everywhere, and pip gives up at the first one that is broken; then it is tried
@@ -13,18 +15,15 @@ import os
 import re
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping
 from pathlib import Path
 
-LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
 ADDITIONAL = ("extra-index-url", "find-links")
 
 
-def main(directory: str) -> int:
-    venv.create(directory, with_pip=True, clear=True)
+def main(directory: str, lock: str) -> int:
     pip = [str(Path(directory, "bin", "python")), "-m", "pip"]
-    first = install(pip, os.environ)
+    first = install(pip, lock, os.environ)
     if first.returncode == 0:
         return 0
     settings = subprocess.run(
@@ -36,7 +35,7 @@ def main(directory: str) -> int:
             "pip failed with this host's additional package indexes; trying once more without them",
             flush=True,
         )
-        second = install(pip, main_index)
+        second = install(pip, lock, main_index)
         if second.returncode == 0:
             return 0
         print(second.stderr, file=sys.stderr)
@@ -44,10 +43,10 @@ def main(directory: str) -> int:
     return 1
 
 
-def install(pip: list[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def install(pip: list[str], lock: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     command = [*pip, "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     return subprocess.run(
-        [*command, "--require-hashes", "-r", str(LOCK)],
+        [*command, "--require-hashes", "-r", lock],
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -77,4 +76,4 @@ def without_additional_indexes(settings: str, env: Mapping[str, str]) -> dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

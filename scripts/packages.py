@@ -2,7 +2,10 @@
 """Install the Debian packages of `suture.host.distributions.debian` that are missing, as root or
 through sudo.
 
-Where neither is to be had, print the one line to run and end with status 1.  Runs on the system's
+    python3 scripts/packages.py [--development]
+
+Without ``--development``, those that only developers of Suture need are left out.  Where neither
+root nor sudo is to be had, print the one line to run and end with status 1.  Runs on the system's
 Python, before there is a virtual environment.
 """
 
@@ -13,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
@@ -27,7 +31,7 @@ OLDEST = (3, 11)
 DEBIAN = DebianHost()
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     if sys.version_info < OLDEST:
         print(f"Suture needs Python {'.'.join(map(str, OLDEST))} or later.", file=sys.stderr)
         return 1
@@ -37,7 +41,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    missing = missing_packages(DEBIAN.development_packages())
+    missing = missing_packages(wanted_packages(arguments))
     if not missing:
         return 0
     prefix = become_root()
@@ -49,6 +53,13 @@ def main() -> int:
         print(f"  sudo {DEBIAN.install_line(missing)}\n")
         return 1
     return install(prefix, missing)
+
+
+def wanted_packages(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the packages that the command line asks for."""
+    if "--development" in arguments:
+        return DEBIAN.development_packages()
+    return DEBIAN.needed_packages()
 
 
 def missing_packages(wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,4 +129,4 @@ def install(prefix: list[str], packages: tuple[str, ...]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -123,7 +123,7 @@ def compiled(source: str, *options: str) -> Part:
 def _compile(source: str, options: tuple[str, ...]) -> bytes:
     with tempfile.TemporaryDirectory() as made:
         # Read from stdin, so that no name of a file gets into the object.
-        command = ["gcc-12", *KERNEL_OPTIONS, *options, "-x", "c", "-c", "-o", "out.o", "-"]
+        command = ["gcc", *KERNEL_OPTIONS, *options, "-x", "c", "-c", "-o", "out.o", "-"]
         done = subprocess.run(
             command, cwd=made, input=source, capture_output=True, text=True, check=False
         )

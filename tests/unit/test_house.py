@@ -20,6 +20,7 @@ from suture.host.packages import BUILD_MODULES
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+LOCKS = (TOP / "requirements.lock", TOP / "requirements-dev.lock")
 RUNTIME_ROOMS = (
     "cli",
     "compat",
@@ -119,19 +120,24 @@ def test_the_build_extra_is_known_by_its_modules() -> None:
 
 
 def test_everything_declared_is_locked_with_hashes() -> None:
-    lock = (TOP / "requirements.lock").read_text()
-    locked = re.findall(
-        r"^([a-z0-9-]+)==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE
-    )
+    running, developing = (locked_with_hashes(lock) for lock in LOCKS)
     extras = PROJECT["optional-dependencies"]
-    declared = [*PROJECT["dependencies"], *extras["build"], *extras["dev"], "hatchling"]
-    assert distributions(declared) <= set(locked)
-    assert len(locked) == lock.count("==")
+    assert distributions([*PROJECT["dependencies"], *extras["build"], "hatchling"]) <= running
+    assert distributions(extras["dev"]) <= developing
+    assert not running & developing
+
+
+def locked_with_hashes(lock: Path) -> set[str]:
+    text = lock.read_text()
+    entry = r"^([a-z0-9-]+)==\S+( ; [^\\\n]+)? \\\n    --hash=sha256:[0-9a-f]{64}"
+    locked = [match[1] for match in re.finditer(entry, text, re.MULTILINE)]
+    assert len(locked) == len(re.findall(r"^[^#\s]", text, re.MULTILINE))
+    return set(locked)
 
 
 def test_the_lock_names_no_place_to_download_from() -> None:
-    lock = (TOP / "requirements.lock").read_text()
-    assert not re.search(r"^--|://", lock, re.MULTILINE)
+    for lock in LOCKS:
+        assert not re.search(r"^--|://", lock.read_text(), re.MULTILINE)
 
 
 def test_what_is_installed_here_is_what_is_locked() -> None:
@@ -147,7 +153,18 @@ def test_what_is_installed_here_is_what_is_locked() -> None:
 def test_readme_names_the_packages_to_install() -> None:
     readme = (TOP / "README.md").read_text().replace(" \\\n    ", " ")
     debian = DebianHost()
-    assert f"$ sudo {debian.install_line(debian.development_packages())}\n" in readme
+    assert f"$ sudo {debian.install_line(debian.needed_packages())}\n" in readme
+
+
+def test_the_demonstration_installs_nothing_that_only_tests_need() -> None:
+    debian = DebianHost()
+    developing = packages.wanted_packages(["--development"])
+    assert packages.wanted_packages([]) == debian.needed_packages()
+    assert set(developing) - set(debian.needed_packages()) >= {"git", "softhsm2"}
+    command = ["make", "--dry-run", "--always-make", "demo"]
+    run = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout
+    assert "requirements.lock" in run
+    assert not re.search(r"requirements-dev|--development", run)
 
 
 def test_dpkg_is_asked_what_is_missing() -> None:
@@ -159,9 +176,9 @@ def test_dpkg_is_asked_what_is_missing() -> None:
 def test_set_up_without_root_prints_the_line_and_stops(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import packages, shutil\n"
-        "packages.DEBIAN.development_packages = lambda: ('no-such-package-anywhere',)\n"
+        "packages.wanted_packages = lambda _: ('no-such-package-anywhere',)\n"
         "packages.become_root = lambda: None\n"
-        "sys.exit(packages.main())"
+        "sys.exit(packages.main([]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(TOP / "scripts")],

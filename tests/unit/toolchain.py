@@ -76,7 +76,7 @@ def _run_gcc(source: str, suffix: str, options: tuple[str, ...]) -> bytes:
         written.write_text(source)
         # The name of the file would be a symbol that tells both sides apart.
         command = [
-            "gcc-12",
+            "gcc",
             *options,
             "-x",
             "assembler" if suffix == ".s" else "c",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from suture.demo import Demonstration
 
 EXAMPLES = (
-    ("suture demo", "use a stock 6.1 kernel"),
+    ("suture demo", "use the newest stock kernel"),
     ("suture demo --kernel 6.1.0-50-amd64", "choose the kernel"),
 )
 

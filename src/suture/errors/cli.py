@@ -21,3 +21,9 @@ COMMAND_TAKEN = Kind(
     "Remove that program with its package manager, or choose another --prefix that comes first in "
     "PATH.",
 )
+DEMO_TEXT_MISSING = Kind(
+    "demo-text-missing",
+    "The demonstration changes one text that the kernel prints, and this kernel's source does not "
+    "have it exactly once.",
+    "Choose another kernel that 'suture kernel list' shows: suture demo --kernel RELEASE.",
+)

@@ -20,6 +20,7 @@ returns it as a JSON schema.
 
 from __future__ import annotations
 
+import inspect
 import io
 import lzma
 import tarfile
@@ -103,7 +104,11 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 def schema() -> dict[str, Any]:
     """Return the manifest's JSON schema."""
-    return msgspec.json.schema(Manifest)
+    made = msgspec.json.schema(Manifest)
+    for definition in made["$defs"].values():
+        # Up to Python 3.12 a docstring is indented as in the source.
+        definition["description"] = inspect.cleandoc(definition["description"])
+    return made
 
 
 @contextmanager

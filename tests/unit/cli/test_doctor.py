@@ -100,8 +100,12 @@ def test_a_compiler_is_found_by_its_triplet_too() -> None:
 @pytest.mark.parametrize(
     ("described", "name"),
     [
-        ({"ID": "debian"}, "Debian 12"),
-        ({"ID": "ubuntu", "ID_LIKE": "debian"}, "Debian 12"),
+        ({"ID": "debian", "NAME": "Debian GNU/Linux", "VERSION_ID": "13"}, "Debian 13"),
+        ({"ID": "debian", "NAME": "Debian GNU/Linux"}, "Debian"),
+        (
+            {"ID": "ubuntu", "ID_LIKE": "debian", "NAME": "Ubuntu", "VERSION_ID": "24.04"},
+            "Ubuntu 24.04",
+        ),
         ({"ID": "other", "ID_LIKE": "fedora rhel"}, Unknown.name),
         ({}, Unknown.name),
     ],

@@ -249,7 +249,7 @@ def test_a_string_that_was_cut_out_is_known_as_one() -> None:
 
 def test_a_table_in_memory_leads_to_the_live_patch() -> None:
     defining = read(compile_c(DECLARED + "int two(void) { return known(1); }"))
-    value = read(compile_c(DECLARED + "int (*const new_value[])(void) = { two, known };"))
+    value = read(compile_c(DECLARED + "int (*const new_value[])(void) = { two, (void *)known };"))
     section = value.section_named(".rodata.new_value")
     assert section is not None
     table = ChangedTable("operations", value, section)

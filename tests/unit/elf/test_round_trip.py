@@ -93,8 +93,13 @@ def test_sections_are_the_same_to_readelf(data: bytes) -> None:
 
 
 def test_symbols_are_the_same_to_nm(data: bytes) -> None:
-    written = tool("nm", "-aS", data=writer.write(read(data)))
-    assert sorted(written.splitlines()) == sorted(tool("nm", "-aS", data=data).splitlines())
+    def shown(it: bytes) -> list[str]:
+        # ld -r of binutils 2.44 puts the empty .note.GNU-stack at 4; sections of an object have no
+        # address (gABI: sh_addr).
+        sections = re.compile(r"^[0-9a-f]+(?= [a-z] \.\S+$)", re.MULTILINE)
+        return sorted(sections.sub("", tool("nm", "-aS", data=it)).splitlines())
+
+    assert shown(writer.write(read(data))) == shown(data)
 
 
 def test_code_and_relocations_are_the_same_to_objdump(data: bytes) -> None:

@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "types.c").write_text(SOURCE)
     options = [option for option in KERNEL if "mcount" not in option]
     subprocess.run(
-        ["gcc-12", *options, "-g", "-c", "types.c", "-o", "types.o"], cwd=directory, check=True
+        ["gcc", *options, "-g", "-c", "types.c", "-o", "types.o"], cwd=directory, check=True
     )
     # As the kernel's own build does (scripts/link-vmlinux.sh): pahole would look for llvm-objcopy.
     environment = {**os.environ, "LLVM_OBJCOPY": "objcopy"}
@@ -72,7 +72,7 @@ def test_sizes_are_paholes(made: Path) -> None:
             cwd=made,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,  # pahole 1.30 prints the structure and ends with status 1
         ).stdout
         size = re.search(r"/\* size: (\d+)", shown)
         assert size

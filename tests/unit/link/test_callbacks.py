@@ -50,7 +50,7 @@ def run(tmp_path: Path, hooked: tuple[Hooked, ...], steps: str, *, data: bool = 
         f"{contents}\n{bodies}\n#define OBJ (&livepatch_objects[0])\n#define MOD (&livepatch_objects[1])\n"
         f"int main(void) {{ (void)begin; (void)number; {steps}; return 0; }}"
     )  # fmt: skip
-    command = ["gcc-12", "-O1", "-Wall", "-Werror", "-Wno-unused", "-fsanitize=undefined"]
+    command = ["gcc", "-O1", "-Wall", "-Werror", "-Wno-unused", "-fsanitize=undefined"]
     subprocess.run([*command, "-o", tmp_path / "toy", source], check=True)
     return subprocess.run(
         [tmp_path / "toy"], check=True, capture_output=True, text=True

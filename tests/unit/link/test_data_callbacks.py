@@ -110,7 +110,7 @@ def run(tmp_path: Path, steps: str) -> str:
     text = re.sub(r"^#include .*$", "", text, flags=re.MULTILINE)
     source = tmp_path / "toy.c"
     source.write_text(SHIM + text + MAIN.replace("STEPS", steps))
-    command = ["gcc-12", "-O1", "-Wall", "-Werror", "-Wno-unused", "-fsanitize=undefined"]
+    command = ["gcc", "-O1", "-Wall", "-Werror", "-Wno-unused", "-fsanitize=undefined"]
     subprocess.run([*command, "-o", tmp_path / "toy", source], check=True)
     return subprocess.run([tmp_path / "toy"], check=True, capture_output=True, text=True).stdout
 

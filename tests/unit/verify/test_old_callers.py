@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
@@ -261,8 +262,10 @@ def test_arguments_that_the_compiler_had_removed_are_missing() -> None:
     after = changed(UNUSED, [('outside("x", x)', "outside(dev, x)"), ("d, 4", "d, 5")])
     error = refusal({"one.c": (UNUSED, after)}, module=True)
     assert error.code == "prototype-changed"
-    assert error.found == (
-        "was compiled as scaled.constprop.0 and becomes scaled, with other arguments"
+    # GCC 12 says .constprop, GCC 14 .isra.
+    assert re.fullmatch(
+        r"was compiled as scaled\.(constprop|isra)\.0 and becomes scaled, with other arguments",
+        error.found,
     )
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from suture.host.packages import TOOLS, Purpose, Tool, compiler
+from suture.host.packages import TOOLS, Purpose, Tool
 
 PACKAGES = {
     "<gelf.h>": "libelf-dev",
@@ -37,35 +39,43 @@ PACKAGES = {
 COMPILER = re.compile(r"(?:[a-z0-9_]+-linux-gnu-)?(?P<package>gcc-\d+)")
 """Debian 13's kernels name their compiler with its triplet: ``x86_64-linux-gnu-gcc-14``."""
 
+RUNNING = ("python3-dev", "python3-venv")
+"""Additional packages for ``make``: a virtual environment, and Python's headers, because pip
+compiles minilzo from source."""
+
+GCC = Path("/usr/bin/gcc")
+"""Of the package gcc, which depends on the suite's compiler: a link to ``gcc-14`` in Debian 13."""
+
 DEVELOPING = (
-    *(
-        "bzip2",
-        "git",
-        "libengine-pkcs11-openssl",
-        "lz4",
-        "openssl",
-        "procps",
-        "python3-dev",
-        "python3-venv",
-    ),
-    *("softhsm2", "zstd"),
+    *("bzip2", "git", "libengine-pkcs11-openssl", "lz4", "openssl", "procps", "softhsm2", "zstd"),
 )
-"""Additional packages for ``make`` and the tests: a virtual environment, Python's headers (pip
-compiles minilzo from source), a token in software, and programs that make the tests' inputs or run
-in their guests."""
+"""Additional packages for the tests: a token in software, and programs that make the tests' inputs
+or run in their guests."""
 
 
 class DebianHost:
     """The `suture.host.distributions.Distribution` for Debian."""
 
     id = "debian"
-    name = "Debian 12"
-    compiler = "gcc-12"
     tools = (
         Tool(Purpose.BUILDING, "unpacking the kernel's packages", program="dpkg-deb"),
         Tool(Purpose.BUILDING, "fetching the kernel's packages", program="apt-get"),
         Tool(Purpose.TESTING, "the lab's guest with systemd", program="mmdebstrap"),
     )
+
+    @property
+    def name(self) -> str:
+        """Return the name of this host's release, such as ``Debian 13``; unstable has no
+        number."""
+        described = platform.freedesktop_os_release()
+        words = (described.get("NAME", "Debian").split()[0], described.get("VERSION_ID", ""))
+        return " ".join(filter(None, words))
+
+    @property
+    def compiler(self) -> str:
+        """Return the compiler to which the command ``gcc`` leads: each suite's kernels are built
+        with its default compiler, ``gcc-12`` in Debian 12 and ``gcc-14`` in Debian 13."""
+        return GCC.readlink().name if GCC.is_symlink() else GCC.name
 
     def package(self, tool: Tool) -> str:
         """Return the package with a program or header; "" if unknown."""
@@ -77,7 +87,10 @@ class DebianHost:
         displays."""
         return f"apt-get install --no-install-recommends {' '.join(packages)}"
 
+    def needed_packages(self) -> tuple[str, ...]:
+        """Return the packages that building, testing and ``make demo`` need, sorted."""
+        return tuple(sorted({*RUNNING, *(self.package(tool) for tool in (*TOOLS, *self.tools))}))
+
     def development_packages(self) -> tuple[str, ...]:
         """Return all packages that ``make`` installs, sorted."""
-        tools = (compiler(self.compiler), *TOOLS, *self.tools)
-        return tuple(sorted({*DEVELOPING, *(self.package(tool) for tool in tools)}))
+        return tuple(sorted({*DEVELOPING, *self.needed_packages()}))
