@@ -47,7 +47,17 @@ GCC = Path("/usr/bin/gcc")
 """Of the package gcc, which depends on the suite's compiler: a link to ``gcc-14`` in Debian 13."""
 
 DEVELOPING = (
-    *("bzip2", "git", "libengine-pkcs11-openssl", "lz4", "openssl", "procps", "softhsm2", "zstd"),
+    *(
+        "bzip2",
+        "dpkg-dev",
+        "git",
+        "libengine-pkcs11-openssl",
+        "lz4",
+        "openssl",
+        "procps",
+        "softhsm2",
+        "zstd",
+    ),
 )
 """Additional packages for the tests: a token in software, and programs that make the tests' inputs
 or run in their guests."""
