@@ -53,7 +53,7 @@ class Place:
         place = cls(target, root / "work", root / "tmp", root / "xdg")
         for directory in (place.directory, place.temporary, place.cache / "link"):
             directory.mkdir(parents=True)
-        for shared in ("kernels", "workspaces", "indexes"):
+        for shared in ("kernels", "workspaces", "indexes", "suites", "toolchains"):
             (cache() / shared).mkdir(parents=True, exist_ok=True)
             (place.cache / shared).symlink_to(cache() / shared)
         return place

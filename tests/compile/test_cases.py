@@ -24,7 +24,7 @@ REFUSED = {
     # The list of devices is in the variable of the old name.
     "static-renamed": ("state-renamed", "drivers/char/misc.c"),
     # Left-out __init code allocates what the new code reads.
-    "init-allocates": ("state-not-set-up", "fs/proc/version.c: version_proc_show()"),
+    "init-allocates": ("state-not-set-up", "fs/proc/version.c:14: version_proc_show()"),
     # The function is in configfs, which the module that calls it does not depend on.
     "lib-no-dep": ("module-dependency-new", "suture_is_root"),
 }
