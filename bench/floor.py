@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.measure import Run, timed_run
 from suture.formats import diff
-from suture.workspace import kbuild, objects, overlay
+from suture.workspace import applying, kbuild, objects, overlay
 from suture.workspace.command import Compilation
 from suture.workspace.original import originals
 from suture.workspace.prepare import Workspace
@@ -18,7 +18,7 @@ from suture.workspace.prepare import Workspace
 def bare_compiler(workspace: Workspace, patch: Path) -> Run:
     """Run the saved command of the patched file, in the pristine tree and in a shadow with the
     patch."""
-    changes = overlay.apply(workspace.tree, diff.read([patch]))
+    changes = applying.apply(workspace.tree, diff.read([patch])).changes
     listed = objects.beside(workspace, [change.path for change in changes])
     wanted = [one for change in changes if (one := listed.of(change.path))]
     (stored,) = originals(workspace, wanted)

@@ -20,10 +20,10 @@ from suture.kernel import config, kallsyms, listing, modules, symvers
 from suture.kernel.types import struct_sizes
 from suture.link import kbuild, objtool
 from suture.workspace import command, compilers, includes
+from suture.workspace.applying import Changed
+from suture.workspace.code_files import sort
 from suture.workspace.compile import pair_of
-from suture.workspace.overlay import Changed
 from suture.workspace.programs import refuse_separate
-from suture.workspace.selection import sort
 from suture.workspace.store import Stored
 from tests.examples import shows
 from tests.unit.toolchain import compile_c, side

@@ -29,6 +29,7 @@ from suture.builder.assemble import DATA, assemble
 from suture.builder.findings import judged, recorded
 from suture.builder.findings import refuse_unused as refuse_unused_acceptances
 from suture.builder.fixes import described
+from suture.builder.given import directory_of_modules
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
@@ -64,7 +65,8 @@ from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.threads import refuse_unused
 from suture.workspace import compilers
-from suture.workspace.compile import ObjectPair, object_pairs, touched_by
+from suture.workspace.applying import Adapted
+from suture.workspace.compile import ObjectPair, Touched, object_pairs, touched_by
 from suture.workspace.prepare import Workspace, prepare
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def build(
     patches: Sequence[Path | str],
     target: Target,
     *,
+    git: Path | str | None = None,
     output: Path | str | None = None,
     directory: Path | str | None = None,
     name: str | None = None,
@@ -88,6 +91,9 @@ def build(
 ) -> Artifact:
     """Build one live patch module from one or more inputs.
 
+    :param patches: files, directories, web addresses, ``-`` for standard input
+        (`suture.builder.given`); with `git`, a commit or a range, and paths.
+    :param git: a repository.
     :param output: the file to write; without it and without `directory` nothing is written.
     :param directory: where to write ``<name>.ko``.
     :param name: the module's name; by default that of a written live patch, else ``livepatch_`` and
@@ -99,17 +105,28 @@ def build(
     :param choices: further decisions; those of written live patches are added.
     :raises Refusal: many; each says what and why
     """
-    paths = [Path(patch) for patch in patches]
-    output, directory = _path(output), _path(directory)
     with gathered(
-        paths, format=format, strip=strip, name=name, replace=replace, choices=choices
+        patches,
+        git=_path(git),
+        format=format,
+        strip=strip,
+        name=name,
+        replace=replace,
+        choices=choices,
     ) as inputs:
-        if inputs.of_formats(MODULES) and not inputs.of_formats(DIFFS):
-            _refuse_options(inputs)
-        if inputs.is_one_module and inputs.replace is None:
-            return _author_module(inputs, target, output, directory)
-        path = output or (directory / f"{inputs.name}.ko" if directory is not None else None)
-        return _build(inputs, target, path)
+        return build_gathered(inputs, target, output=_path(output), directory=_path(directory))
+
+
+def build_gathered(
+    inputs: Inputs, target: Target, *, output: Path | None = None, directory: Path | None = None
+) -> Artifact:
+    """Build one live patch module from inputs that are gathered already; otherwise as `build`."""
+    if inputs.of_formats(MODULES) and not inputs.of_formats(DIFFS):
+        _refuse_options(inputs)
+    if inputs.is_one_module and inputs.replace is None:
+        return _author_module(inputs, target, output, directory)
+    path = output or (directory / f"{inputs.name}.ko" if directory is not None else None)
+    return _build(inputs, target, path)
 
 
 @kept()
@@ -117,6 +134,7 @@ def build_all(
     patches: Sequence[Path | str],
     target: Target,
     *,
+    git: Path | str | None = None,
     output: Path | str | None = None,
     directory: Path | str | None = None,
     name: str | None = None,
@@ -130,9 +148,9 @@ def build_all(
     :param output: the file to write one module to; a directory for several.
     :raises Refusal: many; each says what and why
     """
-    first = Path(patches[0])
     output, directory = _path(output), _path(directory)
-    if len(patches) == 1 and first.is_dir() and replace is None and not _named(choices):
+    first = directory_of_modules(patches) if git is None else None
+    if first is not None and replace is None and not _named(choices):
         given = recognise(first, format, strip)
         if given.format in MODULES:
             from suture.builder.cmodules import build_modules
@@ -149,6 +167,7 @@ def build_all(
     artifact = build(
         patches,
         target,
+        git=git,
         output=output,
         directory=directory,
         name=name,
@@ -171,6 +190,7 @@ class _CompiledInputs:
     :ivar pairs: the objects of source diffs, before and after the patch.
     :ivar modules: authors' modules.
     :ivar findings: what the types of both sides show.
+    :ivar touched: the files that source diffs change; None without source diffs.
     """
 
     workspace: Workspace
@@ -178,6 +198,7 @@ class _CompiledInputs:
     pairs: Sequence[ObjectPair]
     modules: Modules | None
     findings: tuple[Finding, ...] = ()
+    touched: Touched | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +208,7 @@ class _CutInputs:
     diffs: DiffParts
     authored: Sequence[Authored]
     authors: Sequence[Author]
+    adapted: tuple[Adapted, ...] = ()
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -219,10 +241,11 @@ def _source_diffs(inputs: Inputs) -> PatchSource:
     :raises Refusal: ``data-not-changed`` where an option is about diffs and there are none
     """
     files = [
-        diff.parse(str(given.path), read_bytes(given.path), given.strip)
+        diff.parse(str(given), read_bytes(given.path), given.strip)
         for given in inputs.of_formats(DIFFS)
     ]
-    source = PatchSource(tuple(files))
+    repository = inputs.git if inputs.choices.three_way else None
+    source = PatchSource(tuple(files), inputs.choices.fuzz, repository)
     if not source.files:
         _refuse_without_diffs(inputs)
     return source
@@ -234,22 +257,24 @@ def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _CompiledIn
         # Read the kernel while the compilers run; its refusals are raised where it is used.
         pool.submit(kernel.read)
         modules = _compile_modules(inputs, workspace)
-        pairs, findings = _compile_diffs(inputs, source, kernel, workspace)
-    return _CompiledInputs(workspace, kernel, pairs, modules, findings)
+        compiled = _CompiledInputs(workspace, kernel, (), modules)
+        return _compile_diffs(inputs, source, compiled)
 
 
 def _compile_diffs(
-    inputs: Inputs, source: PatchSource, kernel: Kernel, workspace: Workspace
-) -> tuple[Sequence[ObjectPair], tuple[Finding, ...]]:
+    inputs: Inputs, source: PatchSource, compiled: _CompiledInputs
+) -> _CompiledInputs:
     """Compile source diffs on both sides; a layout that changes is refused as early as it shows."""
     if not source.files:
-        return (), ()
+        return compiled
+    workspace = compiled.workspace
     touched = touched_by(workspace, source)
-    check = LayoutCheck(workspace, kernel, touched, inputs.choices.accepted)
+    check = LayoutCheck(workspace, compiled.kernel, touched, inputs.choices.accepted)
     check.first()
     pairs = object_pairs(workspace, touched)
     check.all_of(pairs)
-    return pairs, (*compilers.findings(workspace.compiler), *check.findings)
+    findings = (*compilers.findings(workspace.compiler), *check.findings)
+    return replaced(compiled, pairs=pairs, findings=findings, touched=touched)
 
 
 def _compile_modules(inputs: Inputs, workspace: Workspace) -> Modules | None:
@@ -275,7 +300,11 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
         refuse_unused((), choices.replace_threads)
         refuse_unused_acceptances(findings, choices.accepted)
         diffs = DiffParts(findings=findings)
-    return _CutInputs(diffs.after(cuts, left_out), authored, authors)
+    touched = compiled.touched
+    if touched is None:
+        return _CutInputs(diffs.after(cuts, left_out), authored, authors)
+    files = tuple(LeftOut(one.path, "all of it", one.why) for one in touched.left_out)
+    return _CutInputs(diffs.after(cuts, left_out + files), authored, authors, touched.adapted)
 
 
 def _prepare_modules(
@@ -335,6 +364,7 @@ def _artifact(
         data_changes=parts.variables,
         calls=tuple(wanted.calls),
         checked=tuple(function for module in parts.authored for function in module.checked),
+        adapted=parts.adapted,
     )
 
 

@@ -20,6 +20,7 @@ from suture.link.callbacks import Hooked
 from suture.link.glue import Variable
 from suture.model import LivePatch
 from suture.verify.plan import CallerReplacement
+from suture.workspace.applying import Adapted
 
 if TYPE_CHECKING:
     from suture.formats.cmodule import CModule
@@ -81,6 +82,7 @@ class Artifact:
     :ivar calls: functions that the patch wants to be called.
     :ivar checked: functions that an author's module replaces, which cannot be proved.
     :ivar author_module: the only input, where that is an author's module.
+    :ivar adapted: patch files that did not fit as they are written.
     :ivar hands_out: addresses in an author's own module that the kernel may keep, as sentences: its
         author decides how long it stays in memory.
     """
@@ -102,6 +104,7 @@ class Artifact:
     checked: tuple[Checked, ...] = ()
     author_module: CModule | None = None
     hands_out: tuple[str, ...] = ()
+    adapted: tuple[Adapted, ...] = ()
 
     @property
     def is_live_patch(self) -> bool:

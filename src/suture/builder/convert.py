@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.builder import build
-from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
+from suture.builder import build_gathered
+from suture.builder.inputs import NO_CHOICES, Choices, gathered
 from suture.errors import OUTPUT_EXISTS, SOURCE_ESCAPES, Refusal
 from suture.formats import written
 from suture.formats.cmodule import with_headers
@@ -24,7 +24,6 @@ from suture.host.files import (
     new_directory,
     paths_below,
     read_bytes,
-    temporary_directory,
     write_atomic,
 )
 from suture.host.pipes import kept, plain_name
@@ -54,9 +53,10 @@ class Converted:
 
 @kept()
 def convert(
-    paths: Sequence[Path],
+    given: Sequence[Path | str],
     output: Path,
     *,
+    git: Path | None = None,
     target: Target | None = None,
     name: str | None = None,
     replace: bool | None = None,
@@ -72,9 +72,9 @@ def convert(
     """
     _check(output)
     with gathered(
-        paths, format=format, strip=strip, name=name, replace=replace, choices=choices
+        given, git=git, format=format, strip=strip, name=name, replace=replace, choices=choices
     ) as inputs:
-        built = None if target is None else _built(paths, inputs, target, format, strip)
+        built = None if target is None else build_gathered(inputs, target).patch
         decided = inputs.choices
         named = list(_placed(inputs.given))
         manifest = written.Manifest(
@@ -105,23 +105,6 @@ def convert(
             _archive({MANIFEST: written.dumped(manifest), **files}, _compression(output) or ""),
         )
     return Converted(output, manifest, inputs.given, (MANIFEST, *sorted(files)), built)
-
-
-def _built(
-    paths: Sequence[Path], inputs: Inputs, target: Target, format: Format | None, strip: int | None
-) -> LivePatch:
-    with temporary_directory() as scratch:
-        built = build(
-            paths,
-            target,
-            output=scratch / f"{inputs.name}.ko",
-            name=inputs.name if inputs.is_named else None,
-            replace=inputs.replace,
-            format=format,
-            strip=strip,
-            choices=inputs.choices,
-        )
-    return built.patch
 
 
 def _check(output: Path) -> None:

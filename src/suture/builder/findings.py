@@ -20,7 +20,7 @@ from suture.state.set_up import unset_state
 from suture.state.threads import tasks_inside
 from suture.verify.kernel import Kernel
 from suture.verify.plan import PatchPlan
-from suture.workspace.overlay import Changed
+from suture.workspace.applying import Changed
 
 
 def state_findings(

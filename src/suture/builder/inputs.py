@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suture.builder.fixes import NOTHING_SAID, Said, described
+from suture.builder.given import GivenFile, brought
 from suture.errors import (
     THREAD_FUNCTION_REPLACED,
     THREAD_SLEEPS_INSIDE,
@@ -50,6 +51,8 @@ class Choices:
         None for the default.
     :ivar accepted: findings that the author accepts.
     :ivar said: what the author says that the live patch is for.
+    :ivar fuzz: `suture.formats.diff.PatchSource.fuzz`.
+    :ivar three_way: commits that do not fit are merged with the target's source.
     """
 
     patch_data: frozenset[str] = frozenset()
@@ -59,6 +62,8 @@ class Choices:
     caller_limit: int | None = None
     accepted: tuple[Acceptance, ...] = ()
     said: Said = NOTHING_SAID
+    fuzz: int = 0
+    three_way: bool = False
 
     @property
     def bounds(self) -> Bounds:
@@ -92,6 +97,8 @@ class Choices:
             max(limits, default=None) if self.caller_limit is None else self.caller_limit,
             (*self.accepted, *_accepted(manifests)),
             reduce(Said.merged_with, map(_said, manifests), self.said),
+            self.fuzz,
+            self.three_way,
         )
 
 
@@ -124,6 +131,7 @@ class Inputs:
     :ivar expected: what the module has to replace, as a written live patch records it.
     :ivar fixes: what the live patch is for, as the inputs and the author say.
     :ivar is_named: the author or a written live patch chose the name.
+    :ivar git: the repository that the inputs are commits of; None for other inputs.
     """
 
     name: str
@@ -133,6 +141,7 @@ class Inputs:
     expected: tuple[written.Object, ...] = ()
     fixes: tuple[Fix, ...] = ()
     is_named: bool = True
+    git: Path | None = None
 
     @property
     def is_one_module(self) -> bool:
@@ -146,50 +155,61 @@ class Inputs:
 
 @contextmanager
 def gathered(
-    paths: Sequence[Path],
+    given: Sequence[Path | str],
     *,
+    git: Path | None = None,
     format: Format | None = None,
     strip: int | None = None,
     name: str | None = None,
     replace: bool | None = None,
     choices: Choices = NO_CHOICES,
 ) -> Iterator[Inputs]:
-    """Recognise every input; archives stay unpacked inside the ``with`` block.
+    """Recognise every input; what is unpacked or fetched stays inside the ``with`` block.
 
+    :param given: see `suture.builder.given`; `git`: as there.
     :param format: the format of all inputs; None to detect it.
     :param strip: leading path components to drop from file names in diffs.
     :param name: the module's name; by default from a written live patch or the first input's name.
     :param replace: None for what a written live patch says.
-    :raises Refusal: those of `recognise` and `suture.formats.written.opened`; ``name-unusable``
+    :raises Refusal: those of `suture.builder.given.brought`, `recognise` and
+        `suture.formats.written.opened`; ``name-unusable``
     """
     with ExitStack() as stack:
-        given: list[Input] = []
+        inputs: list[Input] = []
         manifests: list[written.Manifest] = []
-        for one in [recognise(path, format, strip) for path in paths]:
+        files = stack.enter_context(brought(given, git))
+        for one in [recognise(file.path, format, _strip(file, strip), file.name) for file in files]:
             if one.format is not Format.SUTURE:
-                given.append(one)
+                inputs.append(one)
                 continue
             from suture.formats import written
 
             directory, manifest = stack.enter_context(written.opened(one.path))
             manifests.append(manifest)
-            given += [_source_input(one, directory, source) for source in manifest.source]
-        whole = manifests[0] if len(manifests) == len(paths) == 1 else None
+            inputs += [_source_input(one, directory, source) for source in manifest.source]
+        whole = manifests[0] if len(manifests) == len(files) == 1 else None
         if name is None and whole is not None:
             name = whole.name
-        found = [_fixes(one) for one in given]
-        default = _default_name(given[0].path if whole else paths[0], found[0] if given else ())
+        found = [_fixes(one) for one in inputs]
+        first = inputs[0].path if whole else files[0].path
+        default = _default_name(first, found[0] if inputs else ())
         usable = usable_name(default if name is None else name)
         decided = choices.merged_with(manifests)
         yield Inputs(
             usable,
-            replace if replace is not None else _agreed_replace(paths, manifests),
-            tuple(given),
+            replace if replace is not None else _agreed_replace(given, manifests),
+            tuple(inputs),
             decided,
             whole.object if whole else (),
             described(decided.said, [fix for fixes in found for fix in fixes], usable),
             name is not None,
+            git,
         )
+
+
+def _strip(file: GivenFile, strip: int | None) -> int | None:
+    """Return the author's number of path components to strip, or the one in a series file."""
+    return file.strip if strip is None else strip
 
 
 def _fixes(given: Input) -> tuple[Fix, ...]:
@@ -215,7 +235,9 @@ def _source_input(manifest: Input, directory: Path, source: written.Source) -> I
     )
 
 
-def _agreed_replace(paths: Sequence[Path], manifests: Sequence[written.Manifest]) -> bool | None:
+def _agreed_replace(
+    given: Sequence[Path | str], manifests: Sequence[written.Manifest]
+) -> bool | None:
     """Return what written live patches say about `replace`; None where none says anything.
 
     :raises Refusal: ``written-form-invalid`` where they differ
@@ -227,7 +249,7 @@ def _agreed_replace(paths: Sequence[Path], manifests: Sequence[written.Manifest]
         found = "some of them replace all earlier live patches and some do not"
         raise Refusal(
             WRITTEN_FORM_INVALID,
-            ", ".join(map(str, paths)),
+            ", ".join(map(str, given)),
             found,
             remedy="Say which with --replace or --no-replace.",
         )

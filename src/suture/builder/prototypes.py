@@ -26,8 +26,8 @@ from suture.verify.old_callers import (
     unknown_callers,
 )
 from suture.verify.plan import ComparedFile
+from suture.workspace.applying import Changed
 from suture.workspace.declarations import declared, may_change_prototypes
-from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
 
 

@@ -20,8 +20,8 @@ from suture.kernel.types import struct_sizes
 from suture.state.layout import layout_findings
 from suture.verify.kernel import Kernel
 from suture.workspace import store
+from suture.workspace.applying import Changed
 from suture.workspace.compile import ObjectPair, Touched
-from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
 from suture.workspace.typed import TypedPair, first_readers, typed_pairs
 

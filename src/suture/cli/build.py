@@ -13,7 +13,7 @@ from suture.cli import modules
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
-from suture.cli.target import KernelDir, Kernels, chosen_several
+from suture.cli.target import Git, KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ EXAMPLES = (
     (
         "suture build fix.patch --kernel 6.1.0-50-amd64 -o fix.ko",
         "build for another kernel and choose the file name",
+    ),
+    (
+        "git show 1da177e4c3f4 | suture build -",
+        "build a commit, or any diff that another command gives",
+    ),
+    (
+        "suture build --git ~/linux v6.1.4..fix net/sched",
+        "build the commits of a range, as far as they change net/sched",
     ),
     (
         "suture build quirks.patch --patch-data quirk_table",
@@ -53,13 +61,14 @@ EXAMPLES = (
 
 def build(
     inputs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="INPUT...",
-            readable=False,
             help="Unified diffs against the target's source, in order, optionally with kpatch or "
-            "Ksplice macros; a kGraft or livepatch module (C file or directory); output of "
-            "'suture convert'; a module for kpatch's own core.",
+            "Ksplice macros: files, a directory with a series, '-' for standard input, web "
+            "addresses; a kGraft or livepatch module (C file or directory); output of "
+            "'suture convert'; a module for kpatch's own core. With --git: a commit or a range "
+            "A..B, and paths that limit it.",
         ),
     ],
     kernel: Kernels = None,
@@ -98,6 +107,26 @@ def build(
         int | None,
         typer.Option("--strip-level", min=0, help="Like patch -p; by default detected."),
     ] = None,
+    git: Git = None,
+    fuzz: Annotated[
+        int,
+        typer.Option(
+            "--fuzz",
+            metavar="LINES",
+            min=0,
+            max=3,
+            help="Let this many context lines of a hunk differ, as patch -F does. What the patch "
+            "then changes is shown; look at it.",
+        ),
+    ] = 0,
+    three_way: Annotated[
+        bool,
+        typer.Option(
+            "--3way",
+            help="With --git: carry a commit that does not fit over to the target's source by a "
+            "three-way merge, as git cherry-pick does. What it then changes is shown; look at it.",
+        ),
+    ] = False,
     caller_depth: Annotated[
         int | None,
         typer.Option(
@@ -186,12 +215,17 @@ def build(
         caller_limit,
         acceptances(accept, because),
         said(title, cve, url),
+        fuzz,
+        three_way,
     )
+    if three_way and git is None:
+        raise typer.BadParameter("--3way needs --git, where the files before the commit are")
 
     def make(target: Target, file: Path | None, directory: Path) -> tuple[Artifact, ...]:
         artifacts = build_all(
             inputs,
             target,
+            git=git,
             output=file,
             directory=directory,
             name=name,
@@ -254,6 +288,7 @@ def document(artifact: Artifact) -> dict[str, object]:
         "references": patch.references,
         "new": [{"source": source, "function": function} for source, function in artifact.new],
         "left_out": artifact.left_out,
+        "adapted": artifact.adapted,
         "because": artifact.callers,
         "findings": [one.as_dict() for one in artifact.findings],
         "data": artifact.data_changes,
@@ -301,6 +336,9 @@ def for_people(artifact: Artifact) -> str:
     lines += modules.handed_out(artifact.hands_out)
     lines += [f"  adds     {source}: {function}()" for source, function in artifact.new]
     lines += [f"  leaves out {part.source}: {part.what}: {part.why}" for part in artifact.left_out]
+    for adapted in artifact.adapted:
+        lines.append(f"  adapted  {adapted.name} {adapted.how}, to:")
+        lines += [f"    {line}" for line in adapted.diff.splitlines()]
     lines += [
         f"  calls    {one.source}: {one.function}(), {one.stage.when}" for one in artifact.calls
     ]

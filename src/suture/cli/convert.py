@@ -11,7 +11,7 @@ import typer
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
-from suture.cli.target import KernelDir, chosen
+from suture.cli.target import Git, KernelDir, chosen
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ EXAMPLES = (
 
 def convert(
     inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT...", readable=False, help="Any input of 'suture build'."),
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Any input of 'suture build'."),
     ],
     output: Annotated[
         Path,
@@ -69,6 +69,7 @@ def convert(
     strip_level: Annotated[
         int | None, typer.Option("--strip-level", min=0, help="Like patch -p; by default detected.")
     ] = None,
+    git: Git = None,
     patch_data: Annotated[
         list[str] | None,
         typer.Option("--patch-data", metavar="NAME", help="As in 'suture build'."),
@@ -106,6 +107,7 @@ def convert(
     converted = write_down(
         inputs,
         output,
+        git=git,
         target=target,
         name=name,
         replace=replace,

@@ -38,6 +38,16 @@ KernelDir = Annotated[
     ),
 ]
 
+Git = Annotated[
+    Path | None,
+    typer.Option(
+        "--git",
+        metavar="DIR",
+        readable=False,
+        help="Take commits of this git repository: INPUT is a commit or a range, and paths.",
+    ),
+]
+
 
 def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
     """The target that the options name.

@@ -95,3 +95,38 @@ PATCH_MACRO_UNKNOWN = Kind(
     "An unknown macro, or one naming a function that does not exist, would silently do nothing.",
     "Check the spelling; docs/formats.md lists the macros.",
 )
+SERIES_WITHOUT_ORDER = Kind(
+    "series-without-order",
+    "The patches of a series build on each other, so their order has to be known: from a file "
+    "named series (quilt), or from numbers at the beginning of their names (git format-patch).",
+    "Add such a file or numbers, or name the patches one by one, in order.",
+)
+SERIES_INVALID = Kind(
+    "series-invalid",
+    "Suture reads a series file as quilt does: a patch on each line, with -pN behind it if need "
+    "be. It leaves out nothing that it does not understand.",
+    "Correct the line, or name the patches one by one, in order.",
+)
+ADDRESS_UNREACHABLE = Kind(
+    "address-unreachable",
+    "Suture fetches a patch from its web address through the proxy that http_proxy, https_proxy "
+    "and no_proxy name.",
+    "Check the address and the network, or fetch the patch where there is one and give the file.",
+)
+COMMIT_UNKNOWN = Kind(
+    "commit-unknown",
+    "With --git, the first input is a commit or a range of commits in that repository, and those "
+    "after it are paths.",
+    "Look with 'git log'. A clone may lack the commit: 'git fetch' brings it.",
+)
+COMMIT_IS_A_MERGE = Kind(
+    "commit-is-a-merge",
+    "A merge has several parents, so there is no one diff that shows what it changed.",
+    "Name the commits that it merged, or give the diff: 'git diff OLD NEW | suture build -'.",
+)
+MERGE_CONFLICT = Kind(
+    "merge-conflict",
+    "The target changed the same lines as the commit, or the files that it starts from are not in "
+    "the repository, and Suture does not guess.",
+    "Carry the commit over in a tree of the target's source, and give that diff.",
+)

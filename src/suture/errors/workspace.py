@@ -76,7 +76,8 @@ PATCH_DOES_NOT_COMPILE = Kind(
 PATCH_DOES_NOT_APPLY = Kind(
     "patch-does-not-apply",
     "The target's source differs from the source that the patch was made for.",
-    "Backport the patch to the target's source and make the diff again.",
+    "Backport the patch to the target's source and make the diff again. Where only lines around "
+    "the change differ, --fuzz lets them; for a commit of --git, --3way merges it.",
 )
 PATCH_ALREADY_APPLIED = Kind(
     "patch-already-applied",

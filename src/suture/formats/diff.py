@@ -21,6 +21,7 @@ from unidiff.patch import PatchedFile, PatchSet
 
 from suture.errors import NOT_A_PATCH, PATCH_HAS_BINARY, PATCH_HAS_CRLF, PATCH_PATH_ESCAPES, Refusal
 from suture.formats import messages
+from suture.formats.hunks import refuse_damaged
 from suture.host.files import read_bytes
 from suture.model import Fix
 
@@ -35,6 +36,7 @@ TREE_TOP = frozenset(
 """What stands at the top of a kernel tree: tells ``-p0`` paths from ``-p1`` paths."""
 
 NO_FILE = "/dev/null"
+_BLOBS = re.compile(r"^index ([0-9a-f]{7,64})\.\.([0-9a-f]{7,64})", re.MULTILINE)
 _SYMLINK_OR_SUBMODULE = re.compile(
     r"^(?:new file mode|deleted file mode|new mode|old mode) 1[26]0000$", re.MULTILINE
 )
@@ -67,12 +69,14 @@ class FileChange:
 
     :ivar path: from the top of the tree, after the change.
     :ivar old_path: before the change; differs from `path` if the file is renamed.
+    :ivar blobs: git's names of the file's contents before and after; None where the diff has none.
     """
 
     path: str
     old_path: str
     kind: ChangeKind
     hunks: tuple[Hunk, ...]
+    blobs: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,15 @@ class PatchFile:
 
 @dataclass(frozen=True, slots=True)
 class PatchSource:
-    """The patch files of one live patch, in the order in which they apply."""
+    """The patch files of one live patch, in the order in which they apply.
+
+    :ivar fuzz: the number of context lines that may be ignored, as for ``patch --fuzz``.
+    :ivar repository: a git repository with the blobs for a three-way merge; None for no merge.
+    """
 
     files: tuple[PatchFile, ...]
+    fuzz: int = 0
+    repository: Path | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -128,6 +138,7 @@ def parse(name: str, data: bytes, strip: int | None = None) -> PatchFile:
     # A line ends with a line feed alone: str.splitlines() would also take the form feeds in old C
     # files for an end.
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    refuse_damaged(name, lines)
     try:
         files = [file for file in PatchSet(lines) if _says_something(name, file)]
     except (
@@ -191,17 +202,25 @@ def _change(patch: str, file: PatchedFile, level: int) -> FileChange:
     hunks = tuple(
         Hunk(h.source_start, h.source_length, h.target_start, h.target_length) for h in file
     )
+    blobs = _blobs(file)
     if added:
-        return FileChange(new, new, ChangeKind.ADDED, hunks)
+        return FileChange(new, new, ChangeKind.ADDED, hunks, blobs)
     if removed:
-        return FileChange(old, old, ChangeKind.REMOVED, hunks)
+        return FileChange(old, old, ChangeKind.REMOVED, hunks, blobs)
     if old != new and file.is_rename:
-        return FileChange(new, old, ChangeKind.RENAMED, hunks)
+        return FileChange(new, old, ChangeKind.RENAMED, hunks, blobs)
     # `diff -u fs/x.c.orig fs/x.c`: patch(1) takes the shorter name of the two.
     path = min(
         (old, new), key=lambda name: (name.count("/"), len(PurePosixPath(name).name), len(name))
     )
-    return FileChange(path, path, ChangeKind.MODIFIED, hunks)
+    return FileChange(path, path, ChangeKind.MODIFIED, hunks, blobs)
+
+
+def _blobs(file: PatchedFile) -> tuple[str, str] | None:
+    """Return the blobs that the lines above a file's diff name; those of the mail before it, if
+    any, stand further up."""
+    found: list[tuple[str, str]] = _BLOBS.findall(str(file.patch_info or ""))
+    return found[-1] if found else None
 
 
 def _path(patch: str, name: str, level: int) -> str:

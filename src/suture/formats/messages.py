@@ -2,7 +2,8 @@
 """What a patch file says of its changes besides the diffs: mails, as ``git format-patch`` writes
 them, and the output of ``git show`` and ``git log -p``.
 
-1. `decoded` undoes the transfer encodings of mails, so that a diff in base64 can be read.
+1. `decoded` undoes the transfer encodings of mails, so that a diff in base64 can be read, and puts
+   the mails of a series in order.
 2. The file is split where the next mail or commit begins.
 3. `fixes` reads the title, the author and the trailers of each.
 
@@ -13,7 +14,7 @@ Trailers are those of ``Documentation/process/submitting-patches.rst``: ``Fixes:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from email import message_from_bytes, message_from_string, policy
 from email.message import EmailMessage
@@ -32,6 +33,7 @@ commit as ``git show`` prints it."""
 
 _HEADER = re.compile(r"(?:From|Date|Subject|Message-Id|Received|Return-Path): ", re.IGNORECASE)
 _ENCODED = re.compile(rb"^content-transfer-encoding:\s*(?:base64|quoted-printable)", re.I | re.M)
+_NUMBERED = re.compile(rb"^Subject: *\[[^\]]*\b\d+/\d+\]", re.I | re.M)
 _DIFF = re.compile(r"^(?:diff --git |Index: |--- \S)", re.MULTILINE)
 _END_OF_MESSAGE = re.compile(r"^---[ \t]*$", re.MULTILINE)
 """In a mail, what follows the line is not part of the commit (git-am(1))."""
@@ -59,11 +61,38 @@ def fixes(text: str) -> tuple[Fix, ...]:
 
 
 def decoded(data: bytes) -> bytes:
-    """Return a patch file with its mails' transfer encodings undone; other files as they are."""
-    if not _ENCODED.search(data):
+    """Return a patch file with its mails' transfer encodings undone, and those of a series in
+    order; other files as they are."""
+    if not _ENCODED.search(data) and not _NUMBERED.search(data):
         return data
     text = data.decode("utf-8", errors="surrogateescape")
-    return "".join(map(_plain, _parts(text))).encode("utf-8", errors="surrogateescape")
+    parts = [
+        _plain(part) if _ENCODED.search(part.encode("utf-8", "surrogateescape")) else part
+        for part in _parts(text)
+    ]
+    return "".join(_ordered(parts)).encode("utf-8", errors="surrogateescape")
+
+
+def _ordered(parts: Sequence[str]) -> Sequence[str]:
+    """Return the mails of a series by their numbers: a mailbox holds them as they arrived.
+
+    Mails that are not all numbered, or not of one series, stay as they are.
+    """
+    numbers = [_number(part) for part in parts]
+    patches = [one for one, part in zip(numbers, parts, strict=True) if _DIFF.search(part)]
+    if None in patches or len({one[1] for one in patches if one}) != 1:
+        return parts
+    if len(set(patches)) != len(patches):  # two versions of a series
+        return parts
+    order = sorted(range(len(parts)), key=lambda index: (numbers[index] or (0, 0))[0])
+    return [parts[index] for index in order]
+
+
+def _number(part: str) -> tuple[int, int] | None:
+    """Return the number of a mail in its series, and of how many: ``[PATCH v2 2/3]``."""
+    head = re.sub(r"\n[ \t]+", " ", part.partition("\n\n")[0])
+    found = re.search(r"^Subject: *\[[^\]]*?(\d+)/(\d+)\]", head, re.MULTILINE | re.IGNORECASE)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _parts(text: str) -> Iterator[str]:

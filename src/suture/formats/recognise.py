@@ -96,16 +96,19 @@ class Input:
         return self.name or str(self.path)
 
 
-def recognise(path: Path, wanted: Format | None = None, strip: int | None = None) -> Input:
+def recognise(
+    path: Path, wanted: Format | None = None, strip: int | None = None, name: str = ""
+) -> Input:
     """Recognise the format of an input.
 
     :param wanted: the format that the author gives.
+    :param name: `Input.name`.
     :raises Refusal: ``format-unknown``, ``format-ambiguous``, ``not-a-patch``, ``file-unreadable``
     """
     if wanted is not None:
-        return Input(path, wanted, "--format says so", strip)
-    found, why = _of_directory(path) if path.is_dir() else _of_file(path)
-    return Input(path, found, why, strip)
+        return Input(path, wanted, "--format says so", strip, name)
+    found, why = _of_directory(path) if path.is_dir() else _of_file(path, name or str(path))
+    return Input(path, found, why, strip, name)
 
 
 def _of_directory(directory: Path) -> tuple[Format, str]:
@@ -116,18 +119,23 @@ def _of_directory(directory: Path) -> tuple[Format, str]:
     ]
     marks: list[tuple[Format, str]] = []
     for path in sources:
-        marks += _marks(path, _text(path), (Format.KGRAFT, Format.LIVEPATCH))
+        marks += _marks(str(path), _text(path), (Format.KGRAFT, Format.LIVEPATCH))
     if not marks:
         found = (
-            f"contains no {MANIFEST} and no C file that uses linux/kgraft.h or linux/livepatch.h"
+            f"contains no {MANIFEST}, no patches, and no C file that uses linux/kgraft.h or "
+            "linux/livepatch.h"
         )
         raise Refusal(FORMAT_UNKNOWN, str(directory), found)
     # SUSE's livepatch packages use the kernel's API in most files and kGraft's in none, or the
     # other way round.
-    return _only_one(directory, marks)
+    return _only_one(str(directory), marks)
 
 
-def _of_file(path: Path) -> tuple[Format, str]:
+def _of_file(path: Path, name: str) -> tuple[Format, str]:
+    """Return the format of a file, and why.
+
+    :param name: the file's, for messages.
+    """
     data = read_bytes(path)
     if path.name.endswith(".toml"):
         return (
@@ -141,30 +149,30 @@ def _of_file(path: Path) -> tuple[Format, str]:
 
         if tarfile.is_tarfile(io.BytesIO(data)):
             return Format.SUTURE, "it is an archive"
-        raise Refusal(NOT_A_PATCH, str(path), "is a binary file")
+        raise Refusal(NOT_A_PATCH, name, "is a binary file")
     text = data.decode("utf-8", errors="replace")
     if _HUNK.search(text):
-        marks = list(_marks(path, text, (Format.KPATCH, Format.KSPLICE)))
+        marks = list(_marks(name, text, (Format.KPATCH, Format.KSPLICE)))
         return (
-            _only_one(path, marks)
+            _only_one(name, marks)
             if marks
             else (Format.DIFF, "it contains hunks of a unified diff")
         )
-    marks = list(_marks(path, text, (Format.KGRAFT, Format.LIVEPATCH)))
+    marks = list(_marks(name, text, (Format.KGRAFT, Format.LIVEPATCH)))
     if not marks and path.suffix in _C_SUFFIXES:
         from suture.formats.cmodule import (
             with_headers,
         )  # the command line wants the names of the formats alone
 
         included = (
-            (path.parent / name, data.decode(errors="replace"))
-            for name, data in with_headers(path).items()
+            (str(path.parent / header), data.decode(errors="replace"))
+            for header, data in with_headers(path).items()
         )
         marks = []
         for each in included:
             marks += _marks(*each, (Format.KGRAFT, Format.LIVEPATCH))
     if marks:
-        return _only_one(path, marks)
+        return _only_one(name, marks)
     if path.suffix in _C_SUFFIXES:
         for number, line in enumerate(text.split("\n"), 1):
             if _KPATCH_CORE.search(line):
@@ -173,18 +181,18 @@ def _of_file(path: Path) -> tuple[Format, str]:
                     "kpatch-build wrote"
                 )
                 remedy = "Give the source diff, or the module that kpatch-build made from it."
-                raise Refusal(FORMAT_UNKNOWN, f"{path}:{number}", found, remedy=remedy)
+                raise Refusal(FORMAT_UNKNOWN, f"{name}:{number}", found, remedy=remedy)
         raise Refusal(
-            FORMAT_UNKNOWN, str(path), "is C that uses neither linux/kgraft.h nor linux/livepatch.h"
+            FORMAT_UNKNOWN, name, "is C that uses neither linux/kgraft.h nor linux/livepatch.h"
         )
     raise Refusal(
         NOT_A_PATCH,
-        str(path),
+        name,
         "is empty" if not text.strip() else "contains no hunk of a unified diff",
     )
 
 
-def _marks(path: Path, text: str, formats: Sequence[Format]) -> Iterator[tuple[Format, str]]:
+def _marks(name: str, text: str, formats: Sequence[Format]) -> Iterator[tuple[Format, str]]:
     """Yield the first mark of each of `formats`, with its line."""
     lines = text.split("\n")
     for format, pattern in _MARKS:
@@ -194,10 +202,10 @@ def _marks(path: Path, text: str, formats: Sequence[Format]) -> Iterator[tuple[F
                 None,
             )
             if first is not None:
-                yield format, f"{path}:{first[0]}: {first[1].strip()}"
+                yield format, f"{name}:{first[0]}: {first[1].strip()}"
 
 
-def _only_one(path: Path, marks: Sequence[tuple[Format, str]]) -> tuple[Format, str]:
+def _only_one(name: str, marks: Sequence[tuple[Format, str]]) -> tuple[Format, str]:
     formats = {format for format, _ in marks}
     if (
         Format.KGRAFT in formats
@@ -206,7 +214,7 @@ def _only_one(path: Path, marks: Sequence[tuple[Format, str]]) -> tuple[Format, 
     if len(formats) > 1:
         raise Refusal(
             FORMAT_AMBIGUOUS,
-            str(path),
+            name,
             f"could be {' or '.join(sorted(formats))}",
             evidence=[w for _, w in marks],
         )

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Inputs that come through a pipe, and can be read only once.
+"""Inputs that are read only once: what comes through a pipe, or from another machine.
 
 ``suture build <(git show)`` names a pipe, ``/dev/fd/63``; so may a path made by ``mkfifo``.  An
-input is read several times: to recognise it, to work with it, for its digest.  So its contents are
-kept for the time of a command.
+input is read several times: to recognise it, to work with it, for its digest, for each kernel.  So
+its contents are kept for the time of a command.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -26,10 +27,9 @@ NAMELESS = "pipe"
 
 _CHUNK = 1 << 20
 
-Identity = tuple[int, int]
-"""``st_dev`` and ``st_ino``."""
+STANDARD_INPUT = "standard input"
 
-_kept: ContextVar[dict[Identity, bytes] | None] = ContextVar("kept", default=None)
+_kept: ContextVar[dict[Hashable, bytes] | None] = ContextVar("kept", default=None)
 
 
 @contextmanager
@@ -68,31 +68,65 @@ def contents(path: Path) -> bytes | None:
             )
     if not S_ISFIFO(mode):
         return None
+    # A pipe is known by its inode, whatever its path is.
+    return once((status.st_dev, status.st_ino), lambda: _read_pipe(path))
+
+
+def once(identity: Hashable, read: Callable[[], bytes]) -> bytes:
+    """Return what `read` gives; inside a block of `kept`, it is called once for each input.
+
+    :param identity: what tells this input from others.
+    """
     known = _kept.get()
-    identity = status.st_dev, status.st_ino
     if known is None:
-        return _read(path)
+        return read()
     if identity not in known:
-        known[identity] = _read(path)
+        known[identity] = read()
     return known[identity]
 
 
-def _read(path: Path) -> bytes:
+def standard_input() -> bytes:
+    """Return all that comes on standard input.
+
+    :raises Refusal: ``file-unreadable`` for a terminal, for a closed input and for what does not
+        end
+    """
+    return once(STANDARD_INPUT, _read_standard_input)
+
+
+def _read_standard_input() -> bytes:
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        is_closed = sys.stdin is None or sys.stdin.closed
+        raise Refusal(
+            FILE_UNREADABLE,
+            STANDARD_INPUT,
+            "is closed" if is_closed else "is a terminal",
+            why="'-' stands for what another command or a file gives.",
+            remedy="Run 'git show | suture build -' or 'suture build - <fix.patch'.",
+        )
+    with step("Reading", STANDARD_INPUT):
+        return _read(sys.stdin.fileno(), STANDARD_INPUT)
+
+
+def _read_pipe(path: Path) -> bytes:
     """Wait for a writer, and read all that comes."""
     with step("Reading a pipe", str(path)), path.open("rb", buffering=0) as pipe:
-        data = bytearray()
-        while chunk := os.read(pipe.fileno(), _CHUNK):
-            data += chunk
-            if len(data) > LARGEST:
-                found = f"gives more than {LARGEST >> 20} MiB"
-                raise Refusal(
-                    FILE_UNREADABLE,
-                    str(path),
-                    found,
-                    why="Suture keeps what comes through a pipe in memory.",
-                    remedy="Give a file.",
-                )
-        return bytes(data)
+        return _read(pipe.fileno(), str(path))
+
+
+def _read(descriptor: int, name: str) -> bytes:
+    data = bytearray()
+    while chunk := os.read(descriptor, _CHUNK):
+        data += chunk
+        if len(data) > LARGEST:
+            raise Refusal(
+                FILE_UNREADABLE,
+                name,
+                f"gives more than {LARGEST >> 20} MiB",
+                why="Suture keeps what comes through a pipe in memory.",
+                remedy="Give a file.",
+            )
+    return bytes(data)
 
 
 def plain_name(path: Path) -> str:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from suture.errors import COMMAND_FAILED, DISK_FULL, TOOL_MISSING, Kind, Refusal
 
@@ -34,10 +35,13 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    stdout: IO[bytes] | None = None,
 ) -> Finished:
     """Run a program to its end and capture its output; an interrupt ends it with all its children.
 
     :param env: the whole environment; None for this process's own.
+    :param stdout: a file to which the output goes instead, for programs that print other bytes than
+        text.
     :raises Refusal: ``tool-missing``
     """
     words = tuple(str(word) for word in command)
@@ -47,7 +51,7 @@ def run(
             cwd=cwd,
             env=None if env is None else dict(env),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -56,11 +60,11 @@ def run(
     except FileNotFoundError as error:
         raise Refusal(TOOL_MISSING, words[0], "is not installed or not on the PATH") from error
     try:
-        stdout, stderr = process.communicate()
+        out, err = process.communicate()
     except BaseException:
         end(process)
         raise
-    return Finished(words, process.returncode, stdout, stderr)
+    return Finished(words, process.returncode, out or "", err)
 
 
 def check(

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from suture.kernel.layouts import TypeLayout
 from suture.state.places import Place, functions, lines_of
+from suture.workspace.applying import Changed
 from suture.workspace.comments import without_comments
-from suture.workspace.overlay import Changed
 
 SHARED = ("list_head", "work_struct", "completion", "wait_queue", "timer_list", "hrtimer", "rcu")
 """Parts of names of structures by which others reach an object that is on a stack."""

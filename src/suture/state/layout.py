@@ -29,7 +29,7 @@ from suture.errors import LAYOUT_CHANGED, Finding, Level
 from suture.kernel.layouts import Enumerator, Member, Shape, TypeLayout, Types
 from suture.state.definitions import declared_as, defined_at, lives_on_stacks, users
 from suture.state.places import Place, mentioned_at
-from suture.workspace.overlay import Changed
+from suture.workspace.applying import Changed
 
 MOST_SHOWN = 4
 """How many members and users a finding names."""

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from suture.workspace.applying import Changed
 from suture.workspace.comments import without_comments
-from suture.workspace.overlay import Changed
 
 _FUNCTION = re.compile(r"^[A-Za-z_][\w \t*]*?\b(\w+)\s*\((?!.*;\s*$)", re.ASCII)
 _OTHER = re.compile(r"^(struct|union|enum|typedef)\b[^(]*$|^\}", re.ASCII)

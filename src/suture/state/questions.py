@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from suture.errors import COUNTED_IN_TWO_PLACES, LOCK_UNPAIRED, SET_UP_EARLIER, Finding, Kind, Level
 from suture.state.places import Body, bodies
-from suture.workspace.overlay import Changed
+from suture.workspace.applying import Changed
 
 TAKES = re.compile(
     r"\b(mutex_lock|spin_lock|raw_spin_lock|read_lock|write_lock|down_read|down_write|inode_lock"

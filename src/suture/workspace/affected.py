@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 from suture.host.progress import advance, note, step
 from suture.workspace import graph, store
+from suture.workspace.applying import Changed
 from suture.workspace.graph import Preprocessed, originals_preprocessed, preprocess
 from suture.workspace.inlines import changed_bodies
 from suture.workspace.kbuild import ListedObject
-from suture.workspace.overlay import Changed, Shadow, shadow
+from suture.workspace.overlay import Shadow, shadow
 from suture.workspace.patched import patched_key, rounds, with_original_lines
 from suture.workspace.prepare import Workspace
 from suture.workspace.selection import Selection

@@ -26,16 +26,16 @@ from suture.formats import headers, macros
 from suture.formats.diff import PatchSource
 from suture.host.progress import note
 from suture.model import VMLINUX
-from suture.workspace import overlay
 from suture.workspace.affected import BATCH, about, affected, batches, remaining
+from suture.workspace.applying import Adapted, Changed, apply
+from suture.workspace.code_files import LeftOutFile, sort
 from suture.workspace.command import Compilation
 from suture.workspace.generated import check_generated, without_generators
 from suture.workspace.kbuild import ListedObject
 from suture.workspace.original import originals
-from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace
-from suture.workspace.selection import Selection, select, sort
+from suture.workspace.selection import Selection, select
 from suture.workspace.store import Stored
 
 
@@ -64,11 +64,15 @@ class Touched:
 
     :ivar changes: the changed files that have a say in the code.
     :ivar changed: the same, and the headers of kpatch and Ksplice if the patch includes any.
+    :ivar adapted: the patch files that did not fit as they are written.
+    :ivar left_out: the changed files that have no say in the code.
     """
 
     changes: tuple[Changed, ...]
     changed: tuple[Changed, ...]
     selection: Selection
+    adapted: tuple[Adapted, ...] = ()
+    left_out: tuple[LeftOutFile, ...] = ()
 
 
 def touched_by(workspace: Workspace, patch: PatchSource) -> Touched:
@@ -80,9 +84,14 @@ def touched_by(workspace: Workspace, patch: PatchSource) -> Touched:
         ``no-code-change``, ``file-not-built``, ``separate-program``,
         ``generated-header-changed``, ``patch-does-not-compile``
     """
-    sorted_out = sort(overlay.apply(workspace.tree, patch), workspace.environment["SRCARCH"])
-    changes = without_generators(workspace, sorted_out)
-    return Touched(changes, changes + _of_camps(changes), select(workspace, changes))
+    applied = apply(workspace.tree, patch)
+    sorted_out = sort(applied.changes, workspace.environment["SRCARCH"])
+    changes = without_generators(workspace, sorted_out.code)
+    selection = select(workspace, changes)
+    left_out = sorted_out.left_out + selection.left_out
+    gone = {one.path for one in left_out}
+    built = tuple(one for one in changes if one.path not in gone)
+    return Touched(built, built + _of_camps(built), selection, applied.adapted, left_out)
 
 
 def object_pairs(workspace: Workspace, touched: Touched) -> tuple[ObjectPair, ...]:

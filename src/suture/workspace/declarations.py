@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from suture.elf.prototypes import Prototype, prototypes
 from suture.workspace import objects
+from suture.workspace.applying import Changed
 from suture.workspace.command import Compilation
 from suture.workspace.original import originals
-from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored

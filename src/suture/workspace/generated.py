@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from suture.errors import GENERATED_HEADER_CHANGED, NO_CODE_CHANGE, Refusal
 from suture.host.progress import note
 from suture.workspace import command
-from suture.workspace.overlay import Changed
+from suture.workspace.applying import Changed
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored

@@ -11,8 +11,8 @@ estimates the size, stay the same, so that the compiler makes the same of all ot
 
 from __future__ import annotations
 
+from suture.workspace.applying import Changed
 from suture.workspace.compile import ObjectPair
-from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored

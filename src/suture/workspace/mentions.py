@@ -25,10 +25,10 @@ from pathlib import Path
 from suture.errors import WORKSPACE_FAILED, Refusal
 from suture.host.files import temporary_directory
 from suture.host.run import run
+from suture.workspace.applying import Changed
 from suture.workspace.comments import is_doubtful
 from suture.workspace.declared import HeaderChange, code_lines, header_change, leads_to
 from suture.workspace.kbuild import clean_environment
-from suture.workspace.overlay import Changed
 
 MOST_NAMES = 64
 """With more names, hardly any object mentions none of them."""

@@ -16,9 +16,10 @@ from suture.host.files import temporary_directory
 from suture.host.progress import advance, step
 from suture.host.run import EVIDENCE_LINES, run, says_disk_full
 from suture.workspace import command, kbuild, store
+from suture.workspace.applying import Changed
 from suture.workspace.command import Compilation
 from suture.workspace.lines import renumber
-from suture.workspace.overlay import Changed, Shadow, shadow
+from suture.workspace.overlay import Shadow, shadow
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored
 

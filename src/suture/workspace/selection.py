@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suture.errors import (
-    ASSEMBLY_FILE,
     BUILD_SYSTEM_CHANGED,
     FILE_NOT_BUILT,
     NO_CODE_CHANGE,
@@ -22,32 +21,14 @@ from suture.errors import (
 )
 from suture.host.progress import note, step
 from suture.workspace import includes, objects
-from suture.workspace.comments import only_comments_differ
+from suture.workspace.applying import Changed
+from suture.workspace.code_files import LeftOutFile, leave_out
 from suture.workspace.kbuild import ListedObject
 from suture.workspace.made import refuse_made
 from suture.workspace.mentions import files_mentioning
 from suture.workspace.objects import Objects
-from suture.workspace.overlay import Changed
 from suture.workspace.prepare import Workspace
 from suture.workspace.programs import program, programs, refuse_separate
-
-NO_CODE = frozenset(
-    {"Documentation", "LICENSES", "samples", "COPYING", "CREDITS", "MAINTAINERS", "README"}
-)
-"""At the top of the tree: what no kernel is made of."""
-
-NO_CODE_SUFFIXES = (
-    ".rst",
-    ".txt",
-    ".md",
-    ".gitignore",
-    ".mailmap",
-    ".clang-format",
-    ".gitattributes",
-    ".cocciconfig",
-)
-TABLES = ("-opcode-map.txt",)
-"""Text that the build makes C from (arch/x86/lib/Makefile: ``inat-tables.c``)."""
 
 WORTH_SEARCHING = 64
 """So many objects take longer to preprocess than the source takes to search."""
@@ -68,61 +49,13 @@ class Selection:
     :ivar users: objects that may include a changed file.
     :ivar users_of_added: the names of users that may include a file which the patch adds; the
         compiler's list of the files that the original read cannot show that.
+    :ivar left_out: the changed files that nothing of the target is made from.
     """
 
     direct: tuple[ListedObject, ...]
     users: tuple[ListedObject, ...]
     users_of_added: frozenset[str]
-
-
-def sort(changes: Sequence[Changed], architecture: str) -> tuple[Changed, ...]:
-    """Return the changes that can change the code.
-
-    :raises Refusal: ``assembly-file``, ``build-system-changed``, ``separate-program``,
-        ``no-code-change``
-    """
-    code = []
-    for change in changes:
-        reason = _without_code(change.path, architecture)
-        if reason:
-            note(f"{change.path} is left out: {reason}")
-            continue
-        _refuse_build_system(change.path)
-        if (
-            change.path.endswith(".h")
-            and change.old is not None
-            and only_comments_differ(change.old, change.new)
-        ):
-            note(f"{change.path} is left out: only comments change, so no object changes with it")
-            continue
-        code.append(change)
-    if not code:
-        found = ", ".join(change.path for change in changes) or "the patch does not change any file"
-        raise Refusal(NO_CODE_CHANGE, "the patch", found)
-    return tuple(code)
-
-
-def _without_code(path: str, architecture: str) -> str:
-    parts = path.split("/")
-    is_text = path.endswith(NO_CODE_SUFFIXES) and not path.endswith(TABLES)
-    if parts[0] in NO_CODE or is_text:
-        return "it is not kernel code"
-    if parts[0] == "arch" and len(parts) > 2 and parts[1] != architecture:
-        return f"it is for {parts[1]}, the target is {architecture}"
-    return ""
-
-
-def _refuse_build_system(path: str) -> None:
-    base = os.path.basename(path)
-    if path.split("/")[0] == "tools":
-        return
-    if base.startswith(("Makefile", "Kbuild", "Kconfig")) or base.endswith(
-        (".lds", ".lds.S", ".dts", ".dtsi", ".tbl")
-    ):
-        raise Refusal(BUILD_SYSTEM_CHANGED, path, "is part of the kernel's build system")
-    if base.endswith(".S"):
-        refuse_separate(path)
-        raise Refusal(ASSEMBLY_FILE, path, "is written in assembly")
+    left_out: tuple[LeftOutFile, ...] = ()
 
 
 def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
@@ -133,16 +66,19 @@ def select(workspace: Workspace, code: Sequence[Changed]) -> Selection:
     """
     sources = [change.path for change in code if change.path.endswith(".c")]
     direct = _own_objects(objects.beside(workspace, sources), sources)
+    tools: tuple[LeftOutFile, ...] = ()
     if len(direct) < len(code):
-        code = _without_host_tools(workspace, code, direct)
+        tools = _host_tools(workspace, code, direct)
+        code = [change for change in code if change.path not in {one.path for one in tools}]
         sources = [change.path for change in code if change.path.endswith(".c")]
         others = [change.path for change in code if change.path not in direct]
         refuse_made(workspace.tree, others, _include_lines(workspace, code))
     of_c_files = workspace.include_lines(of_c_files=True)
     included = {path for path in sources if includes.users(workspace.tree, of_c_files, [path])}
     if not included and len(direct) == len(code):
-        return Selection(tuple(direct.values()), (), frozenset())
-    return _with_users(workspace, code, sources, included)
+        return Selection(tuple(direct.values()), (), frozenset(), tools)
+    found = _with_users(workspace, code, sources, included)
+    return replace(found, left_out=tools + found.left_out)
 
 
 def _with_users(
@@ -161,7 +97,7 @@ def _with_users(
     files_of = {path: includes.users(workspace.tree, lines, [path]) for path in read_by_others}
     users_of = {path: _objects(workspace, every, files) for path, files in files_of.items()}
     unread = sorted(path for path in read_by_others if path not in direct and not users_of[path])
-    _refuse_or_leave_out(workspace, unread, len(code))
+    left_out = _left_out(workspace, unread, len(code))
     _note_separate(file for path in read_by_others - set(unread) for file in files_of[path])
     generated = (
         _of_generated_sources(workspace, every, lines)
@@ -174,9 +110,8 @@ def _with_users(
         users = _that_mention(workspace, every, read, lines, users, generated)
     added = [change.path for change in code if change.old is None and change.path in users_of]
     users_of_added = frozenset(one.name for path in added for one in users_of[path])
-    return Selection(
-        tuple(direct.values()), tuple(sorted(users, key=lambda one: one.name)), users_of_added
-    )
+    of_users = tuple(sorted(users, key=lambda one: one.name))
+    return Selection(tuple(direct.values()), of_users, users_of_added, left_out)
 
 
 def _that_mention(
@@ -216,9 +151,9 @@ def _include_lines(workspace: Workspace, code: Iterable[Changed]) -> str:
     return workspace.include_lines() + "".join(new)
 
 
-def _without_host_tools(
+def _host_tools(
     workspace: Workspace, code: Sequence[Changed], direct: Collection[str]
-) -> Sequence[Changed]:
+) -> tuple[LeftOutFile, ...]:
     """Leave out the programs of the build host that no file of the kernel includes.
 
     :param direct: the sources of objects, which stay.
@@ -233,9 +168,7 @@ def _without_host_tools(
         for path in tools
         if all(_is_host_tool(user) for user in includes.users(workspace.tree, lines, [path]))
     ]
-    rest = [change for change in code if change.path not in left_out]
-    _refuse_or_leave_out(workspace, left_out, len(code))
-    return rest
+    return _left_out(workspace, left_out, len(code))
 
 
 def _note_separate(users: Iterable[str]) -> None:
@@ -289,20 +222,37 @@ def _objects(
     return frozenset(named | by_option)
 
 
-def _refuse_or_leave_out(workspace: Workspace, paths: Sequence[str], all_code: int) -> None:
-    """Handle files from which nothing is compiled: refuse C and unknown files, note headers and
-    host tools."""
+def _left_out(workspace: Workspace, paths: Sequence[str], all_code: int) -> tuple[LeftOutFile, ...]:
+    """Leave out files from which nothing is compiled.
+
+    A series often mends several drivers of one kind, and a cloud kernel has few of them.
+
+    :param all_code: the number of files of the patch; refused where these are all of them.
+    :raises Refusal: ``file-not-built``, ``separate-program``, ``build-system-changed``,
+        ``no-code-change``
+    """
     release = workspace.target.release
-    for path in paths:
-        if _is_host_tool(path):
-            note(f"{path} is left out: it is a program of the build host")
-            continue
-        refuse_separate(path)
-        if path.endswith(".c"):
-            raise Refusal(FILE_NOT_BUILT, path, f"{release} is built without it")
-        if path.endswith(".h"):
-            note(f"{path} is left out: nothing in {release} includes it")
-            continue
-        raise Refusal(BUILD_SYSTEM_CHANGED, path, "is not C, and no C file includes it")
-    if len(paths) == all_code:
+    found = [LeftOutFile(path, _without_object(path, release)) for path in paths]
+    if found and len(found) == all_code:
+        c_files = [path for path in paths if path.endswith(".c") and not _is_host_tool(path)]
+        if c_files:
+            raise Refusal(FILE_NOT_BUILT, ", ".join(c_files), f"{release} is built without it")
+        for one in found:
+            note(str(one))
         raise Refusal(NO_CODE_CHANGE, ", ".join(paths), f"{release} is not built from it")
+    return tuple(leave_out(one.path, one.why) for one in found)
+
+
+def _without_object(path: str, release: str) -> str:
+    """Return why a file has no object.
+
+    :raises Refusal: ``separate-program``, ``build-system-changed``
+    """
+    if _is_host_tool(path):
+        return "it is a program of the build host"
+    refuse_separate(path)
+    if path.endswith(".c"):
+        return f"{release} is built without it"
+    if path.endswith(".h"):
+        return f"nothing in {release} includes it"
+    raise Refusal(BUILD_SYSTEM_CHANGED, path, "is not C, and no C file includes it")

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from suture.host.progress import step
+from suture.workspace.applying import Changed
 from suture.workspace.command import Compilation
 from suture.workspace.compile import ObjectPair, Touched
 from suture.workspace.declarations import BODY, outside_bodies
 from suture.workspace.original import originals
-from suture.workspace.overlay import Changed
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace
 from suture.workspace.store import Stored

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import quopri
+import re
 import subprocess
 from pathlib import Path
 
@@ -94,6 +95,24 @@ def test_each_mail_of_a_series_and_its_cover_letter_is_passed_over(repository: P
     assert second.title == "fs: the second fix"
     assert second.commit == git(repository, "rev-parse", "HEAD").strip()
     assert len(diff.parse("series.mbox", series.encode()).changes) == 2
+
+
+def test_mails_of_a_series_are_put_in_order(repository: Path) -> None:
+    series = git(repository, "format-patch", "--cover-letter", "--stdout", "HEAD~2")
+    cover, first, second = re.split(r"(?m)^(?=From [0-9a-f]{40} )", series)[1:]
+    arrived = f"{second}{cover}{first}".encode()
+    assert decoded(arrived).decode() == series
+    assert [fix.title for fix in diff.parse("series.mbox", arrived).fixes] == [
+        FIX.title,
+        "fs: the second fix",
+    ]
+
+
+def test_mails_of_two_versions_of_a_series_stay_as_they_are(repository: Path) -> None:
+    series = git(repository, "format-patch", "--stdout", "HEAD~2")
+    first, second = re.split(r"(?m)^(?=From [0-9a-f]{40} )", series)[1:]
+    both = f"{second}{first}{second}".encode()
+    assert decoded(both) == both
 
 
 def test_what_follows_the_three_dashes_is_no_part_of_the_commit(repository: Path) -> None:

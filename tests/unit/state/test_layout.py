@@ -8,7 +8,7 @@ import pytest
 from suture.builder.types import compare_types
 from suture.elf import reader
 from suture.errors import Finding, Level
-from suture.workspace.overlay import Changed
+from suture.workspace.applying import Changed
 from suture.workspace.typed import TYPES, changing_types
 from tests.unit.toolchain import compile_c
 

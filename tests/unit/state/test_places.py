@@ -9,7 +9,7 @@ from suture.state.lost_functions import lost_functions
 from suture.state.places import Places, bodies
 from suture.state.reach import Reach
 from suture.state.set_up import unset_state
-from suture.workspace.overlay import Changed
+from suture.workspace.applying import Changed
 from tests.unit.state.test_set_up import BEFORE, LOST, patched
 from tests.unit.toolchain import changes
 

@@ -7,7 +7,7 @@ import pytest
 
 from suture.errors import Finding, Level
 from suture.state.questions import questions
-from suture.workspace.overlay import Changed
+from suture.workspace.applying import Changed
 from tests.examples import shows
 
 BASE = """\

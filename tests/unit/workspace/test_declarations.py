@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from suture.workspace.applying import Changed
 from suture.workspace.declarations import may_change_prototypes
-from suture.workspace.overlay import Changed
 
 SOURCE = r"""
 /* f( { */

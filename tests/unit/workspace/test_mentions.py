@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from suture.workspace import includes
+from suture.workspace.applying import Changed
 from suture.workspace.lines import renumber
 from suture.workspace.mentions import files_mentioning
-from suture.workspace.overlay import Changed
 
 MM = """\
 #ifndef MM_H

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from suture.errors import Refusal
-from suture.workspace.overlay import Changed
-from suture.workspace.selection import sort
+from suture.workspace.applying import Changed
+from suture.workspace.code_files import sort
 
 
 def changed(*paths: str) -> list[Changed]:
@@ -18,7 +18,7 @@ def test_documents_and_other_architectures_are_left_out() -> None:
     changes = changed(
         "Documentation/x.rst", "MAINTAINERS", "arch/arm64/mm/fault.c", "fs/x.c", "include/linux/x.h"
     )
-    assert [change.path for change in sort(changes, "x86")] == ["fs/x.c", "include/linux/x.h"]
+    assert [change.path for change in sort(changes, "x86").code] == ["fs/x.c", "include/linux/x.h"]
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,6 @@ def test_what_is_built_into_the_whole_kernel_is_refused(path: str, code: str) ->
 
 def test_text_that_c_is_made_from_is_code() -> None:
     changes = changed("arch/x86/lib/x86-opcode-map.txt", "arch/x86/lib/notes.txt")
-    assert [change.path for change in sort(changes, "x86")] == ["arch/x86/lib/x86-opcode-map.txt"]
+    assert [change.path for change in sort(changes, "x86").code] == [
+        "arch/x86/lib/x86-opcode-map.txt"
+    ]
