@@ -12,7 +12,11 @@ import re
 _LOCKS = (
     # include/linux/mutex.h, rtmutex.h
     r"mutex_(lock|trylock|unlock|is_locked|destroy)\w*",
-    r"__mutex_init",
+    r"__mutex_(rt_)?init",
+    r"__local_bh_(disable|enable)_ip",
+    # include/linux/spinlock_rt.h, rwlock_rt.h, rtmutex.h: what these are with PREEMPT_RT
+    r"rt_(spin|read|write|mutex)_(lock|trylock|unlock)\w*",
+    r"__rt_(spin_lock|rwlock|mutex)_init|rt_mutex_base_init",
     # include/linux/spinlock_api_smp.h, rwlock_api_smp.h
     r"_raw_(spin|read|write)_(lock|trylock|unlock)\w*",
     r"(native_)?queued_(spin|read|write)_(lock|unlock)\w*",
@@ -98,6 +102,7 @@ _ARGUMENTLESS = (
     r"preempt_schedule\w*",
     r"schedule",
     r"__rcu_read_(lock|unlock)",
+    r"migrate_(disable|enable)",
     r"rcu_read_unlock_strict",
     r"__stack_chk_fail",
     r"__sanitizer_cov_\w+",

@@ -37,8 +37,9 @@ _SETS_UP = re.compile(r"(^|_)(re)?(init|register|create|setup|alloc|add|insert|e
 """Parts of the names of functions that set an object up: ``__init_waitqueue_head()``."""
 
 _HARMLESS = re.compile(
-    # include/linux/mutex.h, spinlock_api_smp.h, rwsem.h, semaphore.h, wait.h, printk.h
-    r"(mutex|_raw_(spin|read|write))_(try)?(un)?lock\w*"
+    # include/linux/mutex.h, spinlock_api_smp.h, rwsem.h, semaphore.h, wait.h, printk.h; with
+    # PREEMPT_RT also spinlock_rt.h and rwlock_rt.h
+    r"(mutex|(_raw|rt)_(spin|read|write)|rt_mutex)_(try)?(un)?lock\w*"
     r"|(down|up)(_(read|write|interruptible|killable|trylock)\w*)?"
     r"|__wake_up\w*|_?v?printk\w*"
     r"|(\w*_)?(unregister|destroy|k?free|remove|cancel|flush)(_\w*)?"

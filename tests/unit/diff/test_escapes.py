@@ -25,6 +25,8 @@ extern void queue_work_on(int, void *, struct work *);
 extern void register_reboot_notifier(struct notifier *);
 extern void call_rcu(struct rcu *, void (*)(struct rcu *));
 extern void mutex_lock(struct mutex *), mutex_unlock(struct mutex *);
+extern void rt_spin_lock(struct mutex *), rt_spin_unlock(struct mutex *);
+extern void migrate_disable(void), __local_bh_disable_ip(void *, int);
 extern int ___ratelimit(struct ratelimit *, const char *);
 extern int _printk(const char *, ...);
 extern int unknown(void *), known(int);
@@ -167,6 +169,11 @@ STAY_INSIDE = {
         "static struct mutex ours;\n"
         "int set(int n) { if (n) { mutex_lock(&ours); known(n); mutex_unlock(&ours); }\n"
         " return known(4); }"
+    ),
+    "a spinlock where it may sleep": (  # PREEMPT_RT: spin_lock_bh()
+        "static struct mutex ours;\n"
+        "int run(void) { here: __local_bh_disable_ip(&&here, 512); rt_spin_lock(&ours);\n"
+        " migrate_disable(); known(1); rt_spin_unlock(&ours); return known(4); }"
     ),
     "a ratelimit": (
         "int run(void) { static struct ratelimit _rs = { 5, 10 };\n"

@@ -29,6 +29,8 @@ extern void debugfs_create_u32(const char *, int *);
 extern void static_key_enable(int *);
 extern void mutex_lock(void *);
 extern void mutex_unlock(void *);
+extern void rt_spin_lock(void *);
+extern void rt_spin_unlock(void *);
 extern void wake(void *);
 extern void update(struct table *);
 extern void put(const char *, int (*)(int));
@@ -150,6 +152,11 @@ SAFE = {
         "static long lock[4] = { 1 };\n",
         "mutex_lock(lock); mutex_unlock(lock);",
         "mutex_lock(lock); mutex_unlock(lock);",
+    ),
+    "a lock that PREEMPT_RT sets up as zeros": (
+        "static long lock[4];\n",
+        "rt_spin_lock(lock); rt_spin_unlock(lock);",
+        "rt_spin_lock(lock); rt_spin_unlock(lock);",
     ),
     "only written": ("static int last;\n", "last = x;", "last = 7;"),
     "a message": ("", "x++;", 'make("more");'),
