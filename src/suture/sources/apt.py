@@ -110,6 +110,8 @@ class AptPackage:
     :ivar sha256: the digest of the ``.deb``, in hexadecimal.
     :ivar depends: its dependencies, in the control file's form (``linux-binary-6.19.2-amd64 (=
         6.19.2-1), kmod``).
+    :ivar source: the source package that it was built from (``linux-6.12`` for
+        ``linux-source-6.12``).
     """
 
     name: str
@@ -118,6 +120,7 @@ class AptPackage:
     size: int
     sha256: str
     depends: str = ""
+    source: str = ""
 
     @property
     def file_name(self) -> str:
@@ -176,17 +179,17 @@ def download(
         _need_space(directory, total)
         with (
             step("Downloading", f"{len(missing)} packages, {total / 1e6:.0f} MB"),
-            _work_directory(directory) as work,
+            work_directory(directory) as work,
         ):
             with _watched(work, total):
                 names = [f"{package.name}={package.version}" for package in missing]
                 command = archives.command("apt-get", "download", *names)
-                finished = run.run(command, cwd=work, env=_environment())
+                finished = run.run(command, cwd=work, env=environment())
             for package in missing:
                 if is_complete(package, work / package.file_name):
                     os.rename(work / package.file_name, directory / package.file_name)
             if finished.status != 0:
-                raise _failed(finished, archives, "apt-get download")
+                raise failure(finished, archives, "apt-get download")
             for package in missing:
                 if not (directory / package.file_name).exists():
                     raise Refusal(
@@ -217,7 +220,7 @@ def closure(names: Sequence[str], archives: AptConfiguration) -> tuple[AptPackag
         pins.write_text("\n".join(map(_pin, names)))
         preferred = ("-o", f"Dir::Etc::preferences={pins}")
         command = archives.command("apt-get", "install", *preferred, *options, *names)
-        finished = run.check(command, where=where, kind=archives.unreachable, env=_environment())
+        finished = run.check(command, where=where, kind=archives.unreachable, env=environment())
     printed = finished.stdout
     wanted = {
         (match["name"], match["version"].replace("%3a", ":")) for match in PRINTED.finditer(printed)
@@ -268,8 +271,8 @@ def update(archives: AptConfiguration) -> Refusal | None:
     :raises Refusal: ``tool-missing``
     """
     command = archives.command("apt-get", "update", "--error-on=any")
-    finished = run.run(command, env=_environment())
-    return None if finished.status == 0 else _failed(finished, archives, "apt-get update")
+    finished = run.run(command, env=environment())
+    return None if finished.status == 0 else failure(finished, archives, "apt-get update")
 
 
 def listed_suites(archives: AptConfiguration, contents: str = "Packages") -> frozenset[str]:
@@ -301,9 +304,7 @@ def _targets(archives: AptConfiguration, form: str, contents: str = "Packages") 
     command = archives.command(
         "apt-get", "indextargets", "--format", form, f"Created-By: {contents}"
     )
-    finished = run.check(
-        command, where=archives.name, kind=archives.unreachable, env=_environment()
-    )
+    finished = run.check(command, where=archives.name, kind=archives.unreachable, env=environment())
     return finished.stdout.splitlines()
 
 
@@ -325,6 +326,8 @@ def _package(paragraph: Deb822) -> AptPackage | None:
         int(paragraph["Size"]),
         paragraph["SHA256"].lower(),
         paragraph.get("Depends", ""),
+        # ``linux-signed-amd64 (6.1.176+1)`` names a version where it is another than the package's.
+        paragraph.get("Source", paragraph["Package"]).partition(" ")[0],
     )
 
 
@@ -340,7 +343,8 @@ def _need_space(directory: Path, size: int) -> None:
         )
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment of apt's commands; `failure` reads what they print in it."""
     return {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
 
@@ -389,7 +393,7 @@ def _failures(archives: AptConfiguration) -> Iterator[tuple[re.Pattern[str], Kin
     )
 
 
-def _failed(finished: run.Finished, archives: AptConfiguration, where: str) -> Refusal:
+def failure(finished: run.Finished, archives: AptConfiguration, where: str) -> Refusal:
     """Return the refusal for a command that failed; lists that turn out to be out of date are
     refreshed by the next run."""
     # As root, apt prints that its unprivileged helper cannot write to the directory, and downloads
@@ -408,7 +412,8 @@ def _failed(finished: run.Finished, archives: AptConfiguration, where: str) -> R
 
 
 @contextmanager
-def _work_directory(parent: Path) -> Iterator[Path]:
+def work_directory(parent: Path) -> Iterator[Path]:
+    """Make a directory for downloads, and remove it at the end."""
     try:
         work = Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=parent))
     except OSError as error:

@@ -9,7 +9,9 @@ source of another version compiles to other code.
 ``linux-binary-R`` | ``boot/vmlinuz-R``, ``usr/lib/modules/R/vmlinuz`` | | modules |
 ``linux-image-R``; from 6.19 on ``linux-modules-R`` and ``linux-base-R`` | ``lib/modules/R`` | |
 configuration, exports | ``linux-headers-R`` | ``usr/src/linux-headers-R`` | | source |
-``linux-source-X.Y``, Debian's patches applied | ``usr/src/linux-source-X.Y.tar.xz`` |
+``linux-source-X.Y``, Debian's patches applied | ``usr/src/linux-source-X.Y.tar.xz`` | | patches
+of rt until 6.12 | the packaging of the source (`suture.sources.debian_patches`) |
+``debian/patches-rt`` |
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from suture.host.paths import cache
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import UNKNOWN, Toolchain
-from suture.sources import apt, debian_suites, debian_toolchains
+from suture.sources import apt, debian_patches, debian_suites, debian_toolchains
 from suture.sources.apt import AptConfiguration, AptPackage
 from suture.sources.source import CompilerOffer, Parts, Survey, UnusableKernel
 
@@ -43,9 +45,6 @@ NAMES = rf"(?:{'|'.join((IMAGE, HEADERS, SOURCE, *SPLIT))})\S+"
 RELEASE = re.compile(r"\d+\.\d+\.\d+\S*-amd64")
 """A release with three numbers; ``6.12-amd64`` is a metapackage's, and what follows ``-amd64``
 (``-dbg``, ``-unsigned``, ``-signed-template``) is not what is booted."""
-
-RT_FLAVOUR = "-rt-amd64"
-RT_REASON = "built with the PREEMPT_RT patches, which linux-source has but does not apply"
 
 COMPILER_DEPENDENCY = re.compile(r"\bgcc-\d+\b")
 """Headers depend on the compiler: ``linux-compiler-gcc-12-x86`` in 6.1, ``gcc-12`` in 6.12."""
@@ -172,9 +171,12 @@ class DebianOffer:
         """Download, verify and unpack the kernel.
 
         :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
-            ``config-malformed``, ``disk-full``, ``tool-missing``
+            ``config-malformed``, ``disk-full``, ``tool-missing``; for a kernel with patches of its
+            own also ``suite-not-found``, ``suite-unconfigured``
         """
         kept = cache() / "packages"
+        # First, because a mirror may lack them, and the packages are a hundred times as large.
+        patches = self._patches(kept, into / "patches")
         apt.download(self.packages, kept, self.archives)
         image = _unpack(self.image, kept, into / "image")
         headers = _unpack([self.headers], kept, into / "headers")
@@ -200,8 +202,20 @@ class DebianOffer:
                 f"usr/lib/modules/{self.release}",
             ),
             source=_part(self.source, source, f"usr/src/{self.source.name}.tar.xz"),
+            patches=patches,
             toolchain=_toolchain(config.read(configuration).compiler),
         )
+
+    def _patches(self, kept: Path, into: Path) -> tuple[Path, ...]:
+        """Return the patches that make the source this kernel's, unpacked: those of rt until
+        6.12."""
+        name = debian_patches.feature_set(self.headers)
+        if not name:
+            return ()
+        # The host's own lists rarely have source packages, and do not tell the suite.
+        likely = debian_suites.suites_of(self.release) or debian_suites.names()
+        suites = (self.suite,) if self.suite else likely
+        return debian_patches.patches(self.source, name, suites, kept, into)
 
 
 def _judge(
@@ -216,8 +230,6 @@ def _judge(
     :param known: all packages, by name and version.
     """
     release, version = image.name.removeprefix(IMAGE), image.version
-    if release.endswith(RT_FLAVOUR):
-        return UnusableKernel(release, version, RT_REASON)
     is_split = f"{SPLIT[0]}{release}" in image.depends
     names = [f"{prefix}{release}" for prefix in SPLIT] if is_split else [image.name]
     names += [HEADERS + release, SOURCE + _series(release)]

@@ -22,7 +22,9 @@ WORDS = re.compile(
 ITS_OWN = {
     "sources/apt.py": "what every source that comes as .deb packages shares",
     "sources/apt_entries.py": "the entries of apt's list of sources",
+    "sources/apt_sources.py": "source packages that apt gets",
     "sources/debian.py": "Debian's kernels",
+    "sources/debian_patches.py": "patches in the packaging of Debian's kernels",
     "sources/debian_toolchains.py": "Debian's compilers",
     "sources/debian_suites.py": "the package lists of Debian's suites",
     "host/distributions/debian.py": "Debian's packages for what Suture uses",
