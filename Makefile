@@ -20,8 +20,8 @@ demo: packages $(VENV)/suture-installed ## build a live patch for a stock kernel
 test: setup ## everything: lint, types, and the unit, compile and lab tests
 	@$(PYTHON) scripts/test_levels.py lint types unit compile lab
 
-test-all: setup ## as test, with a hundred rounds of a live patch that stays in memory
-	@SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab
+test-all: setup ## as test, on all flavours, with a hundred rounds of a live patch that stays in memory
+	@SUTURE_FLAVOURS=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab
 
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit

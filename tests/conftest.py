@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
+from suture.errors import ARCHIVE_UNREACHABLE, Refusal
 from suture.kernel.release import Target
 from suture.sources import fetch, fetched, offers
 from suture.workspace.prepare import Workspace, prepare
@@ -16,6 +18,10 @@ SERIES = ("6.1", "6.12")
 only."""
 
 FLAVOUR = "-amd64"
+
+FLAVOURS = ("6.1 rt", "6.1 cloud", "6.12 rt", "6.12 cloud")
+"""What else is built of the two.  The first differs most, in its source too, and is always
+tested."""
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +60,34 @@ def each_target(request: pytest.FixtureRequest) -> Target:
 @pytest.fixture(scope="session")
 def each_workspace(each_target: Target) -> Workspace:
     return prepare(each_target)
+
+
+@pytest.fixture(
+    scope="session", params=FLAVOURS if os.environ.get("SUTURE_FLAVOURS") == "all" else FLAVOURS[:1]
+)
+def flavour_target(request: pytest.FixtureRequest) -> Target:
+    """A kernel of another flavour: one that is here, or the newest that the archive has all of.
+
+    A mirror may lack the source package of a kernel that it has, and with it the patches of rt.
+    """
+    series, flavour = request.param.split()
+    wanted = re.compile(rf"{re.escape(series)}\.\S+-{flavour}{FLAVOUR}")
+    offered = [offer.release for offer in offers() if wanted.fullmatch(offer.release)]
+    here = [known.release for known in fetched() if known.release in offered]
+    refusals = []
+    for release in (*here, *offered):
+        try:
+            return fetch(release)
+        except Refusal as refusal:
+            if refusal.kind != ARCHIVE_UNREACHABLE:
+                raise
+            refusals.append(str(refusal))
+    pytest.fail("\n".join(refusals))
+
+
+@pytest.fixture(scope="session")
+def flavour_workspace(flavour_target: Target) -> Workspace:
+    return prepare(flavour_target)
 
 
 def _of_series(series: str) -> Target:
