@@ -40,6 +40,12 @@ SOURCE_DAMAGED = Kind(
     "The source archive cannot be unpacked.",
     "Delete it and fetch it again.",
 )
+KBUILD_UNSUPPORTED = Kind(
+    "kbuild-unsupported",
+    "Suture has kbuild list and compile single objects from the top of the tree. Until Linux 6.0, "
+    "kbuild works in another way there, for which nothing is written.",
+    "Choose a kernel of 6.1 or later; docs/targets.md says what older ones lack.",
+)
 WORKSPACE_FAILED = Kind(
     "workspace-failed",
     "kbuild could not prepare the source tree.",

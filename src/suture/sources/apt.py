@@ -389,7 +389,8 @@ def _failures(archives: AptConfiguration) -> Iterator[tuple[re.Pattern[str], Kin
     yield (
         OUTDATED,
         archives.unreachable,
-        "the archive no longer has what apt's lists name: they are out of date",
+        "the archive does not have what apt's lists name: they are out of date, or this mirror of "
+        "it is not complete",
     )
 
 

@@ -29,7 +29,14 @@ from suture.kernel import config
 from suture.kernel.release import UNKNOWN, Toolchain
 from suture.sources import apt, debian_patches, debian_suites, debian_toolchains
 from suture.sources.apt import AptConfiguration, AptPackage
-from suture.sources.source import CompilerOffer, Parts, Survey, UnusableKernel
+from suture.sources.source import (
+    OLDEST_SERIES,
+    TOO_OLD,
+    CompilerOffer,
+    Parts,
+    Survey,
+    UnusableKernel,
+)
 
 if TYPE_CHECKING:
     from debian.debian_support import Version
@@ -230,6 +237,8 @@ def _judge(
     :param known: all packages, by name and version.
     """
     release, version = image.name.removeprefix(IMAGE), image.version
+    if tuple(map(int, _series(release).split("."))) < OLDEST_SERIES:
+        return UnusableKernel(release, version, TOO_OLD)
     is_split = f"{SPLIT[0]}{release}" in image.depends
     names = [f"{prefix}{release}" for prefix in SPLIT] if is_split else [image.name]
     names += [HEADERS + release, SOURCE + _series(release)]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from suture.errors import (
     ARCHIVE_UNREACHABLE,
@@ -105,24 +105,40 @@ def _elsewhere(
 ) -> Offer | None:
     """Return the offer of a release from the suite that has it, or None.
 
-    :raises Refusal: as `missing`, with what kept a suite from answering
+    :raises Refusal: as `missing`, with what kept a suite from answering, or with the reason why a
+        suite that has the kernel does not offer it
     """
-    unanswered = []
-    for source in _available():
-        for suite in source.suites_of(release):
-            other = source.of_suite(suite)
-            try:
-                found = other.survey(refresh=refresh).offer(release, version)
-            except Refusal as refusal:
-                if refusal.kind not in (KERNEL_NOT_OFFERED, SUITE_UNCONFIGURED):
-                    unanswered.append(f"no answer: {other.name}: {refusal.found}")
-                continue
-            note(f"{release} {found.version} is from {other.name}")
-            return found
+    unanswered: list[str] = []
+    left_out: list[Refusal] = []
+    for other in _suites_of(release):
+        try:
+            known = other.survey(refresh=refresh)
+        except Refusal as refusal:
+            if refusal.kind is not SUITE_UNCONFIGURED:
+                unanswered.append(f"no answer: {other.name}: {refusal.found}")
+            continue
+        try:
+            found = known.offer(release, version)
+        except Refusal as refusal:
+            # bullseye has 5.10.0-46-amd64, and a reason why Suture cannot use it.
+            if known.leaves_out(release):
+                left_out.append(refusal)
+            continue
+        note(f"{release} {found.version} is from {other.name}")
+        return found
+    if left_out:
+        raise left_out[0]
     if unanswered:
         evidence = (*missing.evidence, *unanswered)
         raise Refusal(missing.kind, missing.where, missing.found, evidence=evidence) from missing
     return None
+
+
+def _suites_of(release: str) -> Iterator[KernelSource]:
+    """Yield the sources of the suites that a release's name says it may be from."""
+    for source in _available():
+        for suite in source.suites_of(release):
+            yield source.of_suite(suite)
 
 
 def _available() -> list[KernelSource]:

@@ -21,6 +21,13 @@ NEAR = 5
 """The number of similar releases that a message names."""
 
 
+OLDEST_SERIES = (6, 1)
+"""Kernels before are left out of a survey.  A package list has nothing else to go by than the
+number; of a tree, `suture.workspace.source.check_kbuild` looks at its kbuild."""
+
+TOO_OLD = "Suture cannot build for Linux before 6.1 (docs/targets.md)"
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A kernel from a source: verified files of one build, below the directory of `Offer.get`.
@@ -152,6 +159,10 @@ class Survey:
         unanswered = [f"no answer: {refusal.where}: {refusal.found}" for refusal in self.unanswered]
         offered = [f"offered: {near}" for near in self._near(release)]
         raise Refusal(KERNEL_NOT_OFFERED, release, found, evidence=unanswered + offered)
+
+    def leaves_out(self, release: str) -> bool:
+        """Tell whether some version of a release cannot be offered."""
+        return any(left_out.release == release for left_out in self.left_out)
 
     def _near(self, release: str) -> list[str]:
         releases = list(dict.fromkeys(offer.release for offer in self.offers))

@@ -94,8 +94,8 @@ def prepare(target: Target) -> Workspace:
     """Return the workspace of `target` from the cache, or make it (some 40 seconds).
 
     :raises Refusal: ``compiler-mismatch``, ``config-differs``, ``source-missing``,
-        ``source-mismatch``, ``source-damaged``, ``workspace-failed``, ``disk-full``,
-        ``tool-missing``, ``file-unreadable``
+        ``source-mismatch``, ``source-damaged``, ``kbuild-unsupported``, ``workspace-failed``,
+        ``disk-full``, ``tool-missing``, ``file-unreadable``
     """
     compiler = compilers.compiler(target.config, target.release)
     identity = source.identity(target.source)
@@ -145,6 +145,7 @@ def _make(target: Target, compiler: Compiler, ready: Path) -> None:
         tree = work / "tree"
         tree.mkdir()
         fill(target, tree)
+        source.check_kbuild(target, tree)
         _configure(target, compiler, tree)
         with step("Preparing kbuild", "modules_prepare"):
             command = kbuild.make_command(target.release, compiler, *_PREPARE)

@@ -11,7 +11,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from suture.errors import DISK_FULL, SOURCE_DAMAGED, SOURCE_MISMATCH, SOURCE_MISSING, Refusal
+from suture.errors import (
+    DISK_FULL,
+    KBUILD_UNSUPPORTED,
+    SOURCE_DAMAGED,
+    SOURCE_MISMATCH,
+    SOURCE_MISSING,
+    Refusal,
+)
 from suture.host.files import cannot_write
 from suture.host.run import EVIDENCE_LINES, run, says_disk_full
 from suture.kernel.release import Target
@@ -136,6 +143,27 @@ def check_version(target: Target, tree: Path) -> None:
         wanted = target.version or target.release
         raise Refusal(
             SOURCE_MISMATCH, str(target.source), f"is the source of {found}, the target is {wanted}"
+        )
+
+
+def check_kbuild(target: Target, tree: Path) -> None:
+    """Check that the tree's top lists its directories, as it has done since Linux 6.1 (``Kbuild``:
+    ``obj-y += kernel/``).
+
+    In 5.10 the top Makefile goes into each of them by itself (``Makefile``: ``build-dirs``), so
+    that kbuild, asked at the top for all objects, would name none.
+
+    :raises Refusal: ``kbuild-unsupported``
+    """
+    try:
+        text = (tree / "Kbuild").read_text(errors="replace")
+    except FileNotFoundError:
+        text = ""
+    if not re.search(r"^obj-y\s*\+?=.*/$", text, re.MULTILINE):
+        raise Refusal(
+            KBUILD_UNSUPPORTED,
+            target.release,
+            "the Kbuild of its source lists no directories (obj-y += kernel/)",
         )
 
 

@@ -255,6 +255,18 @@ def test_only_images_that_are_booted_count(repository: Repository) -> None:
     assert survey.left_out == ()
 
 
+def test_kernels_that_are_too_old_are_left_out_and_say_so(repository: Repository) -> None:
+    for release, version in (("5.10.0-46-amd64", "5.10.262-1"), ("6.1.0-1-amd64", "6.1.1-1")):
+        repository.add_kernel(release, version)
+    repository.update()
+    survey = sources.survey()
+    assert [offer.release for offer in survey.offers] == ["6.1.0-1-amd64"]
+    assert [left.release for left in survey.left_out] == ["5.10.0-46-amd64"]
+    refusal = refused(lambda: sources.fetch("5.10.0-46-amd64"))
+    assert refusal.code == "kernel-not-offered"
+    assert "before 6.1" in refusal.found
+
+
 def test_two_uploads_under_one_release_are_told_apart_by_version(repository: Repository) -> None:
     repository.add_kernel("6.1.0-1-amd64", "6.1.1-1")
     repository.add_kernel("6.1.0-1-amd64", "6.1.1-2")

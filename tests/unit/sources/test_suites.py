@@ -125,6 +125,14 @@ def test_a_release_is_looked_for_in_the_suite_that_its_name_tells(archive: Archi
     assert refusal.code == "kernel-not-offered"
 
 
+def test_a_suite_that_cannot_offer_its_kernel_says_why(archive: Archive) -> None:
+    archive.add_kernel("6.1.30+deb13-amd64", "6.1.30-1", leave_out="linux-source-6.1")
+    archive.publish("trixie")
+    refusal = refused(lambda: sources.find_offer("6.1.30+deb13-amd64"))
+    assert refusal.code == "kernel-not-offered"
+    assert "linux-source-6.1" in refusal.found
+
+
 def test_a_host_without_lists_still_finds_it(archive: Archive, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "apt/state/lists")
     (tmp_path / "apt/state/lists/partial").mkdir(parents=True)

@@ -54,6 +54,26 @@ def test_another_version_or_no_kernel_is_refused(
     assert caught.value.code == "source-mismatch"
 
 
+LISTS_DIRECTORIES = (
+    "# Ordinary directory descending\n\nobj-y\t\t\t+= init/\nobj-y += $(ARCH_CORE)\n"
+)
+LISTS_NONE = "always-y += include/generated/bounds.h\nmissing-syscalls-file := x\n"
+
+
+def test_a_kbuild_that_lists_directories_passes(tmp_path: Path) -> None:
+    (tmp_path / "Kbuild").write_text(LISTS_DIRECTORIES)
+    source.check_kbuild(target(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("kbuild", [LISTS_NONE, None])
+def test_the_kbuild_of_5_10_is_refused(tmp_path: Path, kbuild: str | None) -> None:
+    if kbuild is not None:
+        (tmp_path / "Kbuild").write_text(kbuild)
+    with pytest.raises(Refusal) as caught:
+        source.check_kbuild(target(tmp_path, "5.10.0-46-amd64", "5.10.262-1"), tmp_path)
+    shows(caught.value, "kbuild-unsupported")
+
+
 def test_a_missing_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as caught:
         source.identity(tmp_path / "linux-source.tar.xz")
