@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from suture.elf import reader
 from suture.host.files import read_bytes
-from suture.module.inspect import Inspection, refuse_unapplied
+from suture.module.inspect import Inspection, refuse_other_release, refuse_unapplied
 from suture.module.inspect import inspect as inspect_object
 
 if TYPE_CHECKING:
@@ -53,13 +53,14 @@ def try_out(module: Module, target: Target, *, script: bytes | None = None) -> T
     """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
 
     :param script: for busybox's ``sh``; it has to exit with 0 while the patch is in force.
-    :raises Refusal: ``lab-boot-failed``, ``tool-missing``, ``module-not-found``; what goes wrong
-        in the guest is in the report
+    :raises Refusal: ``wrong-release``, ``lab-boot-failed``, ``tool-missing``,
+        ``module-not-found``; what goes wrong in the guest is in the report
     """
     from suture.lab.livepatch import try_out as run
 
     data, where = _content(module)
     found = inspect_object(reader.read(data, where))
+    refuse_other_release(found, target.release, where)
     refuse_unapplied(found, where)
     return run(target, data, found.patch, script=script)
 

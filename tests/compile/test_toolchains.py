@@ -103,8 +103,26 @@ def test_two_targets_with_two_compilers_are_never_mixed_up(
         assert built.provenance.compiler == workspace.compiler.version
         assert workspace.compiler.wanted == compilers.version_line(workspace.target.config)
     assert len(set(modules.values())) == 2
+    for target, other in (
+        (strange_workspace.target, ibt_workspace.target),
+        (ibt_workspace.target, strange_workspace.target),
+    ):
+        refused_for_another(tmp_path / f"{other.release}.ko", target, other)
     assert strange_workspace.name != ibt_workspace.name
     assert strange_workspace.compiler != ibt_workspace.compiler
+
+
+def refused_for_another(module: Path, target: Target, other: Target) -> None:
+    """The kernel itself would load it: with CONFIG_MODVERSIONS it compares CRCs, and those of one
+    series are the same."""
+    done = subprocess.run(
+        command("test", module, "--kernel", target.release, "--json"),
+        capture_output=True,
+        text=True,
+    )
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (1, "wrong-release")
+    assert error["found"] == f"it is for {other.release}, not for {target.release}"
 
 
 def test_the_doctor_names_the_compiler_and_where_it_is_from(strange_workspace: Workspace) -> None:

@@ -70,12 +70,14 @@ def test(
     """
     from suture.host.files import read_bytes
     from suture.lab.livepatch import try_out
-    from suture.module.inspect import read_file, refuse_unapplied
+    from suture.module.inspect import read_file, refuse_other_release, refuse_unapplied
 
+    target = chosen(kernel, kernel_dir)
     found = read_file(module)
+    refuse_other_release(found, target.release, str(module))
     refuse_unapplied(found, str(module))
     report = try_out(
-        chosen(kernel, kernel_dir),
+        target,
         read_bytes(module),
         found.patch,
         script=None if script is None else read_bytes(script),

@@ -28,7 +28,7 @@ from suture.elf.object import (
     ObjectFile,
     Symbol,
 )
-from suture.errors import NOT_A_LIVE_PATCH, RELOCATIONS_UNAPPLIED, Refusal
+from suture.errors import NOT_A_LIVE_PATCH, RELOCATIONS_UNAPPLIED, WRONG_RELEASE, Refusal
 from suture.host.files import read_bytes
 from suture.model import (
     VMLINUX,
@@ -129,6 +129,20 @@ def refuse_unapplied(found: Inspection, where: str) -> None:
             "which the live patch does not list"
         )
         raise Refusal(RELOCATIONS_UNAPPLIED, where, said)
+
+
+def refuse_other_release(found: Inspection, release: str, where: str) -> None:
+    """Refuse a module that is for another kernel than `release`.
+
+    The kernel does not do it where it has CRCs (CONFIG_MODVERSIONS; kernel/module/version.c:
+    ``same_magic()`` leaves the release out): 6.12.118+deb13-amd64 loads a live patch that was
+    compiled by another compiler for 6.12.115+deb12-amd64.
+
+    :raises Refusal: ``wrong-release``
+    """
+    if found.release != release:
+        built_for = found.release or "no kernel that it names"
+        raise Refusal(WRONG_RELEASE, where, f"it is for {built_for}, not for {release}")
 
 
 def inspect(module: ObjectFile) -> Inspection:

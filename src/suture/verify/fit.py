@@ -12,10 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suture.elf import reader
-from suture.errors import SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, WRONG_RELEASE, Refusal
+from suture.errors import SYMBOL_AMBIGUOUS, SYMBOL_NOT_FOUND, Refusal
 from suture.kernel.release import Target
 from suture.model import ExternalSymbol
-from suture.module.inspect import Inspection, inspect, refuse_unapplied
+from suture.module.inspect import (
+    Inspection,
+    inspect,
+    refuse_other_release,
+    refuse_unapplied,
+)
 from suture.verify.kernel import Kernel
 from suture.verify.replaced import Replaceable
 from suture.verify.shipped import Shipped
@@ -60,9 +65,7 @@ def verify_module(data: bytes, where: str, target: Target) -> Fit:
         ``symbol-not-found``, ``symbol-ambiguous``, and what reading the module raises
     """
     inspection = inspect(reader.read(data, where))
-    if inspection.release != target.release:
-        built_for = inspection.release or "no kernel that it names"
-        raise Refusal(WRONG_RELEASE, where, f"it is for {built_for}, not for {target.release}")
+    refuse_other_release(inspection, target.release, where)
     refuse_unapplied(inspection, where)
     kernel = Kernel(target)
     functions = _functions(inspection, where, kernel)
