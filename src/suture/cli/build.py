@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from suture.cli import modules
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
-from suture.cli.target import Git, KernelDir, Kernels, chosen_several
+from suture.cli.target import Fetch, Git, KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
@@ -53,8 +52,8 @@ EXAMPLES = (
         "sign the module, for Secure Boot",
     ),
     (
-        "suture build fix.livepatch --kernel 6.1.0-50-amd64 --kernel 6.1.0-56-amd64",
-        "build a written live patch for two kernels",
+        "suture build fix.livepatch --kernel '6.1.*-amd64' --fetch -o modules",
+        "build a written live patch for all kernels of a series, and show what became of each",
     ),
 )
 
@@ -73,6 +72,7 @@ def build(
     ],
     kernel: Kernels = None,
     kernel_dir: KernelDir = None,
+    fetch: Fetch = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -204,7 +204,9 @@ def build(
     unpatched source. It refuses what cannot be a live patch, with the reason and a remedy.
     """
     from suture.builder import build_all
+    from suture.builder.given import STANDARD
     from suture.builder.inputs import Choices
+    from suture.host.pipes import standard_input
 
     signer = _signer(sign_key, sign_certificate)
     choices = Choices(
@@ -241,14 +243,22 @@ def build(
                 sign_file(artifact.path, signer)
         return artifacts
 
-    targets = chosen_several(kernel, kernel_dir)
-    if len(targets) == 1:
-        artifacts = make(targets[0], output, Path())
-    else:
+    kernels = chosen_several(kernel, kernel_dir, fetch=fetch)
+    if len(kernels) > 1:
+        from suture.cli.matrix import build_each
+
+        if STANDARD in inputs:
+            standard_input()  # once, before there are processes for the kernels
         place = output or Path()
-        several = [make(target, None, place / target.release) for target in targets]
-        artifacts = tuple(itertools.chain.from_iterable(several))
-    if len(targets) == 1 and artifacts[0].author_module is None:
+        build_each(
+            kernels,
+            lambda target: make(target, None, place / target.release),
+            document,
+            for_people,
+        )
+        return
+    artifacts = make(kernels[0].got(), output, Path())
+    if artifacts[0].author_module is None:
         (artifact,) = artifacts
         emit(document(artifact), lambda: for_people(artifact))
         return

@@ -92,6 +92,11 @@ def emit(document: object, human: RenderableType | Callable[[], RenderableType])
     sys.stdout.flush()
 
 
+def plain_document(document: object) -> object:
+    """Return a document as it is read back from ``--json``."""
+    return json_format.loads(json_format.dumps(document, default=_plain))
+
+
 def _print(human: RenderableType) -> None:
     text = None if sys.stdout.isatty() else _for_pipe(human)
     if text is not None:

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from suture.kernel.release import Target
+    from suture.sources.wanted import WantedKernel
 
 Kernel = Annotated[
     str | None,
@@ -25,8 +26,13 @@ Kernels = Annotated[
     typer.Option(
         "--kernel",
         metavar="RELEASE",
-        help="The target, as printed by uname -r; by default the running kernel. Repeatable.",
+        help="The target, as printed by uname -r; by default the running kernel. Repeatable; "
+        "also a pattern, such as '6.1.*-amd64', or all: the kernels that are here or on offer.",
     ),
+]
+Fetch = Annotated[
+    bool,
+    typer.Option("--fetch", help="Fetch kernels that are not here, without asking."),
 ]
 KernelDir = Annotated[
     Path | None,
@@ -65,13 +71,28 @@ def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
     return sources.find(kernel or os.uname().release)
 
 
-def chosen_several(kernels: list[str] | None, kernel_dir: Path | None) -> list[Target]:
-    """The targets that the options name, without duplicates.
+def chosen_several(
+    kernels: list[str] | None, kernel_dir: Path | None, *, fetch: bool = False
+) -> list[WantedKernel]:
+    """The kernels that the options name, without duplicates; those that are not here are fetched
+    when they are needed.
 
-    :raises Refusal: as `chosen`
+    :param fetch: without asking.
+    :raises Refusal: as `chosen`, as `suture.sources.wanted.wanted`, and ``kernel-not-fetched``
+        where nobody can be asked
     """
-    return (
-        [chosen(kernel, kernel_dir) for kernel in dict.fromkeys(kernels)]
-        if kernels
-        else [chosen(None, kernel_dir)]
-    )
+    from suture.sources.wanted import WantedKernel, is_pattern, refuse_unfetched, wanted
+
+    names = list(dict.fromkeys(kernels or ()))
+    if len(names) < 2 and not fetch and not any(map(is_pattern, names)):
+        target = chosen(names[0] if names else None, kernel_dir)
+        return [WantedKernel(target.release, target)]
+    if kernel_dir is not None:
+        raise typer.BadParameter("give --kernel or --kernel-dir, not both")
+    found = list(wanted(names or [os.uname().release]))
+    if not fetch and any(kernel.target is None for kernel in found):
+        from suture.cli.matrix import agreed_to_fetch
+
+        if not agreed_to_fetch(found):
+            refuse_unfetched(found)
+    return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from suture.errors import KERNEL_NOT_FETCHED, Refusal
@@ -24,6 +25,10 @@ MANIFEST = "target.json"
 FORMAT, PATCHED_FORMAT = 1, 2
 """The second is for a target with patches to apply: a reader that knows only the first would
 compile the wrong source."""
+
+NEAR = 0.9
+"""How alike two releases are (`difflib.get_close_matches`): 6.1.0-51-amd64 and 6.1.0-50-amd64 are,
+6.12.9-amd64 and 6.1.0-50-amd64 are not (0.77)."""
 
 PARTS = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
 
@@ -67,9 +72,19 @@ def find(release: str, version: str | None = None) -> Target:
             "this kernel has not been fetched"
             if version is None
             else f"version {version} has not been fetched",
-            remedy=f"Run 'suture kernel fetch {release}' first.",
+            remedy=_way(release),
         )
     return found
+
+
+def _way(release: str) -> str:
+    """Return what to do about a kernel that is not here: a slip in its name is more probable where
+    one of nearly that name is."""
+    names = list(dict.fromkeys(target.release for target in fetched()))
+    begun = [name for name in names if release and name.startswith(release)]
+    near = begun or get_close_matches(release, names, 1, NEAR)
+    meant = f"Did you mean {near[0]}? Otherwise run" if near else "Run"
+    return f"{meant} 'suture kernel fetch {release}' first; 'suture kernel list' shows the kernels."
 
 
 def fetched() -> tuple[Target, ...]:
