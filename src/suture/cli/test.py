@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.output import Json, emit, table
-from suture.cli.target import Kernel, KernelDir, chosen
+from suture.cli.target import KernelDir, chosen
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     (
-        "suture test fix.ko --kernel 6.1.0-50-amd64",
+        "suture test fix.ko",
         "check that it loads, takes effect and unloads without complaints",
     ),
     (
@@ -36,7 +36,14 @@ def test(
             metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
         ),
     ],
-    kernel: Kernel = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--kernel",
+            metavar="RELEASE",
+            help="The target, as printed by uname -r; by default the one that the module is for.",
+        ),
+    ] = None,
     kernel_dir: KernelDir = None,
     script: Annotated[
         Path | None,
@@ -64,7 +71,7 @@ def test(
 ) -> None:
     """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
 
-    The test fails if the module does not load or unload, a transition does not end, the script
+    The target is the kernel that the module is for, unless --kernel-dir names a tree of it. The test fails if the module does not load or unload, a transition does not end, the script
     fails on the new code, or the guest's kernel log shows any WARNING, BUG, Oops, stall or hung
     task. The report shows how often each replaced function's new code ran.
     """
@@ -72,8 +79,8 @@ def test(
     from suture.lab.livepatch import try_out
     from suture.module.inspect import read_file, refuse_other_release, refuse_unapplied
 
-    target = chosen(kernel, kernel_dir)
     found = read_file(module)
+    target = chosen(kernel or (found.release if kernel_dir is None else None), kernel_dir)
     refuse_other_release(found, target.release, str(module))
     refuse_unapplied(found, str(module))
     report = try_out(
