@@ -33,7 +33,7 @@ DISK = 2.3e9
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class KernelOutcome:
     """What became of one kernel.
 
     :ivar state: `BUILT`, `HAS_IT` or `REFUSED`.
@@ -68,11 +68,11 @@ def build_each(
     :param make: builds for one.
     """
 
-    def job(kernel: WantedKernel) -> Job[Outcome]:
+    def job(kernel: WantedKernel) -> Job[KernelOutcome]:
         return Job(kernel.release, lambda: _outcome(kernel, make, document, for_people))
 
     jobs = [job(kernel) for kernel in kernels]
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, KernelOutcome] = {}
     for index, found in side_by_side(jobs, workers(MEMORY)):
         outcomes[index] = found or _vanished(kernels[index].release)
     inorder = [outcomes[index] for index in range(len(kernels))]
@@ -97,7 +97,7 @@ def _outcome(
     make: Callable[[Target], Sequence[Artifact]],
     document: Callable[[Artifact], dict[str, object]],
     for_people: Callable[[Artifact], str],
-) -> Outcome:
+) -> KernelOutcome:
     started = time.monotonic()
     try:
         with failures.refused(["build"]):
@@ -105,8 +105,8 @@ def _outcome(
     except Refusal as refusal:
         state = HAS_IT if refusal.kind == PATCH_ALREADY_APPLIED else REFUSED
         seconds = time.monotonic() - started
-        return Outcome(kernel.release, state, seconds, error=refusal.as_dict())
-    return Outcome(
+        return KernelOutcome(kernel.release, state, seconds, error=refusal.as_dict())
+    return KernelOutcome(
         kernel.release,
         BUILT,
         time.monotonic() - started,
@@ -115,14 +115,14 @@ def _outcome(
     )
 
 
-def _vanished(release: str) -> Outcome:
+def _vanished(release: str) -> KernelOutcome:
     found = "the process that built for it was ended by a signal"
     remedy = "The kernel's log says whether memory was short; build for fewer kernels at a time."
     refusal = Refusal(COMMAND_FAILED, release, found, remedy=remedy)
-    return Outcome(release, REFUSED, 0, error=refusal.as_dict())
+    return KernelOutcome(release, REFUSED, 0, error=refusal.as_dict())
 
 
-def _document(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def _document(outcomes: Sequence[KernelOutcome]) -> dict[str, object]:
     kernels = [
         {
             "release": one.release,
@@ -136,7 +136,7 @@ def _document(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {"modules": [module for one in outcomes for module in one.modules], "kernels": kernels}
 
 
-def _for_people(outcomes: Sequence[Outcome]) -> RenderableType:
+def _for_people(outcomes: Sequence[KernelOutcome]) -> RenderableType:
     from rich.console import Group
 
     rows = [(one.release, one.state, f"{one.seconds:.1f} s", one.found) for one in outcomes]

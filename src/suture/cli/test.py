@@ -71,7 +71,9 @@ def test(
 ) -> None:
     """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
 
-    The target is the kernel that the module is for, unless --kernel-dir names a tree of it. The test fails if the module does not load or unload, a transition does not end, the script
+    The target is the kernel that the module is for, unless --kernel-dir names a tree of it.
+
+    The test fails if the module does not load or unload, a transition does not end, the script
     fails on the new code, or the guest's kernel log shows any WARNING, BUG, Oops, stall or hung
     task. The report shows how often each replaced function's new code ran.
     """
