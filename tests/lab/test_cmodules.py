@@ -43,6 +43,14 @@ static long iopl32(unsigned int level)
     return result;
 }
 
+static long getpgid32(unsigned int pid)
+{
+    long result;
+
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(132), "b"(pid) : "memory");
+    return result;
+}
+
 int main(int argc, char **argv)
 {
     struct utsname name;
@@ -55,6 +63,10 @@ int main(int argc, char **argv)
         printf("%d\n", syscall(SYS_getpid) > 1000000);
     else if (!strcmp(argv[1], "getppid"))
         printf("%ld\n", syscall(SYS_getppid));
+    else if (!strcmp(argv[1], "getpgid64"))
+        printf("%ld\n", syscall(SYS_getpgid, 0xffffffff00000000ul | atoi(argv[2])));
+    else if (!strcmp(argv[1], "getpgid32"))
+        printf("%ld\n", getpgid32(atoi(argv[2])));
     else if (!uname(&name))
         printf("%s\n", name.sysname);
     return 0;
@@ -72,6 +84,7 @@ def built(
         SOURCES / "kgraft",
         SOURCES / "livepatch",
         SOURCES / "suse",
+        SOURCES / "suse15",
         each_workspace.tree / "samples" / "livepatch",
     ]
     made = [
@@ -314,6 +327,26 @@ def test_directory_as_suse_packages_it(guest: Guest) -> None:
     assert guest.features() == "suse: 1\n"
     guest.unload("suse")
     assert guest.sh("/lab/call uname; cat /proc/version") == before
+    guest.sh("rmmod null_blk")
+
+
+def test_directory_as_suse_publishes_it_today(guest: Guest) -> None:
+    before = guest.sh("/lab/call uname; cat /proc/version; /lab/call getpgid64 1")
+    second = guest.sh("grep ' c_next$' /proc/kallsyms").splitlines()[1].split()[0]
+    guest.load("suse15")
+    assert guest.sh("/lab/call uname; cat /proc/version /proc/loadavg").splitlines() == [
+        "Linux/lp-0000000",
+        f"suse15: 1 {second}",
+        "15.00 15.00 15.00 1/1 1",
+    ]
+    assert guest.sh("/lab/call getpgid64 7; /lab/call getpgid32 8") == "1507\n1508\n"
+    guest.sh("mkdir -p /tmp/t && mount -t tracefs tracefs /tmp/t")
+    event = "/tmp/t/events/sched/sched_process_hang/enable"
+    traced = guest.sh(f"echo 1 >{event}; cat /proc/version; echo 0 >{event}; cat /tmp/t/trace")
+    assert traced.count("sched_process_hang: comm=cat ") == 1
+    assert guest.features() == "suse15: 1\n"
+    guest.unload("suse15")
+    assert guest.sh("/lab/call uname; cat /proc/version; /lab/call getpgid64 1") == before
     guest.sh("rmmod null_blk")
 
 

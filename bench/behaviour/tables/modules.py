@@ -58,6 +58,7 @@ ALL = (
     _directory("kgraft", build("kgraft", "-o", "out")),
     _directory("livepatch", build("livepatch", "-o", "out")),
     _directory("suse", build("suse", "-o", "suse.ko"), inspect("suse.ko")),
+    _directory("suse15", build("suse15", "-o", "suse15.ko"), inspect("suse15.ko")),
     Input("kgraft/included-file", (build("kgr-main.c"),), PARTS),
     Input(
         "livepatch/helper-in-a-thread",

@@ -165,6 +165,9 @@ PLACE_HOLDER = {
         lambda main: main + b"@@KLP_PATCHES_OTHER@@\n"
     ),
 }
+SUSE15 = dict(directory(SOURCES / "suse15", "suse15"))
+ABSENT = {**SUSE15, "suse15/bsc1000002/patched_funcs.csv": text("vmlinux gone klpp_gone\n")}
+ASSEMBLER = {**SUSE15, "suse15/bsc1000002/entry.S": text("nop\n")}
 GOOD, PLAIN, ONE = livepatch(), "#include <linux/module.h>\n", "obj-m := one.o\n"
 TOO_OFTEN = 60_000
 """Makes 32 MiB, which is more than is read, of a small file."""
@@ -176,6 +179,13 @@ DIRECTORIES = (
     _one("suse-table-missing", "suse-fix-incomplete", WITHOUT_TABLE, build("suse")),
     _one("suse-table", "patched-funcs-malformed", BAD_TABLE, build("suse"), series=("6.12",)),
     _one("suse-place-holder", "placeholder-left", PLACE_HOLDER, build("suse")),
+    _one("suse-fix-absent", "suse-fixes-misfit", ABSENT, build("suse15")),
+    _one("suse-assembler", "suse-fixes-misfit", ASSEMBLER, build("suse15")),
+    _one(
+        *("suse-fix-assembler", "suse-fix-assembler", ASSEMBLER),
+        build("suse15", "--only", "bsc1000002"),
+    ),
+    _one("suse-fix-unknown", "suse-fix-unknown", SUSE15, build("suse15", "--only", "bsc9")),
     _directory(
         "makefile-function", "makefile-not-understood", "obj-m := $(shell echo one.o)\n", GOOD
     ),

@@ -30,7 +30,7 @@ from suture.builder.findings import judged, recorded
 from suture.builder.findings import refuse_unused as refuse_unused_acceptances
 from suture.builder.fixes import described
 from suture.builder.given import directory_of_modules
-from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered
+from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered, said_by, with_fixes
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
 from suture.builder.types import LayoutCheck
@@ -153,15 +153,16 @@ def build_all(
     if first is not None and replace is None and not _named(choices):
         given = recognise(first, format, strip)
         if given.format in MODULES:
-            from suture.builder.cmodules import build_modules
+            (given,) = with_fixes([given], choices.only)
+            from suture.builder.suse_fixes import build_fixes
 
-            return build_modules(
+            return build_fixes(
                 given,
                 target,
                 output=output,
                 directory=directory,
                 name=name,
-                fixes=described(choices.said, (), name or first.resolve().name),
+                fixes=described(choices.said, said_by(given), name or first.resolve().name),
                 accepted=choices.accepted,
             )
     artifact = build(
@@ -425,9 +426,9 @@ def _author_module(
             raise Refusal(NOT_A_LIVE_PATCH_SOURCE, str(given.path), "it replaces nothing")
         _refuse_unexpected(inputs, artifact.patch, target)
 
-    from suture.builder.cmodules import build_modules
+    from suture.builder.suse_fixes import build_fixes
 
-    (built,) = build_modules(
+    (built,) = build_fixes(
         given,
         target,
         output=output,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from suture import __version__
 from suture.diff.omitted import LeftOut
 from suture.errors import Finding
+from suture.formats import suse
 from suture.formats.recognise import Input
 from suture.host.files import paths_below, read_bytes, write_atomic
 from suture.kernel import config
@@ -85,6 +86,7 @@ class Artifact:
     :ivar adapted: patch files that did not fit as they are written.
     :ivar hands_out: addresses in an author's own module that the kernel may keep, as sentences: its
         author decides how long it stays in memory.
+    :ivar suse_fixes: of one of SUSE's directories, the fixes that it has.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Artifact:
     author_module: CModule | None = None
     hands_out: tuple[str, ...] = ()
     adapted: tuple[Adapted, ...] = ()
+    suse_fixes: tuple[str, ...] = ()
 
     @property
     def is_live_patch(self) -> bool:
@@ -132,6 +135,7 @@ def _digests(given: Input) -> Iterator[Digest]:
         yield Digest(str(given), hashlib.sha256(read_bytes(given.path)).hexdigest())
         return
     for path in paths_below(given.path):
-        if path.is_file():
-            name = f"{given}/{path.relative_to(given.path)}"
+        below = path.relative_to(given.path).as_posix()
+        if path.is_file() and not suse.is_left_out(below, given.only):
+            name = f"{given}/{below}"
             yield Digest(name, hashlib.sha256(read_bytes(path)).hexdigest())

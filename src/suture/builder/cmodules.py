@@ -85,6 +85,7 @@ def build_modules(
     fixes: tuple[Fix, ...] = (),
     check: Callable[[Artifact], None] = lambda _: None,
     accepted: Sequence[Acceptance] = (),
+    use_all: bool = True,
 ) -> tuple[Artifact, ...]:
     """Build the module of a C file, or all that a directory's Makefile lists.
 
@@ -99,10 +100,11 @@ def build_modules(
     :param fixes: what the live patches are for.
     :param check: called with each artifact before anything is written; may refuse.
     :param accepted: findings that the author accepts.
+    :param use_all: whether each of `accepted` has to be found.
     :raises Refusal: many; each says what and why
     """
     options = config.read(target.config)
-    source = cmodule.read(given.path, options, target.release)
+    source = cmodule.read(given.path, options, target.release, given.only)
     if not several and len(source.modules) > 1:
         raise Refusal(MODULES_SEVERAL, source.where, f"it lists {len(source.modules)}")
     modules = _named(source, name)
@@ -121,11 +123,14 @@ def build_modules(
     context = ModuleContext(kernel, workspace.tree, modules, compiled)
     with step("Linking", names):
         checked = [_check_module(context, *pair) for pair in zip(modules, compiled, strict=True)]
-        _judge(checked, accepted)
+        _judge(checked, accepted, use_all)
         _link(workspace, checked)
         provenance = Provenance.of(target, (given,))
         checked = [replace(module, fixes=fixes) for module in checked]
-        artifacts = [_artifact(context, module, target, provenance) for module in checked]
+        artifacts = [
+            replace(_artifact(context, module, target, provenance), suse_fixes=source.fixes)
+            for module in checked
+        ]
     for artifact in artifacts:
         check(artifact)
     return tuple(artifact.written(path) for artifact, path in zip(artifacts, paths, strict=True))
@@ -299,14 +304,19 @@ def _with_glue(
     )
 
 
-def _judge(modules: Sequence[_CheckedModule], accepted: Sequence[Acceptance]) -> None:
+def _judge(
+    modules: Sequence[_CheckedModule], accepted: Sequence[Acceptance], use_all: bool
+) -> None:
     """Judge what was found about the modules.
+
+    :param use_all: as in `build_modules`.
 
     :raises Refusal: what was found and not accepted; ``accepted-not-found``
     """
     for checked in modules:
         checked.findings = judged(checked.findings, accepted)
-    refuse_unused(chain.from_iterable(checked.findings for checked in modules), accepted)
+    if use_all:
+        refuse_unused(chain.from_iterable(checked.findings for checked in modules), accepted)
 
 
 def _link(workspace: Workspace, modules: Sequence[_CheckedModule]) -> None:

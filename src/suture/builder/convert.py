@@ -16,7 +16,7 @@ from pathlib import Path
 from suture.builder import build_gathered
 from suture.builder.inputs import NO_CHOICES, Choices, gathered
 from suture.errors import OUTPUT_EXISTS, SOURCE_ESCAPES, Refusal
-from suture.formats import written
+from suture.formats import suse, written
 from suture.formats.cmodule import with_headers
 from suture.formats.recognise import MANIFEST, MODULES, Format, Input
 from suture.host.files import (
@@ -144,8 +144,9 @@ def _contents(given: Input, place: str) -> Iterator[tuple[str, bytes]]:
     for path in paths_below(given.path):
         if path.is_symlink():
             raise Refusal(SOURCE_ESCAPES, str(path), "is a symbolic link")
-        if path.is_file():
-            yield f"{place}/{path.relative_to(given.path)}", read_bytes(path)
+        below = path.relative_to(given.path).as_posix()
+        if path.is_file() and not suse.is_left_out(below, given.only):
+            yield f"{place}/{below}", read_bytes(path)
 
 
 def _archive(files: Mapping[str, bytes], compression: str) -> bytes:

@@ -4,6 +4,7 @@ patches among them name."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 from suture.builder.fixes import NOTHING_SAID, Said, described
 from suture.builder.given import GivenFile, brought
 from suture.errors import (
+    SUSE_FIX_UNKNOWN,
     THREAD_FUNCTION_REPLACED,
     THREAD_SLEEPS_INSIDE,
     WRITTEN_FORM_INVALID,
     Acceptance,
     Refusal,
 )
-from suture.formats import messages
+from suture.formats import cmodule, messages, suse
 from suture.formats.recognise import DIFFS, MODULES, Format, Input, recognise
 from suture.host.files import read_bytes
 from suture.host.pipes import plain_name
@@ -53,6 +55,7 @@ class Choices:
     :ivar said: what the author says that the live patch is for.
     :ivar fuzz: `suture.formats.diff.PatchSource.fuzz`.
     :ivar three_way: commits that do not fit are merged with the target's source.
+    :ivar only: of SUSE's directories, the fixes to take; none of them: all.
     """
 
     patch_data: frozenset[str] = frozenset()
@@ -64,6 +67,7 @@ class Choices:
     said: Said = NOTHING_SAID
     fuzz: int = 0
     three_way: bool = False
+    only: tuple[str, ...] = ()
 
     @property
     def bounds(self) -> Bounds:
@@ -99,6 +103,7 @@ class Choices:
             reduce(Said.merged_with, map(_said, manifests), self.said),
             self.fuzz,
             self.three_way,
+            self.only,
         )
 
 
@@ -187,12 +192,14 @@ def gathered(
             directory, manifest = stack.enter_context(written.opened(one.path))
             manifests.append(manifest)
             inputs += [_source_input(one, directory, source) for source in manifest.source]
+        inputs = with_fixes(inputs, choices.only)
         whole = manifests[0] if len(manifests) == len(files) == 1 else None
         if name is None and whole is not None:
             name = whole.name
-        found = [_fixes(one) for one in inputs]
+        found = [said_by(one) for one in inputs]
+        titled = found[0] if inputs and inputs[0].format in DIFFS else ()
         first = inputs[0].path if whole else files[0].path
-        default = _default_name(first, found[0] if inputs else ())
+        default = _default_name(first, titled)
         usable = usable_name(default if name is None else name)
         decided = choices.merged_with(manifests)
         yield Inputs(
@@ -212,8 +219,26 @@ def _strip(file: GivenFile, strip: int | None) -> int | None:
     return file.strip if strip is None else strip
 
 
-def _fixes(given: Input) -> tuple[Fix, ...]:
-    """Return what a source diff says that it is for."""
+def with_fixes(given: Sequence[Input], only: Sequence[str]) -> list[Input]:
+    """Return the inputs, and with SUSE's directories among them the fixes to take.
+
+    :raises Refusal: ``suse-fix-unknown`` where fixes are named and no input is such a directory
+    """
+    if not only:
+        return list(given)
+    if not any(suse.is_top(one.path) for one in given):
+        found = f"{', '.join(map(str, given))}: no directory with a {suse.MAIN}"
+        raise Refusal(SUSE_FIX_UNKNOWN, f"--only {only[0]}", found)
+    chosen = tuple(only)
+    return [
+        dataclasses.replace(one, only=chosen) if suse.is_top(one.path) else one for one in given
+    ]
+
+
+def said_by(given: Input) -> tuple[Fix, ...]:
+    """Return what a source diff, or one of SUSE's directories, says that it is for."""
+    if suse.is_top(given.path):
+        return cmodule.fixes_of(given.path, given.only)
     if given.format not in DIFFS:
         return ()
     data = messages.decoded(read_bytes(given.path))

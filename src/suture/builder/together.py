@@ -43,8 +43,8 @@ def compile_all(given: Sequence[Input], workspace: Workspace) -> Modules:
         return Modules((), ())
     options = config.read(workspace.target.config)
     sources = tuple(
-        _only_module(cmodule.read(path, options, workspace.target.release), number)
-        for number, path in enumerate(one.path for one in given)
+        _only_module(cmodule.read(one.path, options, workspace.target.release, one.only), number)
+        for number, one in enumerate(given)
     )
     with step("Compiling", ", ".join(module.where for module in sources)):
         return Modules(

@@ -12,6 +12,7 @@ from suture.cli import modules
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
+from suture.cli.suse import Only
 from suture.cli.target import Fetch, Git, KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
 
@@ -46,6 +47,10 @@ EXAMPLES = (
     (
         "suture build kgr_fix.c",
         "build a module written for kGraft or the kernel's livepatch, unchanged",
+    ),
+    (
+        "suture build kernel-livepatch --only bsc1247158",
+        "build one fix of a directory as SUSE publishes it",
     ),
     (
         "suture build fix.patch --sign-key suture.key --sign-certificate suture.pem",
@@ -171,6 +176,7 @@ def build(
             "that reason. Repeatable.",
         ),
     ] = None,
+    only: Only = None,
     accept: Accept = None,
     because: Because = None,
     title: Title = None,
@@ -201,7 +207,8 @@ def build(
     For diffs, Suture compiles only the files that they touch, before and after; extracts what
     changed; and proves that each replaced function is, byte for byte, the one in the shipped
     kernel. For a module, it checks the functions that the module replaces as far as it can without
-    unpatched source. It refuses what cannot be a live patch, with the reason and a remedy.
+    unpatched source. If the fixes in a directory of SUSE's do not all fit, it says which do. It
+    refuses what cannot be a live patch, with the reason and a remedy.
     """
     from suture.builder import build_all
     from suture.builder.given import STANDARD
@@ -219,6 +226,7 @@ def build(
         said(title, cve, url),
         fuzz,
         three_way,
+        only=tuple(only or ()),
     )
     if three_way and git is None:
         raise typer.BadParameter("--3way needs --git, where the files before the commit are")

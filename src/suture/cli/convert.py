@@ -11,6 +11,7 @@ import typer
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
+from suture.cli.suse import Only
 from suture.cli.target import Git, KernelDir, chosen
 from suture.formats.recognise import Format
 
@@ -87,6 +88,7 @@ def convert(
     caller_limit: Annotated[
         int | None, typer.Option("--caller-limit", min=1, help="As in 'suture build'.")
     ] = None,
+    only: Only = None,
     accept: Accept = None,
     because: Because = None,
     title: Title = None,
@@ -121,6 +123,7 @@ def convert(
             caller_limit,
             acceptances(accept, because),
             said(title, cve, url),
+            only=tuple(only or ()),
         ),
     )
     emit(_document(converted), lambda: _for_people(converted))

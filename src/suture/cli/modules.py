@@ -33,6 +33,7 @@ def document(artifact: Artifact, module: CModule) -> dict[str, object]:
         "objects": artifact.patch.objects,
         "checked": checked(artifact.checked),
         "hands_out": artifact.hands_out,
+        "suse_fixes": artifact.suse_fixes,
     }
 
 
@@ -60,10 +61,17 @@ def for_people(artifact: Artifact, module: CModule) -> str:
         [
             head,
             f"  from     {module.dialect.value}; {module.because}",
+            *_fixes(artifact),
             *lines(artifact.checked),
             *handed_out(artifact.hands_out),
         ]
     )
+
+
+def _fixes(artifact: Artifact) -> list[str]:
+    """Return a line about the fixes of one of SUSE's directories."""
+    names = ", ".join(artifact.suse_fixes)
+    return [f"  with     {names}"] if names else []
 
 
 def handed_out(reasons: Sequence[str]) -> list[str]:

@@ -49,6 +49,23 @@ SUSE_FIX_INCOMPLETE = Kind(
     "and cleanup functions, and NAME/patched_funcs.csv lists the functions it replaces.",
     "Add what is missing, or move the directory away.",
 )
+SUSE_FIX_ASSEMBLER = Kind(
+    "suse-fix-assembler",
+    "SUSE's packaging would assemble this file into the live patch; Suture compiles C files alone.",
+    "Choose other fixes with --only, or write the code in C.",
+)
+SUSE_FIX_UNKNOWN = Kind(
+    "suse-fix-unknown",
+    "--only chooses fixes in a directory with a livepatch_main.c, by the names of their "
+    "directories.",
+    "Name a fix that is there.",
+)
+SUSE_FIXES_MISFIT = Kind(
+    "suse-fixes-misfit",
+    "Suture tried each fix of the directory by itself; together, they make a live patch only if "
+    "each one fits this kernel.",
+    "Choose other fixes with --only, or mend these for this kernel.",
+)
 PATCHED_FUNCS_MALFORMED = Kind(
     "patched-funcs-malformed",
     "A line of patched_funcs.csv reads OBJECT OLD_FUNCTION[,SYMPOS] NEW_FUNCTION [CONDITION].",

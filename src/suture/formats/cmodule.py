@@ -22,11 +22,13 @@ from suture.errors import (
     NOT_A_MODULE_SOURCE,
     SOURCE_ESCAPES,
     SOURCE_TOO_LARGE,
+    SUSE_FIX_UNKNOWN,
     Refusal,
 )
 from suture.formats import makefile, suse
 from suture.host.files import read_bytes, walk
 from suture.kernel.config import Config
+from suture.model import Fix
 
 SUFFIXES = (".c", ".h")
 MOST_BYTES = 32 << 20
@@ -80,9 +82,15 @@ class CModule:
 
     def line_of(self, *words: str) -> str:
         """Return ``FILE:LINE`` of the first line that names all of `words`, for messages; the input
-        if none does."""
+        if none does.
+
+        SUSE's tables come first: Suture writes what they say into the main file, whose lines then
+        are not the author's.
+        """
         wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)") for word in words]
-        for path in (*self.parts, *sorted(set(self.files) - set(self.parts))):
+        tables = [path for path in self.files if path.endswith(suse.TABLE)]
+        others = sorted(set(self.files) - set(self.parts) - set(tables))
+        for path in (*tables, *self.parts, *others):
             for number, line in enumerate(self.text(path).splitlines(), 1):
                 if all(pattern.search(line) for pattern in wanted):
                     return f"{path}:{number}"
@@ -100,10 +108,14 @@ class CModule:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSource:
-    """The modules of an input: one, or several that a Makefile lists."""
+    """The modules of an input: one, or several that a Makefile lists.
+
+    :ivar fixes: of SUSE's directories, the names of the fixes in the one module.
+    """
 
     where: str
     modules: tuple[CModule, ...]
+    fixes: tuple[str, ...] = ()
 
 
 def is_module_source(path: Path) -> bool:
@@ -111,23 +123,27 @@ def is_module_source(path: Path) -> bool:
     return path.is_dir() or path.suffix == ".c"
 
 
-def read(path: Path, config: Config, release: str) -> ModuleSource:
+def read(path: Path, config: Config, release: str, only: Sequence[str] = ()) -> ModuleSource:
     """Read a C file or a directory.
 
     :param config: the target's, by which a Makefile's conditions are decided.
     :param release: the target's, for what SUSE's place holders stand for.
+    :param only: the fixes to take of one of SUSE's directories; none of them: all.
     :raises Refusal: ``file-unreadable``, ``not-a-module-source``, ``source-escapes``,
         ``source-too-large``, ``include-cycle``, and what `suture.formats.makefile` and
         `suture.formats.suse` raise
     """
     if not path.is_dir():
+        _refuse_fixes(path, only)
         module = _module(path.stem, str(path), with_headers(path), (path.name,), (), ())
         return ModuleSource(str(path), (module,))
-    files = _directory(path)
-    if suse.MAIN in files or suse.OLD_MAIN in files:
-        expanded = suse.expand(str(path), files, release)
+    found = _directory(path)
+    if suse.is_main(found):
+        expanded = suse.expand(str(path), found, release, only)
         named = (_module(expanded.name, str(path), expanded.files, expanded.parts, ("",), ()),)
-        return ModuleSource(str(path), named)
+        return ModuleSource(str(path), named, expanded.fixes)
+    _refuse_fixes(path, only)
+    files = {name: data for name, data in found.items() if name.endswith(SUFFIXES)}
     listed = next((name for name in ("Kbuild", "Makefile") if (path / name).is_file()), None)
     if listed is None:
         raise Refusal(
@@ -136,11 +152,32 @@ def read(path: Path, config: Config, release: str) -> ModuleSource:
             "it contains no Makefile, no Kbuild and no livepatch_main.c",
         )
     text = read_bytes(path / listed).decode(errors="replace")
-    found = makefile.read(str(path / listed), text, config, frozenset(files))
+    read_from = makefile.read(str(path / listed), text, config, frozenset(files))
     modules = [
-        _module(one.name, str(path), files, one.parts, one.include, one.options) for one in found
+        _module(one.name, str(path), files, one.parts, one.include, one.options)
+        for one in read_from
     ]
     return ModuleSource(str(path), tuple(modules))
+
+
+def fixes_of(path: Path, only: Sequence[str] = ()) -> tuple[Fix, ...]:
+    """Return the fixes in one of SUSE's directories, each with its name as the title.
+
+    :param only: as in `read`.
+    :raises Refusal: ``suse-fix-unknown``, and what reading files raises
+    """
+    files = _directory(path)
+    return tuple(suse.described(name, files) for name in suse.fixes_of(str(path), files, only))
+
+
+def _refuse_fixes(path: Path, only: Sequence[str]) -> None:
+    """Refuse names of fixes for an input that is none of SUSE's directories.
+
+    :raises Refusal: ``suse-fix-unknown``
+    """
+    if only:
+        found = f"{path} is no directory with a {suse.MAIN}"
+        raise Refusal(SUSE_FIX_UNKNOWN, f"--only {only[0]}", found)
 
 
 def with_headers(path: Path) -> dict[str, bytes]:
@@ -212,7 +249,8 @@ def _reached(files: Mapping[str, bytes], parts: Sequence[str]) -> list[str]:
 
 
 def _directory(top: Path) -> dict[str, bytes]:
-    """Return the C files below a directory, except hidden ones; refuse links to places outside."""
+    """Return the C files below a directory, and what else SUSE's have, except hidden ones; refuse
+    links to places outside."""
     files: dict[str, bytes] = {}
     total = 0
     for directory, below, names in walk(top):
@@ -220,7 +258,7 @@ def _directory(top: Path) -> dict[str, bytes]:
         for name in sorted(names):
             path = Path(directory, name)
             relative = path.relative_to(top).as_posix()
-            if name.startswith(".") or not (path.suffix in SUFFIXES or name in suse.TABLES):
+            if name.startswith(".") or not (path.suffix in SUFFIXES or suse.is_read(name)):
                 continue
             _check_name(relative, str(path))
             files[relative] = _within(top, relative)

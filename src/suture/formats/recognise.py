@@ -84,6 +84,7 @@ class Input:
     :ivar why: the evidence: ``fix.patch:12: +#include "kpatch-macros.h"``.
     :ivar strip: leading path components to drop from a diff's file names; None to detect.
     :ivar name: its name in messages, if `path` is a temporary file from an archive; else empty.
+    :ivar only: of one of SUSE's directories, the fixes to take; none of them: all.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class Input:
     why: str
     strip: int | None = None
     name: str = ""
+    only: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name or str(self.path)

@@ -52,6 +52,10 @@ REFUSED: Mapping[str, Callable[[Path], object]] = {
     "makefile-escapes": lambda _: _makefile("obj-m := one.o\nccflags-y := -I/usr/include\n"),
     "placeholder-left": lambda _: _suse({suse.MAIN: "int x;\n@@KLP_PATCHES_OTHER@@\n"}),
     "suse-fix-incomplete": lambda _: _suse({"bsc1/livepatch_bsc1.h": ""}),
+    "suse-fix-unknown": lambda _: suse.fixes_of(
+        "fixes", ["bsc1247158/livepatch_bsc1247158.h"], ["bsc1247185"]
+    ),
+    "suse-fix-assembler": lambda _: _suse({"bsc1/entry.S": ""}),
     "patched-funcs-malformed": lambda _: _suse(
         {"bsc1/livepatch_bsc1.h": "", "bsc1/patched_funcs.csv": "vmlinux f\n"}
     ),

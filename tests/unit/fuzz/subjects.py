@@ -525,6 +525,7 @@ FIXES = b"""vmlinux version_proc_show klpp_version_proc_show
 null_blk c_next,2 klpp_c_next IS_ENABLED(CONFIG_A) && !defined(B)
 
 """
+FIX_OPTIONS = b"CFLAGS_a.o += -Werror\nCFLAGS_a/a.o += -Wall -Wno-error=unused\n"
 LOG = b"""[    0.000000] Linux version 6.1.0 (a@b) (gcc) #1 SMP
 [    1.234567] ------------[ cut here ]------------
 [    1.234568] WARNING: CPU: 0 PID: 1 at kernel/livepatch/core.c:1 f+0x1/0x2
@@ -588,6 +589,11 @@ def use_fixes(data: bytes) -> None:
     header = b"int livepatch_a_init(void);\nvoid livepatch_a_cleanup(void);\n"
     files = {suse.MAIN: main, "a/livepatch_a.h": header, f"a/{suse.TABLE}": data}
     suse.expand("fixes", files, "6.1")
+
+
+def use_fix_options(data: bytes) -> None:
+    suse.described("a", {"a/a.c": data})
+    suse.expand("fixes", {suse.MAIN: b"", f"uname_patch/{suse.OPTIONS}": data}, "6.1")
 
 
 def use_log(data: bytes) -> None:
@@ -666,6 +672,7 @@ SUBJECTS = (
     ),
     Subject("makefile", lambda: [MAKEFILE], use_makefile, is_text=True),
     Subject("patched_funcs.csv", lambda: [FIXES], use_fixes, is_text=True),
+    Subject("Kbuild.inc", lambda: [FIX_OPTIONS], use_fix_options, is_text=True),
     Subject("saved command", lambda: [SAVED], use_saved_command, is_text=True),
     Subject("kernel log", lambda: [LOG], use_log, is_text=True),
     Subject("probes", lambda: [PROBES], use_probes, is_text=True),

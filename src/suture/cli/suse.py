@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The option for SUSE's directories of live patches."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="NAME",
+        help="Of the fixes in a directory of SUSE's, take this one. Repeatable; by default all.",
+    ),
+]
