@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``suture kernel list``, ``suture kernel fetch``, ``suture kernel show``"""
+"""``suture kernel list``, ``fetch``, ``show``, ``remove`` and ``prune``"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from suture.kernel.release import Target
     from suture.sources import Survey
+    from suture.workspace.disk import KeptKernel
 
 EXAMPLES = (
     ("suture kernel list", "list the available kernels"),
@@ -61,6 +63,10 @@ def list_kernels(
         bool, typer.Option("--all", help="Also list those that cannot be targets, and why.")
     ] = False,
     suite: Suites = None,
+    here: Annotated[
+        bool,
+        typer.Option("--fetched", help="List those on this host instead, with what they take."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """List the kernels whose image, headers and source the configured archives have in one version.
@@ -69,11 +75,14 @@ def list_kernels(
     Suture's own, in its cache: it downloads them when they are missing or hours old, and changes
     nothing on the host.
     """
+    if here:
+        _list_kept()
+        return
     from suture import sources
 
     survey = sources.survey(suite or ())
-    here = {(target.release, target.version) for target in sources.fetched()}
-    emit(_listing(survey, here), lambda: _listing_for_people(survey, here, every))
+    known = {(target.release, target.version) for target in sources.fetched()}
+    emit(_listing(survey, known), lambda: _listing_for_people(survey, known, every))
 
 
 def fetch(
@@ -91,6 +100,56 @@ def fetch(
     emit(_files(target), f"{target.release} {target.version} is in {target.vmlinux.parent}")
 
 
+def remove(
+    releases: Annotated[
+        list[str], typer.Argument(metavar="RELEASE...", help="As 'suture kernel list' shows them.")
+    ],
+    version: Version = None,
+    json: Json = False,
+) -> None:
+    """Remove a kernel and the source that was prepared for it from the cache.
+
+    Nothing else is removed: live patches that were built for it stay. It can be fetched again.
+    """
+    from suture.workspace import disk
+
+    removed = [disk.remove(release, version) for release in dict.fromkeys(releases)]
+    emit({"removed": list(map(_kept_document, removed))}, lambda: _removed_for_people(removed, 0))
+
+
+def prune(
+    keep: Annotated[
+        int,
+        typer.Option(
+            "--keep", metavar="N", min=0, help="Keep this many of each series and flavour."
+        ),
+    ] = 2,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Remove all kernels but the newest of each series and flavour from the cache, and the packages
+    that were downloaded for them.
+
+    What is needed again is fetched and prepared again.
+    """
+    from suture.workspace import disk
+
+    found = disk.superfluous(disk.kept(), keep)
+    if dry_run:
+        packages = sum(map(disk.size_on_disk, disk.packages()))
+    else:
+        found = [disk.remove(one.release, one.version) for one in found]
+        packages = disk.remove_packages()
+    document = {
+        "removed": list(map(_kept_document, found)),
+        "packages_size": packages,
+        "dry_run": dry_run,
+    }
+    emit(document, lambda: _removed_for_people(found, packages, dry_run=dry_run))
+
+
 def show(
     release: Annotated[
         str | None, typer.Argument(metavar="RELEASE", help="By default the running kernel.")
@@ -104,6 +163,53 @@ def show(
 
     document = _description(chosen(release, kernel_dir))
     emit(document, lambda: _description_for_people(document))
+
+
+def _list_kept() -> None:
+    from suture.workspace import disk
+
+    kernels = disk.kept()
+    packages = sum(map(disk.size_on_disk, disk.packages()))
+    document = {"kept": list(map(_kept_document, kernels)), "packages_size": packages}
+    emit(document, lambda: _kept_for_people(kernels, packages))
+
+
+def _kept_document(kernel: KeptKernel) -> dict[str, object]:
+    return {
+        "release": kernel.release,
+        "version": kernel.version,
+        "parts_size": kernel.parts_size,
+        "workspaces_size": kernel.workspaces_size,
+    }
+
+
+def _kept_for_people(kernels: Sequence[KeptKernel], packages: int) -> RenderableType:
+    from rich.console import Group
+
+    rows = [
+        (one.release, one.version, _gigabytes(one.parts_size), _gigabytes(one.workspaces_size))
+        for one in kernels
+    ]
+    whole = sum(one.size for one in kernels) + packages
+    return Group(
+        table(("release", "version", "kernel", "prepared source"), rows),
+        f"\n{_gigabytes(whole)} in all, {_gigabytes(packages)} of it downloaded packages.",
+        "'suture kernel prune' removes old ones, and the packages.",
+    )
+
+
+def _removed_for_people(
+    kernels: Sequence[KeptKernel], packages: int, *, dry_run: bool = False
+) -> str:
+    verb = "Would remove" if dry_run else "Removed"
+    lines = [f"{verb} {one.release} {one.version}: {_gigabytes(one.size)}" for one in kernels]
+    if packages:
+        lines.append(f"{verb} downloaded packages: {_gigabytes(packages)}")
+    return "\n".join(lines or ["Nothing to remove."])
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
 
 
 def _listing(survey: Survey, here: set[tuple[str, str]]) -> dict[str, object]:
@@ -225,6 +331,7 @@ add(
     [
         ("suture kernel list --all", "also show why other kernels cannot be targets"),
         ("suture kernel list --suite trixie", "also list the kernels of another suite"),
+        ("suture kernel list --fetched", "list those on this host, with what they take on disk"),
     ],
 )
 add(
@@ -232,6 +339,21 @@ add(
     "fetch",
     fetch,
     [("suture kernel fetch 6.1.0-50-amd64", "download once, for 'suture build --kernel' to use")],
+)
+add(
+    app,
+    "remove",
+    remove,
+    [("suture kernel remove 6.1.0-50-amd64", "remove a kernel and its prepared source")],
+)
+add(
+    app,
+    "prune",
+    prune,
+    [
+        ("suture kernel prune --dry-run", "see what would be removed"),
+        ("suture kernel prune --keep 1", "keep the newest of each series and flavour"),
+    ],
 )
 add(
     app,

@@ -34,6 +34,11 @@ KERNEL_NOT_FETCHED = Kind(
     "Its image, symbols and source are not on this host.",
     "Run 'suture kernel fetch RELEASE' first.",
 )
+KERNEL_IN_USE = Kind(
+    "kernel-in-use",
+    "Its prepared source is compiled in; without it, the build would fail.",
+    "Wait for the build to end, and run the same command again.",
+)
 PACKAGE_CORRUPT = Kind(
     "package-corrupt",
     "The package is truncated, damaged, or not the one that the archive's signed index names.",
