@@ -2,10 +2,11 @@
 """Patches of a Debian kernel that its ``linux-source`` package does not have applied.
 
 A feature set of Debian's kernel package has patches of its own in the packaging, in
-``debian/patches-SET/``.  The one set of amd64 is ``rt``: 70 patches for 6.1, 43 for 6.12.  From
-6.16 on, rt is a flavour of the common source, which differs in its configuration only.  Headers of
-a set's kernel depend on the set's common headers (``linux-headers-6.1.0-53-common-rt``), those of a
-flavour on ``linux-headers-7.3.4+deb13-common``, so that a package list tells the two apart.
+``debian/patches-SET/``.  The one set of amd64 is ``rt``: 70 patches for 6.1, 43 for 6.12.  In 7.x
+(7.2 has been looked at, and later ones), rt is a flavour of the common source, and differs in its
+configuration only.  Headers of a set's kernel depend on the set's common headers
+(``linux-headers-6.1.0-53-common-rt``), those of a flavour on ``linux-headers-7.3.4+deb13-common``,
+so that a package list tells the two apart.
 """
 
 from __future__ import annotations

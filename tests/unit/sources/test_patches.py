@@ -139,7 +139,7 @@ def test_a_kernel_of_the_common_source_has_none(mirror: Mirror) -> None:
 
 
 def test_rt_of_the_common_source_has_none(mirror: Mirror) -> None:
-    """As from 6.16 on: ``linux-headers-7.3.4+deb13-rt-amd64`` depends on
+    """As in 7.x: ``linux-headers-7.3.4+deb13-rt-amd64`` depends on
     ``linux-headers-7.3.4+deb13-common``."""
     release, common = "6.1.3+deb12-rt-amd64", "linux-headers-6.1.3+deb12-common"
     mirror.archive.add_kernel(release, "6.1.3-1", leave_out=f"linux-headers-{release}")
