@@ -60,6 +60,22 @@ def test_a_program_at_a_function_is_named_before_loading_and_after(host: Host, k
     assert (status.document["hindrances"], gone.status) == ([], 0)
 
 
+def test_a_host_without_tracefs_says_that_it_cannot_look(host: Host) -> None:
+    host.sh("umount /sys/kernel/tracing && umount -l /sys/kernel/debug")
+    loaded, shown, checked = host.suture("load /lp/lp_one.ko", "status", "status --json --check")
+    host.sh("mount -t debugfs nodev /sys/kernel/debug")
+    (below_debugfs,) = host.suture("status --json")
+    host.sh("mount -t tracefs nodev /sys/kernel/tracing")
+    seen, gone = host.suture("status --json", "unload lp_one")
+    for said in (loaded, shown):
+        assert (
+            "BPF programs at replaced functions cannot be seen: tracefs is not mounted" in said.out
+        )
+    assert (loaded.status, checked.status, gone.status) == (0, 0, 0)
+    assert "mount -t tracefs" in checked.document["unseen"]
+    assert (below_debugfs.document["unseen"], seen.document["unseen"]) == ("", "")
+
+
 def test_two_programs_after_loading_are_seen_to_put_a_live_patch_out_of_force(host: Host) -> None:
     """Linux 6.1 runs the old code; later versions do not.  A guest of 6.1 is of no use after it."""
     (loaded,) = host.suture("load /lp/lp_one.ko")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
-from suture.cli.output import Json, emit
+from suture.cli.output import NOT_SEEN, Json, emit
 from suture.host.terminal import printable
 from suture.module.staying import first_of
 
@@ -106,4 +106,6 @@ def for_people(done: Loaded) -> str:
     if done.stays:
         reasons = first_of(done.stays)
         lines.append(f"Once loaded, it stays in memory until the reboot: {reasons}.")
+    if done.unseen:
+        lines.append(f"{NOT_SEEN}: {done.unseen}.")
     return printable("\n".join(lines))

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PASSING = (typer.Exit, typer.Abort, typer.TyperException)
 """Exceptions that end a command by design; the command line library handles them itself."""
 
+NOT_SEEN = "BPF programs at replaced functions cannot be seen"
+"""Begins the line that says why, and how to make them visible."""
+
 json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
 """Whether the command was given ``--json``."""
 

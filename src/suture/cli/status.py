@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.list import state
-from suture.cli.output import Json, TextParts, emit, json_wanted, table, utc
+from suture.cli.output import NOT_SEEN, Json, TextParts, emit, json_wanted, table, utc
 from suture.host.terminal import console, printable
 from suture.module.staying import first_of
 
@@ -101,6 +101,7 @@ def document(found: Status) -> dict[str, object]:
         "newer_kernel": found.newer_kernel,
         "staying": found.staying,
         "hindrances": found.hindrances,
+        "unseen": found.unseen,
     }
 
 
@@ -119,6 +120,7 @@ def for_people(found: Status) -> RenderableType:
     if found.at_work is not None:
         parts += ["", f"Process {found.at_work} is changing live patches."]
     parts += ["", *_hindrances(found)] if found.hindrances else []
+    parts += ["", printable(f"{NOT_SEEN}: {found.unseen}.")] if found.unseen else []
     parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
     parts += ["", *_staying(found)] if found.staying else []
     parts += ["", *_drift(found)] if found.drift else []

@@ -23,7 +23,17 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from suture.core import change, checks, keyrings, kmsg, lock, syscalls, transition, unload
+from suture.core import (
+    change,
+    checks,
+    keyrings,
+    kmsg,
+    lock,
+    redirections,
+    syscalls,
+    transition,
+    unload,
+)
 from suture.core.change import Options
 from suture.core.checks import Module
 from suture.core.cores import current
@@ -57,6 +67,8 @@ class Loaded:
         another one if an earlier one of that name stays in memory.
     :ivar stays: why it will stay in memory until the reboot.
     :ivar staying: those of `kept` that stay in memory until the reboot.
+    :ivar unseen: why BPF programs at its functions could not be looked for, and how to make that
+        possible; "" where they were.
     """
 
     name: str
@@ -71,6 +83,7 @@ class Loaded:
     live_patch: str
     stays: tuple[str, ...] = ()
     staying: tuple[str, ...] = ()
+    unseen: str = ""
 
 
 def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
@@ -118,6 +131,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
             module.live_patch,
             module.inspection.patch.stays,
             tuple(staying),
+            redirections.unreadable(),
         )
 
 

@@ -87,7 +87,10 @@ def _totals(status: Status) -> tuple[tuple[str, str, int], ...]:
 
 
 def _of_hindrances(status: Status) -> Iterator[str]:
-    """Yield what keeps functions of each live patch from running, or traces them."""
+    """Yield what keeps functions of each live patch from running, or traces them; no counts where
+    that cannot be seen, for 0 would be a promise."""
+    about = "1 if Suture can see what keeps functions of live patches from running."
+    yield from _family("suture_hindrances_visible", about, [("", int(not status.unseen))])
     for name, about, in_force in (
         (
             "suture_livepatch_functions_ineffective",
@@ -100,7 +103,8 @@ def _of_hindrances(status: Status) -> Iterator[str]:
             True,
         ),
     ):
-        counts = [(_label(item.name), _hindered(status, item, in_force)) for item in status.patches]
+        seen = () if status.unseen else status.patches
+        counts = [(_label(item.name), _hindered(status, item, in_force)) for item in seen]
         yield from _family(name, about, counts)
 
 

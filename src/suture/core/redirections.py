@@ -8,6 +8,9 @@ the function calls directly, ``D`` (``FTRACE_FL_DIRECT``).  ftrace lets both sha
 not in every order: if a program is attached to a function of a live patch in force, and then
 another one, Linux 6.1 loses both.  The old function runs, though the core says that the live patch
 is in force, and the list no longer has the function.
+
+The list is part of tracefs, which is mounted where somebody asked for it; systemd and debugfs do.
+Without it nothing is known of such programs, and `look` returns that it is not.
 """
 
 from __future__ import annotations
@@ -19,10 +22,18 @@ from pathlib import Path
 
 from suture.core import kallsyms, modules
 from suture.core.patches import LoadedPatch
-from suture.core.running import ROOT, text
+from suture.core.running import ROOT, lockdown, text
 from suture.model import VMLINUX
 
 ENABLED_FUNCTIONS = "sys/kernel/tracing/enabled_functions"
+
+_OLD_PLACE = "sys/kernel/debug/tracing/enabled_functions"
+"""Where debugfs mounts tracefs by itself (kernel/trace/trace.c: trace_automount())."""
+
+_UNMOUNTED = "tracefs is not mounted; 'mount -t tracefs nodev /sys/kernel/tracing' mounts it"
+_LOCKED_DOWN = "the kernel is locked down, and shows tracefs to nobody (lockdown=confidentiality)"
+_ROOT_ONLY = "only root can read /sys/kernel/tracing/enabled_functions"
+_HIDDEN = "the kernel hides addresses; 'sysctl kernel.kptr_restrict=1' shows them to root"
 
 _LINE = re.compile(r"(\S+)(?: \[(\w+)\])? \(\d+\)( R|  )?( I|  )?( D|  )?")
 """``cmdline_proc_show (2) R I D ->arch_ftrace_ops_list_func+0x0/0x1d0``; a function of a module has
@@ -69,23 +80,53 @@ class Hindrance:
         return f"{old}; {by}" if by else old
 
 
+@dataclass(frozen=True, slots=True)
+class FtraceView:
+    """What ftrace's list shows of live patches.
+
+    :ivar hindrances: functions that the old code runs for, or that BPF programs are attached to.
+    :ivar unseen: why there may be more, and how to make them visible; "" where all can be seen.
+    """
+
+    hindrances: tuple[Hindrance, ...] = ()
+    unseen: str = ""
+
+
 Uses = Mapping[tuple[str, str], FtraceUse]
 """Object and function -> what ftrace does with it."""
 
 
-def uses(root: Path = ROOT) -> Uses | None:
-    """Return what ftrace does with each function; None where we cannot see that.
+def unreadable(root: Path = ROOT) -> str:
+    """Return why ftrace's list cannot be read and how to make it readable; "" where it can be.
 
-    The file exists where tracefs is mounted and we may read it.
+    ``kernel/trace/ftrace.c: ftrace_enabled_open()`` asks the lockdown; the directory is root's.
     """
-    path = root / ENABLED_FUNCTIONS
+    error = _error_of(root / ENABLED_FUNCTIONS)
+    if error is None or _error_of(root / _OLD_PLACE) is None:
+        return ""
+    if isinstance(error, FileNotFoundError):
+        return _UNMOUNTED
+    if isinstance(error, PermissionError):
+        return _LOCKED_DOWN if lockdown(root) == "confidentiality" else _ROOT_ONLY
+    return f"/{ENABLED_FUNCTIONS} cannot be read ({error.strerror})"
+
+
+def _error_of(path: Path) -> OSError | None:
     try:
         path.open("rb").close()
-    except OSError:
+    except OSError as error:
+        return error
+    return None
+
+
+def uses(root: Path = ROOT) -> Uses | None:
+    """Return what ftrace does with each function; None where we cannot see that (`unreadable`)."""
+    if unreadable(root):
         return None
+    listed = text(root / ENABLED_FUNCTIONS) or text(root / _OLD_PLACE)
     found: dict[tuple[str, str], FtraceUse] = {}
     key = None
-    for line in text(path).splitlines():
+    for line in listed.splitlines():
         direct = _DIRECT.match(line)
         match = _LINE.match(line)
         if direct and key is not None:
@@ -100,25 +141,34 @@ def uses(root: Path = ROOT) -> Uses | None:
     return found
 
 
-def hindrances(patches: Iterable[LoadedPatch], root: Path = ROOT) -> tuple[Hindrance, ...]:
-    """Return the functions of live patches in force that the old code runs for, or that BPF
-    programs are attached to; none where ftrace's list cannot be read."""
+def look(patches: Iterable[LoadedPatch], root: Path = ROOT) -> FtraceView:
+    """Look for the functions of live patches in force that the old code runs for, or that BPF
+    programs are attached to."""
+    replaced = [place for patch in patches for place in _replaced(patch, root)]
+    if not replaced:
+        return FtraceView()
     known = uses(root)
     if known is None:
-        return ()
-    return tuple(found for patch in patches for found in _of(patch, known, root))
+        return FtraceView(unseen=unreadable(root))
+    found: list[Hindrance] = []
+    unseen = ""
+    for patch_name, objname, name in replaced:
+        use = _use(objname, name, known, root)
+        if use is None:
+            unseen = _HIDDEN
+        elif use.direct or not use.is_redirected:
+            found.append(Hindrance(patch_name, objname, name, use.direct, use.is_redirected))
+    return FtraceView(tuple(found), unseen)
 
 
-def _of(patch: LoadedPatch, known: Uses, root: Path) -> Iterator[Hindrance]:
+def _replaced(patch: LoadedPatch, root: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield the functions that a live patch in force replaces now: its name, object, function."""
     if not patch.enabled or patch.transition:
         return
     for item in patch.objects:
         is_there = item.name == VMLINUX or modules.read(item.name, root) is not None
-        is_there = is_there and item.patched is not False
-        for function in item.functions if is_there else ():
-            use = _use(item.name, function.name, known, root)
-            if use is not None and (use.direct or not use.is_redirected):
-                yield Hindrance(patch.name, item.name, function.name, use.direct, use.is_redirected)
+        if is_there and item.patched is not False:
+            yield from ((patch.name, item.name, function.name) for function in item.functions)
 
 
 def _use(objname: str, name: str, known: Uses, root: Path) -> FtraceUse | None:

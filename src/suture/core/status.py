@@ -114,7 +114,9 @@ class Status:
     :ivar staying: modules of live patches that are out of force, and that stay in memory because of
         what they handed out.
     :ivar hindrances: functions of live patches in force that BPF programs are attached to, or that
-        the old code runs for; nothing where this user may not see them.
+        the old code runs for.
+    :ivar unseen: why there may be more hindrances than these, and how to make them visible; "" if
+        all can be seen, or no live patch is in force.
     """
 
     release: str
@@ -130,6 +132,7 @@ class Status:
     newer_kernel: str | None
     staying: tuple[StayingModule, ...] = ()
     hindrances: tuple[Hindrance, ...] = ()
+    unseen: str = ""
 
     @property
     def recoverable(self) -> tuple[str, ...]:
@@ -165,6 +168,7 @@ def status(journal: Journal | None = None) -> Status:
     patches = tuple(_patch(patch, of_this_boot) for patch in current().patches())
     forced = _forced(of_this_boot)
     left_over = tuple(module.name for module in modules.left_over()) if at_work is None else ()
+    hindrances, unseen = _by_ftrace(patches if at_work is None else ())
     return Status(
         release=running.release(),
         supported=current().is_available,
@@ -180,16 +184,19 @@ def status(journal: Journal | None = None) -> Status:
         taints=host.taints(),
         newer_kernel=host.newer_kernel(),
         staying=staying_modules(),
-        hindrances=_hindrances(patches) if at_work is None else (),
+        hindrances=hindrances,
+        unseen=unseen,
     )
 
 
-def _hindrances(patches: Sequence[PatchStatus]) -> tuple[Hindrance, ...]:
+def _by_ftrace(patches: Sequence[PatchStatus]) -> tuple[tuple[Hindrance, ...], str]:
+    """Return what hinders live patches, and why there may be more."""
     if not patches:
-        return ()
-    from suture.core.redirections import hindrances
+        return (), ""
+    from suture.core.redirections import look
 
-    return hindrances(item.patch for item in patches)
+    view = look(item.patch for item in patches)
+    return view.hindrances, view.unseen
 
 
 def staying_modules() -> tuple[StayingModule, ...]:

@@ -5,6 +5,7 @@ whole kernels."""
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import shutil
 import signal
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from suture.cli import load as load_command
 from suture.cli.info import info
+from suture.cli.status import document, for_people
 from suture.core import (
     change,
     checks,
@@ -29,6 +33,7 @@ from suture.core import (
 )
 from suture.core.drift import Drift, DriftKind
 from suture.core.livepatch import LivepatchCore
+from suture.core.load import Loaded
 from suture.core.patches import LoadedFunction, LoadedPatch
 from suture.core.redirections import Hindrance
 from suture.core.status import PatchStatus, Status, Verdict
@@ -371,6 +376,26 @@ def test_metrics_count_functions_that_bpf_programs_use_too() -> None:
     lines = metrics.exposition(found).splitlines()
     assert 'suture_livepatch_functions_traced{patch="a\\"b"} 2' in lines
     assert 'suture_livepatch_functions_ineffective{patch="a\\"b"} 1' in lines
+    assert "suture_hindrances_visible 1" in lines
+
+
+def test_what_cannot_be_seen_is_said_and_not_counted_and_alarms_nobody() -> None:
+    found = replace(status(drift=()), unseen="tracefs is not mounted")
+    assert found.verdict is Verdict.OK
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(for_people(found))
+    assert "cannot be seen: tracefs is not mounted." in shown.getvalue()
+    assert document(found)["unseen"] == "tracefs is not mounted"
+    lines = metrics.exposition(replace(status(moving(5)), unseen=found.unseen)).splitlines()
+    assert "suture_hindrances_visible 0" in lines
+    assert not [line for line in lines if line.startswith("suture_livepatch_functions_")]
+
+
+def test_load_says_that_it_could_not_look_for_bpf_programs() -> None:
+    done = Loaded("fix", "", "", "", 1.0, (), (), (), True, "fix")
+    assert "BPF" not in load_command.for_people(done)
+    done = replace(done, unseen="tracefs is not mounted")
+    assert "cannot be seen: tracefs is not mounted." in load_command.for_people(done)
 
 
 def test_locks_of_others_are_not_ours(tmp_path: Path) -> None:

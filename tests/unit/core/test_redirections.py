@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from pathlib import Path
 
 import pytest
 
 from suture.core.kallsyms import other_names
 from suture.core.patches import LoadedFunction, LoadedObject, LoadedPatch
-from suture.core.redirections import ENABLED_FUNCTIONS, FtraceUse, hindrances, uses
+from suture.core.redirections import (
+    ENABLED_FUNCTIONS,
+    FtraceUse,
+    FtraceView,
+    look,
+    unreadable,
+    uses,
+)
 from tests.unit.core.test_reading import put
 
 SHARED = """cmdline_proc_show (2) R I D ->arch_ftrace_ops_list_func+0x0/0x1d0
@@ -71,20 +80,54 @@ def test_what_hinders_a_live_patch_in_force_is_named(
     tmp_path: Path, listed: str, found: list[str]
 ) -> None:
     root = kernel(tmp_path, listed)
-    assert [one.found for one in hindrances([patch()], root)] == found
+    assert [one.found for one in look([patch()], root).hindrances] == found
+    assert not look([patch()], root).unseen
 
 
 def test_a_live_patch_that_is_not_in_force_cannot_be_hindered(tmp_path: Path) -> None:
     root = kernel(tmp_path, "")
     others = [patch(enabled=False), patch(transition=True), patch(patched=False)]
-    assert hindrances(others, root) == ()
+    assert look(others, root) == FtraceView()
+    assert look(others, root / "nothing") == FtraceView()
 
 
-def test_nothing_is_said_where_the_kernel_hides_it(tmp_path: Path) -> None:
+def test_a_host_without_tracefs_is_told_to_mount_it(tmp_path: Path) -> None:
     assert uses(tmp_path) is None
-    assert hindrances([patch()], tmp_path) == ()
-    hidden = KALLSYMS.replace("ffffffff81470a00", "0000000000000000")
-    assert hindrances([patch()], kernel(tmp_path, "", hidden)) == ()
+    found = look([patch()], tmp_path)
+    assert found.hindrances == ()
+    assert "mount -t tracefs nodev /sys/kernel/tracing" in found.unseen
+
+
+def test_tracefs_below_debugfs_will_do(tmp_path: Path) -> None:
+    root = put(tmp_path, {"sys/kernel/debug/tracing/enabled_functions": SHARED})
+    assert not unreadable(root)
+    (found,) = look([patch()], root).hindrances
+    assert found.direct == "bpf_trampoline_6442525122"
+
+
+@pytest.mark.parametrize(
+    ("lockdown", "reason"),
+    [
+        ("none integrity [confidentiality]", "the kernel is locked down"),
+        ("none [integrity] confidentiality", "only root can read"),
+    ],
+)
+def test_a_list_that_may_not_be_read_is_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lockdown: str, reason: str
+) -> None:
+    root = put(tmp_path, {"sys/kernel/security/lockdown": lockdown})
+    denied = PermissionError(errno.EPERM, "Operation not permitted")
+    monkeypatch.setattr("suture.core.redirections._error_of", lambda _: denied)
+    assert unreadable(root).startswith(reason)
+    assert look([patch()], root).unseen == unreadable(root)
+
+
+def test_hidden_addresses_are_reported_where_they_are_needed(tmp_path: Path) -> None:
+    hidden = re.sub("^f{8}.{8}", "0" * 16, KALLSYMS, flags=re.MULTILINE)
+    found = look([patch()], kernel(tmp_path, "", hidden))
+    assert found.hindrances == ()
+    assert "kernel.kptr_restrict" in found.unseen
+    assert look([patch()], kernel(tmp_path, REDIRECTED, hidden)) == FtraceView()
 
 
 def test_the_names_of_one_function_are_known(tmp_path: Path) -> None:
