@@ -31,6 +31,13 @@ LAYOUT_CHANGED = Kind(
     "code would find other members where it looks, or memory behind the object.",
     "Leave the type as it is in the live patch; attach new state to objects as shadow variables.",
 )
+ENUMERATOR_REMOVED = Kind(
+    "enumerator-removed",
+    "Objects that are in memory when the live patch is loaded may hold the value of the constant, "
+    "and old code may pass it for a while. The new code does not expect it.",
+    "Keep the constant in the live patch, with the code that handles it, or check that the new "
+    "code does the right thing for a value that it does not know.",
+)
 LOCK_UNPAIRED = Kind(
     "lock-unpaired",
     "While tasks switch to the new code one by one, old and new code run side by side: a lock that "

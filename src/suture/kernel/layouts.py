@@ -88,12 +88,10 @@ class Enumerator:
     """A constant of an enumeration.
 
     :ivar of: the enumeration: ``enum NAME``, or ``enum { FIRST, ... }`` without a name.
-    :ivar greatest: whether no other constant of it is greater.
     """
 
     of: str
     value: int
-    greatest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +240,5 @@ class _Reader:
 
     def _enumerators(self, number: int, name: str) -> dict[str, Enumerator]:
         values = dict(self._btf.enumerators(number))
-        greatest = max(values.values(), default=0)
         title = f"enum {name}" if name else f"enum {{ {next(iter(values), '')}, ... }}"
-        return {
-            constant: Enumerator(title, value, value == greatest)
-            for constant, value in values.items()
-        }
+        return {constant: Enumerator(title, value) for constant, value in values.items()}

@@ -12,9 +12,11 @@ size, place or type of a member changes       refused
 a new member that has to be initialised       refused: old objects never were
 a number or pointer in a hole                 warned: old objects hold what was there, often zeros
 another name for a member, another number of  silent
-the same size, new types, enumerators at the
-end, one more way to read a union
+the same size, new types, one more way to
+read a union
 ===========================================  ==================================================
+
+For constants of enumerations, see `suture.state.enumerators`.
 
 A structure that only lives on the stacks of replaced functions is no danger: the core switches a
 task when none of them is on its stack (kernel/livepatch/transition.c: klp_check_stack()).
@@ -26,8 +28,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from suture.errors import LAYOUT_CHANGED, Finding, Level
-from suture.kernel.layouts import Enumerator, Member, Shape, TypeLayout, Types
+from suture.kernel.layouts import Member, Shape, TypeLayout, Types
 from suture.state.definitions import declared_as, defined_at, lives_on_stacks, users
+from suture.state.enumerators import enumerator_findings
 from suture.state.places import Place, mentioned_at
 from suture.workspace.applying import Changed
 
@@ -78,7 +81,7 @@ def layout_findings(
             continue  # what it contains is reported
         around = sorted(other for other in grave if name in changed[other][0].contains)
         yield _of_layout(source, old, new, found, changes, around, known)
-    yield from _of_enumerators(source, before.enumerators, after.enumerators, changes)
+    yield from enumerator_findings(source, before.enumerators, after.enumerators, changes)
     for name in variables:
         old_type, new_type = before.variables.get(name), after.variables.get(name)
         if old_type and new_type and not _is_same_store(old_type, new_type):
@@ -253,29 +256,6 @@ def _holes(layout: TypeLayout) -> Iterator[tuple[int, int]]:
         end = max(end, member.end)
     if layout.size * 8 > end:
         yield (end + 7) // 8, (layout.size * 8 - end) // 8
-
-
-def _of_enumerators(
-    source: str,
-    before: Mapping[str, Enumerator],
-    after: Mapping[str, Enumerator],
-    changes: Sequence[Changed],
-) -> Iterator[Finding]:
-    """Find constants with another value, one for each enumeration.
-
-    The greatest one may grow, as ``NR_VM_EVENT_ITEMS`` does: it is a count, and no state.
-    """
-    told: set[str] = set()
-    for name, old in before.items():
-        new = after.get(name)
-        if new is None or new.value == old.value or (old.greatest and new.value > old.value):
-            continue
-        if old.of not in told:
-            told.add(old.of)
-            text = f"{old.of}: {name} was {old.value} and becomes {new.value}"
-            place = mentioned_at(changes, name) or Place(source)
-            remedy = "Add new constants at the end, with values that were not used."
-            yield Finding(LAYOUT_CHANGED, name, str(place), text, (), remedy)
 
 
 def _shown(member: Member) -> str:

@@ -97,7 +97,16 @@ def _is_prototype(words: Sequence[str]) -> bool:
 
 
 def _without_value(words: Sequence[str]) -> Sequence[str]:
-    return words[: words.index("=")] if "=" in words and words[0] != "typedef" else words
+    """Return a declaration up to the initial value of a variable.
+
+    In ``enum { PRIO_LOW = 1, PRIO_HIGH = 8 };`` each ``=`` is part of the type.
+    """
+    depth = 0
+    for index, word in enumerate(words):
+        depth += (word == "{") - (word == "}")
+        if word == "=" and not depth:
+            return words[:index]
+    return words
 
 
 def first_readers(workspace: Workspace, touched: Touched) -> Iterator[TypedPair]:
