@@ -74,7 +74,8 @@ class TypeLayout:
     """The layout of a named structure or union.
 
     :ivar size: in bytes.
-    :ivar contains: the named structures and unions among its members and in arrays of them.
+    :ivar contains: the named structures and unions among its members, in arrays of them, and in
+        members whose types have no name.
     """
 
     name: str
@@ -178,18 +179,22 @@ class _Reader:
                 continue
             spelled, size, shape = self.spelled(plain)
             if shape is not Shape.POINTER:
-                self._add_contained(plain, contains)
+                self._add_contained(plain, contains, depth)
             yield Member(name, base + offset, bits or 8 * size, spelled, shape, overlaid)
 
-    def _add_contained(self, number: int, contains: set[str]) -> None:
+    def _add_contained(self, number: int, contains: set[str], depth: int) -> None:
         found = self._btf[number]
         for _ in range(DEEPEST):
             if found.kind != ARRAY:
                 break
             number = self._btf.plain(self._btf.array(number)[0])
             found = self._btf[number]
-        if found.kind in (STRUCT, UNION) and self._title(number):
-            contains.add(self._title(number))
+        if found.kind in (STRUCT, UNION):
+            if title := self._title(number):
+                contains.add(title)
+            elif depth < DEEPEST:  # struct { struct list_head list; } queue[2];
+                for _ in self._members(number, 0, False, contains, depth + 1):
+                    pass
 
     def spelled(self, number: int, depth: int = 0) -> tuple[str, int, Shape]:
         """Return how a type is spelled, its size in bytes, and what is stored."""

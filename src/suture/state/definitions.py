@@ -7,13 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from suture.kernel.layouts import TypeLayout
 from suture.state.places import Place, functions, lines_of
 from suture.workspace.applying import Changed
-from suture.workspace.comments import without_comments
-
-SHARED = ("list_head", "work_struct", "completion", "wait_queue", "timer_list", "hrtimer", "rcu")
-"""Parts of names of structures by which others reach an object that is on a stack."""
 
 
 def defined_at(changes: Sequence[Changed], name: str) -> Place | None:
@@ -62,62 +57,3 @@ def users(
             if body.name not in places and (line := body.first(pattern)):
                 places[body.name] = Place(change.path, line, body.name)
         yield from places.values()
-
-
-def lives_on_stacks(changes: Sequence[Changed], name: str, layout: TypeLayout) -> bool:
-    """Whether a structure is defined in a C file, and every use of it is a local variable or a
-    parameter that leads to one.
-
-    Example: ``struct scan_control`` (mm/vmscan.c) is filled in by functions that reclaim memory,
-    and passed down.  A pointer that comes from elsewhere, as ``struct x *p = data``, may lead
-    anywhere.
-    """
-    files = [change for change in changes if change.path.endswith(".c") and _defines(change, name)]
-    if len(files) != 1 or any(_is_shared(name) for name in layout.contains):
-        return False
-    others = [change for change in changes if change.path != files[0].path]
-    if any(_mentions(one.new, name) for one in others):
-        return False
-    return all(_only_on_stacks(text, name) for text in (files[0].old or b"", files[0].new))
-
-
-def _is_shared(name: str) -> bool:
-    return any(part in name for part in SHARED)
-
-
-def _defines(change: Changed, name: str) -> bool:
-    return defined_at([change], name) is not None
-
-
-def _mentions(text: bytes, name: str) -> bool:
-    return re.search(name.replace(" ", r"\s+") + r"\b", text.decode(errors="replace")) is not None
-
-
-def _only_on_stacks(source: bytes, name: str) -> bool:
-    text = without_comments(source).decode(errors="replace")
-    tag = name.replace(" ", r"\s+") + r"\b"
-    local = re.compile(rf"^\s+{tag}\s+\w+(\[[^\]]*\])?\s*(=|;|,)", re.ASCII)
-    parameter = re.compile(
-        rf"[(,]?\s*(const\s+)?{tag}(\s*\*\s*(const\s+)?|\s+)\w+\s*[,)]", re.ASCII
-    )
-    definition = re.compile(rf"^{tag}\s*(\{{|;|$)", re.ASCII)
-    at_top = 0
-    for line in text.splitlines():
-        found = len(re.findall(tag, line))
-        if found:
-            good = len(parameter.findall(line))
-            if local.match(line) and not at_top:
-                good += 1
-            if definition.match(line):
-                good += 1
-            if good < found:
-                return False
-        at_top = _inside_aggregate(line, at_top)
-    return True
-
-
-def _inside_aggregate(line: str, inside: int) -> int:
-    """Whether the next line is inside the braces of a type or an initial value at the top level."""
-    if re.match(r"^(static\s+|const\s+|typedef\s+)*(struct|union)\b[^(;]*\{\s*$", line):
-        return 1
-    return 0 if line.startswith("}") else inside

@@ -29,8 +29,9 @@ from dataclasses import dataclass
 
 from suture.errors import LAYOUT_CHANGED, Finding, Level
 from suture.kernel.layouts import Member, Shape, TypeLayout, Types
-from suture.state.definitions import declared_as, defined_at, lives_on_stacks, users
+from suture.state.definitions import declared_as, defined_at, users
 from suture.state.enumerators import enumerator_findings
+from suture.state.on_stacks import lives_on_stacks
 from suture.state.places import Place, mentioned_at
 from suture.workspace.applying import Changed
 
@@ -80,7 +81,7 @@ def layout_findings(
         if grave & (old.contains | new.contains) and _only_contained_differs(old, new):
             continue  # what it contains is reported
         around = sorted(other for other in grave if name in changed[other][0].contains)
-        yield _of_layout(source, old, new, found, changes, around, known)
+        yield _of_layout(source, name, (before, after), found, changes, around, known)
     yield from enumerator_findings(source, before.enumerators, after.enumerators, changes)
     for name in variables:
         old_type, new_type = before.variables.get(name), after.variables.get(name)
@@ -194,14 +195,15 @@ def _is_same_store(old: str, new: str) -> bool:
 
 def _of_layout(
     source: str,
-    old: TypeLayout,
-    new: TypeLayout,
+    title: str,
+    sides: tuple[Types, Types],
     found: Sequence[_MemberChange],
     changes: Sequence[Changed],
     around: Sequence[str],
     known: Callable[[str], int | None],
 ) -> Finding:
-    name = old.name.rpartition(" ")[2]
+    old, new = (side.layouts[title] for side in sides)
+    name = title.rpartition(" ")[2]
     place = defined_at(changes, old.name) or Place(source)
     verb = "grows" if new.size > old.size else "shrinks"
     size = "" if new.size == old.size else f" {verb} from {old.size} to {new.size} bytes"
@@ -217,7 +219,7 @@ def _of_layout(
     touching = list(users(changes, members, of_object=True))[:MOST_SHOWN]
     evidence += [f"used by {one.function}() in {one}" for one in touching if one.function]
     level = found[0].level
-    if level is Level.REFUSE and lives_on_stacks(changes, old.name, new):
+    if level is Level.REFUSE and lives_on_stacks(changes, old.name, sides):
         level = Level.NOTE
         text += "; it only lives on stacks of functions, which are replaced as a whole"
     remedy = _remedy(changes, old, found)

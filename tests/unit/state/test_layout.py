@@ -125,35 +125,3 @@ def test_the_functions_that_use_a_new_member_are_named() -> None:
     (found,) = findings(after.replace("count++", "seen++"))
     assert "used by first() in fs/a.c:22" in found.evidence
     assert "int *seen = klp_shadow_get_or_alloc" in (found.remedy or "")
-
-
-LOCAL = """\
-struct context { int depth; };
-static int walk(struct context *context, int a) { return context->depth += a; }
-int start(int a)
-{
-	struct context context = { .depth = 1 };
-
-	return walk(&context, a);
-}
-"""
-DEEPER = LOCAL.replace("int depth;", "int depth, limit;")
-
-
-def test_a_structure_that_lives_on_stacks_is_a_note() -> None:
-    (found,) = findings(DEEPER, LOCAL)
-    assert found.level is Level.NOTE
-
-
-ESCAPES = {
-    "a pointer from elsewhere": "int g(void *data)\n{\n\tstruct context *c = data;\n\n\treturn c->depth;\n}\n",
-    "a static variable": "int g(void)\n{\n\tstatic struct context c;\n\n\treturn c.depth++;\n}\n",
-    "a member": "struct holder {\n\tstruct context context;\n};\nstruct holder *g;\n",
-    "its size": "u64 g(void)\n{\n\treturn sizeof(struct context);\n}\n",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", ESCAPES)
-def test_a_structure_that_may_live_elsewhere_is_refused(case: str) -> None:
-    (found,) = findings(DEEPER + ESCAPES[case], LOCAL + ESCAPES[case])
-    assert found.level is Level.REFUSE
