@@ -99,12 +99,13 @@ class Enumerator:
 class Types:
     """All named types of one object.
 
-    :ivar layouts: ``struct NAME``, ``union NAME`` or the name of a typedef -> layout.
+    :ivar layouts: ``struct NAME``, ``union NAME`` or the name of a typedef -> the layouts of that
+        name, of which there are several where functions have types of their own.
     :ivar enumerators: name -> constant.
     :ivar variables: global and static variables of files: name -> spelled type.
     """
 
-    layouts: dict[str, TypeLayout]
+    layouts: dict[str, tuple[TypeLayout, ...]]
     enumerators: dict[str, Enumerator]
     variables: dict[str, str]
 
@@ -146,13 +147,13 @@ class _Reader:
 
     def types(self) -> Types:
         """Return all named types."""
-        layouts: dict[str, TypeLayout] = {}
+        layouts: dict[str, tuple[TypeLayout, ...]] = {}
         enumerators: dict[str, Enumerator] = {}
         variables: dict[str, str] = {}
         for number, kind, name, value in self._btf.own():
             if kind in (STRUCT, UNION) and self._title(number):
                 layout = self._layout(number, kind, value)
-                layouts.setdefault(layout.name, layout)
+                layouts[layout.name] = (*layouts.get(layout.name, ()), layout)
             elif kind in (ENUM, ENUM64):
                 enumerators |= self._enumerators(number, name)
             elif kind == VAR and name:

@@ -24,6 +24,7 @@ task when none of them is on its stack (kernel/livepatch/transition.c: klp_check
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ from suture.state.enumerators import enumerator_findings
 from suture.state.on_stacks import lives_on_stacks
 from suture.state.places import Place, mentioned_at
 from suture.workspace.applying import Changed
+
+Layouts = tuple[TypeLayout, ...]
 
 MOST_SHOWN = 4
 """How many members and users a finding names."""
@@ -67,21 +70,7 @@ def layout_findings(
     :param known: returns the size of a structure in the running kernel's BTF, in bytes, as a second
         witness.
     """
-    changed = {
-        name: (layout, after.layouts[name])
-        for name, layout in before.layouts.items()
-        if name in after.layouts and layout != after.layouts[name]
-    }
-    differences = {
-        name: found for name, (old, new) in changed.items() if (found := _differences(old, new))
-    }
-    grave = {name for name, found in differences.items() if _is_grave(found)}
-    for name, found in differences.items():
-        old, new = changed[name]
-        if grave & (old.contains | new.contains) and _only_contained_differs(old, new):
-            continue  # what it contains is reported
-        around = sorted(other for other in grave if name in changed[other][0].contains)
-        yield _of_layout(source, name, (before, after), found, changes, around, known)
+    yield from _of_types(source, before, after, changes, known)
     yield from enumerator_findings(source, before.enumerators, after.enumerators, changes)
     for name in variables:
         old_type, new_type = before.variables.get(name), after.variables.get(name)
@@ -89,6 +78,58 @@ def layout_findings(
             text = f"the variable {name} holds {old_type} and is read as {new_type}"
             place = mentioned_at(changes, name) or Place(source)
             yield Finding(LAYOUT_CHANGED, name, str(place), text)
+
+
+def _of_types(
+    source: str,
+    before: Types,
+    after: Types,
+    changes: Sequence[Changed],
+    known: Callable[[str], int | None],
+) -> Iterator[Finding]:
+    unequal = dict(_unequal(before, after))
+    changed = {
+        name: (olds[0], news[0])
+        for name, (olds, news) in unequal.items()
+        if len(olds) == len(news) == 1
+    }
+    uncertain = unequal.keys() - changed.keys()
+    differences = {name: found for name, pair in changed.items() if (found := _differences(*pair))}
+    grave = {name for name, found in differences.items() if _is_grave(found)}
+    for name, found in differences.items():
+        old, new = changed[name]
+        within = (grave | uncertain) & (old.contains | new.contains)
+        if within and _only_contained_differs(old, new):
+            continue  # what it contains is reported
+        around = sorted(other for other in grave if name in changed[other][0].contains)
+        yield _of_layout(source, changed[name], (before, after), found, changes, around, known)
+    for name in sorted(uncertain):
+        yield _of_namesakes(source, name, *unequal[name], changes)
+
+
+def _unequal(before: Types, after: Types) -> Iterator[tuple[str, tuple[Layouts, Layouts]]]:
+    """Yield the types of a name that are not alike on both sides.
+
+    Several can have one name: a function may define a type for itself.  Those that are alike are
+    the same, and a single one left on each side is the one that changed.  What is left on one side
+    alone was added or has gone.
+    """
+    for name, olds in before.layouts.items():
+        news = after.layouts.get(name, ())
+        gone, added = Counter(olds) - Counter(news), Counter(news) - Counter(olds)
+        if gone and added:
+            yield name, (tuple(gone.elements()), tuple(added.elements()))
+
+
+def _of_namesakes(
+    source: str, title: str, olds: Layouts, news: Layouts, changes: Sequence[Changed]
+) -> Finding:
+    """Refuse a name of several types if it cannot be seen which of them became which."""
+    place = defined_at(changes, title) or Place(source)
+    text = f"{title}: {len(olds)} of this name change into {len(news)}, and it is not clear which"
+    name = title.rpartition(" ")[2]
+    remedy = f"Give each {title} a name of its own in the source, or change one of them alone."
+    return Finding(LAYOUT_CHANGED, name, str(place), text, (), remedy)
 
 
 def _only_contained_differs(old: TypeLayout, new: TypeLayout) -> bool:
@@ -195,15 +236,15 @@ def _is_same_store(old: str, new: str) -> bool:
 
 def _of_layout(
     source: str,
-    title: str,
+    pair: tuple[TypeLayout, TypeLayout],
     sides: tuple[Types, Types],
     found: Sequence[_MemberChange],
     changes: Sequence[Changed],
     around: Sequence[str],
     known: Callable[[str], int | None],
 ) -> Finding:
-    old, new = (side.layouts[title] for side in sides)
-    name = title.rpartition(" ")[2]
+    old, new = pair
+    name = old.name.rpartition(" ")[2]
     place = defined_at(changes, old.name) or Place(source)
     verb = "grows" if new.size > old.size else "shrinks"
     size = "" if new.size == old.size else f" {verb} from {old.size} to {new.size} bytes"

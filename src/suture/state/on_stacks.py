@@ -66,8 +66,8 @@ def _contained(name: str, types: Types) -> Iterator[str]:
     seen = {name}
     open_ends = [name]
     while open_ends:
-        layout = types.layouts.get(open_ends.pop())
-        inner = sorted(layout.contains - seen) if layout else []
+        layouts = types.layouts.get(open_ends.pop(), ())
+        inner = sorted(frozenset().union(*(layout.contains for layout in layouts)) - seen)
         seen.update(inner)
         open_ends += inner
         yield from inner
@@ -81,9 +81,9 @@ def _leads_back(name: str, types: Types) -> bool:
     Other pointers lead away: ``mm_walk`` in ``struct reclaim_state``, which the ``struct
     scan_control`` on a stack contains.
     """
-    layout = types.layouts.get(name)
     tag = name.rpartition(" ")[2]
-    return layout is not None and any(_is_link(member, tag) for member in layout.members)
+    members = [member for layout in types.layouts.get(name, ()) for member in layout.members]
+    return any(_is_link(member, tag) for member in members)
 
 
 def _is_link(member: Member, tag: str) -> bool:

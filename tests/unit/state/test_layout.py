@@ -125,3 +125,49 @@ def test_the_functions_that_use_a_new_member_are_named() -> None:
     (found,) = findings(after.replace("count++", "seen++"))
     assert "used by first() in fs/a.c:22" in found.evidence
     assert "int *seen = klp_shadow_get_or_alloc" in (found.remedy or "")
+
+
+def in_functions(*members: str) -> str:
+    """A file in which each function has a structure of one name, and a pointer that stays."""
+    return "".join(
+        f"int walk{number}(int a)\n{{\n\tstruct step {{ {one} }};\n\tstatic struct step *kept;\n\n"
+        f"\tkept->first = a;\n\treturn kept->first;\n}}\n"
+        for number, one in enumerate(members)
+    )
+
+
+ONE, TWO, THREE = "int first;", "int first, second;", "int first; u64 third;"
+OTHER = "int first; char other;"
+
+
+def compared(old: str, new: str) -> list[tuple[str, Level, str]]:
+    sides = [reader.read(compile_c(HEAD + text, *TYPES), "a.c") for text in (old, new)]
+    change = Changed("fs/a.c", old.encode(), new.encode())
+    found = compare_types("fs/a.c", sides[0], sides[1], [change], lambda _: None)
+    return [(one.name, one.level, one.found) for one in found]
+
+
+def test_of_structures_with_one_name_the_one_that_changed_is_compared() -> None:
+    for before, after in (
+        (in_functions(ONE, TWO), in_functions(ONE, THREE)),
+        (in_functions(ONE, TWO), in_functions(THREE, TWO)),
+        (in_functions(ONE, ONE), in_functions(ONE, THREE)),
+    ):
+        ((name, level, text),) = compared(before, after)
+        assert (name, level) == ("step", Level.REFUSE)
+        assert text.startswith("struct step grows from ")
+
+
+def test_structures_with_one_name_in_another_order_or_number_are_silent() -> None:
+    for before, after in (
+        (in_functions(ONE, TWO), in_functions(TWO, ONE)),
+        (in_functions(ONE, TWO), in_functions(ONE, TWO, THREE)),
+        (in_functions(ONE, TWO, THREE), in_functions(TWO, ONE)),
+    ):
+        assert compared(before, after) == []
+
+
+def test_structures_with_one_name_are_refused_where_several_change() -> None:
+    ((name, level, text),) = compared(in_functions(ONE, TWO), in_functions(THREE, OTHER))
+    assert (name, level) == ("step", Level.REFUSE)
+    assert "2 of this name change into 2" in text
