@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from suture.state.places import Place, functions, lines_of
+from suture.state.places import Place, lines_of, used_at
 from suture.workspace.applying import Changed
 
 
@@ -52,8 +52,4 @@ def users(
     before = r"(->|\.)\s*" if of_object else r"\b"
     pattern = re.compile(rf"{before}({'|'.join(map(re.escape, names))})\b", re.ASCII)
     for change in changes:
-        places: dict[str, Place] = {}  # of a function that #ifdef gives two bodies, the first
-        for body in functions(change.new):
-            if body.name not in places and (line := body.first(pattern)):
-                places[body.name] = Place(change.path, line, body.name)
-        yield from places.values()
+        yield from used_at(change.path, change.new, pattern)

@@ -7,15 +7,16 @@ about are read from the source.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suture.workspace.applying import Changed
 from suture.workspace.comments import without_comments
 
-_FUNCTION = re.compile(r"^[A-Za-z_][\w \t*]*?\b(\w+)\s*\((?!.*;\s*$)", re.ASCII)
+_FUNCTION = re.compile(r"^[A-Za-z_][\w \t*]*?\b(\w+)\s*\((?!.*(;|=\s*\{)\s*$)", re.ASCII)
+"""Neither a prototype nor a table, ``static DEFINE_IDTABLE(ids) = {``."""
+
 _OTHER = re.compile(r"^(struct|union|enum|typedef)\b[^(]*$|^\}", re.ASCII)
 
 
@@ -49,20 +50,38 @@ class Body:
 
     @property
     def text(self) -> str:
-        """What stands in braces."""
-        return "\n".join(line for _, line in self._inside())
-
-    def _inside(self) -> Iterator[tuple[int, str]]:
-        return itertools.dropwhile(lambda numbered: not numbered[1].startswith("{"), self.lines)
+        """What stands in braces, with the opening one where that has a line of its own."""
+        lines = [line for _, line in self.lines]
+        brace = next((index for index, line in enumerate(lines) if line.startswith("{")), 0)
+        return "\n".join(lines[brace:])
 
     def first(self, pattern: re.Pattern[str]) -> int:
         """Return the number of the first line in which a pattern is found, or 0."""
         return next((number for number, line in self.lines if pattern.search(line)), 0)
 
 
-def functions(source: bytes) -> Iterator[Body]:
-    """Yield the functions of a C file, as far as their layout is the kernel's: the name at the
-    start of a line, the closing brace at the start of another."""
+def bodies(source: bytes) -> dict[str, Body]:
+    """Return the functions of a C file by name, as far as their layout is the kernel's: the name at
+    the start of a line, the closing brace at the start of another.
+
+    A function that ``#ifdef`` gives two bodies has the lines of both.
+    """
+    found: dict[str, Body] = {}
+    for body in _bodies(source):
+        if first := found.get(body.name):
+            body = replace(first, lines=first.lines + body.lines)
+        found[body.name] = body
+    return found
+
+
+def used_at(path: str, source: bytes, pattern: re.Pattern[str]) -> Iterator[Place]:
+    """Yield the first place in each function of a C file that a pattern is found in."""
+    for body in bodies(source).values():
+        if line := body.first(pattern):
+            yield Place(path, line, body.name)
+
+
+def _bodies(source: bytes) -> Iterator[Body]:
     name, start, lines = "", 0, list[tuple[int, str]]()
     for number, line in enumerate(lines_of(without_comments(source)), 1):
         if match := _FUNCTION.match(line):
@@ -73,11 +92,6 @@ def functions(source: bytes) -> Iterator[Body]:
             name = ""
         else:
             lines.append((number, line))
-
-
-def bodies(source: bytes) -> dict[str, Body]:
-    """Return the functions of a C file by name whose opening brace is at the start of a line."""
-    return {body.name: body for body in functions(source) if body.text}
 
 
 def mentioned_at(changes: Sequence[Changed], name: str) -> Place | None:
@@ -122,8 +136,7 @@ class Places:
 
     def _bodies_of(self, path: str) -> dict[str, Body]:
         if path not in self._bodies:
-            text = self._changes[path].new
-            self._bodies[path] = {body.name: body for body in functions(text)}
+            self._bodies[path] = bodies(self._changes[path].new)
         return self._bodies[path]
 
 

@@ -139,43 +139,55 @@ class _HeaderVersion:
 
     def names(self, begin: int, end: int) -> set[bytes] | None:
         """Return the names that some lines declare; None where they do anything else."""
+        if not self._has_whole_conditionals(begin, end):
+            return None
         found: set[bytes] = set()
-        plain: list[bytes] = []
+        plain: list[bytes] = []  # lines of declarations; empty ones stand between them
+        for index in range(begin, end):
+            line = self.lines[index]
+            if self.functions[index] or self._is_within(begin, index):
+                names = self._names_at(index)
+                if names is None:
+                    return None
+                found |= names
+                plain.append(b"")
+            elif macro := _MACRO.match(line):
+                found.add(macro[1])
+            elif line.startswith(b"#"):
+                plain.append(b"")
+            elif any(plain) or self._is_between(index):
+                plain.append(line)
+            else:
+                return None
+        declared = _declared_in(plain)
+        return None if declared is None else found | declared
+
+    def _has_whole_conditionals(self, begin: int, end: int) -> bool:
+        """Whether some lines close each ``#if`` that they open, and have no other directives than
+        these and macros; those in functions aside."""
         nesting = 0
         for index in range(begin, end):
             line = self.lines[index]
-            if self.functions[index]:
-                found.add(self.functions[index])
-                plain.append(b"")
+            if self.functions[index] or not line.startswith(b"#") or _MACRO.match(line):
                 continue
-            if self.depth[index] and self.depth[begin] and not line.startswith(b"#"):
-                enumerators = self.enumerators_from(index)
-                if enumerators is None:
-                    return None
-                found |= enumerators
-                plain.append(b"")
-                continue
-            if not line.startswith(b"#"):
-                if not any(plain) and not self._is_between(index):
-                    return None
-                plain.append(line)
-                continue
-            if macro := _MACRO.match(line):
-                found.add(macro[1])
-                continue
-            nesting += bool(_OPENS.match(line)) - bool(_CLOSES.match(line))
-            known = _OPENS.match(line) or _MIDDLE.match(line) or _CLOSES.match(line)
-            if not known or nesting < 0 or (nesting == 0 and not _CLOSES.match(line)):
-                return None
-            plain.append(b"")
-        if nesting:
-            return None
-        for text in _texts(plain):
-            declared = _declared(text)
-            if declared is None:
-                return None
-            found |= declared
-        return found
+            opens, closes = bool(_OPENS.match(line)), bool(_CLOSES.match(line))
+            nesting += opens - closes
+            if not (opens or closes or _MIDDLE.match(line)):
+                return False
+            if nesting < 0 or (nesting == 0 and not closes):
+                return False
+        return nesting == 0
+
+    def _is_within(self, begin: int, index: int) -> bool:
+        """Whether a line of code is in braces that were open before `begin`, too."""
+        is_code = not self.lines[index].startswith(b"#")
+        return is_code and self.depth[index] > 0 and self.depth[begin] > 0
+
+    def _names_at(self, index: int) -> set[bytes] | None:
+        """Return the static inline function around a line, or the enumeration and its enumerators
+        from there on."""
+        function = self.functions[index]
+        return {function} if function else self.enumerators_from(index)
 
     def enumerators_from(self, index: int) -> set[bytes] | None:
         """Return the tag of the enumeration around a line, and its enumerators from there on, whose
@@ -198,6 +210,16 @@ class _HeaderVersion:
             (line for line in reversed(self.lines[:index]) if not line.startswith(b"#")), b";"
         )
         return before.endswith((b";", b"}"))
+
+
+def _declared_in(lines: Sequence[bytes]) -> set[bytes] | None:
+    found: set[bytes] = set()
+    for text in _texts(lines):
+        declared = _declared(text)
+        if declared is None:
+            return None
+        found |= declared
+    return found
 
 
 def _texts(lines: Sequence[bytes]) -> Iterator[bytes]:

@@ -55,10 +55,12 @@ def test_members_are_used_in_functions_once_each() -> None:
     assert found == [("show", 7), ("open", 11), ("twice", 16)]
 
 
-def test_bodies_are_those_with_a_brace_at_the_start_of_a_line() -> None:
-    found = bodies(SOURCE)
-    assert sorted(found) == ["show", "twice"]
+def test_a_body_is_what_stands_in_braces_and_both_of_two() -> None:
+    found = bodies(SOURCE + b"static DEFINE_IDTABLE(ids) = {\n\t{ ctx->reads },\n};\n")
+    assert sorted(found) == ["open", "show", "twice"]
     assert found["show"].text == "{\n\tint reads = 0;  \n\tm->private->reads++;"
+    assert found["open"].text == "\tc->reads = 1;"
+    assert [number for number, line in found["twice"].lines if "reads" in line] == [16, 21]
 
 
 def in_kernel_layout(text: str) -> str:
