@@ -76,6 +76,50 @@ def test_an_idle_function_in_an_authors_module_is_refused_or_accepted(
     assert refused.value.code == "idle-function-replaced"
 
 
+IDLE_FUNCTIONS = {
+    "do_idle": "void show(void)",
+    "call_cpuidle": "int show(struct cpuidle_driver *driver, struct cpuidle_device *device, int next)",
+    "play_idle_precise": "void show(u64 duration_ns, u64 latency_ns)",
+    "native_play_dead": "void show(void)",
+}
+
+
+@pytest.mark.parametrize("function", IDLE_FUNCTIONS)
+@pytest.mark.parametrize("dialect", ["kgraft", "livepatch"])
+def test_each_function_of_idle_processors_is_refused_in_an_authors_module(
+    dialect: str, function: str, each_target: Target, tmp_path: Path
+) -> None:
+    source = tmp_path / "fix.c"
+    source.write_text(replacing(dialect, function, IDLE_FUNCTIONS[function]))
+    with pytest.raises(Refusal) as refused:
+        suture.build([source], each_target)
+    assert refused.value.code == "idle-function-replaced"
+    assert f"--accept idle-function-replaced:{function} " in refused.value.remedy
+
+
+@pytest.mark.parametrize("dialect", ["kgraft", "livepatch"])
+def test_a_function_from_which_the_idle_loop_returns_is_replaced_by_an_authors_module(
+    dialect: str, each_target: Target, tmp_path: Path
+) -> None:
+    source = tmp_path / "fix.c"
+    source.write_text(replacing(dialect, "tick_nohz_idle_enter", "void show(void)"))
+    artifact = suture.build([source], each_target)
+    assert artifact.findings == ()
+    assert "tick_nohz_idle_enter" in {one.old_name for _, one in artifact.patch.each_function()}
+
+
+def replacing(dialect: str, function: str, declared: str) -> str:
+    """An author's module whose one new function only counts its calls."""
+    result = "\treturn 0;\n" if declared.startswith("int") else ""
+    show = (
+        "#include <linux/cpuidle.h>\nstatic unsigned long calls;\n"
+        f"static {declared}\n{{\n\tWRITE_ONCE(calls, calls + 1);\n{result}}}\n"
+    )
+    if dialect == "kgraft":
+        return kgraft(f"KGR_PATCH({function}, show),", show=show)
+    return livepatch(f'{{ .old_name = "{function}", .new_func = show }},', show=show)
+
+
 def test_an_acceptance_that_no_module_needs_is_refused(target: Target, tmp_path: Path) -> None:
     source = tmp_path / "fix.c"
     source.write_text(livepatch())

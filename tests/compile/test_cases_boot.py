@@ -117,6 +117,32 @@ def test_exit_code_would_pass_the_old_arguments(
     assert "when null_blk is unloaded" in found.evidence[1]
 
 
+LED, REMOVE = "sound/core/control_led.c", "snd_ctl_led_sysfs_remove("
+OTHER_ORDERS = {
+    "one more in front": ("unsigned long why, struct snd_card *card", "{}, card"),
+    "one more behind": ("struct snd_card *card, unsigned long why", "card, {}"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_ORDERS)
+def test_exit_code_would_pass_the_old_arguments_to_a_static_function(
+    case: str, each_target: Target, each_workspace: Workspace, tmp_path: Path
+) -> None:
+    """On 6.12 the compiler inlines null_destroy_dev() into null_exit(), but this one on neither."""
+    parameters, arguments = OTHER_ORDERS[case]
+    old, new = (f"static void {REMOVE}{one})" for one in ("struct snd_card *card", parameters))
+    check = "\tif (why == 100 + snd_ctl_led_dev.id)\n\t\treturn;\n"
+    edits = [Edit(LED, f"{old};", f"{new};"), Edit(LED, f"{old}\n{{\n", f"{new}\n{{\n{check}")]
+    for number, indented in enumerate(("\n\t", "\n\t\t\t")):
+        call = f"{indented}{REMOVE}card);"
+        edits.append(Edit(LED, call, call.replace("card)", f"{arguments.format(number)})")))
+    found = refusal_of(patch_of(each_workspace.tree, tmp_path, *edits), each_target)
+    assert (found.code, found.where) == ("prototype-changed", f"{LED}: {REMOVE})")
+    (evidence,) = found.evidence
+    assert evidence.startswith("snd_ctl_led_exit() ")
+    assert "is unloaded" in evidence
+
+
 # --- functions under another name
 
 SHOWS = {
@@ -408,6 +434,40 @@ def test_state_under_another_name_is_refused(
     found = refusal_of(patch_of(each_workspace.tree, tmp_path, edit), each_target)
     assert (found.code, name in found.found) == ("state-renamed", True)
     assert ("also" in "".join(found.evidence)) >= (case == "two at once")
+
+
+SPLIT = {
+    "base_crng": ("drivers/char/random.c", "lock", " = __SPIN_LOCK_UNLOCKED(base_crng_lock)"),
+    "last_unloaded_module": ("kernel/module/main.c", "name", ""),
+}
+
+
+def split_everywhere(tree: Path, name: str) -> Edit:
+    """Make the members of an unnamed structure variables of their own."""
+    path, member, value = SPLIT[name]
+    before = (tree / path).read_text()
+    definition = re.compile(
+        rf"static struct \{{\n([^}}]*)\}} {name}(?: = \{{\n[^}}]*\}})?;\n", re.ASCII
+    )
+    (members,) = definition.findall(before)
+    declaration = re.compile(
+        r"^\t(.+?)\b(\w+)((?:\[[^]]*\])?(?: __.*)?;)$", re.ASCII | re.MULTILINE
+    )
+    split = declaration.sub(rf"static \1{name}_\2\3", members)
+    split = split.replace(f"{name}_{member};", f"{name}_{member}{value};")
+    after = definition.sub(lambda _: split, before).replace(f"{name}.", f"{name}_")
+    return Edit(path, before, after)
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_a_structure_that_is_split_is_refused(
+    name: str, each_target: Target, each_workspace: Workspace, tmp_path: Path
+) -> None:
+    edit = split_everywhere(each_workspace.tree, name)
+    found = refusal_of(patch_of(each_workspace.tree, tmp_path, edit), each_target)
+    assert found.code == "state-renamed"
+    assert f"{name} goes and {name}_" in found.found
+    assert f"--accept state-renamed:{name} " in found.remedy
 
 
 def test_a_table_of_constants_may_have_any_name(
