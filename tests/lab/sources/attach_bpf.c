@@ -3,7 +3,7 @@
  * attach_bpf KIND FUNCTION [KIND FUNCTION]...
  *
  * Attach an empty BPF program to each function of the core kernel, in order, and wait for a signal.
- * KIND is fentry or fexit.  The ids of functions are read from /sys/kernel/btf/vmlinux
+ * KIND is fentry, fexit, fmod_ret (of functions security_*) or lsm (of functions bpf_lsm_*).  The ids of functions are read from /sys/kernel/btf/vmlinux
  * (Documentation/bpf/btf.rst).
  */
 #include <fcntl.h>
@@ -92,15 +92,39 @@ static int id_of(const char *function)
 	exit(1);
 }
 
+static const struct {
+	const char *name;
+	int program, attached;
+} kinds[] = {
+	{ "fentry", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY },
+	{ "fexit", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT },
+	{ "fmod_ret", BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN },
+	{ "lsm", BPF_PROG_TYPE_LSM, BPF_LSM_MAC },
+	{ NULL },
+};
+
+static int kind_of(const char *name)
+{
+	int of;
+
+	for (of = 0; kinds[of].name; of++)
+		if (!strcmp(kinds[of].name, name))
+			return of;
+	fprintf(stderr, "no kind %s\n", name);
+	exit(1);
+}
+
 static void attach(const char *kind, const char *function)
 {
+	int of = kind_of(kind);
+	/* For fmod_ret and lsm, 0 means that the program objects to nothing. */
 	struct bpf_insn code[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_TRACING,
-		.expected_attach_type = strcmp(kind, "fexit") ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT,
+		.prog_type = kinds[of].program,
+		.expected_attach_type = kinds[of].attached,
 		.insns = (unsigned long)code,
 		.insn_cnt = 2,
 		.license = (unsigned long)"GPL",
