@@ -9,7 +9,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup packages development-packages demo test test-all fuzz test-unit test-compile test-lab lint types format coverage bench docs lock clean
+.PHONY: help setup packages development-packages demo test test-all fuzz test-unit test-compile test-lab test-pages lint types format coverage bench docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -20,8 +20,8 @@ demo: packages $(VENV)/suture-installed ## build a live patch for a stock kernel
 test: setup ## everything: lint, types, and the unit, compile and lab tests
 	@$(PYTHON) scripts/test_levels.py lint types unit compile lab
 
-test-all: setup ## as test, on all flavours, with a hundred rounds of a live patch that stays in memory
-	@SUTURE_FLAVOURS=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab
+test-all: setup ## as test, on all flavours, with a hundred rounds of a live patch that stays in memory, and reports in a browser
+	@SUTURE_FLAVOURS=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab pages
 
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit
@@ -31,6 +31,9 @@ test-compile: setup ## the tests that fetch a kernel and compile
 
 test-lab: setup ## the tests that boot a kernel in a virtual machine
 	@$(PYTHON) scripts/test_levels.py lab
+
+test-pages: setup ## the tests that look at reports in a browser (which they unpack below build/)
+	@$(PYTHON) scripts/test_levels.py pages
 
 fuzz: setup ## read thousands of damaged files of each kind (EXAMPLES=20000 for more)
 	SUTURE_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(PYTHON) -m pytest -q -n auto tests/unit/fuzz

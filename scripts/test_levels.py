@@ -156,6 +156,7 @@ LEVELS = (
     # emulated guest keeps one processor busy; what is in the cache is locked while it is made.
     Level("unit", tests("unit", "--numprocesses=auto"), counts=True),
     Level("compile", tests("compile", "--numprocesses=2", "--dist=loadfile"), counts=True),
+    Level("pages", tests("pages"), counts=True),
     Level("lab", tests("lab", "--numprocesses=2", "--dist=loadfile"), counts=True),
 )
 

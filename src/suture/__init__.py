@@ -19,7 +19,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from suture.api import inspect, load, sign, try_out, verify_module
+    from suture.api import (
+        inspect,
+        load,
+        report_on,
+        sign,
+        try_out,
+        verify_module,
+        write_report,
+    )
     from suture.builder import build, build_all
     from suture.builder.artifact import Artifact, Provenance
     from suture.builder.compare_objects import compare_objects
@@ -57,12 +65,14 @@ __all__ = [
     "inspect",
     "load",
     "new_key",
+    "report_on",
     "sign",
     "status",
     "survey",
     "try_out",
     "unload",
     "verify_module",
+    "write_report",
 ]
 
 _PLACES = {
@@ -84,12 +94,14 @@ _PLACES = {
     "inspect": "suture.api",
     "load": "suture.api",
     "new_key": "suture.module.sign",
+    "report_on": "suture.api",
     "sign": "suture.api",
     "status": "suture.core.status",
     "survey": "suture.sources",
     "try_out": "suture.api",
     "unload": "suture.core.unload",
     "verify_module": "suture.api",
+    "write_report": "suture.api",
 }
 """Public name -> the module that has it."""
 

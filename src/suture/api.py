@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from suture.core.load import Loaded
     from suture.kernel.release import Target
     from suture.lab.livepatch import TestReport
+    from suture.report.content import PatchReport
     from suture.verify.fit import Fit
 
 Module: TypeAlias = "Artifact | bytes | Path | str"
@@ -47,6 +48,33 @@ def verify_module(module: Module, target: Target) -> Fit:
 
     data, where = _content(module)
     return checked(data, where, target)
+
+
+def report_on(module: Module, target: Target) -> PatchReport:
+    """Return a report on a live patch module.
+
+    For an artifact that was built with ``keep_evidence=True`` it has the sources, the instructions
+    and the proof; for any other module, what that and the target show.
+
+    :raises Refusal: ``object-malformed``, ``not-a-live-patch``; what keeps a module from fitting is
+        in the report
+    """
+    from suture.report import gather, rows, verification
+
+    if not isinstance(module, (bytes, Path, str)) and module.evidence is not None:
+        return gather.of_artifact(module, rows.target_files(target))
+    data, where = _content(module)
+    return verification.of_module(data, where, target)
+
+
+def write_report(report: PatchReport, path: Path | str) -> None:
+    """Write a report; the name's end says the form: ``.html``, ``.md``, ``.json``.
+
+    :raises Refusal: ``report-form-unknown``, ``file-unwritable``, ``disk-full``
+    """
+    from suture.report import output
+
+    output.write(report, Path(path))
 
 
 def try_out(module: Module, target: Target, *, script: bytes | None = None) -> TestReport:

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 
 import suture
+from suture.elf import reader
 from suture.errors import Refusal
 from suture.kernel.release import Target
+from suture.module import versions
+from suture.verify.examination import examine
+from suture.verify.kernel import Kernel
 from suture.workspace.prepare import Workspace
+from tests.examples import shows
 from tests.patches import Edit, diff
 
 EDIT = Edit(
@@ -61,3 +67,34 @@ def test_a_module_for_another_kernel_is_refused(ibt_target: Target, module: byte
     with pytest.raises(Refusal) as refused:
         suture.verify_module(module, ibt_target)
     assert refused.value.code == "wrong-release"
+
+
+def test_a_module_with_another_version_of_a_symbol_is_refused(
+    target: Target, module: bytes
+) -> None:
+    known = versions.read(reader.read(module, "fix.ko"))
+    assert known is not None
+    entry = struct.pack("<Q56s", known["seq_printf"], b"seq_printf")
+    assert module.count(entry) == 1
+    damaged = module.replace(entry, struct.pack("<Q56s", 0x01020304, b"seq_printf"))
+    with pytest.raises(Refusal) as refused:
+        suture.verify_module(damaged, target)
+    assert refused.value.where.endswith("seq_printf")
+    shows(refused.value, "symbol-version-differs")
+
+
+def test_a_module_of_another_configuration_is_refused(target: Target, module: bytes) -> None:
+    assert b" SMP preempt " in module
+    with pytest.raises(Refusal) as refused:
+        suture.verify_module(module.replace(b" SMP preempt ", b" SMP preempp "), target)
+    shows(refused.value, "vermagic-differs")
+
+
+def test_what_is_wrong_is_all_told_at_once(target: Target, module: bytes) -> None:
+    damaged = module
+    for old, new in CHANGED.values():
+        damaged = damaged.replace(old, new)
+    obj = reader.read(damaged, "fix.ko")
+    found = examine(obj, "fix.ko", Kernel(target))
+    assert [refusal.code for refusal in found.refusals] == list(CHANGED)
+    assert found.functions[0].address is None

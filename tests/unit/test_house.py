@@ -20,7 +20,7 @@ from suture.host.packages import BUILD_MODULES
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-LOCKS = (TOP / "requirements.lock", TOP / "requirements-dev.lock")
+LOCKS = tuple(TOP / f"requirements{part}.lock" for part in ("", "-dev", "-pages"))
 RUNTIME_ROOMS = (
     "cli",
     "compat",
@@ -120,10 +120,11 @@ def test_the_build_extra_is_known_by_its_modules() -> None:
 
 
 def test_everything_declared_is_locked_with_hashes() -> None:
-    running, developing = (locked_with_hashes(lock) for lock in LOCKS)
+    running, developing, looking = (locked_with_hashes(lock) for lock in LOCKS)
     extras = PROJECT["optional-dependencies"]
     assert distributions([*PROJECT["dependencies"], *extras["build"], "hatchling"]) <= running
     assert distributions(extras["dev"]) <= developing
+    assert distributions(extras["pages"]) <= looking
     assert not running & developing
 
 

@@ -30,6 +30,7 @@ ROOMS = (
     "link",
     "builder",
     "lab",
+    "report",
     "api",
     "doctor",
     "demo",

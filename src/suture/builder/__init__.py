@@ -16,6 +16,7 @@ A single author's module registers itself, and is built by `cmodules`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from suture.builder.artifact import Artifact, Provenance
 from suture.builder.assemble import DATA, assemble
+from suture.builder.evidence import BuildEvidence
 from suture.builder.findings import judged, recorded
 from suture.builder.findings import refuse_unused as refuse_unused_acceptances
 from suture.builder.fixes import described
@@ -88,6 +90,7 @@ def build(
     format: Format | None = None,
     strip: int | None = None,
     choices: Choices = NO_CHOICES,
+    keep_evidence: bool = False,
 ) -> Artifact:
     """Build one live patch module from one or more inputs.
 
@@ -103,6 +106,7 @@ def build(
     :param format: the format of the inputs; None to detect it.
     :param strip: leading path components to drop from file names in the patch, as ``patch -p``.
     :param choices: further decisions; those of written live patches are added.
+    :param keep_evidence: keep what `suture.report` needs of the build in `Artifact.evidence`.
     :raises Refusal: many; each says what and why
     """
     with gathered(
@@ -114,19 +118,33 @@ def build(
         replace=replace,
         choices=choices,
     ) as inputs:
-        return build_gathered(inputs, target, output=_path(output), directory=_path(directory))
+        return build_gathered(
+            inputs,
+            target,
+            output=_path(output),
+            directory=_path(directory),
+            keep_evidence=keep_evidence,
+        )
 
 
 def build_gathered(
-    inputs: Inputs, target: Target, *, output: Path | None = None, directory: Path | None = None
+    inputs: Inputs,
+    target: Target,
+    *,
+    output: Path | None = None,
+    directory: Path | None = None,
+    keep_evidence: bool = False,
 ) -> Artifact:
     """Build one live patch module from inputs that are gathered already; otherwise as `build`."""
+    started = time.monotonic()
     if inputs.of_formats(MODULES) and not inputs.of_formats(DIFFS):
         _refuse_options(inputs)
     if inputs.is_one_module and inputs.replace is None:
-        return _author_module(inputs, target, output, directory)
-    path = output or (directory / f"{inputs.name}.ko" if directory is not None else None)
-    return _build(inputs, target, path)
+        artifact = _author_module(inputs, target, output, directory)
+    else:
+        path = output or (directory / f"{inputs.name}.ko" if directory is not None else None)
+        artifact = _build(inputs, target, path)
+    return _finished(artifact, started, keep_evidence)
 
 
 @kept()
@@ -142,12 +160,14 @@ def build_all(
     format: Format | None = None,
     strip: int | None = None,
     choices: Choices = NO_CHOICES,
+    keep_evidence: bool = False,
 ) -> tuple[Artifact, ...]:
     """Build as `build` does, and build every module that a directory's Makefile lists.
 
     :param output: the file to write one module to; a directory for several.
     :raises Refusal: many; each says what and why
     """
+    started = time.monotonic()
     output, directory = _path(output), _path(directory)
     first = directory_of_modules(patches) if git is None else None
     if first is not None and replace is None and not _named(choices):
@@ -156,7 +176,7 @@ def build_all(
             (given,) = with_fixes([given], choices.only)
             from suture.builder.suse_fixes import build_fixes
 
-            return build_fixes(
+            artifacts = build_fixes(
                 given,
                 target,
                 output=output,
@@ -165,6 +185,7 @@ def build_all(
                 fixes=described(choices.said, said_by(given), name or first.resolve().name),
                 accepted=choices.accepted,
             )
+            return tuple(_finished(artifact, started, keep_evidence) for artifact in artifacts)
     artifact = build(
         patches,
         target,
@@ -176,8 +197,16 @@ def build_all(
         format=format,
         strip=strip,
         choices=choices,
+        keep_evidence=keep_evidence,
     )
     return (artifact,)
+
+
+def _finished(artifact: Artifact, started: float, keep_evidence: bool) -> Artifact:
+    """Record how long the build took; what it worked with takes memory, and is dropped unless
+    asked for."""
+    evidence = artifact.evidence if keep_evidence else None
+    return replaced(artifact, seconds=time.monotonic() - started, evidence=evidence)
 
 
 def _path(given: Path | str | None) -> Path | None:
@@ -233,7 +262,20 @@ def _build(inputs: Inputs, target: Target, path: Path | None) -> Artifact:
         made = inspection.patch
         _refuse_unexpected(inputs, made, target)
         artifact = _artifact(inputs, target, module, made, parts, wanted)
-        return artifact.written(path)
+        evidence = _evidence(compiled, parts)
+        return replaced(artifact, evidence=evidence).written(path)
+
+
+def _evidence(compiled: _CompiledInputs, parts: _CutInputs) -> BuildEvidence:
+    changes = compiled.pairs[0].changes if compiled.pairs else ()
+    diffs = parts.diffs
+    return BuildEvidence(
+        compiled.kernel,
+        diffs.plan,
+        compiled.workspace.tree,
+        changes=changes,
+        cuts=tuple(diffs.cuts),
+    )
 
 
 def _source_diffs(inputs: Inputs) -> PatchSource:

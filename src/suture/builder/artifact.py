@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from suture.verify.plan import CallerReplacement
 from suture.workspace.applying import Adapted
 
 if TYPE_CHECKING:
+    from suture.builder.evidence import BuildEvidence
     from suture.formats.cmodule import CModule
     from suture.verify.replaced import Checked
 
@@ -87,6 +88,8 @@ class Artifact:
     :ivar hands_out: addresses in an author's own module that the kernel may keep, as sentences: its
         author decides how long it stays in memory.
     :ivar suse_fixes: of one of SUSE's directories, the fixes that it has.
+    :ivar seconds: how long the build took.
+    :ivar evidence: what the build worked with, where that was asked for.
     """
 
     name: str
@@ -108,6 +111,8 @@ class Artifact:
     hands_out: tuple[str, ...] = ()
     adapted: tuple[Adapted, ...] = ()
     suse_fixes: tuple[str, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+    evidence: BuildEvidence | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_live_patch(self) -> bool:

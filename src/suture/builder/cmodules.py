@@ -35,6 +35,7 @@ from suture.builder.author_tables import (
     refuse_hooks,
     refuse_twice,
 )
+from suture.builder.evidence import BuildEvidence
 from suture.builder.findings import judged, recorded, refuse_unused
 from suture.builder.module_context import ModuleContext, types_of_module
 from suture.builder.part import Authored
@@ -150,6 +151,7 @@ def _artifact(
         author_module=checked.module,
         hands_out=checked.hands_out,
         findings=checked.findings,
+        evidence=BuildEvidence(context.kernel, objects=context),
     )
 
 

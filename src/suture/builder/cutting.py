@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from suture.builder.differences import side_of
 from suture.builder.part import Cut
@@ -20,13 +20,23 @@ from suture.link.resolve.kernel import KernelResolver, Published
 from suture.objects.view import Unit
 from suture.verify.kernel import Kernel
 from suture.verify.plan import ComparedFile, PatchPlan, PlannedFile
+from suture.verify.preimage import Match
 from suture.verify.sympos import sympos
 from suture.workspace.compile import ObjectPair
 from suture.workspace.jump_label_header import patched_object_reading_keys
 from suture.workspace.prepare import Workspace
 
-Proof = tuple[tuple[str, int], ...]
-"""The name and position of each replaced function in the shipped object, in the plan's order."""
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A function that is replaced, proved to be the shipped one.
+
+    :ivar name: its name in the shipped object; `sympos`: its position there.
+    """
+
+    name: str
+    sympos: int
+    match: Match
 
 
 def cut_out_all(
@@ -50,14 +60,16 @@ def cut_out_all(
     for file, proof, resolver, output in zip(needed, proofs, resolvers, outputs, strict=True):
         if isinstance(output, ModuleKeys):
             output = recompiled.cut_out(file, resolver, output)
-        cut = Cut(file.file.source, output, proof)
+        functions = tuple((one.name, one.sympos) for one in proof)
+        matches = tuple(one.match for one in proof)
+        cut = Cut(file.file.source, output, functions, matches=matches)
         count = sum(len(before.data) for before in cuts)
         cuts.append(_with_data_contents(cut, file, resolver, count))
     return cuts
 
 
-def prove(planned: PlannedFile) -> Proof:
-    """Prove that the functions to be replaced are the shipped ones.
+def prove(planned: PlannedFile) -> tuple[Proved, ...]:
+    """Prove that the functions to be replaced are the shipped ones, in the plan's order.
 
     :raises Refusal: ``init-function-changed``, ``function-not-in-kernel``, ``pre-image-mismatch``,
         ``symbol-ambiguous``
@@ -66,13 +78,14 @@ def prove(planned: PlannedFile) -> Proof:
     shipped = addresses.shipped
     proof = []
     for original, _ in planned.plan.replaced:
-        address = addresses.prove(original).address
+        match = addresses.prove(original)
+        address = match.address
         if shipped.is_discarded(address):
             where = f"{addresses.view.obj.name}: {original.name}()"
             found = f"is in the part of {shipped.objname} that is freed after init"
             raise Refusal(INIT_FUNCTION_CHANGED, where, found)
         old_name = addresses.name_at(original, address)
-        proof.append((old_name, sympos(shipped, old_name, address)))
+        proof.append(Proved(old_name, sympos(shipped, old_name, address), match))
     return tuple(proof)
 
 

@@ -15,6 +15,7 @@ from suture.errors import Finding
 from suture.link.glue import Variable
 from suture.link.klp import ENTRY
 from suture.model import LivePatch
+from suture.verify.preimage import Match
 
 if TYPE_CHECKING:
     from suture.formats.cmodule import CModule
@@ -30,6 +31,7 @@ class Cut:
         `output.replaced`.
     :ivar data: variables that change in memory; `contents`: the object with their contents.
     :ivar of_input: `source` is an input file; its directory differs between machines.
+    :ivar matches: the proof of each of `functions`; empty for code whose source is not at hand.
     """
 
     source: str
@@ -38,6 +40,7 @@ class Cut:
     data: tuple[Variable, ...] = ()
     contents: ObjectFile | None = None
     of_input: bool = False
+    matches: tuple[Match, ...] = ()
 
     @property
     def origin(self) -> str:

@@ -26,7 +26,7 @@ from suture.host.progress import note, step
 from suture.state.reach import Reach
 from suture.verify.kernel import Kernel
 from suture.verify.new_globals import refuse_second_definitions
-from suture.verify.plan import CallerReplacement
+from suture.verify.plan import CallerReplacement, PatchPlan
 from suture.verify.threads import refuse_unused as refuse_unused_threads
 from suture.workspace.compile import ObjectPair
 from suture.workspace.prepare import Workspace
@@ -40,12 +40,14 @@ class DiffParts:
     :ivar left_out: the parts of the diffs that the live patch leaves out.
     :ivar callers: functions that are replaced because they call a changed one.
     :ivar findings: what was found about them, and accepted or shown.
+    :ivar plan: what is replaced and carried, and why; None without source diffs.
     """
 
     cuts: tuple[Cut, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     callers: tuple[CallerReplacement, ...] = ()
     findings: tuple[Finding, ...] = ()
+    plan: PatchPlan | None = None
 
     def after(self, cuts: Sequence[Cut], left_out: Sequence[LeftOut]) -> DiffParts:
         """Return the same parts behind those of other inputs."""
@@ -87,4 +89,4 @@ def cut_source_diffs(
         left_out = tuple(part.for_user(source, objname) for source, objname, part in parts)
         for omitted in left_out:
             note(str(omitted))
-    return DiffParts(tuple(cuts), left_out, plan.callers, findings)
+    return DiffParts(tuple(cuts), left_out, plan.callers, findings, plan)

@@ -90,6 +90,7 @@ COMMANDS = (
     CommandEntry("test", HelpPart.BUILD),
     CommandEntry("convert", HelpPart.BUILD),
     CommandEntry("inspect", HelpPart.BUILD),
+    CommandEntry("verify", HelpPart.BUILD),
     CommandEntry("diff", HelpPart.BUILD),
     CommandEntry("kernel", HelpPart.BUILD, is_group=True),
     CommandEntry("load", HelpPart.RUNNING),

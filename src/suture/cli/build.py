@@ -12,6 +12,7 @@ from suture.cli import modules
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
+from suture.cli.reports import BuildReports, ReportFile
 from suture.cli.suse import Only
 from suture.cli.target import Fetch, Git, KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
@@ -59,6 +60,10 @@ EXAMPLES = (
     (
         "suture build fix.livepatch --kernel '6.1.*-amd64' --fetch -o modules",
         "build a written live patch for all kernels of a series, and show what became of each",
+    ),
+    (
+        "suture build fix.patch --report fix.html",
+        "write what changes, the proof and all findings as a page for reviewers",
     ),
 )
 
@@ -199,6 +204,7 @@ def build(
             help="The key's certificate, PEM or DER.",
         ),
     ] = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Build a live patch module from source diffs or from the source of a kGraft or livepatch
@@ -243,6 +249,7 @@ def build(
             format=format,
             strip=strip_level,
             choices=choices,
+            keep_evidence=report is not None,
         )
         if signer is not None:
             from suture.module.sign import sign_file
@@ -252,6 +259,8 @@ def build(
         return artifacts
 
     kernels = chosen_several(kernel, kernel_dir, fetch=fetch)
+    reports = BuildReports(report, inputs, name, is_one=len(kernels) == 1)
+    make_reported, documented = reports.around(make), reports.with_reports(document)
     if len(kernels) > 1:
         from suture.cli.matrix import build_each
 
@@ -260,18 +269,18 @@ def build(
         place = output or Path()
         build_each(
             kernels,
-            lambda target: make(target, None, place / target.release),
-            document,
+            lambda target: make_reported(target, None, place / target.release),
+            documented,
             for_people,
         )
         return
-    artifacts = make(kernels[0].got(), output, Path())
+    artifacts = make_reported(kernels[0].got(), output, Path())
     if artifacts[0].author_module is None:
         (artifact,) = artifacts
-        emit(document(artifact), lambda: for_people(artifact))
+        emit(documented(artifact), lambda: for_people(artifact))
         return
     emit(
-        {"modules": [document(artifact) for artifact in artifacts]},
+        {"modules": [documented(artifact) for artifact in artifacts]},
         lambda: "\n".join(for_people(artifact) for artifact in artifacts),
     )
 

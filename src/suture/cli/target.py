@@ -21,6 +21,14 @@ Kernel = Annotated[
         help="The target, as printed by uname -r; by default the running kernel.",
     ),
 ]
+ModuleKernel = Annotated[
+    str | None,
+    typer.Option(
+        "--kernel",
+        metavar="RELEASE",
+        help="The target, as printed by uname -r; by default the one that the module is for.",
+    ),
+]
 Kernels = Annotated[
     list[str] | None,
     typer.Option(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.output import Json, emit, table
-from suture.cli.target import KernelDir, chosen
+from suture.cli.reports import ReportFile, of_test
+from suture.cli.target import KernelDir, ModuleKernel, chosen
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ EXAMPLES = (
         "suture test fix.ko --script check.sh",
         "run check.sh before, with and after the patch, with $phase set",
     ),
+    (
+        "suture test fix.ko --report fix.html",
+        "add the result to the report that 'suture build' wrote",
+    ),
 )
 
 
@@ -36,14 +41,7 @@ def test(
             metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
         ),
     ],
-    kernel: Annotated[
-        str | None,
-        typer.Option(
-            "--kernel",
-            metavar="RELEASE",
-            help="The target, as printed by uname -r; by default the one that the module is for.",
-        ),
-    ] = None,
+    kernel: ModuleKernel = None,
     kernel_dir: KernelDir = None,
     script: Annotated[
         Path | None,
@@ -67,6 +65,7 @@ def test(
             "--transition-deadline", metavar="SECONDS", min=0.1, help="Limit for each transition."
         ),
     ] = 60.0,
+    report_file: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
@@ -81,18 +80,25 @@ def test(
     from suture.lab.livepatch import try_out
     from suture.module.inspect import read_file, refuse_other_release, refuse_unapplied
 
+    if report_file is not None:
+        from suture.report.output import form_of
+
+        form_of(report_file)
     found = read_file(module)
     target = chosen(kernel or (found.release if kernel_dir is None else None), kernel_dir)
     refuse_other_release(found, target.release, str(module))
     refuse_unapplied(found, str(module))
+    data = read_bytes(module)
     report = try_out(
         target,
-        read_bytes(module),
+        data,
         found.patch,
         script=None if script is None else read_bytes(script),
         script_deadline=script_deadline,
         transition_deadline=transition_deadline,
     )
+    if report_file is not None:
+        of_test(report_file, module, data, target, report)
     emit(report.as_dict(), lambda: for_people(report))
     if not report.passed:
         raise typer.Exit(1)

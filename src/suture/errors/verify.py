@@ -95,3 +95,15 @@ PROTOTYPE_CHANGED = Kind(
     "Declare the new prototype in a header that all callers include, or add a function with the "
     "new prototype under a new name.",
 )
+VERMAGIC_DIFFERS = Kind(
+    "vermagic-differs",
+    "The kernel loads no module that was built with another configuration of the parts that all "
+    "modules share.",
+    "Build the module with the headers of this kernel.",
+)
+SYMBOL_VERSION_DIFFERS = Kind(
+    "symbol-version-differs",
+    "The symbol had another type when the module was built, so the kernel does not load the "
+    "module (CONFIG_MODVERSIONS).",
+    "Build the module with the headers and Module.symvers of this kernel.",
+)

@@ -97,17 +97,17 @@ def image() -> Path:
 
     :raises Refusal: ``archive-unreachable``, ``tool-missing``, ``command-failed``, ``disk-full``
     """
-    sources = _sources()
+    sources = apt_sources()
     recipe = "\n".join((str(RECIPE), *PACKAGES, *EXCLUDED, *_settings(), SIZE, *sources))
     final = (
         paths.cache()
         / "lab"
-        / f"debian-{_codename()}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.ext4"
+        / f"debian-{codename()}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.ext4"
     )
     with files.locked(final.with_suffix(".lock")):
         if not final.exists():
             with (
-                progress.step("Making a small Debian", _codename()),
+                progress.step("Making a small Debian", codename()),
                 tempfile.TemporaryDirectory(prefix="suture-", dir=scratch_parent()) as work,
             ):
                 # Without root rights, mmdebstrap runs as another user.
@@ -130,7 +130,7 @@ def _make(work: Path, sources: Sequence[str]) -> Path:
         ),
         *(f"--dpkgopt={option}" for option in options),
         *(f"--customize-hook={line}" for line in _settings()),
-        *("--format=tar", _codename(), archive, listed),
+        *("--format=tar", codename(), archive, listed),
     ]
     environment = {**os.environ, "TMPDIR": str(work), "PATH": SEARCH_PATH}
     finished = run.run(command, env=environment)
@@ -167,7 +167,7 @@ def _settings() -> list[str]:
     return [*written, *masked, *enabled]
 
 
-def _sources() -> list[str]:
+def apt_sources() -> list[str]:
     """Return lines of sources.list(5) for the Debian archives of this host's apt.
 
     :raises Refusal: ``archive-unreachable``, ``tool-missing``
@@ -189,5 +189,6 @@ def _sources() -> list[str]:
     return found
 
 
-def _codename() -> str:
+def codename() -> str:
+    """Return the name of the release that this host runs."""
     return platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")

@@ -74,6 +74,9 @@ class Shipped(Protocol):
     def start(self, address: int) -> int | None:
         """Return the address of the last symbol at or before `address`."""
 
+    def size(self, address: int) -> int:
+        """Return the bytes from a symbol up to the next one, padding included; 0 for the last."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedImage:
@@ -138,6 +141,11 @@ class ShippedImage:
         """Return the address of the last symbol at or before `address`."""
         symbol = self.kallsyms.containing(address)
         return None if symbol is None else symbol.address
+
+    def size(self, address: int) -> int:
+        """Return the bytes from a symbol up to the next one; 0 for the last."""
+        symbols = self.kallsyms.at(address)
+        return self.kallsyms.size(symbols[0]) if symbols else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,13 @@ class ShippedModule:
         """Return the address of the last symbol at or before `address`."""
         position = bisect_right(self.starts, address)
         return self.starts[position - 1] if position else None
+
+    def size(self, address: int) -> int:
+        """Return the bytes from a symbol up to the next one; 0 for the last of its section."""
+        position = bisect_right(self.starts, address)
+        end = self.starts[position] if position < len(self.starts) else address
+        data = self.read(address, max(end - address, 0))
+        return len(data or b"")
 
 
 def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
