@@ -67,7 +67,7 @@ def bodies(source: bytes) -> dict[str, Body]:
     A function that ``#ifdef`` gives two bodies has the lines of both.
     """
     found: dict[str, Body] = {}
-    for body in _bodies(source):
+    for body in functions(source):
         if first := found.get(body.name):
             body = replace(first, lines=first.lines + body.lines)
         found[body.name] = body
@@ -81,7 +81,8 @@ def used_at(path: str, source: bytes, pattern: re.Pattern[str]) -> Iterator[Plac
             yield Place(path, line, body.name)
 
 
-def _bodies(source: bytes) -> Iterator[Body]:
+def functions(source: bytes) -> Iterator[Body]:
+    """Yield the functions of a C file in order, one with two bodies (``#ifdef``) twice."""
     name, start, lines = "", 0, list[tuple[int, str]]()
     for number, line in enumerate(lines_of(without_comments(source)), 1):
         if match := _FUNCTION.match(line):
