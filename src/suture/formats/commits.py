@@ -21,7 +21,15 @@ SHOWN = 12
 # What a user's configuration may change in a diff, as Suture reads it.
 _SETTINGS = ("diff.noprefix=false", "diff.mnemonicPrefix=false", "core.quotePath=false")
 _AS_PATCH = (
-    *("format-patch", "--stdout", "--full-index", "--no-signature", "--no-color", "--no-ext-diff"),
+    *(
+        "format-patch",
+        "--stdout",
+        "--full-index",
+        "--no-signature",
+        "--no-signoff",
+        "--no-color",
+        "--no-ext-diff",
+    ),
     *("--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--no-attach", "--no-cover-letter"),
     *("--root", "--no-notes", "--no-thread", "--no-base", "--unified=3", "--no-numbered"),
 )
