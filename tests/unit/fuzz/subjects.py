@@ -29,12 +29,15 @@ from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints, hits
 from suture.link import klp
-from suture.module import fixes, notes, staying
+from suture.module import fixes, notes, staying, versions
 from suture.module.inspect import inspect
 from suture.module.renaming import renamed
 from suture.objects.special import Entries
 from suture.objects.view import View
+from suture.report import document, html
+from suture.report.shipped_code import ModuleCode
 from suture.verify.addresses import Addresses
+from suture.verify.examination import FunctionCheck, PrototypeResult
 from suture.verify.shipped import ShippedImage, lay_out
 from suture.workspace import command, configuration, includes
 from suture.workspace.generated import _numbers
@@ -45,6 +48,7 @@ from tests.unit.link import module
 from tests.unit.module import test_fixes, test_staying
 from tests.unit.module import test_kpatch as kpatch_tables
 from tests.unit.objects.test_special import MACROS
+from tests.unit.report.example import REPORT
 from tests.unit.toolchain import SIZES, Anything, assemble, compile_c, select_with, side
 from tests.unit.verify import kernel
 
@@ -224,7 +228,7 @@ OUTSIDE = {
 
 def use_module(data: bytes) -> None:
     refusals = []
-    for use in (_laid_out, _finished, _inspected, _modinfo):
+    for use in (_laid_out, _finished, _inspected, _modinfo, _reported):
         try:
             use(data)
         except Refusal as refusal:
@@ -253,6 +257,28 @@ def _inspected(data: bytes) -> None:
 
 def _modinfo(data: bytes) -> None:
     modules.modinfo(data, "live.ko")
+
+
+def _reported(data: bytes) -> None:
+    """Read what a report has of another tool's module: versions, and code beside the kernel's."""
+    obj = reader.read(data, "live.ko")
+    versions.read(obj)
+    shipped = kernel.shipped(SOURCE)
+    (address,) = shipped.addresses("entry")
+    code = ModuleCode(obj)
+    for objname, function in inspect(obj).patch.each_function():
+        unknown = PrototypeResult.UNKNOWN
+        code.beside(FunctionCheck(objname, function, address, 0, 0, unknown), shipped)
+
+
+@cache
+def report_pages() -> tuple[bytes, ...]:
+    return (html.render(REPORT).encode(), document.encoded(REPORT))
+
+
+def use_report(data: bytes) -> None:
+    html.read(data)
+    document.parse(data)
 
 
 @cache
@@ -660,6 +686,7 @@ SUBJECTS = (
         is_text=True,
         separator="\t",
     ),
+    Subject("report", report_pages, use_report, is_text=True),
     Subject("config", lambda: [CONFIG], use_config, is_text=True, separator="="),
     Subject("kallsyms", lambda: [LISTING], use_listing, is_text=True),
     Subject("patch", lambda: [PATCH], lambda data: diff.parse("bad.patch", data), is_text=True),
