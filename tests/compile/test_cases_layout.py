@@ -10,7 +10,7 @@ import pytest
 
 import suture
 from suture.builder.inputs import Choices
-from suture.errors import Acceptance, Refusal
+from suture.errors import Acceptance, Level, Refusal
 from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace
 from tests.compile.test_cases import CASES, refused
@@ -78,6 +78,25 @@ def test_a_change_that_no_object_has_is_built(
     artifact = suture.build([patch], each_target)
     assert artifact.findings == ()
     assert [item.name for item in artifact.patch.objects] == ["vmlinux"]
+
+
+LOOP, SETS = "drivers/block/loop.c", "\tlo->lo_state = Lo_deleting;"
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["goes", "has another name"])
+def test_a_state_that_goes_is_a_warning_and_one_that_has_another_name_is_silent(
+    stays: bool, each_target: Target, each_workspace: Workspace, tmp_path: Path
+) -> None:
+    before = (each_workspace.tree / LOOP).read_text()
+    after = before if stays else before.replace("\tLo_deleting,\n", "")
+    after = after.replace(SETS, f"{SETS}\n\tmight_sleep();")
+    after = after.replace("Lo_deleting", "Lo_going" if stays else "Lo_rundown")
+    patch = tmp_path / "case.patch"
+    patch.write_text(diff(each_workspace.tree, Edit(LOOP, before, after)))
+    found = [
+        (one.kind.code, one.name, one.level) for one in suture.build([patch], each_target).findings
+    ]
+    assert found == ([] if stays else [("enumerator-removed", "Lo_deleting", Level.WARN)])
 
 
 def test_the_author_accepts_a_layout_and_the_module_says_why(

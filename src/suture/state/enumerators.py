@@ -58,8 +58,9 @@ def enumerator_findings(
         # An enumeration without a name is known by its first constant, which may have gone.
         titles = {after[name].of for name in old if name in after} | ({title} & news.keys())
         new = {name: value for each in sorted(titles) for name, value in news[each].items()}
-        yield from _moved(source, title, old, new, changes)
-        yield from _removed(source, title, old, new, changes)
+        if new != old:
+            yield from _moved(source, title, old, new, changes)
+            yield from _removed(source, title, old, new, changes)
 
 
 def _by_enumeration(constants: Mapping[str, Enumerator]) -> Mapping[str, Values]:
