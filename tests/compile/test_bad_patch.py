@@ -344,7 +344,7 @@ NO_PATCHES = {
     ),
     "a hunk that is cut off": (
         f"--- a/{MEMINFO}\n+++ b/{MEMINFO}\n@@ -1,9 +1,9 @@\n // SPDX\n",
-        "the diff is damaged",
+        "announces 9 lines before and 9 after the change, and has 1 and 1",
     ),
     "a hunk with impossible numbers": (
         f"--- a/{MEMINFO}\n+++ b/{MEMINFO}\n@@ -1,99999999999999999999 +1,1 @@\n // SPDX\n",
@@ -356,7 +356,7 @@ NO_PATCHES = {
 @pytest.mark.parametrize(("text", "found"), NO_PATCHES.values(), ids=NO_PATCHES)
 def test_a_file_that_is_no_patch_is_refused(place: Place, text: str | bytes, found: str) -> None:
     error = refused(place, text)
-    assert (error.code, error.where) == ("not-a-patch", "my.patch")
+    assert (error.code, error.where.partition(":")[0]) == ("not-a-patch", "my.patch")
     assert found in error.found
 
 
