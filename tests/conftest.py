@@ -79,7 +79,7 @@ def flavour_target(request: pytest.FixtureRequest) -> Target:
         try:
             return fetch(release)
         except Refusal as refusal:
-            if refusal.kind != ARCHIVE_UNREACHABLE:
+            if refusal.code != ARCHIVE_UNREACHABLE.code:
                 raise
             refusals.append(str(refusal))
     pytest.fail("\n".join(refusals))

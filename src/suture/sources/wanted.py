@@ -35,8 +35,11 @@ class WantedKernel:
 
 
 def is_pattern(name: str) -> bool:
-    """Tell whether a name stands for several kernels: ``all``, or a pattern of the shell."""
-    return name == EVERY or any(sign in name for sign in PATTERN)
+    """Tell whether a name stands for several kernels: ``all``, or a pattern of the shell.
+
+    No release has signs that cannot be printed, and so no pattern has.
+    """
+    return name == EVERY or (name.isprintable() and any(sign in name for sign in PATTERN))
 
 
 def wanted(names: Sequence[str]) -> tuple[WantedKernel, ...]:
