@@ -226,8 +226,17 @@ def closure(names: Sequence[str], archives: AptConfiguration) -> tuple[AptPackag
         (match["name"], match["version"].replace("%3a", ":")) for match in PRINTED.finditer(printed)
     }
     pattern = "|".join(re.escape(name) for name, _ in sorted(wanted))
-    found = packages(f"(?:{pattern})", archives)
-    return tuple(package for package in found if (package.name, package.version) in wanted)
+    found = [
+        package
+        for package in packages(f"(?:{pattern})", archives)
+        if (package.name, package.version) in wanted
+    ]
+    missing = wanted - {(package.name, package.version) for package in found}
+    if missing or not wanted:
+        named = ", ".join(f"{name}={version}" for name, version in sorted(missing))
+        text = f"the package lists lack {named}" if missing else "apt names no package to install"
+        raise Refusal(archives.unreachable, where, text)
+    return tuple(found)
 
 
 def _pin(name: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import lzma
 import re
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from suture.errors import PACKAGE_CORRUPT, Refusal
@@ -48,7 +48,8 @@ def patches(
     with step("Unpacking", f"the patches of {name}"):
         below = f"debian/patches-{name}/"
         members = _members(packaging, below)
-        series = _series(members.get(f"{below}series", b"").decode(errors="replace"))
+        listed = members.get(f"{below}series", b"").decode(errors="replace")
+        series = list(_series(listed, packaging.name))
         missing = [patch for patch in series or ["series"] if f"{below}{patch}" not in members]
         if missing:
             raise Refusal(PACKAGE_CORRUPT, packaging.name, f"it holds no {below}{missing[0]}")
@@ -88,10 +89,17 @@ def _contents(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     return b"" if file is None else file.read()
 
 
-def _series(text: str) -> list[str]:
-    """Return the patches that a quilt series names, each in a line that may end in a comment."""
-    lines = (line.partition("#")[0].split() for line in text.splitlines())
-    return [words[0] for words in lines if words]
+def _series(text: str, where: str) -> Iterator[str]:
+    """Yield the patches that a quilt series names, each in a line that may end in a comment.
+
+    :raises Refusal: ``package-corrupt`` for one that is not to be applied with ``-p1``, as all are
+    """
+    for line in text.splitlines():
+        name, *options = line.partition("#")[0].split() or [""]
+        if options not in ([], ["-p1"]):
+            raise Refusal(PACKAGE_CORRUPT, where, f"its series has {name} with {options[0]}")
+        if name:
+            yield name
 
 
 def _written(patch: bytes, into: Path, name: str) -> Path:

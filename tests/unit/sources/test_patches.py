@@ -198,6 +198,20 @@ def test_a_packaging_without_a_patch_of_the_series_is_refused(mirror: Mirror, mi
     assert name in refusal.found
 
 
+@pytest.mark.parametrize(("option", "is_read"), [(b"-p1", True), (b"-p0", False), (b"-R", False)])
+def test_a_patch_that_is_to_be_applied_in_another_way_is_refused(
+    mirror: Mirror, option: bytes, is_read: bool
+) -> None:
+    series = SERIES.replace(b"0003-third.patch", b"0003-third.patch " + option)
+    mirror.publish(PATCHES | {"debian/patches-rt/series": series})
+    if is_read:
+        assert len(mirror.patches()) == 3
+        return
+    refusal = mirror.refused()
+    assert refusal.kind is PACKAGE_CORRUPT
+    assert refusal.found == f"its series has 0003-third.patch with {option.decode()}"
+
+
 @pytest.mark.parametrize("length", [0, 40, 0.5, 0.9])
 def test_a_kept_packaging_that_is_damaged_is_refused_and_downloaded_again(
     mirror: Mirror, length: float

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from suture import sources
+from suture.errors import Refusal
 from suture.sources import apt, debian_suites
 from suture.sources.debian_toolchains import DebianToolchain
 from tests.unit.sources.test_suites import Archive, archive, published
@@ -75,6 +76,20 @@ def test_no_list_is_downloaded_to_answer_the_doctor(compilers: Archive) -> None:
     assert names(EXACT, refresh=False) == []
     debian_suites.lists("trixie").refreshed()
     assert names(EXACT, refresh=False) == [("gcc-14=14.2.0-19 of Debian trixie", True)]
+
+
+def test_a_compiler_without_all_of_its_packages_is_refused(
+    compilers: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (offer,) = sources.compilers(EXACT, RELEASE)[0]
+    assert isinstance(offer, DebianToolchain)
+    read = apt.packages
+    monkeypatch.setattr(
+        apt, "packages", lambda *words: [one for one in read(*words) if one.name != "libc6"]
+    )
+    with pytest.raises(Refusal) as caught:
+        apt.closure(["gcc-14=14.2.0-19"], offer.archives)
+    assert caught.value.found == "the package lists lack libc6=2.41-12"
 
 
 def test_all_that_it_depends_on_is_resolved_as_on_an_empty_system(
