@@ -15,7 +15,7 @@ from suture.host.pipes import once
 from suture.host.progress import note, step
 
 LARGEST = 1 << 26
-"""Bytes; the patch of a whole kernel release has some 20 million when compressed."""
+"""Bytes; whoever gives more has given no patch that could be live."""
 
 TIMEOUT = 30
 """Seconds without a byte."""

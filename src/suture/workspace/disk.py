@@ -18,16 +18,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from suture.errors import KERNEL_IN_USE, KERNEL_NOT_FETCHED, Refusal
-from suture.host.files import cannot_write
+from suture.errors import KERNEL_IN_USE, Refusal
+from suture.host.files import TEMPORARY, cannot_write
 from suture.host.paths import cache
 from suture.host.progress import step
+from suture.kernel.release import Target
 from suture.sources import fetched, find, versions
 
 _LOCKS = ("lock", "kbuild.lock")
 """What a build holds in a workspace while it prepares and compiles."""
 
-_NUMBER = re.compile(r"^(\d+\.\d+)\.\S*?-(?:(rt|cloud)-)?(\w+)$")
+_RELEASE = re.compile(r"^(\d+\.\d+)\.\S*?-(?:(rt|cloud)-)?(\w+)$")
+"""Series, feature set and architecture: 6.1, cloud and amd64 of ``6.1.0-56-cloud-amd64``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,7 @@ def kept() -> tuple[KeptKernel, ...]:
 
     The workspaces of a release count with its newest version: they are not told apart by name.
     """
-    found: dict[str, list[KeptKernel]] = {}
-    for target in fetched():
-        directory = target.vmlinux.parent
-        first = target.release not in found
-        workspaces = workspaces_of(target.release) if first else ()
-        size = sum(map(size_on_disk, workspaces))
-        one = KeptKernel(
-            target.release, target.version, directory, workspaces, size_on_disk(directory), size
-        )
-        found.setdefault(target.release, []).append(one)
-    return tuple(one for several in found.values() for one in several)
+    return tuple(map(_kept, fetched()))
 
 
 def remove(release: str, version: str | None = None) -> KeptKernel:
@@ -75,21 +67,32 @@ def remove(release: str, version: str | None = None) -> KeptKernel:
 
     :raises Refusal: ``kernel-not-fetched``, ``kernel-in-use``, ``file-unreadable``
     """
-    target = find(release, version)
-    one = next((kernel for kernel in kept() if kernel.directory == target.vmlinux.parent), None)
-    if one is None:
-        raise Refusal(KERNEL_NOT_FETCHED, release, "it has gone meanwhile")
+    one = _kept(find(release, version))
     with step("Removing", f"{one.release} {one.version}"), _unused(one):
         for directory in (*one.workspaces, one.directory):
             _removed(directory)
     return one
 
 
+def _kept(target: Target) -> KeptKernel:
+    is_newest = find(target.release).version == target.version
+    workspaces = workspaces_of(target.release) if is_newest else ()
+    directory = target.vmlinux.parent
+    return KeptKernel(
+        target.release,
+        target.version,
+        directory,
+        workspaces,
+        size_on_disk(directory),
+        sum(map(size_on_disk, workspaces)),
+    )
+
+
 def superfluous(kernels: Sequence[KeptKernel], keep: int) -> list[KeptKernel]:
     """Return the kernels besides the newest ones of each series and flavour.
 
-    :param keep: how many of each stay: of 6.1.0-50-amd64, 6.1.0-56-amd64 and
-        6.1.0-56-cloud-amd64, one for ``keep=1`` goes.
+    :param keep: how many of each stay; with 1, the first of 6.1.0-50-amd64, 6.1.0-56-amd64 and
+        6.1.0-56-cloud-amd64 goes.
     """
     ordered = sorted(kernels, key=lambda one: versions.key(one.version), reverse=True)
     by_kind = sorted(ordered, key=lambda one: _kind(one.release))
@@ -98,7 +101,7 @@ def superfluous(kernels: Sequence[KeptKernel], keep: int) -> list[KeptKernel]:
 
 
 def packages() -> tuple[Path, ...]:
-    """Return the packages that were downloaded; all that they hold has been unpacked."""
+    """Return the packages that were downloaded; what needs one again downloads it again."""
     found = (cache() / "packages").glob("*")
     # ".lock", and ".part-*" of a download under way, stay.
     return tuple(sorted(path for path in found if not path.name.startswith(".")))
@@ -150,7 +153,7 @@ def _is_digest(text: str) -> bool:
 
 def _kind(release: str) -> tuple[str, ...]:
     """Return what is the same for the kernels that replace each other: series and flavour."""
-    read = _NUMBER.match(release)
+    read = _RELEASE.match(release)
     return tuple(part or "" for part in read.groups()) if read else (release,)
 
 
@@ -176,7 +179,7 @@ def _unused(kernel: KeptKernel) -> Iterator[None]:
 
 def _removed(directory: Path) -> None:
     """Remove a directory; first its name, so that what is half removed is not taken for whole."""
-    gone = directory.with_name(f".part-removed-{os.getpid()}-{directory.name}")
+    gone = directory.with_name(f"{TEMPORARY}{os.getpid()}-{directory.name}")
     try:
         directory.rename(gone)
         shutil.rmtree(gone)
