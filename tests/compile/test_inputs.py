@@ -16,6 +16,7 @@ import pytest
 from suture.workspace.prepare import Workspace
 from tests.command import Place, command
 from tests.patches import Edit, diff
+from tests.repository import Repository
 
 VERSION = Edit(
     "fs/proc/version.c",
@@ -28,43 +29,27 @@ NOT_BUILT = Edit(
 )
 
 
-class Repository:
+class Edited(Repository):
     """A repository with the files that two commits change, as they are in the target."""
 
     def __init__(self, root: Path, tree: Path) -> None:
-        self.root = root
+        super().__init__(root)
         for edit in (VERSION, CMDLINE):
-            (root / edit.path).parent.mkdir(parents=True, exist_ok=True)
-            (root / edit.path).write_bytes((tree / edit.path).read_bytes())
-        self.git("init", "-q")
+            self.write(edit.path, (tree / edit.path).read_bytes())
         self.commit("the target")
         for edit in (VERSION, CMDLINE):
             self.edit(edit)
             self.commit(f"proc: change {Path(edit.path).stem}")
 
-    def git(self, *words: str) -> str:
-        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-        return subprocess.run(
-            ["git", "-C", str(self.root), *identity, *words],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-
     def edit(self, edit: Edit) -> None:
-        path = self.root / edit.path
-        text = path.read_text()
+        text = (self.root / edit.path).read_text()
         assert text.count(edit.old) == 1
-        path.write_text(text.replace(edit.old, edit.new))
-
-    def commit(self, title: str) -> None:
-        self.git("add", ".")
-        self.git("commit", "-q", "-m", title)
+        self.write(edit.path, text.replace(edit.old, edit.new))
 
 
 @pytest.fixture
-def repository(workspace: Workspace, tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "repository", workspace.tree)
+def repository(workspace: Workspace, tmp_path: Path) -> Edited:
+    return Edited(tmp_path / "repository", workspace.tree)
 
 
 def built(place: Place, *words: str | Path, stdin: str = "") -> dict[str, Any]:
@@ -83,9 +68,7 @@ def built(place: Place, *words: str | Path, stdin: str = "") -> dict[str, Any]:
     return document
 
 
-def test_a_series_is_one_live_patch_however_it_is_given(
-    place: Place, repository: Repository
-) -> None:
+def test_a_series_is_one_live_patch_however_it_is_given(place: Place, repository: Edited) -> None:
     mailbox = repository.git("format-patch", "--stdout", "HEAD~2")
     directory = place.directory / "series"
     repository.git("format-patch", "-q", "-o", str(directory), "--cover-letter", "HEAD~2")
@@ -110,7 +93,7 @@ def test_a_series_is_one_live_patch_however_it_is_given(
         assert document["adapted"] == []
 
 
-def test_paths_limit_what_is_taken_of_a_repository(place: Place, repository: Repository) -> None:
+def test_paths_limit_what_is_taken_of_a_repository(place: Place, repository: Edited) -> None:
     document = built(place, "--git", repository.root, "HEAD~2..", CMDLINE.path)
     (vmlinux,) = document["objects"]
     assert [one["old_name"] for one in vmlinux["functions"]] == ["cmdline_proc_show"]
@@ -139,7 +122,7 @@ def test_fuzz_is_asked_for_and_its_outcome_is_shown(place: Place, workspace: Wor
     assert (adapted["name"], adapted["how"], adapted["diff"]) == ("my.patch", "with fuzz 2", wanted)
 
 
-def test_a_commit_is_carried_over_by_a_merge(place: Place, repository: Repository) -> None:
+def test_a_commit_is_carried_over_by_a_merge(place: Place, repository: Edited) -> None:
     repository.git("checkout", "-q", "HEAD~2")
     repository.edit(Edit(VERSION.path, "()->release,", "()->release, /* a later version */"))
     repository.commit("proc: something else before it")

@@ -15,6 +15,7 @@ from suture.workspace.prepare import Workspace
 from tests.command import Place
 from tests.lab.modules import build
 from tests.patches import Edit, diff
+from tests.repository import Repository
 
 WIDTH = Edit(
     "fs/proc/meminfo.c",
@@ -131,6 +132,19 @@ def test_a_refused_build_reports_the_refusal(place: Place, workspace: Workspace)
     assert report.origin is Origin.REFUSED
     assert [one.code for one in report.verdict.problems] == ["data-changed"]
     assert not report.verdict.fits
+
+
+def test_a_path_in_a_repository_is_no_input_of_a_refused_build(
+    place: Place, workspace: Workspace
+) -> None:
+    repository = Repository(place.directory / "repository")
+    repository.write("fs/x.c", "int a;\n")
+    repository.commit("fs: begin")
+    place.patch("not what is built", "fs")
+    words = ("--git", "repository", "HEAD", "fs", "--report", "fix.html")
+    assert place.run(*place.build(*words)).returncode == 1
+    report = read(place.directory / "fix.html")
+    assert (report.origin, report.files) == (Origin.REFUSED, ())
 
 
 def test_a_report_that_has_no_form_is_refused_before_the_build(

@@ -259,7 +259,8 @@ def build(
         return artifacts
 
     kernels = chosen_several(kernel, kernel_dir, fetch=fetch)
-    reports = BuildReports(report, inputs, name, is_one=len(kernels) == 1)
+    files = inputs if git is None else ()  # a commit, and paths in the repository
+    reports = BuildReports(report, files, name or inputs[0], is_one=len(kernels) == 1)
     make_reported, documented = reports.around(make), reports.with_reports(document)
     if len(kernels) > 1:
         from suture.cli.matrix import build_each

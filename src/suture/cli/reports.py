@@ -43,11 +43,12 @@ class BuildReports:
     """The reports of one ``suture build``.
 
     :param path: the file of the report; None for no report.
+    :param inputs: those that may be files; `name`: what a patch that is refused is called.
     :param is_one: there is one target.
     """
 
     def __init__(
-        self, path: Path | None, inputs: Sequence[str], name: str | None, *, is_one: bool
+        self, path: Path | None, inputs: Sequence[str], name: str, *, is_one: bool
     ) -> None:
         if path is not None:
             from suture.report import output
@@ -103,7 +104,7 @@ class BuildReports:
     def _write_refusal(self, path: Path, refusal: Refusal, target: Target) -> None:
         from suture.report import gather, output
 
-        called = self._name or self._inputs[0].rpartition("/")[2]
+        called = self._name.rpartition("/")[2]
         output.write(gather.of_refusal(refusal, called, target, self._inputs), path)
 
 

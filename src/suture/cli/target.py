@@ -92,11 +92,10 @@ def chosen_several(
     from suture.sources.wanted import WantedKernel, is_pattern, refuse_unfetched, wanted
 
     names = list(dict.fromkeys(kernels or ()))
-    if len(names) < 2 and not fetch and not any(map(is_pattern, names)):
+    is_here = len(names) < 2 and not fetch and not any(map(is_pattern, names))
+    if is_here or kernel_dir is not None:
         target = chosen(names[0] if names else None, kernel_dir)
         return [WantedKernel(target.release, target)]
-    if kernel_dir is not None:
-        raise typer.BadParameter("give --kernel or --kernel-dir, not both")
     found = list(wanted(names or [os.uname().release]))
     if not fetch and any(kernel.target is None for kernel in found):
         from suture.cli.matrix import agreed_to_fetch

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from suture.builder.given import brought, directory_of_modules
 from suture.builder.inputs import gathered
 from suture.errors import Refusal
 from suture.host.pipes import kept
+from tests.repository import Repository
 
 PATCH = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1 +1 @@\n-int a;\n+int b;\n"
 MAIL = f"From: A <a@example.org>\nSubject: [PATCH] fs: mend x\n\nText.\n---\n\n{PATCH}"
@@ -85,21 +85,13 @@ def test_a_written_live_patch_is_none_of_its_patches(tmp_path: Path) -> None:
 
 
 def test_commits_are_patches_of_their_own(tmp_path: Path) -> None:
-    repository = tmp_path / "repository"
-    (repository / "fs").mkdir(parents=True)
-    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-
-    def git(*words: str) -> None:
-        subprocess.run(["git", "-C", str(repository), *identity, *words], check=True)
-
-    git("init", "-q")
+    repository = Repository(tmp_path / "repository")
     for value in "abc":
-        (repository / "fs/x.c").write_text(f"int {value};\n")
-        git("add", ".")
-        git("commit", "-q", "-m", f"fs: set {value}")
-    with gathered(["HEAD~2.."], git=repository) as inputs:
+        repository.write("fs/x.c", f"int {value};\n")
+        repository.commit(f"fs: set {value}")
+    with gathered(["HEAD~2.."], git=repository.root) as inputs:
         shown = [str(one) for one in inputs.given]
         assert [one.endswith(f"(fs: set {value})") for one, value in zip(shown, "bc", strict=True)]
         assert all(one.startswith("commit ") for one in shown)
         assert [fix.title for fix in inputs.fixes] == ["fs: set b", "fs: set c"]
-        assert inputs.git == repository
+        assert inputs.git == repository.root

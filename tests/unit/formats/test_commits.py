@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,36 +11,23 @@ from suture.errors import Refusal
 from suture.formats.commits import commits
 from suture.formats.diff import parse
 from tests.examples import shows
+from tests.repository import Repository
 
-DATES = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-01-02T03:04:05Z")
 
-
-class Made:
-    """A repository with three commits and a merge."""
+class Made(Repository):
+    """A repository with three commits."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / "fs").mkdir(parents=True)
-        (root / "net").mkdir()
-        self.git("init", "-q", "-b", "main")
+        super().__init__(root)
         self.ids = [
-            self.commit("fs: begin", "fs/x.c", "int a;\n"),
-            self.commit("net: mend x", "net/x.c", "int n;\n"),
-            self.commit("fs: mend x", "fs/x.c", "int b;\n"),
+            self.changed("fs: begin", "fs/x.c", "int a;\n"),
+            self.changed("net: mend x", "net/x.c", "int n;\n"),
+            self.changed("fs: mend x", "fs/x.c", "int b;\n"),
         ]
 
-    def git(self, *words: str) -> str:
-        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-        command = ["git", "-C", str(self.root), *identity, *words]
-        return subprocess.run(
-            command, check=True, capture_output=True, text=True, env=os.environ | DATES
-        ).stdout.strip()
-
-    def commit(self, title: str, path: str, text: str) -> str:
-        (self.root / path).write_text(text)
-        self.git("add", path)
-        self.git("commit", "-q", "-m", title)
-        return self.git("rev-parse", "HEAD")
+    def changed(self, title: str, path: str, text: str) -> str:
+        self.write(path, text)
+        return self.commit(title)
 
 
 @pytest.fixture
@@ -65,7 +50,7 @@ def test_a_commit(made: Made) -> None:
     (commit,) = commits(made.root, made.ids[2][:12])
     assert commit.id == made.ids[2]
     (change,) = parse("mail", commit.mail).changes
-    before, after = (made.git("rev-parse", f"{one}:fs/x.c") for one in ("HEAD~1", "HEAD"))
+    before, after = (made.git("rev-parse", f"{one}:fs/x.c").strip() for one in ("HEAD~1", "HEAD"))
     assert (change.path, change.blobs) == ("fs/x.c", (before, after))
 
 
@@ -95,7 +80,7 @@ def test_what_is_not_there(made: Made, tmp_path: Path) -> None:
 
 def test_a_merge_is_refused(made: Made) -> None:
     made.git("checkout", "-q", "-b", "side", "HEAD~1")
-    made.commit("net: more", "net/y.c", "int y;\n")
+    made.changed("net: more", "net/y.c", "int y;\n")
     made.git("checkout", "-q", "main")
     made.git("merge", "-q", "--no-ff", "-m", "merge side", "side")
     shows(refused(made.root, "HEAD"), "commit-is-a-merge")

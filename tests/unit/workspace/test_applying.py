@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import difflib
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from suture.formats.commits import commits
 from suture.formats.diff import PatchSource, parse
 from suture.workspace.applying import apply
 from tests.examples import shows
+from tests.repository import Repository
 
 ORIGINAL = "".join(f"line {number}\n" for number in range(1, 31))
 
@@ -186,28 +186,14 @@ def test_fuzz_too_small_is_refused(tree: Path) -> None:
     assert refused(tree, replace(patch, fuzz=2)).code == "patch-does-not-apply"
 
 
-class Repository:
-    """A git repository in which ``fs/x.c`` is the target's with other lines around the change."""
+def changed(repository: Repository, text: str) -> None:
+    repository.write("fs/x.c", text)
+    repository.commit("change fs/x.c")
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / "fs").mkdir(parents=True)
-        self.git("init", "-q")
 
-    def git(self, *words: str) -> str:
-        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-        command = ["git", "-C", str(self.root), *identity, *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    def commit(self, text: str, path: str = "fs/x.c") -> str:
-        (self.root / path).write_text(text)
-        self.git("add", path)
-        self.git("commit", "-q", "-m", f"change {path}")
-        return self.git("rev-parse", "HEAD")
-
-    def patch(self) -> PatchSource:
-        (commit,) = commits(self.root, "HEAD")
-        return PatchSource((parse("a commit", commit.mail),), repository=self.root)
+def patch_at_head(repository: Repository) -> PatchSource:
+    (commit,) = commits(repository.root, "HEAD")
+    return PatchSource((parse("a commit", commit.mail),), repository=repository.root)
 
 
 @pytest.fixture
@@ -218,9 +204,9 @@ def repository(tmp_path: Path) -> Repository:
 def test_a_commit_is_merged_with_the_targets_source(tree: Path, repository: Repository) -> None:
     newer = ORIGINAL.replace("line 6\n", "line 6, renamed since\n")
     newer = newer.replace("line 9\n", "line 9 a\nline 9 b\n")
-    repository.commit(newer)
-    repository.commit(newer.replace("line 7\nline 8\n", "seven\neight\n"))
-    patch = repository.patch()
+    changed(repository, newer)
+    changed(repository, newer.replace("line 7\nline 8\n", "seven\neight\n"))
+    patch = patch_at_head(repository)
     assert refused(tree, replace(patch, repository=None)).code == "patch-does-not-apply"
     (tree / "fs/x.c").write_text(ORIGINAL.replace("line 1\n", "the target's first line\n"))
     with pytest.raises(Refusal) as conflict:
@@ -231,9 +217,9 @@ def test_a_commit_is_merged_with_the_targets_source(tree: Path, repository: Repo
 
 def test_a_merge_carries_the_change_over(tree: Path, repository: Repository) -> None:
     newer = ORIGINAL.replace("line 8\n", "line 8, renamed since\n")
-    repository.commit(newer)
-    repository.commit(newer.replace("line 5\n", "five\n"))
-    applied = apply(tree, repository.patch())
+    changed(repository, newer)
+    changed(repository, newer.replace("line 5\n", "five\n"))
+    applied = apply(tree, patch_at_head(repository))
     (change,) = applied.changes
     assert change.new == ORIGINAL.replace("line 5\n", "five\n").encode()
     assert [one.how for one in applied.adapted] == ["by a three-way merge"]
@@ -241,10 +227,10 @@ def test_a_merge_carries_the_change_over(tree: Path, repository: Repository) -> 
 
 def test_a_merge_that_changes_nothing_is_in_already(tree: Path, repository: Repository) -> None:
     newer = ORIGINAL.replace("line 8\n", "line 8, renamed since\n")
-    repository.commit(newer)
-    repository.commit(newer.replace("line 5\n", "five\n"))
+    changed(repository, newer)
+    changed(repository, newer.replace("line 5\n", "five\n"))
     (tree / "fs/x.c").write_text(ORIGINAL.replace("line 5\n", "five\n"))
-    assert refused(tree, repository.patch()).code == "patch-already-applied"
+    assert refused(tree, patch_at_head(repository)).code == "patch-already-applied"
 
 
 def test_a_diff_that_names_no_blobs_is_not_merged(tree: Path, repository: Repository) -> None:
