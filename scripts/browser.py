@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +68,8 @@ def prepare(directory: Path = DIRECTORY) -> Browser:
     )
 
 
-def _made(place: Path, make: object) -> Path:
+def _made(place: Path, make: Callable[[Path], None]) -> Path:
     """Return a directory; it is made under another name first, so that it is whole."""
-    assert callable(make)
     if not place.exists():
         unfinished = place.with_name(f"{place.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)

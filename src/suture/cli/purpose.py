@@ -38,7 +38,6 @@ Url = Annotated[
     ),
 ]
 
-_CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
 _URL = re.compile(r"https?://\S+")
 
 
@@ -48,13 +47,14 @@ def said(title: str | None, cves: Sequence[str] | None, urls: Sequence[str] | No
     :raises typer.BadParameter: for an empty title, or what is no CVE number or web address
     """
     from suture.builder.fixes import Said
+    from suture.formats.messages import CVE
 
     one_line = " ".join((title or "").split())
     if title is not None and not one_line:
         raise typer.BadParameter("--title must have text")
     numbers = tuple(cve.upper() for cve in cves or ())
     for cve in numbers:
-        if not _CVE.fullmatch(cve):
+        if not CVE.fullmatch(cve):
             raise typer.BadParameter(f"--cve takes a number such as CVE-2024-1086, not {cve!r}")
     for url in urls or ():
         if not _URL.fullmatch(url):

@@ -84,16 +84,25 @@ class Finding:
         """Return the finding with the author's reason to accept it."""
         return replace(self, because=because)
 
+    @property
+    def reason(self) -> str:
+        """Why it is a danger or a question."""
+        return self.kind.why if self.why is None else self.why
+
+    @property
+    def way_out(self) -> str:
+        """What the author can do about it."""
+        return self.kind.remedy if self.remedy is None else self.remedy
+
     def refusal(self) -> Refusal:
         """Return the refusal of a build that meets this finding."""
-        remedy = self.kind.remedy if self.remedy is None else self.remedy
         accept = f"If you know that this is safe, say so: --accept {self.subject} --because REASON"
         return Refusal(
             self.kind,
             self.where,
             self.found,
-            why=self.why,
-            remedy="\n".join([*filter(None, [remedy]), accept]),
+            why=self.reason,
+            remedy="\n".join([*filter(None, [self.way_out]), accept]),
             evidence=self.evidence,
         )
 

@@ -35,6 +35,7 @@ from suture.errors import (
     SUSE_FIX_UNKNOWN,
     Refusal,
 )
+from suture.formats.messages import CVE
 from suture.model import VMLINUX, Fix
 
 MAIN, OLD_MAIN = "livepatch_main.c", "kgr_patch_main.c"
@@ -64,7 +65,6 @@ _WARNING = re.compile(r"-W[\w=+-]+")
 """An option that changes no code: bsc1247158 has ``CFLAGS_..._secretmem.o += -Werror``."""
 
 _TRACE_EVENT = re.compile(r"^#[ \t]*define[ \t]+KLPR_TRACE_EVENT\(module,", re.MULTILINE)
-_CVE = re.compile(r"\bCVE-\d{4}-\d{4,19}\b")
 _COMPAT_STUBS = "defined(KLP_ARCH_HAS_SYSCALL_COMPAT_STUBS)"
 
 
@@ -182,7 +182,7 @@ def described(fix: str, files: Mapping[str, bytes]) -> Fix:
         for path, data in files.items()
         if fix_of(path) == fix and path.endswith((".c", ".h"))
     )
-    return Fix(fix, cves=tuple(dict.fromkeys(_CVE.findall(text))))
+    return Fix(fix, cves=tuple(dict.fromkeys(CVE.findall(text))))
 
 
 def expand(

@@ -75,8 +75,8 @@ def _of_file(
     named: Mapping[tuple[str, str, int], str],
 ) -> Iterator[FunctionAccount]:
     plan, objname = planned.plan, planned.file.objname
-    names = cut.functions if cut is not None else ()
-    for pair, (name, sympos) in zip(plan.replaced, names, strict=False):
+    replaced = zip(plan.replaced, cut.functions, strict=True) if cut is not None else ()
+    for pair, (name, sympos) in replaced:
         new_name = named.get((objname, name, sympos), name)
         yield _account(planned, pair, FunctionRole.REPLACED, reasons, (name, sympos, new_name))
     for pair in plan.carried:

@@ -185,6 +185,10 @@ class CheckRow:
     problem: str = ""
 
 
+EXPORT, LIVEPATCH = "export", "livepatch"
+"""How a module reaches a symbol: the loader links it, or the core resolves it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReachedSymbol:
     """A symbol outside of the module that it uses.
@@ -206,6 +210,11 @@ class ReachedSymbol:
     address: str
     detail: str
     problem: str = ""
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether the loader links it, as it does those that are exported."""
+        return self.how == EXPORT
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from suture.report.content import (
 from suture.report.proofs import proof_rows
 from suture.report.reasons import Reasons
 from suture.report.source import hunks
+from suture.report.words import count
 from suture.verify.examination import Examination, PrototypeResult, ShippedObjects, examine
 
 NAMED_BY_AUTHOR = "The author's module names it."
@@ -152,8 +153,8 @@ def _finding(found: Finding) -> FindingRow:
         found.name,
         found.where,
         found.found,
-        found.kind.why if found.why is None else found.why,
-        found.kind.remedy if found.remedy is None else found.remedy,
+        found.reason,
+        found.way_out,
         found.evidence,
         found.because,
     )
@@ -175,7 +176,7 @@ def _verdict(artifact: Artifact, found: Examination, proofs: Sequence[ProofRow])
     shown = [_proved(proofs)] if proofs else []
     shown += rows.shown(found)
     if artifact.data_changes:
-        number = rows.count(len(artifact.data_changes), "variable")
+        number = count(len(artifact.data_changes), "variable")
         shown.append(f"{number} to change in memory: the shipped contents are the compiled ones.")
     not_shown = [rows.NOT_PROVED] if unproved else []
     if artifact.findings:
@@ -190,7 +191,7 @@ def _verdict(artifact: Artifact, found: Examination, proofs: Sequence[ProofRow])
 def _answer(artifact: Artifact, replaced: int, unproved: int, problems: int) -> str:
     release = artifact.target.release
     if problems:
-        return f"does not fit {release}: {rows.count(problems, 'problem')}."
+        return f"does not fit {release}: {count(problems, 'problem')}."
     if not replaced:
         return f"fits {release}; it replaces no function."
     if unproved:
@@ -206,6 +207,6 @@ def _proved(proofs: Sequence[ProofRow]) -> str:
     compared, fields = sum(p.compared for p in proofs), sum(p.fields for p in proofs)
     return (
         "The source without the patch, compiled here, gives the shipped kernel's code for "
-        f"{rows.count(len(proofs), 'function')} ({compared:,} bytes and {fields:,} linked "
+        f"{count(len(proofs), 'function')} ({compared:,} bytes and {fields:,} linked "
         "addresses)."
     )

@@ -31,12 +31,14 @@ from suture.report.words import (
     MARKS,
     OTHERS,
     about,
+    adapted,
     code_name,
     function_name,
     memory,
     origin_line,
     title,
     unclaimed_hunks,
+    way_to,
 )
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -225,7 +227,7 @@ def _finding(one: FindingRow) -> Markup:
 
 
 def _adapted(one: AdaptedRow) -> Markup:
-    said = f"{one.name} did not fit as it is written. It was adapted {one.how}, to:"
+    said = f"{one.name} {adapted(one)}"
     return fragment(element("p", said), _pre(one.diff.replace("\t", "    ").splitlines()))
 
 
@@ -401,12 +403,11 @@ def _symbols(symbols: Sequence[ReachedSymbol]) -> Markup:
     columns = ("Symbol", "How", "Object", "Position", "Address", "Details", "Problem")
     rows = []
     for one in symbols:
-        how = "linked" if one.how == "export" else f"by the core, with {one.resolved_with}"
-        position = "" if one.how == "export" else str(one.sympos or "only one")
+        position = "" if one.is_linked else str(one.sympos or "only one")
         rows.append(
             (
                 _code(one.name),
-                how,
+                way_to(one),
                 one.objname,
                 position,
                 _code(one.address),

@@ -24,12 +24,14 @@ from suture.report.words import (
     MARKS,
     OTHERS,
     about,
+    adapted,
     code_name,
     function_name,
     memory,
     origin_line,
     title,
     unclaimed_hunks,
+    way_to,
 )
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
@@ -138,9 +140,9 @@ def _findings(findings: Sequence[FindingRow]) -> Iterator[str]:
             yield ""
 
 
-def _adapted(adapted: Sequence[AdaptedRow]) -> Iterator[str]:
-    for one in adapted:
-        yield f"{_code(one.name)} did not fit as it is written. It was adapted {one.how}, to:"
+def _adapted(files: Sequence[AdaptedRow]) -> Iterator[str]:
+    for one in files:
+        yield f"{_code(one.name)} {adapted(one)}"
         yield ""
         yield from _block(one.diff.splitlines(), "diff")
 
@@ -255,11 +257,9 @@ def _symbols(report: PatchReport) -> Iterator[str]:
         (
             (
                 _code(one.name),
-                _text(
-                    "linked" if one.how == "export" else f"by the core, with {one.resolved_with}"
-                ),
+                _text(way_to(one)),
                 _text(one.objname),
-                "" if one.how == "export" else str(one.sympos),
+                "" if one.is_linked else str(one.sympos),
                 _code(one.detail),
                 _text(one.problem),
             )

@@ -12,7 +12,16 @@ from suture.errors import Refusal
 from suture.host.files import paths_below, read_bytes
 from suture.kernel.release import Target
 from suture.model import VMLINUX, LivePatch
-from suture.report.content import CallbackRow, CheckRow, FileHash, Problem, ReachedSymbol
+from suture.report.content import (
+    EXPORT,
+    LIVEPATCH,
+    CallbackRow,
+    CheckRow,
+    FileHash,
+    Problem,
+    ReachedSymbol,
+)
+from suture.report.words import count
 from suture.verify.examination import (
     Examination,
     ImportCheck,
@@ -22,9 +31,6 @@ from suture.verify.examination import (
 )
 from suture.verify.kernel import Kernel
 from suture.verify.shipped import Shipped
-
-EXPORT, LIVEPATCH = "export", "livepatch"
-"""How a module reaches a symbol: the loader links it, or the core resolves it."""
 
 NOT_PROVED = (
     "That each replaced function is the one that the author started from, and that no caller has a "
@@ -157,11 +163,6 @@ def _same(linked: Sequence[ImportCheck]) -> str:
     if versions == len(linked):
         return ", in the version that it was built with"
     return f", {versions} of them in the version that it was built with" if versions else ""
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number and a noun: ``1 symbol``, ``2 symbols``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def target_files(target: Target) -> tuple[FileHash, ...]:

@@ -22,6 +22,7 @@ from suture.report.content import (
     PatchReport,
     ReportVerdict,
 )
+from suture.report.words import count
 from suture.verify.debug_types import types_of_debug
 from suture.verify.examination import Examination, PrototypeResult, examine
 from suture.verify.kernel import Kernel
@@ -72,13 +73,13 @@ def of_module(data: bytes, where: str, target: Target) -> PatchReport:
 def _verdict(found: Examination, name: str, release: str) -> ReportVerdict:
     problems = tuple(map(rows.problem, found.refusals))
     if problems:
-        headline = f"{name} does not fit {release}: {rows.count(len(problems), 'problem')}."
+        headline = f"{name} does not fit {release}: {count(len(problems), 'problem')}."
     else:
         headline = f"{name} fits {release}, as far as the module itself shows."
     not_shown = [rows.NOT_PROVED]
     unknown = [one for one in found.functions if one.prototype is PrototypeResult.UNKNOWN]
     if unknown:
-        number = rows.count(len(unknown), "replaced function")
+        number = count(len(unknown), "replaced function")
         not_shown.append(f"The prototypes of {number}: the types of one of the two are not known.")
     not_shown.append(
         "That the change is safe while tasks run: what the new code meets in a running kernel."

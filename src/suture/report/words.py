@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from suture.report.content import (
+    AdaptedRow,
     FunctionAccount,
     FunctionRole,
     Mark,
     Origin,
     PatchReport,
+    ReachedSymbol,
     SourceHunk,
 )
 
@@ -54,10 +56,10 @@ def about(report: PatchReport) -> Iterator[tuple[str, str]]:
     replaced = [one for one in report.functions if one.role is FunctionRole.REPLACED]
     objects = ", ".join(dict.fromkeys(one.objname for one in replaced))
     names = f" of {objects}" if objects else ""
-    yield "Replaces", f"{_count(len(replaced), 'function')}{names}"
+    yield "Replaces", f"{count(len(replaced), 'function')}{names}"
     others = len(report.functions) - len(replaced)
     if others:
-        yield "Brings along", _count(others, "function")
+        yield "Brings along", count(others, "function")
     earlier = "replaced by this one" if report.replace else "stay; this one is stacked on them"
     yield "Earlier live patches", earlier
     yield "Unloading", "not before the reboot" if report.stays else "at any time"
@@ -86,6 +88,16 @@ def code_name(one: FunctionAccount) -> str:
     return " in ".join(parts)
 
 
+def way_to(one: ReachedSymbol) -> str:
+    """Return how the module reaches a symbol."""
+    return "linked" if one.is_linked else f"by the core, with {one.resolved_with}"
+
+
+def adapted(one: AdaptedRow) -> str:
+    """Return the words above what an adapted patch file changes."""
+    return f"did not fit as it is written. It was adapted {one.how}, to:"
+
+
 def unclaimed_hunks(report: PatchReport) -> list[SourceHunk]:
     """Return the hunks that no function of the live patch shows."""
     shown = {number for one in report.functions for number in one.hunks}
@@ -110,5 +122,6 @@ def memory(report: PatchReport) -> Iterator[str]:
         yield f"It hands out an address in its module: {reason}."
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number and a noun: ``1 symbol``, ``2 symbols``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
