@@ -36,6 +36,7 @@ from suture.elf.object import (
 from suture.errors import FILE_UNREADABLE, KALLSYMS_MALFORMED, OBJECT_NOT_LISTED, Refusal
 from suture.host import files
 from suture.kernel import elf64, kallsyms, modules, unpack
+from suture.kernel.init_memory import BOUNDS, InitMemory
 from suture.model import VMLINUX
 
 ET_REL = 1
@@ -170,10 +171,7 @@ def _from_lines(data: bytes, where: str) -> Listing:
                 why="The kernel counts symbols of one name in the order of their addresses.",
                 remedy="Sort the listing by address ('sort FILE', or 'nm -n').",
             )
-    begin, end = (
-        next((s.address for s in core if s.name == name), 0)
-        for name in ("__init_begin", "__init_end")
-    )
+    freed = InitMemory.of({s.name: s.address for s in reversed(core) if s.name in BOUNDS})
     # nm(1) writes a capital letter for a global symbol; kallsyms writes A for every percpu symbol,
     # also for the static ones.
     symbols = tuple(
@@ -182,7 +180,7 @@ def _from_lines(data: bytes, where: str) -> Listing:
             symbol.module,
             (0, symbol.address),
             None if symbol.type in "Aa" else symbol.type.isupper(),
-            is_discarded=symbol.module == VMLINUX and begin <= symbol.address < end,
+            is_discarded=symbol.module == VMLINUX and freed.holds(symbol.address),
             is_weak=symbol.type in "VW",
         )
         for symbol in found.symbols
@@ -257,12 +255,9 @@ def _from_vmlinux(data: bytes, path: Path) -> Listing:
         symbols = list(_linked_symbols(data, table, entry, sections, names))
     except elf64.Malformed as error:
         raise Refusal(KALLSYMS_MALFORMED, where, str(error)) from error
-    bounds = {s.name: s.place[1] for s in symbols if s.name in ("__init_begin", "__init_end")}
-    begin, end = bounds.get("__init_begin", 0), bounds.get("__init_end", 0)
+    freed = InitMemory.of({s.name: s.place[1] for s in symbols if s.name in BOUNDS})
     ordered = sorted(symbols, key=lambda symbol: symbol.place)
-    marked = tuple(
-        replace(symbol, is_discarded=begin <= symbol.place[1] < end) for symbol in ordered
-    )
+    marked = tuple(replace(symbol, is_discarded=freed.holds(symbol.place[1])) for symbol in ordered)
     return Listing(where, marked, tuple(names), btf=btf)
 
 

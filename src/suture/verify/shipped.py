@@ -17,6 +17,7 @@ from suture import arch
 from suture.elf.object import SHT_NOBITS, STB_LOCAL, STB_WEAK, STT_FILE, STT_SECTION, ObjectFile
 from suture.errors import RELOCATION_UNSUPPORTED, Refusal
 from suture.kernel.image import Image
+from suture.kernel.init_memory import BOUNDS, InitMemory
 from suture.kernel.kallsyms import Kallsyms
 from suture.model import VMLINUX
 
@@ -128,9 +129,9 @@ class ShippedImage:
 
     def is_discarded(self, address: int) -> bool:
         """Whether boot frees the memory there."""
-        # free_initmem() (mm/init.c, arch/x86/mm/init.c) frees the memory between these two symbols.
-        begin, end = (self.kallsyms.named(name) for name in ("__init_begin", "__init_end"))
-        return bool(begin and end) and begin[0].address <= address < end[0].address
+        found = {name: self.kallsyms.named(name) for name in BOUNDS}
+        addresses = {name: symbols[0].address for name, symbols in found.items() if symbols}
+        return InitMemory.of(addresses).holds(address)
 
     def regions(self) -> Iterator[Region]:
         """Yield the sections of the image."""
