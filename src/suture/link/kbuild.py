@@ -20,7 +20,7 @@ from suture.link import direct, objtool
 from suture.link.probe import recording
 from suture.link.recorded import GLUE
 from suture.workspace import store
-from suture.workspace.kbuild import build_external
+from suture.workspace.kbuild import build_external, prepared_objects
 from suture.workspace.prepare import Workspace
 
 NAME_LENGTH = 55
@@ -66,6 +66,12 @@ def link(
     return objtool.with_pending_names(reader.read(module, f"{name}.ko"), back)
 
 
+def linker_script(tree: Path) -> str:
+    """Return the script with which kbuild links modules; "" for kernels before 5.10 without one."""
+    script = tree / "scripts/module.lds"
+    return script.read_text() if script.exists() else ""
+
+
 def _make(
     workspace: Workspace,
     name: str,
@@ -98,9 +104,9 @@ def make_by_kbuild(
     """
     listed = " ".join(f"{stem}.o" for stem in (GLUE, *parts))
     (directory / f"{GLUE}.c").write_text(glue)
-    (directory / "Makefile").write_text(f"obj-m := {name}.o\n{name}-y := {listed}\n")
+    makefile = f"obj-m := {name}.o\n{name}-y := {listed}\n{prepared_objects(parts)}"
+    (directory / "Makefile").write_text(makefile)
     for stem, content in parts.items():
-        # kbuild copies NAME.o_shipped instead of compiling NAME.c (scripts/Makefile.lib).
         (directory / f"{stem}.o_shipped").write_bytes(content)
         # modpost reads the sources for srcversion from this file (scripts/mod/sumversion.c); here
         # there are none.

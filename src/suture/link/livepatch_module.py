@@ -53,7 +53,9 @@ class LivepatchModule:
             parts.states,
             stays=bool(parts.stays),
         )
-        objects = stack_visibility.isolate_sections(dict(parts.objects))
+        objects = stack_visibility.isolate_sections(
+            dict(parts.objects), kbuild.linker_script(workspace.tree)
+        )
         module = kbuild.link(workspace, patch.name, tables, objects)
         klp.refuse_unresolved(module, frozenset(kernel.symvers.exports))
         seen = stack_visibility.cover(module, patch, stays=bool(parts.stays))

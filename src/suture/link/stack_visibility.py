@@ -29,6 +29,7 @@ from suture.elf.object import STB_LOCAL, STT_SECTION, ObjectFile, Relocation, Se
 from suture.errors import TAIL_CALL_UNSEEN, Refusal
 from suture.model import VMLINUX, LivePatch
 from suture.objects.locals import is_cold
+from suture.objects.special import sections
 from suture.objects.view import Reference, ToAnonymous, ToUnit, Unit, View
 
 LOCAL_LABEL = ".L"
@@ -41,20 +42,31 @@ SHARED = (".noinstr.text", ".kprobes.text")
 """Sections that code must not leave: the kernel treats each as a whole
 (`suture.diff.placement`)."""
 
+PLAIN, SEPARATE = ".text.", ".text..of."
+"""The compiler's prefix for the section of one function, and one that no linker script knows."""
+
+MERGED = ".text.[0-9a-zA-Z_]*"
+"""Where scripts/module.lds.S has this pattern, the linker merges the sections of all functions; in
+6.12 it has it for Clang's LTO alone, since 6.19 always."""
+
 Node = Unit | int
 """A function or variable, or a section in which no symbol names the place."""
 
 
-def isolate_sections(objects: Mapping[str, ObjectFile]) -> dict[str, ObjectFile]:
+def isolate_sections(
+    objects: Mapping[str, ObjectFile], linker_script: str = ""
+) -> dict[str, ObjectFile]:
     """Give the code sections of several objects different names, so that the linker does not merge
     them.
 
     For example, two files that both replace a static ``c_start()`` have a ``.text.c_start`` each.
 
     :param objects: file name -> object.
+    :param linker_script: the contents of the target's ``scripts/module.lds``.
     """
     taken: set[str] = set()
-    return {file: _isolated(obj, taken) for file, obj in objects.items()}
+    separate = SEPARATE if MERGED in linker_script else PLAIN
+    return {file: _isolated(obj, taken, separate) for file, obj in objects.items()}
 
 
 def cover(module: ObjectFile, patch: LivePatch, *, stays: bool = False) -> ObjectFile:
@@ -79,13 +91,16 @@ def cover(module: ObjectFile, patch: LivePatch, *, stays: bool = False) -> Objec
     return _placed(module, behind) if behind else module
 
 
-def _isolated(obj: ObjectFile, taken: set[str]) -> ObjectFile:
+def _isolated(obj: ObjectFile, taken: set[str], separate: str) -> ObjectFile:
     sections = []
     for section in obj.sections:
-        name, number = section.name, 1
+        original, number = section.name, 1
+        if section.is_code and original.startswith(PLAIN):
+            original = separate + original.removeprefix(PLAIN)
+        name = original
         while section.is_code and name in taken and not section.name.startswith(SHARED):
             number += 1
-            name = f"{section.name}.{number}"
+            name = f"{original}.{number}"
         if section.is_code:
             taken.add(name)
         sections.append(replace(section, name=name))
@@ -132,11 +147,12 @@ def _is_movable(view: View, unit: Unit) -> bool:
 
 
 def _is_alone(view: View, unit: Unit) -> bool:
-    """Whether a unit has its section for itself, apart from objtool's symbol for its padding."""
-    return all(
-        other == unit or other.name == f"{PREFIX}{unit.name}"
-        for other in view.units_in(unit.section)
-    )
+    """Whether a unit has its section for itself, apart from objtool's symbol for its padding.
+
+    objtool names that after any of the function's names: ``__pfx_livepatch_function_0`` since 6.19.
+    """
+    paddings = {f"{PREFIX}{name}" for name in (unit.name, *unit.aliases)}
+    return all(other == unit or other.name in paddings for other in view.units_in(unit.section))
 
 
 def _not_only_called(view: View, entries: Mapping[Unit, str]) -> dict[Unit, dict[Unit, None]]:
@@ -228,8 +244,14 @@ class _Targets:
                         returns = reference.offset + reference.kind.size < end - start
                         is_whole = not offset and function == unit
                         yield function, reference.is_call and is_whole and returns
-                case ToAnonymous(section) if section != node:
+                case ToAnonymous(section) if section != node and not self._is_special(section):
                     yield section, False
+
+    def _is_special(self, section: int) -> bool:
+        """Whether a section only describes code: what gets the address of a ``struct bug_entry``,
+        as the ``WARN_ONCE()`` of 6.19 passes it on, does not enter the code that it is about."""
+        obj = self._view.obj
+        return obj.sections[section].name in sections(obj.arch)
 
     def _references(self, node: Node) -> Iterator[tuple[int, int, Reference]]:
         view = self._view

@@ -20,7 +20,7 @@ from suture.host.files import read_bytes, scratch_directory
 from suture.host.paths import cache
 from suture.host.run import EVIDENCE_LINES, check, run, says_disk_full
 from suture.workspace import store
-from suture.workspace.kbuild import clean_environment, make_command
+from suture.workspace.kbuild import clean_environment, make_command, prepared_objects
 from suture.workspace.prepare import Workspace
 
 SOURCE = "source"
@@ -151,7 +151,8 @@ def _lay_out(directory: Path, module: External) -> None:
         # The place where it is compiled shall not show in what comes of it.
         f"ccflags-y := {include} {' '.join(module.options)} -ffile-prefix-map={source}/=",
     ]
-    (directory / "Makefile").write_text("\n".join(lines) + "\n")
+    makefile = "\n".join(lines) + "\n" + prepared_objects(module.objects)
+    (directory / "Makefile").write_text(makefile)
 
 
 def _failure(output: str, modules: Sequence[External], top: Path) -> Refusal:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +75,14 @@ def make_command(release: str, compiler: Compiler, *arguments: str) -> list[str]
     return ["make", "-s", f"KERNELRELEASE={release}", *compiler.variables, *arguments]
 
 
-def capture_environment(release: str, compiler: Compiler, flags: str, tree: Path) -> dict[str, str]:
+def capture_environment(
+    release: str, compiler: Compiler, flags: str, tree: Path, tools: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the environment in which the top Makefile of the prepared `tree` runs
     ``scripts/Makefile.build``.
 
     :param flags: see `suture.arch.build.KernelBuild`.
-
+    :param tools: further variables for make, of `suture.workspace.rust`.
     :raises Refusal: ``workspace-failed``
     """
     with temporary_directory() as scratch:
@@ -88,7 +90,7 @@ def capture_environment(release: str, compiler: Compiler, flags: str, tree: Path
         fragment.write_text(_CAPTURE)
         check(
             make_command(
-                release, compiler, f"KCFLAGS={flags}", "KAFLAGS=-g0", "suture-environment"
+                release, compiler, *tools, f"KCFLAGS={flags}", "KAFLAGS=-g0", "suture-environment"
             ),
             where=release,
             kind=WORKSPACE_FAILED,
@@ -178,6 +180,17 @@ def _locked_make(lock: Path) -> list[str]:
 def build_environment(captured: Mapping[str, str]) -> dict[str, str]:
     """Return the captured environment, with this process's home and temporary directory."""
     return {**captured, **clean_environment()}
+
+
+def prepared_objects(stems: Iterable[str]) -> str:
+    """Return the rule of a module's makefile by which ``NAME.o`` is a copy of ``NAME.o_shipped``.
+
+    kbuild has a rule of that kind (scripts/Makefile.lib: ``$(obj)/%: $(src)/%_shipped``).  Since
+    6.13 it works in the module's directory, ``$(obj)`` is ``.`` there, and make does not match the
+    pattern ``./%`` with the object ``part_0.o``.  A rule that names the objects holds everywhere.
+    """
+    names = " ".join(f"$(obj)/{stem}.o" for stem in stems)
+    return f"{names}: %.o: %.o_shipped\n\tcp $< $@\n" if names else ""
 
 
 def build_external(

@@ -5,6 +5,7 @@ see it."""
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from suture.elf import writer
 from suture.elf.object import ObjectFile
 from suture.errors import Refusal
 from suture.link import klp
-from suture.link.stack_visibility import cover
+from suture.link.stack_visibility import cover, isolate_sections
 from suture.model import LivePatch, PatchedFunction, PatchedObject
 from suture.module.inspect import inspect
 from tests.examples import shows
@@ -227,3 +228,29 @@ def test_code_that_functions_of_several_modules_jump_to_is_refused_unless_the_ke
     assert "several modules" in refused.value.found
     third = cut(BASE, patched("return outside(x) + 9;", helper="", function="other"), Kernel())
     assert is_seen_with(made(*ones, provided, third), ".Lprovided", "other")
+
+
+MERGING = """SECTIONS {
+    .text 0 : { *(.text .text.[0-9a-zA-Z_]*) }
+}
+"""
+"""scripts/module.lds of Linux 7.3, made short."""
+
+
+@pytest.mark.parametrize("script", ["SECTIONS { }\n", MERGING], ids=["6.12", "7.3"])
+def test_functions_keep_sections_of_their_own_whatever_the_linker_merges(
+    script: str, tmp_path: Path
+) -> None:
+    output = cut(BASE, patched("return helper(x) + 1;"), Kernel())
+    parts = {"a.o": output.obj, "b.o": output.obj}
+    (tmp_path / "module.lds").write_text(script)
+    objects = [writer.write(obj) for obj in isolate_sections(parts, script).values()]
+    # Both have the same symbols, so each is linked alone; the names differ.
+    options = ("-r", "-T", str(tmp_path / "module.lds"))
+    names = [
+        {name for name, *_ in section_lines(link(obj, options=options)) if "helper" in name}
+        for obj in objects
+    ]
+    texts = [{name for name in found if name.startswith(".text")} for found in names]
+    assert all(len(found) == 1 for found in texts)
+    assert texts[0].isdisjoint(texts[1])

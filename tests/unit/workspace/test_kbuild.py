@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.workspace.kbuild import ListedObject, objects_makefile
+from suture.workspace.kbuild import ListedObject, objects_makefile, prepared_objects
 
 BUILD = """\
 # A make for fs/proc/ reads what the one for fs/ is writing.
@@ -72,3 +72,20 @@ def test_only_directories_on_the_way_are_waited_for() -> None:
         "directory-1: | directory-0",
         "directory-2: | directory-0 directory-1",
     ]
+
+
+@pytest.mark.parametrize("obj", [".", "/scratch/module"], ids=["since 6.13", "before"])
+def test_prepared_objects_are_copied_wherever_kbuild_works(obj: str, tmp_path: Path) -> None:
+    place = tmp_path if obj == "." else tmp_path / obj.lstrip("/")
+    place.mkdir(exist_ok=True, parents=True)
+    (place / "part_0.o_shipped").write_text("prepared")
+    directory = "." if obj == "." else str(place)
+    rules = f"obj := {directory}\n{prepared_objects(['part_0', 'part_1'])}"
+    (tmp_path / "Makefile").write_text(f"{rules}%.o: %.c\n\tfalse\n")
+    command = ["make", "-s", f"{'' if obj == '.' else f'{place}/'}part_0.o"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (place / "part_0.o").read_text() == "prepared"
+
+
+def test_a_module_without_prepared_objects_has_no_rule() -> None:
+    assert prepared_objects([]) == ""
