@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +43,10 @@ from suture.host.files import (
 from suture.host.paths import cache
 from suture.host.progress import step
 from suture.host.run import check
+from suture.kernel.config import assignments
 from suture.kernel.release import Target
 from suture.sources.compiler import Compiler
-from suture.workspace import compilers, configuration, includes, kbuild, source
+from suture.workspace import compilers, configuration, includes, kbuild, rust, source
 
 RECIPE = 3
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new
@@ -53,9 +54,9 @@ one."""
 
 PARALLEL = f"-j{os.cpu_count() or 1}"
 
-_PREPARE = (PARALLEL, "CONFIG_DEBUG_INFO_BTF=", "modules_prepare")
-"""Without that option, for make alone (Kconfig and the compiler do not see it), the top Makefile
-does not build ``tools/bpf/resolve_btfids`` with all of libbpf, a third of the whole;
+_PREPARE = (PARALLEL, "CONFIG_DEBUG_INFO_BTF=", rust.NO_RUST, "modules_prepare")
+"""Without ``DEBUG_INFO_BTF``, for make alone (Kconfig and the compiler do not see it), the top
+Makefile does not build ``tools/bpf/resolve_btfids`` with all of libbpf, a third of the whole;
 ``scripts/Makefile.modfinal`` uses it only where a ``vmlinux`` stands in the tree."""
 
 TEMPORARY_SPACE = 64 << 20
@@ -146,9 +147,10 @@ def _make(target: Target, compiler: Compiler, ready: Path) -> None:
         tree.mkdir()
         fill(target, tree)
         source.check_kbuild(target, tree)
-        _configure(target, compiler, tree)
+        tools = rust.stand_ins(assignments(read_bytes(target.config)), work / "rust")
+        _configure(target, compiler, tools, tree)
         with step("Preparing kbuild", "modules_prepare"):
-            command = kbuild.make_command(target.release, compiler, *_PREPARE)
+            command = kbuild.make_command(target.release, compiler, *tools, *_PREPARE)
             check(
                 command,
                 where=target.release,
@@ -158,7 +160,7 @@ def _make(target: Target, compiler: Compiler, ready: Path) -> None:
             )
         _check_release(target.release, tree)
         environment = kbuild.capture_environment(
-            target.release, compiler, target.arch.build.flags, tree
+            target.release, compiler, target.arch.build.flags, tree, tools
         )
         with step("Reading the include lines"):
             lines = includes.scan(tree, environment["SRCARCH"])
@@ -205,12 +207,16 @@ def fill(target: Target, tree: Path) -> None:
     source.check_version(target, tree)
 
 
-def _configure(target: Target, compiler: Compiler, tree: Path) -> None:
+def _configure(target: Target, compiler: Compiler, tools: Sequence[str], tree: Path) -> None:
+    """Configure the tree as the target is.
+
+    :param tools: make's variables of the stand-ins for Rust's tools.
+    """
     with step("Configuring", target.release):
         shipped = read_bytes(target.config)
         write_atomic(tree / ".config", shipped)
         write_atomic(tree / "Module.symvers", read_bytes(target.symvers))
-        command = kbuild.make_command(target.release, compiler, PARALLEL, "olddefconfig")
+        command = kbuild.make_command(target.release, compiler, *tools, PARALLEL, "olddefconfig")
         check(
             command,
             where=target.release,
