@@ -97,6 +97,9 @@ class Decoding(Protocol):
     def is_padding(self, code: bytes) -> bool:
         """Whether `code` is only what assemblers put between functions."""
 
+    def is_no_op(self, instruction: bytes) -> bool:
+        """Whether an instruction does nothing, as those that align a loop."""
+
     def text(self, code: bytes, address: int) -> str:
         """Return an instruction in the assembler's spelling, for people."""
 

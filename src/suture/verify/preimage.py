@@ -10,12 +10,14 @@ matching).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TypeVar
 
 from suture.arch.machine import ByteOrder
 from suture.diff.changes import cold_part
 from suture.diff.comparison import masked
+from suture.diff.line_numbers import BUG_TABLE
 from suture.elf.object import SHT_NOBITS
 from suture.objects.locals import base
 from suture.objects.view import Reference, ToAnonymous, ToLiteral, ToUndefined, ToUnit, Unit, View
@@ -24,6 +26,8 @@ from suture.verify.nops import as_shipped
 from suture.verify.shipped import Shipped
 
 T = TypeVar("T")
+
+HERE = b"./"
 
 EVIDENCE = 16
 """Bytes of differing data to show."""
@@ -56,6 +60,21 @@ class Mismatch:
     evidence: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is learned while a function is compared.
+
+    :ivar units: see `Match`, as `undefined`.
+    :ivar offsets: function -> offset of each of its instructions -> offset in the shipped function;
+        for those of which instructions are at other offsets there.  A ``.cold`` part jumps back
+        into the middle of its function.
+    """
+
+    units: dict[Unit, int]
+    undefined: dict[str, int] = field(default_factory=dict)
+    offsets: dict[Unit, Mapping[int, int]] = field(default_factory=dict)
+
+
 def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Match | Mismatch:
     """Compare a function and its ``.cold`` part with the shipped code at an address.
 
@@ -63,12 +82,11 @@ def match_at(view: View, function: Unit, shipped: Shipped, address: int) -> Matc
     bytes and names must match, and the linked fields then give the address of that variable, of
     which the symbol table has two (``new_cpus.1`` belongs to ``cpuset_hotplug_update_tasks()``).
     """
-    units: dict[Unit, int] = {function: address}
-    undefined: dict[str, int] = {}
-    mismatch = _match(view, function, shipped, address, units, undefined)
-    if mismatch is None and (cold := cold_part(view, function)) is not None and cold in units:
-        mismatch = _match(view, cold, shipped, units[cold], units, undefined)
-    return Match(function, address, units, undefined) if mismatch is None else mismatch
+    found = _Found({function: address})
+    mismatch = _match(view, function, shipped, address, found)
+    if mismatch is None and (cold := cold_part(view, function)) is not None and cold in found.units:
+        mismatch = _match(view, cold, shipped, found.units[cold], found)
+    return Match(function, address, found.units, found.undefined) if mismatch is None else mismatch
 
 
 def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match | Mismatch:
@@ -76,13 +94,12 @@ def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match 
 
     A variable without contents (``.bss``) matches by name if the shipped kernel holds none either.
     """
-    units: dict[Unit, int] = {unit: address}
-    undefined: dict[str, int] = {}
+    found = _Found({unit: address})
     references = list(view.references(unit))
     ours = view.data(unit)
     theirs = shipped.read(address, len(ours))
     if theirs is None and view.section(unit).type == SHT_NOBITS:
-        return Match(unit, address, units, undefined)
+        return Match(unit, address, found.units, found.undefined)
     if theirs is None or len(theirs) < len(ours):
         return Mismatch(0, f"{shipped.objname} holds no data at {address:#x}")
     left, right = masked(ours, references), masked(theirs, references)
@@ -94,20 +111,15 @@ def match_data(view: View, unit: Unit, shipped: Shipped, address: int) -> Match 
             offset, f"differs from the shipped kernel at {unit.name}+{offset:#x}", evidence
         )
     for reference in references:
-        found = _linked_address(reference, theirs, address, view.obj.machine.order)
-        wrong = _wrong_target(view, shipped, reference, found, units, undefined)
+        place = _linked_address(reference, theirs, address, view.obj.machine.order)
+        wrong = _wrong_target(view, shipped, reference, place, found)
         if wrong is not None:
             return Mismatch(reference.offset, f"{unit.name}+{reference.offset:#x} {wrong}")
-    return Match(unit, address, units, undefined)
+    return Match(unit, address, found.units, found.undefined)
 
 
 def _match(
-    view: View,
-    unit: Unit,
-    shipped: Shipped,
-    address: int,
-    units: dict[Unit, int],
-    undefined: dict[str, int],
+    view: View, unit: Unit, shipped: Shipped, address: int, found: _Found
 ) -> Mismatch | None:
     ours, references = as_shipped(view, unit)
     theirs = shipped.read(address, len(ours))
@@ -115,10 +127,14 @@ def _match(
         return Mismatch(0, f"{shipped.objname} holds no code at {address:#x}")
     if len(ours) == len(theirs) and masked(ours, references) == masked(theirs, references):
         order = view.obj.machine.order
-        found = {r.offset: _linked_address(r, theirs, address, order) for r in references}
+        places = {r.offset: _linked_address(r, theirs, address, order) for r in references}
     else:
         fields = {r.offset: r.kind for r in references}
-        result = lockstep.compare(view.obj.arch.decoding, ours, theirs, address, fields)
+        # Theirs may be the longer one, where it needs more no-ops to align its loops.
+        theirs = shipped.read(address, 2 * len(ours) + lockstep.WIDEST) or theirs
+        result = lockstep.compare(
+            view.obj.arch.decoding, ours, theirs, address, fields, start=unit.start
+        )
         if isinstance(result, lockstep.Difference):
             return Mismatch(
                 result.offset,
@@ -126,15 +142,16 @@ def _match(
                 _evidence(result.ours, result.theirs),
             )
         order = view.obj.machine.order
-        found = {
-            r.offset: _shifted_address(r, result[r.offset], theirs, address, order)
+        places = {
+            r.offset: _shifted_address(r, result.fields[r.offset], theirs, address, order)
             for r in references
         }
+        found.offsets[unit] = result.offsets
     for reference in references:
-        wrong = _wrong_target(view, shipped, reference, found[reference.offset], units, undefined)
+        wrong = _wrong_target(view, shipped, reference, places[reference.offset], found)
         if wrong is not None:
             instructions = lockstep.pair_at(
-                view.obj.arch.decoding, ours, theirs, address, reference.offset
+                view.obj.arch.decoding, ours, theirs, address, reference.offset, start=unit.start
             )
             return Mismatch(
                 reference.offset,
@@ -169,28 +186,61 @@ def _wrong_target(
     view: View,
     shipped: Shipped,
     reference: Reference,
-    found: int,
-    units: dict[Unit, int],
-    undefined: dict[str, int],
+    place: int,
+    found: _Found,
 ) -> str | None:
     """Return why the address in a field is wrong; if it is right, record it and return None."""
     match reference.target:
         case ToUndefined(name, offset):
-            return _record_address(shipped, undefined, name, name, (found - offset) % 2**64)
+            return _record_address(shipped, found.undefined, name, name, (place - offset) % 2**64)
         case ToUnit(unit, offset):
-            return _record_address(shipped, units, unit, unit.name, (found - offset) % 2**64)
+            there = found.offsets.get(unit, {}).get(offset, offset)
+            return _record_address(shipped, found.units, unit, unit.name, (place - there) % 2**64)
         case ToLiteral(_, content, offset):
-            theirs = shipped.read(found - offset, len(content))
+            theirs = shipped.read(place - offset, len(content))
             if theirs != content:
                 ours, other = _quoted(content), _quoted(theirs or b"")
                 return f"refers to {ours} here and to {other} in {shipped.objname}"
         case ToAnonymous() as target:
             section = view.obj.sections[target.section].name
+            if section == BUG_TABLE:
+                return _wrong_report(view, target, shipped, place)
             is_constant = section.startswith(".rodata")
-            if is_constant and not _same_constant(view, target, shipped, found):
-                place = f"{section}+{target.offset:#x}"
-                return f"refers to other constants in {shipped.objname} than to {place} here"
+            if is_constant and not _same_constant(view, target, shipped, place):
+                here = f"{section}+{target.offset:#x}"
+                return f"refers to other constants in {shipped.objname} than to {here} here"
     return None
+
+
+def _wrong_report(view: View, target: ToAnonymous, shipped: Shipped, address: int) -> str | None:
+    """Return why the ``struct bug_entry`` at an address does not report what ours does.
+
+    Since 6.19, ``WARN_ONCE(size > 9, "size %d\\n", size)`` has its format there; the format and
+    the name of the file are compared.  A header is ``./include/net/sctp/sctp.h`` here, and
+    ``include/net/sctp/sctp.h`` where the kernel was built outside its source.
+    """
+    end = view.obj.sections[target.section].size
+    _, *references = view.references_in(target.section, target.offset, end)
+    # The next entry begins with its own place in code.
+    texts = list(takewhile(lambda one: isinstance(one.target, ToLiteral), references))
+    for text in texts:
+        theirs = shipped.read(address, text.offset + text.kind.size)
+        if theirs is None:
+            return f"refers to {BUG_TABLE} here and to {address:#x} in {shipped.objname}"
+        place = _linked_address(text, theirs, address, view.obj.machine.order)
+        wrong = _wrong_target(view, shipped, text, place, _Found({}))
+        if wrong is not None and not _is_same_path(shipped, text.target, place):
+            return wrong
+    return None
+
+
+def _is_same_path(shipped: Shipped, target: object, place: int) -> bool:
+    """Whether a literal that begins with ``./`` is that path without it in the shipped kernel."""
+    match target:
+        case ToLiteral(_, content, 0) if content.startswith(HERE):
+            path = content.removeprefix(HERE)
+            return shipped.read(place, len(path)) == path
+    return False
 
 
 def _same_constant(view: View, target: ToAnonymous, shipped: Shipped, address: int) -> bool:

@@ -161,7 +161,9 @@ def test_what_the_linker_rewrites_is_no_difference() -> None:
     halved = Toy.relocations.types[HALVED]
     fields = {2: halved, 8: halved}
     ours = LOAD_INDIRECT + EMPTY + CALL + (0x100).to_bytes(4, "big") + RETURN
-    assert isinstance(lockstep.compare(Toy.decoding, ours, linked(), 0x1000, fields), dict)
+    assert isinstance(
+        lockstep.compare(Toy.decoding, ours, linked(), 0x1000, fields), lockstep.Correspondence
+    )
     other = linked(b"\xc0\x0f")
     found = lockstep.compare(Toy.decoding, ours, other, 0x1000, fields)
     assert isinstance(found, lockstep.Difference)

@@ -57,6 +57,9 @@ class Decoding:
     def is_padding(self, code: bytes) -> bool:
         return not code.replace(NOP, b"")
 
+    def is_no_op(self, instruction: bytes) -> bool:
+        return instruction == NOP
+
     def text(self, code: bytes, address: int) -> str:
         return code.hex()
 

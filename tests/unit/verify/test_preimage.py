@@ -8,8 +8,8 @@ import pytest
 from suture import arch
 from suture.arch.relocations import RelocationType
 from suture.verify import lockstep
-from suture.verify.preimage import Match, Mismatch
-from tests.unit.toolchain import MACHINE, assemble, compile_c, read, tool
+from suture.verify.preimage import Match, Mismatch, match_at
+from tests.unit.toolchain import MACHINE, assemble, compile_c, read, symbol_lines, tool
 from tests.unit.verify.kernel import (
     addresses,
     match,
@@ -168,8 +168,8 @@ def test_short_and_near_jumps_are_equal_when_their_targets_are(jump: str, gap: i
     assert not none
     assert len(theirs) < len(ours)
     result = lockstep.compare(DECODING, ours, theirs, 0x1000, fields)
-    assert isinstance(result, dict)
-    assert {field.branch_target for field in result.values()} == {0x1000 + len(theirs) - 1}
+    assert isinstance(result, lockstep.Correspondence)
+    assert {field.branch_target for field in result.fields.values()} == {0x1000 + len(theirs) - 1}
 
 
 @pytest.mark.parametrize(("other", "inner"), [("jne", "je"), ("jmp", "jne")])
@@ -185,7 +185,7 @@ def test_a_jump_inside_to_another_instruction_differs() -> None:
     theirs, _ = code(
         text.replace("je 1f", "je 2f").replace("1:  jmp g", "1: 2: jmp g") + "g: ret\n"
     )
-    assert isinstance(lockstep.compare(DECODING, ours, theirs, 0, fields), dict)
+    assert isinstance(lockstep.compare(DECODING, ours, theirs, 0, fields), lockstep.Correspondence)
     theirs, _ = code(text.replace(".rept 10", "2: .rept 10").replace("je 1f", "je 2f") + "g: ret\n")
     difference = lockstep.compare(DECODING, ours, theirs, 0, fields)
     assert isinstance(difference, lockstep.Difference)
@@ -196,6 +196,88 @@ def test_code_that_ends_too_early_differs() -> None:
     ours, fields = code(NEAR.format(jump="jmp", inner="je", gap=1))
     theirs, _ = code(NEAR.format(jump="jmp", inner="je", gap=1) + "g: ret\n")
     assert isinstance(lockstep.compare(DECODING, ours, theirs[:8], 0, fields), lockstep.Difference)
+
+
+# --- loops aligned by no-ops
+
+ALIGNED_LOOP = """
+    .section .text.f,"ax"
+    .zero {before}
+    .type f, @function
+f:  xor %eax, %eax
+    jmp 1f
+    {padding}
+2:  inc %eax
+1:  cmp %edi, %eax
+    jne 2b
+    call g
+    ret
+    .size f, . - f
+"""
+
+
+def aligned(before: int, padding: str) -> tuple[bytes, dict[int, RelocationType]]:
+    held, fields = code(ALIGNED_LOOP.format(before=before, padding=padding))
+    return held[before:], {offset - before: kind for offset, kind in fields.items()}
+
+
+@pytest.mark.parametrize("power", [5, 6])
+@pytest.mark.parametrize(("here", "there"), [(16, 0), (0, 16), (48, 32), (32, 48), (60, 16)])
+def test_a_loop_may_need_other_no_ops_to_be_aligned(power: int, here: int, there: int) -> None:
+    ours, fields = aligned(here, f".p2align {power}")
+    theirs, _ = aligned(there, f".p2align {power}")
+    address = 0x1000 + there
+    result = lockstep.compare(DECODING, ours, theirs, address, fields, start=here)
+    assert isinstance(result, lockstep.Correspondence)
+    (field,) = fields
+    (found,) = result.fields.values()
+    assert found.offset == len(theirs) - len(ours) + field
+    shown = lockstep.pair_at(DECODING, ours, theirs, address, field, start=here)
+    assert all("call" in one for one in shown)
+
+
+@pytest.mark.parametrize("other", ["nop", ".p2align 4\nnop", "", ".p2align 6, 0xcc", ".zero 12"])
+def test_what_aligns_nothing_or_is_no_no_op_differs(other: str) -> None:
+    ours, fields = aligned(16, ".p2align 6")
+    theirs, _ = aligned(0, other)
+    found = lockstep.compare(DECODING, ours, theirs, 0x1000, fields, start=16)
+    assert isinstance(found, lockstep.Difference)
+
+
+LOOP = """
+extern int outside(const char *, int);
+extern int elsewhere(const char *, int);
+extern __attribute__((cold)) void complain(const char *);
+{before}
+int looping(const int *some, int size)
+{{
+    int sum = size;
+    for (int i = 0; i < size; i++)
+        sum ^= some[i] * sum;
+    if (__builtin_expect(sum < 0, 0)) {{
+        complain("negative");
+        sum = -sum;
+    }}
+    return outside("sum", sum) + elsewhere("sum", sum) * size;
+}}
+"""
+FILLER = "int filler{}(int x) {{ return outside(0, x) + 1; }}"
+
+
+def test_a_cold_part_returns_into_code_that_is_aligned_otherwise() -> None:
+    option, sizes = "-falign-loops=64", set()
+    for fillers in range(4):
+        text = LOOP.format(before="\n".join(FILLER.format(number) for number in range(fillers)))
+        view, kernel = original(text, option), shipped(text, options=(option,))
+        looping = unit(view, "looping")
+        result = match_at(view, looping, kernel, kernel.addresses("looping")[0])
+        assert isinstance(result, Match), result
+        assert "looping.cold" in {one.name for one in result.units}
+        sizes |= {symbol_lines(vmlinux(text, options=(option,)))["looping"][1], str(looping.size)}
+        other = shipped(text.replace("sum = -sum", "sum = sum + 1"), options=(option,))
+        wrong = match_at(view, looping, other, other.addresses("looping")[0])
+        assert isinstance(wrong, Mismatch)
+    assert len(sizes) > 1
 
 
 def test_addresses_are_learned_from_proved_code() -> None:

@@ -74,6 +74,11 @@ def is_padding(code: bytes) -> bool:
     return not code.strip(b"\0") or all(one.mnemonic in PADDING for one in Decoder(BITS, code))
 
 
+def is_no_op(instruction: bytes) -> bool:
+    """Whether an instruction is a no-op, of whatever length."""
+    return Decoder(BITS, instruction).decode().mnemonic == Mnemonic.NOP
+
+
 def text(code: bytes, address: int) -> str:
     """Return an instruction in the GNU assembler's spelling."""
     return Formatter(FormatterSyntax.GAS).format(Decoder(BITS, code, ip=address).decode())
