@@ -4,7 +4,7 @@ besides those of every kernel (`suture.objects.special`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -63,6 +63,36 @@ class UnwindTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingCode:
+    """Code that reads a variable, in place of code with a constant.
+
+    :ivar start: where it begins; `field`: the four bytes for the distance to the variable, from
+        the end of these bytes.
+    """
+
+    start: int
+    code: bytes
+    field: int
+
+
+def _no_reading(kind: str, code: bytes, place: int) -> ReadingCode | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class BootConstants:
+    """Constants that the kernel writes into its own code at boot.
+
+    :ivar kinds: prefix of the names of the sections with their places -> kind of constant.
+    :ivar reading: from kind, code and place of the constant to code that reads the variable
+        instead; None where it does not fit.
+    """
+
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    reading: Callable[[str, bytes, int], ReadingCode | None] = _no_reading
+
+
+@dataclass(frozen=True, slots=True)
 class ArchSections:
     """An architecture's own sections.
 
@@ -74,6 +104,7 @@ class ArchSections:
         always to the start of a piece -> whether entries of ``__ex_table`` lead there too.
     :ivar boot_tables: the names of sections that the kernel reads once, when it boots.
     :ivar no_pointers: the beginnings of the names of sections without addresses.
+    :ivar boot_constants: see there.
     """
 
     special: tuple[SpecialSection, ...] = ()
@@ -84,3 +115,4 @@ class ArchSections:
     outlined: Mapping[str, bool] = field(default_factory=dict)
     boot_tables: tuple[str, ...] = ()
     no_pointers: tuple[str, ...] = ()
+    boot_constants: BootConstants = BootConstants()

@@ -229,6 +229,10 @@ class Comparison:
         names = mine.obj.sections[before.section].name, theirs.obj.sections[after.section].name
         if len({report(name) or name for name in names}) > 1:
             return False
+        here = self.original.entries.starting_at(before.section, before.offset)
+        there = self.patched.entries.starting_at(after.section, after.offset)
+        if here is not None and there is not None:
+            return self._same_code(here, there) and self._same_entry(here, there)
         left, right = anonymous_range(mine, before), anonymous_range(theirs, after)
         return before.offset - left[0] == after.offset - right[0] and self._same_range(
             (before.section, *left), (after.section, *right)
@@ -242,11 +246,31 @@ class Comparison:
         """
         if not self.original.view.obj.sections[before[0]].is_code:
             return True
+        if not self._same_constants(before, after):
+            return False
         left, right = self.original.entries.within(*before), self.patched.entries.within(*after)
         return len(left) == len(right) and all(
             a.place - before[1] == b.place - after[1] and self._same_entry(a, b)
             for a, b in zip(_sorted(left), _sorted(right), strict=True)
         )
+
+    def _same_constants(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+        """Whether the kernel writes the same constants into two ranges of code at boot."""
+        left, right = (
+            self.original.entries.constants.within(*before),
+            self.patched.entries.constants.within(*after),
+        )
+        return [(one.place - before[1], one.variable) for one in left] == [
+            (one.place - after[1], one.variable) for one in right
+        ]
+
+    def _same_code(self, before: SpecialEntry, after: SpecialEntry) -> bool:
+        """Whether two entries are about the same place of the same function."""
+        places = (
+            next(side.view.references_in(entry.section, entry.start, entry.end)).target
+            for side, entry in ((self.original, before), (self.patched, after))
+        )
+        return self._same_target(next(places), next(places))
 
     def _same_entry(self, before: SpecialEntry, after: SpecialEntry) -> bool:
         if before.special != after.special:

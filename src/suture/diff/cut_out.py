@@ -51,6 +51,7 @@ from suture.elf.object import (
     Symbol,
 )
 from suture.errors import (
+    BOOT_CONSTANT_COPIED,
     INIT_REFERENCED,
     SPECIAL_REFERENCE_UNSUPPORTED,
     SYMBOL_UNSUPPORTED,
@@ -130,6 +131,8 @@ class _CutOut:
         self._copied: dict[Unit, int] = {}
         # section, start, end -> output section, offset in it
         self._pieces: dict[tuple[int, int, int], tuple[int, int]] = {}
+        # section, start of a special entry -> output section, offset in it
+        self._copied_entries: dict[tuple[int, int], tuple[int, int]] = {}
         self._outside: dict[str, Outside] = {}
         self._undefined: dict[str, int] = {}
         self._todo: deque[_Copy] = deque()
@@ -212,7 +215,10 @@ class _CutOut:
         if section.type == SHT_NOBITS:
             self._out.reserve(out, unit.size)
         else:
-            self._out.append(out, section.data[start : unit.end])
+            data, fields = self._readable(unit, start)
+            self._out.append(out, data)
+            for field, variable in fields.items():
+                self._refer_to_variable(unit, out, field, variable)
         is_provided = unit in self._plan.provided
         bind = STB_GLOBAL if is_provided else STB_LOCAL
         self._copied[unit] = self._out.add_symbol(
@@ -223,26 +229,64 @@ class _CutOut:
         self._todo.append(_Copy(unit.section, start, unit.end, out, 0))
         return self._copied[unit]
 
+    def _readable(self, unit: Unit, start: int) -> tuple[bytes, dict[int, str]]:
+        """Return a unit's bytes from `start` on, with reads of variables in place of constants that
+        the kernel only writes into its own code; and the fields of these reads, with the variables.
+
+        Example: ``access_ok()`` compares with ``USER_PTR_MAX``, a placeholder in the object.
+
+        :raises Refusal: ``boot-constant-copied``
+        """
+        data = self._view.section(unit).data[start : unit.end]
+        constants = self._changes.patched.entries.constants
+        fields = {}
+        for constant in constants.within(unit.section, start, unit.end):
+            arch = self._view.obj.arch.sections.boot_constants
+            reading = arch.reading(constant.kind, data, constant.place - start)
+            if reading is None:
+                where = f"{self._view.obj.name}: {unit.name}()"
+                raise Refusal(BOOT_CONSTANT_COPIED, where, f"has {constant.variable} in its code")
+            end = reading.start + len(reading.code)
+            data = data[: reading.start] + reading.code + data[end:]
+            fields[reading.field] = constant.variable
+        return data, fields
+
+    def _refer_to_variable(self, unit: Unit, out: int, field: int, variable: str) -> None:
+        """Add the relocation of a distance, from the end of its field to a variable."""
+        symbol = self._constant_symbol(unit, variable)
+        size = self._view.obj.arch.relocations.types[self._types.relative].size
+        self._out.add_relocation(out, Relocation(field, self._types.relative, symbol, -size))
+
+    def _constant_symbol(self, unit: Unit, variable: str) -> int:
+        """Return the symbol of the running kernel's variable that holds a boot constant.
+
+        Example: since 7.0 there is none for the cache of ``alloc_empty_file()``: only its own code
+        has the address, and the compiler left out ``__filp_cache``, which nothing reads.
+
+        :raises Refusal: ``boot-constant-copied``
+        """
+        units = [one for one in self._view.units if variable in (one.name, *one.aliases)]
+        originals = [self._original_of[one] for one in units if one in self._original_of]
+        try:
+            outside = (
+                self._resolver.defined(originals[0])
+                if originals
+                else self._resolver.undefined(variable)
+            )
+        except Refusal as refusal:
+            where = f"{self._view.obj.name}: {unit.name}()"
+            found = f"has {variable} in its code, and the kernel has it in no variable"
+            raise Refusal(BOOT_CONSTANT_COPIED, where, found) from refusal
+        return self._undefined_symbol(outside)
+
     def _copy_entries(self, copy: _Copy) -> None:
         """Copy the special section entries about copied code."""
         entries = self._changes.patched.entries
         for entry in entries.within(copy.section, copy.start, copy.end):
             if entry.special.optional and self._is_out_of_reach(entry):
                 continue
-            section = self._view.obj.sections[entry.section]
-            out = self._out.pool(section, copy.out)
-            size = entry.end - entry.start  # the last entry may lack what fills it up
-            data = section.data[entry.start : entry.end].ljust(size, b"\0")
-            base = self._out.append(out, data)
-            if entry.special.is_hint or entry.special.name == PATCHABLE:
-                # It may point to padding outside functions, so it refers to the section.
-                self._point_at_copy(copy, entry, out, base)
-                continue
-            self._todo.append(
-                _Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry, copy)
-            )
-            if entry.special.name == self._unwind.places:
-                self._copy_orc(entry)
+            if (entry.section, entry.start) not in self._copied_entries:
+                self._copy_entry(copy, entry)
         inherited = entries.in_force(copy.section, copy.start, self._unwind.places)
         if inherited is not None:
             out = self._out.pool(self._view.obj.sections[inherited.section])
@@ -250,6 +294,24 @@ class _CutOut:
             symbol = self._out.section_symbol(copy.out)
             self._out.add_relocation(out, Relocation(base, self._types.relative, symbol, copy.base))
             self._copy_orc(inherited)
+
+    def _copy_entry(self, copy: _Copy, entry: SpecialEntry) -> None:
+        """Copy one entry of a special section about copied code."""
+        section = self._view.obj.sections[entry.section]
+        out = self._out.pool(section, copy.out)
+        size = entry.end - entry.start  # the last entry may lack what fills it up
+        data = section.data[entry.start : entry.end].ljust(size, b"\0")
+        base = self._out.append(out, data)
+        if entry.special.is_hint or entry.special.name == PATCHABLE:
+            # It may point to padding outside functions, so it refers to the section.
+            self._point_at_copy(copy, entry, out, base)
+            return
+        self._copied_entries[entry.section, entry.start] = out, base
+        self._todo.append(
+            _Copy(entry.section, entry.start, entry.end, out, base, entry.special, entry, copy)
+        )
+        if entry.special.name == self._unwind.places:
+            self._copy_orc(entry)
 
     def _copy_hints(self, copy: _Copy) -> None:
         """Copy objtool's hints about a piece of code, such as the replacement of an alternative."""
@@ -426,6 +488,9 @@ class _CutOut:
         """
         view = self._view
         section = view.obj.sections[target.section]
+        entry = self._changes.patched.entries.starting_at(target.section, target.offset)
+        if entry is not None and self._is_about(entry, copy):
+            return self._entry_destination(copy, entry)
         if section.flags & SHF_WRITE and not report(section.name):
             place = f"{section.name}+{target.offset:#x}"
             found = "is variable data that no symbol names"
@@ -439,6 +504,21 @@ class _CutOut:
             special = special if section.name == self._alternatives.pieces else None
         out, base = self._copy_piece(target.section, start, end, special)
         return self._out.section_symbol(out), base + target.offset - start
+
+    def _is_about(self, entry: SpecialEntry, copy: _Copy) -> bool:
+        return entry.code == copy.section and copy.start <= entry.place < copy.end
+
+    def _entry_destination(self, copy: _Copy, entry: SpecialEntry) -> tuple[int, int]:
+        """Return symbol and offset of the copy of an entry to which its own code refers.
+
+        Example: ``WARN_ONCE(size > 9, "size %d\\n", size)`` loads the address of its entry in
+        ``__bug_table``, where the kernel finds the format (lib/bug.c: __report_bug()).
+        """
+        key = entry.section, entry.start
+        if key not in self._copied_entries:
+            self._copy_entry(copy, entry)
+        out, base = self._copied_entries[key]
+        return self._out.section_symbol(out), base
 
     def _keep_static_call_key(self, name: str) -> None:
         """Keep a static call's key among the symbols, where objtool looks for its name.
@@ -459,9 +539,12 @@ class _CutOut:
 
     def _outside_symbol(self, copy: _Copy, reference: Reference, outside: Outside) -> int:
         """Return the undefined symbol for something that the running kernel or a module has."""
-        name = symbol_name(outside, self._objname)
         if isinstance(outside, ExternalSymbol) and outside.objname != VMLINUX:
             self._refuse_early_reference(copy, reference, outside)
+        return self._undefined_symbol(outside)
+
+    def _undefined_symbol(self, outside: Outside) -> int:
+        name = symbol_name(outside, self._objname)
         self._outside[name] = outside
         if name not in self._undefined:
             self._undefined[name] = self._out.add_symbol(

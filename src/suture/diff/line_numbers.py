@@ -33,9 +33,9 @@ LINE_ARGUMENTS: Mapping[str, int] = {
 
 BUG_TABLE = "__bug_table"
 
-LINE_IN_ENTRY: Mapping[int, int] = {12: 8, 24: 16}
-"""Size of ``struct bug_entry`` -> offset of `line`, two bytes: with distances, and with addresses
-(include/asm-generic/bug.h)."""
+LINE_IN_ENTRY: Mapping[int, int] = {12: 8, 24: 16, 16: 12, 32: 24}
+"""Size of ``struct bug_entry`` -> offset of `line`, two bytes: with distances and with addresses,
+then the same with `format`, since 6.19 (include/asm-generic/bug.h)."""
 
 REPORTED_LINE = 8
 """The offset, behind the pointer to the file's name; four bytes."""

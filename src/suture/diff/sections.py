@@ -30,6 +30,7 @@ from suture.errors import (
     Kind,
     Refusal,
 )
+from suture.objects.boot_constants import kind_and_variable
 from suture.objects.locals import DATA, IN_SECTION, base
 from suture.objects.special import sections
 from suture.objects.view import ToUndefined, ToUnit, Unit, View
@@ -114,6 +115,9 @@ TABLE: tuple[SectionRule, ...] = (
     # and modules as loaded
     SectionRule("___ksymtab", _EXPORT, noun="export"),
     SectionRule("__ksymtab", _EXPORT, noun="export"),
+    # since 7.0, beside them: whether an export is for GPL modules alone
+    SectionRule("___kflagstab", _EXPORT, noun="export"),
+    SectionRule("__kflagstab", _EXPORT, noun="export"),
     SectionRule("___kcrctab", _EXPORT, noun="export"),
     SectionRule("__kcrctab", _EXPORT, noun="export"),
     # the same since 6.5: read and dropped by modpost
@@ -151,6 +155,12 @@ TABLE: tuple[SectionRule, ...] = (
     SectionRule(".early_lsm_info.init", _RAN),
     SectionRule("__earlycon_table", _RAN),
     SectionRule(".dtb.init", _RAN),
+    # drivers/thermal/thermal_core.h: THERMAL_GOVERNOR_DECLARE; include/linux/acpi.h:
+    # ACPI_DECLARE_PROBE_ENTRY; include/linux/of.h: OF_DECLARE_1
+    SectionRule("__governor_thermal_table", _RAN),
+    SectionRule("__irqchip_acpi_probe_table", _RAN),
+    SectionRule("__timer_acpi_probe_table", _RAN),
+    *(SectionRule(f"__{name}_of_table", _RAN) for name in ("clk", "cpu_method", "cpuidle_method")),
     # --- for debugging
     # include/linux/printk.h: CONFIG_PRINTK_INDEX lists formats in debugfs
     SectionRule(
@@ -197,6 +207,14 @@ TABLE: tuple[SectionRule, ...] = (
             "__trace_printk_fmt",
         )
     ),
+    # include/linux/tracepoint.h since 6.18: the names of the tracepoints that code uses, which the
+    # build compares with those that there are (scripts/tracepoint-update.c)
+    SectionRule("__tracepoint_check", _left_out("only the build of the kernel reads it")),
+    # --- for the build alone, which drops symbols that nothing uses
+    # include/linux/module.h since 6.18: the names that symbol_get() looks up
+    SectionRule(".no_trim_symbol", _left_out("only the build of the kernel's modules reads it")),
+    # include/linux/compiler.h: KENTRY()
+    SectionRule("___kentry", _left_out("only the link of the kernel reads it")),
     # include/linux/syscalls.h: SYSCALL_METADATA; the table of calls is made from
     # arch/x86/entry/syscalls/*.tbl
     SectionRule(
@@ -427,6 +445,8 @@ def _known(arch: Architecture) -> frozenset[str]:
 def _is_watched(section: Section, arch: Architecture) -> bool:
     if not section.is_allocated or section.is_strings or section.name in _known(arch):
         return False
+    if kind_and_variable(section.name, arch) is not None:
+        return False  # compared with the code that they are about
     return rule_for(section.name, arch) is not None or not section.name.startswith(
         (*DATA, *IGNORED)
     )

@@ -109,6 +109,12 @@ SPECIAL_REFERENCE_UNSUPPORTED = Kind(
     "Rewrite the changed code so that the instruction chosen at load refers to nothing in the "
     "module.",
 )
+BOOT_CONSTANT_COPIED = Kind(
+    "boot-constant-copied",
+    "The kernel writes this number into its own code at boot, and not into modules: new code with "
+    "it would use a placeholder.",
+    "Change another function, such as the callers of this one.",
+)
 MODULE_STATIC_KEY = Kind(
     "module-static-key",
     "The kernel sets up static branches when it loads the live patch module, before it can reach "

@@ -19,6 +19,7 @@ from itertools import chain
 from suture.arch import Architecture, known
 from suture.arch.sections import SpecialSection
 from suture.errors import ENTRY_MALFORMED, Refusal
+from suture.objects.boot_constants import BootConstantPlaces
 from suture.objects.view import ToAnonymous, ToUnit, View
 
 HINTS = frozenset(
@@ -111,6 +112,7 @@ class SpecialEntry:
 class Entries:
     """All entries of the special sections of one object, found by the code that they are about.
 
+    :ivar constants: the places at which the kernel writes constants into that code at boot.
     :param sizes: section name -> entry size in bytes, for the sections of `structs`.
     :raises Refusal: ``entry-malformed``
     """
@@ -118,13 +120,16 @@ class Entries:
     def __init__(self, view: View, sizes: Mapping[str, int]) -> None:
         self._by_code: dict[int, list[SpecialEntry]] = defaultdict(list)
         self._by_name: dict[str, Mapping[int, list[SpecialEntry]]] = {}
+        self._by_start: dict[tuple[int, int], SpecialEntry] = {}
         self._view = view
+        self.constants = BootConstantPlaces(view)
         arch = view.obj.arch
         specials, hints = sections(arch), HINTS | arch.sections.hints
         for index, section in enumerate(view.obj.sections):
             if section.name in specials:
                 for entry in _read(view, index, specials[section.name], sizes):
                     self._by_code[entry.code].append(entry)
+                    self._by_start[index, entry.start] = entry
             elif section.name in hints:
                 hint = SpecialSection(section.name, is_hint=True)
                 for start, end, code, place in read_hints(view, index):
@@ -144,6 +149,14 @@ class Entries:
         first = bisect_left(entries, start, key=lambda entry: entry.place)
         last = bisect_left(entries, end, lo=first, key=lambda entry: entry.place)
         return entries[first:last]
+
+    def starting_at(self, section: int, start: int) -> SpecialEntry | None:
+        """Return the entry of a special section that starts at an offset, if any.
+
+        Since 6.19, code refers to entries: ``WARN_ONCE()`` with a format passes the address of its
+        ``struct bug_entry`` on (arch/x86/include/asm/bug.h: __WARN_bug_entry()).
+        """
+        return self._by_start.get((section, start))
 
     def of_section(self, section: int) -> list[SpecialEntry]:
         """Return the entries of special section `section`."""

@@ -29,7 +29,7 @@ CHANGES = {
         "int work",
         'const long __tracepoint_work IN("__tracepoints") = 1;\nint work',
     ),
-    "section-changed": ("int work", 'const long neu IN("__governor_thermal_table") = 1;\nint work'),
+    "section-changed": ("int work", 'const long neu IN(".builtin_fw") = 1;\nint work'),
     "symbol-unsupported": (
         "int work(int x) { return",
         'asm(".data\\n.zero 16\\n.text");\nint work(int x) { asm volatile("incl .data+4(%rip)"); return',

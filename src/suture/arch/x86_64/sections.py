@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from suture.arch.sections import Alternatives, ArchSections, SpecialSection, UnwindTable
+from suture.arch.x86_64.boot_constants import BOOT_CONSTANTS
 
 ALTERNATIVES = Alternatives(
     entries=".altinstructions",
@@ -64,4 +65,5 @@ SECTIONS = ArchSections(
     outlined=OUTLINED,
     boot_tables=(".x86_cpu_dev.init", ".x86_intel_mid_dev.init", ".apicdrivers"),
     no_pointers=(".orc_",),
+    boot_constants=BOOT_CONSTANTS,
 )
