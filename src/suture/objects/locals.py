@@ -83,14 +83,14 @@ def report(section: str) -> str:
 
 # foo.123 (static local), foo.isra.0.cold (optimised clones), foo.llvm.123, C.0.12
 _NUMBERED = re.compile(r"(\.(?:\d+|isra|constprop|part|cold|llvm|lto_priv))+$")
-_UNIQUE_ID = re.compile(r"^(__UNIQUE_ID_.*?)\d+$")
+_UNIQUE_ID = re.compile(r"^(__UNIQUE_ID_.*?)_?\d+$")
 
 
 def base(name: str) -> str:
     """Return the name in the source, without what the compiler or ``__UNIQUE_ID`` added.
 
     ``buf.9`` is ``buf``, ``jhash.constprop.0`` is ``jhash``, and ``__UNIQUE_ID_ddebug409.0`` is
-    ``__UNIQUE_ID_ddebug``.
+    ``__UNIQUE_ID_ddebug``, as is ``__UNIQUE_ID_ddebug_409.0``, which it is called since 6.19.
     """
     written = _NUMBERED.sub("", name)  # first: a __UNIQUE_ID may be a static local
     unique = _UNIQUE_ID.match(written)

@@ -36,6 +36,8 @@ LISTS = (
     ("__start_mcount_loc", "__stop_mcount_loc"),
     ("__start___jump_table", "__stop___jump_table"),
     ("__start_static_call_sites", "__stop_static_call_sites"),
+    # distances from here to all functions since 7.0 (kernel/kallsyms.c: kallsyms_sym_address())
+    ("kallsyms_offsets", "kallsyms_seqs_of_names"),
 )
 """Symbols around such lists inside other sections of the core kernel
 (include/asm-generic/vmlinux.lds.h)."""

@@ -221,6 +221,7 @@ int one"""
         ("CSWTCH.9", ".rodata.CSWTCH.9", False, True),
         ("__UNIQUE_ID_ddebug123", "__dyndbg", True, True),
         ("__UNIQUE_ID_ddebug123.4", "__dyndbg", True, True),
+        ("__UNIQUE_ID_ddebug_123.4", "__dyndbg", True, True),
         ("descriptor.4", "__dyndbg", True, True),
         # An author's own names, which hold state.
         ("descriptor.4", ".data.descriptor.4", True, False),
@@ -245,6 +246,7 @@ def test_which_variables_are_private(
         ("foo.part.0.cold", "foo"),
         ("__UNIQUE_ID_ddebug345", "__UNIQUE_ID_ddebug"),
         ("__UNIQUE_ID_ddebug345.6", "__UNIQUE_ID_ddebug"),
+        ("__UNIQUE_ID_ddebug_345.6", "__UNIQUE_ID_ddebug"),
         ("a.b", "a.b"),
     ],
 )

@@ -308,3 +308,24 @@ def test_every_call_that_objdump_shows_is_found() -> None:
     }
     assert len(sites.calls) == len([line for line in text.splitlines() if line.endswith(" <deep>")])
     assert not sites.address_uses
+
+
+LISTED = """asm(".pushsection .rodata\\n.balign 4\\n.globl {begin}, {end}\\n{begin}: .long deep - .\\n"
+    "{end}: .long 0\\n.popsection");
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "uses"),
+    [
+        ("kallsyms_offsets", "kallsyms_seqs_of_names", 0),
+        ("__start_mcount_loc", "__stop_mcount_loc", 0),
+        ("kallsyms_seqs_of_names", "kallsyms_offsets", 1),
+        ("offsets", "others", 1),
+    ],
+)
+def test_a_list_of_all_functions_is_no_use_of_one(begin: str, end: str, uses: int) -> None:
+    kernel = image(ONE + LISTED.format(begin=begin, end=end))
+    found = scan(kernel, kernel.addresses("deep")[0])
+    assert len(found.calls) == 1
+    assert len(found.address_uses) == uses
