@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The targets that build and lab tests use: one of each series that Debian 12 ships."""
+"""The targets that build and lab tests use: one of each series that Debian 12 ships, and the newest
+that Debian offers for its stable release."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 
 from suture.errors import ARCHIVE_UNREACHABLE, Refusal
 from suture.kernel.release import Target
-from suture.sources import fetch, fetched, offers
+from suture.sources import fetch, fetched, offers, survey
 from suture.workspace.prepare import Workspace, prepare
 
 SERIES = ("6.1", "6.12")
@@ -88,6 +89,35 @@ def flavour_target(request: pytest.FixtureRequest) -> Target:
 @pytest.fixture(scope="session")
 def flavour_workspace(flavour_target: Target) -> Workspace:
     return prepare(flavour_target)
+
+
+NEWEST_FROM, NEWEST_SUITE = (6, 19), "trixie"
+"""The first kernel whose image comes in three packages, and a suite that has such kernels."""
+
+PLAIN = re.compile(r"(\d+)\.(\d+)\.\d+\+deb\d+(\.\d+)?-amd64")
+"""A release of Debian's plain flavour since 6.12; not ``-cloud-amd64`` or ``-rt-amd64``."""
+
+
+@pytest.fixture(scope="session")
+def newest_target() -> Target:
+    """One of the newest kernels, or ``$SUTURE_TEST_NEWEST``; one that is here already is taken
+    before the newest."""
+    release = os.environ.get("SUTURE_TEST_NEWEST")
+    if release:
+        return fetch(release)
+    here = [target.release for target in fetched() if _is_new(target.release)]
+    offered = [one.release for one in survey([NEWEST_SUITE]).offers if _is_new(one.release)]
+    return fetch((here or offered)[0])
+
+
+@pytest.fixture(scope="session")
+def newest_workspace(newest_target: Target) -> Workspace:
+    return prepare(newest_target)
+
+
+def _is_new(release: str) -> bool:
+    found = PLAIN.fullmatch(release)
+    return found is not None and (int(found[1]), int(found[2])) >= NEWEST_FROM
 
 
 def _of_series(series: str) -> Target:
