@@ -42,6 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "out", metavar="OUT", type=Path, help="directory for patches, modules and records"
     )
+    parser.add_argument("--suite", help="the Debian suite that has the linux-source package")
     parser.add_argument("--count", type=int, default=100, help="how many files")
     parser.add_argument("--seed", type=int, default=1, help="which files")
     parser.add_argument(
@@ -62,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     workspace = prepare(sources.find(arguments.kernel))
-    newer = pick.newer_source(arguments.newer, out)
+    newer = pick.newer_source(arguments.newer, out, arguments.suite)
     files = arguments.only or pick.pick(workspace, newer, arguments.count, arguments.seed)
     known = record.load(out / RECORDS)
     todo = files if arguments.only else _todo(files, known, arguments.retry or [])

@@ -11,32 +11,35 @@ from pathlib import Path
 
 from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.paths import cache
-from suture.sources import apt
+from suture.sources import apt, debian_suites
 from suture.workspace import objects
 from suture.workspace.prepare import Workspace
 
 SOURCE = r"linux-source-\S+"
 
 
-def newer_source(wanted: str, scratch: Path) -> Path:
+def newer_source(wanted: str, scratch: Path, suite: str | None = None) -> Path:
     """The tree to compare with: a directory, or the source package of a version, unpacked into
     `scratch`.
 
-    :raises Refusal: ``kernel-not-offered``, ``package-corrupt``, ``package-untrusted``
+    :param suite: has the package, if this host's archives do not.
+    :raises Refusal: ``kernel-not-offered``, ``package-corrupt``, ``package-untrusted``,
+        ``suite-not-found``
     """
     if Path(wanted).is_dir():
         return Path(wanted)
     unpacked = scratch / f"source-{wanted}"
     if unpacked.exists():
         return unpacked
-    offered = [package for package in apt.packages(SOURCE) if package.version == wanted]
+    archives = apt.HOST if suite is None else debian_suites.lists(suite).refreshed()
+    offered = [package for package in apt.packages(SOURCE, archives) if package.version == wanted]
     if not offered:
         raise Refusal(
             KERNEL_NOT_OFFERED,
             wanted,
             "neither a directory nor the version of a linux-source package",
         )
-    apt.download(offered[:1], cache() / "packages")
+    apt.download(offered[:1], cache() / "packages", archives)
     deb = cache() / "packages" / offered[0].file_name
     partial = scratch / "unpacking"
     partial.mkdir(parents=True, exist_ok=True)
