@@ -10,10 +10,10 @@ all results about the first object (changes, pairs, callers) hold for the second
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suture.arch.decoding import Instruction
+from suture.arch.decoding import Decoding, Instruction
 from suture.diff.changes import Pair
 from suture.diff.comparison import Side, masked
 from suture.diff.correlate import Correlation
@@ -84,6 +84,50 @@ class _Pair:
     jump: Instruction | None = None
 
 
+@dataclass(slots=True)
+class _InstructionsAhead:
+    """The instructions of a function, taken one by one.
+
+    :ivar number: of the next one.
+    """
+
+    decoding: Decoding
+    data: bytes
+    instructions: Sequence[Instruction]
+    number: int = 0
+
+    @classmethod
+    def of(cls, view: View, unit: Unit) -> _InstructionsAhead:
+        """Decode a function."""
+        decoding, data = view.obj.arch.decoding, view.data(unit)
+        return cls(decoding, data, list(decoding.instructions(data)))
+
+    @property
+    def ahead(self) -> Instruction | None:
+        """The next one, without taking it; None at the end."""
+        at_end = self.number >= len(self.instructions)
+        return None if at_end else self.instructions[self.number]
+
+    @property
+    def bytes_ahead(self) -> bytes:
+        """Its bytes; none at the end."""
+        one = self.ahead
+        return b"" if one is None else self.data[one.start : one.end]
+
+    def take(self) -> Instruction | None:
+        """Return the next one, and go on."""
+        one = self.ahead
+        self.number += 1
+        return one
+
+    def skip_no_ops(self, kept: Container[int] = ()) -> None:
+        """Go on to one that is not a no-op, or that begins at one of the offsets `kept`."""
+        while (one := self.ahead) is not None and one.start not in kept:
+            if not self.decoding.is_no_op(self.bytes_ahead):
+                return
+            self.number += 1
+
+
 class _Twins:
     """Two objects, unit for unit: left with ``__jump_table``, right the one that reads keys."""
 
@@ -91,12 +135,16 @@ class _Twins:
         self._entries = left.entries
         self._left, self._right = left.view, right.view
         self._arch = left.view.obj.arch
-        names = [
-            [_description(view, unit) for unit in view.units] for view in (self._left, self._right)
-        ]
-        if names[0] != names[1]:
+        left_units, right_units = (_described(view) for view in (self._left, self._right))
+        if left_units.keys() != right_units.keys() or any(
+            len(units) != len(right_units[what]) for what, units in left_units.items()
+        ):
             raise self._differs("other functions and variables")
-        self.twin: Mapping[Unit, Unit] = dict(zip(self._left.units, self._right.units, strict=True))
+        # GCC 14 may put functions in another order.
+        twins: dict[Unit, Unit] = {}
+        for what, units in left_units.items():
+            twins.update(zip(units, right_units[what], strict=True))
+        self.twin: Mapping[Unit, Unit] = twins
         self._pairs: dict[Unit, list[_Pair]] = {}
         self._places: dict[Unit, dict[int, int]] = {}
 
@@ -128,21 +176,28 @@ class _Twins:
 
         :raises Refusal: ``module-static-key``
         """
-        left = self._arch.decoding.instructions(self._left.data(unit))
-        right = iter(self._arch.decoding.instructions(self._right.data(self.twin[unit])))
+        left, right = (
+            _InstructionsAhead.of(self._left, unit),
+            _InstructionsAhead.of(self._right, self.twin[unit]),
+        )
         pairs, places = [], {unit.size: self.twin[unit].size}
         entries = self._entries.within(unit.section, unit.start, unit.end)
         sites = {
             entry.place - unit.start: entry for entry in entries if entry.special.name == JUMP_TABLE
         }
-        for mine in left:
-            entry = sites.pop(mine.start, None)
-            theirs, jump = next(right, None), None if entry is None else next(right, None)
-            if theirs is None or (entry is not None and jump is None):
+        while left.ahead is not None or right.ahead is not None:
+            if left.bytes_ahead != right.bytes_ahead:
+                # A loop further on in its function needs other no-ops to be aligned (GCC 14).
+                left.skip_no_ops(sites)
+                right.skip_no_ops()
+            mine, theirs = left.take(), right.take()
+            entry = None if mine is None else sites.pop(mine.start, None)
+            jump = None if entry is None else right.take()
+            if mine is None or theirs is None or (entry is not None and jump is None):
                 raise self._differs(f"another {unit.name}()")
             places[mine.start] = theirs.start
             pairs.append(_Pair(mine, theirs, entry, jump))
-        if sites or next(right, None) is not None:
+        if sites:
             raise self._differs(f"another {unit.name}()")
         self._pairs[unit], self._places[unit] = pairs, places
 
@@ -258,6 +313,14 @@ class _Twins:
         for start, field in zip(starts, fields, strict=True):
             field.kind.blank(data, start)
         return bytes(data), starts
+
+
+def _described(view: View) -> Mapping[tuple[object, ...], list[Unit]]:
+    """Map each description to the units that have it, in order."""
+    found: dict[tuple[object, ...], list[Unit]] = {}
+    for unit in view.units:
+        found.setdefault(_description(view, unit), []).append(unit)
+    return found
 
 
 def _description(view: View, unit: Unit) -> tuple[object, ...]:

@@ -140,6 +140,37 @@ def test_every_other_instruction_has_to_be_the_same() -> None:
     assert "another unlikely()" in refused.value.found
 
 
+LOOPS = """
+int loops(const int *some, int x)
+{
+    int sum = x;
+    if (arch_static_branch(&away[2], false)) one(x);
+    for (int i = 0; i < x; i++) sum ^= some[i] * sum;
+    return two(x) + sum;
+}
+"""
+LOOPS_PATCHED = LOOPS.replace("two(x)", "two(x + 7)")
+
+
+@pytest.mark.parametrize("alignment", [16, 32, 64])
+def test_a_loop_behind_a_branch_may_need_other_no_ops(alignment: int) -> None:
+    option = f"-falign-loops={alignment}"
+    before, after = (BEFORE_IT + HEADER + code for code in (CODE + LOOPS, PATCHED + LOOPS_PATCHED))
+    read = JUMP_LABELS.reading_keys(HEADER.encode()).decode() + PATCHED + LOOPS_PATCHED
+    sides = [side(compile_c(text, option)) for text in (before, after, BEFORE_IT + read)]
+    plan = with_keys_read(FilePlan.of(compare(sides[0], sides[1])), sides[2])
+    out = select_with(plan, InModule(), "mod")
+    assert "loops" in {replaced.original.name for replaced in out.replaced}
+    assert any("cmpl" in line for line in disassembly(out.obj, "loops"))
+
+
+def test_functions_may_be_in_another_order() -> None:
+    plain = "int plain(int x) { return one(x); }\n"
+    assert plain in PATCHED
+    out = cut(read=PATCHED.replace(plain, "") + plain)
+    assert "likely" in {replaced.original.name for replaced in out.replaced}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
