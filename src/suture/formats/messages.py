@@ -142,7 +142,8 @@ def _of_mail(name: str, text: str) -> Fix | None:
     body = _END_OF_MESSAGE.split("" if mail.is_multipart() else str(mail.get_payload()))[0]
     # git-am(1): a mail that one person sends for another begins with "From:" and a name.
     sent_for = re.match(r"\s*From: (.+)\n", body)
-    commit = name if re.fullmatch("[0-9a-f]{40,64}", name) else ""
+    # 'git format-patch --zero-commit' writes only zeros.
+    commit = name if re.fullmatch("(?!0+$)[0-9a-f]{40,64}", name) else ""
     title = _TAGS.sub("", subject)
     author = sent_for[1] if sent_for else _person(*parseaddr(_header(mail, "From")))
     return _described(title, author, _iso(date), commit, body)

@@ -88,6 +88,12 @@ def test_a_commit_as_git_writes_it(repository: Path, words: list[str]) -> None:
     assert fixes(git(repository, *words)) == (FIX,)
 
 
+def test_a_mail_that_hides_its_commit_names_none(repository: Path) -> None:
+    (fix,) = fixes(git(repository, "format-patch", "-1", "--stdout", "--zero-commit", "HEAD"))
+    assert fix.title == "fs: the second fix"
+    assert fix.commit == ""
+
+
 def test_each_mail_of_a_series_and_its_cover_letter_is_passed_over(repository: Path) -> None:
     series = git(repository, "format-patch", "--cover-letter", "--stdout", "HEAD~2")
     first, second = fixes(series)
