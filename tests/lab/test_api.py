@@ -11,7 +11,7 @@ import pytest
 
 import suture
 from suture.kernel.release import Target
-from tests.lab.test_readme import EXAMPLE, block
+from tests.lab.test_readme import EXAMPLE, files
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 
@@ -25,7 +25,8 @@ def test_the_examples_run_as_they_stand(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("version.patch").write_text(block("diff"))
+    for file in files():
+        file.write(tmp_path)
     names: dict[str, object] = {}
     *building, on_a_host = examples()
     assert "suture.load(" in on_a_host
