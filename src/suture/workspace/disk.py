@@ -124,7 +124,10 @@ def workspaces_of(release: str) -> tuple[Path, ...]:
 
 
 def size_on_disk(path: Path) -> int:
-    """Return the bytes that a file, or a directory with all below it, takes on disk."""
+    """Return the bytes that a file, or a directory with all below it, takes on disk.
+
+    Of a file that workspaces share (`suture.workspace.sharing`), each has its part.
+    """
     if not path.is_dir() or path.is_symlink():
         return path.lstat().st_blocks * 512 if os.path.lexists(path) else 0
     return sum(map(_blocks, _below(path))) * 512
@@ -142,7 +145,8 @@ def _below(directory: Path) -> Iterator[os.DirEntry[str]]:
 
 def _blocks(entry: os.DirEntry[str]) -> int:
     try:
-        return entry.stat(follow_symlinks=False).st_blocks
+        status = entry.stat(follow_symlinks=False)
+        return status.st_blocks // status.st_nlink if entry.is_file() else status.st_blocks
     except FileNotFoundError:  # a build removes its temporary files
         return 0
 

@@ -28,7 +28,6 @@ from pathlib import Path
 
 from suture.errors import (
     DISK_FULL,
-    SOURCE_DAMAGED,
     SOURCE_MISMATCH,
     WORKSPACE_FAILED,
     Refusal,
@@ -46,7 +45,7 @@ from suture.host.run import check
 from suture.kernel.config import assignments
 from suture.kernel.release import Target
 from suture.sources.compiler import Compiler
-from suture.workspace import compilers, configuration, includes, kbuild, rust, source
+from suture.workspace import compilers, configuration, includes, kbuild, rust, sharing, source
 
 RECIPE = 3
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new
@@ -145,7 +144,7 @@ def _make(target: Target, compiler: Compiler, ready: Path) -> None:
     with new_directory(ready) as work:
         tree = work / "tree"
         tree.mkdir()
-        fill(target, tree)
+        fill(target, tree, sharing.neighbour(ready.parent, target.release))
         source.check_kbuild(target, tree)
         tools = rust.stand_ins(assignments(read_bytes(target.config)), work / "rust")
         _configure(target, compiler, tools, tree)
@@ -173,34 +172,22 @@ def _make(target: Target, compiler: Compiler, ready: Path) -> None:
         write_atomic(work / "environment", json.dumps(moved).encode())
 
 
-def fill(target: Target, tree: Path) -> None:
+def fill(target: Target, tree: Path, other: Path | None = None) -> None:
     """Put the source from which the target was built into an empty directory.
 
+    :param other: a tree with whose equal files this one may share the disk.
     :raises Refusal: ``source-damaged``, ``source-missing``, ``source-mismatch``, ``disk-full``,
         ``tool-missing``
     """
     if target.source.is_dir():
         with step("Copying the source", str(target.source)):
             source.copy(target.source, tree)
+    elif other is not None and target.source.name.endswith(sharing.SHARED_FORMAT):
+        with step("Unpacking the source", f"{target.source.name}, what differs"):
+            sharing.unpack(target.source, tree, other)
     else:
         with step("Unpacking the source", target.source.name):
-            unpack = [
-                "tar",
-                "-x",
-                "-f",
-                str(target.source),
-                "-C",
-                str(tree),
-                "--strip-components=1",
-            ]
-            check(
-                [*unpack, "--no-same-owner"],
-                where=str(target.source),
-                kind=SOURCE_DAMAGED,
-                # xz(1) unpacks the blocks that packaged sources are made of side by side, when it
-                # is told.
-                env={**kbuild.clean_environment(), "XZ_DEFAULTS": "--threads=0"},
-            )
+            source.unpack(target.source, tree)
     if target.patches:
         with step("Patching the source", f"{len(target.patches)} patches of the kernel's own"):
             source.apply_patches(target, tree)

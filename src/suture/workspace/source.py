@@ -20,8 +20,9 @@ from suture.errors import (
     Refusal,
 )
 from suture.host.files import cannot_write
-from suture.host.run import EVIDENCE_LINES, run, says_disk_full
+from suture.host.run import EVIDENCE_LINES, check, run, says_disk_full
 from suture.kernel.release import Target
+from suture.workspace.kbuild import clean_environment
 
 BUILT = (
     ".git", "*.o", "*.a", "*.ko", "*.so", "*.so.dbg", "*.mod", "*.mod.c", ".*.cmd", ".*.d",
@@ -82,6 +83,18 @@ def copy(directory: Path, tree: Path) -> None:
         raise Refusal(SOURCE_MISSING, str(source), str(message)) from error
     except OSError as error:
         raise cannot_write(tree, error) from error
+
+
+def unpack(archive: Path, tree: Path) -> None:
+    """Unpack a packaged source without its top directory.
+
+    :raises Refusal: ``source-damaged``, ``disk-full``, ``tool-missing``
+    """
+    options = ("--strip-components=1", "--no-same-owner")
+    command = ["tar", "-x", "-f", str(archive), "-C", str(tree), *options]
+    # xz(1) unpacks the blocks that packaged sources are made of side by side, when it is told.
+    environment = {**clean_environment(), "XZ_DEFAULTS": "--threads=0"}
+    check(command, where=str(archive), kind=SOURCE_DAMAGED, env=environment)
 
 
 def apply_patches(target: Target, tree: Path) -> None:

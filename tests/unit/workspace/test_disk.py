@@ -62,6 +62,17 @@ def test_sizes_are_what_they_take_on_disk(here: Path) -> None:
         assert 0 <= du(*one.workspaces) - one.workspaces_size <= 4096
 
 
+def test_a_file_that_two_workspaces_share_counts_once_in_all(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for directory in (one, other):
+        directory.mkdir()
+    (one / "file").write_bytes(b"x" * 100_000)
+    (other / "file").hardlink_to(one / "file")
+    assert disk.size_on_disk(one) == disk.size_on_disk(other)
+    # du counts the directories too
+    assert 2 * disk.size_on_disk(one) == du(one, other) - 2 * 4096
+
+
 def test_a_kernel_goes_with_its_workspace_and_no_other(here: Path) -> None:
     removed = disk.remove("6.1.0-56-amd64")
     assert (removed.release, removed.size > 0) == ("6.1.0-56-amd64", True)
