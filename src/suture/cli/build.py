@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suture.cli import modules
+from suture.cli import completion, modules
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
@@ -73,6 +73,7 @@ def build(
         list[str],
         typer.Argument(
             metavar="INPUT...",
+            autocompletion=completion.inputs,
             help="Unified diffs against the target's source, in order, optionally with kpatch or "
             "Ksplice macros: files, a directory with a series, '-' for standard input, web "
             "addresses; a kGraft or livepatch module (C file or directory); output of "

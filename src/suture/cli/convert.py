@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import completion
 from suture.cli.acceptances import Accept, Because, acceptances
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
@@ -34,7 +35,11 @@ EXAMPLES = (
 def convert(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Any input of 'suture build'."),
+        typer.Argument(
+            metavar="INPUT...",
+            autocompletion=completion.inputs,
+            help="Any input of 'suture build'.",
+        ),
     ],
     output: Annotated[
         Path,
@@ -51,6 +56,7 @@ def convert(
         typer.Option(
             "--kernel",
             metavar="RELEASE",
+            autocompletion=completion.kernels,
             help="Build for this kernel and record what is replaced.",
         ),
     ] = None,

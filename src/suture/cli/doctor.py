@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import completion
 from suture.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ def doctor(
     kernel: Annotated[
         str | None,
         typer.Option(
-            "--kernel", metavar="RELEASE", help="The target; by default the running kernel."
+            "--kernel",
+            metavar="RELEASE",
+            autocompletion=completion.kernels,
+            help="The target; by default the running kernel.",
         ),
     ] = None,
     json: Json = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import completion
 from suture.cli.output import Json, emit, table
 from suture.cli.purpose import fix_lines
 from suture.host.terminal import printable
@@ -30,7 +31,10 @@ def inspect(
     module: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
+            metavar="FILE.ko",
+            readable=False,
+            autocompletion=completion.modules,
+            help="A live patch module, from any build tool.",
         ),
     ],
     json: Json = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import completion
 from suture.cli.changing import NoJournal, Wait, options
 from suture.cli.names import Kept
 from suture.cli.output import Json, emit
@@ -47,7 +48,10 @@ def install(
     module: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
+            metavar="FILE.ko",
+            readable=False,
+            autocompletion=completion.modules,
+            help="A live patch module, from any build tool.",
         ),
     ],
     disabled: Annotated[

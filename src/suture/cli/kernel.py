@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import completion
 from suture.cli.commands import add, group
 from suture.cli.output import Json, emit, table
 from suture.cli.target import KernelDir
@@ -27,7 +28,12 @@ EXAMPLES = (
 app = group("kernel", "Get kernels from the package archive, as targets to build for.", *EXAMPLES)
 
 Release = Annotated[
-    str, typer.Argument(metavar="RELEASE", help="As printed by uname -r: 6.1.0-50-amd64.")
+    str,
+    typer.Argument(
+        metavar="RELEASE",
+        autocompletion=completion.unfetched,
+        help="As printed by uname -r: 6.1.0-50-amd64.",
+    ),
 ]
 Version = Annotated[
     str | None,
@@ -102,7 +108,12 @@ def fetch(
 
 def remove(
     releases: Annotated[
-        list[str], typer.Argument(metavar="RELEASE...", help="As 'suture kernel list' shows them.")
+        list[str],
+        typer.Argument(
+            metavar="RELEASE...",
+            autocompletion=completion.fetched,
+            help="As 'suture kernel list' shows them.",
+        ),
     ],
     version: Version = None,
     json: Json = False,
@@ -152,7 +163,12 @@ def prune(
 
 def show(
     release: Annotated[
-        str | None, typer.Argument(metavar="RELEASE", help="By default the running kernel.")
+        str | None,
+        typer.Argument(
+            metavar="RELEASE",
+            autocompletion=completion.fetched,
+            help="By default the running kernel.",
+        ),
     ] = None,
     kernel_dir: KernelDir = None,
     json: Json = False,

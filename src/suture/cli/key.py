@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from suture.cli import completion
 from suture.cli.commands import add, group
 from suture.cli.output import Json, emit
 from suture.host.terminal import printable
@@ -92,7 +93,13 @@ def new(
 
 def show(
     certificate: Annotated[
-        Path, typer.Argument(metavar="FILE", readable=False, help="A certificate, PEM or DER.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            readable=False,
+            autocompletion=completion.certificates,
+            help="A certificate, PEM or DER.",
+        ),
     ],
     json: Json = False,
 ) -> None:
@@ -127,7 +134,13 @@ def _in_kernel(certificate: Path) -> str:
 
 def sign(
     module: Annotated[
-        Path, typer.Argument(metavar="FILE.ko", readable=False, help="The module to sign.")
+        Path,
+        typer.Argument(
+            metavar="FILE.ko",
+            readable=False,
+            autocompletion=completion.modules,
+            help="The module to sign.",
+        ),
     ],
     key: Key,
     certificate: Certificate,

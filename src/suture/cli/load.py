@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
+from suture.cli.names import kept_or_modules
 from suture.cli.output import NOT_SEEN, Json, emit
 from suture.host.terminal import printable
 from suture.module.staying import first_of
@@ -33,6 +34,7 @@ def load(
         typer.Argument(
             metavar="FILE.ko|NAME",
             readable=False,
+            autocompletion=kept_or_modules,
             help="A live patch module, from any build tool, or the name of an installed one.",
         ),
     ],

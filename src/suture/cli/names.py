@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from suture.cli import completion
 from suture.errors import Refusal
 
 
@@ -37,6 +38,11 @@ def kept(context: typer.Context, incomplete: str) -> list[str]:
     except Refusal:
         return []
     return [name for name in names if name.startswith(incomplete)]
+
+
+def kept_or_modules(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of installed live patches, then module files."""
+    return [*kept(context, incomplete), *completion.modules(incomplete)]
 
 
 def _name(about: str, offered: Callable[..., list[str]]) -> Any:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import completion
+
 if TYPE_CHECKING:
     from suture.kernel.release import Target
     from suture.sources.wanted import WantedKernel
@@ -18,6 +20,7 @@ Kernel = Annotated[
     typer.Option(
         "--kernel",
         metavar="RELEASE",
+        autocompletion=completion.kernels,
         help="The target, as printed by uname -r; by default the running kernel.",
     ),
 ]
@@ -26,6 +29,7 @@ ModuleKernel = Annotated[
     typer.Option(
         "--kernel",
         metavar="RELEASE",
+        autocompletion=completion.kernels,
         help="The target, as printed by uname -r; by default the one that the module is for.",
     ),
 ]
@@ -34,6 +38,7 @@ Kernels = Annotated[
     typer.Option(
         "--kernel",
         metavar="RELEASE",
+        autocompletion=completion.kernels,
         help="The target, as printed by uname -r; by default the running kernel. Repeatable; "
         "also a pattern, such as '6.1.*-amd64', or all: the kernels that are here or on offer.",
     ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli import completion
 from suture.cli.output import Json, emit, table
 from suture.cli.reports import ReportFile, of_test
 from suture.cli.target import KernelDir, ModuleKernel, chosen
@@ -38,7 +39,10 @@ def test(
     module: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.ko", readable=False, help="A live patch module, from any build tool."
+            metavar="FILE.ko",
+            readable=False,
+            autocompletion=completion.modules,
+            help="A live patch module, from any build tool.",
         ),
     ],
     kernel: ModuleKernel = None,

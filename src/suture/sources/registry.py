@@ -12,6 +12,7 @@ from suture.errors import (
     SUITE_UNCONFIGURED,
     Refusal,
 )
+from suture.host.kernel_names import keep_offered
 from suture.host.progress import note, step
 from suture.sources.debian import DebianArchives
 from suture.sources.source import CompilerOffer, KernelSource, Offer, Survey, UnusableKernel
@@ -57,7 +58,10 @@ def survey(suites: Sequence[str] = (), *, refresh: bool = True) -> Survey:
             remedy=f"Check the configured archives, run '{update}', and run the same command "
             "again.",
         )
-    return _joined(surveys, refusals)
+    found = _joined(surveys, refusals)
+    if not suites:
+        keep_offered(offer.release for offer in found.offers)
+    return found
 
 
 def find_offer(
