@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from suture.cli.option_parts import OptionPart
 from suture.errors import Acceptance
 
 Accept = Annotated[
@@ -17,6 +18,7 @@ Accept = Annotated[
         metavar="CODE:NAME",
         help="Build in spite of this danger, which a refusal names. Repeatable, each with its "
         "--because.",
+        rich_help_panel=OptionPart.DECISIONS,
     ),
 ]
 Because = Annotated[
@@ -25,6 +27,7 @@ Because = Annotated[
         "--because",
         metavar="REASON",
         help="Why the danger before it is accepted; the module keeps the reason.",
+        rich_help_panel=OptionPart.DECISIONS,
     ),
 ]
 

@@ -10,6 +10,7 @@ import typer
 
 from suture.cli import completion, modules
 from suture.cli.acceptances import Accept, Because, acceptances
+from suture.cli.option_parts import OptionPart
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
 from suture.cli.reports import BuildReports, ReportFile
@@ -93,6 +94,7 @@ def build(
             readable=False,
             help="The output file; by default NAME.ko in the current directory. For several "
             "kernels, a directory.",
+            rich_help_panel=OptionPart.OUTPUT,
         ),
     ] = None,
     name: Annotated[
@@ -101,6 +103,8 @@ def build(
             "--name",
             help="The module's name; by default livepatch_ and the first patch's title or file "
             "name.",
+            metavar="NAME",
+            rich_help_panel=OptionPart.OUTPUT,
         ),
     ] = None,
     replace: Annotated[
@@ -108,15 +112,28 @@ def build(
         typer.Option(
             "--replace/--no-replace",
             help="Replace all live patches loaded earlier (the default), or stack on them.",
+            rich_help_panel=OptionPart.OUTPUT,
         ),
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option("--format", help="The input format; by default detected."),
+        typer.Option(
+            "--format",
+            help="The input format: diff, kpatch, ksplice, kgraft, livepatch, kpatch-object or "
+            "suture; by default detected.",
+            metavar="FORMAT",
+            rich_help_panel=OptionPart.INPUT,
+        ),
     ] = None,
     strip_level: Annotated[
         int | None,
-        typer.Option("--strip-level", min=0, help="Like patch -p; by default detected."),
+        typer.Option(
+            "--strip-level",
+            min=0,
+            help="Like patch -p; by default detected.",
+            metavar="N",
+            rich_help_panel=OptionPart.INPUT,
+        ),
     ] = None,
     git: Git = None,
     fuzz: Annotated[
@@ -128,6 +145,7 @@ def build(
             max=3,
             help="Let this many context lines of a hunk differ, as patch -F does. What the patch "
             "then changes is shown; look at it.",
+            rich_help_panel=OptionPart.INPUT,
         ),
     ] = 0,
     three_way: Annotated[
@@ -136,6 +154,7 @@ def build(
             "--3way",
             help="With --git: carry a commit that does not fit over to the target's source by a "
             "three-way merge, as git cherry-pick does. What it then changes is shown; look at it.",
+            rich_help_panel=OptionPart.INPUT,
         ),
     ] = False,
     caller_depth: Annotated[
@@ -145,6 +164,8 @@ def build(
             min=0,
             help="If a changed function has no fentry call, replace its callers, up to this many "
             "levels up; 3 by default.",
+            metavar="LEVELS",
+            rich_help_panel=OptionPart.DECISIONS,
         ),
     ] = None,
     caller_limit: Annotated[
@@ -153,6 +174,8 @@ def build(
             "--caller-limit",
             min=1,
             help="Replace at most this many such callers; 32 by default.",
+            metavar="N",
+            rich_help_panel=OptionPart.DECISIONS,
         ),
     ] = None,
     patch_data: Annotated[
@@ -161,6 +184,7 @@ def build(
             "--patch-data",
             metavar="NAME",
             help="Also change this variable in memory while the patch is in force. Repeatable.",
+            rich_help_panel=OptionPart.DECISIONS,
         ),
     ] = None,
     keep_data: Annotated[
@@ -170,6 +194,7 @@ def build(
             metavar="NAME",
             help="Leave this variable as it is in memory, even though the patch changes its "
             "initial value. Repeatable.",
+            rich_help_panel=OptionPart.DECISIONS,
         ),
     ] = None,
     replace_thread: Annotated[
@@ -180,6 +205,7 @@ def build(
             help="Replace this main function of a kernel thread; no such thread may run while the "
             "patch is loaded or unloaded. Short for --accept thread-function-replaced:NAME with "
             "that reason. Repeatable.",
+            rich_help_panel=OptionPart.DECISIONS,
         ),
     ] = None,
     only: Only = None,
@@ -194,6 +220,7 @@ def build(
             "--sign-key",
             metavar="KEY",
             help="Sign the module with this private key: a PEM file or a pkcs11: URI.",
+            rich_help_panel=OptionPart.SIGNATURE,
         ),
     ] = None,
     sign_certificate: Annotated[
@@ -203,6 +230,7 @@ def build(
             metavar="FILE",
             readable=False,
             help="The key's certificate, PEM or DER.",
+            rich_help_panel=OptionPart.SIGNATURE,
         ),
     ] = None,
     report: ReportFile = None,

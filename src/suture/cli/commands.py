@@ -67,12 +67,25 @@ def _prepared(params: list[Any]) -> list[Any]:
 
 
 class Command(TyperCommand):
-    """A command with plain flags in its help."""
+    """A command with our own layout of its help."""
 
     # typer gives its contexts and parameters no public type.
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters; flags have no metavar."""
         return _prepared(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what follows the command in its usage."""
+        from suture.cli.command_help import usage_pieces
+
+        return usage_pieces(self, ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help to stdout; where the terminal is too narrow, Typer's to `formatter`."""
+        from suture.cli.command_help import write
+
+        if not write(self, ctx):
+            super().format_help(ctx, formatter)
 
 
 class Group(TyperGroup):

@@ -10,6 +10,7 @@ import typer
 
 from suture.cli import completion
 from suture.cli.acceptances import Accept, Because, acceptances
+from suture.cli.option_parts import OptionPart
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
 from suture.cli.suse import Only
@@ -49,6 +50,7 @@ def convert(
             metavar="OUT",
             readable=False,
             help="A new directory, or a .tar, .tar.gz or .tar.xz file.",
+            rich_help_panel=OptionPart.OUTPUT,
         ),
     ],
     kernel: Annotated[
@@ -58,41 +60,91 @@ def convert(
             metavar="RELEASE",
             autocompletion=completion.kernels,
             help="Build for this kernel and record what is replaced.",
+            rich_help_panel=OptionPart.TARGET,
         ),
     ] = None,
     kernel_dir: KernelDir = None,
-    name: Annotated[str | None, typer.Option("--name", help="The module's name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="The module's name.", metavar="NAME", rich_help_panel=OptionPart.OUTPUT
+        ),
+    ] = None,
     replace: Annotated[
         bool | None,
         typer.Option(
             "--replace/--no-replace",
             help="Replace all live patches loaded earlier, or stack on them.",
+            rich_help_panel=OptionPart.OUTPUT,
         ),
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option("--format", help="The input format; by default detected."),
+        typer.Option(
+            "--format",
+            help="The input format: diff, kpatch, ksplice, kgraft, livepatch, kpatch-object or "
+            "suture; by default detected.",
+            metavar="FORMAT",
+            rich_help_panel=OptionPart.INPUT,
+        ),
     ] = None,
     strip_level: Annotated[
-        int | None, typer.Option("--strip-level", min=0, help="Like patch -p; by default detected.")
+        int | None,
+        typer.Option(
+            "--strip-level",
+            min=0,
+            help="Like patch -p; by default detected.",
+            metavar="N",
+            rich_help_panel=OptionPart.INPUT,
+        ),
     ] = None,
     git: Git = None,
     patch_data: Annotated[
         list[str] | None,
-        typer.Option("--patch-data", metavar="NAME", help="As in 'suture build'."),
+        typer.Option(
+            "--patch-data",
+            metavar="NAME",
+            help="As in 'suture build'.",
+            rich_help_panel=OptionPart.DECISIONS,
+        ),
     ] = None,
     keep_data: Annotated[
-        list[str] | None, typer.Option("--keep-data", metavar="NAME", help="As in 'suture build'.")
+        list[str] | None,
+        typer.Option(
+            "--keep-data",
+            metavar="NAME",
+            help="As in 'suture build'.",
+            rich_help_panel=OptionPart.DECISIONS,
+        ),
     ] = None,
     replace_thread: Annotated[
         list[str] | None,
-        typer.Option("--replace-thread", metavar="NAME", help="As in 'suture build'."),
+        typer.Option(
+            "--replace-thread",
+            metavar="NAME",
+            help="As in 'suture build'.",
+            rich_help_panel=OptionPart.DECISIONS,
+        ),
     ] = None,
     caller_depth: Annotated[
-        int | None, typer.Option("--caller-depth", min=0, help="As in 'suture build'.")
+        int | None,
+        typer.Option(
+            "--caller-depth",
+            min=0,
+            help="As in 'suture build'.",
+            metavar="LEVELS",
+            rich_help_panel=OptionPart.DECISIONS,
+        ),
     ] = None,
     caller_limit: Annotated[
-        int | None, typer.Option("--caller-limit", min=1, help="As in 'suture build'.")
+        int | None,
+        typer.Option(
+            "--caller-limit",
+            min=1,
+            help="As in 'suture build'.",
+            metavar="N",
+            rich_help_panel=OptionPart.DECISIONS,
+        ),
     ] = None,
     only: Only = None,
     accept: Accept = None,

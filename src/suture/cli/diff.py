@@ -71,7 +71,7 @@ def diff(
             "--symvers", metavar="FILE", readable=False, help="The kernel's Module.symvers."
         ),
     ],
-    name: Annotated[str, typer.Option("--name", help="The live patch's name.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The live patch's name.")],
     output: Annotated[
         Path | None,
         typer.Option(

@@ -67,9 +67,14 @@ def new(
     directory: Annotated[
         Path, typer.Argument(metavar="DIRECTORY", readable=False, help="Where to put the files.")
     ] = Path(),
-    name: Annotated[str, typer.Option("--name", help="The base name of the files.")] = "suture",
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The base name of the files.")
+    ] = "suture",
     common_name: Annotated[
-        str | None, typer.Option("--common-name", help="The signer's name, as 'modinfo' shows it.")
+        str | None,
+        typer.Option(
+            "--common-name", metavar="NAME", help="The signer's name, as 'modinfo' shows it."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli.option_parts import OptionPart
+
 if TYPE_CHECKING:
     from suture.builder.fixes import Said
     from suture.model import Fix
@@ -21,6 +23,7 @@ Title = Annotated[
         metavar="TEXT",
         help="What the live patch is for, in one line; by default the title in the patch's mail or "
         "commit.",
+        rich_help_panel=OptionPart.PURPOSE,
     ),
 ]
 Cve = Annotated[
@@ -29,12 +32,16 @@ Cve = Annotated[
         "--cve",
         metavar="CVE-YEAR-NUMBER",
         help="A vulnerability that it closes, besides those that the patch names. Repeatable.",
+        rich_help_panel=OptionPart.PURPOSE,
     ),
 ]
 Url = Annotated[
     list[str] | None,
     typer.Option(
-        "--url", metavar="URL", help="Where to read more, besides the patch's links. Repeatable."
+        "--url",
+        metavar="URL",
+        help="Where to read more, besides the patch's links. Repeatable.",
+        rich_help_panel=OptionPart.PURPOSE,
     ),
 ]
 

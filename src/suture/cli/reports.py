@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suture.cli.option_parts import OptionPart
 from suture.errors import Refusal
 from suture.host.files import read_bytes
 
@@ -27,6 +28,7 @@ ReportFile = Annotated[
         readable=False,
         help="Write a report for reviewers: one page that needs no network. OUT.md is for mails, "
         "OUT.json for programs.",
+        rich_help_panel=OptionPart.OUTPUT,
     ),
 ]
 

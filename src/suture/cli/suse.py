@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from suture.cli.option_parts import OptionPart
+
 Only = Annotated[
     list[str] | None,
     typer.Option(
         "--only",
         metavar="NAME",
         help="Of the fixes in a directory of SUSE's, take this one. Repeatable; by default all.",
+        rich_help_panel=OptionPart.INPUT,
     ),
 ]

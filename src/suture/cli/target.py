@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli import completion
+from suture.cli.option_parts import OptionPart
 
 if TYPE_CHECKING:
     from suture.kernel.release import Target
@@ -22,6 +23,7 @@ Kernel = Annotated[
         metavar="RELEASE",
         autocompletion=completion.kernels,
         help="The target, as printed by uname -r; by default the running kernel.",
+        rich_help_panel=OptionPart.TARGET,
     ),
 ]
 ModuleKernel = Annotated[
@@ -31,6 +33,7 @@ ModuleKernel = Annotated[
         metavar="RELEASE",
         autocompletion=completion.kernels,
         help="The target, as printed by uname -r; by default the one that the module is for.",
+        rich_help_panel=OptionPart.TARGET,
     ),
 ]
 Kernels = Annotated[
@@ -41,11 +44,16 @@ Kernels = Annotated[
         autocompletion=completion.kernels,
         help="The target, as printed by uname -r; by default the running kernel. Repeatable; "
         "also a pattern, such as '6.1.*-amd64', or all: the kernels that are here or on offer.",
+        rich_help_panel=OptionPart.TARGET,
     ),
 ]
 Fetch = Annotated[
     bool,
-    typer.Option("--fetch", help="Fetch kernels that are not here, without asking."),
+    typer.Option(
+        "--fetch",
+        help="Fetch kernels that are not here, without asking.",
+        rich_help_panel=OptionPart.TARGET,
+    ),
 ]
 KernelDir = Annotated[
     Path | None,
@@ -54,6 +62,7 @@ KernelDir = Annotated[
         metavar="DIR",
         readable=False,
         help="Use a kernel tree that you built as the target instead.",
+        rich_help_panel=OptionPart.TARGET,
     ),
 ]
 
@@ -64,6 +73,7 @@ Git = Annotated[
         metavar="DIR",
         readable=False,
         help="Take commits of this git repository: INPUT is a commit or a range, and paths.",
+        rich_help_panel=OptionPart.INPUT,
     ),
 ]
 
