@@ -2,7 +2,7 @@
 """``suture``: the command tree and its exit statuses.
 
 Status 0: done.  1: refused or failed, with the reason on stderr (with ``--json``, as the document
-on stdout).  2: wrong usage.
+on stdout).  2: wrong usage, with ``--json`` as a document too.
 
 A command line imports the module of its own command; help imports all of them, so these modules
 must stay cheap to import: each command imports what it works with when it runs.
@@ -177,12 +177,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
+def wants_json(words: Sequence[str]) -> bool:
+    """Tell whether a command line asks for JSON, wherever the option stands: a wrong option before
+    it ends the reading of the line."""
+    return "--json" in words[: words.index("--") if "--" in words else len(words)]
+
+
+def wrong_usage(error: typer.TyperException) -> Refusal:
+    """Return what Typer says of a wrong command line as a refusal."""
+    from suture.errors import USAGE_WRONG
+
+    path = PROGRAM if (context := getattr(error, "ctx", None)) is None else context.command_path
+    found = error.format_message()
+    return Refusal(USAGE_WRONG, path, found, remedy=f"See '{path} --help'.")
+
+
+def _run_for_json(app: typer.Typer, words: Sequence[str]) -> int:
+    """Run a command line that asks for JSON; wrong usage is one document too."""
+    try:
+        status = app(args=words, prog_name=PROGRAM, obj=words, standalone_mode=False)
+    except typer.Abort:
+        return 1
+    except typer.TyperException as error:
+        output.json_wanted.set(True)
+        output.refuse(wrong_usage(error))
+        return error.exit_code
+    return status if isinstance(status, int) else 0
+
+
 def _run(words: Sequence[str]) -> int:
     status = 0
     try:
         command = wanted(words, os.environ)
         app = program(command, names=command is None)
-        app(args=words, prog_name=PROGRAM, obj=words)
+        if wants_json(words):
+            status = _run_for_json(app, words)
+        else:
+            app(args=words, prog_name=PROGRAM, obj=words)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     if status == TYPERS_CTRL_C:

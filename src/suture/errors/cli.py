@@ -10,6 +10,11 @@ BUILD_EXTRA_MISSING = Kind(
     "This installation can load live patches; building them needs more Python packages.",
     "Install them: pip install 'suture[build]'",
 )
+USAGE_WRONG = Kind(
+    "usage-wrong",
+    "The command line is not one that this command takes. The exit status is 2.",
+    "See 'suture --help', and 'suture COMMAND --help'.",
+)
 INTERNAL_ERROR = Kind(
     "internal-error",
     "This is a bug in Suture, not a fault in your input.",

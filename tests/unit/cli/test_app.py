@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from suture import __version__
+from suture.cli import app
+from tests.examples import shows
 
 TOP = Path(__file__).resolve().parents[3]
 
@@ -103,6 +105,39 @@ def test_with_json_a_refusal_is_one_document_on_stdout(environment: dict[str, st
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["code"] == "file-unreadable"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "found"),
+    [
+        (["build", "x.patch", "--kernal", "y", "--json"], "suture build", "--kernal"),
+        (["build", "--json", "x.patch", "--kernal=y"], "suture build", "--kernal"),
+        (["kernel", "fetch", "--json"], "suture kernel fetch", "RELEASE"),
+        (["kernel", "--json"], "suture kernel", "--json"),
+        (["docter", "--json"], "suture", "docter"),
+        (["build", "x", "--json", "--fuzz", "9"], "suture build", "--fuzz"),
+        (["build", "x", "--accept", "a:b", "--json"], "suture build", "--because"),
+    ],
+)
+def test_with_json_wrong_usage_is_one_document_on_stdout(
+    words: list[str], where: str, found: str, environment: dict[str, str]
+) -> None:
+    done = run(suture(*words), environment)
+    assert (done.returncode, done.stderr) == (2, "")
+    error = json.loads(done.stdout)["error"]
+    assert (error["code"], error["where"]) == ("usage-wrong", where)
+    assert found in error["found"]
+
+
+def test_json_after_the_end_of_options_is_a_word(environment: dict[str, str]) -> None:
+    done = run(suture("build", "--kernal", "--", "--json"), environment)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_the_page_of_refusals_shows_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["build", "fix.patch", "--kernal", "6.1.0-50-amd64", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    shows(f"error[{error['code']}]: {error['where']}: {error['found']}", "usage-wrong")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
