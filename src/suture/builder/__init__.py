@@ -137,6 +137,8 @@ def build_gathered(
 ) -> Artifact:
     """Build one live patch module from inputs that are gathered already; otherwise as `build`."""
     started = time.monotonic()
+    if output is not None:
+        check_output(output)
     if inputs.of_formats(MODULES) and not inputs.of_formats(DIFFS):
         _refuse_options(inputs)
     if inputs.is_one_module and inputs.replace is None:
@@ -249,7 +251,7 @@ class _CutInputs:
 def _build(inputs: Inputs, target: Target, path: Path | None) -> Artifact:
     _refuse_data_without_replace(inputs)
     if path is not None:
-        check_output(path)
+        check_output(path, makes_parents=True)
     source = _source_diffs(inputs)
     LIVEPATCH.refuse_unsupported(target)
     compiled = _compile(inputs, source, target)

@@ -192,11 +192,13 @@ def _outputs(
     if output is None and directory is None:
         return [None] * len(modules)
     if len(modules) == 1 and output is not None and not output.is_dir():
-        paths = [output]
-    else:
-        paths = [(output or directory or Path()) / f"{module.name}.ko" for module in modules]
+        check_output(output)
+        return [output]
+    if output is not None and not output.is_dir():
+        check_output(output)  # the directory that is made for them
+    paths = [(output or directory or Path()) / f"{module.name}.ko" for module in modules]
     for path in paths:
-        check_output(path)
+        check_output(path, makes_parents=True)
     return list(paths)
 
 

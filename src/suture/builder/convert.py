@@ -14,9 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.builder import build_gathered
+from suture.builder.diff_form import DiffForm, write_diffs
 from suture.builder.inputs import NO_CHOICES, Choices, gathered
-from suture.errors import OUTPUT_EXISTS, SOURCE_ESCAPES, Refusal
-from suture.formats import suse, written
+from suture.elf import reader
+from suture.errors import (
+    NOT_A_SOURCE,
+    OUTPUT_EXISTS,
+    OUTPUT_FORM_UNKNOWN,
+    SOURCE_ESCAPES,
+    Refusal,
+)
+from suture.formats import series, suse, written
 from suture.formats.cmodule import with_headers
 from suture.formats.recognise import MANIFEST, MODULES, Format, Input
 from suture.host.files import (
@@ -29,11 +37,20 @@ from suture.host.files import (
 from suture.host.pipes import kept, plain_name
 from suture.kernel.release import Target
 from suture.model import LivePatch
+from suture.module.kpatch import FUNCTIONS, is_kpatch_object
 
 ARCHIVES = {".tar": "", ".xz": "xz", ".gz": "gz", ".tgz": "gz", ".txz": "xz"}
 """Suffix of an output that is an archive -> tar's compression."""
 
 SOURCES = "sources"
+
+OF_FILES = frozenset(
+    {
+        *(".c", ".h", ".ko", ".o", ".toml", ".txt", ".md", ".html", ".json"),
+        *(".mbox", ".eml", ".zip", ".zst", ".bz2", ".lz4", ".deb", ".rpm"),
+    }
+)
+"""Suffixes of files that are no form of a written live patch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,7 @@ def convert(
     with gathered(
         given, git=git, format=format, strip=strip, name=name, replace=replace, choices=choices
     ) as inputs:
+        _refuse_built(inputs.given)
         built = None if target is None else build_gathered(inputs, target).patch
         decided = inputs.choices
         named = list(_placed(inputs.given))
@@ -107,10 +125,64 @@ def convert(
     return Converted(output, manifest, inputs.given, (MANIFEST, *sorted(files)), built)
 
 
+@kept()
+def convert_to_diffs(
+    given: Sequence[Path | str],
+    output: Path,
+    *,
+    git: Path | None = None,
+    format: Format | None = None,
+    strip: int | None = None,
+    name: str | None = None,
+    replace: bool | None = None,
+    choices: Choices = NO_CHOICES,
+) -> DiffForm:
+    """Write the source diffs of inputs, of a written live patch first of all.
+
+    :param output: a file (``.patch``, ``.diff``) for one, or a new directory for a series.
+    :raises Refusal: ``not-a-diff``, ``output-exists``, and those of `gathered`
+    """
+    _check_new(output)
+    with gathered(
+        given, git=git, format=format, strip=strip, name=name, replace=replace, choices=choices
+    ) as inputs:
+        return write_diffs(inputs, output)
+
+
+def is_diff_name(output: Path) -> bool:
+    """Tell whether the name of an output asks for a diff."""
+    return output.suffix in series.SUFFIXES
+
+
 def _check(output: Path) -> None:
+    _check_new(output)
+    if output.suffix in OF_FILES:
+        raise Refusal(OUTPUT_FORM_UNKNOWN, str(output), f"its name ends with {output.suffix}")
+
+
+def _check_new(output: Path) -> None:
     if output.exists():
         raise Refusal(OUTPUT_EXISTS, str(output), "is there already")
     check_output(output)
+
+
+def _refuse_built(given: Sequence[Input]) -> None:
+    """Refuse ELF files that are no live patch's source, such as ``/bin/ls`` or a built module.
+
+    :raises Refusal: ``not-a-source``
+    """
+    for one in given:
+        if one.format is not Format.KPATCH_OBJECT:
+            continue
+        try:
+            obj = reader.read(read_bytes(one.path), str(one))
+        except Refusal as refusal:
+            raise Refusal(NOT_A_SOURCE, str(one), refusal.found) from refusal
+        if is_kpatch_object(obj):
+            continue
+        is_module = obj.section_named(".gnu.linkonce.this_module") is not None
+        what = "is a built module" if is_module else "is an ELF file"
+        raise Refusal(NOT_A_SOURCE, str(one), f"{what} without a section {FUNCTIONS}")
 
 
 def _compression(output: Path) -> str | None:

@@ -199,7 +199,7 @@ def gathered(
         found = [said_by(one) for one in inputs]
         titled = found[0] if inputs and inputs[0].format in DIFFS else ()
         first = inputs[0].path if whole else files[0].path
-        default = _default_name(first, titled)
+        default = default_name(first, titled)
         usable = usable_name(default if name is None else name)
         decided = choices.merged_with(manifests)
         yield Inputs(
@@ -281,7 +281,7 @@ def _agreed_replace(
     return wanted.pop()
 
 
-def _default_name(path: Path, fixes: Sequence[Fix]) -> str:
+def default_name(path: Path, fixes: Sequence[Fix]) -> str:
     """Return ``livepatch_`` and the first input's title, or the name of its file.
 
     A longer name than the kernel accepts is cut at a word.  ``0001-net-sched-mend-a-quantum.patch``

@@ -296,7 +296,7 @@ def build(
 
         if STANDARD in inputs:
             standard_input()  # once, before there are processes for the kernels
-        place = output or Path()
+        place = _directory(output)
         build_each(
             kernels,
             lambda target: make_reported(target, None, place / target.release),
@@ -313,6 +313,24 @@ def build(
         {"modules": [documented(artifact) for artifact in artifacts]},
         lambda: "\n".join(for_people(artifact) for artifact in artifacts),
     )
+
+
+def _directory(output: Path | None) -> Path:
+    """Return the directory for the modules of several kernels.
+
+    :raises Refusal: ``file-unreadable``
+    """
+    from suture.host.files import check_output
+
+    if output is None:
+        return Path()
+    if output.suffix == ".ko" and not output.is_dir():
+        raise typer.BadParameter(
+            f"{output} is the name of one module; for several kernels, --output names a directory"
+        )
+    if not output.is_dir():
+        check_output(output)  # the directory itself is made, what is above it is not
+    return output
 
 
 def _signer(key: str | None, certificate: Path | None) -> Signer | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
     from suture.builder.convert import Converted
+    from suture.builder.diff_form import DiffForm
 
 EXAMPLES = (
     ("suture convert fix.patch -o fix.livepatch", "write a directory to check in and review"),
@@ -30,7 +32,15 @@ EXAMPLES = (
         "suture convert one.patch two.patch -o both.livepatch.tar.xz",
         "combine two inputs in one archive",
     ),
+    ("suture convert fix.livepatch -o fix.patch", "take the source diff out of it again"),
 )
+
+
+class ConvertedForm(StrEnum):
+    """What inputs can be converted to."""
+
+    LIVEPATCH = "livepatch"
+    DIFF = "diff"
 
 
 def convert(
@@ -49,10 +59,21 @@ def convert(
             "-o",
             metavar="OUT",
             readable=False,
-            help="A new directory, or a .tar, .tar.gz or .tar.xz file.",
+            help="A new directory; a .tar, .tar.gz or .tar.xz file; or a .patch or .diff file for "
+            "the source diff.",
             rich_help_panel=OptionPart.OUTPUT,
         ),
     ],
+    to: Annotated[
+        ConvertedForm | None,
+        typer.Option(
+            "--to",
+            metavar="FORM",
+            help="livepatch for the written form, or diff for the source diffs, several as a "
+            "directory with a series; by default as OUT's name says.",
+            rich_help_panel=OptionPart.OUTPUT,
+        ),
+    ] = None,
     kernel: Annotated[
         str | None,
         typer.Option(
@@ -159,10 +180,39 @@ def convert(
     The written form can be checked in, reviewed, and built for several kernels. The sources are
     copied unchanged. With --kernel, Suture builds the live patch once and records what it replaces;
     it then refuses any later build that would replace something else.
+
+    In the other direction, to a .patch file or with --to diff, it gives the source diffs as they
+    were put in, and says which decisions of livepatch.toml a diff cannot hold.
     """
     from suture.builder.convert import convert as write_down
+    from suture.builder.convert import convert_to_diffs, is_diff_name
     from suture.builder.inputs import Choices
 
+    choices = Choices(
+        frozenset(patch_data or ()),
+        frozenset(keep_data or ()),
+        frozenset(replace_thread or ()),
+        caller_depth,
+        caller_limit,
+        acceptances(accept, because),
+        said(title, cve, url),
+        only=tuple(only or ()),
+    )
+    if to is ConvertedForm.DIFF or (to is None and is_diff_name(output)):
+        if kernel is not None or kernel_dir is not None:
+            raise typer.BadParameter("a diff does not record what it replaces in a kernel")
+        taken = convert_to_diffs(
+            inputs,
+            output,
+            git=git,
+            format=format,
+            strip=strip_level,
+            name=name,
+            replace=replace,
+            choices=choices,
+        )
+        emit(taken, lambda: _diffs_for_people(taken))
+        return
     target = chosen(kernel, kernel_dir) if kernel is not None or kernel_dir is not None else None
     converted = write_down(
         inputs,
@@ -173,16 +223,7 @@ def convert(
         replace=replace,
         format=format,
         strip=strip_level,
-        choices=Choices(
-            frozenset(patch_data or ()),
-            frozenset(keep_data or ()),
-            frozenset(replace_thread or ()),
-            caller_depth,
-            caller_limit,
-            acceptances(accept, because),
-            said(title, cve, url),
-            only=tuple(only or ()),
-        ),
+        choices=choices,
     )
     emit(_document(converted), lambda: _for_people(converted))
 
@@ -197,6 +238,14 @@ def _document(converted: Converted) -> dict[str, object]:
         "inputs": converted.inputs,
         "files": converted.files,
     }
+
+
+def _diffs_for_people(taken: DiffForm) -> str:
+    how = "the source diff" if len(taken.inputs) == 1 else "a series of source diffs"
+    lines = [f"{taken.path} is {how}, as it was put in."]
+    lines += [f"  from     {one}: {one.format.value}; {one.why}" for one in taken.inputs]
+    lines += [f"  leaves out {one}" for one in taken.dropped]
+    return "\n".join(lines)
 
 
 def _for_people(converted: Converted) -> str:

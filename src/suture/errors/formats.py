@@ -67,6 +67,26 @@ MODEL_DIFFERS = Kind(
     "Find out why: another source version, or another compiler's inlining. If the difference is "
     "intended, convert the input again for this kernel, or remove the [[object]] tables.",
 )
+NOT_A_SOURCE = Kind(
+    "not-a-source",
+    "The written form keeps what a live patch is made from. Of ELF files, that is only a module "
+    "for kpatch's own core, or an object of its comparison step; a built module has lost its "
+    "source.",
+    "Give the patch or the C source that it was built from.",
+)
+NOT_A_DIFF = Kind(
+    "not-a-diff",
+    "The sources of a written live patch come out as they were put in; Suture makes no diff of "
+    "what never was one.",
+    "Take the sources from the directory 'sources' of the written form, or convert to that form.",
+)
+OUTPUT_FORM_UNKNOWN = Kind(
+    "output-form-unknown",
+    "The written form is a directory, or a tar archive of it; a name that ends as files do would "
+    "become a directory.",
+    "Name a directory (fix.livepatch), an archive (.tar, .tar.gz, .tar.xz), or a diff (.patch, "
+    ".diff).",
+)
 OUTPUT_EXISTS = Kind(
     "output-exists",
     "A written live patch may have been reviewed already, so Suture does not overwrite it.",

@@ -100,14 +100,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = 
             Path(temporary).unlink(missing_ok=True)
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *, makes_parents: bool = False) -> None:
     """Refuse early a path that `write_atomic` could not write or must not replace, such as
     ``/dev/null``.
 
+    :param makes_parents: directories above it may be made; otherwise, as with compilers, a path in
+        a directory that is missing is a slip.
     :raises Refusal: ``file-unreadable``
     """
     if path.exists() and not path.is_file():
         raise cannot_write(path, OSError(errno.EINVAL, "is not a regular file"))
+    directory = path.absolute().parent
+    if not makes_parents and not directory.exists():
+        raise cannot_write(path, OSError(errno.ENOENT, f"there is no directory {directory}"))
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir():
         raise cannot_write(path, OSError(errno.ENOTDIR, f"{parent} is not a directory"))

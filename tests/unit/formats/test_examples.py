@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.builder.convert import convert
+from suture.builder.convert import convert, convert_to_diffs
 from suture.errors import Refusal
 from suture.formats import cmodule, makefile, suse, written
 from suture.formats.recognise import recognise
@@ -78,6 +78,13 @@ REFUSED: Mapping[str, Callable[[Path], object]] = {
     "written-form-newer": lambda top: written.read(_put(top, {"livepatch.toml": "suture = 2\n"})),
     "source-escapes": lambda top: written.read(
         _put(top, {"livepatch.toml": "suture = 1\n" + MANIFEST.format("../a.patch")})
+    ),
+    "not-a-source": lambda top: convert([Path("/bin/ls")], top / "ls.livepatch"),
+    "not-a-diff": lambda top: convert_to_diffs(
+        [_put(top, {"kgr_fix.c": "#include <linux/kgraft.h>\n"})], top / "fix.patch"
+    ),
+    "output-form-unknown": lambda top: convert(
+        [_put(top, {"fix.patch": DIFF.format("int b;")})], top / "fix.ko"
     ),
     "output-exists": lambda top: convert([_put(top, {"fix.patch": DIFF.format("int b;")})], top),
 }

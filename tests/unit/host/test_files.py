@@ -91,6 +91,15 @@ def test_a_device_or_directory_is_no_output(tmp_path: Path) -> None:
 
 def test_a_file_that_is_there_or_not_yet_is_an_output(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for output in ("file", "new", "new/directory/file"):
+    for output in ("file", "new"):
         check_output(tmp_path / output)
+    check_output(tmp_path / "new/directory/file", makes_parents=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_in_a_directory_that_is_missing_is_no_output(tmp_path: Path) -> None:
+    with pytest.raises(Refusal) as caught:
+        check_output(tmp_path / "new/file")
+    assert caught.value.code == "file-unreadable"
+    assert "there is no directory" in caught.value.found
     assert not (tmp_path / "new").exists()
