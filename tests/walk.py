@@ -20,8 +20,11 @@ _BLOCK = re.compile(
 )
 _COMMAND = re.compile(r"^\$ (?P<line>.*)\n", re.MULTILINE)
 
-_VARIABLE = re.compile(r"\((tcg|kvm)\)|\d+\.\d s\b|\b\d+ s\b|\+0x[0-9a-f]+ *")
-"""What differs from one run, machine or release to the next: accelerator, times, addresses."""
+_VARIABLE = re.compile(
+    r"\((tcg|kvm)\)|\d+\.\d s\b|\b\d+ s\b|\+0x[0-9a-f]+ *|[\d,]+ bytes|\b[0-9a-f]{40,64}\b"
+)
+"""What differs from one run, machine or release to the next: accelerator, times, addresses,
+sizes, digests."""
 
 
 @dataclass(frozen=True, slots=True)

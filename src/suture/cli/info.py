@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from suture.cli.list import state
@@ -34,8 +35,11 @@ def info(
     """Show what one live patch of the running kernel replaces, and who loaded it, when and from
     where.
 
-    For a module file, use 'suture inspect'.
+    A sympos of 0 says that the name is the only one in the object, as in 'suture inspect', which
+    shows a module file. Of a module that is not loaded, it is what the kernel shows: 1 for the only
+    one too.
     """
+    from suture.core.kallsyms import said_positions
     from suture.core.status import status
     from suture.core.unload import OUT_OF_FORCE
     from suture.errors import PATCH_NOT_LOADED, Refusal
@@ -46,7 +50,8 @@ def info(
         raise Refusal(PATCH_NOT_LOADED, name, OUT_OF_FORCE)
     if found is None:
         raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
-    emit(found, lambda: for_people(found))
+    shown = replace(found, patch=said_positions(found.patch))
+    emit(shown, lambda: for_people(shown))
 
 
 def for_people(found: PatchStatus) -> RenderableType:

@@ -16,6 +16,7 @@ from suture.host.terminal import printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from suture.module.identity import ModuleIdentity
     from suture.module.inspect import Inspection
 
 EXAMPLES = (
@@ -40,14 +41,25 @@ def inspect(
     json: Json = False,
 ) -> None:
     """Show what a live patch module contains: objects, replaced functions, callbacks and livepatch
-    relocations."""
-    from suture.module.inspect import read_file
+    relocations, and what identifies its file: size, SHA-256, build ID and signature.
 
-    found = read_file(module)
-    emit(_document(found), lambda: _for_people(found))
+    A sympos of 0 says that the name is the only one in the object, as the kernel's struct klp_func
+    has it. The signature is shown as it stands; 'suture load --require-signature' checks it.
+    """
+    from suture.elf import reader
+    from suture.host.files import read_bytes
+    from suture.module.identity import identify
+    from suture.module.inspect import inspect as read
+
+    data = read_bytes(module)
+    obj = reader.read(data, str(module))
+    found, identity = read(obj), identify(data, obj, str(module))
+    emit(_document(found, identity), lambda: _for_people(found, identity))
 
 
-def _document(found: Inspection) -> dict[str, object]:
+def _document(found: Inspection, identity: ModuleIdentity) -> dict[str, object]:
+    from suture.module import modinfo
+
     return {
         "name": found.patch.name,
         "release": found.release,
@@ -61,11 +73,16 @@ def _document(found: Inspection) -> dict[str, object]:
         "fixes": found.patch.fixes,
         "findings": found.patch.findings,
         "imports": found.imports,
-        "modinfo": dict(found.modinfo),
+        "modinfo": modinfo.grouped(found.modinfo),
+        "size": identity.size,
+        "sha256": identity.sha256,
+        "build_id": identity.build_id,
+        "signature": identity.signature,
+        "suture": identity.suture,
     }
 
 
-def _for_people(found: Inspection) -> RenderableType:
+def _for_people(found: Inspection, identity: ModuleIdentity) -> RenderableType:
     from rich.console import Group
 
     how = (
@@ -109,4 +126,15 @@ def _for_people(found: Inspection) -> RenderableType:
             f"never applied: relocations for {objname}, which the live patch does not list",
         ]
     parts += ["", f"links against {len(found.imports)} exported symbols"]
-    return Group(*parts)
+    return Group(*parts, "", *map(printable, _identity_lines(identity)))
+
+
+def _identity_lines(identity: ModuleIdentity) -> list[str]:
+    facts = (
+        ("size", f"{identity.size:,} bytes"),
+        ("SHA-256", identity.sha256),
+        ("build ID", identity.build_id or "none"),
+        ("signature", str(identity.signature or "none")),
+        ("made by", f"Suture {identity.suture}" if identity.suture else ""),
+    )
+    return [f"{name:10} {value}" for name, value in facts if value]

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
+from suture.core.patches import LoadedPatch
 from suture.core.running import ROOT
 from suture.model import VMLINUX
 
@@ -38,6 +40,25 @@ def count(
     return Counter(
         (match[2].decode() if match[2] else VMLINUX, match[1].decode()) for match in lines
     )
+
+
+def said_positions(patch: LoadedPatch, root: Path = ROOT) -> LoadedPatch:
+    """Return a live patch with the positions that its module has: 0 for the only symbol of a name.
+
+    The core shows 1 there (kernel/livepatch/core.c: klp_init_func()), for a symbol that the module
+    calls the first of several too.  Symbols of a module that is not loaded cannot be counted, and
+    keep what the core shows.
+    """
+    wanted = {(one.name, function.name) for one in patch.objects for function in one.functions}
+    counted = count(wanted, root) or Counter()
+    objects = []
+    for one in patch.objects:
+        functions = [
+            replace(function, sympos=0) if counted[one.name, function.name] == 1 else function
+            for function in one.functions
+        ]
+        objects.append(replace(one, functions=tuple(functions)))
+    return replace(patch, objects=tuple(objects))
 
 
 def other_names(objname: str, name: str, root: Path = ROOT) -> frozenset[str]:

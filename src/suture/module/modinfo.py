@@ -12,6 +12,7 @@ its ``.modinfo``.
 ``livepatch_fix``      what the live patch is for: a JSON object with the fields of `Fix`
 ``livepatch_stays``   why the live patch stays in memory until the reboot: an address in it that
                       it hands out
+``livepatch_suture``  the version of Suture that made it
 ====================  ==========================================================================
 
 The kernel passes over entries that it does not know (kernel/module/main.c: get_next_modinfo());
@@ -25,6 +26,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
+from suture import __version__
 from suture.elf.object import ObjectFile
 from suture.model import Fix, LivePatch, RecordedFinding, ShadowVariable
 from suture.module import fixes as fixes_of
@@ -35,6 +37,15 @@ SECTION, SOURCE, SHADOW = ".modinfo", "livepatch_source", "livepatch_shadow"
 FOUND = "livepatch_found"
 STAYS = "livepatch_stays"
 FIX = "livepatch_fix"
+SUTURE = "livepatch_suture"
+
+OFTEN = frozenset(
+    {
+        *(SOURCE, SHADOW, FOUND, STAYS, FIX),
+        *("alias", "author", "firmware", "import_ns", "parm", "parmtype", "softdep"),
+    }
+)
+"""The entries that a module may have several of (include/linux/module.h, moduleparam.h)."""
 
 Replaced = tuple[str, str, int]
 """Object, function and sympos."""
@@ -51,6 +62,18 @@ def entries(module: ObjectFile) -> tuple[tuple[str, str], ...]:
     )
 
 
+def grouped(info: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """Return entries by their keys: a list for those that a module may have several of, however
+    many there are, and for those that it has several of all the same."""
+    found: dict[str, list[str]] = {}
+    for key, value in info:
+        found.setdefault(key, []).append(value)
+    return {
+        key: values if key in OFTEN or len(values) > 1 else values[0]
+        for key, values in found.items()
+    }
+
+
 def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
     """The module with entries for the sources and shadow variables of `patch` and for what it is
     for, and with marks if it stays in memory."""
@@ -65,6 +88,7 @@ def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
     said += [f"{FOUND}={json.dumps(asdict(one))}" for one in patch.findings]
     said += [f"{FIX}={fixes_of.written(fix)}" for fix in patch.fixes]
     said += [f"{STAYS}={reason}" for reason in patch.stays]
+    said.append(f"{SUTURE}={__version__}")
     old = module.sections[index]
     data = old.data + b"".join(text.encode() + b"\0" for text in said)
     changed = replace(old, data=data, size=len(data))

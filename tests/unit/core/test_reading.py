@@ -210,6 +210,27 @@ def test_symbols_are_counted_by_their_whole_name_and_object(tmp_path: Path) -> N
     assert kallsyms.count({("vmlinux", "one")}, tmp_path / "none") is None
 
 
+def test_positions_are_those_that_modules_say(tmp_path: Path) -> None:
+    """The core shows 1 for the only symbol of a name, and for the first of several."""
+    listing = "0 t one\n0 t two\n0 t two\n0 t one\t[livepatch_fix]"
+    directory = "sys/kernel/livepatch/lp/vmlinux"
+    files = {f"{directory}/{name}/x": "" for name in ("one,1", "two,1")}
+    other = {"sys/kernel/livepatch/lp/ext4/three,1/x": ""}
+    put(tmp_path, patch("lp") | files | other | {"proc/kallsyms": listing})
+    found = LivepatchCore(tmp_path).read("lp")
+    assert found is not None
+    said = kallsyms.said_positions(found, tmp_path)
+    shown = {
+        (item.name, function.name): function.sympos
+        for item in said.objects
+        for function in item.functions
+    }
+    assert shown.pop(("vmlinux", "some_function.isra.0")) == 2
+    assert shown == {("vmlinux", "one"): 0, ("vmlinux", "two"): 1, ("ext4", "three"): 1}
+    (tmp_path / "proc/kallsyms").unlink()
+    assert kallsyms.said_positions(found, tmp_path) == found
+
+
 def test_what_every_change_needs_is_asked_in_turn(tmp_path: Path) -> None:
     def code() -> str:
         with pytest.raises(Refusal) as refused:
