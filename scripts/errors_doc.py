@@ -37,6 +37,7 @@ HEAD = """\
 A refusal says what Suture found and where, why that cannot be done, and what to do. The command
 ends with status 1. With `--json` the refusal is one document on stdout: `{"error": {"code": ...,
 "where": ..., "found": ..., "why": ..., "remedy": ..., "evidence": [...]}}`.
+Where it is about a kernel, both say which: a line `Kernel: RELEASE`, and the key `kernel`.
 Wrong usage is `usage-wrong`, with status 2.
 
 A code never changes its meaning, so scripts can rely on it. Where Suture knows more about a case,

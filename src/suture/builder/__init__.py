@@ -57,7 +57,7 @@ from suture.formats.recognise import DIFFS, MODULES, Format, recognise
 from suture.host.files import check_output, read_bytes
 from suture.host.pipes import kept
 from suture.host.progress import step
-from suture.kernel.release import Target
+from suture.kernel.release import Target, names_kernel
 from suture.link.author_modules import Author
 from suture.link.core_module import CoreModule, ModuleParts
 from suture.link.glue import Variable
@@ -127,6 +127,7 @@ def build(
         )
 
 
+@names_kernel
 def build_gathered(
     inputs: Inputs,
     target: Target,
@@ -150,6 +151,7 @@ def build_gathered(
 
 
 @kept()
+@names_kernel
 def build_all(
     patches: Sequence[Path | str],
     target: Target,

@@ -35,6 +35,8 @@ class Refusal(Exception):
     :param why: replaces the kind's reason.
     :param remedy: replaces the kind's way out.
     :param evidence: further lines to show (a compiler's message, two instructions side by side).
+    :param kernel: the release of the target that it is about; "" for none.  It may become known
+        only on the way out, to `suture.kernel.release.names_kernel`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Refusal(Exception):
         why: str | None = None,
         remedy: str | None = None,
         evidence: Sequence[str] = (),
+        kernel: str = "",
     ) -> None:
         self.kind = kind
         self.where = where
@@ -53,6 +56,7 @@ class Refusal(Exception):
         self.why = kind.why if why is None else why
         self.remedy = kind.remedy if remedy is None else remedy
         self.evidence = tuple(evidence)
+        self.kernel = kernel
         super().__init__(f"{kind.code}: {where}: {found}")
 
     @property
@@ -61,16 +65,19 @@ class Refusal(Exception):
         return self.kind.code
 
     def __str__(self) -> str:
-        body = [self.why, *(f"  {line}" for line in self.evidence), self.remedy]
+        first = f"error[{self.code}]: {self.where}: {self.found}"
+        # "error[kernel-not-fetched]: 6.1.0-50-amd64: ..." names it already.
+        about = f"Kernel: {self.kernel}" if self.kernel and self.kernel not in first else ""
+        body = [about, self.why, *(f"  {line}" for line in self.evidence), self.remedy]
         lines = [line for text in body for line in text.splitlines() if line.strip()]
-        return "\n".join(
-            [f"error[{self.code}]: {self.where}: {self.found}", *(f"  {line}" for line in lines)]
-        )
+        return "\n".join([first, *(f"  {line}" for line in lines)])
 
     def as_dict(self) -> dict[str, object]:
-        """Return the refusal as ``--json`` prints it."""
+        """Return the refusal as ``--json`` prints it; with the kernel where there is one."""
+        about: dict[str, object] = {"kernel": self.kernel} if self.kernel else {}
         return {
             "code": self.code,
+            **about,
             "where": self.where,
             "found": self.found,
             "why": self.why,

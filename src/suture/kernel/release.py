@@ -3,13 +3,40 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from suture import arch
 from suture.arch import Architecture
 from suture.errors import FILE_UNREADABLE, IMAGE_MALFORMED, Refusal
+
+_Parameters = ParamSpec("_Parameters")
+_Returned = TypeVar("_Returned")
+
+
+def names_kernel(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
+    """Let the refusals of a function say which kernel they are about: the release of its argument
+    ``target``.
+
+    "fs/proc/version.c: hunk 1 does not apply" is said of one kernel of the six that an author
+    builds for.
+    """
+
+    @wraps(function)
+    def named(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
+        """Call the function."""
+        try:
+            return function(*args, **kwargs)
+        except Refusal as refusal:
+            target = inspect.signature(function).bind(*args, **kwargs).arguments["target"]
+            refusal.kernel = refusal.kernel or target.release
+            raise
+
+    return named
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from suture.errors import (
 )
 from suture.host import progress
 from suture.kernel import modules
-from suture.kernel.release import Target
+from suture.kernel.release import Target, names_kernel
 from suture.lab import hits
 from suture.lab.complaints import Complaint
 from suture.lab.machine import EVIDENCE_LINES, CommandResult, Machine
@@ -160,6 +160,7 @@ class TestReport:
         }
 
 
+@names_kernel
 def try_out(
     target: Target,
     module: bytes,

@@ -9,7 +9,7 @@ import time
 from suture import __version__
 from suture.elf import reader
 from suture.kernel import config
-from suture.kernel.release import Target
+from suture.kernel.release import Target, names_kernel
 from suture.model import RecordedFinding
 from suture.module import notes, signature
 from suture.report import rows
@@ -30,6 +30,7 @@ from suture.verify.kernel import Kernel
 NAMED = "The module's tables name it."
 
 
+@names_kernel
 def of_module(data: bytes, where: str, target: Target) -> PatchReport:
     """Verify a live patch module, whichever tool built it.
 

@@ -148,9 +148,8 @@ class Survey:
                 return offer
         for left_out in self.left_out:
             if left_out.release == release and version in (None, left_out.version):
-                raise Refusal(
-                    KERNEL_NOT_OFFERED, release, f"version {left_out.version}: {left_out.reason}"
-                )
+                found = f"version {left_out.version}: {left_out.reason}"
+                raise Refusal(KERNEL_NOT_OFFERED, release, found, kernel=release)
         found = (
             "no archive has its image"
             if version is None
@@ -158,7 +157,9 @@ class Survey:
         )
         unanswered = [f"no answer: {refusal.where}: {refusal.found}" for refusal in self.unanswered]
         offered = [f"offered: {near}" for near in self._near(release)]
-        raise Refusal(KERNEL_NOT_OFFERED, release, found, evidence=unanswered + offered)
+        raise Refusal(
+            KERNEL_NOT_OFFERED, release, found, evidence=unanswered + offered, kernel=release
+        )
 
     def leaves_out(self, release: str) -> bool:
         """Tell whether some version of a release cannot be offered."""

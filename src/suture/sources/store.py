@@ -73,6 +73,7 @@ def find(release: str, version: str | None = None) -> Target:
             if version is None
             else f"version {version} has not been fetched",
             remedy=_way(release),
+            kernel=release,
         )
     return found
 
