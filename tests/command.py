@@ -14,10 +14,11 @@ from pathlib import Path
 
 from suture.errors import INTERNAL_ERROR, Kind, Refusal
 from suture.host.files import TEMPORARY
+from suture.host.kernel_names import MANIFEST
 from suture.host.paths import cache
 from suture.host.terminal import printable
 from suture.kernel.release import Target
-from suture.sources.store import FORMAT, MANIFEST, PARTS
+from suture.sources.store import FORMAT, PARTS
 from suture.workspace.overlay import Shadow
 from suture.workspace.prepare import Workspace
 

@@ -15,14 +15,17 @@ from suture.errors import Refusal
 from suture.host.files import write_atomic
 from suture.host.paths import cache
 
-OFFERED = "offered"
+MANIFEST = "target.json"
+"""What makes the directory ``kernels/RELEASE/VERSION`` a target (`suture.sources.store`)."""
+
+OFFERED = ".offered"
 """The file: one release on each line, in the order of the survey."""
 
 
 def fetched_names() -> list[str]:
     """Return the releases of the kernels that were fetched, sorted; one that is damaged counts
     too."""
-    found = (cache() / "kernels").glob("*/*/target.json")
+    found = (cache() / "kernels").glob(f"*/*/{MANIFEST}")
     return sorted({path.parent.parent.name for path in found})
 
 

@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suture.errors import PACKAGE_CORRUPT, Refusal
-from suture.host.paths import cache
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import UNKNOWN, Toolchain
-from suture.sources import apt, debian_patches, debian_suites, debian_toolchains
+from suture.sources import apt, debian_patches, debian_suites, debian_toolchains, downloads, shared
 from suture.sources.apt import AptConfiguration, AptPackage
 from suture.sources.source import (
     OLDEST_SERIES,
@@ -181,13 +180,19 @@ class DebianOffer:
             ``config-malformed``, ``disk-full``, ``tool-missing``; for a kernel with patches of its
             own also ``suite-not-found``, ``suite-unconfigured``
         """
-        kept = cache() / "packages"
-        # First, because a mirror may lack them, and the packages are a hundred times as large.
-        patches = self._patches(kept, into / "patches")
-        apt.download(self.packages, kept, self.archives)
-        image = _unpack(self.image, kept, into / "image")
-        headers = _unpack([self.headers], kept, into / "headers")
-        source = _unpack([self.source], kept, into / "source")
+        kept = downloads.directory()
+        with downloads.held():
+            # First, because a mirror may lack them, and the packages are a hundred times as large.
+            patches = self._patches(kept, into / "patches")
+            below = Path("usr/src", f"{self.source.name}.tar.xz")
+            is_shared = shared.link(self.source.file_name, self.source.sha256, into, below)
+            needed = [one for one in self.packages if not (is_shared and one == self.source)]
+            apt.download(needed, kept, self.archives)
+            image = _unpack(self.image, kept, into / "image")
+            headers = _unpack([self.headers], kept, into / "headers")
+            source = into / "source"
+            if not is_shared:
+                _unpack([self.source], kept, source)
         built = f"usr/src/linux-headers-{self.release}"
         configuration = _part(self.headers, headers, f"{built}/.config")
         return Parts(
@@ -211,6 +216,8 @@ class DebianOffer:
             source=_part(self.source, source, f"usr/src/{self.source.name}.tar.xz"),
             patches=patches,
             toolchain=_toolchain(config.read(configuration).compiler),
+            packages={one.file_name: one.sha256 for one in self.packages},
+            downloads=tuple(kept / one.file_name for one in needed),
         )
 
     def _patches(self, kept: Path, into: Path) -> tuple[Path, ...]:

@@ -23,9 +23,8 @@ from pathlib import Path
 
 from suture.errors import COMMAND_FAILED, Refusal
 from suture.host import files, run
-from suture.host.paths import cache
 from suture.host.progress import step
-from suture.sources import apt, debian_suites
+from suture.sources import apt, debian_suites, downloads
 from suture.sources.apt import AptConfiguration, AptPackage
 from suture.sources.compiler import UnpackedCompiler, load, split, toolchains
 
@@ -90,16 +89,19 @@ class DebianToolchain:
                 return present
             files.remove_unfinished(toolchains())
             shutil.rmtree(final, ignore_errors=True)  # it has no manifest
-            kept = cache() / "packages"
-            apt.download(packages, kept, self.archives)
-            with (
-                step("Unpacking the compiler", self.name),
-                files.new_directory(final) as work,
-            ):
-                for package in packages:
-                    apt.unpack(package, kept, work)
-                _make_runnable(work, final)
-            return self._checked(final, packages)
+            kept = downloads.directory()
+            with downloads.held():
+                apt.download(packages, kept, self.archives)
+                with (
+                    step("Unpacking the compiler", self.name),
+                    files.new_directory(final) as work,
+                ):
+                    for package in packages:
+                        apt.unpack(package, kept, work)
+                    _make_runnable(work, final)
+            made = self._checked(final, packages)
+            downloads.drop([kept / package.file_name for package in packages])
+            return made
 
     def _checked(self, final: Path, packages: Sequence[AptPackage]) -> UnpackedCompiler:
         """Run the compiler at its final place, and record it.

@@ -7,8 +7,8 @@ A `KernelSource` surveys the kernels that it has; an `Offer` of the survey gets 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +48,9 @@ class Parts:
         to make it the kernel's.
     :ivar debug: its ``vmlinux`` with symbols, if there is one.
     :ivar toolchain: its compiler.
+    :ivar packages: name of each package's file -> SHA-256, as the source's signed index has it:
+        what the parts were verified with.
+    :ivar downloads: files that nothing needs once the target is complete.
     """
 
     release: str
@@ -60,6 +63,8 @@ class Parts:
     patches: tuple[Path, ...] = ()
     debug: Path | None = None
     toolchain: Toolchain = UNKNOWN
+    packages: Mapping[str, str] = field(default_factory=dict)
+    downloads: tuple[Path, ...] = ()
 
     @property
     def booted(self) -> Path:
@@ -93,7 +98,8 @@ class Offer(Protocol):
         """Download, verify and unpack it.
 
         :param into: an empty directory, which becomes the target's place in the cache, or is
-            removed after a refusal.  Downloads that are worth keeping go elsewhere in the cache.
+            removed after a refusal.  Downloads go elsewhere in the cache, so that they need not be
+            repeated after a refusal.
         :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
             ``config-malformed``, ``disk-full``, ``tool-missing``
         """

@@ -3,7 +3,8 @@
 changed afterwards.
 
 Its ``target.json`` records the places and sizes of the parts; a directory without it, or with a
-part of another size, counts as not fetched.
+part of another size, counts as not fetched.  It also records the digests of the packages that the
+parts come from, which are not kept themselves.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pathlib import Path
 
 from suture.errors import KERNEL_NOT_FETCHED, Refusal
 from suture.host import files
+from suture.host.kernel_names import MANIFEST
 from suture.host.paths import cache
 from suture.kernel.release import Target, Toolchain
-from suture.sources import derive, versions
+from suture.sources import derive, downloads, versions
 from suture.sources.registry import find_offer
 
-MANIFEST = "target.json"
 FORMAT, PATCHED_FORMAT = 1, 2
 """The second is for a target with patches to apply: a reader that knows only the first would
 compile the wrong source."""
@@ -53,8 +54,10 @@ def fetch(release: str, version: str | None = None, suites: Sequence[str] = ()) 
         final = here / offer.version
         shutil.rmtree(final, ignore_errors=True)  # it has lost parts, or does not exist
         with files.new_directory(final) as work:
-            target = derive.derive(offer.get(work), work)
-            _write_manifest(target, work)
+            parts = offer.get(work)
+            target = derive.derive(parts, work)
+            _write_manifest(target, parts.packages, work)
+        downloads.drop(parts.downloads)
         files.remove_unfinished(here)  # again: a program that a killed run started may have gone on
         return find(release, offer.version)
 
@@ -125,7 +128,7 @@ def _newest(directory: Path, version: str | None) -> Target | None:
     return max(fitting, key=_age, default=None)
 
 
-def _write_manifest(target: Target, work: Path) -> None:
+def _write_manifest(target: Target, packages: Mapping[str, str], work: Path) -> None:
     document: dict[str, object] = {
         "format": PATCHED_FORMAT if target.patches else FORMAT,
         "release": target.release,
@@ -136,6 +139,8 @@ def _write_manifest(target: Target, work: Path) -> None:
             "packages": list(target.toolchain.packages),
         },
     }
+    if packages:
+        document["packages"] = dict(packages)
     if target.patches:
         document["patches"] = [_described(patch, work) for patch in target.patches]
     if target.debug is not None:

@@ -8,6 +8,7 @@ The toy kernel has no kallsyms, so a fetch that gets everything else right ends 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import pytest
 from suture import sources
 from suture.errors import Refusal
 from suture.kernel.release import Toolchain
+from suture.sources import shared
 from suture.sources.debian import DebianOffer
 from tests.examples import shows
 from tests.unit.conftest import RELEASE, bzimage
@@ -162,7 +164,8 @@ def left_in(tmp_path: Path) -> list[str]:
         for path in cache.rglob("*")
         if path.is_file() or path.suffix == ".deb"
     )
-    return sorted(path for path in paths if not path.endswith((".lock", ".deb")))
+    ours = (".lock", ".deb", "offered")
+    return sorted(path for path in paths if not path.endswith(ours))
 
 
 def refused(call: Callable[[], object]) -> Refusal:
@@ -338,6 +341,67 @@ def test_packages_are_kept_and_not_downloaded_again(
     refusal = refused(lambda: sources.fetch(RELEASE))
     assert refusal.code == "archive-unreachable", "the damaged one is asked for again"
     assert refusal.evidence
+
+
+def test_packages_go_when_the_kernel_is_complete(
+    repository: Repository, tmp_path: Path, toy_kernel: Path
+) -> None:
+    repository.add_kernel(RELEASE, image=whole_image(toy_kernel))
+    repository.update()
+    other = tmp_path / "xdg/suture/packages/other_1_amd64.deb"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    target = sources.fetch(RELEASE)
+    assert list(other.parent.glob("*.deb")) == [other], "of another kernel, which is not complete"
+    manifest = json.loads((target.vmlinux.parent / "target.json").read_text())
+    assert manifest["packages"] == {
+        deb.name: hashlib.sha256(deb.read_bytes()).hexdigest()
+        for deb in repository.pool.glob("*.deb")
+    }
+
+
+def test_the_source_of_another_flavour_is_not_downloaded(
+    repository: Repository, tmp_path: Path, toy_kernel: Path
+) -> None:
+    repository.add_kernel(RELEASE, image=whole_image(toy_kernel))
+    flavour = RELEASE.replace("-amd64", "-cloud-amd64")
+    repository.add_kernel(flavour, image=whole_image(toy_kernel))
+    repository.update()
+    first = sources.fetch(RELEASE)
+    (repository.pool / f"linux-source-6.1_{VERSION}_amd64.deb").unlink()
+    # All of it is got; the toy's image says that it is of the first release.
+    assert refused(lambda: sources.fetch(flavour)).code == "image-malformed"
+    assert first.source.exists()
+
+
+def test_a_shared_source_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    here = tmp_path / "suture/kernels/6.1.0-1-amd64/6.1.1-1"
+    below = Path("usr/src/linux-source-6.1.tar.xz")
+    (here / "source" / below).parent.mkdir(parents=True)
+    (here / "source" / below).write_bytes(b"source")
+    part = {"path": f"source/{below}", "size": 6}
+    document = {"parts": {"source": part}, "packages": {"linux-source-6.1.deb": "abc"}}
+    (here / "target.json").write_text(json.dumps(document))
+    into = tmp_path / "new"
+    assert not shared.link("linux-source-6.1.deb", "other", into, below)
+    assert not shared.link("linux-source-6.12.deb", "abc", into, below)
+    assert not into.exists()
+    assert shared.link("linux-source-6.1.deb", "abc", into, below)
+    assert (into / "source" / below).samefile(here / "source" / below)
+    (here / "source" / below).write_bytes(b"cut")
+    assert not shared.link("linux-source-6.1.deb", "abc", tmp_path / "third", below)
+    for damaged in ("{}", "no JSON", '{"parts": {"source": 1}, "packages": []}'):
+        (here / "target.json").write_text(damaged)
+        assert not shared.link("linux-source-6.1.deb", "abc", tmp_path / "third", below)
+
+
+def whole_image(toy_kernel: Path) -> bytes:
+    """An image with a symbol table, so that the toy's symbols are found."""
+    packed = subprocess.run(
+        ["gzip", "-n"], input=toy_kernel.read_bytes(), capture_output=True, check=True
+    ).stdout
+    return bzimage(packed)
 
 
 def test_a_damaged_kept_package_is_replaced(
