@@ -35,6 +35,12 @@ Kernels, prepared source trees and compiled objects are kept in its directory
 .IR ~/.cache/suture ).
 All of it can be deleted at any time; the next run makes it anew.
 .TP
+.B SUTURE_CACHE
+A cache that several users share, instead; by default
+.IR /etc/suture/cache ,
+where an administrator has made it. Users who may not write to it find its kernels there, and keep
+what they make in their own. See docs/targets.md.
+.TP
 .B NO_COLOR
 Print no colours.
 .SH SEE ALSO

@@ -4,6 +4,7 @@ way there is."""
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from suture.errors import Refusal
+
+os.environ.pop("SUTURE_CACHE", None)  # tests work in caches of their own
 
 RELEASE = "6.1.0-toy-amd64"
 

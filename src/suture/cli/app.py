@@ -24,7 +24,7 @@ from suture.cli import output
 from suture.cli.commands import Commands, HelpPart, add, group
 from suture.cli.output import PASSING
 from suture.errors import Refusal
-from suture.host import failures
+from suture.host import failures, paths
 
 PROGRAM = "suture"
 
@@ -165,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_wanted = output.json_wanted.set(False)
     failures.end_like_ctrl_c()
+    paths.share_with_group()
     with failures.surviving_streams():
         try:
             # In addition to Commands.invoke: reading the command line or printing help can fail.

@@ -140,8 +140,8 @@ def prune(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Remove all kernels but the newest of each series and flavour from the cache, and the packages
-    that were downloaded for them.
+    """Remove all kernels but the newest of each series and flavour from the cache, and packages
+    that a fetch left behind.
 
     What is needed again is fetched and prepared again.
     """

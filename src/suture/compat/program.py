@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from suture.errors import Refusal
-from suture.host import failures
+from suture.host import failures, paths
 from suture.host.terminal import printable
 
 Main = Callable[[Sequence[str]], int]
@@ -23,6 +23,7 @@ def run(main: Main, words: Sequence[str], prefix: str) -> int:
     :param prefix: the prefix of messages on stderr: ``kpatch: ``, ``ERROR: ``.
     """
     failures.end_like_ctrl_c()
+    paths.share_with_group()
     with failures.surviving_streams():
         try:
             with failures.refused(words):

@@ -215,7 +215,7 @@ def _disk_check(*, fetched: bool) -> Check:
         "disk space",
         CheckStatus.WARNING if fetched else CheckStatus.LACK,
         f"{found}; one target takes {NEEDED / 1e9:.1f} GB",
-        "free some, or point XDG_CACHE_HOME at a larger file system",
+        "free some, or point XDG_CACHE_HOME or SUTURE_CACHE at a larger file system",
     )
 
 

@@ -71,7 +71,7 @@ def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:
 
 def internal_error(words: Sequence[str], error: BaseException) -> Refusal:
     """Return the refusal for a bug in Suture; the traceback goes to a file beside the cache."""
-    report = paths.cache() / "bugs" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.txt")
+    report = paths.own_cache() / "bugs" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.txt")
     versions = f"suture {__version__}, Python {platform.python_version()}, {platform.platform()}"
     about = f"{versions}\n{list(words)}\n\n"
     found = traceback.format_exception_only(error)[-1].strip()

@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ from typing import NoReturn
 
 from suture.errors import DISK_FULL, FILE_UNREADABLE, Refusal
 from suture.host import pipes
+
+GROUP = stat.S_IWGRP | stat.S_ISGID
+"""The bits of a directory that a group shares: each of it may change it, and what is made in it
+belongs to the group."""
 
 TEMPORARY = ".part-"
 """What the names of unfinished files and directories begin with."""
@@ -182,8 +187,11 @@ def new_directory(final: Path) -> Iterator[Path]:
                 work = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=final.parent))
         except OSError as error:
             raise cannot_write(final, error) from error
-        work.chmod(0o755)
+        is_shared = final.parent.stat().st_mode & GROUP == GROUP
+        work.chmod(0o755 | GROUP if is_shared else 0o755)
         yield work
+        if is_shared:
+            _open_to_group(work)
         try:
             os.rename(work, final)
         except OSError as error:
@@ -196,6 +204,16 @@ def new_directory(final: Path) -> Iterator[Path]:
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _open_to_group(directory: Path) -> None:
+    """Let the group of a shared cache change and remove what was made, as far as its directories
+    go: packages and archives are unpacked with modes of their own."""
+    for parent, names, _ in os.walk(directory):
+        for name in names:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                path.chmod(stat.S_IMODE(path.stat().st_mode) | GROUP)
 
 
 @contextmanager
@@ -246,7 +264,7 @@ def locked(path: Path) -> Iterator[None]:
     (flock(2))."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = _opened_lock(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
@@ -254,6 +272,15 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened_lock(path: Path) -> int:
+    """Open a file to lock.  One that another user made can be locked without the right to write to
+    it (flock(2)); only NFS wants that right."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def cannot_write(path: Path, error: OSError) -> Refusal:

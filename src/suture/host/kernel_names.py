@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from suture.errors import Refusal
 from suture.host.files import write_atomic
-from suture.host.paths import cache
+from suture.host.paths import cache, caches
 
 MANIFEST = "target.json"
 """What makes the directory ``kernels/RELEASE/VERSION`` a target (`suture.sources.store`)."""
@@ -25,16 +24,18 @@ OFFERED = ".offered"
 def fetched_names() -> list[str]:
     """Return the releases of the kernels that were fetched, sorted; one that is damaged counts
     too."""
-    found = (cache() / "kernels").glob(f"*/*/{MANIFEST}")
+    found = [path for one in caches() for path in (one / "kernels").glob(f"*/*/{MANIFEST}")]
     return sorted({path.parent.parent.name for path in found})
 
 
 def offered_names() -> list[str]:
     """Return the releases that the last survey found; none if there was no survey."""
-    try:
-        return _offered().read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError):
-        return []
+    for one in caches():
+        try:
+            return (one / OFFERED).read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError):
+            continue
+    return []
 
 
 def keep_offered(releases: Iterable[str]) -> None:
@@ -42,8 +43,5 @@ def keep_offered(releases: Iterable[str]) -> None:
     names = list(dict.fromkeys(releases))
     if names != offered_names():
         with suppress(Refusal):
-            write_atomic(_offered(), "".join(f"{name}\n" for name in names).encode(), durable=False)
-
-
-def _offered() -> Path:
-    return cache() / OFFERED
+            text = "".join(f"{name}\n" for name in names)
+            write_atomic(cache() / OFFERED, text.encode(), durable=False)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from suture.host import files
-from suture.host.paths import cache
+from suture.host.paths import cache, caches
 
 MANIFEST = "toolchain.json"
 
@@ -124,7 +124,9 @@ def toolchains() -> Path:
 def unpacked(wanted: str) -> UnpackedCompiler | None:
     """Return the compiler of this version that was unpacked before, or None."""
     _, version = split(wanted)
-    found = (load(path.parent) for path in sorted(toolchains().glob(f"*/{MANIFEST}")))
+    places = [one.resolve() / "toolchains" for one in caches()]
+    paths = [path for place in places for path in sorted(place.glob(f"*/{MANIFEST}"))]
+    found = map(load, (path.parent for path in paths))
     return next((one for one in found if one is not None and one.version == version), None)
 
 

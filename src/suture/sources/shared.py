@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from suture.host.kernel_names import MANIFEST
-from suture.host.paths import cache
+from suture.host.paths import caches
 
 
 def link(package: str, sha256: str, into: Path, below: Path) -> bool:
@@ -39,7 +39,8 @@ def link(package: str, sha256: str, into: Path, below: Path) -> bool:
 
 def _with_package(package: str, sha256: str) -> Iterator[Path]:
     """Yield the sources of the targets that record this package, if they have their size."""
-    for manifest in sorted((cache() / "kernels").glob(f"*/*/{MANIFEST}")):
+    found = [path for one in caches() for path in (one / "kernels").glob(f"*/*/{MANIFEST}")]
+    for manifest in sorted(found):
         try:
             document = json.loads(manifest.read_text(encoding="utf-8"))
             described = document["parts"]["source"]

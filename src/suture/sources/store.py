@@ -18,7 +18,7 @@ from pathlib import Path
 from suture.errors import KERNEL_NOT_FETCHED, Refusal
 from suture.host import files
 from suture.host.kernel_names import MANIFEST
-from suture.host.paths import cache
+from suture.host.paths import cache, caches
 from suture.kernel.release import Target, Toolchain
 from suture.sources import derive, downloads, versions
 from suture.sources.registry import find_offer
@@ -46,7 +46,7 @@ def fetch(release: str, version: str | None = None, suites: Sequence[str] = ()) 
     """
     here = _kernels() / _one_name(release)
     with files.locked(_kernels() / f".{release}.lock"):
-        present = _newest(here, version)
+        present = _newest(release, version)
         if present is not None:
             return present
         offer = find_offer(release, version, suites)
@@ -67,7 +67,7 @@ def find(release: str, version: str | None = None) -> Target:
 
     :raises Refusal: ``kernel-not-fetched``
     """
-    found = _newest(_kernels() / _one_name(release), version)
+    found = _newest(_one_name(release), version)
     if found is None:
         raise Refusal(
             KERNEL_NOT_FETCHED,
@@ -92,8 +92,11 @@ def _way(release: str) -> str:
 
 
 def fetched() -> tuple[Target, ...]:
-    """Return all targets on this host, newest first."""
-    found = [_load(path.parent) for path in _kernels().glob(f"*/*/{MANIFEST}")]
+    """Return all targets on this host, newest first; those of a shared cache that this user may
+    only read are among them, unless the user has the same one."""
+    paths = [path for one in caches() for path in (one / "kernels").glob(f"*/*/{MANIFEST}")]
+    first = {path.parent.relative_to(path.parents[2]): path for path in reversed(paths)}
+    found = [_load(path.parent) for path in first.values()]
     return tuple(sorted((target for target in found if target is not None), key=_age, reverse=True))
 
 
@@ -120,8 +123,9 @@ def _age(target: Target) -> tuple[versions.VersionKey, int]:
     return versions.key(target.version), -len(target.release)
 
 
-def _newest(directory: Path, version: str | None) -> Target | None:
-    found = [_load(path.parent) for path in directory.glob(f"*/{MANIFEST}")]
+def _newest(release: str, version: str | None) -> Target | None:
+    paths = [path for one in caches() for path in (one / "kernels" / release).glob(f"*/{MANIFEST}")]
+    found = [_load(path.parent) for path in paths]
     fitting = [
         target for target in found if target is not None and version in (None, target.version)
     ]

@@ -8,6 +8,7 @@ while a build is under way.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -55,11 +56,13 @@ class KeptKernel:
 
 
 def kept() -> tuple[KeptKernel, ...]:
-    """Return the kernels in the cache, newest first.
+    """Return the kernels in the cache, newest first; not those of a shared one that this user may
+    only read.
 
     The workspaces of a release count with its newest version: they are not told apart by name.
     """
-    return tuple(map(_kept, fetched()))
+    ours = cache() / "kernels"
+    return tuple(_kept(one) for one in fetched() if one.vmlinux.is_relative_to(ours))
 
 
 def remove(release: str, version: str | None = None) -> KeptKernel:
@@ -67,7 +70,11 @@ def remove(release: str, version: str | None = None) -> KeptKernel:
 
     :raises Refusal: ``kernel-not-fetched``, ``kernel-in-use``, ``file-unreadable``
     """
-    one = _kept(find(release, version))
+    found = find(release, version)
+    if not found.vmlinux.is_relative_to(cache() / "kernels"):
+        refused = OSError(errno.EACCES, "it is in a shared cache that this user may only read")
+        raise cannot_write(found.vmlinux.parent, refused)
+    one = _kept(found)
     with step("Removing", f"{one.release} {one.version}"), _unused(one):
         for directory in (*one.workspaces, one.directory):
             _removed(directory)
