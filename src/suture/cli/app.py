@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated
@@ -156,6 +156,27 @@ def wanted(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
     return first if any(entry.name == first for entry in COMMANDS) else None
 
 
+def join_equals(environment: MutableMapping[str, str]) -> None:
+    """Remove the signs between options and values from the line that bash gives to complete.
+
+    Of ``suture build --kernel=6.1`` bash makes the words ``--kernel``, ``=`` and ``6.1``
+    (COMP_WORDBREAKS), of which the command line library takes the second for the option's value.
+    """
+    line, number = environment.get("COMP_WORDS", ""), environment.get("COMP_CWORD", "")
+    if "=" not in line or not number.isdigit():
+        return
+    separator = "\n" if "\n" in line else " "
+    words, current = line.split(separator), int(number)
+    signs = [
+        place
+        for place, word in enumerate(words)
+        if word == "=" and place != current and words[place - 1].startswith("--")
+    ]
+    kept = [word for place, word in enumerate(words) if place not in signs]
+    environment["COMP_WORDS"] = separator.join(kept)
+    environment["COMP_CWORD"] = str(current - sum(place < current for place in signs))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line.
 
@@ -209,6 +230,7 @@ def _run_for_json(app: typer.Typer, words: Sequence[str]) -> int:
 def _run(words: Sequence[str]) -> int:
     status = 0
     try:
+        join_equals(os.environ)
         command = wanted(words, os.environ)
         app = program(command, names=command is None)
         if wants_json(words):

@@ -53,6 +53,8 @@ def test_fetched_kernels_are_offered_before_those_on_offer(cache: Path) -> None:
     every = ["6.1.0-50-amd64", "6.12.1-amd64", "6.1.0-56-amd64"]
     assert completed("build", "--kernel", "") == every
     assert completed("build", "fix.patch", "--kernel", "6.1.") == [every[0], every[2]]
+    assert completed("build", "--kernel", "=", "6.1.") == [every[0], every[2]]
+    assert completed("build", "--name", "=", "fix", "--kernel", "=") == every
     assert completed("kernel", "fetch", "6") == every[1:]
     assert completed("kernel", "remove", "6") == every[:1]
 
