@@ -26,21 +26,27 @@ STAYS = "out of force, in memory until the reboot"
 def list_patches(json: Json = False) -> None:
     """List the live patches in the running kernel in the order in which they were loaded, by
     Suture or not, and then those that are out of force and stay in memory."""
-    from suture.core import change, modules
+    from suture.core import change, modules, running
     from suture.core.cores import current
     from suture.core.status import staying_modules
 
+    supported = current().is_available
     found, staying = current().patches(), staying_modules()
     fixes = {module.name: module.fixes for module in modules.livepatches() if module.fixes}
     stays = {patch.name: change.stays(patch.name) for patch in found}
     emit(
         {
+            "supported": supported,
             "patches": found,
             "stays": {name: reasons for name, reasons in stays.items() if reasons},
             "staying": staying,
             "fixes": {patch.name: fixes[patch.name] for patch in found if patch.name in fixes},
         },
-        lambda: for_people(found, stays, staying, fixes),
+        lambda: (
+            for_people(found, stays, staying, fixes)
+            if supported
+            else f"{running.release()} has no live patching (CONFIG_LIVEPATCH)."
+        ),
     )
 
 

@@ -24,7 +24,7 @@ EXAMPLES = (
     ("suture status --watch", "keep the display up to date"),
     (
         "suture status --check",
-        "exit for monitoring: 0 fine, 3 in transition, 4 unfinished, 5 stalled, 6 drift, 7 in vain",
+        "exit with a status for monitoring: 0 if all is well, 8 if this kernel is unprotected",
     ),
     (
         "suture status --prometheus /var/lib/prometheus/node-exporter/suture.prom",
@@ -42,7 +42,8 @@ def status(
             "--check",
             help="Exit with 0 if all is well, 3 while tasks switch, 4 if a command was interrupted "
             "or modules are left over, 5 if a transition does not end, 6 if the next boot would "
-            "load something else, 7 if the old code of a replaced function runs.",
+            "load something else, 7 if the old code of a replaced function runs, 8 if live patches "
+            "are kept for other kernels and not for this one, 9 if this kernel cannot have any.",
         ),
     ] = False,
     watch: Annotated[
@@ -62,7 +63,8 @@ def status(
     """Show the state of the running kernel's live patches, and what to do next.
 
     If live patches are installed for the running kernel ('suture install'), the status also shows
-    where those in force differ from them.
+    where those in force differ from them. If they are installed for other kernels only, as after a
+    kernel upgrade, it names those that the running kernel lacks.
 
     For a transition, it shows each task that has not switched, with its stack and the replaced
     function that it is in. Any user may run this; only root sees stacks and some other details.
@@ -102,14 +104,13 @@ def document(found: Status) -> dict[str, object]:
         "staying": found.staying,
         "hindrances": found.hindrances,
         "unseen": found.unseen,
+        "unprotected": found.unprotected,
     }
 
 
 def for_people(found: Status) -> RenderableType:
     """The status for people."""
-    if not found.supported:
-        return f"{found.release} has no live patching (CONFIG_LIVEPATCH)."
-    parts: list[RenderableType] = [f"{found.release}: {_summary(found)}"]
+    parts: list[RenderableType] = [_head(found)]
     if found.patches:
         rows = [_row(item) for item in found.patches]
         parts += ["", table(("live patch", "state", "since (UTC)", "by", "functions"), rows)]
@@ -124,8 +125,15 @@ def for_people(found: Status) -> RenderableType:
     parts += ["", *_undone(found)] if found.left_over or found.interrupted else []
     parts += ["", *_staying(found)] if found.staying else []
     parts += ["", *_drift(found)] if found.drift else []
+    parts += ["", *_unprotected(found)] if found.unprotected else []
     parts += ["", *_host(found)] if found.taints or found.newer_kernel else []
     return TextParts(tuple(parts))
+
+
+def _head(found: Status) -> str:
+    if not found.supported:
+        return f"{found.release} has no live patching (CONFIG_LIVEPATCH)."
+    return f"{found.release}: {_summary(found)}"
 
 
 def _summary(found: Status) -> str:
@@ -137,6 +145,8 @@ def _summary(found: Status) -> str:
     ) + " in force"
     doing = {
         Verdict.OK: "",
+        Verdict.UNSUPPORTED: "",
+        Verdict.UNPROTECTED: "; live patches of other kernels are missing here",
         Verdict.INEFFECTIVE: "; the kernel runs the old code of functions below",
         Verdict.DRIFT: "; the next boot would load something else",
         Verdict.IN_TRANSITION: "; tasks are switching",
@@ -247,13 +257,33 @@ def _drift(found: Status) -> list[RenderableType]:
     ]
 
 
+def _unprotected(found: Status) -> list[RenderableType]:
+    lines: list[RenderableType] = ["Kept for other kernels, and this one has nothing of it:"]
+    for item in found.unprotected:
+        fixes = f": {'; '.join(map(str, item.fixes))}" if item.fixes else ""
+        lines.append(printable(f"  {item.name} (for {', '.join(item.releases)}){fixes}"))
+    ways = (
+        "  Build them for this kernel ('suture rebuild'), or uninstall those that it does not need "
+        "('suture uninstall NAME --kernel RELEASE')."
+        if found.supported
+        else "  Boot a kernel with CONFIG_LIVEPATCH."
+    )
+    return [*lines, ways]
+
+
 def _host(found: Status) -> list[RenderableType]:
     lines: list[RenderableType] = []
-    if found.taints:
+    alarming = [taint for taint in found.taints if not taint.is_expected]
+    expected = [taint.flag for taint in found.taints if taint.is_expected]
+    if alarming:
         lines.append("The kernel is tainted:")
-        for taint in found.taints:
+        for taint in alarming:
             by = f": {', '.join(taint.modules)}" if taint.modules else ""
             lines.append(printable(f"  {taint.flag}  {taint.about}{by}"))
+    if expected:
+        lines.append(
+            f"Its taint {', '.join(expected)} comes from live patches, as with all of them."
+        )
     if found.newer_kernel:
         lines.append(
             printable(

@@ -152,7 +152,29 @@ def initramfs(
     )
 
 
+def hooks(
+    enable: Annotated[
+        bool, typer.Option("--enable/--disable", help="Create the files, or remove them.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Have logins and package upgrades say what they mean for live patches.
+
+    Suture puts a file into each directory that the host has for this. The first 'suture install'
+    does so too; with --disable, the files are removed and stay away.
+    """
+    from suture.core import system_hooks
+
+    changed = system_hooks.enable() if enable else system_hooks.disable()
+    verb = "created" if enable else "removed"
+    emit(
+        {verb: changed},
+        lambda: printable("\n".join(f"{verb} {path}" for path in changed) or "Nothing to change."),
+    )
+
+
 add(app, "list", list_entries)
 add(app, "check", check)
+add(app, "hooks", hooks)
 add(app, "initramfs", initramfs)
 add(app, "prune", prune)

@@ -5,10 +5,12 @@ installed."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from suture.core import modules, running
+from suture.core.modules import LoadedModule
 from suture.core.running import ROOT, text
 
 TAINT = (
@@ -49,11 +51,18 @@ class Taint:
     :ivar flag: the letter in the kernel's reports.
     :ivar about: its meaning.
     :ivar modules: the loaded modules that caused it; none if they are gone or no module did.
+    :ivar is_expected: live patches alone brought it, as every one does: no reason to worry.
     """
 
     flag: str
     about: str
     modules: tuple[str, ...]
+    is_expected: bool = False
+
+
+OF_LIVE_PATCHES = "OEK"
+"""The flags of a live patch: out of tree, without a signature that the kernel knows, and a live
+patch (``kernel/module/main.c: check_modinfo()``, ``module_augment_kernel_taints()``)."""
 
 
 def taints(root: Path = ROOT) -> tuple[Taint, ...]:
@@ -66,10 +75,22 @@ def taints(root: Path = ROOT) -> tuple[Taint, ...]:
         TAINT[bit] if bit < len(TAINT) else (str(bit), "unknown: the kernel is newer than Suture")
         for bit in set_bits
     ]
+    had_live_patches = any(flag == modules.LIVEPATCH_TAINT for flag, _ in flags)
     return tuple(
-        Taint(flag, about, tuple(module.name for module in by if flag in module.taints))
+        _taint(flag, about, [module for module in by if flag in module.taints], had_live_patches)
         for flag, about in flags
     )
+
+
+def _taint(flag: str, about: str, causes: Sequence[LoadedModule], had_live_patches: bool) -> Taint:
+    """Tell what live patches bring from what others do.
+
+    A flag outlives its module.  Where no module in memory has O or E, but the kernel has had a live
+    patch (K), it was that one.
+    """
+    others = [module for module in causes if modules.LIVEPATCH_TAINT not in module.taints]
+    is_expected = flag in OF_LIVE_PATCHES and had_live_patches and not others
+    return Taint(flag, about, tuple(module.name for module in causes), is_expected)
 
 
 def newer_kernel(root: Path = ROOT) -> str | None:
@@ -78,15 +99,13 @@ def newer_kernel(root: Path = ROOT) -> str | None:
     now = running.release(root)
     installed = [path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*")]
     newest = max(
-        (other for other in installed if _flavour(other) == _flavour(now)), key=_order, default=None
+        (other for other in installed if _flavour(other) == _flavour(now)),
+        key=running.order,
+        default=None,
     )
-    return newest if newest is not None and _order(newest) > _order(now) else None
+    return newest if newest is not None and running.order(newest) > running.order(now) else None
 
 
 def _flavour(release: str) -> str:
     match = _FLAVOUR.fullmatch(release)
     return match["flavour"] if match else release
-
-
-def _order(release: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"[0-9]{1,9}", release))

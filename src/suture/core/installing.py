@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import change, checks, lock, running, units
+from suture.core import change, checks, lock, running, system_hooks, units
 from suture.core.certificates import trusted_certificates
 from suture.core.change import Options
 from suture.core.store import Store, StoreEntry
@@ -25,10 +25,12 @@ class Installed:
     """An installed live patch.
 
     :ivar units: whether the systemd units had to be created.
+    :ivar hooks: files for other programs that were created with them (`suture.core.system_hooks`).
     """
 
     entry: StoreEntry
     units: bool
+    hooks: tuple[str, ...] = ()
 
 
 def install(
@@ -64,6 +66,8 @@ def install(
         change.recorded(chosen.journal, "install", name, details) as outcome,
     ):
         made = units.ensure()
+        # Only with the units: hooks that were taken away later stay away.
+        hooks = system_hooks.enable() if made else ()
         entry = (store or Store()).install(
             data,
             inspection.release,
@@ -74,7 +78,7 @@ def install(
             require_signature=require_signature,
         )
         outcome.result = "installed"
-    return Installed(entry, made)
+    return Installed(entry, made, hooks)
 
 
 def uninstall(

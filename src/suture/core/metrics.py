@@ -24,6 +24,7 @@ def _lines(status: Status) -> Iterator[str]:
     for name, about, found in _totals(status):
         yield from _family(name, about, [("", found)])
     yield from _of_hindrances(status)
+    yield from _of_kernels(status)
     if status.last_change:
         seconds = int(datetime.fromisoformat(status.last_change).timestamp())
         about = "Time of the last change of live patches."
@@ -86,6 +87,26 @@ def _totals(status: Status) -> tuple[tuple[str, str, int], ...]:
     )
 
 
+def _of_kernels(status: Status) -> Iterator[str]:
+    """Yield what the running kernel lacks, and whether a newer one waits for a reboot."""
+    about = "1 if the running kernel can have live patches."
+    yield from _family("suture_livepatch_supported", about, [("", int(status.supported))])
+    about = (
+        "1 for each live patch that is kept for other kernels, and of which this one has nothing."
+    )
+    missing = [
+        (_label(item.name, releases=" ".join(item.releases), cves=" ".join(item.cves)), 1)
+        for item in status.unprotected
+    ]
+    yield from _family("suture_unprotected", about, missing)
+    about = "1 if a newer kernel than the running one is installed."
+    newer = _labels(release=status.newer_kernel or "")
+    yield from _family("suture_newer_kernel", about, [(newer, int(bool(status.newer_kernel)))])
+    about = "1 if something else than a live patch tainted the kernel."
+    alarming = any(not taint.is_expected for taint in status.taints)
+    yield from _family("suture_other_taint", about, [("", int(alarming))])
+
+
 def _of_hindrances(status: Status) -> Iterator[str]:
     """Yield what keeps functions of each live patch from running, or traces them; no counts where
     that cannot be seen, for 0 would be a promise."""
@@ -121,7 +142,11 @@ def _family(name: str, about: str, values: list[tuple[str, int]]) -> Iterator[st
 
 
 def _label(patch: str, **others: str) -> str:
-    pairs = (f'{name}="{_escaped(text)}"' for name, text in {"patch": patch, **others}.items())
+    return _labels(**{"patch": patch, **others})
+
+
+def _labels(**values: str) -> str:
+    pairs = (f'{name}="{_escaped(text)}"' for name, text in values.items())
     return f"{{{','.join(pairs)}}}"
 
 

@@ -54,6 +54,11 @@ def release(root: Path = ROOT) -> str:
     return text(root / "proc/sys/kernel/osrelease")
 
 
+def order(release: str) -> tuple[int, ...]:
+    """The sort key of releases: all their numbers."""
+    return tuple(int(number) for number in re.findall(r"[0-9]{1,9}", release))
+
+
 def boot_id(root: Path = ROOT) -> str:
     """Another one for each boot."""
     return text(root / "proc/sys/kernel/random/boot_id")

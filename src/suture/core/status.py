@@ -8,6 +8,7 @@ what was begun.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from suture.core.drift import Drift, InForce, drift
 from suture.core.host import Taint
 from suture.core.journal import Journal, Record, RecordPhase, unfinished
 from suture.core.patches import LoadedPatch
+from suture.host import paths
 
 if TYPE_CHECKING:
     from suture.core.redirections import Hindrance
+    from suture.core.unprotected import Unprotected
     from suture.model import Fix
 
 STALLED_AFTER = 90.0
@@ -36,10 +39,12 @@ class Verdict(IntEnum):
 
     OK = 0
     DRIFT = 6  # what is in force is not what is kept for the running kernel
+    UNPROTECTED = 8  # kept for other kernels, and nothing of it is in the running one
     INEFFECTIVE = 7  # the old code of a function runs, though a live patch replaces it
     IN_TRANSITION = 3
     LEFT_UNDONE = 4  # modules left over, or a command that was interrupted: 'suture recover'
     STALLED = 5
+    UNSUPPORTED = 9  # the running kernel cannot have live patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ class Status:
         the old code runs for.
     :ivar unseen: why there may be more hindrances than these, and how to make them visible; "" if
         all can be seen, or no live patch is in force.
+    :ivar unprotected: live patches that are kept for other kernels alone, of which the running one
+        has nothing.
     """
 
     release: str
@@ -133,6 +140,7 @@ class Status:
     staying: tuple[StayingModule, ...] = ()
     hindrances: tuple[Hindrance, ...] = ()
     unseen: str = ""
+    unprotected: tuple[Unprotected, ...] = ()
 
     @property
     def recoverable(self) -> tuple[str, ...]:
@@ -142,6 +150,8 @@ class Status:
     @property
     def verdict(self) -> Verdict:
         """The state as a whole: the most serious that applies."""
+        if not self.supported:
+            return Verdict.UNSUPPORTED
         moving = [status for status in self.patches if status.patch.transition]
         if (
             any(status.seconds is None or status.seconds > STALLED_AFTER for status in moving)
@@ -154,6 +164,8 @@ class Status:
             return Verdict.IN_TRANSITION
         if not all(hindrance.is_in_force for hindrance in self.hindrances):
             return Verdict.INEFFECTIVE
+        if self.unprotected:
+            return Verdict.UNPROTECTED
         return Verdict.DRIFT if self.drift else Verdict.OK
 
 
@@ -186,6 +198,7 @@ def status(journal: Journal | None = None) -> Status:
         staying=staying_modules(),
         hindrances=hindrances,
         unseen=unseen,
+        unprotected=_unprotected(patches) if at_work is None else (),
     )
 
 
@@ -197,6 +210,31 @@ def _by_ftrace(patches: Sequence[PatchStatus]) -> tuple[tuple[Hindrance, ...], s
 
     view = look(item.patch for item in patches)
     return view.hindrances, view.unseen
+
+
+def _unprotected(patches: Sequence[PatchStatus]) -> tuple[Unprotected, ...]:
+    """Return the live patches that only other kernels have."""
+    if not kept_for_others():
+        return ()
+    from suture.core.unprotected import unprotected
+
+    in_force = [item for item in patches if item.patch.enabled]
+    return unprotected(
+        {item.name for item in in_force}, [fix for item in in_force for fix in item.fixes]
+    )
+
+
+def kept_for_others() -> bool:
+    """Whether the store has a directory for another kernel than the running one.
+
+    Most hosts have none: their 'suture status' need not import the store.
+    """
+    now = running.release()
+    try:
+        with os.scandir(paths.STATE) as entries:
+            return any(entry.name != now and entry.is_dir() for entry in entries)
+    except OSError:
+        return False
 
 
 def staying_modules() -> tuple[StayingModule, ...]:

@@ -3,7 +3,8 @@
 
 ``RELEASE/NAME.json`` is the manifest of an entry.  It names the module file by its hash,
 ``RELEASE/SHA256.ko``, so that a single rename, of the manifest, replaces the old entry.
-``RELEASE/NAME.boot`` records what happened at boot (`suture.core.boot`).  A killed run can leave
+``RELEASE/NAME.boot`` records what happened at boot (`suture.core.boot`), and ``RELEASE/NAME.fixed``
+that this kernel has the fix itself, so that it needs no such live patch.  A killed run can leave
 module files and temporary files that no manifest names; they are never used, and `prune` removes
 them.
 
@@ -17,6 +18,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,12 +32,12 @@ from suture.host.files import TEMPORARY, read_bytes
 
 FORMAT = 1
 
-MANIFEST, MODULE, BOOT = ".json", ".ko", ".boot"
+MANIFEST, MODULE, BOOT, FIXED = ".json", ".ko", ".boot", ".fixed"
 
 TRIES = 2
 """Failed boots in a row before a live patch is set aside."""
 
-T = TypeVar("T", "StoreEntry", "Tries")
+T = TypeVar("T", "StoreEntry", "Tries", "FixedRecord")
 
 _RELEASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+~-]*")
 _NAME = re.compile(r"[0-9A-Za-z_]+")
@@ -102,6 +104,20 @@ class Tries:
     def set_aside(self) -> bool:
         """Whether too many boots in a row have failed."""
         return self.failed >= TRIES
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRecord:
+    """A kernel has the fix of a live patch itself.
+
+    :ivar because: how that is known, such as ``6.1.187-1 names CVE-2024-1086``.
+    :ivar when: the time of the record, UTC, ISO 8601; for people.
+    :ivar by: the user who had it written.
+    """
+
+    because: str
+    when: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +279,36 @@ class Store:
         with self._open(entry.release) as directory:
             directory.write(entry.name + BOOT, _json(asdict(tries)))
 
+    def fixed(self, release: str) -> dict[str, FixedRecord]:
+        """Return the live patches that a kernel does not need, by name.
+
+        One that cannot be read is none; `check` shows it.
+
+        :raises Refusal: ``path-untrusted``
+        """
+        found: dict[str, FixedRecord] = {}
+        try:
+            with self._open(release) as directory:
+                for name in _names_of(directory, FIXED):
+                    with suppress(Refusal):
+                        found[name] = _fixed_record(directory, name)
+        except FileNotFoundError:
+            pass
+        return found
+
+    def record_fixed(self, release: str, name: str, because: str) -> FixedRecord:
+        """Record that a kernel has the fix of a live patch itself.
+
+        :raises Refusal: ``store-unwritable``, ``store-damaged`` (`release` and `name` make no
+            path), ``path-untrusted``
+        """
+        _checked_path(release, name)
+        made = FixedRecord(because, datetime.now(UTC).isoformat(timespec="seconds"), journal.user())
+        self._open(make=True).__exit__()
+        with self._open(release, make=True) as directory:
+            directory.write(name + FIXED, _json(asdict(made)))
+        return made
+
     def check(self) -> list[Damage]:
         """Find all problems and unused files in the store.
 
@@ -297,6 +343,11 @@ class Store:
         with self._open(release) as directory:
             for name in _unnamed(directory, release):
                 yield Damage(str(directory.path / name))
+            for name in _names_of(directory, FIXED):
+                try:
+                    _fixed_record(directory, name)
+                except Refusal as refusal:
+                    yield Damage(str(directory.path / (name + FIXED)), refusal)
         for name in self.names(release):
             try:
                 entry = self.entry(release, name)
@@ -381,7 +432,16 @@ def set_aside(entry: StoreEntry, tries: Tries) -> Refusal:
 
 
 def _entry_names(directory: Directory) -> list[str]:
-    return [name.removesuffix(MANIFEST) for name in directory.names() if name.endswith(MANIFEST)]
+    return _names_of(directory, MANIFEST)
+
+
+def _names_of(directory: Directory, suffix: str) -> list[str]:
+    return [name.removesuffix(suffix) for name in directory.names() if name.endswith(suffix)]
+
+
+def _fixed_record(directory: Directory, name: str) -> FixedRecord:
+    path = str(directory.path / (name + FIXED))
+    return _made(FixedRecord, _fields(directory.read(name + FIXED), path), path)
 
 
 def _unnamed(directory: Directory, release: str) -> Iterator[str]:
@@ -395,7 +455,8 @@ def _unnamed(directory: Directory, release: str) -> Iterator[str]:
         except Refusal:
             whole = False
     for name in directory.names():
-        if name.startswith(TEMPORARY) or (whole and name not in named):
+        is_named = name in named or name.endswith(FIXED)
+        if name.startswith(TEMPORARY) or (whole and not is_named):
             yield name
 
 

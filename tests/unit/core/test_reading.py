@@ -26,6 +26,7 @@ from suture.core import (
     host,
     kallsyms,
     lock,
+    login,
     metrics,
     modules,
     running,
@@ -37,6 +38,7 @@ from suture.core.load import Loaded
 from suture.core.patches import LoadedFunction, LoadedPatch
 from suture.core.redirections import Hindrance
 from suture.core.status import PatchStatus, Status, Verdict
+from suture.core.unprotected import Unprotected
 from suture.errors import Refusal
 from suture.model import Fix
 from tests.examples import shows
@@ -288,6 +290,39 @@ def test_taint_is_told_with_who_brought_it(tmp_path: Path) -> None:
     assert [taint.flag for taint in host.taints(tmp_path)] == ["40"]
 
 
+def expected_taint(root: Path, modules: str, *bits: int) -> dict[str, bool]:
+    value = sum(1 << bit for bit in bits)
+    put(root, {"proc/sys/kernel/tainted": str(value), "proc/modules": modules})
+    return {taint.flag: taint.is_expected for taint in host.taints(root)}
+
+
+def test_what_every_live_patch_brings_is_no_alarm_and_other_taint_is(tmp_path: Path) -> None:
+    mine, vendor = "mine 1 1 - Live 0x0 (OEK)", "vendor 1 1 - Live 0x0 (OE)"
+    of_live_patch = {"O": True, "E": True, "K": True}
+    assert expected_taint(tmp_path, mine, 12, 13, 15) == of_live_patch
+    assert expected_taint(tmp_path, "", 12, 13, 15) == of_live_patch, "it has gone again"
+    assert expected_taint(tmp_path, f"{mine}\n{vendor}", 9, 12, 13, 15) == {
+        "W": False,
+        "O": False,
+        "E": False,
+        "K": True,
+    }
+    assert expected_taint(tmp_path, "", 12) == {"O": False}
+    found = replace(status(drift=()), taints=host.taints(tmp_path))
+    assert "The kernel is tainted:\n  O  an out-of-tree module" in shown(found)
+    expected_taint(tmp_path, mine, 12, 13, 15)
+    text = shown(replace(found, taints=host.taints(tmp_path)))
+    assert "tainted:" not in text
+    assert "taint O, E, K comes from live patches" in text
+    assert "suture_other_taint 1" in metrics.exposition(found)
+
+
+def shown(found: Status) -> str:
+    text = io.StringIO()
+    Console(file=text, width=200).print(for_people(found))
+    return text.getvalue()
+
+
 def test_the_taint_flags_are_the_kernels() -> None:
     """``include/linux/panic.h``: TAINT_CPU_OUT_OF_SPEC is 2, TAINT_FORCED_RMMOD 3, TAINT_LIVEPATCH
     15."""
@@ -358,6 +393,42 @@ def test_the_verdict_is_the_worst_that_applies() -> None:
     assert status(moving(500)).verdict is Verdict.STALLED
     assert status(moving(None)).verdict is Verdict.STALLED
     assert status(left_over=("old",)).verdict is Verdict.LEFT_UNDONE
+    alone = replace(status(), unprotected=(MISSING,))
+    assert alone.verdict is Verdict.UNPROTECTED
+    assert replace(alone, hindrances=(gone,)).verdict is Verdict.INEFFECTIVE
+    assert replace(alone, left_over=("old",)).verdict is Verdict.LEFT_UNDONE
+    assert replace(alone, supported=False).verdict is Verdict.UNSUPPORTED
+
+
+MISSING = Unprotected("fix", ("6.1.0-8-amd64",), (Fix("mend it", cves=("CVE-2026-1",)),))
+
+
+def test_a_kernel_that_lacks_live_patches_of_others_is_no_good_one() -> None:
+    found = replace(status(drift=()), unprotected=(MISSING,))
+    text = shown(found)
+    assert "6.1.0-9-amd64: no live patch in force; live patches of other kernels are" in text
+    assert "  fix (for 6.1.0-8-amd64): mend it (CVE-2026-1)" in text
+    assert "'suture rebuild'" in text
+    assert (int(found.verdict), document(found)["verdict"]) == (8, "unprotected")
+    labels = 'patch="fix",releases="6.1.0-8-amd64",cves="CVE-2026-1"'
+    assert f"suture_unprotected{{{labels}}} 1" in metrics.exposition(found)
+    said = "Live patches: 6.1.0-9-amd64 is not protected by fix (for 6.1.0-8-amd64)"
+    assert login.line(found).startswith(said)
+
+
+def test_a_kernel_without_live_patching_has_a_verdict_of_its_own() -> None:
+    found = replace(status(drift=()), supported=False)
+    assert (int(found.verdict), document(found)["verdict"]) == (9, "unsupported")
+    assert "has no live patching (CONFIG_LIVEPATCH)" in shown(found)
+    assert login.line(found) == "", "no live patch was ever kept on this host"
+    found = replace(found, unprotected=(MISSING,))
+    assert "Boot a kernel with CONFIG_LIVEPATCH" in shown(found)
+    assert "cannot have any, and fix (for 6.1.0-8-amd64) is missing" in login.line(found)
+
+
+def test_a_login_says_nothing_where_all_is_well() -> None:
+    assert login.line(status(drift=())) == ""
+    assert "'suture status'" in login.line(status())
 
 
 def test_a_live_patch_keeps_its_name_in_metrics_whatever_its_module_is_called() -> None:
@@ -372,7 +443,8 @@ def test_metrics_are_in_the_text_format() -> None:
     found = status(moving(5))
     (item,) = found.patches
     fix = Fix('mend "it"', cves=("CVE-2024-1086", "CVE-2024-1087"))
-    found = replace(found, patches=(replace(item, fixes=(fix, fix)),))
+    patches = (replace(item, fixes=(fix, fix)),)
+    found = replace(found, patches=patches, unprotected=(MISSING,))
     lines = metrics.exposition(found).splitlines()
     assert "suture_verdict 3" in lines
     assert [line for line in lines if line.startswith("suture_livepatch_cve{")] == [
