@@ -78,18 +78,22 @@ def host(files_for: FilesFor, each_workspace: Workspace) -> Iterator[Host]:
 
 
 def test_load_list_stack_replace_and_unload(host: Host) -> None:
-    one, known, two, listed, every, after, gone, again, end, log, about_one = host.suture(
-        "load /lp/lp_one.ko --json",
-        "info lp_one",
-        "load /lp/lp_two.ko --json",
-        "list --json",
-        "load /lp/lp_all.ko --json",
-        "status --json",
-        "unload lp_all",
-        "load /lp/lp_one.ko",
-        "unload lp-one --json",
-        "log --json",
-        "log --patch lp_two",
+    one, known, two, listed, would, lost, every, after, gone, again, end, log, about_one = (
+        host.suture(
+            "load /lp/lp_one.ko --json",
+            "info lp_one",
+            "load /lp/lp_two.ko --json",
+            "list --json",
+            "load /lp/lp_all.ko --dry-run --json",
+            "load /lp/lp_all.ko",
+            "load /lp/lp_all.ko --replace --json",
+            "status --json",
+            "unload lp_all",
+            "load /lp/lp_one.ko",
+            "unload lp-one --json",
+            "log --json",
+            "log --patch lp_two",
+        )
     )
     assert listed.document["fixes"]["lp_one"][0]["cves"] == list(FIX.cves)
     assert log.document["records"][0]["details"]["fixes"] == [str(FIX)]
@@ -110,6 +114,15 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
     assert listed.document["patches"][0]["objects"][0]["functions"] == [
         {"name": "cmdline_proc_show", "sympos": 1}
     ]
+    assert (would.status, would.document["replaces"]) == (1, ["lp_one", "lp_two"])
+    assert [(one["patch"], one["function"]) for one in would.document["lost"]] == [
+        ("lp_two", "version_proc_show")
+    ]
+    assert [(one["patch"], one["function"]) for one in would.document["shared"]] == [
+        ("lp_one", "cmdline_proc_show")
+    ]
+    assert [one["code"] for one in would.document["refusals"]] == ["earlier-fix-lost"]
+    assert lost.is_refused("earlier-fix-lost", "vmlinux:version_proc_show() of lp_two")
     assert (every.document["replaced"], every.document["kept"]) == (["lp_one", "lp_two"], [])
     status = after.document
     assert [(item["patch"]["name"], item["loading"]["file"]) for item in status["patches"]] == [
@@ -130,6 +143,17 @@ def test_load_list_stack_replace_and_unload(host: Host) -> None:
         "patching complete" in line for line in log.document["records"][1]["details"]["kernel"]
     )
     assert host.loaded() == []
+
+
+def test_unloading_names_what_is_in_force_still(host: Host) -> None:
+    _, _, first, status, last = host.suture(
+        "load /lp/lp_one.ko", "load /lp/lp_two.ko", "unload lp_two", "status", "unload lp_one"
+    )
+    assert first.out.startswith("lp_two is gone: no task runs its code any more after ")
+    assert "In force still: lp_one." in first.out
+    assert "comes from live patches" in status.out
+    assert "The kernel is tainted" not in status.out
+    assert last.out.startswith("lp_one is gone: all tasks run the kernel's own code after ")
 
 
 def test_the_library_loads_and_unloads_as_its_page_shows(host: Host) -> None:

@@ -125,13 +125,13 @@ def test_a_notifier_outlives_its_replacement(host: Host) -> None:
     host.sh("cat /proc/version")
     first = heard(host)
     assert first
-    (replaced,) = host.suture("load /lp/lp_plain.ko")
+    (replaced,) = host.suture("load /lp/lp_plain.ko --replace")
     assert "It replaced lp_heard, now out of force and in memory until the reboot." in replaced.out
     assert heard(host) > first
     for number in range(2, 2 + ROUNDS):
         if number > 2:
-            host.suture("load /lp/lp_plain.ko")
-        again, status = host.suture("load /lp/lp_heard.ko --json", "status --json")
+            host.suture("load /lp/lp_plain.ko --replace")
+        again, status = host.suture("load /lp/lp_heard.ko --replace --json", "status --json")
         assert (again.document["name"], again.document["replaced"]) == (
             f"lp_heard_{number}",
             ["lp_plain"],
@@ -160,7 +160,7 @@ def test_a_table_leads_to_a_new_function_until_it_is_unloaded(host: Host) -> Non
     (other,) = host.suture("load /lp/lp_other.ko --json")
     assert (other.document["replaced"], other.document["staying"]) == (["lp_table"], ["lp_table"])
     assert carried(host) == 2, "of the successor"
-    (again,) = host.suture("load /lp/lp_table.ko --json")
+    (again,) = host.suture("load /lp/lp_table.ko --replace --json")
     assert (again.document["name"], again.document["replaced"]) == ("lp_table_2", ["lp_other"])
     assert carried(host) == 3
     (unloaded,) = host.suture("unload lp_table --json")

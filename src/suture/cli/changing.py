@@ -43,11 +43,26 @@ NoJournal = Annotated[
 ]
 
 
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace",
+        help="Proceed even if functions of earlier live patches go back to the kernel's own code.",
+    ),
+]
+
+
 def options(
-    timeout: float, revert: bool, wait: float, record: bool, *, ignore_probes: bool = False
+    timeout: float,
+    revert: bool,
+    wait: float,
+    record: bool,
+    *,
+    ignore_probes: bool = False,
+    replace: bool = False,
 ) -> Options:
     """Convert the options for the library."""
     from suture.core.change import Options
     from suture.core.journal import Journal
 
-    return Options(timeout, revert, ignore_probes, wait, Journal() if record else None)
+    return Options(timeout, revert, ignore_probes, wait, Journal() if record else None, replace)

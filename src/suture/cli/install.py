@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suture.cli import completion
-from suture.cli.changing import NoJournal, Wait, options
+from suture.cli.changing import NoJournal, Replace, Wait, options
 from suture.cli.names import Kept
 from suture.cli.output import Json, emit
 from suture.host.terminal import printable
@@ -64,6 +64,7 @@ def install(
             help="Require a signature by a trusted key, now and at each boot.",
         ),
     ] = False,
+    replace: Replace = False,
     wait: Wait = 0.0,
     no_journal: NoJournal = False,
     json: Json = False,
@@ -73,6 +74,9 @@ def install(
     Suture copies it to /var/lib/suture, below the release of its kernel; boots of other kernels
     ignore it. The systemd unit suture.service checks the hashes of installed live patches and loads
     them in the order of installation, before the network is up.
+
+    A live patch that replaces all earlier ones is refused if functions of an installed one would
+    lose their fix with it (--replace installs it all the same).
 
     After two failed boots in a row, a live patch is set aside. suture.disable=1 on the kernel
     command line skips all of them.
@@ -85,7 +89,7 @@ def install(
         str(module),
         enabled=not disabled,
         require_signature=require_signature,
-        options=options(60.0, True, wait, not no_journal),
+        options=options(60.0, True, wait, not no_journal, replace=replace),
     )
     emit(done, lambda: for_people(done))
 
@@ -105,7 +109,7 @@ def uninstall(
     emit(
         {"name": name, "release": release},
         lambda: printable(
-            f"{name} is no longer installed for {release}.{_until_then(release, name)}"
+            f"{name} is no longer installed for {release}.{_until_next_boot(release, name)}"
         ),
     )
 
@@ -142,24 +146,25 @@ def _set(name: str, kernel: str | None, enabled: bool, wait: float, no_journal: 
         options=options(60.0, True, wait, not no_journal),
     )
     does = "load" if enabled else "do not load"
-    still = "" if enabled else _until_then(entry.release, entry.name)
+    still = "" if enabled else _until_next_boot(entry.release, entry.name)
     emit(entry, f"Boots of {entry.release} {does} {entry.name}.{still}")
 
 
-def _until_then(release: str, name: str) -> str:
+def _until_next_boot(release: str, name: str) -> str:
     """A second line if the live patch stays in force until the next boot."""
     return (
-        f"\nIt stays in force until then; 'suture unload {name}' takes it out now."
+        f"\nIt is in force until the next boot; 'suture unload {name}' takes it out now."
         if _is_loaded(release, name)
         else ""
     )
 
 
 def _is_loaded(release: str, name: str) -> bool:
-    from suture.core import running
+    from suture.core import modules, running
     from suture.core.cores import current
 
-    return release == running.release() and current().read(name) is not None
+    # It may be loaded under another module name, because an earlier one stays in memory.
+    return release == running.release() and current().has(modules.loaded_as(name))
 
 
 def for_people(done: Installed) -> str:

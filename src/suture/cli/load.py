@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
+from suture.cli.changing import NoJournal, NoRevert, Replace, Timeout, Wait, options
 from suture.cli.names import kept_or_modules
 from suture.cli.output import NOT_SEEN, Json, emit
 from suture.host.terminal import printable
 from suture.module.staying import first_of
 
 if TYPE_CHECKING:
+    from suture.core.change import Options
+    from suture.core.forecast import LoadForecast
     from suture.core.load import Loaded
 
 EXAMPLES = (
     ("suture load fix.ko", "load it and wait until all tasks run the new code"),
+    ("suture load fix.ko --dry-run", "show what it would replace, and what stands in the way"),
     ("suture load fix", "load the one installed for the running kernel"),
     (
         "suture load fix.ko --timeout 300",
@@ -56,6 +59,13 @@ def load(
             "not.",
         ),
     ] = False,
+    replace: Replace = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say what would happen; exit with status 1 if it is refused."
+        ),
+    ] = False,
     wait: Wait = 0.0,
     no_journal: NoJournal = False,
     json: Json = False,
@@ -70,7 +80,8 @@ def load(
     function that it is in, reverses the transition and unloads the module, which leaves the kernel
     as it was.
 
-    A live patch that replaces all earlier ones does so for each task in one step; their modules are
+    A live patch that replaces all earlier ones does so for each task in one step, and is refused if
+    functions of theirs would lose their fix (--replace loads it all the same). Their modules are
     then unloaded, unless they stay in memory until the reboot because the kernel may still call
     what they handed out. Such a live patch can be loaded again, under another module name.
     """
@@ -79,12 +90,82 @@ def load(
     from suture.core.store import named
     from suture.module import signature
 
-    chosen = options(timeout, not no_revert, wait, not no_journal, ignore_probes=ignore_probes)
+    chosen = options(
+        timeout,
+        not no_revert,
+        wait,
+        not no_journal,
+        ignore_probes=ignore_probes,
+        replace=replace,
+    )
     data, where, always = named(module)
     if require_signature or always:
         signature.check(data, where, trusted_certificates())
+    if dry_run:
+        _show_forecast(data, where, chosen)
+        return
     done = load_patch(data, where, chosen)
     emit(done, lambda: for_people(done))
+
+
+def _show_forecast(data: bytes, where: str, chosen: Options) -> None:
+    from suture.core.forecast import forecast
+
+    found = forecast(data, where, chosen)
+    emit(forecast_document(found), lambda: printable("\n".join(forecast_lines(found))))
+    if found.refusals:
+        raise typer.Exit(1)
+
+
+def forecast_document(found: LoadForecast) -> dict[str, object]:
+    """What would happen, for ``--json``."""
+    return {
+        "name": found.name,
+        "live_patch": found.live_patch,
+        "release": found.release,
+        "functions": found.functions,
+        "replaces": found.replaces,
+        "lost": found.lost,
+        "shared": found.shared,
+        "stays": found.stays,
+        "staying": found.staying,
+        "signer": found.signer,
+        "fixes": found.fixes,
+        "refusals": [refusal.as_dict() for refusal in found.refusals],
+        "unseen": found.unseen,
+    }
+
+
+def forecast_lines(found: LoadForecast) -> list[str]:
+    """What would happen, for people."""
+    would = "would not be loaded" if found.refusals else "would come into force"
+    lines = [f"{found.name} {would}. Nothing has changed."]
+    if found.name != found.live_patch:
+        lines.append(
+            f"It is {found.live_patch}, under another name: an earlier one stays in memory."
+        )
+    lines += [f"  fixes {fix}" for fix in found.fixes]
+    taken = {(one.objname, one.function): one.patch for one in found.shared}
+    for place in found.functions:
+        objname, _, function = place.partition(":")
+        earlier = taken.get((objname, function))
+        instead = f", in place of the one of {earlier}" if earlier else ""
+        lines.append(f"  replaces {objname}: {function}(){instead}")
+    if found.replaces:
+        lines.append(f"It would take {', '.join(found.replaces)} out of force.")
+    lines += [f"  back to the kernel's own code: {one}" for one in found.lost]
+    if found.staying:
+        lines.append(f"In memory until the reboot would stay {', '.join(found.staying)}.")
+    if found.stays:
+        reasons = first_of(found.stays)
+        lines.append(f"Once loaded, it stays in memory until the reboot: {reasons}.")
+    if found.signer:
+        lines.append(f"It is signed with a key that the kernel trusts: {found.signer}.")
+    if found.unseen:
+        lines.append(f"{NOT_SEEN}: {found.unseen}.")
+    if not found.refusals:
+        return [*lines, "All checks are passed."]
+    return [*lines, *(f"\n{refusal}" for refusal in found.refusals)]
 
 
 def for_people(done: Loaded) -> str:

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
 from suture.cli.names import Loaded
 from suture.cli.output import Json, emit
 from suture.host.terminal import printable
 from suture.module.staying import first_of
+
+if TYPE_CHECKING:
+    from suture.core.unload import Unloaded
 
 EXAMPLES = (
     ("suture unload livepatch_fix", "return to the kernel's own code and unload the module"),
@@ -37,11 +42,25 @@ def unload(
     from suture.core.unload import unload as unload_patch
 
     done = unload_patch(name, options(timeout, not no_revert, wait, not no_journal))
-    after = f"all tasks run the kernel's own code after {done.seconds:.1f} s."
-    lines = [f"{done.name} is {'out of force' if done.stays else 'gone'}: {after}"]
+    lines = [summary(done)]
+    if done.in_force:
+        lines.append(f"In force still: {', '.join(done.in_force)}.")
+    lines += [
+        f"  {place.objname}: {place.function}() is that of {place.patch} now"
+        for place in done.taken_over
+    ]
     if done.stays:
         lines.append(f"Its module stays in memory until the reboot: {first_of(done.stays)}.")
     name = done.live_patch
     if is_loaded_at_boot(name):
         lines.append(f"The next boot loads it again; 'suture disable {name}' prevents that.")
     emit(done, printable("\n".join(lines)))
+
+
+def summary(done: Unloaded) -> str:
+    """The result in one line."""
+    is_now = "out of force" if done.stays else "gone"
+    runs = (
+        "no task runs its code any more" if done.in_force else "all tasks run the kernel's own code"
+    )
+    return f"{done.name} is {is_now}: {runs} after {done.seconds:.1f} s."

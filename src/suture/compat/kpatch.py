@@ -187,7 +187,8 @@ def _usage(words: Sequence[str]) -> int:
 
 
 def _options() -> Options:
-    return Options(timeout=TIMEOUT, wait=WAIT)
+    """kpatch replaces what is loaded without a question, and so do its callers."""
+    return Options(timeout=TIMEOUT, wait=WAIT, replace=True)
 
 
 def _found(argument: str, host: Host) -> tuple[bytes, str]:

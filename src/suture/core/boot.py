@@ -172,7 +172,9 @@ def _try(store: Store, entry: StoreEntry, now: str, options: Options) -> BootRes
         signature.check(content, entry.origin, trusted_certificates())
     store.record(entry, replace(before, boot=now, loading=True))
     try:
-        load.load(content, str(store.path / entry.release / entry.name), options)
+        # What replaces what was decided when it was installed.
+        whole = replace(options, replace=True)
+        load.load(content, str(store.path / entry.release / entry.name), whole)
     except Refusal as refusal:
         if refusal.kind is ALREADY_LOADED:  # from the initramfs
             return _in_force(store, entry, before, now)

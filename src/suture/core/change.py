@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from suture.core import modules, syscalls
 from suture.core.cores import current
 from suture.core.journal import Journal
+from suture.core.running import ROOT
 from suture.core.tasks import Task
 from suture.errors import CHANGE_INTERRUPTED, Refusal
 from suture.host import files
@@ -42,6 +44,8 @@ class Options:
     :ivar revert: reverse a transition that does not end in time; else leave it under way.
     :ivar ignore_probes: load although kprobes in replaced functions will no longer be reached, or
         BPF programs are attached to them.
+    :ivar replace: take earlier live patches out of force although functions of theirs lose their
+        fix with that.
     :ivar wait: seconds to wait for another process that changes live patches.
     :ivar journal: None to write nothing down.
     """
@@ -51,6 +55,7 @@ class Options:
     ignore_probes: bool = False
     wait: float = 0
     journal: Journal | None = field(default_factory=Journal)
+    replace: bool = False
 
     @property
     def way_back(self) -> float:
@@ -122,9 +127,9 @@ def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
     return True
 
 
-def stays(name: str) -> tuple[str, ...]:
+def stays(name: str, root: Path = ROOT) -> tuple[str, ...]:
     """Why a module stays in memory until the reboot; empty for one that can be unloaded."""
-    module = modules.read(name)
+    module = modules.read(name, root)
     return module.staying.reasons if module is not None and module.staying is not None else ()
 
 

@@ -7,8 +7,9 @@ The kernel repeats most of these checks, but says less about them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from suture.core import kallsyms, keyrings, modules, redirections, running
@@ -128,27 +129,70 @@ def may_load(
     :return: the kernel's key that signed it, if the kernel requires a signature and shows its keys
     :raises Refusal: each of the kinds that this module imports, and ``signature-wrong``
     """
-    may_change(f"loading {module.name}", root)
-    _release(module, root)
-    refuse_unapplied(module.inspection, module.where)
-    signer = _signature(module, root)
+    signer, refusals = _results(module, ignore_probes, root, first_only=True)
+    if refusals:
+        raise refusals[0]
+    return signer
+
+
+def obstacles(
+    module: Module, *, ignore_probes: bool = False, root: Path = ROOT
+) -> tuple[keyrings.Key | None, tuple[Refusal, ...]]:
+    """Make the checks of `may_load`, and return all that they refuse instead of the first.
+
+    :return: as `may_load`, and the refusals; of a module for another kernel only that
+    """
+    return _results(module, ignore_probes, root, first_only=False)
+
+
+def _results(
+    module: Module, ignore_probes: bool, root: Path, *, first_only: bool
+) -> tuple[keyrings.Key | None, tuple[Refusal, ...]]:
+    signer: keyrings.Key | None = None
+    refusals: list[Refusal] = []
+    for check in _all_checks(module, ignore_probes, root):
+        try:
+            result = check()
+        except Refusal as refusal:
+            refusals.append(refusal)
+            # What follows would ask a kernel that the module is not for.
+            if first_only or refusal.kind in (LIVEPATCH_UNSUPPORTED, WRONG_RELEASE):
+                break
+        else:
+            signer = result if isinstance(result, keyrings.Key) else signer
+    return signer, tuple(refusals)
+
+
+def _all_checks(module: Module, ignore_probes: bool, root: Path) -> Iterator[Callable[[], object]]:
+    """Yield the checks in order; each raises a refusal, and that of the signature returns the
+    key."""
+    yield partial(may_change, f"loading {module.name}", root)
+    yield partial(_release, module, root)
+    yield partial(refuse_unapplied, module.inspection, module.where)
+    yield partial(_signature, module, root)
+    yield partial(_ftrace, module, root)
+    yield partial(_not_loaded, module, root)
+    yield partial(_no_transition, module, root)
+    yield partial(_dependencies, module, root)
+    yield partial(_symbols, module, root)
+    known = redirections.uses(root) or {}
+    yield partial(_redirections, module, known, root)
+    if not ignore_probes:
+        yield partial(_probes, module, root)
+        yield partial(_bpf_programs, module, known)
+    yield partial(_memory, module, root)
+
+
+def _ftrace(module: Module, root: Path) -> None:
     if running.ftrace_disabled(root):
         raise Refusal(FTRACE_DISABLED, module.name, "kernel.ftrace_enabled is 0")
-    _not_loaded(module, root)
+
+
+def _no_transition(module: Module, root: Path) -> None:
     moving = current(root).in_transition()
     if moving is not None:
-        raise Refusal(
-            TRANSITION_UNDER_WAY, module.name, f"tasks are still switching {_direction(moving)}"
-        )
-    _dependencies(module, root)
-    _symbols(module, root)
-    known = redirections.uses(root) or {}
-    _redirections(module, known, root)
-    if not ignore_probes:
-        _probes(module, root)
-        _bpf_programs(module, known)
-    _memory(module, root)
-    return signer
+        found = f"tasks are still switching {_direction(moving)}"
+        raise Refusal(TRANSITION_UNDER_WAY, module.name, found)
 
 
 def _release(module: Module, root: Path) -> None:

@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import change, checks, lock, running, system_hooks, units
+from suture.core import change, checks, lock, replacing, running, system_hooks, units
 from suture.core.certificates import trusted_certificates
 from suture.core.change import Options
-from suture.core.store import Store, StoreEntry
+from suture.core.replacing import EarlierFunction
+from suture.core.store import Store, StoreEntry, in_order
+from suture.core.unprotected import entries_of
 from suture.errors import NOT_PRIVILEGED, Refusal
 from suture.module import signature
+from suture.module.inspect import Inspection
 
 OPERATIONS = ("install", "uninstall", "enable", "disable", "prune")
 """The journal's names for the changes in this module."""
@@ -48,9 +52,9 @@ def install(
     :param require_signature: require a signature now and at each boot (`suture.module.signature`).
     :raises Refusal: ``not-privileged``, ``not-a-live-patch``, ``object-malformed``, what
         `suture.core.units.ensure`, `suture.module.signature.check` and `Store.install` refuse,
-        ``another-at-work``, ``journal-unwritable``
+        ``earlier-fix-lost``, ``another-at-work``, ``journal-unwritable``
     """
-    chosen = options or Options()
+    chosen, kept = options or Options(), store or Store()
     inspection = checks.read(data, where).inspection
     name = inspection.patch.name
     _as_root(f"installing {name}")
@@ -65,10 +69,13 @@ def install(
         lock.held(f"install {name}", wait=chosen.wait),
         change.recorded(chosen.journal, "install", name, details) as outcome,
     ):
+        if enabled and not chosen.replace:
+            lost = _lost_functions(kept, inspection)
+            replacing.refuse_lost(lost, where)
         made = units.ensure()
         # Only with the units: hooks that were taken away later stay away.
         hooks = system_hooks.enable() if made else ()
-        entry = (store or Store()).install(
+        entry = kept.install(
             data,
             inspection.release,
             name,
@@ -79,6 +86,22 @@ def install(
         )
         outcome.result = "installed"
     return Installed(entry, made, hooks)
+
+
+def _lost_functions(store: Store, inspection: Inspection) -> tuple[EarlierFunction, ...]:
+    """Return the functions of enabled live patches for which the same boot would load this one and
+    take them back; what cannot be read is not loaded either."""
+    patch, entries = inspection.patch, []
+    with suppress(Refusal):  # installing refuses a store that cannot be trusted
+        entries = list(entries_of(store, inspection.release))
+    lost: list[EarlierFunction] = []
+    for entry in sorted(entries, key=in_order):
+        if entry.name == patch.name:
+            break  # it keeps its place: those behind it are loaded after it
+        with suppress(Refusal):
+            earlier = checks.read(store.module(entry), entry.module_file).inspection.patch
+            lost += replacing.lost_from_model(patch, earlier)
+    return tuple(lost)
 
 
 def uninstall(

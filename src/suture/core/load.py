@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Loads a live patch, and ends in one of two states: all tasks run it, or the kernel is as it was.
 
-1. Check for obstacles (`suture.core.checks`).  Nothing has changed yet.
+1. Check for obstacles (`suture.core.checks`), and whether earlier fixes would be lost
+   (`suture.core.replacing`).  Nothing has changed yet.
 2. Record the intent in the journal.
 3. Give the module to the kernel from a sealed memory file.  Its init function starts the
    transition.
@@ -30,6 +31,7 @@ from suture.core import (
     kmsg,
     lock,
     redirections,
+    replacing,
     syscalls,
     transition,
     unload,
@@ -90,8 +92,9 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
     """Load the live patch module `data`.
 
     :param where: the file it came from, for messages and the journal.
-    :raises Refusal: what `suture.core.checks` refuses, ``another-at-work``, ``journal-unwritable``,
-        ``kernel-refused``, ``transition-timed-out``, ``transition-stuck``, ``change-interrupted``
+    :raises Refusal: what `suture.core.checks` refuses, ``earlier-fix-lost``, ``another-at-work``,
+        ``journal-unwritable``, ``kernel-refused``, ``transition-timed-out``, ``transition-stuck``,
+        ``change-interrupted``
     """
     chosen = options or Options()
     module = checks.read(data, where)
@@ -100,7 +103,11 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
         with progress.step("Checking", module.name):
             signer = checks.may_load(module, ignore_probes=chosen.ignore_probes)
             module = checks.under_free_name(module)
-        before = [patch.name for patch in current().patches()]
+        patches = current().patches()
+        if not chosen.replace:
+            lost = replacing.lost_functions(module.inspection.patch, patches)
+            replacing.refuse_lost(lost, where)
+        before = [patch.name for patch in patches]
         sha256 = hashlib.sha256(data).hexdigest()
         with change.recorded(
             chosen.journal, "load", module.live_patch, _details(module, sha256, before)

@@ -9,12 +9,15 @@ already is unloaded.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from suture.core import change, checks, lock, modules, transition
 from suture.core.change import Options, Outcome
 from suture.core.cores import current
+from suture.core.patches import LoadedPatch
+from suture.core.replacing import EarlierFunction
 from suture.errors import (
     CHANGE_INTERRUPTED,
     MODULE_STAYS,
@@ -38,6 +41,8 @@ class Unloaded:
     :ivar recorded: whether the outcome is in the journal.
     :ivar live_patch: the name that the live patch was built with.
     :ivar stays: why its module stays in memory until the reboot; empty for one that is gone.
+    :ivar in_force: the live patches that are in force still, or on their way there.
+    :ivar taken_over: functions of it that others replace too, and whose code runs now.
     """
 
     name: str
@@ -45,6 +50,8 @@ class Unloaded:
     recorded: bool
     live_patch: str
     stays: tuple[str, ...] = ()
+    in_force: tuple[str, ...] = ()
+    taken_over: tuple[EarlierFunction, ...] = ()
 
 
 def unload(name: str, options: Options | None = None) -> Unloaded:
@@ -75,7 +82,27 @@ def unload(name: str, options: Options | None = None) -> Unloaded:
             seconds = _take_out(name, chosen, outcome) if patch is not None else 0.0
             drop(name)
             outcome.result = "out-of-force" if stays else "unloaded"
-        return Unloaded(name, seconds, outcome.recorded, live_patch, stays)
+        others = [one for one in current().patches() if one.enabled and one.name != name]
+        return Unloaded(
+            name,
+            seconds,
+            outcome.recorded,
+            live_patch,
+            stays,
+            tuple(modules.live_patch_name(one.name) for one in others),
+            _taken_over(patch, others),
+        )
+
+
+def _taken_over(
+    patch: LoadedPatch | None, others: Sequence[LoadedPatch]
+) -> tuple[EarlierFunction, ...]:
+    """Return the functions of the live patch that others have; the newest one's code runs."""
+    places = patch.functions if patch is not None else frozenset()
+    newest = {place: other.name for other in others for place in other.functions}
+    return tuple(
+        EarlierFunction(newest[place], *place) for place in sorted(places) if place in newest
+    )
 
 
 def drop(name: str) -> None:

@@ -48,6 +48,13 @@ MODULE_NAME_TAKEN = Kind(
     "Unload that module, or build the live patch under another name: 'suture build PATCH --name "
     "NAME'.",
 )
+EARLIER_FIX_LOST = Kind(
+    "earlier-fix-lost",
+    "A live patch that replaces all earlier ones takes their functions back to the kernel's own "
+    "code, except those that it replaces too.",
+    "Build one live patch of all fixes ('suture build FIRST SECOND'), or pass --replace if the "
+    "earlier ones are needed no more.",
+)
 TRANSITION_UNDER_WAY = Kind(
     "transition-under-way",
     "The livepatch core runs only one transition at a time.",
