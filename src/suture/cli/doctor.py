@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from suture.doctor import Report
 
 EXAMPLES = (
-    ("suture doctor", "check for the running kernel"),
+    ("suture doctor", "check for what this host was installed for"),
+    ("suture doctor --for load", "check whether this host can load live patches"),
     ("suture doctor --kernel 6.1.0-50-amd64", "check for another target and its compiler"),
     ("suture doctor --json | jq -r .install", "print the command that installs what is missing"),
 )
@@ -24,7 +26,23 @@ EXAMPLES = (
 MARKS = {"ok": "✓", "warning": "!", "lack": "✗"}
 
 
+class HostUse(StrEnum):
+    """What a host is for, as ``--for`` takes it."""
+
+    LOAD = "load"
+    BUILD = "build"
+    TEST = "test"
+
+
 def doctor(
+    uses: Annotated[
+        list[HostUse] | None,
+        typer.Option(
+            "--for",
+            metavar="load|build|test",
+            help="What this host is for; by default what it was installed for. Repeatable.",
+        ),
+    ] = None,
     kernel: Annotated[
         str | None,
         typer.Option(
@@ -41,14 +59,24 @@ def doctor(
     For each thing that is missing, 'suture doctor' shows how to get it. It changes, downloads and
     boots nothing.
 
-    Exit status 0 means that everything for building and testing is there. Obstacles to loading are
-    only warnings, because another host may load the live patch.
+    By default the host is judged by what it was installed for. With the Python packages of the
+    extra 'build', that is building and testing; obstacles to loading are then only warnings,
+    because another host may load the live patch. Without them, it is loading.
+
+    Exit status 0 means that everything for that is there.
     """
     from suture.doctor import examine
+    from suture.host.packages import Purpose
 
-    report = examine(kernel)
+    purposes = {
+        HostUse.LOAD: Purpose.LOADING,
+        HostUse.BUILD: Purpose.BUILDING,
+        HostUse.TEST: Purpose.TESTING,
+    }
+    report = examine(kernel, tuple(dict.fromkeys(purposes[use] for use in uses or ())))
     document = {
         "release": report.release,
+        "purposes": report.purposes,
         "ready": report.ready,
         "install": report.install,
         "checks": report.checks,
@@ -75,7 +103,8 @@ def for_people(report: Report) -> RenderableType:
     if report.install:
         parts.append(f"\nTo install what is missing:\n\n  {report.install}")
     elif report.ready:
-        parts.append("\nEverything for building and testing is there.")
+        purposes = " and ".join(purpose.value for purpose in report.purposes)
+        parts.append(f"\nEverything for {purposes} is there.")
     return Group(*parts)
 
 

@@ -51,7 +51,7 @@ def checks(release: str, *, named: bool) -> Iterator[Check]:
     yield compiler_check(known.compiler if known else "", release)
     for tool in needed(Purpose.BUILDING):
         yield tool_check(tool)
-    yield _python_check()
+    yield python_check(Purpose.BUILDING)
     yield _disk_check(fetched=known is not None and known.fetched)
 
 
@@ -190,18 +190,14 @@ def missing_modules() -> tuple[str, ...]:
     return tuple(name for name in sorted(BUILD_MODULES) if find_spec(name) is None)
 
 
-def _python_check() -> Check:
+def python_check(purpose: Purpose) -> Check:
+    """Check for the Python packages of the extra ``build``, which testing needs too."""
     missing = missing_modules()
     if missing:
         remedy = "pip install 'suture[build]'"
-        return Check(
-            Purpose.BUILDING,
-            "Python packages",
-            CheckStatus.LACK,
-            f"missing: {', '.join(missing)}",
-            remedy,
-        )
-    return Check(Purpose.BUILDING, "Python packages", CheckStatus.OK, "all there")
+        found = f"missing: {', '.join(missing)}"
+        return Check(purpose, "Python packages", CheckStatus.LACK, found, remedy)
+    return Check(purpose, "Python packages", CheckStatus.OK, "all there")
 
 
 def _disk_check(*, fetched: bool) -> Check:

@@ -12,7 +12,7 @@ from suture.host.packages import Purpose
 class CheckStatus(StrEnum):
     """The status of a check.
 
-    :cvar WARNING: something is missing that building and testing do not need.
+    :cvar WARNING: something is missing that the host can do without.
     """
 
     OK = "ok"

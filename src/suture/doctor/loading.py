@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checks for loading: whether the running kernel accepts live patches.  A lack is only a warning:
-another host may load them."""
+"""Checks for loading: whether the running kernel accepts live patches.
+
+On a host that builds, a lack is only a warning: another host may load them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from suture.core import keyrings, running
@@ -13,14 +16,16 @@ from suture.doctor.check import Check, CheckStatus
 from suture.host.packages import Purpose
 
 
-def checks(root: Path = Path("/")) -> Iterator[Check]:
+def checks(root: Path = Path("/"), *, is_required: bool = False) -> Iterator[Check]:
     """Yield the checks for loading.
 
     :param root: the directory with ``/proc`` and ``/sys``.
+    :param is_required: what no live patch gets past is a lack.
     """
-    yield _livepatch(root)
+    for check in (_livepatch(root), _modules_disabled(root), _ftrace(root)):
+        is_lack = is_required and check.status is not CheckStatus.OK
+        yield replace(check, status=CheckStatus.LACK) if is_lack else check
     yield _capability(root)
-    yield _modules_disabled(root)
     yield _lockdown(root)
     yield _signatures(root)
 
@@ -59,6 +64,15 @@ def _modules_disabled(root: Path) -> Check:
             Purpose.LOADING, name, CheckStatus.WARNING, found, "boot without setting that sysctl"
         )
     return Check(Purpose.LOADING, name, CheckStatus.OK, "modules can be loaded")
+
+
+def _ftrace(root: Path) -> Check:
+    name = "kernel.ftrace_enabled"
+    if running.ftrace_disabled(root):
+        found = "no function can be redirected"
+        remedy = "run 'sysctl kernel.ftrace_enabled=1'"
+        return Check(Purpose.LOADING, name, CheckStatus.WARNING, found, remedy)
+    return Check(Purpose.LOADING, name, CheckStatus.OK, "functions can be redirected")
 
 
 def _lockdown(root: Path) -> Check:

@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from suture.doctor import Check, CheckStatus, Report, building, loading, testing
 from suture.host import distributions
 from suture.host.distributions import Unknown
 from suture.host.distributions.debian import PACKAGES, DebianHost
-from suture.host.packages import TOOLS, Purpose, Tool, compiler
+from suture.host.packages import BUILD_MODULES, TOOLS, Purpose, Tool, compiler
 
 FIRST_LINE = subprocess.run(
     ["gcc", "--version"], capture_output=True, text=True, check=True
@@ -208,12 +209,54 @@ def test_all_that_stands_in_the_way_of_loading_is_named(tmp_path: Path) -> None:
     shown = {
         "proc/self/status": "Name:\tx\nCapEff:\t0000000000000000\n",
         "proc/sys/kernel/modules_disabled": "1\n",
+        "proc/sys/kernel/ftrace_enabled": "0\n",
         "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
         "sys/module/module/parameters/sig_enforce": "Y\n",
     }
     checks = host(tmp_path, shown)
     assert {check.status for check in checks.values()} == {CheckStatus.WARNING}
     assert checks["lockdown"].found.startswith("integrity: ")
+    required = {check.name: check.status for check in loading.checks(tmp_path, is_required=True)}
+    lacks = {name for name, status in required.items() if status is CheckStatus.LACK}
+    assert lacks == {"live patching", "kernel.modules_disabled", "kernel.ftrace_enabled"}
+
+
+WITHOUT_BUILD = """
+import sys
+from importlib import util
+real = util.find_spec
+util.find_spec = lambda name, *more: None if name in {missing} else real(name, *more)
+from suture.cli import app
+sys.exit(app.main(["doctor", "--json", *sys.argv[1:]]))
+"""
+"""The program on a host that has not the packages of the extra ``build``."""
+
+
+def purposes_of(missing: Set[str], *words: str) -> tuple[list[str], set[str], int]:
+    """Return what the host is judged by, what is checked, and the exit status."""
+    program = WITHOUT_BUILD.replace("{missing}", repr(set(missing)))
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    document = json.loads(done.stdout)
+    assert done.returncode == (0 if document["ready"] else 1)
+    checked = {check["purpose"] for check in document["checks"]}
+    return document["purposes"], checked, len(document["install"])
+
+
+def test_a_host_that_only_loads_is_not_told_to_install_compilers() -> None:
+    by_debian = {"debian", "lz4", "zstandard"}
+    assert purposes_of(BUILD_MODULES) == (["loading"], {"loading"}, 0)
+    assert purposes_of(BUILD_MODULES - by_debian) == (["loading"], {"loading"}, 0)
+    purposes, checked, _ = purposes_of({"lz4"})
+    assert (purposes, checked) == (["building", "testing"], {"building", "testing", "loading"})
+
+
+def test_a_host_is_judged_by_what_is_said_instead() -> None:
+    assert purposes_of(set(), "--for", "load")[:2] == (["loading"], {"loading"})
+    both = purposes_of(set(), "--for", "test", "--for", "load")
+    assert both[:2] == (["testing", "loading"], {"testing", "loading"})
+    named = purposes_of(BUILD_MODULES, "--kernel", "6.1.0-nowhere-amd64")
+    assert named[:2] == (["building", "loading"], {"building", "loading"})
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to drop")
@@ -221,7 +264,7 @@ def test_a_process_without_the_capability_is_told_from_one_with_it() -> None:
     look = [
         sys.executable,
         "-c",
-        "from suture.doctor import loading; print([*loading.checks()][1].status.value)",
+        "from suture.doctor import loading; print({check.name: check for check in loading.checks()}['CAP_SYS_MODULE'].status.value)",
     ]
     drop = ["setpriv", "--bounding-set=-sys_module", "--inh-caps=-sys_module"]
     for prefix, expected in (([], "ok"), (drop, "warning")):
