@@ -32,6 +32,7 @@ ROOMS = (
     "lab",
     "report",
     "api",
+    "rebuild",
     "doctor",
     "demo",
     "compat",

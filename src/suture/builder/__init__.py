@@ -63,6 +63,7 @@ from suture.link.core_module import CoreModule, ModuleParts
 from suture.link.glue import Variable
 from suture.link.livepatch_module import LivepatchModule
 from suture.model import LivePatch
+from suture.module import carried
 from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.threads import refuse_unused
@@ -261,6 +262,7 @@ def _build(inputs: Inputs, target: Target, path: Path | None) -> Artifact:
     with step("Linking", f"{inputs.name}.ko"):
         wanted = _assemble(inputs, parts)
         module = LIVEPATCH.make(wanted, compiled.kernel, compiled.workspace)
+        module = carried.with_source(module, _carried_archive(inputs))
         inspection = inspect(module)
         refuse_unapplied(inspection, inputs.name)
         made = inspection.patch
@@ -268,6 +270,12 @@ def _build(inputs: Inputs, target: Target, path: Path | None) -> Artifact:
         artifact = _artifact(inputs, target, module, made, parts, wanted)
         evidence = _evidence(compiled, parts)
         return replaced(artifact, evidence=evidence).written(path)
+
+
+def _carried_archive(inputs: Inputs) -> bytes:
+    from suture.builder.written_form import carried_archive
+
+    return carried_archive(inputs)
 
 
 def _evidence(compiled: _CompiledInputs, parts: _CutInputs) -> BuildEvidence:

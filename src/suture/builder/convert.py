@@ -7,42 +7,36 @@ that it replaces are recorded: a later build that would replace anything else is
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from suture.builder import build_gathered
 from suture.builder.diff_form import DiffForm, write_diffs
 from suture.builder.inputs import NO_CHOICES, Choices, gathered
+from suture.builder.written_form import archive, manifest_and_files
 from suture.elf import reader
 from suture.errors import (
     NOT_A_SOURCE,
     OUTPUT_EXISTS,
     OUTPUT_FORM_UNKNOWN,
-    SOURCE_ESCAPES,
     Refusal,
 )
-from suture.formats import series, suse, written
-from suture.formats.cmodule import with_headers
-from suture.formats.recognise import MANIFEST, MODULES, Format, Input
+from suture.formats import series, written
+from suture.formats.recognise import MANIFEST, Format, Input
 from suture.host.files import (
     check_output,
     new_directory,
-    paths_below,
     read_bytes,
     write_atomic,
 )
-from suture.host.pipes import kept, plain_name
+from suture.host.pipes import kept
 from suture.kernel.release import Target
 from suture.model import LivePatch
 from suture.module.kpatch import FUNCTIONS, is_kpatch_object
 
 ARCHIVES = {".tar": "", ".xz": "xz", ".gz": "gz", ".tgz": "gz", ".txz": "xz"}
 """Suffix of an output that is an archive -> tar's compression."""
-
-SOURCES = "sources"
 
 OF_FILES = frozenset(
     {
@@ -93,34 +87,18 @@ def convert(
     ) as inputs:
         _refuse_built(inputs.given)
         built = None if target is None else build_gathered(inputs, target).patch
-        decided = inputs.choices
-        named = list(_placed(inputs.given))
-        manifest = written.Manifest(
-            written.VERSION,
-            tuple(written.Source(given.format, place, given.strip) for given, place, _ in named),
-            name=None if inputs.is_one_module and not inputs.is_named else inputs.name,
-            description=decided.said.title,
-            cve=decided.said.cves,
-            url=decided.said.links,
-            replace=inputs.replace,
-            patch_data=tuple(sorted(decided.patch_data)),
-            keep_data=tuple(sorted(decided.keep_data)),
-            replace_thread=tuple(sorted(decided.replace_threads)),
-            caller_depth=decided.caller_depth,
-            caller_limit=decided.caller_limit,
-            accept=tuple(written.Accepted(one.subject, one.because) for one in decided.accepted),
-            object=inputs.expected if built is None else written.objects(built),
+        manifest, files = manifest_and_files(
+            inputs,
+            None if inputs.is_one_module and not inputs.is_named else inputs.name,
+            inputs.expected if built is None else written.objects(built),
         )
-        files: dict[str, bytes] = {}
-        for _, _, contents in named:
-            files |= contents
     if _compression(output) is None:
         with new_directory(output) as directory:
             written.write(directory, manifest, files)
     else:
         write_atomic(
             output,
-            _archive({MANIFEST: written.dumped(manifest), **files}, _compression(output) or ""),
+            archive({MANIFEST: written.dumped(manifest), **files}, _compression(output) or ""),
         )
     return Converted(output, manifest, inputs.given, (MANIFEST, *sorted(files)), built)
 
@@ -187,46 +165,3 @@ def _refuse_built(given: Sequence[Input]) -> None:
 
 def _compression(output: Path) -> str | None:
     return ARCHIVES.get(output.suffix)
-
-
-def _placed(given: Sequence[Input]) -> Iterator[tuple[Input, str, Mapping[str, bytes]]]:
-    """Yield each input with its place in the output, and its files by their paths there."""
-    used: set[str] = set()
-    for one in given:
-        name = plain_name(one.path)
-        place = f"{SOURCES}/{name}"
-        number = 2
-        while place in used:
-            place = f"{SOURCES}/{number}/{name}"
-            number += 1
-        used.add(place)
-        yield one, place, dict(_contents(one, place))
-
-
-def _contents(given: Input, place: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of an input: path in the output, contents."""
-    if not given.path.is_dir() and given.format in MODULES:
-        directory = place.rpartition("/")[0]
-        for name, content in with_headers(given.path).items():
-            yield f"{directory}/{name}", content
-        return
-    if not given.path.is_dir():
-        yield place, read_bytes(given.path)
-        return
-    for path in paths_below(given.path):
-        if path.is_symlink():
-            raise Refusal(SOURCE_ESCAPES, str(path), "is a symbolic link")
-        below = path.relative_to(given.path).as_posix()
-        if path.is_file() and not suse.is_left_out(below, given.only):
-            yield f"{place}/{below}", read_bytes(path)
-
-
-def _archive(files: Mapping[str, bytes], compression: str) -> bytes:
-    """Make a tar archive; its bytes depend on the contents alone (no times, owners or modes)."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()

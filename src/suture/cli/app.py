@@ -105,6 +105,7 @@ COMMANDS = (
     CommandEntry("uninstall", HelpPart.BOOT, "install", "uninstall", "UNINSTALL_EXAMPLES"),
     CommandEntry("enable", HelpPart.BOOT, "install", "enable", "ENABLE_EXAMPLES"),
     CommandEntry("disable", HelpPart.BOOT, "install", "disable", "DISABLE_EXAMPLES"),
+    CommandEntry("rebuild", HelpPart.BOOT),
     CommandEntry("store", HelpPart.BOOT, is_group=True),
     CommandEntry("key", HelpPart.REST, is_group=True),
     CommandEntry("sign", HelpPart.REST, "key", "sign", "SIGN_EXAMPLES"),

@@ -156,6 +156,14 @@ def hooks(
     enable: Annotated[
         bool, typer.Option("--enable/--disable", help="Create the files, or remove them.")
     ] = True,
+    rebuild: Annotated[
+        bool | None,
+        typer.Option(
+            "--rebuild/--no-rebuild",
+            help="After kernel upgrades, run 'suture rebuild' as suture-rebuild.service; this host "
+            "needs what 'suture build' and 'suture test' need.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Have logins and package upgrades say what they mean for live patches.
@@ -166,10 +174,14 @@ def hooks(
     from suture.core import system_hooks
 
     changed = system_hooks.enable() if enable else system_hooks.disable()
+    wanted = False if not enable else rebuild
+    unit = wanted is not None and system_hooks.set_rebuild(wanted)
     verb = "created" if enable else "removed"
+    lines = [f"{verb} {path}" for path in changed]
+    lines += [f"{'created' if wanted else 'removed'} {system_hooks.REBUILD}"] if unit else []
     emit(
-        {verb: changed},
-        lambda: printable("\n".join(f"{verb} {path}" for path in changed) or "Nothing to change."),
+        {verb: changed, "rebuild": wanted},
+        lambda: printable("\n".join(lines) or "Nothing to change."),
     )
 
 

@@ -44,7 +44,57 @@ exec {python} -I -m suture.core.login
 """,
         "logins say where live patches need attention",
     ),
+    SystemHook(
+        "kernel/postinst.d/zz-suture",
+        """\
+#!/bin/sh
+# Made by 'suture install'.  Packages of kernels run it with the release when they are installed.
+[ -d /var/lib/suture ] && [ -x {python} ] || exit 0
+exec {python} -I -m suture.core.upgrade "$1"
+""",
+        "packages of new kernels say which live patches they lack",
+    ),
+    SystemHook(
+        "apt/apt.conf.d/60suture",
+        """\
+// Made by 'suture install'.  The same once more, when apt is done, and then suture-rebuild.service
+// where it is wanted ('suture store hooks --rebuild').
+DPkg::Post-Invoke {{
+  "test ! -e /run/suture-upgrade || test ! -x {python} || \
+{python} -I -m suture.core.upgrade --at-end || true";
+}};
+""",
+        "apt repeats it at its end",
+        0o644,
+    ),
+    SystemHook(
+        "needrestart/conf.d/suture.conf",
+        """\
+# Made by 'suture install'.  These units have no process that could use an old library, and
+# starting them again would load what was unloaded on purpose.
+$nrconf{{override_rc}}->{{qr(^suture(-confirm|-rebuild)?\\.service$)}} = 0;
+""",
+        "needrestart leaves the units of live patches alone",
+        0o644,
+    ),
 )
+"""In the order in which they are written."""
+
+REBUILD = "suture-rebuild.service"
+
+REBUILD_UNIT = """\
+# Made by 'suture store hooks --rebuild'.
+[Unit]
+Description=Build live patches again for the newest installed kernel
+Documentation=man:suture(1)
+ConditionDirectoryNotEmpty=/var/lib/suture
+
+[Service]
+Type=oneshot
+Nice=19
+IOSchedulingClass=idle
+ExecStart={python} -I -m suture rebuild
+"""
 
 
 def enable(etc: Path = ETC, owner: int = 0) -> tuple[str, ...]:
@@ -70,6 +120,38 @@ def disable(etc: Path = ETC, owner: int = 0) -> tuple[str, ...]:
                 directory.remove(place.name)
             removed.append(str(place))
     return tuple(removed)
+
+
+def start_rebuild(directory: Path = units.UNITS) -> bool:
+    """Start the unit that builds live patches again, if it was made.
+
+    :raises Refusal: ``command-failed``, ``tool-missing``
+    """
+    is_wanted = (directory / REBUILD).exists() and units.SYSTEMD_RUNS.is_dir()
+    if is_wanted:
+        units.systemctl("start", "--no-block", REBUILD)
+    return is_wanted
+
+
+def set_rebuild(wanted: bool, directory: Path = units.UNITS) -> bool:
+    """Make or remove the unit that builds live patches again after kernel upgrades.
+
+    :return: whether that changed anything
+    :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``,
+        ``command-failed``
+    """
+    if (directory / REBUILD).exists() is wanted:
+        return False
+    if wanted:
+        units.refuse_without_systemd()
+        units.check_code()
+    with trusted.open_directory(directory) as found:
+        if wanted:
+            found.write(REBUILD, REBUILD_UNIT.format(python=sys.executable).encode())
+        else:
+            found.remove(REBUILD)
+    units.systemctl("daemon-reload")
+    return True
 
 
 def _write(hook: SystemHook, etc: Path, owner: int) -> str:

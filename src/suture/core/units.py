@@ -80,8 +80,7 @@ def ensure(units: Path = UNITS) -> bool:
     :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``,
         ``command-failed``
     """
-    if not SYSTEMD_RUNS.is_dir():
-        raise Refusal(SYSTEMD_MISSING, "this host", "was not booted with systemd")
+    refuse_without_systemd()
     check_code()
     wanted = {BOOT: BOOT_UNIT, CONFIRM: CONFIRM_UNIT}
     texts = {name: text.format(python=sys.executable).encode() for name, text in wanted.items()}
@@ -96,6 +95,12 @@ def ensure(units: Path = UNITS) -> bool:
     systemctl("daemon-reload")
     systemctl("enable", BOOT, CONFIRM)
     return True
+
+
+def refuse_without_systemd() -> None:
+    """Refuse a host that systemd does not run.  :raises Refusal: ``systemd-missing``"""
+    if not SYSTEMD_RUNS.is_dir():
+        raise Refusal(SYSTEMD_MISSING, "this host", "was not booted with systemd")
 
 
 def _enabled(directory: trusted.Directory) -> bool:

@@ -18,6 +18,7 @@ from suture.errors.host import *  # noqa: F403
 from suture.errors.kernel import *  # noqa: F403
 from suture.errors.lab import *  # noqa: F403
 from suture.errors.link import *  # noqa: F403
+from suture.errors.rebuild import *  # noqa: F403
 from suture.errors.refusal import Kind as Kind
 from suture.errors.refusal import Refusal as Refusal
 from suture.errors.report import *  # noqa: F403

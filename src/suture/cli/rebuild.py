@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture rebuild``"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suture.cli.changing import Wait, options
+from suture.cli.output import Json, emit
+from suture.host.terminal import printable
+
+if TYPE_CHECKING:
+    from suture.core.upgrade import Succession
+    from suture.rebuild import RebuildOptions, Rebuilt
+
+EXAMPLES = (
+    ("suture rebuild", "build what is installed again for the newest kernel, before the reboot"),
+    ("suture rebuild --dry-run", "show what a reboot into that kernel would leave unprotected"),
+    (
+        "suture rebuild fix.ko --kernel 6.1.0-51-amd64 -o modules",
+        "build a module file again, on a host that builds for others",
+    ),
+)
+
+
+def rebuild(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|FILE.ko]...",
+            help="Installed live patches, by default all, or module files.",
+        ),
+    ] = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--kernel",
+            metavar="RELEASE",
+            help="The new kernel; by default the newest installed one.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say what becomes of them; exit with status 1 if the kernel would lack one.",
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            readable=False,
+            help="Write the modules there instead of installing them.",
+        ),
+    ] = None,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Do not load and unload them in the lab.")
+    ] = False,
+    sign_key: Annotated[
+        str | None, typer.Option("--sign-key", metavar="KEY", help="As in 'suture build'.")
+    ] = None,
+    sign_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign-certificate", metavar="FILE", readable=False, help="As in 'suture build'."
+        ),
+    ] = None,
+    wait: Wait = 0.0,
+    json: Json = False,
+) -> None:
+    """Build installed live patches again for another kernel, test them in the lab, and install them
+    for it.
+
+    A live patch whose fix the new kernel has itself is needed no more: Suture knows that from the
+    changelog of the kernel's package, by title or CVE numbers, or because the sources do not apply
+    to what has been changed already. The others are built from the sources that their modules
+    carry. One that cannot be built keeps none of the others from it.
+
+    Exit status 1 means that the new kernel lacks at least one of them.
+    """
+    from suture.core import host, running, upgrade
+
+    release = kernel or host.newer_kernel() or running.release()
+    words = what or []
+    files = [Path(word) for word in words if word.endswith(".ko") or "/" in word]
+    names = [word.replace("-", "_") for word in words if Path(word) not in files]
+    if (files and names) or (files and output is None and not dry_run):
+        raise typer.BadParameter("module files go alone, and with --output")
+    if dry_run:
+        if files:
+            raise typer.BadParameter("--dry-run is about installed live patches")
+        _show(release, [one for one in upgrade.successions(release) if _is_meant(one, names)])
+        return
+    chosen = _options(output, no_test, sign_key, sign_certificate, wait)
+    done = list(_rebuilt(release, names, files, chosen))
+    emit(_document(release, done), lambda: printable("\n".join(_lines(release, done))))
+    if any(one.is_missing for one in done):
+        raise typer.Exit(1)
+
+
+def _is_meant(one: Succession, names: Sequence[str]) -> bool:
+    return not names or one.name in names
+
+
+def _options(
+    output: Path | None,
+    no_test: bool,
+    key: str | None,
+    certificate: Path | None,
+    wait: float,
+) -> RebuildOptions:
+    from suture.module.sign import Signer
+    from suture.rebuild import RebuildOptions
+
+    if (key is None) is not (certificate is None):
+        raise typer.BadParameter("--sign-key and --sign-certificate must be given together")
+    signer = Signer(key, certificate) if key is not None and certificate is not None else None
+    change = options(60.0, True, wait, True)
+    return RebuildOptions(output, is_tested=not no_test, signer=signer, change=change)
+
+
+def _rebuilt(
+    release: str, names: Sequence[str], files: Sequence[Path], chosen: RebuildOptions
+) -> Iterable[Rebuilt]:
+    from suture.rebuild import rebuild as build_again
+    from suture.rebuild import rebuild_files
+
+    if files:
+        return rebuild_files(release, files, options=chosen)
+    return build_again(release, names, options=chosen)
+
+
+def _show(release: str, found: Sequence[Succession]) -> None:
+    """Print what becomes of the live patches, and exit with 1 if one would be missing."""
+    from suture.core import upgrade
+
+    document = {
+        "release": release,
+        "live_patches": [
+            {"name": one.name, "origin": one.origin, "kind": one.kind, "because": one.because}
+            for one in found
+        ],
+    }
+    lines = upgrade.report(release, found) or [_nothing(release)]
+    emit(document, lambda: printable("\n".join(lines)))
+    if any(one.is_missing for one in found):
+        raise typer.Exit(1)
+
+
+def _document(release: str, done: Sequence[Rebuilt]) -> dict[str, object]:
+    return {
+        "release": release,
+        "live_patches": [
+            {
+                "name": one.name,
+                "origin": one.origin,
+                "state": one.state,
+                "because": one.because,
+                "path": one.path,
+                "tested": one.is_tested,
+                "error": one.refusal.as_dict() if one.refusal else None,
+            }
+            for one in done
+        ],
+    }
+
+
+def _lines(release: str, done: Sequence[Rebuilt]) -> list[str]:
+    lines = [_line(release, one) for one in done]
+    lines += [f"\n{one.refusal}" for one in done if one.refusal is not None]
+    missing = [one.name for one in done if one.is_missing]
+    if missing:
+        lines.append(f"\n{release} lacks {', '.join(missing)}.")
+    return lines or [_nothing(release)]
+
+
+def _nothing(release: str) -> str:
+    return f"No live patch is kept for another kernel than {release}."
+
+
+def _line(release: str, one: Rebuilt) -> str:
+    from suture.rebuild import RebuildState
+
+    tested = " and tested" if one.is_tested else ""
+    words = {
+        RebuildState.KEPT: "is kept for it already",
+        RebuildState.FIXED: f"is not needed: {one.because}",
+        RebuildState.INSTALLED: f"is built{tested}; each boot of {release} loads it",
+        RebuildState.WRITTEN: f"is built{tested}: {one.path}",
+        RebuildState.REFUSED: "could not be built again",
+    }
+    return f"{one.name} (for {one.origin}) {words[one.state]}"

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the changelog of an installed kernel's package says is fixed.
+
+Debian's kernel packages have one: the titles of stable updates' commits with the CVE numbers that
+they close, newest version first::
+
+    linux (6.1.192-1) bookworm-security; urgency=high
+
+      * New upstream stable update:
+        - smb: client: fix OOB read/write from unvalidated DataOffset in
+          coalesce_t2() (CVE-2026-89633)
+
+It is read as root, from files that only root's package manager writes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.core.running import ROOT
+from suture.model import Fix
+
+PLACES = (
+    "usr/share/doc/linux-image-{release}/changelog.Debian.gz",
+    "usr/share/doc/linux-image-{release}/changelog.gz",
+    "usr/share/doc/linux-image-{release}-unsigned/changelog.Debian.gz",
+)
+
+LARGEST = 64 << 20
+"""Bytes that are read of one; that of 6.1.192 has 3.7 MB."""
+
+_HEADING = re.compile(r"\S+ \((?P<version>[^)]+)\) ")
+_ITEM = re.compile(r"\s+[-*+] (?P<text>.*)")
+_NAME = re.compile(r"  \[ .* \]$| -- ")
+"""Who the following entries are by, or the end of a version."""
+
+_CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
+_AFTER_TITLE = re.compile(r"\s*\(?CVE-[\d-]+(?:[,()\s]|CVE-[\d-]+)*$")
+_FOR_SOME = re.compile(r"^(\[[^\]]+\]\s*)+")
+_REVERT = re.compile(r'Revert "(?P<title>.+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class ChangelogItem:
+    """One entry.
+
+    :ivar version: of the package that brought it.
+    :ivar title: without CVE numbers and without the architectures that it is for.
+    """
+
+    version: str
+    title: str
+    cves: frozenset[str]
+
+
+def read(release: str, root: Path = ROOT) -> str:
+    """Return the text of a kernel's changelog; "" where there is none that can be read."""
+    for place in PLACES:
+        try:
+            with gzip.open(root / place.format(release=release)) as file:
+                return file.read(LARGEST).decode("utf-8", "replace")
+        except (OSError, EOFError, zlib.error):
+            continue
+    return ""
+
+
+def items(text: str, after: str = "") -> Iterator[ChangelogItem]:
+    """Yield the entries, newest first.
+
+    :param after: the version from which on nothing is new; "" to yield all.
+    """
+    version, lines = "", list[str]()
+    for line in text.splitlines():
+        if heading := _HEADING.match(line):
+            yield from _item(version, lines)
+            version, lines = heading["version"], []
+            if after and _is_same_version(version, after):
+                return
+        elif found := _ITEM.match(line):
+            yield from _item(version, lines)
+            lines = [found["text"]]
+        elif not line.strip() or _NAME.match(line):
+            yield from _item(version, lines)
+            lines = []
+        elif lines:
+            lines.append(line.strip())
+    yield from _item(version, lines)
+
+
+def version_of(text: str) -> str:
+    """Return the version of the package; "" where the text is no changelog."""
+    match = _HEADING.match(text)
+    return match["version"] if match else ""
+
+
+def evidence(fixes: tuple[Fix, ...], new: tuple[ChangelogItem, ...]) -> str:
+    """Return how it is known that all fixes are among a kernel's new entries; "" if it is not.
+
+    A fix is known by its title or by all of its CVE numbers.  An entry that takes it back
+    (``Revert "TITLE"``) means that nobody can say.
+    """
+    reverted = {match["title"] for one in new if (match := _REVERT.fullmatch(one.title))}
+    standing = [one for one in new if one.title not in reverted]
+    found = [_evidence(fix, standing) for fix in fixes]
+    return "; ".join(dict.fromkeys(found)) if found and all(found) else ""
+
+
+def _evidence(fix: Fix, standing: list[ChangelogItem]) -> str:
+    title = " ".join(fix.title.split())
+    for one in standing:
+        if one.title == title:
+            return f"the changelog of {one.version} has {title!r}"
+    naming = [next((one for one in standing if cve in one.cves), None) for cve in fix.cves]
+    versions = [one.version for one in naming if one is not None]
+    if not fix.cves or len(versions) < len(fix.cves):
+        return ""
+    return f"the changelog of {versions[0]} names {', '.join(fix.cves)}"
+
+
+def _item(version: str, lines: list[str]) -> Iterator[ChangelogItem]:
+    if not lines:
+        return
+    text = " ".join(" ".join(lines).split())
+    title = _FOR_SOME.sub("", _AFTER_TITLE.sub("", text)).rstrip()
+    yield ChangelogItem(version, title, frozenset(_CVE.findall(text)))
+
+
+def _is_same_version(one: str, other: str) -> bool:
+    """The packages of signed kernels have ``6.1.192+1`` where their source has ``6.1.192-1``."""
+    return one.replace("+", "-", 1) == other.replace("+", "-", 1)
