@@ -191,4 +191,5 @@ def for_people(done: Loaded) -> str:
         lines.append(f"Once loaded, it stays in memory until the reboot: {reasons}.")
     if done.unseen:
         lines.append(f"{NOT_SEEN}: {done.unseen}.")
+    lines += [f"A hook went wrong: {wrong}." for wrong in done.hooks]
     return printable("\n".join(lines))

@@ -49,6 +49,13 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")
     ] = False,
+    notify: Annotated[
+        bool,
+        typer.Option(
+            "--notify",
+            help="Also run the programs in /etc/suture/hooks.d/drift if all is not well; as root.",
+        ),
+    ] = False,
     prometheus: Annotated[
         Path | None,
         typer.Option(
@@ -82,8 +89,24 @@ def status(
         write_atomic(prometheus, metrics.exposition(found).encode())
     else:
         emit(document(found), lambda: for_people(found))
+    if notify:
+        _notify(found)
     if check:
         raise typer.Exit(int(found.verdict))
+
+
+def _notify(found: Status) -> None:
+    """Run the host's own programs unless all is well, or only a change is on its way."""
+    from suture.cli.output import plain_document
+    from suture.core.hooks import HookEvent, tell
+    from suture.core.status import Verdict
+
+    if found.verdict in (Verdict.OK, Verdict.IN_TRANSITION):
+        return
+    facts = plain_document(document(found))
+    assert isinstance(facts, dict)
+    for wrong in tell(HookEvent.DRIFT, facts):
+        typer.echo(f"A hook went wrong: {wrong}.", err=True)
 
 
 def document(found: Status) -> dict[str, object]:
@@ -105,6 +128,7 @@ def document(found: Status) -> dict[str, object]:
         "hindrances": found.hindrances,
         "unseen": found.unseen,
         "unprotected": found.unprotected,
+        "refusals": found.refusals,
     }
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -164,6 +165,14 @@ def hooks(
             "needs what 'suture build' and 'suture test' need.",
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics",
+            metavar="FILE.prom",
+            help="Write metrics there each minute, as suture-metrics.timer; '' removes it.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Have logins and package upgrades say what they mean for live patches.
@@ -173,14 +182,18 @@ def hooks(
     """
     from suture.core import system_hooks
 
+    if metrics and not re.fullmatch(r"/[\w./+-]+", metrics, re.ASCII):
+        raise typer.BadParameter("--metrics takes an absolute path of plain characters")
     changed = system_hooks.enable() if enable else system_hooks.disable()
-    wanted = False if not enable else rebuild
-    unit = wanted is not None and system_hooks.set_rebuild(wanted)
     verb = "created" if enable else "removed"
     lines = [f"{verb} {path}" for path in changed]
-    lines += [f"{'created' if wanted else 'removed'} {system_hooks.REBUILD}"] if unit else []
+    again, file = (rebuild, metrics) if enable else (False, "")
+    if again is not None and system_hooks.set_rebuild(again):
+        lines.append(f"{'created' if again else 'removed'} {system_hooks.REBUILD}")
+    if file is not None and system_hooks.set_metrics(file):
+        lines.append(f"{'created' if file else 'removed'} {system_hooks.METRICS}")
     emit(
-        {verb: changed, "rebuild": wanted},
+        {verb: changed, "rebuild": again, "metrics": file},
         lambda: printable("\n".join(lines) or "Nothing to change."),
     )
 

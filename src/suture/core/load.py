@@ -3,6 +3,7 @@
 
 1. Check for obstacles (`suture.core.checks`), and whether earlier fixes would be lost
    (`suture.core.replacing`).  Nothing has changed yet.
+   The host's own programs may refuse it too (`suture.core.hooks`).
 2. Record the intent in the journal.
 3. Give the module to the kernel from a sealed memory file.  Its init function starts the
    transition.
@@ -22,11 +23,12 @@ import hashlib
 import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suture.core import (
     change,
     checks,
+    hooks,
     keyrings,
     kmsg,
     lock,
@@ -39,7 +41,9 @@ from suture.core import (
 from suture.core.change import Options
 from suture.core.checks import Module
 from suture.core.cores import current
+from suture.core.hooks import HookEvent
 from suture.errors import (
+    ALREADY_LOADED,
     CHANGE_INTERRUPTED,
     KERNEL_REFUSED,
     SIGNATURE_REQUIRED,
@@ -71,6 +75,7 @@ class Loaded:
     :ivar staying: those of `kept` that stay in memory until the reboot.
     :ivar unseen: why BPF programs at its functions could not be looked for, and how to make that
         possible; "" where they were.
+    :ivar hooks: what went wrong with the host's own programs that were told.
     """
 
     name: str
@@ -86,19 +91,36 @@ class Loaded:
     stays: tuple[str, ...] = ()
     staying: tuple[str, ...] = ()
     unseen: str = ""
+    hooks: tuple[str, ...] = ()
 
 
 def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
     """Load the live patch module `data`.
 
     :param where: the file it came from, for messages and the journal.
-    :raises Refusal: what `suture.core.checks` refuses, ``earlier-fix-lost``, ``another-at-work``,
-        ``journal-unwritable``, ``kernel-refused``, ``transition-timed-out``, ``transition-stuck``,
-        ``change-interrupted``
+    :raises Refusal: what `suture.core.checks` refuses, ``earlier-fix-lost``, ``hook-refused``,
+        ``path-untrusted`` (of hooks), ``another-at-work``, ``journal-unwritable``,
+        ``kernel-refused``, ``transition-timed-out``, ``transition-stuck``, ``change-interrupted``
     """
     chosen = options or Options()
     module = checks.read(data, where)
     checks.may_change(f"loading {module.name}")
+    facts: dict[str, object] = {"patch": module.live_patch, "file": os.path.abspath(where)}
+    try:
+        done, facts = _load(module, data, chosen, facts)
+    except Refusal as refusal:
+        if refusal.kind is not ALREADY_LOADED:  # as a boot finds what the initramfs has loaded
+            hooks.tell(HookEvent.FAILED, facts | {"error": refusal.as_dict()})
+        raise
+    wrong = hooks.tell(HookEvent.POST_LOAD, facts)
+    return replace(done, hooks=wrong)
+
+
+def _load(
+    module: Module, data: bytes, chosen: Options, facts: dict[str, object]
+) -> tuple[Loaded, dict[str, object]]:
+    """Load it, and return with it what hooks are told."""
+    where = module.where
     with lock.held(f"load {module.name}", wait=chosen.wait):
         with progress.step("Checking", module.name):
             signer = checks.may_load(module, ignore_probes=chosen.ignore_probes)
@@ -109,9 +131,10 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
             replacing.refuse_lost(lost, where)
         before = [patch.name for patch in patches]
         sha256 = hashlib.sha256(data).hexdigest()
-        with change.recorded(
-            chosen.journal, "load", module.live_patch, _details(module, sha256, before)
-        ) as outcome:
+        details = _details(module, sha256, before)
+        facts = facts | details
+        hooks.ask(facts)
+        with change.recorded(chosen.journal, "load", module.live_patch, details) as outcome:
             with kmsg.Listener() as log:
                 seconds = _into_force(module, chosen, before, log, outcome.signals)
                 replaced, kept = _obsolete(before)
@@ -125,7 +148,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
                 "kernel": said,
             }
             outcome.details |= {"staying": staying} if staying else {}
-        return Loaded(
+        done = Loaded(
             module.name,
             sha256,
             module.build_id,
@@ -140,6 +163,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
             tuple(staying),
             redirections.unreadable(),
         )
+        return done, facts | outcome.details
 
 
 def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object]:

@@ -4,7 +4,7 @@ collector reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from suture.core.status import PatchStatus, Status
@@ -25,10 +25,17 @@ def _lines(status: Status) -> Iterator[str]:
         yield from _family(name, about, [("", found)])
     yield from _of_hindrances(status)
     yield from _of_kernels(status)
+    about = "Changes that were refused once they had begun, by the refusal's code."
+    refused = [(_labels(code=code), number) for code, number in sorted(status.refusals.items())]
+    yield from _family("suture_refusals", about, refused)
     if status.last_change:
-        seconds = int(datetime.fromisoformat(status.last_change).timestamp())
         about = "Time of the last change of live patches."
-        yield from _family("suture_last_change_timestamp_seconds", about, [("", seconds)])
+        changed = [("", _timestamp(status.last_change))]
+        yield from _family("suture_last_change_timestamp_seconds", about, changed)
+
+
+def _timestamp(when: str) -> int:
+    return int(datetime.fromisoformat(when).timestamp())
 
 
 def _of_live_patches(status: Status) -> Iterator[str]:
@@ -62,6 +69,15 @@ def _about_live_patches(status: Status) -> Iterator[str]:
         for item in status.patches
     ]
     yield from _family("suture_livepatch_info", "The live patch, and what it is for.", info)
+    known = [(item.name, item.loading) for item in status.patches if item.loading]
+    about = "Time at which loading the live patch began."
+    since = [(_label(name), _timestamp(loading.time)) for name, loading in known]
+    yield from _family("suture_livepatch_since_timestamp_seconds", about, since)
+    about = "How long the transition to the live patch took."
+    took = [
+        (_label(name), loading.seconds) for name, loading in known if loading.seconds is not None
+    ]
+    yield from _family("suture_livepatch_transition_seconds", about, took)
     cves = [pair for item in status.patches for pair in _cves(item)]
     about = "1 if the live patch that closes the vulnerability is in force for all tasks."
     yield from _family("suture_livepatch_cve", about, cves)
@@ -134,11 +150,11 @@ def _hindered(status: Status, item: PatchStatus, in_force: bool) -> int:
     return sum(bool(one.direct) if in_force else not one.is_in_force for one in found)
 
 
-def _family(name: str, about: str, values: list[tuple[str, int]]) -> Iterator[str]:
+def _family(name: str, about: str, values: Sequence[tuple[str, float]]) -> Iterator[str]:
     yield f"# HELP {name} {about}"
     yield f"# TYPE {name} gauge"
     for label, value in values:
-        yield f"{name}{label} {int(value)}"
+        yield f"{name}{label} {value:g}" if isinstance(value, float) else f"{name}{label} {value:d}"
 
 
 def _label(patch: str, **others: str) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ class Loading:
 
     :ivar time: UTC, ISO 8601.
     :ivar accepted: dangers that its author accepted, each with the reason.
+    :ivar seconds: how long its transition took; None where that is not known.
     """
 
     time: str
@@ -60,6 +61,7 @@ class Loading:
     file: str
     sha256: str
     accepted: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class Status:
         all can be seen, or no live patch is in force.
     :ivar unprotected: live patches that are kept for other kernels alone, of which the running one
         has nothing.
+    :ivar refusals: changes that were refused once they had begun, by code, as far back as the
+        journal goes.
     """
 
     release: str
@@ -141,6 +145,7 @@ class Status:
     hindrances: tuple[Hindrance, ...] = ()
     unseen: str = ""
     unprotected: tuple[Unprotected, ...] = ()
+    refusals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def recoverable(self) -> tuple[str, ...]:
@@ -199,6 +204,7 @@ def status(journal: Journal | None = None) -> Status:
         hindrances=hindrances,
         unseen=unseen,
         unprotected=_unprotected(patches) if at_work is None else (),
+        refusals=_refusals(outcomes),
     )
 
 
@@ -290,8 +296,24 @@ def _loading(about: Sequence[Record]) -> Loading | None:
                 str(file or ""),
                 str(sha256 or ""),
                 tuple(map(str, accepted)) if isinstance(accepted, list) else (),
+                _seconds_of(record, about),
             )
     return None
+
+
+def _seconds_of(intent: Record, about: Sequence[Record]) -> float | None:
+    outcomes = (
+        record for record in about if record.id == intent.id and record.phase is RecordPhase.OUTCOME
+    )
+    seconds = [record.details.get("seconds") for record in outcomes]
+    return next((float(found) for found in seconds if isinstance(found, (int, float))), None)
+
+
+def _refusals(outcomes: Sequence[Record]) -> dict[str, int]:
+    """Count the refusals in the journal by code: only they leave evidence
+    (`suture.core.change.recorded`)."""
+    codes = [record.result for record in outcomes if "evidence" in record.details]
+    return {code: codes.count(code) for code in sorted(set(codes))}
 
 
 def _since(when: str) -> float | None:

@@ -9,6 +9,7 @@ program has no such directory, and gets no file.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,34 @@ IOSchedulingClass=idle
 ExecStart={python} -I -m suture rebuild
 """
 
+METRICS, METRICS_SERVICE = "suture-metrics.timer", "suture-metrics.service"
+
+METRICS_UNIT = """\
+# Made by 'suture store hooks --metrics'.
+[Unit]
+Description=Write the state of live patches for node_exporter
+Documentation=man:suture(1)
+
+[Service]
+Type=oneshot
+ExecStart={python} -I -m suture status --notify --prometheus {file}
+"""
+
+METRICS_TIMER = """\
+# Made by 'suture store hooks --metrics'.
+[Unit]
+Description=Write the state of live patches each minute
+Documentation=man:suture(1)
+
+[Timer]
+OnBootSec=1min
+OnUnitActiveSec=1min
+AccuracySec=10s
+
+[Install]
+WantedBy=timers.target
+"""
+
 
 def enable(etc: Path = ETC, owner: int = 0) -> tuple[str, ...]:
     """Write the files whose directories are there.
@@ -133,25 +162,62 @@ def start_rebuild(directory: Path = units.UNITS) -> bool:
     return is_wanted
 
 
-def set_rebuild(wanted: bool, directory: Path = units.UNITS) -> bool:
+def set_rebuild(wanted: bool) -> bool:
     """Make or remove the unit that builds live patches again after kernel upgrades.
 
     :return: whether that changed anything
     :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``,
         ``command-failed``
     """
-    if (directory / REBUILD).exists() is wanted:
+    return _set_units(
+        {REBUILD: REBUILD_UNIT.format(python=sys.executable)} if wanted else {}, REBUILD
+    )
+
+
+def set_metrics(file: str) -> bool:
+    """Make or remove the timer that writes metrics each minute.
+
+    :param file: an absolute path, of characters that need no quotes in a unit; "" for no timer.
+    :return: whether that changed anything
+    :raises Refusal: as `set_rebuild`
+    """
+    texts = {
+        METRICS_SERVICE: METRICS_UNIT.format(python=sys.executable, file=file),
+        METRICS: METRICS_TIMER,
+    }
+    changed = _set_units(texts if file else {}, *texts)
+    if changed and file:
+        units.systemctl("enable", "--now", METRICS)
+    return changed
+
+
+def _set_units(texts: Mapping[str, str], *names: str) -> bool:
+    """Write units, or remove those of `names` that have no text."""
+    directory = units.UNITS
+    there = {name: _text(directory / name) for name in names}
+    if there == {name: texts.get(name, "") for name in names}:
         return False
-    if wanted:
-        units.refuse_without_systemd()
+    units.refuse_without_systemd()
+    if texts:
         units.check_code()
+    timers = [name for name in names if name.endswith(".timer") and there[name] and not texts]
+    if timers:
+        units.systemctl("disable", "--now", *timers)
     with trusted.open_directory(directory) as found:
-        if wanted:
-            found.write(REBUILD, REBUILD_UNIT.format(python=sys.executable).encode())
-        else:
-            found.remove(REBUILD)
+        for name in names:
+            if name in texts:
+                found.write(name, texts[name].encode())
+            else:
+                found.remove(name)
     units.systemctl("daemon-reload")
     return True
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _write(hook: SystemHook, etc: Path, owner: int) -> str:

@@ -91,6 +91,14 @@ class Directory:
             raise Refusal(FILE_UNREADABLE, str(path), f"is larger than {LARGEST >> 20} MiB")
         return content
 
+    def check(self, name: str) -> None:
+        """Check a file that is run from here, and not read.
+
+        :raises Refusal: ``path-untrusted``
+        """
+        status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        _check(status, self.path / name, self._owner)
+
     def write(self, name: str, content: bytes, *, mode: int = 0o644) -> None:
         """Put a file there so that, whatever happens, its name stands for the old content or all of
         the new; when this returns, the new is on the disk.

@@ -55,6 +55,12 @@ EARLIER_FIX_LOST = Kind(
     "Build one live patch of all fixes ('suture build FIRST SECOND'), or pass --replace if the "
     "earlier ones are needed no more.",
 )
+HOOK_REFUSED = Kind(
+    "hook-refused",
+    "The host's administrator has programs in /etc/suture/hooks.d/pre-load, and each of them may "
+    "refuse a live patch. Nothing was changed.",
+    "Do what the program says, or move it away.",
+)
 TRANSITION_UNDER_WAY = Kind(
     "transition-under-way",
     "The livepatch core runs only one transition at a time.",

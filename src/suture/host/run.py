@@ -67,6 +67,44 @@ def run(
     return Finished(words, process.returncode, out or "", err)
 
 
+TIMED_OUT, NOT_STARTED = 124, 126
+"""Exit statuses as timeout(1) and a shell have them."""
+
+
+def fed(
+    command: Sequence[str | Path], content: bytes, *, env: Mapping[str, str], deadline: float
+) -> Finished:
+    """Run a program with `content` on its standard input, and end it after `deadline` seconds.
+
+    :return: with the status `TIMED_OUT` or `NOT_STARTED` where that is what happened
+    """
+    words = tuple(str(word) for word in command)
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd="/",
+            env=dict(env),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Finished(words, NOT_STARTED, "", f"it cannot be started: {error.strerror}")
+    try:
+        out, err = process.communicate(content.decode(), timeout=deadline)
+    except subprocess.TimeoutExpired:
+        end(process)
+        return Finished(words, TIMED_OUT, "", f"it did not end within {deadline:g} s")
+    except BaseException:
+        end(process)
+        raise
+    return Finished(words, process.returncode, out, err)
+
+
 def check(
     command: Sequence[str | Path],
     *,

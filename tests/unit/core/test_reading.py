@@ -37,7 +37,7 @@ from suture.core.livepatch import LivepatchCore
 from suture.core.load import Loaded
 from suture.core.patches import LoadedFunction, LoadedPatch
 from suture.core.redirections import Hindrance
-from suture.core.status import PatchStatus, Status, Verdict
+from suture.core.status import Loading, PatchStatus, Status, Verdict
 from suture.core.unprotected import Unprotected
 from suture.errors import Refusal
 from suture.model import Fix
@@ -443,8 +443,9 @@ def test_metrics_are_in_the_text_format() -> None:
     found = status(moving(5))
     (item,) = found.patches
     fix = Fix('mend "it"', cves=("CVE-2024-1086", "CVE-2024-1087"))
-    patches = (replace(item, fixes=(fix, fix)),)
-    found = replace(found, patches=patches, unprotected=(MISSING,))
+    loading = Loading("2026-01-02T03:04:05+00:00", "root", "/f.ko", "00", seconds=1.25)
+    patches = (replace(item, fixes=(fix, fix), loading=loading),)
+    found = replace(found, patches=patches, unprotected=(MISSING,), refusals={"kernel-refused": 2})
     lines = metrics.exposition(found).splitlines()
     assert "suture_verdict 3" in lines
     assert [line for line in lines if line.startswith("suture_livepatch_cve{")] == [
@@ -455,6 +456,9 @@ def test_metrics_are_in_the_text_format() -> None:
     assert 'suture_livepatch_transition{patch="a\\"b"} 1' in lines
     assert 'suture_livepatch_tasks_behind{patch="a\\"b"} 7' in lines
     assert "suture_drift 1" in lines
+    assert 'suture_livepatch_since_timestamp_seconds{patch="a\\"b"} 1767323045' in lines
+    assert 'suture_livepatch_transition_seconds{patch="a\\"b"} 1.25' in lines
+    assert 'suture_refusals{code="kernel-refused"} 2' in lines
     assert "suture_last_change_timestamp_seconds 1767323045" in lines
     values = [line for line in lines if not line.startswith("#")]
     assert {line.split("{")[0].split(" ")[0] for line in values} == {
