@@ -34,6 +34,8 @@ def log(
 ) -> None:
     """Show who did what to the running kernel, when, and with what result.
 
+    A line marks each reboot between two changes, and what a boot loaded is marked too.
+
     Each change has two records: the intent, written before anything changes, and the outcome.
     --json prints both, with hashes, times and the kernel's messages.
     """
@@ -54,8 +56,12 @@ def for_people(records: list[Record]) -> RenderableType:
         return "The journal is empty."
     ended = {record.id: record for record in records if record.phase is RecordPhase.OUTCOME}
     begun = {record.id for record in records if record.phase is RecordPhase.INTENT}
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    boot = records[0].boot
     for record in records:
+        if record.boot != boot:
+            rows.append(("", "", "reboot", "", "", ""))
+            boot = record.boot
         if record.phase is RecordPhase.INTENT:
             outcome = ended.get(record.id)
             rows.append(_row(record, outcome.result if outcome else "no outcome", outcome))
@@ -66,7 +72,9 @@ def for_people(records: list[Record]) -> RenderableType:
 
 def _row(record: Record, result: str, outcome: Record | None) -> tuple[str, ...]:
     more = (_more(outcome) if outcome else "") or _fixes(record)
-    return utc(record.time), record.user, record.operation, record.patch, result, more
+    cause = record.details.get("cause")
+    who = f"{record.user} ({cause})" if cause else record.user
+    return utc(record.time), who, record.operation, record.patch, result, more
 
 
 def _more(outcome: Record) -> str:

@@ -175,7 +175,7 @@ def _try(store: Store, entry: StoreEntry, now: str, options: Options) -> BootRes
     store.record(entry, replace(before, boot=now, loading=True))
     try:
         # What replaces what was decided when it was installed.
-        whole = replace(options, replace=True)
+        whole = replace(options, replace=True, cause="boot")
         load.load(content, str(store.path / entry.release / entry.name), whole)
     except Refusal as refusal:
         if refusal.kind is ALREADY_LOADED:  # from the initramfs

@@ -46,6 +46,7 @@ class Options:
         BPF programs are attached to them.
     :ivar replace: take earlier live patches out of force although functions of theirs lose their
         fix with that.
+    :ivar cause: what the journal says that it was for, such as ``boot``; "" for a person's command.
     :ivar wait: seconds to wait for another process that changes live patches.
     :ivar journal: None to write nothing down.
     """
@@ -56,6 +57,7 @@ class Options:
     wait: float = 0
     journal: Journal | None = field(default_factory=Journal)
     replace: bool = False
+    cause: str = ""
 
     @property
     def way_back(self) -> float:

@@ -132,6 +132,7 @@ def _load(
         before = [patch.name for patch in patches]
         sha256 = hashlib.sha256(data).hexdigest()
         details = _details(module, sha256, before)
+        details |= {"cause": chosen.cause} if chosen.cause else {}
         facts = facts | details
         hooks.ask(facts)
         with change.recorded(chosen.journal, "load", module.live_patch, details) as outcome:

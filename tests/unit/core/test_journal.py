@@ -8,10 +8,13 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from suture.cli import log
+from suture.cli.output import TextTable
 from suture.core.journal import Journal, RecordPhase, unfinished
 from suture.errors import Refusal
 from tests.examples import shows
@@ -116,3 +119,17 @@ def _umask() -> int:
     mask = os.umask(0o22)
     os.umask(mask)
     return mask
+
+
+def test_the_log_marks_reboots_and_what_boots_did(journal: Journal) -> None:
+    journal.end(journal.begin("load", "one", {}), "loaded", {})
+    journal.end(journal.begin("load", "one", {"cause": "boot"}), "loaded", {})
+    first, second = journal.records()[:2], journal.records()[2:]
+    shown = log.for_people([*first, *(replace(record, boot="another") for record in second)])
+    assert isinstance(shown, TextTable)
+    by_hand, reboot, at_boot = shown.rows
+    assert reboot == ("", "", "reboot", "", "", "")
+    assert at_boot[1] == f"{by_hand[1]} (boot)"
+    shown = log.for_people(list(first + second))
+    assert isinstance(shown, TextTable)
+    assert len(shown.rows) == 2
