@@ -28,7 +28,6 @@ from suture.core.upgrade import Succession, SuccessionKind
 from suture.elf import reader
 from suture.errors import (
     LAB_TEST_FAILED,
-    NOT_INSTALLED,
     PATCH_ALREADY_APPLIED,
     SIGNER_NEEDED,
     SOURCES_NOT_CARRIED,
@@ -120,11 +119,7 @@ def rebuild(
         result
     """
     chosen = options or RebuildOptions()
-    found = upgrade.successions(release, chosen.store)
-    for name in names:
-        if name not in {one.name for one in found}:
-            raise Refusal(NOT_INSTALLED, name, "is not installed for any other kernel")
-    wanted = [one for one in found if not names or one.name in names]
+    wanted = upgrade.chosen(upgrade.successions(release, chosen.store), names)
     if chosen.output is None:
         with suppress(Refusal):  # a user may look, and only root records
             upgrade.record(release, wanted, chosen.store)

@@ -31,7 +31,7 @@ def rebuild(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|FILE.ko]...",
+            metavar="NAME|FILE.ko",
             help="Installed live patches, by default all, or module files.",
         ),
     ] = None,
@@ -96,17 +96,13 @@ def rebuild(
     if dry_run:
         if files:
             raise typer.BadParameter("--dry-run is about installed live patches")
-        _show(release, [one for one in upgrade.successions(release) if _is_meant(one, names)])
+        _show(release, upgrade.chosen(upgrade.successions(release), names))
         return
     chosen = _options(output, no_test, sign_key, sign_certificate, wait)
     done = list(_rebuilt(release, names, files, chosen))
     emit(_document(release, done), lambda: printable("\n".join(_lines(release, done))))
     if any(one.is_missing for one in done):
         raise typer.Exit(1)
-
-
-def _is_meant(one: Succession, names: Sequence[str]) -> bool:
-    return not names or one.name in names
 
 
 def _options(

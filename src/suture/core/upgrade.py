@@ -31,7 +31,7 @@ from suture.core.store import Store, StoreEntry, in_order
 from suture.core.system_hooks import start_rebuild
 from suture.core.unprotected import entries_of
 from suture.elf import reader
-from suture.errors import Refusal
+from suture.errors import NOT_INSTALLED, Refusal
 from suture.host.terminal import printable
 from suture.model import Fix
 from suture.module import carried, notes
@@ -101,6 +101,18 @@ def successions(
             kind, because, fixes = _judged(kept, entry, news)
         found.append(Succession(entry.name, entry.release, kind, because, fixes))
     return tuple(found)
+
+
+def chosen(found: Sequence[Succession], names: Sequence[str]) -> list[Succession]:
+    """Return those of the given names; without names, all.
+
+    :raises Refusal: ``not-installed``
+    """
+    known = {one.name for one in found}
+    for name in names:
+        if name not in known:
+            raise Refusal(NOT_INSTALLED, name, "is not installed for another kernel")
+    return [one for one in found if not names or one.name in names]
 
 
 def record(release: str, found: Sequence[Succession], store: Store | None = None) -> None:
