@@ -112,12 +112,14 @@ def _options(
     certificate: Path | None,
     wait: float,
 ) -> RebuildOptions:
-    from suture.module.sign import Signer
+    from suture.module.sign import Signer, sign
     from suture.rebuild import RebuildOptions
 
     if (key is None) is not (certificate is None):
         raise typer.BadParameter("--sign-key and --sign-certificate must be given together")
     signer = Signer(key, certificate) if key is not None and certificate is not None else None
+    if signer is not None:
+        sign(b"", signer.key, signer)  # a bad key fails before the builds
     change = options(60.0, True, wait, True)
     return RebuildOptions(output, is_tested=not no_test, signer=signer, change=change)
 
@@ -182,13 +184,15 @@ def _nothing(release: str) -> str:
 
 
 def _line(release: str, one: Rebuilt) -> str:
+    from suture.core import running
     from suture.rebuild import RebuildState
 
     tested = " and tested" if one.is_tested else ""
+    now = f"; 'suture load {one.name}' loads it now" if release == running.release() else ""
     words = {
         RebuildState.KEPT: "is kept for it already",
         RebuildState.FIXED: f"is not needed: {one.because}",
-        RebuildState.INSTALLED: f"is built{tested}; each boot of {release} loads it",
+        RebuildState.INSTALLED: f"is built{tested}; each boot of {release} loads it{now}",
         RebuildState.WRITTEN: f"is built{tested}: {one.path}",
         RebuildState.REFUSED: "could not be built again",
     }
