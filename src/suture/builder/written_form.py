@@ -54,13 +54,14 @@ def manifest_and_files(
 def carried_archive(inputs: Inputs) -> bytes:
     """Return what a module carries of its inputs, to be built again for another kernel.
 
-    What it replaces is not recorded: another kernel's compiler may inline otherwise.  Modules for
+    What it replaces is not recorded, even where a written form has it: another kernel's compiler
+    may inline otherwise, and the module is the same with and without a written form.  Modules for
     kpatch's own core are machine code of one kernel, and are not carried.
     """
     if inputs.of_formats(frozenset({Format.KPATCH_OBJECT})):
         return b""
     try:
-        manifest, files = manifest_and_files(inputs, inputs.name, inputs.expected)
+        manifest, files = manifest_and_files(inputs, inputs.name, ())
     except Refusal:  # a directory with links is built, and not carried
         return b""
     return archive({MANIFEST: written.dumped(manifest), **files}, "xz")
