@@ -49,9 +49,11 @@ class Step:
 def main(words: Sequence[str]) -> int:
     """Run one command line."""
     asked = arguments(words)
-    releases = offered(asked.kernel, asked.suite)
+    known = offered(asked.suite)
+    releases = [name for name in known if matches(name, asked.kernel)]
     if not releases:
         print(f"no kernel of these names is on offer: {', '.join(asked.kernel)}", file=sys.stderr)
+        print(f"on offer: {', '.join(known) or 'none'}", file=sys.stderr)
         return 1
     out = asked.out.resolve()
     inputs = [str(path.resolve()) for path in asked.inputs]
@@ -80,17 +82,17 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     return asked
 
 
-def offered(patterns: Sequence[str], suites: Sequence[str]) -> list[str]:
-    """Return the releases on offer that match one of the patterns, oldest first."""
+def offered(suites: Sequence[str]) -> list[str]:
+    """Return the releases on offer, oldest first."""
     status, document = suture("kernel", "list", *repeated("--suite", suites))
     if status != 0:
         raise SystemExit(told(document))
-    names = [offer["release"] for offer in reversed(document["offers"])]
-    return [
-        name
-        for name in dict.fromkeys(names)
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
-    ]
+    return list(dict.fromkeys(offer["release"] for offer in reversed(document["offers"])))
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a release matches one of the patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def of_kernel(
