@@ -21,7 +21,7 @@ from suture.errors import Refusal
 from suture.kernel.release import Target
 from suture.lab import module_tree
 from suture.lab.complaints import Complaint
-from suture.lab.livepatch import STALLED, SYSFS, UNLOAD
+from suture.lab.guest_patch import STALLED, SYSFS, UNLOAD
 from suture.lab.machine import Machine
 from suture.model import VMLINUX
 
@@ -47,7 +47,7 @@ def try_all(target: Target, built: Sequence[Record], out: Path) -> Iterator[Reco
 def _in_one_guest(target: Target, records: Sequence[Record], out: Path) -> Iterator[Record]:
     """Ends early, after the one that was under trial, when the guest is not to be used any more."""
     modules = {name for record in records for name in record.objects if name != VMLINUX}
-    wanted = sorted(name for name in modules if module_tree.has_all(target, [name]))
+    wanted = sorted(modules.difference(module_tree.missing(target, modules)))
     with Machine.boot(target, modules=wanted, memory=MEMORY) as machine:
         for record in records:
             try:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from suture.core.unload import unload
     from suture.errors import Refusal
     from suture.kernel.release import Target
+    from suture.lab.livepatch import TrialPlan
+    from suture.lab.scripts import GuestScript
     from suture.model import LivePatch
     from suture.module.sign import new_key
     from suture.sources import fetch, fetched, find, survey
@@ -48,11 +50,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Artifact",
     "Choices",
+    "GuestScript",
     "LivePatch",
     "Options",
     "Provenance",
     "Refusal",
     "Target",
+    "TrialPlan",
     "__version__",
     "build",
     "build_all",
@@ -78,11 +82,13 @@ __all__ = [
 _PLACES = {
     "Artifact": "suture.builder.artifact",
     "Choices": "suture.builder.inputs",
+    "GuestScript": "suture.lab.scripts",
     "LivePatch": "suture.model",
     "Options": "suture.core.change",
     "Provenance": "suture.builder.artifact",
     "Refusal": "suture.errors",
     "Target": "suture.kernel.release",
+    "TrialPlan": "suture.lab.livepatch",
     "build": "suture.builder",
     "build_all": "suture.builder",
     "compare_objects": "suture.builder.compare_objects",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from suture.core.change import Options
     from suture.core.load import Loaded
     from suture.kernel.release import Target
-    from suture.lab.livepatch import TestReport
+    from suture.lab.livepatch import TrialPlan
+    from suture.lab.results import TestReport
     from suture.report.content import PatchReport
     from suture.verify.fit import Fit
 
@@ -77,20 +78,30 @@ def write_report(report: PatchReport, path: Path | str) -> None:
     output.write(report, Path(path))
 
 
-def try_out(module: Module, target: Target, *, script: bytes | None = None) -> TestReport:
+def try_out(
+    module: Module, target: Target, plan: TrialPlan | None = None, *, script: bytes | None = None
+) -> TestReport:
     """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
 
-    :param script: for busybox's ``sh``; it has to exit with 0 while the patch is in force.
+    :param plan: scripts, deadlines, rounds and workload.
+    :param script: one more script for busybox's ``sh``; it has to exit with 0 while the patch is in
+        force.
     :raises Refusal: ``wrong-release``, ``lab-boot-failed``, ``tool-missing``,
-        ``module-not-found``; what goes wrong in the guest is in the report
+        ``module-not-found``, ``lab-stays-in-memory``; what goes wrong in the guest is in the
+        report
     """
+    from suture.lab.livepatch import TrialPlan
     from suture.lab.livepatch import try_out as run
+    from suture.lab.scripts import GuestScript
 
     data, where = _content(module)
     found = inspect_object(reader.read(data, where))
     refuse_other_release(found, target.release, where)
     refuse_unapplied(found, where)
-    return run(target, data, found.patch, script=script)
+    plan = plan or TrialPlan()
+    if script is not None:
+        plan = replaced(plan, scripts=(*plan.scripts, GuestScript("script", script)))
+    return run(target, data, found.patch, plan)
 
 
 def sign(artifact: Artifact, key: str, certificate: Path | str) -> Artifact:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from suture.builder import build
 from suture.kernel.release import Target
-from suture.lab.livepatch import try_out
+from suture.lab.livepatch import TrialPlan, try_out
+from suture.lab.scripts import GuestScript
 from suture.workspace.prepare import Workspace
 from tests.patches import Edit, diff
 
@@ -37,7 +38,8 @@ def test_a_live_patch_of_another_flavour_is_built_and_seen_at_work(
     assert replaced["vmlinux"] == ["version_proc_show"]
     assert len(replaced["loop"]) >= 1
     assert built.findings == ()
-    report = try_out(flavour_target, built.data, built.patch, script=SCRIPT)
+    plan = TrialPlan((GuestScript("script", SCRIPT),))
+    report = try_out(flavour_target, built.data, built.patch, plan)
     assert report.passed
     assert report.failure is None
     assert [run.status for run in report.scripts] == [0, 0, 0]

@@ -9,13 +9,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from suture.elf import reader
 from suture.kernel.release import Target
 from suture.lab.complaints import Complaint
-from suture.lab.livepatch import CallCount, ScriptPhase, TestReport, try_out
+from suture.lab.livepatch import TrialPlan, try_out
+from suture.lab.results import CallCount, ScriptPhase, TestReport
+from suture.lab.scripts import GuestScript
 from suture.module.inspect import inspect
 from suture.workspace.prepare import Workspace
 from tests.examples import shows
@@ -69,13 +72,19 @@ class Lab:
         )
 
     def try_out(
-        self, module: bytes, script: str | None = None, transition_deadline: float = 60
+        self,
+        module: bytes,
+        *scripts: str,
+        transition_deadline: float = 60,
+        script_deadline: float = 60,
+        rounds: int = 1,
+        workload: bool = False,
     ) -> TestReport:
         patch = inspect(reader.read(module, "the module")).patch
-        encoded = None if script is None else script.encode()
-        return try_out(
-            self._target, module, patch, script=encoded, transition_deadline=transition_deadline
-        )
+        names = ["script"] if len(scripts) == 1 else [f"{n}.sh" for n, _ in enumerate(scripts)]
+        named = [GuestScript(*one) for one in zip(names, map(str.encode, scripts), strict=True)]
+        plan = TrialPlan(tuple(named), script_deadline, transition_deadline, rounds, workload)
+        return try_out(self._target, module, patch, plan)
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +175,48 @@ def test_a_script_that_fails_on_the_new_code_fails_the_run(lab: Lab) -> None:
     assert "said" in str(report.failure)
 
 
+def test_each_of_several_scripts_has_its_result_and_one_that_hangs_stops_none(lab: Lab) -> None:
+    """SIGINT is as it is in a shell of a user: a script may send it."""
+    hangs = "[ $phase != patched ] || { echo waiting; trap '' TERM; sleep 1000 & wait; }"
+    sends = "sh -c 'kill -INT $$'; [ $? = 130 ]"
+    fails = "echo WARNING: of the third >/dev/kmsg; exit 3"
+    module = lab.build("scripts", SHOW % "")
+    report = lab.try_out(module, hangs, sends, fails, script_deadline=3)
+    assert codes(report) == ("lab-deadline", ["WARNING"] * 3)
+    assert [(run.name, run.status, run.late) for run in report.scripts] == [
+        *(("0.sh", 0, False), ("1.sh", 0, False), ("2.sh", 3, False)),
+        *(("0.sh", 124, True), ("1.sh", 0, False), ("2.sh", 3, False)),
+        *(("0.sh", 0, False), ("1.sh", 0, False), ("2.sh", 3, False)),
+    ]
+    assert report.scripts[3].output == "waiting\n"
+    assert [failure.code for failure in report.failures] == ["lab-deadline", "lab-script-failed"]
+    during = [report.during(complaint) for complaint in report.complaints]
+    assert [(step.name, step.script) for step in during if step is not None] == [
+        ("script before", "2.sh"),
+        ("script patched", "2.sh"),
+        ("script reverted", "2.sh"),
+    ]
+
+
+def test_rounds_end_with_the_first_in_which_the_kernel_complains(lab: Lab) -> None:
+    script = """
+    [ -n "$(ps | grep '[l]ab/workload')" ] || [ $phase != patched ] || exit 9
+    [ $round != 2 ] || echo WARNING: said in round 2 >/dev/kmsg
+    cat /proc/cmdline
+    """
+    report = lab.try_out(lab.build("rounds", SHOW % ""), script, rounds=9, workload=True)
+    assert codes(report) == (None, ["WARNING"])
+    assert (report.rounds, report.rounds_done) == (9, 1)
+    (during,) = map(report.during, report.complaints)
+    assert during is not None
+    assert (during.name, during.round) == ("script patched", 2)
+    assert [step.round for step in report.steps if step.name == "unload"] == [1, 2]
+    assert [count.calls for count in report.counts] == [2]
+    times = report.transitions("patch")
+    assert times is not None
+    assert 0 < times.min <= times.median <= times.max
+
+
 def test_a_module_that_the_kernel_does_not_take_is_reported_with_the_reason(lab: Lab) -> None:
     report = lab.try_out(lab.build("no_such", SHOW % "", old="no_such_function"))
     assert codes(report) == ("lab-load-failed", [])
@@ -211,7 +262,7 @@ def test_the_command_prints_what_the_library_reports(
         "test",
         "good.ko",
     ]
-    command += ["--script", "script", "--json"]  # the kernel is the one that it is for
+    command += ["--script", "script", "--junit", "out.xml", "--json"]  # for the module's own kernel
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     finished = subprocess.run(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=False
@@ -219,9 +270,22 @@ def test_the_command_prints_what_the_library_reports(
     document = json.loads(finished.stdout)
     assert (finished.returncode, document["passed"], document["failure"]) == (0, True, None)
     assert document["functions"][0]["calls"] == 1
+    cases = [case.get("name") for case in ElementTree.parse(tmp_path / "out.xml").iter("testcase")]
+    assert cases == [
+        *("boot", "script before: script", "load", "patch", "script patched: script"),
+        *("unpatch", "unload", "script reverted: script"),
+    ]
 
 
 def test_a_report_with_a_complaint_has_not_passed() -> None:
     report = TestReport("r", "tcg", "p", (), (), (), (Complaint("WARNING", ("WARNING: x",)),), None)
     assert not report.passed
-    assert report.as_dict()["complaints"] == [{"what": "WARNING", "lines": ("WARNING: x",)}]
+    assert report.as_dict()["complaints"] == [
+        {
+            "what": "WARNING",
+            "lines": ("WARNING: x",),
+            "during": None,
+            "script": None,
+            "round": None,
+        }
+    ]

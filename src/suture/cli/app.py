@@ -88,6 +88,7 @@ class CommandEntry:
 COMMANDS = (
     CommandEntry("build", HelpPart.BUILD),
     CommandEntry("test", HelpPart.BUILD),
+    CommandEntry("lab", HelpPart.BUILD, is_group=True),
     CommandEntry("convert", HelpPart.BUILD),
     CommandEntry("inspect", HelpPart.BUILD),
     CommandEntry("verify", HelpPart.BUILD),

@@ -18,7 +18,7 @@ from suture.host.files import read_bytes
 if TYPE_CHECKING:
     from suture.builder.artifact import Artifact
     from suture.kernel.release import Target
-    from suture.lab.livepatch import TestReport
+    from suture.lab.results import TestReport
 
 ReportFile = Annotated[
     Path | None,

@@ -20,7 +20,9 @@ from suture.demo import change
 from suture.host.files import write_atomic
 from suture.host.paths import cache
 from suture.kernel.release import Target
-from suture.lab.livepatch import TestReport, try_out
+from suture.lab.livepatch import TrialPlan, try_out
+from suture.lab.results import TestReport
+from suture.lab.scripts import GuestScript
 from suture.sources import Offer
 from suture.workspace.prepare import prepare
 
@@ -51,7 +53,8 @@ def demonstrate(release: str | None = None) -> Demonstration:
     text = change.diff(prepare(target).tree)
     write_atomic(patch, text.encode())
     built = build([patch], target, output=directory / "meminfo.ko", name="livepatch_meminfo")
-    report = try_out(target, built.data, built.patch, script=SCRIPT)
+    plan = TrialPlan((GuestScript("script", SCRIPT),))
+    report = try_out(target, built.data, built.patch, plan)
     return Demonstration(text, built, report)
 
 

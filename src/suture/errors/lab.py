@@ -55,3 +55,13 @@ LAB_SCRIPT_FAILED = Kind(
     "The script's exit status says whether the new code works, and it says that it does not.",
     "Read the script's output; its last lines are shown.",
 )
+LAB_STAYS_IN_MEMORY = Kind(
+    "lab-stays-in-memory",
+    "Something outside the module may still use its code or data, so it is never unloaded.",
+    "Test it without --rounds; each test boots anew.",
+)
+LAB_DRIVER_MISSING = Kind(
+    "lab-driver-missing",
+    "The terminal and the shared directory are virtio devices, and the target has to know them.",
+    "Name the files that the guest needs, which are copied in, or take a kernel with the driver.",
+)

@@ -93,16 +93,19 @@ def modinfo(module: bytes, where: str) -> tuple[tuple[str, str], ...]:
     return tuple((tag, value) for tag, _, value in strings)
 
 
-def dependencies(target: Target, name: str) -> tuple[str, ...]:
+def dependencies(
+    target: Target, name: str, available: Mapping[str, Path] | None = None
+) -> tuple[str, ...]:
     """Return the modules that must be loaded before a module, in order; built-in ones need no
     loading and are left out.
 
     The modules themselves name them: ``modules.dep`` exists only after the installation of a kernel
     package.
 
+    :param available: the `index`, where it is known: it walks through thousands of files.
     :raises Refusal: ``module-not-found``, ``module-malformed``, ``file-unreadable``
     """
-    available = index(target)
+    available = index(target) if available is None else available
     ordered: dict[str, None] = {}
     seen: set[str] = set()
 
@@ -123,7 +126,7 @@ def dependencies(target: Target, name: str) -> tuple[str, ...]:
     return tuple(ordered)
 
 
-def soft_dependencies(target: Target, name: str) -> tuple[str, ...]:
+def soft_dependencies(name: str, available: Mapping[str, Path]) -> tuple[str, ...]:
     """Return the modules that must be loaded before a module although it uses none of their symbols
     (``MODULE_SOFTDEP``).
 
@@ -134,7 +137,6 @@ def soft_dependencies(target: Target, name: str) -> tuple[str, ...]:
 
     :raises Refusal: ``module-malformed``, ``file-unreadable``
     """
-    available = index(target)
     found = []
     for tag, value in modinfo(read(available[name]), name):
         if tag != "softdep":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 REPORT_LINES = 120
 """The longest report that is looked through for its end; a dump of two stacks is half of that."""
@@ -64,10 +64,12 @@ class Complaint:
 
     :ivar what: its kind.
     :ivar lines: its lines in the log.
+    :ivar line: the number of the first of them in the log, from 0 on.
     """
 
     what: str
     lines: tuple[str, ...]
+    line: int = field(default=0, compare=False)
 
 
 def find(log: str, own: Sequence[tuple[str, str]] = ()) -> tuple[Complaint, ...]:
@@ -89,7 +91,7 @@ def find(log: str, own: Sequence[tuple[str, str]] = ()) -> tuple[Complaint, ...]
         begin = at - 1 if at and _BEGIN.search(lines[at - 1]) else at
         # A panic that restarts the machine has no end mark: all that follows belongs to it.
         at = len(lines) if what == PANIC else _end_of_report(lines, at, rules)
-        found.append(Complaint(what, tuple(lines[begin:at])))
+        found.append(Complaint(what, tuple(lines[begin:at]), begin))
     return tuple(found)
 
 

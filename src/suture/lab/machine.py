@@ -12,6 +12,7 @@ log can still be read.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from suture.arch.virtual_machine import VirtualMachine
 from suture.errors import (
     LAB_BOOT_FAILED,
     LAB_DEADLINE,
+    LAB_DRIVER_MISSING,
     LAB_GUEST_DIED,
     LAB_PUT_FAILED,
     Kind,
@@ -40,7 +42,12 @@ BOOT_DEADLINE = 120.0
 STEP_DEADLINE = 30.0
 LOG_DEADLINE = 5.0
 
+SHARE_MODULES = ("9p", "9pnet_virtio")
+
 EVIDENCE_LINES = 20
+POWERED_OFF = ("reboot: Power down", "reboot: System halted", "reboot: Restarting system")
+"""kernel/reboot.c says so where somebody wants it; emergency_restart() after a panic does not."""
+
 _MARK = "suture-lab-mark"
 
 
@@ -91,6 +98,7 @@ class Machine:
         deadline: float = BOOT_DEADLINE,
         accelerator: qemu.Accelerator | None = None,
         firmware: qemu.Firmware | None = None,
+        devices: qemu.GuestDevices | None = None,
     ) -> Machine:
         """Boot `target` and wait until the guest accepts commands.
 
@@ -100,13 +108,17 @@ class Machine:
         :param memory: in MiB.
         :param accelerator: the one that `suture.lab.accel.choose` finds, if left out.
         :param firmware: what starts the kernel, if QEMU itself does not.
+        :param devices: what else the guest has.
         :raises Refusal: ``lab-boot-failed``, ``module-not-found``, ``tool-missing``,
-            ``file-unreadable``
+            ``file-unreadable``, ``lab-driver-missing``
         """
-        drivers = wire_modules(platform_of(target))
-        has_drivers = module_tree.has_all(target, drivers)
-        wire = qemu.Wire.VIRTIO if has_drivers else qemu.Wire.SERIAL
-        needed = [*modules, *(drivers if has_drivers else ())]
+        wired = wire_modules(platform_of(target))
+        drivers = (*wired, *(SHARE_MODULES if devices and devices.share else ()))
+        lacks = module_tree.missing(target, drivers)
+        if lacks and devices is not None:
+            raise Refusal(LAB_DRIVER_MISSING, target.release, f"it has no module {lacks[0]}")
+        wire = qemu.Wire.SERIAL if lacks else qemu.Wire.VIRTIO
+        needed = [*modules, *(() if lacks else drivers)]
         image = initramfs.build({**module_tree.build(target, needed), **(files or {})})
         return cls.start(
             target,
@@ -117,6 +129,7 @@ class Machine:
             deadline=deadline,
             accelerator=accelerator,
             firmware=firmware,
+            devices=devices,
         )
 
     @classmethod
@@ -132,6 +145,7 @@ class Machine:
         deadline: float = BOOT_DEADLINE,
         accelerator: qemu.Accelerator | None = None,
         firmware: qemu.Firmware | None = None,
+        devices: qemu.GuestDevices | None = None,
     ) -> Machine:
         """Boot `target` with the initramfs `image`, which ends by starting the agent, and wait
         until the guest accepts commands.
@@ -151,6 +165,7 @@ class Machine:
                 cmdline=cmdline_extra.split(),
                 disks=disks,
                 firmware=firmware,
+                devices=devices,
             )
             try:
                 machine = cls(process, chosen, platform, target.release)
@@ -173,6 +188,11 @@ class Machine:
         trace: TracebackType | None,
     ) -> None:
         self._process.close()
+
+    @property
+    def ports(self) -> tuple[socket.socket, ...]:
+        """This process's ends of the guest's additional ports (`qemu.GuestDevices.ports`)."""
+        return self._process.ports
 
     @property
     def pid(self) -> int:
@@ -213,9 +233,26 @@ class Machine:
             f"{line}\n" for line in self._process.console().splitlines() if _MARK not in line
         )
 
+    def lines_logged(self) -> int:
+        """Return how many lines of `kernel_log` the console shows by now, without waiting for what
+        another processor is printing."""
+        console = self._process.console()
+        return console.count("\n") - console.count(_MARK)
+
     def complaints(self) -> tuple[Complaint, ...]:
         """Return the kernel's complaints since it booted."""
         return find(self.kernel_log(), self._platform.complaints)
+
+    def end_of_guest(self) -> Refusal | None:
+        """Wait for the end of a guest whose ports are closed.
+
+        :return: None if it has powered off or restarted, else why it ended.
+        """
+        self._usable = False
+        ended = self._process.wait(STEP_DEADLINE)
+        if ended and any(word in self._process.console() for word in POWERED_OFF):
+            return None
+        return self._refusal(LAB_GUEST_DIED, self._cause_of_death())
 
     def power_off(self, *, deadline: float = STEP_DEADLINE) -> None:
         """Shut the guest down.  The kernel log can still be read afterwards.

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from suture.kernel import modules
 from suture.kernel.release import Target
@@ -23,7 +24,7 @@ def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
     while todo:
         module = todo.pop()
         if module in shipped and module not in needs:
-            needs[module] = _before(target, module)
+            needs[module] = _before(target, module, shipped)
             todo += needs[module]
         elif module not in shipped:
             modules.dependencies(target, module)  # refuses what is not built in either
@@ -37,18 +38,20 @@ def build(target: Target, names: Iterable[str]) -> dict[str, bytes]:
     return {f"{root}/modules.dep": "".join(lines).encode(), **tree} if tree else {}
 
 
-def _before(target: Target, module: str) -> tuple[str, ...]:
+def _before(target: Target, module: str, shipped: Mapping[str, Path]) -> tuple[str, ...]:
     """Return the modules to load before a module, in a working order: all that it depends on, and
     all that those ask for."""
     found: dict[str, None] = {}
-    for one in (*modules.dependencies(target, module), module):
-        for softly_needed in modules.soft_dependencies(target, one):
-            found |= dict.fromkeys((*modules.dependencies(target, softly_needed), softly_needed))
+    for one in (*modules.dependencies(target, module, shipped), module):
+        for softly_needed in modules.soft_dependencies(one, shipped):
+            before = modules.dependencies(target, softly_needed, shipped)
+            found |= dict.fromkeys((*before, softly_needed))
         if one != module:
             found[one] = None
     return tuple(found)
 
 
-def has_all(target: Target, names: Iterable[str]) -> bool:
-    """Tell whether the target has each of the modules `names`, as a file or built in."""
-    return set(names) <= modules.index(target).keys() | modules.builtin(target)
+def missing(target: Target, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the modules `names` that the target does not have, as a file or built in."""
+    present = modules.index(target).keys() | modules.builtin(target)
+    return tuple(name for name in names if name not in present)

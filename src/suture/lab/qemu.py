@@ -15,7 +15,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -56,6 +56,12 @@ def _wire_options(wire: Wire, platform: VirtualMachine) -> tuple[str, ...]:
     return "-device", f"virtio-serial-{platform.bus}", "-device", "virtserialport,chardev=agent"
 
 
+def _port_options(kinds: Sequence[PortKind], ends: Sequence[socket.socket]) -> Iterator[str]:
+    for number, (kind, end) in enumerate(zip(kinds, ends, strict=True)):
+        yield from ("-chardev", f"socket,id=port{number},fd={end.fileno()}")
+        yield from ("-device", f"{kind.value},chardev=port{number}")
+
+
 @dataclass(frozen=True, slots=True)
 class Disk:
     """A raw image as a virtio disk.
@@ -73,6 +79,45 @@ class Disk:
         # boot in any case.
         options = f"format=raw,if=virtio,cache=unsafe,read-only={'off' if self.writable else 'on'}"
         return f"file={_escaped(self.image)},{options}"
+
+
+class PortKind(StrEnum):
+    """What else the guest may have beside the wire, by QEMU's name of the device."""
+
+    TERMINAL = "virtconsole"  # /dev/hvc0
+    STREAM = "virtserialport"  # /dev/vport0p2 and on: the wire is the first
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A directory of this host, as a 9P file system.
+
+    :ivar writable: the guest may write to it, with the rights of this process.
+    """
+
+    directory: Path
+    writable: bool = False
+
+    def options(self, platform: VirtualMachine) -> list[str]:
+        """Return QEMU's options; the mount tag is ``share``."""
+        # Without rights, QEMU cannot give a file away (security_model=passthrough), and owners in
+        # attributes (mapped-xattr) would be seen by nobody else.
+        kind = f"local,id=share,security_model=none,readonly={'off' if self.writable else 'on'}"
+        return [
+            *("-fsdev", f"{kind},multidevs=remap,path={_escaped(self.directory)}"),
+            *("-device", f"virtio-9p-{platform.bus},fsdev=share,mount_tag=share"),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class GuestDevices:
+    """What a guest has beside the wire and disks; all of it needs virtio drivers.
+
+    :ivar ports: `Qemu.ports` are this process's ends of them.
+    """
+
+    ports: tuple[PortKind, ...] = ()
+    share: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +171,7 @@ class Qemu:
     """A running virtual machine.
 
     :ivar wire: this process's end of the channel to the agent.
+    :ivar ports: this process's ends of the other ports.
     """
 
     def __init__(
@@ -140,6 +186,7 @@ class Qemu:
         cmdline: Sequence[str] = (),
         disks: Sequence[Disk] = (),
         firmware: Firmware | None = None,
+        devices: GuestDevices | None = None,
     ) -> None:
         """Start the machine.
 
@@ -147,11 +194,16 @@ class Qemu:
         :param memory: of the guest, in MiB.
         :param disks: ``/dev/vda`` and on.
         :param firmware: starts the kernel instead of QEMU.
+        :param devices: what else it has.
         :raises Refusal: ``tool-missing``, and with firmware ``file-unreadable``, ``disk-full``
         """
         self._console = os.memfd_create("console")
         self._messages = os.memfd_create("messages")
+        devices = devices or GuestDevices()
         self.wire, guest_end = socket.socketpair()
+        pairs = [socket.socketpair() for _ in devices.ports]
+        self.ports = tuple(ours for ours, _ in pairs)
+        guest_ends = [guest_end, *(theirs for _, theirs in pairs)]
         ramdisk = os.memfd_create("initramfs")
         try:
             with open(ramdisk, "wb", closefd=False) as file:
@@ -179,6 +231,8 @@ class Qemu:
                 ),
                 *("-chardev", f"socket,id=agent,fd={guest_end.fileno()}"),
                 *_wire_options(wire, platform),
+                *_port_options(devices.ports, guest_ends[1:]),
+                *(devices.share.options(platform) if devices.share else ()),
                 *(word for disk in disks for word in ("-drive", disk.option)),
                 *starts,  # after the wire and the disks: the guest's names for them are by number
             ]
@@ -187,7 +241,7 @@ class Qemu:
                 stdin=subprocess.DEVNULL,
                 stdout=self._messages,
                 stderr=self._messages,
-                pass_fds=(self._console, ramdisk, guest_end.fileno()),
+                pass_fds=(self._console, ramdisk, *(end.fileno() for end in guest_ends)),
                 start_new_session=True,
             )
         except BaseException:
@@ -195,7 +249,8 @@ class Qemu:
             raise
         finally:
             os.close(ramdisk)
-            guest_end.close()
+            for end in guest_ends:
+                end.close()
 
     @property
     def pid(self) -> int:
@@ -222,15 +277,19 @@ class Qemu:
         """End the process.  `console` and `messages` can still be read."""
         self._process.kill()
         self._process.wait()
-        self.wire.close()
+        self._close_sockets()
 
     def close(self) -> None:
         """End the process and drop its console and messages."""
         self.kill()
         self._close()
 
+    def _close_sockets(self) -> None:
+        for end in (self.wire, *self.ports):
+            end.close()
+
     def _close(self) -> None:
-        self.wire.close()
+        self._close_sockets()
         os.close(self._console)
         os.close(self._messages)
 

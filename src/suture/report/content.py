@@ -291,11 +291,12 @@ class FileHash:
 
 @dataclass(frozen=True, slots=True)
 class LabScript:
-    """One run of the author's script in the lab."""
+    """One run of a script of the author's in the lab."""
 
     phase: str
     status: int
     output: str
+    name: str = "script"
 
 
 @dataclass(frozen=True, slots=True)

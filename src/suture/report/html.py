@@ -36,6 +36,7 @@ from suture.report.words import (
     function_name,
     memory,
     origin_line,
+    script_line,
     title,
     unclaimed_hunks,
     way_to,
@@ -455,7 +456,7 @@ def _lab(lab: LabResult) -> Markup:
         else None,
         [
             fragment(
-                element("h3", f"Script, {run.phase}: exit status {run.status}"),
+                element("h3", script_line(run)),
                 _pre(run.output.splitlines()),
             )
             for run in lab.scripts

@@ -29,6 +29,7 @@ from suture.report.words import (
     function_name,
     memory,
     origin_line,
+    script_line,
     title,
     unclaimed_hunks,
     way_to,
@@ -288,7 +289,7 @@ def _lab(lab: LabResult | None) -> Iterator[str]:
         yield f"- {one.objname}: {_code(f'{one.function}()')}: {calls}"
     yield ""
     for run in lab.scripts:
-        yield f"Script, {run.phase}: exit status {run.status}"
+        yield _text(script_line(run))
         yield ""
         yield from _block(run.output.splitlines())
     for complaint in lab.complaints:

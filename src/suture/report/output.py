@@ -20,7 +20,7 @@ from suture.report.content import (
 )
 
 if TYPE_CHECKING:
-    from suture.lab.livepatch import TestReport
+    from suture.lab.results import TestReport
 
 
 class ReportForm(StrEnum):
@@ -83,9 +83,11 @@ def with_lab(report: PatchReport, tested: TestReport) -> PatchReport:
         tested.passed,
         tested.release,
         tested.accelerator,
-        round(sum(step.seconds for step in tested.steps), 1),
+        round(tested.seconds, 1),
         rows.now(),
-        tuple(LabScript(run.phase.value, run.status, run.output) for run in tested.scripts),
+        tuple(
+            LabScript(run.phase.value, run.status, run.output, run.name) for run in tested.scripts
+        ),
         tuple(LabCalls(one.objname, one.function, one.calls) for one in tested.counts),
         tuple(LabComplaint(one.what, tuple(one.lines)) for one in tested.complaints),
         None if tested.failure is None else rows.problem(tested.failure),

@@ -9,6 +9,7 @@ from suture.report.content import (
     AdaptedRow,
     FunctionAccount,
     FunctionRole,
+    LabScript,
     Mark,
     Origin,
     PatchReport,
@@ -72,6 +73,12 @@ def _lab(report: PatchReport) -> str:
     if report.lab is None:
         return "not tested"
     return "passed" if report.lab.passed else "FAILED"
+
+
+def script_line(run: LabScript) -> str:
+    """Return which script ran, when, and what came of it."""
+    name = "Script" if run.name == "script" else f"Script {run.name}"
+    return f"{name}, {run.phase}: exit status {run.status}"
 
 
 def function_name(one: FunctionAccount) -> str:

@@ -13,7 +13,7 @@ from scripts import schema
 from suture.cli import reports
 from suture.errors import LAB_LOAD_FAILED, Refusal
 from suture.lab.complaints import Complaint
-from suture.lab.livepatch import CallCount, LabStep, ScriptPhase, ScriptRun, TestReport
+from suture.lab.results import CallCount, LabStep, ScriptPhase, ScriptRun, TestReport
 from suture.report import document, output
 from suture.report.content import FORMAT
 from tests.examples import shows
