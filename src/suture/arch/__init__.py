@@ -19,8 +19,10 @@ To add another architecture:
    branches are made, ``syscalls`` the entries and numbers of system calls.  `suture build` and
    `suture load` need them.
 7. ``image`` finds the kernel in a bootable image.  Without it no kernel can be fetched.
-8. ``virtual_machine`` is QEMU's machine for `suture test`.  Without it there is no lab.
-9. Distributions' names for it belong in `suture.sources`, the tests of its parts in
+8. ``live_code`` describes what its kernels write into their own code.  Without it `suture verify`
+   does not compare memory.
+9. ``virtual_machine`` is QEMU's machine for `suture test`.  Without it there is no lab.
+10. Distributions' names for it belong in `suture.sources`, the tests of its parts in
    ``tests/unit/arch/``.
 
 Kernels are compiled on a host of their own architecture: nothing sets kbuild's ``ARCH=`` or

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from suture.arch.entry import FunctionEntry
     from suture.arch.image import BootImage
     from suture.arch.jump_labels import JumpLabels
+    from suture.arch.live_code import CodeRewriting
     from suture.arch.relocations import RelocationTypes
     from suture.arch.search import CodeSearch
     from suture.arch.sections import ArchSections
@@ -69,6 +70,11 @@ class Architecture:
     def jump_labels(self) -> JumpLabels:
         """Its static branches."""
         raise self._lacks("jump_labels")
+
+    @property
+    def live_code(self) -> CodeRewriting:
+        """What its kernels write into their own code."""
+        raise self._lacks("live_code")
 
     @property
     def sections(self) -> ArchSections:

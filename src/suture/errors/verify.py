@@ -107,3 +107,11 @@ SYMBOL_VERSION_DIFFERS = Kind(
     "module (CONFIG_MODVERSIONS).",
     "Build the module with the headers and Module.symvers of this kernel.",
 )
+LIVE_MEMORY_DIFFERS = Kind(
+    "live-memory-differs",
+    "The code in this host's memory is not the shipped one, and nothing that the kernel itself "
+    "writes into its code explains the difference: another program or module changed it, or the "
+    "memory is damaged. The live patch was made for the shipped code.",
+    "Find out what changed the function: look for out-of-tree modules and security products in "
+    "lsmod, and for probes in /sys/kernel/debug/kprobes/list. Then compare again after a reboot.",
+)

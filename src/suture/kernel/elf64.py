@@ -94,6 +94,16 @@ def layout(data: Bytes) -> Layout:
     )
 
 
+def end(data: Bytes) -> int:
+    """Return where the section headers of an ELF file that `layout` has read end."""
+    machine = arch.identify(data[: arch.IDENTIFIED])
+    assert machine is not None, "it was read"
+    form = struct.Struct(machine.prefix + HEADER)
+    (_, _, _, _, _, _, offset, _, _, _, _, size, count, _) = form.unpack(data[: form.size])
+    found: int = offset + size * count
+    return found
+
+
 def contents(data: Bytes, section: ImageSection) -> bytes:
     """Return a section's bytes; b"" for ``SHT_NOBITS``."""
     return (

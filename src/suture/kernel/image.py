@@ -68,6 +68,11 @@ class Image:
             ):
                 yield section.name, section.address, bool(section.flags & elf64.SHF_EXECINSTR)
 
+    def behind(self) -> bytes:
+        """Return what follows the ELF file: in a bootable image, the list of the places that change
+        when the kernel moves itself."""
+        return self._data[elf64.end(self._data) :]
+
     @property
     def machine(self) -> ElfMachine:
         """The machine that it is for."""

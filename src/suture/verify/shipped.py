@@ -242,7 +242,7 @@ def lay_out(module: ObjectFile, objname: str) -> ShippedModule:
     bases, end = _section_addresses(module)
     symbols = _place_symbols(module, bases, end)
     sections = [
-        (base, _linked(module, index, base, symbols.places)) for index, base in bases.items()
+        (base, linked(module, index, base, symbols.places)) for index, base in bases.items()
     ]
     discarded = [
         range(base, base + module.sections[index].size)
@@ -317,9 +317,10 @@ def _place_symbols(module: ObjectFile, bases: Mapping[int, int], free: int) -> _
     return symbols
 
 
-def _linked(module: ObjectFile, index: int, base: int, places: list[int]) -> bytes:
-    """Return the bytes of a section, linked at `base`.
+def linked(module: ObjectFile, index: int, base: int, places: Sequence[int]) -> bytes:
+    """Return the bytes of a module's section, linked at `base`.
 
+    :param places: the address of each symbol, in the order of the symbol table.
     :raises Refusal: ``relocation-unsupported``
     """
     section = module.sections[index]

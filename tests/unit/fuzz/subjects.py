@@ -18,6 +18,7 @@ from pathlib import Path
 import lz4.block
 import zstandard
 
+from suture.arch.x86_64 import boot_relocations
 from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
 from suture.diff.changes import compare
 from suture.diff.escapes import escapes
@@ -38,10 +39,12 @@ from suture.report import document, html
 from suture.report.shipped_code import ModuleCode
 from suture.verify.addresses import Addresses
 from suture.verify.examination import FunctionCheck, PrototypeResult
+from suture.verify.live.kcore import Kcore
 from suture.verify.shipped import ShippedImage, lay_out
 from suture.workspace import command, configuration, includes
 from suture.workspace.generated import _numbers
 from suture.workspace.lines import renumber
+from tests.live_root import kcore
 from tests.unit.conftest import bzimage as make_bzimage
 from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text, elf_fields, words
 from tests.unit.link import module
@@ -371,6 +374,7 @@ def use_vmlinux(data: bytes) -> None:
     with on_disk(data) as path:
         listing = symtab.listing(data, "vmlinux")
         found = image.read(path)
+        boot_relocations.read(found.behind())
         for name in (".text", ".BTF", ".rodata", "nothing"):
             found.section(name)
         _ = found.release
@@ -386,6 +390,21 @@ def use_vmlinux(data: bytes) -> None:
             address = addresses.find(unit)
             if isinstance(address, int):
                 addresses.name_at(unit, address)
+
+
+def core_files() -> list[bytes]:
+    note = b"\0\0\0\0VMCOREINFO\0\0KERNELOFFSET=1a00000\n"
+    return [kcore(note, [(0xFFFFFFFF81000000, b"kernel text"), (0xFFFFFFFFC0000000, b"a module")])]
+
+
+def use_core_file(data: bytes) -> None:
+    with on_disk(data) as path:
+        try:
+            core = Kcore(path)
+        except ValueError:  # what is wrong with it
+            return
+        core.read(0xFFFFFFFF81000000, 64)
+        core.close()
 
 
 # --- tables
@@ -678,6 +697,7 @@ SUBJECTS = (
         lambda data: boot_image.decompress(data, "bad"),
         boot_image_fields,
     ),
+    Subject("core file", core_files, use_core_file),
     Subject("btf", btf, use_btf, words),
     Subject(
         "symvers",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from suture.arch.entry import FunctionEntry
     from suture.arch.image import BootImage
     from suture.arch.jump_labels import JumpLabels
+    from suture.arch.live_code import CodeRewriting
     from suture.arch.relocations import RelocationTypes
     from suture.arch.search import CodeSearch
     from suture.arch.sections import ArchSections
@@ -72,6 +73,13 @@ class X86_64(Architecture):
         from suture.arch.x86_64.jump_labels import JUMP_LABELS
 
         return JUMP_LABELS
+
+    @cached_property
+    def live_code(self) -> CodeRewriting:
+        """What its kernels write into their own code."""
+        from suture.arch.x86_64.live_code import LIVE_CODE
+
+        return LIVE_CODE
 
     @cached_property
     def sections(self) -> ArchSections:
