@@ -51,21 +51,23 @@ def verify_module(module: Module, target: Target) -> Fit:
     return checked(data, where, target)
 
 
-def report_on(module: Module, target: Target) -> PatchReport:
+def report_on(module: Module, target: Target, *, live: bool = False) -> PatchReport:
     """Return a report on a live patch module.
 
     For an artifact that was built with ``keep_evidence=True`` it has the sources, the instructions
     and the proof; for any other module, what that and the target show.
 
+    :param live: compare this host's memory too, of a module that is verified.
     :raises Refusal: ``object-malformed``, ``not-a-live-patch``; what keeps a module from fitting is
         in the report
     """
+    from suture.core.running import ROOT
     from suture.report import gather, rows, verification
 
     if not isinstance(module, (bytes, Path, str)) and module.evidence is not None:
         return gather.of_artifact(module, rows.target_files(target))
     data, where = _content(module)
-    return verification.of_module(data, where, target)
+    return verification.of_module(data, where, target, ROOT if live else None)
 
 
 def write_report(report: PatchReport, path: Path | str) -> None:

@@ -51,9 +51,15 @@ def verify(
 
     Every replaced function must be in the kernel and redirectable; every symbol that the module
     uses must be there, at its position and in its version; the module must be for this release and
-    configuration. The result says what could not be shown without the unpatched source. The exit
-    status is 1 if anything does not fit.
+    configuration. The result says what could not be shown without the unpatched source.
+
+    If this host runs that kernel, root also sees whether the functions that the module replaces and
+    reaches are in memory as they were shipped. What the kernel itself writes into its code is
+    understood: alternatives, static branches and calls, tracers, live patches, probes.
+
+    The exit status is 1 if anything does not fit, or if memory differs.
     """
+    from suture.core.running import ROOT
     from suture.host.files import read_bytes
     from suture.module.inspect import read_file
     from suture.report import document, output
@@ -63,7 +69,7 @@ def verify(
         output.form_of(report)
     release = kernel or (read_file(module).release if kernel_dir is None else None)
     target = chosen(release or None, kernel_dir)
-    found = of_module(read_bytes(module), str(module), target)
+    found = of_module(read_bytes(module), str(module), target, ROOT)
     if report is not None:
         output.write(found, report)
     emit(document.plain(found), lambda: for_people(found))
@@ -74,6 +80,8 @@ def verify(
 def for_people(report: PatchReport) -> RenderableType:
     """The result for people."""
     from rich.console import Group
+
+    from suture.report.live import live_notes
 
     verdict = report.verdict
     functions = [
@@ -92,6 +100,7 @@ def for_people(report: PatchReport) -> RenderableType:
     parts += [table(columns, functions), ""]
     parts += [f"shown: {text}" for text in map(printable, verdict.shown)]
     parts += [f"not shown: {text}" for text in map(printable, verdict.not_shown)]
+    parts += [f"in memory: {text}" for text in map(printable, live_notes(report.live))]
     for problem in verdict.problems:
         parts += ["", *_lines(problem)]
     parts += ["", printable(verdict.headline)]

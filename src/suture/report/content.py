@@ -332,6 +332,45 @@ class LabResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveRow:
+    """A function that was compared with the memory of the host.
+
+    :ivar role: ``replaced`` or ``reached``.
+    :ivar address: in the running kernel; "" if not known.
+    :ivar verdict: ``same``, ``differs`` or ``not compared``; `because`: why not.
+    :ivar rewritten: what the kernel itself has changed in it, such as ``static call (3)``.
+    :ivar tracer: what its entry calls: a tracer, a live patch; "" for nothing.
+    :ivar probes: somebody's probes in it.
+    :ivar differences: the places that nothing explains, with the bytes expected and found.
+    """
+
+    role: str
+    objname: str
+    function: str
+    address: str
+    size: int
+    verdict: str
+    because: str = ""
+    rewritten: tuple[str, ...] = ()
+    tracer: str = ""
+    probes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveMemory:
+    """The comparison with the memory of the host that made the report.
+
+    :ivar because: why nothing was compared; "" otherwise.
+    :ivar move: how far the kernel moved itself at boot.
+    """
+
+    because: str = ""
+    move: str = ""
+    rows: tuple[LiveRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PatchReport:
     """Everything there is to say about one live patch module.
 
@@ -342,6 +381,7 @@ class PatchReport:
     :ivar compiler: the target's, as its configuration names it.
     :ivar suture: the version that made the report; `made`: when, ISO 8601, UTC.
     :ivar seconds: how long the build or the verification took.
+    :ivar live: the comparison with this host's memory; None where it was not asked for.
     """
 
     format: int
@@ -374,3 +414,4 @@ class PatchReport:
     made: str = ""
     seconds: float = 0.0
     lab: LabResult | None = None
+    live: LiveMemory | None = None

@@ -19,12 +19,14 @@ from suture.report.content import (
     FindingRow,
     FunctionAccount,
     LabResult,
+    LiveMemory,
     Mark,
     PatchReport,
     Problem,
     ReachedSymbol,
     SourceHunk,
 )
+from suture.report.live import LIVE_COLUMNS, LIVE_HEADING, live_said, live_table
 from suture.report.markup import Child, Markup, element, fragment
 from suture.report.words import (
     LEVELS,
@@ -116,6 +118,7 @@ def _sections(report: PatchReport) -> Iterator[tuple[str, str, Child] | None]:
     yield ("symbols", "What it reaches", _symbols(report.symbols)) if report.symbols else None
     yield ("memory", "Callbacks, data, memory", _memory(report)) if report.checks else None
     yield ("lab", "In the lab", _lab(report.lab)) if report.lab else None
+    yield ("live", LIVE_HEADING, _live(report.live)) if report.live else None
     yield ("provenance", "Where it comes from", _provenance(report))
 
 
@@ -467,6 +470,11 @@ def _lab(lab: LabResult) -> Markup:
         ],
         _problem(lab.failure) if lab.failure else None,
     )
+
+
+def _live(live: LiveMemory) -> Markup:
+    rows = [(_code(name), *others) for name, *others in live_table(live)]
+    return fragment(element("p", live_said(live)), _table(LIVE_COLUMNS, rows) if rows else None)
 
 
 def _provenance(report: PatchReport) -> Markup:

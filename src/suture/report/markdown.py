@@ -14,11 +14,13 @@ from suture.report.content import (
     FindingRow,
     FunctionAccount,
     LabResult,
+    LiveMemory,
     Mark,
     PatchReport,
     Problem,
     SourceHunk,
 )
+from suture.report.live import LIVE_COLUMNS, LIVE_HEADING, live_said, live_table
 from suture.report.words import (
     LEVELS,
     MARKS,
@@ -72,6 +74,7 @@ def _sections(report: PatchReport) -> Iterator[tuple[str, Iterable[str]]]:
     yield "What it reaches", _symbols(report)
     yield "Callbacks, data, memory", _memory(report) if report.checks else ()
     yield "In the lab", _lab(report.lab)
+    yield LIVE_HEADING, _live(report.live)
     yield "Where it comes from", _provenance(report)
 
 
@@ -298,6 +301,15 @@ def _lab(lab: LabResult | None) -> Iterator[str]:
         yield from _block(complaint.lines)
     if lab.failure is not None:
         yield from _problem(lab.failure)
+
+
+def _live(live: LiveMemory | None) -> Iterator[str]:
+    if live is None:
+        return
+    yield _text(live_said(live))
+    yield ""
+    rows = ((_code(name), *map(_text, others)) for name, *others in live_table(live))
+    yield from _table([name.lower() for name in LIVE_COLUMNS], rows)
 
 
 def _provenance(report: PatchReport) -> Iterator[str]:

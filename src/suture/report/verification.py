@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from pathlib import Path
 
 from suture import __version__
 from suture.elf import reader
@@ -22,19 +23,23 @@ from suture.report.content import (
     PatchReport,
     ReportVerdict,
 )
+from suture.report.live import live_memory, live_not_shown, live_shown
 from suture.report.words import count
 from suture.verify.debug_types import types_of_debug
 from suture.verify.examination import Examination, PrototypeResult, examine
 from suture.verify.kernel import Kernel
+from suture.verify.live.outcome import LiveOutcome, compare_live
 
 NAMED = "The module's tables name it."
 
 
 @names_kernel
-def of_module(data: bytes, where: str, target: Target) -> PatchReport:
+def of_module(data: bytes, where: str, target: Target, root: Path | None = None) -> PatchReport:
     """Verify a live patch module, whichever tool built it.
 
     :param where: its name in messages.
+    :param root: the directory with ``/proc`` and ``/sys`` of the host whose memory is compared with
+        the target; None for no such comparison.
     :raises Refusal: ``object-malformed``, ``not-a-live-patch`` and others where the file is no live
         patch module; what keeps one from fitting is in the report
     """
@@ -42,6 +47,7 @@ def of_module(data: bytes, where: str, target: Target) -> PatchReport:
     module = reader.read(data, where)
     kernel = Kernel(target)
     found = examine(module, where, kernel, types=types_of_debug(module, data))
+    live = None if root is None else compare_live(found, kernel, root)
     patch = found.inspection.patch
     digest = hashlib.sha256(data).hexdigest()
     return PatchReport(
@@ -50,7 +56,7 @@ def of_module(data: bytes, where: str, target: Target) -> PatchReport:
         patch.name,
         target.release,
         target.version,
-        _verdict(found, patch.name, target.release),
+        _verdict(found, live, patch.name, target.release),
         replace=patch.replace,
         fixes=patch.fixes,
         functions=tuple(of_tables(module, found.functions, kernel, NAMED)),
@@ -68,13 +74,21 @@ def of_module(data: bytes, where: str, target: Target) -> PatchReport:
         suture=__version__,
         made=rows.now(),
         seconds=round(time.monotonic() - started, 1),
+        live=None if live is None else live_memory(live),
     )
 
 
-def _verdict(found: Examination, name: str, release: str) -> ReportVerdict:
-    problems = tuple(map(rows.problem, found.refusals))
-    if problems:
-        headline = f"{name} does not fit {release}: {count(len(problems), 'problem')}."
+def _verdict(
+    found: Examination, live: LiveOutcome | None, name: str, release: str
+) -> ReportVerdict:
+    misfits = found.refusals
+    changed = live.refusals if live is not None else ()
+    problems = tuple(map(rows.problem, (*misfits, *changed)))
+    if misfits:
+        headline = f"{name} does not fit {release}: {count(len(misfits), 'problem')}."
+    elif changed:
+        functions = count(len(changed), "function")
+        headline = f"{name} fits {release}, but live memory differs in {functions}."
     else:
         headline = f"{name} fits {release}, as far as the module itself shows."
     not_shown = [rows.NOT_PROVED]
@@ -85,9 +99,11 @@ def _verdict(found: Examination, name: str, release: str) -> ReportVerdict:
     not_shown.append(
         "That the change is safe while tasks run: what the new code meets in a running kernel."
     )
-    return ReportVerdict(
-        not problems, headline, tuple(rows.shown(found)), tuple(not_shown), problems
-    )
+    shown = list(rows.shown(found))
+    if live is not None:
+        shown += live_shown(live)
+        not_shown += live_not_shown(live)
+    return ReportVerdict(not problems, headline, tuple(shown), tuple(not_shown), problems)
 
 
 def _finding(found: RecordedFinding) -> FindingRow:

@@ -56,6 +56,7 @@ def test_every_part_is_on_the_page() -> None:
         "Its source changes.", "It uses LIMIT.", "#define LIMIT 2", "lock-unpaired", "e1",
         "it is private", "start() in .init.text", "by the core, with vmlinux", "printk", "prepare()",
         "table", "0x1234", "handed to queue_work()", "ab" * 32, "cd" * 32, "gcc-12 12.2.0", "2.5 s",
+        "return thunk (2)", "mended+0x5", "+0x5: expected 89, found 31", "udf is not loaded",
         "as it should", "not counted", "WARNING: at net/a.c", "symbol-not-found", "0xffffffff81000000",
     ):  # fmt: skip
         assert text in PAGE.text, text

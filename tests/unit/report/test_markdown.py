@@ -16,7 +16,8 @@ def test_every_part_is_in_the_text() -> None:
         "**It fits.**", "- another", "CVE-2026-12345", "+    return x < 2;", "-     8  cmp $1,%edi",
         "@@ 4 equal instructions @@", "... 3 more rows", "### `vmlinux: mended(),2`", "`lock-unpaired`",
         "Accepted: it is private", "it ran once", "`printk`", "`prepare()`", "`table`", "0x1234",
-        "ab" * 32, "gcc-12 12.2.0", "as it should", "not counted", "WARNING: at net/a.c",
+        "ab" * 32, "gcc-12 12.2.0", "return thunk (2)", "mended+0x5", "+0x5: expected 89, found 31", "udf is not loaded",
+        "as it should", "not counted", "WARNING: at net/a.c",
     ):  # fmt: skip
         assert text in TEXT, text
 
