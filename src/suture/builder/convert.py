@@ -41,7 +41,7 @@ ARCHIVES = {".tar": "", ".xz": "xz", ".gz": "gz", ".tgz": "gz", ".txz": "xz"}
 OF_FILES = frozenset(
     {
         *(".c", ".h", ".ko", ".o", ".toml", ".txt", ".md", ".html", ".json"),
-        *(".mbox", ".eml", ".zip", ".zst", ".bz2", ".lz4", ".deb", ".rpm"),
+        *(".mbox", ".eml", ".zip", ".zst", ".bz2", ".lz4"),
     }
 )
 """Suffixes of files that are no form of a written live patch."""
