@@ -40,7 +40,9 @@ _NAME = re.compile(r"  \[ .* \]$| -- ")
 """Who the following entries are by, or the end of a version."""
 
 _CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
-_AFTER_TITLE = re.compile(r"\s*\(?CVE-[\d-]+(?:[,()\s]|CVE-[\d-]+)*$")
+_NUMBERS = re.compile(r"\(?CVE-[\d-]+(?:,CVE-[\d-]+)*[,)]*")
+"""A word of what follows the title: ``(CVE-2026-1,`` and ``CVE-2026-2)``."""
+
 _FOR_SOME = re.compile(r"^(\[[^\]]+\]\s*)+")
 _REVERT = re.compile(r'Revert "(?P<title>.+)"')
 
@@ -113,7 +115,7 @@ def evidence(fixes: tuple[Fix, ...], new: tuple[ChangelogItem, ...]) -> str:
 def _evidence(fix: Fix, standing: list[ChangelogItem]) -> str:
     title = " ".join(fix.title.split())
     for one in standing:
-        if one.title == title:
+        if title and one.title == title:
             return f"the changelog of {one.version} has {title!r}"
     naming = [next((one for one in standing if cve in one.cves), None) for cve in fix.cves]
     versions = [one.version for one in naming if one is not None]
@@ -126,7 +128,10 @@ def _item(version: str, lines: list[str]) -> Iterator[ChangelogItem]:
     if not lines:
         return
     text = " ".join(" ".join(lines).split())
-    title = _FOR_SOME.sub("", _AFTER_TITLE.sub("", text)).rstrip()
+    words = text.split()
+    while words and _NUMBERS.fullmatch(words[-1]):
+        words.pop()
+    title = _FOR_SOME.sub("", " ".join(words))
     yield ChangelogItem(version, title, frozenset(_CVE.findall(text)))
 
 

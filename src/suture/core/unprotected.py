@@ -95,9 +95,9 @@ def are_covered(wanted: Collection[Fix], fixes: Collection[Fix]) -> bool:
 def _is_same(wanted: Fix, other: Fix) -> bool:
     if wanted.commit and wanted.commit == other.commit:
         return True
-    return wanted.title == other.title or (
-        bool(wanted.cves) and set(wanted.cves) <= set(other.cves)
-    )
+    if wanted.title and wanted.title == other.title:
+        return True
+    return bool(wanted.cves) and set(wanted.cves) <= set(other.cves)
 
 
 def _by_name(store: Store, now: str) -> dict[str, list[StoreEntry]]:

@@ -82,6 +82,7 @@ def test_a_fix_is_known_by_its_commit_its_title_or_all_of_its_numbers(
     assert are_covered([FIRST], [other]) is covers
     assert not are_covered([SECOND], [Fix("x", cves=("CVE-2026-2",))])
     assert not are_covered([], [FIRST]), "nobody knows what it is for"
+    assert not are_covered([Fix("", cves=("CVE-2026-2",))], [Fix("")]), "no title is no title"
 
 
 def test_records_of_fixes_are_kept_with_what_else_is_kept(store: Store) -> None:

@@ -29,6 +29,8 @@ ITS_OWN = {
     "sources/debian_suites.py": "the package lists of Debian's suites",
     "host/distributions/debian.py": "Debian's packages for what Suture uses",
     "lab/debian.py": "a guest that is a small Debian",
+    "core/changelog.py": "the changelogs in Debian's packages of kernels",
+    "core/system_hooks.py": "the directories in which Debian's tools look for hooks",
     "core/initramfs/initramfs_tools.py": "the hook for initramfs-tools",
 }
 """Whole files, with the reason."""
