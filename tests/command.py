@@ -14,7 +14,7 @@ from pathlib import Path
 
 from suture.errors import INTERNAL_ERROR, Kind, Refusal
 from suture.host.files import TEMPORARY
-from suture.host.kernel_names import MANIFEST
+from suture.host.kernel_names import MANIFEST, OFFERED
 from suture.host.paths import cache
 from suture.host.terminal import printable
 from suture.kernel.release import Target
@@ -179,7 +179,8 @@ class Place:
         return {
             str(path): 0 if path.is_dir() else path.lstat().st_mtime_ns
             for path in paths
-            if not path.name.endswith("lock")
+            # The names that a survey found are for completion, whatever became of the command.
+            if not path.name.endswith("lock") and path.name != OFFERED
         }
 
 
