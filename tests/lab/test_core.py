@@ -216,7 +216,7 @@ def test_a_user_may_look_and_not_touch(host: Host) -> None:
     assert unload.is_refused("not-privileged", "this process has no CAP_SYS_MODULE")
     assert (status.status, listed.document, log.status) == (
         0,
-        {"patches": [], "stays": {}, "staying": [], "fixes": {}},
+        {"supported": True, "patches": [], "stays": {}, "staying": [], "fixes": {}},
         0,
     )
 
@@ -268,7 +268,7 @@ def test_tasks_that_stay_are_named_with_the_function_and_the_host_is_as_before(h
     shows(asked.refusal, "not-confirmed")
     assert (back.status, listed.document) == (
         0,
-        {"patches": [], "stays": {}, "staying": [], "fixes": {}},
+        {"supported": True, "patches": [], "stays": {}, "staying": [], "fixes": {}},
     )
     assert host.loaded() == []
 
