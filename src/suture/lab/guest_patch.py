@@ -33,15 +33,15 @@ done 2>/dev/null | head -n {EVIDENCE_LINES}"""
 (``Documentation/livepatch/livepatch.rst``)."""
 
 WAIT = """rm -f /run/never; mkfifo /run/never; exec 4<>/run/never
-read -r now rest </proc/uptime; until=$((${{now%.*}} + {seconds}))
+until=$((${{EPOCHSECONDS:-0}} + {seconds}))
 while ! {{ {condition}; }}; do
-    read -r now rest </proc/uptime
-    [ "${{now%.*}}" -le $until ] || exit 1
+    [ "${{EPOCHSECONDS:-0}}" -le $until ] || exit 1
     read -t 0.05 never <&4
 done
 exit 0"""
 """The guest's own shell polls: on a busy emulated processor, a request takes half a second.  It
-sleeps in poll() and starts no process, so that it is not itself in the way of a transition."""
+sleeps in poll() and starts no process, so that it is not itself in the way of a transition.  Its
+clock is no file: what ``/proc/uptime`` says may be what the live patch changes."""
 
 IN_FORCE = '[ ! -e {sysfs} ] || {{ read -r going <{sysfs}/transition && [ "$going" = 0 ]; }}'
 GONE = "[ ! -e {sysfs} ]"
