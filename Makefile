@@ -20,8 +20,8 @@ demo: packages $(VENV)/suture-installed ## build a live patch for a stock kernel
 test: setup ## everything: lint, types, and the unit, compile and lab tests
 	@$(PYTHON) scripts/test_levels.py lint types unit compile lab
 
-test-all: setup ## as test, on all flavours, with a hundred rounds of a live patch that stays in memory, and reports in a browser
-	@SUTURE_FLAVOURS=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab pages
+test-all: setup ## as test, on all flavours, long tests on both series, with a hundred rounds of a live patch that stays in memory, and reports in a browser
+	@SUTURE_FLAVOURS=all SUTURE_SERIES=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab pages
 
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit

@@ -18,11 +18,31 @@ SERIES = ("6.1", "6.12")
 """The second has what the first lacks: IBT, call padding, prefix symbols, objtool at the link
 only."""
 
+BOTH = os.environ.get("SUTURE_SERIES") == "all"
+"""Whether long tests run on both; 'make test' runs each on one (the marker ``make_test_takes``)."""
+
 FLAVOUR = "-amd64"
 
 FLAVOURS = ("6.1 rt", "6.1 cloud", "6.12 rt", "6.12 cloud")
 """What else is built of the two.  The first differs most, in its source too, and is always
 tested."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what 'make test' runs on another series."""
+    left_out = [] if BOTH else [item for item in items if _is_for_test_all(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_for_test_all(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("make_test_takes")
+    if marker is None or not isinstance(item, pytest.Function):
+        return False
+    series = item.callspec.params["each_target"]
+    assert marker.args[0] in SERIES
+    return bool(series != marker.args[0])
 
 
 @pytest.fixture(scope="session")

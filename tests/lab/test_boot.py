@@ -113,6 +113,7 @@ def system(each_workspace: Workspace) -> Iterator[System]:
         yield made
 
 
+@pytest.mark.make_test_takes("6.1")
 def test_across_reboots(system: System, built: dict[str, bytes], pair: KeyPair) -> None:
     """Installed and found after a loss of power; on 6.1 with bad ones beside it, and gone when
     uninstalled."""

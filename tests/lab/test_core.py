@@ -310,6 +310,7 @@ def test_two_at_once_and_a_signal(host: Host) -> None:
     host.sh("echo 0 >/sys/module/holder/parameters/holder_hold; sleep 0.5; rmmod holder")
 
 
+@pytest.mark.make_test_takes("6.12")
 def test_a_task_that_stays_in_the_new_code_keeps_the_live_patch_in_force(host: Host) -> None:
     """Also ``suture recover`` turns a transition round that does not end: here back into force, and
     out of it above."""
@@ -433,6 +434,7 @@ def test_live_patches_of_the_kernels_own_are_managed_alike(host: Host) -> None:
     assert host.loaded() == []
 
 
+@pytest.mark.make_test_takes("6.12")
 def test_killed_at_any_change_the_next_command_knows_and_recovers(host: Host) -> None:
     """Load on one kernel and unload on the other; ``SUTURE_EVERY_CALL=FILE`` takes both, and all
     calls, on both."""
@@ -536,6 +538,7 @@ def test_kpatch_waits_for_what_is_loaded_already_and_still_moving(host: Host) ->
     assert host.loaded() == []
 
 
+@pytest.mark.make_test_takes("6.12")
 def test_a_forced_transition_is_over_and_what_goes_out_of_force_by_it_stays(host: Host) -> None:
     """One of the last: what is forced out stays until the next boot."""
     host.sh("insmod /lp/holder.ko; head -c 1 /proc/holder >/dev/null & sleep 0.5")

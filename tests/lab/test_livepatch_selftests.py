@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from suture.builder.cmodules import build_modules
 from suture.formats.recognise import recognise
 from suture.kernel.release import Target
@@ -63,6 +65,7 @@ once is enough."""
 DEADLINE = 300.0
 
 
+@pytest.mark.make_test_takes("6.1")
 def test_kernels_own_selftests_pass(
     each_target: Target, each_workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def booted(target: Target, files: Mapping[str, bytes], *enrolled: Path) -> Itera
         assert machine.complaints() == ()
 
 
+@pytest.mark.make_test_takes("6.12")
 def test_a_live_patch_of_the_owners_is_loaded_under_secure_boot_and_no_other(
     each_target: Target, files: dict[str, bytes], owner: KeyPair
 ) -> None:

@@ -67,6 +67,7 @@ def heard(host: Host) -> int:
     return int(host.sh("dmesg | grep -c 'suture: heard'; true"))
 
 
+@pytest.mark.make_test_takes("6.1")
 def test_a_timer_and_an_open_file_outlive_unloading(host: Host) -> None:
     (loaded,) = host.suture("load /lp/lp_stays.ko")
     assert "stays in memory until the reboot: seq_fdinfo_open() passes seq_show_adv()" in loaded.out
@@ -94,6 +95,7 @@ def test_a_timer_and_an_open_file_outlive_unloading(host: Host) -> None:
     assert ticks(host) > before
 
 
+@pytest.mark.make_test_takes("6.1")
 def test_it_is_loaded_again_under_another_name(host: Host) -> None:
     for number in range(2, 2 + ROUNDS):
         name = f"lp_stays_{number}"
@@ -120,6 +122,7 @@ def test_it_is_loaded_again_under_another_name(host: Host) -> None:
     assert ticks(host) > before
 
 
+@pytest.mark.make_test_takes("6.1")
 def test_a_notifier_outlives_its_replacement(host: Host) -> None:
     host.suture("load /lp/lp_heard.ko")
     host.sh("cat /proc/version")
