@@ -10,12 +10,13 @@ import typer
 
 from suture.cli import completion, modules
 from suture.cli.acceptances import Accept, Because, acceptances
+from suture.cli.input_options import Git, InputFormat, StripLevel
 from suture.cli.option_parts import OptionPart
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
 from suture.cli.reports import BuildReports, ReportFile
 from suture.cli.suse import Only
-from suture.cli.target import Fetch, Git, KernelDir, Kernels, chosen_several
+from suture.cli.target import Fetch, KernelDir, Kernels, chosen_several
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
@@ -115,26 +116,8 @@ def build(
             rich_help_panel=OptionPart.OUTPUT,
         ),
     ] = None,
-    format: Annotated[
-        Format | None,
-        typer.Option(
-            "--format",
-            help="The input format: diff, kpatch, ksplice, kgraft, livepatch, kpatch-object or "
-            "suture; by default detected.",
-            metavar="FORMAT",
-            rich_help_panel=OptionPart.INPUT,
-        ),
-    ] = None,
-    strip_level: Annotated[
-        int | None,
-        typer.Option(
-            "--strip-level",
-            min=0,
-            help="Like patch -p; by default detected.",
-            metavar="N",
-            rich_help_panel=OptionPart.INPUT,
-        ),
-    ] = None,
+    format: InputFormat = None,
+    strip_level: StripLevel = None,
     git: Git = None,
     fuzz: Annotated[
         int,

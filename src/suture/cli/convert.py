@@ -11,12 +11,12 @@ import typer
 
 from suture.cli import completion
 from suture.cli.acceptances import Accept, Because, acceptances
+from suture.cli.input_options import Git, InputFormat, StripLevel
 from suture.cli.option_parts import OptionPart
 from suture.cli.output import Json, emit
 from suture.cli.purpose import Cve, Title, Url, said
 from suture.cli.suse import Only
-from suture.cli.target import Git, KernelDir, chosen
-from suture.formats.recognise import Format
+from suture.cli.target import KernelDir, chosen
 
 if TYPE_CHECKING:
     from suture.builder.convert import Converted
@@ -99,26 +99,8 @@ def convert(
             rich_help_panel=OptionPart.OUTPUT,
         ),
     ] = None,
-    format: Annotated[
-        Format | None,
-        typer.Option(
-            "--format",
-            help="The input format: diff, kpatch, ksplice, kgraft, livepatch, kpatch-object or "
-            "suture; by default detected.",
-            metavar="FORMAT",
-            rich_help_panel=OptionPart.INPUT,
-        ),
-    ] = None,
-    strip_level: Annotated[
-        int | None,
-        typer.Option(
-            "--strip-level",
-            min=0,
-            help="Like patch -p; by default detected.",
-            metavar="N",
-            rich_help_panel=OptionPart.INPUT,
-        ),
-    ] = None,
+    format: InputFormat = None,
+    strip_level: StripLevel = None,
     git: Git = None,
     patch_data: Annotated[
         list[str] | None,

@@ -66,17 +66,6 @@ KernelDir = Annotated[
     ),
 ]
 
-Git = Annotated[
-    Path | None,
-    typer.Option(
-        "--git",
-        metavar="DIR",
-        readable=False,
-        help="Take commits of this git repository: INPUT is a commit or a range, and paths.",
-        rich_help_panel=OptionPart.INPUT,
-    ),
-]
-
 
 def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
     """The target that the options name.
