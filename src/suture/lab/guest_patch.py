@@ -41,7 +41,8 @@ done
 exit 0"""
 """The guest's own shell polls: on a busy emulated processor, a request takes half a second.  It
 sleeps in poll() and starts no process, so that it is not itself in the way of a transition.  Its
-clock is no file: what ``/proc/uptime`` says may be what the live patch changes."""
+clock is no file: what ``/proc/uptime`` says may be what the live patch changes.  In a shell without
+that clock, the deadline of the whole request ends it (``lab-deadline``)."""
 
 IN_FORCE = '[ ! -e {sysfs} ] || {{ read -r going <{sysfs}/transition && [ "$going" = 0 ]; }}'
 GONE = "[ ! -e {sysfs} ]"

@@ -183,7 +183,7 @@ def fill(target: Target, tree: Path, other: Path | None = None) -> None:
         with step("Copying the source", str(target.source)):
             source.copy(target.source, tree)
     elif other is not None and target.source.name.endswith(sharing.SHARED_FORMAT):
-        with step("Unpacking the source", f"{target.source.name}, what differs"):
+        with step("Unpacking the source", f"{target.source.name}, sharing equal files"):
             sharing.unpack(target.source, tree, other)
     else:
         with step("Unpacking the source", target.source.name):
