@@ -107,6 +107,8 @@ def prepare(target: Target) -> Workspace:
             if not ready.exists():
                 remove_unfinished(directory)
                 _make(target, compiler, ready)
+                # Again: a make that a killed run started may have written there meanwhile.
+                remove_unfinished(directory)
     environment: dict[str, str] = json.loads(read_bytes(ready / "environment"))
     return Workspace(target, directory, ready / "tree", environment, compiler)
 
