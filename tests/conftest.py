@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from functools import cache
 
 import pytest
 
 from suture.errors import ARCHIVE_UNREACHABLE, Refusal
 from suture.kernel.release import Target
-from suture.sources import fetch, fetched, offers, survey
+from suture.sources import Offer, fetch, fetched, offers, survey
 from suture.workspace.prepare import Workspace, prepare
 
 SERIES = ("6.1", "6.12")
@@ -20,6 +22,9 @@ only."""
 
 BOTH = os.environ.get("SUTURE_SERIES") == "all"
 """Whether long tests run on both; 'make test' runs each on one (the marker ``make_test_takes``)."""
+
+SUITE, OF_SUITE = "bookworm", re.compile(r"6\.1\.0-\S+|\S+\+deb12\S*")
+"""Debian 12's name, and the releases of its kernels: they are the targets on any host."""
 
 FLAVOUR = "-amd64"
 
@@ -93,7 +98,7 @@ def flavour_target(request: pytest.FixtureRequest) -> Target:
     """
     series, flavour = request.param.split()
     wanted = re.compile(rf"{re.escape(series)}\.\S+-{flavour}{FLAVOUR}")
-    offered = [offer.release for offer in offers() if wanted.fullmatch(offer.release)]
+    offered = [release for release in offered_releases() if wanted.fullmatch(release)]
     here = [known.release for known in fetched() if known.release in offered]
     refusals = []
     for release in (*here, *offered):
@@ -140,9 +145,25 @@ def _is_new(release: str) -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= NEWEST_FROM
 
 
+@cache
+def debian_12_offers() -> tuple[Offer, ...]:
+    """What Debian 12 offers, from this host's package lists or, if those are another suite's, from
+    its own."""
+    found = _of_debian_12(offers())
+    return found or _of_debian_12(survey([SUITE]).offers)
+
+
+def _of_debian_12(found: Sequence[Offer]) -> tuple[Offer, ...]:
+    return tuple(offer for offer in found if OF_SUITE.fullmatch(offer.release))
+
+
+def offered_releases() -> tuple[str, ...]:
+    return tuple(offer.release for offer in debian_12_offers())
+
+
 def _of_series(series: str) -> Target:
     """One that is here already is taken before one that is to be fetched."""
-    offered = [offer.release for offer in offers() if _is_wanted(offer.release, series)]
+    offered = [release for release in offered_releases() if _is_wanted(release, series)]
     older = offered[1:] or offered
     here = [known.release for known in fetched() if known.release in older]
     return fetch((here or older)[0])

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from suture.workspace.prepare import Workspace
 from tests.command import Place, command
 from tests.patches import Edit, diff
 from tests.repository import Repository
+from tests.web import served
 
 VERSION = Edit(
     "fs/proc/version.c",
@@ -75,12 +73,8 @@ def test_a_series_is_one_live_patch_however_it_is_given(place: Place, repository
     place.patch(mailbox, "series.mbox")
     of_file = built(place, "series.mbox")
     assert [one["name"] for one in of_file["objects"]] == ["vmlinux"]
-    handler = partial(SimpleHTTPRequestHandler, directory=str(place.directory))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{httpd.server_port}/series.mbox"
-        of_address = built(place, address)
-        httpd.shutdown()
+    with served(place.directory) as address:
+        of_address = built(place, f"{address}/series.mbox")
     others = (
         of_address,
         built(place, "-", stdin=mailbox),

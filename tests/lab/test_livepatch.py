@@ -217,6 +217,14 @@ def test_rounds_end_with_the_first_in_which_the_kernel_complains(lab: Lab) -> No
     assert 0 < times.min <= times.median <= times.max
 
 
+def test_a_workload_that_ends_before_the_rounds_do_is_said(lab: Lab) -> None:
+    script = "[ $phase != patched ] || kill $(pidof httpd)"
+    report = lab.try_out(lab.build("workload", SHOW % ""), script, workload=True)
+    assert report.failure is not None
+    shows(report.failure, "lab-workload-ended")
+    assert [step.name for step in report.steps][-1] == "workload"
+
+
 def test_a_module_that_the_kernel_does_not_take_is_reported_with_the_reason(lab: Lab) -> None:
     report = lab.try_out(lab.build("no_such", SHOW % "", old="no_such_function"))
     assert codes(report) == ("lab-load-failed", [])

@@ -18,9 +18,10 @@ from suture.errors import Refusal
 from suture.host.paths import cache
 from suture.kernel.release import Target
 from suture.lab.machine import Machine
-from suture.sources import apt, offers
+from suture.sources import apt
 from suture.sources.debian import DebianOffer
 from suture.workspace.prepare import Workspace
+from tests.conftest import debian_12_offers
 from tests.lab.guest import Guest
 
 DIRECTORIES = ("fs", "kernel", "mm", "net")
@@ -49,7 +50,7 @@ def newer(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The newest source of the target's series that is not the target's own."""
     offer = _newest_other(target)
     packages = cache() / "packages"
-    apt.download([offer.source], packages)
+    apt.download([offer.source], packages, offer.archives)
     directory = tmp_path_factory.mktemp("newer")
     deb = packages / offer.source.file_name
     archive = f"./usr/src/{offer.source.name}.tar.xz"
@@ -64,7 +65,7 @@ def newer(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _newest_other(target: Target) -> DebianOffer:
     series = target.release.split(".")[:2]
-    for offer in offers():
+    for offer in debian_12_offers():
         assert isinstance(offer, DebianOffer)
         if offer.release.split(".")[:2] == series and offer.version != target.version:
             return offer

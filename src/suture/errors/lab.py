@@ -55,6 +55,11 @@ LAB_SCRIPT_FAILED = Kind(
     "The script's exit status says whether the new code works, and it says that it does not.",
     "Read the script's output; its last lines are shown.",
 )
+LAB_WORKLOAD_ENDED = Kind(
+    "lab-workload-ended",
+    "What kept the guest busy did not go on to the end, so the rounds say less than they seem to.",
+    "Look whether a script ended it, or the live patch: the test without --workload says.",
+)
 LAB_STAYS_IN_MEMORY = Kind(
     "lab-stays-in-memory",
     "Something outside the module may still use its code or data, so it is never unloaded.",

@@ -185,6 +185,9 @@ def _life(run: _Run, needs: ModuleNeeds) -> None:
                 run.rounds_done = number
             elif run.plan.rounds > 1:
                 return
+        if run.plan.workload:
+            with run.step("workload", "Looking whether the workload still runs"):
+                workload.look(run.machine)
     _scripts(run, ScriptPhase.REVERTED)
 
 

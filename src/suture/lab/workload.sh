@@ -7,6 +7,7 @@
 
 renice -n 19 $$ >/dev/null
 directory=/tmp/workload
+jobs=
 mkdir -p $directory
 ip link set lo up
 
@@ -14,6 +15,7 @@ ip link set lo up
 while :; do
 	seq 200 | sort -rn | tail -n 1 >$directory/sorted
 done &
+jobs="$jobs $!"
 
 # Files are written, read, renamed and removed; all lies in memory.
 while :; do
@@ -24,21 +26,25 @@ while :; do
 	rm $directory/renamed
 	sync
 done &
+jobs="$jobs $!"
 
 # What the kernel says of itself.
 while :; do
 	cat /proc/[0-9]*/stat /proc/[0-9]*/maps /proc/meminfo /proc/vmstat /proc/interrupts /proc/net/* >/dev/null
 	find /sys -name uevent | xargs cat >/dev/null
 done 2>/dev/null &
+jobs="$jobs $!"
 
 # Connections over loopback.
 mkdir -p $directory/www
 echo busy >$directory/www/index.html
 httpd -f -p 127.0.0.1:8080 -h $directory/www &
+jobs="$jobs $!"
 while :; do
 	wget -q -O /dev/null http://127.0.0.1:8080/ || sleep 1
 	ping -c 1 -q 127.0.0.1 >/dev/null
 done &
+jobs="$jobs $!"
 
 # File systems come and go.
 while :; do
@@ -46,5 +52,9 @@ while :; do
 	mount -t tmpfs -o size=1m none $directory/mount && umount $directory/mount
 	sleep 0.2
 done &
+jobs="$jobs $!"
 
-wait
+# Ends when one of them does: Suture looks whether this process is still there.
+while kill -0 $jobs; do
+	sleep 1
+done

@@ -87,7 +87,10 @@ def with_calls(
 
 
 def finish(module: ObjectFile) -> ObjectFile:
-    """Return the module with livepatch symbols and relocations, and without `ENTRY` names."""
+    """Return the module with livepatch symbols and relocations, and without `ENTRY` names.
+
+    :raises Refusal: ``module-link-failed``: an `ENTRY` name that no function has
+    """
     symbols, moved_to = _livepatch_symbols(module)
     pending = {
         index: match
@@ -171,11 +174,14 @@ def _own_names(module: ObjectFile) -> Mapping[int, int]:
         for index, symbol in module.symbols_of_type(STT_FUNC)
         if not symbol.name.startswith(ENTRY)
     }
-    return {
-        index: functions[symbol.shndx, symbol.value]
-        for index, symbol in enumerate(module.symbols)
-        if symbol.name.startswith(ENTRY)
-    }
+    own: dict[int, int] = {}
+    for index, symbol in enumerate(module.symbols):
+        if symbol.name.startswith(ENTRY):
+            function = functions.get((symbol.shndx, symbol.value))
+            if function is None:
+                raise Refusal(MODULE_LINK_FAILED, module.name, f"{symbol.name} is no function")
+            own[index] = function
+    return own
 
 
 def _renamed(

@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,15 +12,9 @@ from suture.errors import Refusal
 from suture.formats.addresses import fetched, file_name, is_address
 from suture.host.pipes import kept
 from tests.examples import shows
+from tests.web import served
 
 PATCH = b"--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1 +1 @@\n-int a;\n+int b;\n"
-
-
-class Handler(SimpleHTTPRequestHandler):
-    """Serves files; asked as a proxy, by a whole address, the file of its path."""
-
-    def translate_path(self, path: str) -> str:
-        return super().translate_path(urlsplit(path).path)
 
 
 @pytest.fixture
@@ -33,11 +23,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "fix.patch").write_bytes(PATCH)
     (tmp_path / "page").write_text("<!DOCTYPE html>\n<html><body>fix.patch</body></html>\n")
-    handler = partial(Handler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
+    with served(tmp_path) as address:
+        yield address
 
 
 def refused(address: str) -> Refusal:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -154,6 +155,19 @@ def test_what_nobody_provides_is_refused() -> None:
     shows(refused.value, "module-link-failed")
     assert "exported" in refused.value.found
     klp.refuse_unresolved(module, frozenset({"__fentry__", "klp_enable_patch", "exported"}))
+
+
+def test_a_name_of_an_entry_that_no_function_has_is_refused() -> None:
+    """As in a damaged module."""
+    module = linked(first())
+    moved = tuple(
+        replace(symbol, value=symbol.value + 1) if symbol.name.startswith(klp.ENTRY) else symbol
+        for symbol in module.symbols
+    )
+    with pytest.raises(Refusal) as refused:
+        klp.finish(replace(module, symbols=moved))
+    assert refused.value.code == "module-link-failed"
+    assert refused.value.found == f"{klp.ENTRY}0 is no function"
 
 
 def test_names_with_dots_are_read_back() -> None:

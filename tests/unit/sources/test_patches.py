@@ -20,6 +20,7 @@ from suture.errors import PACKAGE_CORRUPT, Refusal
 from suture.sources.debian import DebianOffer
 from tests.unit.sources.test_debian import refused
 from tests.unit.sources.test_suites import Archive, archive, published
+from tests.web import served
 
 pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not installed")
 
@@ -185,7 +186,9 @@ def test_a_packaging_that_is_not_the_listed_one_is_refused(mirror: Mirror) -> No
     mirror.publish()
     data = (mirror.pool / PACKAGING).read_bytes()
     (mirror.pool / PACKAGING).write_bytes(data[:-1] + b"!")
-    assert mirror.refused().code == "package-corrupt"
+    with served(mirror.archive.root) as address:  # for copy: of apt 3, the error is undetermined
+        mirror.archive.configure(f"deb [trusted=yes] {address}/debian bookworm main")
+        assert mirror.refused().code == "package-corrupt"
     assert not (mirror.kept / PACKAGING).exists()
 
 
