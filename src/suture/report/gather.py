@@ -103,7 +103,7 @@ def of_refusal(refusal: Refusal, name: str, target: Target, inputs: Sequence[str
     :param inputs: as the author gave them; those that are files are named with their hashes.
     """
     problem = rows.problem(refusal)
-    headline = f"No live patch was built: {refusal.found}."
+    headline = f"No live patch was built: {refusal.where}: {refusal.found}."
     return PatchReport(
         FORMAT,
         Origin.REFUSED,

@@ -47,7 +47,7 @@ from suture.report.words import (
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The page fetches nothing, whatever a module's texts hold."""
 
-SHORT = frozenset({"Object", "Position", "Address", "Bytes equal", "Links equal"})
+SHORT = frozenset({"What", "Object", "Position", "Address", "Bytes equal", "Links equal"})
 """Columns whose cells stay in one line."""
 
 CVE_RECORD = "https://www.cve.org/CVERecord?id="
