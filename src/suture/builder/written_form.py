@@ -57,13 +57,17 @@ def carried_archive(inputs: Inputs) -> bytes:
     What it replaces is not recorded, even where a written form has it: another kernel's compiler
     may inline otherwise, and the module is the same with and without a written form.  Modules for
     kpatch's own core are machine code of one kernel, and are not carried.
+
+    :raises Refusal: ``file-unreadable``
     """
     if inputs.of_formats(frozenset({Format.KPATCH_OBJECT})):
         return b""
     try:
         manifest, files = manifest_and_files(inputs, inputs.name, ())
-    except Refusal:  # a directory with links is built, and not carried
-        return b""
+    except Refusal as refusal:
+        if refusal.kind is not SOURCE_ESCAPES:
+            raise
+        return b""  # a directory with links is built, and not carried
     return archive({MANIFEST: written.dumped(manifest), **files}, "xz")
 
 

@@ -146,6 +146,12 @@ ANOTHER_AT_WORK = Kind(
     "Only one process at a time may change live patches.",
     "Wait until it ends ('suture status' shows it), or pass --wait SECONDS.",
 )
+TRACING_UNAVAILABLE = Kind(
+    "tracing-unavailable",
+    "Calls are counted by probes, which root sets through tracefs.",
+    "Run it as root, on a kernel that is not locked down, with tracefs mounted: 'mount -t tracefs "
+    "nodev /sys/kernel/tracing'.",
+)
 JOURNAL_UNWRITABLE = Kind(
     "journal-unwritable",
     "Suture records each change before making it, so that the next command can recover after a "

@@ -19,19 +19,13 @@ as not counted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from suture.core import probes
 from suture.lab.machine import Machine
 
 TRACING = "/sys/kernel/tracing"
-ARMED = "/sys/kernel/debug/kprobes/list"
-DEAD = (
-    "[GONE]",
-    "[DISABLED]",
-)  # kernel/kprobes.c: report_probe(), which writes flags without a blank between
 GROUP = "suture"
-_PROFILED = re.compile(r"\s*(\S+)\s+([0-9]{1,20})\s+([0-9]{1,20})\s*")
 
 
 def arm(machine: Machine, module: str, functions: Sequence[str]) -> None:
@@ -52,8 +46,8 @@ def read(machine: Machine, module: str, functions: Sequence[str]) -> list[int | 
     :param functions: as given to `arm`.
     :param module: still loaded.
     """
-    armed = armed_functions(machine.run(f"cat {ARMED}").text, module)
-    counted = profile(machine.run(f"cat {TRACING}/kprobe_profile").text)
+    armed = probes.armed_functions(machine.run(f"cat /{probes.KPROBES_LIST}").text, module)
+    counted = probes.profile(machine.run(f"cat /{probes.KPROBE_PROFILE}").text)
     unique = {name for name in functions if functions.count(name) == 1}
     return [
         counted.get(f"f{n}") if name in armed & unique else None for n, name in enumerate(functions)
@@ -63,23 +57,3 @@ def read(machine: Machine, module: str, functions: Sequence[str]) -> list[int | 
 def disarm(machine: Machine) -> None:
     """Remove all probes."""
     machine.run(f"cd {TRACING}; echo 0 >events/{GROUP}/enable; echo >kprobe_events")
-
-
-def armed_functions(listing: str, module: str) -> set[str]:
-    """Return the functions of `module` in ``kprobes/list``.
-
-    A line reads ``ADDRESS k FUNCTION+0x0  MODULE [FTRACE]``.
-    """
-    alive = [
-        line.split() for line in listing.splitlines() if not any(flag in line for flag in DEAD)
-    ]
-    return {row[2].partition("+")[0] for row in alive if len(row) > 3 and row[3] == module}
-
-
-def profile(text: str) -> dict[str, int]:
-    """Return event -> hits from ``kprobe_profile``, whose lines read ``EVENT HITS MISSES``.
-
-    A miss is a call while another probe was being handled on that processor: the function ran.
-    """
-    rows = (_PROFILED.fullmatch(line) for line in text.splitlines())
-    return {row[1]: int(row[2]) + int(row[3]) for row in rows if row}

@@ -20,6 +20,7 @@ import zstandard
 
 from suture.arch.x86_64 import boot_relocations
 from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
+from suture.core import probes
 from suture.diff.changes import compare
 from suture.diff.escapes import escapes
 from suture.elf import reader, writer
@@ -28,7 +29,7 @@ from suture.formats import diff, makefile, suse, written
 from suture.kernel import boot_image, config, image, kallsyms, modules, symtab, symvers
 from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
-from suture.lab import complaints, hits
+from suture.lab import complaints
 from suture.link import klp
 from suture.module import fixes, notes, staying, versions
 from suture.module.inspect import inspect
@@ -646,8 +647,8 @@ def use_log(data: bytes) -> None:
 
 
 def use_probes(data: bytes) -> None:
-    hits.armed_functions(data.decode("utf-8", "replace"), "livepatch_sample")
-    hits.profile(data.decode("utf-8", "replace"))
+    probes.armed_functions(data.decode("utf-8", "replace"), "livepatch_sample")
+    probes.profile(data.decode("utf-8", "replace"))
 
 
 def use_include_lines(data: bytes) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from suture.cli.app import main
+from suture.core import probes
 from suture.elf import reader, writer
 from suture.elf.object import ObjectFile, Relocation, Section, Symbol
 from suture.errors import INTERNAL_ERROR, Refusal
 from suture.formats import diff
 from suture.kernel import modules
-from suture.lab import hits
 from suture.module.inspect import inspect
 from suture.objects.view import View
 from suture.workspace import includes
@@ -51,7 +51,7 @@ def test_an_include_line_with_a_name_that_is_too_long_names_no_file(tmp_path: Pa
 
 
 def test_lines_of_a_profile_that_are_none_are_left_out() -> None:
-    assert hits.profile("f0 2 livepatch_sample\nf1 ² 1\nf2 4 1\n") == {"f2": 5}
+    assert probes.profile("f0 2 livepatch_sample\nf1 ² 1\nf2 4 1\n") == {"f2": 5}
 
 
 def test_an_addend_is_modulo_two_to_the_64() -> None:

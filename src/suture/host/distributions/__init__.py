@@ -50,6 +50,12 @@ class Distribution(Protocol):
     def install_line(self, packages: Iterable[str]) -> str:
         """Return root's command that installs packages; "" if unknown."""
 
+    def kernel_url(self, release: str, banner: str) -> str:
+        """Return the package URL (purl) of a kernel's image.
+
+        :param banner: what ``/proc/version`` says of it.
+        """
+
 
 class Unknown:
     """A distribution without a table: messages name the programs themselves."""
@@ -66,6 +72,10 @@ class Unknown:
     def install_line(self, packages: Iterable[str]) -> str:
         """Return "": no package tool is known."""
         return ""
+
+    def kernel_url(self, release: str, banner: str) -> str:
+        """Return a package URL without a distribution."""
+        return f"pkg:generic/linux@{release}"
 
 
 DISTRIBUTIONS: tuple[Distribution, ...] = (DebianHost(),)

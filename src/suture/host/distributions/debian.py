@@ -39,6 +39,8 @@ PACKAGES = {
 COMPILER = re.compile(r"(?:[a-z0-9_]+-linux-gnu-)?(?P<package>gcc-\d+)")
 """Debian 13's kernels name their compiler with its triplet: ``x86_64-linux-gnu-gcc-14``."""
 
+VERSION_IN_BANNER = re.compile(r" Debian (\S+) \(")
+
 RUNNING = ("python3-dev", "python3-venv")
 """Additional packages for ``make``: a virtual environment, and Python's headers, because pip
 compiles minilzo from source."""
@@ -96,6 +98,18 @@ class DebianHost:
         """Return the command without recommended packages, which would install all of QEMU's
         displays."""
         return f"apt-get install --no-install-recommends {' '.join(packages)}"
+
+    def kernel_url(self, release: str, banner: str) -> str:
+        """Return the package URL (purl) of a kernel's image, with the version that its banner
+        ends with: ``#1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-03-02)``."""
+        described = platform.freedesktop_os_release()
+        system, number = described.get("ID", self.id), described.get("VERSION_ID", "")
+        version = VERSION_IN_BANNER.search(banner)
+        at = f"@{version[1]}" if version else ""
+        suite = f"&distro={system}-{number}" if number else ""
+        return (
+            f"pkg:deb/{system}/linux-image-{release}{at}?arch={release.rpartition('-')[2]}{suite}"
+        )
 
     def needed_packages(self) -> tuple[str, ...]:
         """Return the packages that building, testing and ``make demo`` need, sorted."""

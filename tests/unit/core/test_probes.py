@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from suture.lab import hits
+from suture.core import probes
 
 LIST = """\
 ffffffffc0579030  k  livepatch_cmdline_proc_show+0x0  livepatch_sample [FTRACE]
@@ -20,10 +20,10 @@ PROFILE = """\
 
 
 def test_only_armed_functions_of_the_module_count() -> None:
-    assert hits.armed_functions(LIST, "livepatch_sample") == {"livepatch_cmdline_proc_show"}
-    assert hits.armed_functions("", "livepatch_sample") == set()
+    assert probes.armed_functions(LIST, "livepatch_sample") == {"livepatch_cmdline_proc_show"}
+    assert probes.armed_functions("", "livepatch_sample") == set()
 
 
 def test_missed_hits_are_calls_too() -> None:
-    assert hits.profile(PROFILE) == {"f0": 2, "f1": 42}
-    assert hits.profile("") == {}
+    assert probes.profile(PROFILE) == {"f0": 2, "f1": 42}
+    assert probes.profile("") == {}
