@@ -75,12 +75,7 @@ def _coverage(
 ) -> tuple[PatchCoverage, ...]:
     _remove_left(tracing)
     names = {patch.name: _functions(tracing, patch.name) for patch in patches}
-    single = [
-        (module, name)
-        for module, listed in names.items()
-        for name, number in Counter(listed).items()
-        if number == 1
-    ]
+    single = [(module, name) for module, listed in names.items() for name in _unique(listed)]
     with _counting(tracing, single) as events:
         time.sleep(seconds)
         hits = probes.profile(text(tracing / "kprobe_profile"))
@@ -89,6 +84,10 @@ def _coverage(
         PatchCoverage(patch.name, tuple(_counted(patch, names[patch.name], calls)))
         for patch in patches
     )
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    return [name for name, number in Counter(names).items() if number == 1]
 
 
 def _counted(
