@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-from rich.text import Text
+import click
 
 from suture.cli.app import PROGRAM, program
+from suture.cli.commands import Example
+from suture.cli.layout import paragraphs, term, value
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "suture.1"
 
@@ -52,7 +52,7 @@ Documentation/livepatch/ in the kernel's source
 
 def page() -> str:
     """The whole page."""
-    root: Any = typer.main.get_command(program())  # typer keeps the types of its commands private
+    root = click.Context(program, info_name=PROGRAM)
     lines = [
         ".\\\" Made by 'make docs' from the command line itself.",
         f".TH {PROGRAM.upper()} 1",
@@ -62,77 +62,68 @@ def page() -> str:
         f".B {PROGRAM}",
         "[\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]",
         ".SH DESCRIPTION",
-        *prose(root.help),
+        *prose(program.help),
         ".SH OPTIONS",
-        *options(root),
+        *options(program),
         ".SH COMMANDS",
-        *commands(root, PROGRAM),
+        *commands(root),
     ]
     return "\n".join(lines) + "\n" + FOOT
 
 
-def commands(group: Any, path: str) -> Iterator[str]:
+def commands(group: click.Context) -> Iterator[str]:
     """Each command as a subsection, those of a group under the group's name."""
-    for name, command in group.commands.items():
-        if command.hidden:
-            continue
-        if hasattr(command, "commands"):
-            yield from commands(command, f"{path} {name}")
+    assert isinstance(group.command, click.Group)
+    for name in group.command.list_commands(group):
+        command: Any = group.command.get_command(group, name)
+        context = click.Context(command, parent=group, info_name=name)
+        if isinstance(command, click.Group):
+            yield from commands(context)
             continue
         arguments = " ".join(
-            usage(parameter) for parameter in command.params if is_argument(parameter)
+            usage(one) for one in command.params if isinstance(one, click.Argument)
         )
-        yield f".SS {path} {name} [\\fIoptions\\fR] {arguments}".rstrip()
+        yield f".SS {context.command_path} [\\fIoptions\\fR] {arguments}".rstrip()
         yield from prose(command.help)
         yield from options(command)
-        if command.epilog:
-            yield from [".PP", ".nf", *map(roff, plain(command.epilog).splitlines()), ".fi"]
+        yield from examples(command.examples)
 
 
-def options(command: Any) -> Iterator[str]:
+def options(command: click.Command) -> Iterator[str]:
     """Arguments and options as tagged paragraphs."""
     for parameter in command.params:
-        if getattr(parameter, "hidden", False):
-            continue
         yield ".TP"
-        if is_argument(parameter):
+        if isinstance(parameter, click.Argument):
             yield usage(parameter)
         else:
-            value = (
-                ""
-                if parameter.is_flag
-                else f" \\fI{roff(parameter.metavar or parameter.name.upper())}\\fR"
-            )
-            yield (
-                ", ".join(
-                    f"\\fB{roff(name)}\\fR" for name in (*parameter.opts, *parameter.secondary_opts)
-                )
-                + value
-            )
-        yield roff(" ".join(plain(parameter.help or "").split()))
+            names = [f"\\fB{roff(name)}\\fR" for name in term(parameter).split(", ")]
+            word = value(parameter)
+            yield ", ".join(names) + (f" \\fI{roff(word)}\\fR" if word else "")
+        yield roff(" ".join(str(getattr(parameter, "help", "")).split()))
 
 
-def is_argument(parameter: Any) -> bool:
-    return not any(name.startswith("-") for name in parameter.opts)
+def examples(pairs: Sequence[Example]) -> Iterator[str]:
+    """What stands at the end of a command's help."""
+    if pairs:
+        yield from [".PP", ".nf", "Examples"]
+        for typed, about in pairs:
+            yield from [roff(f"  {typed}"), roff(f"      {about}")]
+        yield ".fi"
 
 
-def usage(parameter: Any) -> str:
-    name = parameter.metavar or parameter.name.upper()
-    many = "..." if parameter.nargs != 1 and not name.endswith("...") else ""
+def usage(argument: click.Argument) -> str:
+    """An argument as it is typed."""
+    name = value(argument)
+    many = "..." if argument.nargs != 1 and not name.endswith("...") else ""
     return f"\\fI{roff(name)}\\fR{many}"
 
 
 def prose(text: str | None) -> Iterator[str]:
     """Paragraphs of a help text."""
-    for number, paragraph in enumerate(inspect.cleandoc(plain(text or "")).split("\n\n")):
+    for number, paragraph in enumerate(paragraphs(text)):
         if number:
             yield ".PP"
-        yield roff(" ".join(paragraph.split()))
-
-
-def plain(text: str) -> str:
-    """Help text without Rich's markup."""
-    return Text.from_markup(text).plain
+        yield roff(paragraph)
 
 
 def roff(text: str) -> str:

@@ -6,10 +6,9 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
+import click
 import pytest
-import typer
 
 from suture.cli.app import PROGRAM, program
 
@@ -35,13 +34,13 @@ def test_readme_shows_the_path_of_a_new_user() -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_readme_is_understood(line: str) -> None:
-    command: Any = typer.main.get_command(
-        program()
-    )  # typer keeps the types of its commands private
+    command: click.Command = program
     words = shlex.split(line, comments=True)[1:]
     path = [PROGRAM]
-    while hasattr(command, "commands"):
+    while isinstance(command, click.Group):
         path.append(words.pop(0))
-        command = command.commands[path[-1]]
-    # Reading the words, with no invocation: raises typer's error for wrong usage.
+        found = command.get_command(click.Context(command), path[-1])
+        assert found is not None
+        command = found
+    # Reading the words, with no invocation: raises click's error for wrong usage.
     command.make_context(" ".join(path), words)

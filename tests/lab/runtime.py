@@ -56,7 +56,7 @@ print(json.dumps(results))
 """Command lines one after the other in one process: Python takes seconds to start on an emulated
 processor."""
 
-WHOLE = ("suture", "rich", "typer")
+WHOLE = ("suture", "rich", "click")
 """Packages that import parts of themselves only when these are used."""
 
 LIST = """
@@ -66,7 +66,7 @@ for room in (suture.cli, suture.core):
     for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
 import suture.__main__, suture.module.inspect, encodings.ascii, encodings.idna, encodings.latin_1, runpy, traceback
-import rich.console, rich.table, rich.live, rich.spinner, rich.text, typer.rich_utils, rich.traceback
+import rich.console, rich.table, rich.live, rich.spinner, rich.text, rich.traceback, click.shell_completion
 import elftools.elf.elffile, ctypes, pty, socket, pwd, fcntl, lzma, tempfile
 for name in sys.argv[1:]:
     importlib.import_module(name)

@@ -357,7 +357,8 @@ def drift(machine: Machine) -> dict[str, str]:
 def offered(machine: Machine, line: str) -> list[str]:
     """What a shell offers when TAB is pressed at the end of a line."""
     words = f"COMP_WORDS={shlex.quote(line)} COMP_CWORD={len(line.split()) - 1}"
-    return sorted(sh(machine, f"_SUTURE_COMPLETE=complete_bash {words} suture").split())
+    answer = sh(machine, f"_SUTURE_COMPLETE=bash_complete {words} suture")
+    return sorted(word.removeprefix("plain,") for word in answer.split())
 
 
 def loaded(machine: Machine) -> list[str]:

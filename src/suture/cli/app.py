@@ -12,171 +12,96 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
 from suture import __version__
-from suture.cli import output
-from suture.cli.commands import Commands, HelpPart, add, group
-from suture.cli.output import PASSING
+from suture.cli import output, shells
+from suture.cli.commands import Group, option
 from suture.errors import Refusal
-from suture.host import failures, paths
+from suture.host import failures, paths, pipes
+from suture.host.progress import Silent, reporter
+from suture.host.terminal import wants_colours
 
 PROGRAM = "suture"
 
-TYPERS_CTRL_C = 130
-"""Typer's exit status when it is interrupted while reading the command line."""
+HEADINGS = {
+    "Build and test": ("build", "test", "lab", "convert", "inspect", "verify", "diff", "kernel"),
+    "The running kernel": ("load", "unload", "status", "list", "info", "log", "recover", "force"),
+    "Across reboots": ("install", "uninstall", "enable", "disable", "rebuild", "store"),
+    "Keys and setup": ("key", "sign", "doctor", "demo", "compat"),
+}
+"""The commands, and groups of them, in the order of the help page."""
+
+PLACES = {
+    "list": ("list", "list_patches"),
+    "uninstall": ("install", "uninstall"),
+    "enable": ("install", "enable"),
+    "disable": ("install", "disable"),
+    "sign": ("key", "sign"),
+}
+"""The module in `suture.cli`, and the name in it, of commands for which these are not the
+command's own name."""
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"{PROGRAM} {__version__}")
-        raise typer.Exit
+class Program(Group):
+    """The root of the tree, which imports a command when it is needed."""
+
+    headings = HEADINGS
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return [*(name for names in HEADINGS.values() for name in names), *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if not any(cmd_name in names for names in HEADINGS.values()):
+            return super().get_command(ctx, cmd_name)
+        module, name = PLACES.get(cmd_name, (cmd_name, cmd_name))
+        found: click.Command = getattr(import_module(f"suture.cli.{module}"), name)
+        return found
 
 
-def root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
+@click.command(
+    PROGRAM,
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=(
+        ("suture doctor", "check what this host lacks"),
+        ("suture kernel list", "list the kernels that can be patched"),
+        ("suture build fix.patch --kernel 6.1.0-50-amd64", "build a live patch from a fix"),
+        ("suture load livepatch_fix.ko", "load it into the running kernel"),
+        ("suture status", "see what is in force and what to do next"),
+    ),
+)
+@click.version_option(
+    __version__, message=f"{PROGRAM} %(version)s", help="Print the version and exit."
+)
+@option(
+    "--install-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=shells.install_wanted,
+    help="Install completion for the current shell.",
+)
+@option(
+    "--show-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=shells.show_wanted,
+    help="Show completion for the current shell, to copy it or customize the installation.",
+)
+def program() -> None:
     """Turn a fix for the Linux kernel into a live patch, prove that it fits, and load it into the
     running kernel.
 
     Exit status: 0 done, 1 refused or failed (with the reason and its code), 2 wrong usage.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class CommandEntry:
-    """A command, or a group of commands, and where it is.
-
-    :ivar module: in `suture.cli`; named as the command where nothing is said.
-    :ivar function: what runs; the module's name where nothing is said.
-    :ivar examples: the name of the module's examples.
-    :ivar is_group: the module has an ``app`` with the group's commands.
-    """
-
-    name: str
-    part: HelpPart
-    module: str = ""
-    function: str = ""
-    examples: str = "EXAMPLES"
-    is_group: bool = False
-
-    def add_to(self, app: typer.Typer, *, whole: bool = True) -> None:
-        """Import it.
-
-        :param whole: with its arguments and options, which only help for the command itself, and
-            running it, have a use for.
-        """
-        module = import_module(f"suture.cli.{self.module or self.name}")
-        if self.is_group:
-            added = module.app if whole else group(self.name, module.app.info.help)
-            app.add_typer(added, rich_help_panel=self.part)
-        else:
-            function = getattr(module, self.function or self.name)
-            add(app, self.name, function, getattr(module, self.examples), self.part, whole=whole)
-
-
-COMMANDS = (
-    CommandEntry("build", HelpPart.BUILD),
-    CommandEntry("test", HelpPart.BUILD),
-    CommandEntry("lab", HelpPart.BUILD, is_group=True),
-    CommandEntry("convert", HelpPart.BUILD),
-    CommandEntry("inspect", HelpPart.BUILD),
-    CommandEntry("verify", HelpPart.BUILD),
-    CommandEntry("diff", HelpPart.BUILD),
-    CommandEntry("kernel", HelpPart.BUILD, is_group=True),
-    CommandEntry("load", HelpPart.RUNNING),
-    CommandEntry("unload", HelpPart.RUNNING),
-    CommandEntry("status", HelpPart.RUNNING),
-    CommandEntry("list", HelpPart.RUNNING, function="list_patches"),
-    CommandEntry("info", HelpPart.RUNNING),
-    CommandEntry("log", HelpPart.RUNNING),
-    CommandEntry("recover", HelpPart.RUNNING),
-    CommandEntry("force", HelpPart.RUNNING),
-    CommandEntry("install", HelpPart.BOOT, "install", "install", "INSTALL_EXAMPLES"),
-    CommandEntry("uninstall", HelpPart.BOOT, "install", "uninstall", "UNINSTALL_EXAMPLES"),
-    CommandEntry("enable", HelpPart.BOOT, "install", "enable", "ENABLE_EXAMPLES"),
-    CommandEntry("disable", HelpPart.BOOT, "install", "disable", "DISABLE_EXAMPLES"),
-    CommandEntry("rebuild", HelpPart.BOOT),
-    CommandEntry("store", HelpPart.BOOT, is_group=True),
-    CommandEntry("key", HelpPart.REST, is_group=True),
-    CommandEntry("sign", HelpPart.REST, "key", "sign", "SIGN_EXAMPLES"),
-    CommandEntry("doctor", HelpPart.REST),
-    CommandEntry("demo", HelpPart.REST),
-    CommandEntry("compat", HelpPart.REST, is_group=True),
-)
-"""In the order of the help page."""
-
-
-def program(only: str | None = None, *, names: bool = False) -> typer.Typer:
-    """The program with all its commands.
-
-    :param only: the one command that is needed; others are not imported.
-    :param names: only the names of commands, and what each is for, are needed.
-    """
-    app = typer.Typer(
-        name=PROGRAM,
-        cls=Commands,
-        no_args_is_help=True,
-        rich_markup_mode="rich",
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        epilog=output.examples(
-            ("suture doctor", "check what this host lacks"),
-            ("suture kernel list", "list the kernels that can be patched"),
-            ("suture build fix.patch --kernel 6.1.0-50-amd64", "build a live patch from a fix"),
-            ("suture load livepatch_fix.ko", "load it into the running kernel"),
-            ("suture status", "see what is in force and what to do next"),
-        ),
-    )
-    app.callback()(root)
-    for entry in COMMANDS:
-        if only in (None, entry.name):
-            entry.add_to(app, whole=not names)
-    return app
-
-
-def wanted(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """The command that a command line is about; None where all are needed.
-
-    A shell that completes the words of a command gives the line in a variable (`typer.completion`);
-    the last word may be unfinished.
-    """
-    if any(name.startswith("_SUTURE_COMPLETE") for name in environment):
-        line = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS") or ""
-        words = line.split()[1:] if line[-1:].isspace() else line.split()[1:-1]
-    first = next((word for word in words if not word.startswith("-")), None)
-    return first if any(entry.name == first for entry in COMMANDS) else None
-
-
-def join_equals(environment: MutableMapping[str, str]) -> None:
-    """Remove the signs between options and values from the line that bash gives to complete.
-
-    Of ``suture build --kernel=6.1`` bash makes the words ``--kernel``, ``=`` and ``6.1``
-    (COMP_WORDBREAKS), of which the command line library takes the second for the option's value.
-    """
-    line, number = environment.get("COMP_WORDS", ""), environment.get("COMP_CWORD", "")
-    if "=" not in line or not number.isdigit():
-        return
-    separator = "\n" if "\n" in line else " "
-    words, current = line.split(separator), int(number)
-    signs = [
-        place
-        for place, word in enumerate(words)
-        if word == "=" and place != current and words[place - 1].startswith("--")
-    ]
-    kept = [word for place, word in enumerate(words) if place not in signs]
-    environment["COMP_WORDS"] = separator.join(kept)
-    environment["COMP_CWORD"] = str(current - sum(place < current for place in signs))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,9 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     paths.share_with_group()
     with failures.surviving_streams():
         try:
-            # In addition to Commands.invoke: reading the command line or printing help can fail.
-            with failures.refused(words, PASSING):
-                return _run(words)
+            with failures.refused(words):
+                status = _run(words)
+                sys.stdout.flush()  # here, where a full disk can still be refused
+                return status
         except Refusal as refusal:
             output.refuse(refusal)
         finally:
@@ -207,41 +133,49 @@ def wants_json(words: Sequence[str]) -> bool:
     return "--json" in words[: words.index("--") if "--" in words else len(words)]
 
 
-def wrong_usage(error: typer.TyperException) -> Refusal:
-    """Return what Typer says of a wrong command line as a refusal."""
+def _run(words: Sequence[str]) -> int:
+    """Read the command line, or what a shell asks, and do what it says."""
+    if shells.ASKED in os.environ:
+        return shells.answer(program)
+    colours = wants_colours()
+    try:
+        with program.make_context(PROGRAM, list(words), color=colours) as context:
+            _invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        click.echo("Aborted.", err=True)
+        return 1
+    except click.ClickException as error:
+        if wants_json(words):
+            output.json_wanted.set(True)
+            output.refuse(_usage_refusal(error))
+        else:
+            from suture.cli import layout
+
+            click.echo(layout.wrong_usage(error), err=True, color=colours)
+        return error.exit_code
+    return 0
+
+
+def _invoke(context: click.Context) -> None:
+    """Run the command.  Steps are shown on stderr, unless the caller has set a reporter of its own
+    (`bench.child`)."""
+    from suture.host.reporters import for_stderr
+
+    current = reporter.get()
+    token = reporter.set(for_stderr() if isinstance(current, Silent) else current)
+    try:
+        with pipes.kept():
+            program.invoke(context)
+    finally:
+        reporter.reset(token)
+
+
+def _usage_refusal(error: click.ClickException) -> Refusal:
+    """Return what click says about a wrong command line as a refusal."""
     from suture.errors import USAGE_WRONG
 
-    path = PROGRAM if (context := getattr(error, "ctx", None)) is None else context.command_path
-    found = error.format_message()
-    return Refusal(USAGE_WRONG, path, found, remedy=f"See '{path} --help'.")
-
-
-def _run_for_json(app: typer.Typer, words: Sequence[str]) -> int:
-    """Run a command line that asks for JSON; wrong usage is one document too."""
-    try:
-        status = app(args=words, prog_name=PROGRAM, obj=words, standalone_mode=False)
-    except typer.Abort:
-        return 1
-    except typer.TyperException as error:
-        output.json_wanted.set(True)
-        output.refuse(wrong_usage(error))
-        return error.exit_code
-    return status if isinstance(status, int) else 0
-
-
-def _run(words: Sequence[str]) -> int:
-    status = 0
-    try:
-        join_equals(os.environ)
-        command = wanted(words, os.environ)
-        app = program(command, names=command is None)
-        if wants_json(words):
-            status = _run_for_json(app, words)
-        else:
-            app(args=words, prog_name=PROGRAM, obj=words)
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-    if status == TYPERS_CTRL_C:
-        raise KeyboardInterrupt
-    sys.stdout.flush()  # here, where a full disk can still be refused
-    return status
+    context: Any = getattr(error, "ctx", None)
+    path = PROGRAM if context is None else context.command_path
+    return Refusal(USAGE_WRONG, path, error.format_message(), remedy=f"See '{path} --help'.")

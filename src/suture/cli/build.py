@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli import completion, modules
-from suture.cli.acceptances import Accept, Because, acceptances
-from suture.cli.input_options import Git, InputFormat, StripLevel
+from suture.cli.acceptances import accept_option, acceptances, because_option
+from suture.cli.commands import PATH, Number, argument, command, option
+from suture.cli.input_options import format_option, git_option, strip_level_option
 from suture.cli.option_parts import OptionPart
-from suture.cli.output import Json, emit
-from suture.cli.purpose import Cve, Title, Url, said
-from suture.cli.reports import BuildReports, ReportFile
-from suture.cli.suse import Only
-from suture.cli.target import Fetch, KernelDir, Kernels, chosen_several
+from suture.cli.output import emit, json_option
+from suture.cli.purpose import cve_option, said, title_option, url_option
+from suture.cli.reports import BuildReports, report_option
+from suture.cli.suse import only_option
+from suture.cli.target import chosen_several, fetch_option, kernel_dir_option, kernels_option
 from suture.formats.recognise import Format
 
 if TYPE_CHECKING:
@@ -70,154 +71,150 @@ EXAMPLES = (
 )
 
 
+@command("build", examples=EXAMPLES)
+@argument(
+    "inputs",
+    metavar="INPUT...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.inputs,
+    help="Unified diffs against the target's source, in order, optionally with kpatch or "
+    "Ksplice macros: files, a directory with a series, '-' for standard input, web "
+    "addresses; a kGraft or livepatch module (C file or directory); output of "
+    "'suture convert'; a module for kpatch's own core. With --git: a commit or a range "
+    "A..B, and paths that limit it.",
+)
+@kernels_option
+@kernel_dir_option
+@fetch_option
+@option(
+    "--output",
+    "-o",
+    metavar="OUT.ko",
+    type=PATH,
+    help="The output file; by default NAME.ko in the current directory. For several "
+    "kernels, a directory.",
+    panel=OptionPart.OUTPUT,
+)
+@option(
+    "--name",
+    metavar="NAME",
+    help="The module's name; by default livepatch_ and the first patch's title or file name.",
+    panel=OptionPart.OUTPUT,
+)
+@option(
+    "--replace/--no-replace",
+    default=None,
+    help="Replace all live patches loaded earlier (the default), or stack on them.",
+    panel=OptionPart.OUTPUT,
+)
+@format_option
+@strip_level_option
+@git_option
+@option(
+    "--fuzz",
+    metavar="LINES",
+    type=Number(min=0, max=3),
+    default=0,
+    help="Let this many context lines of a hunk differ, as patch -F does. What the patch "
+    "then changes is shown; look at it.",
+    panel=OptionPart.INPUT,
+)
+@option(
+    "--3way",
+    "three_way",
+    is_flag=True,
+    help="With --git: carry a commit that does not fit over to the target's source by a "
+    "three-way merge, as git cherry-pick does. What it then changes is shown; look at it.",
+    panel=OptionPart.INPUT,
+)
+@option(
+    "--caller-depth",
+    metavar="LEVELS",
+    type=Number(min=0),
+    help="If a changed function has no fentry call, replace its callers, up to this many "
+    "levels up; 3 by default.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--caller-limit",
+    metavar="N",
+    type=Number(min=1),
+    help="Replace at most this many such callers; 32 by default.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--patch-data",
+    metavar="NAME",
+    multiple=True,
+    help="Also change this variable in memory while the patch is in force. Repeatable.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--keep-data",
+    metavar="NAME",
+    multiple=True,
+    help="Leave this variable as it is in memory, even though the patch changes its "
+    "initial value. Repeatable.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--replace-thread",
+    metavar="NAME",
+    multiple=True,
+    help="Replace this main function of a kernel thread; no such thread may run while the "
+    "patch is loaded or unloaded. Short for --accept thread-function-replaced:NAME with "
+    "that reason. Repeatable.",
+    panel=OptionPart.DECISIONS,
+)
+@only_option
+@accept_option
+@because_option
+@title_option
+@cve_option
+@url_option
+@option(
+    "--sign-key",
+    metavar="KEY",
+    help="Sign the module with this private key: a PEM file or a pkcs11: URI.",
+    panel=OptionPart.SIGNATURE,
+)
+@option(
+    "--sign-certificate",
+    metavar="FILE",
+    type=PATH,
+    help="The key's certificate, PEM or DER.",
+    panel=OptionPart.SIGNATURE,
+)
+@report_option
+@json_option
 def build(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            autocompletion=completion.inputs,
-            help="Unified diffs against the target's source, in order, optionally with kpatch or "
-            "Ksplice macros: files, a directory with a series, '-' for standard input, web "
-            "addresses; a kGraft or livepatch module (C file or directory); output of "
-            "'suture convert'; a module for kpatch's own core. With --git: a commit or a range "
-            "A..B, and paths that limit it.",
-        ),
-    ],
-    kernel: Kernels = None,
-    kernel_dir: KernelDir = None,
-    fetch: Fetch = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.ko",
-            readable=False,
-            help="The output file; by default NAME.ko in the current directory. For several "
-            "kernels, a directory.",
-            rich_help_panel=OptionPart.OUTPUT,
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            help="The module's name; by default livepatch_ and the first patch's title or file "
-            "name.",
-            metavar="NAME",
-            rich_help_panel=OptionPart.OUTPUT,
-        ),
-    ] = None,
-    replace: Annotated[
-        bool | None,
-        typer.Option(
-            "--replace/--no-replace",
-            help="Replace all live patches loaded earlier (the default), or stack on them.",
-            rich_help_panel=OptionPart.OUTPUT,
-        ),
-    ] = None,
-    format: InputFormat = None,
-    strip_level: StripLevel = None,
-    git: Git = None,
-    fuzz: Annotated[
-        int,
-        typer.Option(
-            "--fuzz",
-            metavar="LINES",
-            min=0,
-            max=3,
-            help="Let this many context lines of a hunk differ, as patch -F does. What the patch "
-            "then changes is shown; look at it.",
-            rich_help_panel=OptionPart.INPUT,
-        ),
-    ] = 0,
-    three_way: Annotated[
-        bool,
-        typer.Option(
-            "--3way",
-            help="With --git: carry a commit that does not fit over to the target's source by a "
-            "three-way merge, as git cherry-pick does. What it then changes is shown; look at it.",
-            rich_help_panel=OptionPart.INPUT,
-        ),
-    ] = False,
-    caller_depth: Annotated[
-        int | None,
-        typer.Option(
-            "--caller-depth",
-            min=0,
-            help="If a changed function has no fentry call, replace its callers, up to this many "
-            "levels up; 3 by default.",
-            metavar="LEVELS",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    caller_limit: Annotated[
-        int | None,
-        typer.Option(
-            "--caller-limit",
-            min=1,
-            help="Replace at most this many such callers; 32 by default.",
-            metavar="N",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    patch_data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--patch-data",
-            metavar="NAME",
-            help="Also change this variable in memory while the patch is in force. Repeatable.",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    keep_data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep-data",
-            metavar="NAME",
-            help="Leave this variable as it is in memory, even though the patch changes its "
-            "initial value. Repeatable.",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    replace_thread: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--replace-thread",
-            metavar="NAME",
-            help="Replace this main function of a kernel thread; no such thread may run while the "
-            "patch is loaded or unloaded. Short for --accept thread-function-replaced:NAME with "
-            "that reason. Repeatable.",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    only: Only = None,
-    accept: Accept = None,
-    because: Because = None,
-    title: Title = None,
-    cve: Cve = None,
-    url: Url = None,
-    sign_key: Annotated[
-        str | None,
-        typer.Option(
-            "--sign-key",
-            metavar="KEY",
-            help="Sign the module with this private key: a PEM file or a pkcs11: URI.",
-            rich_help_panel=OptionPart.SIGNATURE,
-        ),
-    ] = None,
-    sign_certificate: Annotated[
-        Path | None,
-        typer.Option(
-            "--sign-certificate",
-            metavar="FILE",
-            readable=False,
-            help="The key's certificate, PEM or DER.",
-            rich_help_panel=OptionPart.SIGNATURE,
-        ),
-    ] = None,
-    report: ReportFile = None,
-    json: Json = False,
+    inputs: tuple[str, ...],
+    kernel: tuple[str, ...],
+    kernel_dir: Path | None,
+    fetch: bool,
+    output: Path | None,
+    name: str | None,
+    replace: bool | None,
+    format: Format | None,
+    strip_level: int | None,
+    git: Path | None,
+    fuzz: int,
+    three_way: bool,
+    caller_depth: int | None,
+    caller_limit: int | None,
+    patch_data: tuple[str, ...],
+    keep_data: tuple[str, ...],
+    replace_thread: tuple[str, ...],
+    only: tuple[str, ...],
+    accept: tuple[str, ...],
+    because: tuple[str, ...],
+    title: str | None,
+    cve: tuple[str, ...],
+    url: tuple[str, ...],
+    sign_key: str | None,
+    sign_certificate: Path | None,
+    report: Path | None,
 ) -> None:
     """Build a live patch module from source diffs or from the source of a kGraft or livepatch
     module.
@@ -235,19 +232,19 @@ def build(
 
     signer = _signer(sign_key, sign_certificate)
     choices = Choices(
-        frozenset(patch_data or ()),
-        frozenset(keep_data or ()),
-        frozenset(replace_thread or ()),
+        frozenset(patch_data),
+        frozenset(keep_data),
+        frozenset(replace_thread),
         caller_depth,
         caller_limit,
         acceptances(accept, because),
         said(title, cve, url),
         fuzz,
         three_way,
-        only=tuple(only or ()),
+        only=only,
     )
     if three_way and git is None:
-        raise typer.BadParameter("--3way needs --git, where the files before the commit are")
+        raise click.BadParameter("--3way needs --git, where the files before the commit are")
 
     def make(target: Target, file: Path | None, directory: Path) -> tuple[Artifact, ...]:
         artifacts = build_all(
@@ -308,7 +305,7 @@ def _directory(output: Path | None) -> Path:
     if output is None:
         return Path()
     if output.suffix == ".ko" and not output.is_dir():
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"{output} is the name of one module; for several kernels, --output names a directory"
         )
     if not output.is_dir():
@@ -319,7 +316,7 @@ def _directory(output: Path | None) -> Path:
 def _signer(key: str | None, certificate: Path | None) -> Signer | None:
     """Return the signer after a test signature, so that a bad key fails before the build."""
     if (key is None) != (certificate is None):
-        raise typer.BadParameter("--sign-key and --sign-certificate must be given together")
+        raise click.BadParameter("--sign-key and --sign-certificate must be given together")
     if key is None or certificate is None:
         return None
     from suture.module.sign import Signer, sign

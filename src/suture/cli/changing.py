@@ -3,53 +3,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from suture.cli.commands import Seconds, option
 
 if TYPE_CHECKING:
     from suture.core.change import Options
 
-Timeout = Annotated[
-    float,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        min=0.0,
-        help="How long to wait for the transition before reversing it.",
-    ),
-]
+timeout_option = option(
+    "--timeout",
+    metavar="SECONDS",
+    type=Seconds(min=0.0),
+    default=60.0,
+    help="How long to wait for the transition before reversing it.",
+)
 
-NoRevert = Annotated[
-    bool,
-    typer.Option(
-        "--no-revert", help="Do not reverse a transition that does not end, to investigate it."
-    ),
-]
+no_revert_option = option(
+    "--no-revert",
+    is_flag=True,
+    help="Do not reverse a transition that does not end, to investigate it.",
+)
 
-Wait = Annotated[
-    float,
-    typer.Option(
-        "--wait",
-        metavar="SECONDS",
-        min=0.0,
-        help="How long to wait for another process that is changing live patches.",
-    ),
-]
+wait_option = option(
+    "--wait",
+    metavar="SECONDS",
+    type=Seconds(min=0.0),
+    default=0.0,
+    help="How long to wait for another process that is changing live patches.",
+)
 
-NoJournal = Annotated[
-    bool,
-    typer.Option("--no-journal", help="Proceed even if /var/lib/suture/journal cannot be written."),
-]
+no_journal_option = option(
+    "--no-journal", is_flag=True, help="Proceed even if /var/lib/suture/journal cannot be written."
+)
 
 
-Replace = Annotated[
-    bool,
-    typer.Option(
-        "--replace",
-        help="Proceed even if functions of earlier live patches go back to the kernel's own code.",
-    ),
-]
+replace_option = option(
+    "--replace",
+    is_flag=True,
+    help="Proceed even if functions of earlier live patches go back to the kernel's own code.",
+)
 
 
 def options(

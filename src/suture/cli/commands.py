@@ -1,163 +1,176 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Creates and runs commands and groups of commands; defines the headings under which help lists
-them."""
+"""How commands, groups of commands and their parameters are declared.
+
+This is click's own way with what click 8.1 lacks: help for arguments, headings for options,
+examples for commands, and the layout of `suture.cli.layout`.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+import click
 
-from suture.cli import output
-from suture.cli.output import PASSING
-from suture.host import failures, pipes
-from suture.host.progress import Silent, reporter
+from suture.cli.option_parts import OptionPart
 
+Example = tuple[str, str]
+"""A command line, and what it does."""
 
-class HelpPart(StrEnum):
-    """The headings, in the order of the help page."""
+Declared = TypeVar("Declared", bound=Callable[..., Any])
+"""A function that is becoming a command."""
 
-    BUILD = "Build and test"
-    RUNNING = "The running kernel"
-    BOOT = "Across reboots"
-    REST = "Keys and setup"
+PATH = click.Path(readable=False, path_type=Path)
+"""A file or a directory; whoever reads it says what is wrong with it."""
 
 
-class WordConverter:
-    """Converts the words of an argument or option where nothing about them can be wrong.
+class OneOf(click.Choice):  # type: ignore[type-arg]  # click 8.1 has no type arguments
+    """A member of an enumeration, given by its value."""
 
-    Typer converts all of them through pydantic, whose import takes longer than all of ``suture
-    status``.  It still converts numbers and choices that are given, and explains what is wrong with
-    them.
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__([member.value for member in kind])
+        self.kind = kind
 
-    :param param: Typer's argument or option.
+    def convert(self, value: Any, param: Any, ctx: Any) -> StrEnum:
+        """Return the member that a word names."""
+        return self.kind(super().convert(value, param, ctx))
+
+
+class Number(click.IntRange):
+    """A whole number."""
+
+    name = "number"
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, which "nan" is not."""
+
+    name = "number of seconds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the number that a word names."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return seconds
+
+
+class Argument(click.Argument):
+    """An argument with help.
+
+    :ivar help: what it is for.
+    :ivar default_shown: the default that help shows; None for none.
     """
 
-    def __init__(self, param: Any) -> None:
-        annotation = param.type_descriptor.annotation
-        self.is_list = get_origin(annotation) is list
-        self.type = get_args(annotation)[0] if self.is_list else annotation
+    def __init__(self, *names: Any, help: str, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.help = help
+        self.default_shown = attributes.get("default")
 
-    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """What Typer calls; see `typer.core`."""
-        if value is None:
-            return () if param.multiple or param.nargs == -1 else None
-        if self.type in (str, Path):
-            return [self.type(one) for one in value] if self.is_list else self.type(value)
-        if not self.is_list and isinstance(value, self.type) and value == param.default:
-            return value
-        param._runtime_param = None  # Typer makes its own
-        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+    @property
+    def usage(self) -> str:
+        """How it stands in the usage of its command: ``[FILE...]``."""
+        name = str(self.metavar or self.human_readable_name)
+        many = "..." if self.nargs != 1 and not name.endswith("...") else ""
+        return f"{name}{many}" if self.required else f"[{name}{many}]"
 
-
-def _prepared(params: list[Any]) -> list[Any]:
-    """Give parameters our converter, and remove the ``<bool>`` that Typer's help shows after each
-    flag, as if it took a value."""
-    for param in params:
-        if getattr(param, "is_flag", False):
-            param.metavar = ""
-        if getattr(param, "_runtime_param", param) is None:
-            param._runtime_param = WordConverter(param)
-    return params
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return what stands for it in the usage of its command."""
+        return [self.usage]
 
 
-class Command(TyperCommand):
-    """A command with our own layout of its help."""
+class Option(click.Option):
+    """An option that may stand under a heading.
 
-    # typer gives its contexts and parameters no public type.
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters; flags have no metavar."""
-        return _prepared(super().get_params(ctx))
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return what follows the command in its usage."""
-        from suture.cli.command_help import usage_pieces
-
-        return usage_pieces(self, ctx)
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help to stdout; where the terminal is too narrow, Typer's to `formatter`."""
-        from suture.cli.command_help import write
-
-        if not write(self, ctx):
-            super().format_help(ctx, formatter)
-
-
-class Group(TyperGroup):
-    """A group of commands with plain flags in its help."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters; flags have no metavar."""
-        return _prepared(super().get_params(ctx))
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the overview of all commands to stdout where it fits, else typer's help to
-        `formatter`."""
-        from suture.cli import overview
-
-        columns = overview.width()
-        text = None if columns is None else overview.text(self, ctx, columns)
-        if text is None:
-            super().format_help(ctx, formatter)
-        else:
-            sys.stdout.write(text)
-
-
-class Commands(Group):
-    """The root group: every command succeeds, refuses or exits; no other exception escapes.
-
-    Steps are shown on stderr, unless the caller has set a reporter of its own (`bench.child`).
+    :ivar panel: the heading; None for that of all other options.
+    :ivar default_shown: the default that help shows; None for none.
     """
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command, and return what it returns.
+    def __init__(self, *names: Any, panel: OptionPart | None = None, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.panel = panel
+        self.default_shown = attributes.get("default")
 
-        :raises Refusal: every error of the command
-        """
-        from suture.host.reporters import for_stderr
 
-        current = reporter.get()
-        token = reporter.set(for_stderr() if isinstance(current, Silent) else current)
+def argument(name: str, **attributes: Any) -> Callable[[Declared], Declared]:
+    """Declare an argument; the attributes are those of `Argument`."""
+    # click 8.1.3 takes "cls" out of the attributes of a decorator when it is first used.
+    return lambda function: click.argument(name, cls=Argument, **attributes)(function)
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Declared], Declared]:
+    """Declare an option; the attributes are those of `Option`."""
+    return click.option(*names, cls=Option, **attributes)
+
+
+class _Documented(click.Command):
+    """What commands and groups have in common.
+
+    :ivar examples: shown at the end of its help.
+    """
+
+    def __init__(self, *names: Any, examples: tuple[Example, ...] = (), **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.examples = examples
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return its help, for the width and the encoding of stdout."""
+        from suture.cli import layout
+
+        return layout.page(self, ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words after it."""
         try:
-            with failures.refused(ctx.obj, PASSING), pipes.kept():
-                return super().invoke(ctx)
-        finally:
-            reporter.reset(token)
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            # click leaves this out where an option has a value too much or too few.
+            error.ctx = error.ctx or ctx
+            raise
 
 
-def group(name: str, about: str, *examples: tuple[str, str]) -> typer.Typer:
+class Command(_Documented):
+    """A command."""
+
+
+class Group(_Documented, click.Group):
+    """A group of commands, listed in the order of their declaration."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of its commands."""
+        return list(self.commands)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words after it; without any, show its help as wrong usage."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first word names, and the other words."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            guesses = " or ".join(map(repr, get_close_matches(name, self.list_commands(ctx))))
+            guessed = f" Did you mean {guesses}?" if guesses else ""
+            ctx.fail(f"No such command {name!r}.{guessed}")
+        return super().resolve_command(ctx, args)
+
+
+def command(name: str, **attributes: Any) -> Callable[[Callable[..., None]], Command]:
+    """Make a function a command.  Its help is the function's docstring."""
+    return click.command(name, cls=Command, **attributes)
+
+
+def group(name: str, about: str, *examples: Example) -> Group:
     """Create a group of commands, such as ``suture kernel``."""
-    return typer.Typer(
-        name=name, cls=Group, no_args_is_help=True, help=about, epilog=output.examples(*examples)
-    )
-
-
-def _listed() -> None:
-    """Stands for a command that is not run."""
-
-
-def add(
-    to: typer.Typer,
-    name: str,
-    function: Callable[..., None],
-    examples: Sequence[tuple[str, str]] = (),
-    part: HelpPart | None = None,
-    *,
-    whole: bool = True,
-) -> None:
-    """Add a command.  Its help is the function's docstring.
-
-    :param whole: with the function's arguments and options; without them it is to be listed only.
-    """
-    to.command(
-        name,
-        cls=Command,
-        help=output.paragraphs(function.__doc__),
-        epilog=output.examples(*examples) if examples else None,
-        rich_help_panel=part,
-    )(function if whole else _listed)
+    return Group(name, help=about, examples=examples)

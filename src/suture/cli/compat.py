@@ -4,28 +4,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from suture.cli.commands import add, group
-from suture.cli.output import Json, emit
+from suture.cli.commands import PATH, group, option
+from suture.cli.output import emit, json_option
 from suture.host.terminal import printable
 
-app = group(
+compat = group(
     "compat",
     "Provide the commands of other live patching tools: kpatch, kpatch-build, klp and kgr.",
     ("suture compat install", "let scripts and units that call kpatch or klp find Suture"),
     ("suture compat install --prefix /usr", "install them where kpatch.service looks"),
 )
 
-Prefix = Annotated[
-    Path,
-    typer.Option("--prefix", metavar="DIR", readable=False, help="Use sbin and bin below DIR."),
-]
+prefix_option = option(
+    "--prefix",
+    metavar="DIR",
+    type=PATH,
+    default=Path("/usr/local"),
+    help="Use sbin and bin below DIR.",
+)
 
 
-def install(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
+@compat.command("install")
+@prefix_option
+@json_option
+def install(prefix: Path) -> None:
     """Install the commands kpatch, kpatch-build, klp and kgr. Output and exit status are what
     scripts expect.
 
@@ -40,14 +43,13 @@ def install(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
     )
 
 
-def remove(prefix: Prefix = Path("/usr/local"), json: Json = False) -> None:
+@compat.command("remove")
+@prefix_option
+@json_option
+def remove(prefix: Path) -> None:
     """Remove only the commands that 'suture compat install' made."""
     from suture.compat.commands import remove as drop
 
     gone = drop(prefix)
     told = "\n".join(f"removed {path}" for path in gone) or "There were none."
     emit({"commands": [str(path) for path in gone]}, printable(told))
-
-
-add(app, "install", install)
-add(app, "remove", remove)

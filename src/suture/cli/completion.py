@@ -2,12 +2,17 @@
 """What a shell offers for arguments and options that name kernels or files.
 
 A shell completes while the user types: nothing here imports what a command works with, and whatever
-cannot be read is skipped silently.  Where nothing is offered, the shell offers file names.
+cannot be read is skipped silently.  Where no file is offered, the shell offers all.
 """
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from click import Context, Parameter
+    from click.shell_completion import CompletionItem
 
 MODULES = (".ko",)
 PATCHES = (
@@ -31,7 +36,7 @@ live patch is a directory, and is offered as one."""
 CERTIFICATES = (".pem", ".der", ".crt", ".cer")
 
 
-def kernels(incomplete: str) -> list[str]:
+def kernels(context: Context, parameter: Parameter, incomplete: str) -> list[str]:
     """Offer the kernels that are here, then those on offer."""
     from suture.host.kernel_names import fetched_names, offered_names
 
@@ -39,14 +44,14 @@ def kernels(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def fetched(incomplete: str) -> list[str]:
+def fetched(context: Context, parameter: Parameter, incomplete: str) -> list[str]:
     """Offer the kernels that are here."""
     from suture.host.kernel_names import fetched_names
 
     return [name for name in fetched_names() if name.startswith(incomplete)]
 
 
-def unfetched(incomplete: str) -> list[str]:
+def unfetched(context: Context, parameter: Parameter, incomplete: str) -> list[str]:
     """Offer the kernels on offer that are not here."""
     from suture.host.kernel_names import fetched_names, offered_names
 
@@ -54,22 +59,29 @@ def unfetched(incomplete: str) -> list[str]:
     return [name for name in offered_names() if name.startswith(incomplete) and name not in here]
 
 
-def modules(incomplete: str) -> list[str]:
+def modules(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer ``*.ko``, and directories."""
-    return _files(incomplete, MODULES)
+    return items(incomplete, files(incomplete, MODULES))
 
 
-def inputs(incomplete: str) -> list[str]:
+def inputs(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer files that may be a live patch's source, and directories."""
-    return _files(incomplete, PATCHES)
+    return items(incomplete, files(incomplete, PATCHES))
 
 
-def certificates(incomplete: str) -> list[str]:
+def certificates(context: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer files that may be a certificate or a key, and directories."""
-    return _files(incomplete, CERTIFICATES)
+    return items(incomplete, files(incomplete, CERTIFICATES))
 
 
-def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
+def items(incomplete: str, words: list[str]) -> list[CompletionItem]:
+    """Offer words; where there are none, let the shell offer file names."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word) for word in words] or [CompletionItem(incomplete, type="file")]
+
+
+def files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
     """Return the directories, with a slash, and the files with one of the suffixes.
 
     A shell ends a word that it has completed with a space: a directory that is the only candidate

@@ -5,22 +5,24 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli import completion
-from suture.cli.acceptances import Accept, Because, acceptances
-from suture.cli.input_options import Git, InputFormat, StripLevel
+from suture.cli.acceptances import accept_option, acceptances, because_option
+from suture.cli.commands import PATH, Number, OneOf, argument, command, option
+from suture.cli.input_options import format_option, git_option, strip_level_option
 from suture.cli.option_parts import OptionPart
-from suture.cli.output import Json, emit
-from suture.cli.purpose import Cve, Title, Url, said
-from suture.cli.suse import Only
-from suture.cli.target import KernelDir, chosen
+from suture.cli.output import emit, json_option
+from suture.cli.purpose import cve_option, said, title_option, url_option
+from suture.cli.suse import only_option
+from suture.cli.target import chosen, kernel_dir_option
 
 if TYPE_CHECKING:
     from suture.builder.convert import Converted
     from suture.builder.diff_form import DiffForm
+    from suture.formats.recognise import Format
 
 EXAMPLES = (
     ("suture convert fix.patch -o fix.livepatch", "write a directory to check in and review"),
@@ -43,119 +45,115 @@ class ConvertedForm(StrEnum):
     DIFF = "diff"
 
 
+@command("convert", examples=EXAMPLES)
+@argument(
+    "inputs",
+    metavar="INPUT...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.inputs,
+    help="Any input of 'suture build'.",
+)
+@option(
+    "--output",
+    "-o",
+    metavar="OUT",
+    type=PATH,
+    required=True,
+    help="A new directory; a .tar, .tar.gz or .tar.xz file; or a .patch or .diff file for "
+    "the source diff.",
+    panel=OptionPart.OUTPUT,
+)
+@option(
+    "--to",
+    metavar="FORM",
+    type=OneOf(ConvertedForm),
+    help="livepatch for the written form, or diff for the source diffs, several as a "
+    "directory with a series; by default as OUT's name says.",
+    panel=OptionPart.OUTPUT,
+)
+@option(
+    "--kernel",
+    metavar="RELEASE",
+    shell_complete=completion.kernels,
+    help="Build for this kernel and record what is replaced.",
+    panel=OptionPart.TARGET,
+)
+@kernel_dir_option
+@option("--name", metavar="NAME", help="The module's name.", panel=OptionPart.OUTPUT)
+@option(
+    "--replace/--no-replace",
+    default=None,
+    help="Replace all live patches loaded earlier, or stack on them.",
+    panel=OptionPart.OUTPUT,
+)
+@format_option
+@strip_level_option
+@git_option
+@option(
+    "--patch-data",
+    metavar="NAME",
+    multiple=True,
+    help="As in 'suture build'.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--keep-data",
+    metavar="NAME",
+    multiple=True,
+    help="As in 'suture build'.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--replace-thread",
+    metavar="NAME",
+    multiple=True,
+    help="As in 'suture build'.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--caller-depth",
+    metavar="LEVELS",
+    type=Number(min=0),
+    help="As in 'suture build'.",
+    panel=OptionPart.DECISIONS,
+)
+@option(
+    "--caller-limit",
+    metavar="N",
+    type=Number(min=1),
+    help="As in 'suture build'.",
+    panel=OptionPart.DECISIONS,
+)
+@only_option
+@accept_option
+@because_option
+@title_option
+@cve_option
+@url_option
+@json_option
 def convert(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            autocompletion=completion.inputs,
-            help="Any input of 'suture build'.",
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            readable=False,
-            help="A new directory; a .tar, .tar.gz or .tar.xz file; or a .patch or .diff file for "
-            "the source diff.",
-            rich_help_panel=OptionPart.OUTPUT,
-        ),
-    ],
-    to: Annotated[
-        ConvertedForm | None,
-        typer.Option(
-            "--to",
-            metavar="FORM",
-            help="livepatch for the written form, or diff for the source diffs, several as a "
-            "directory with a series; by default as OUT's name says.",
-            rich_help_panel=OptionPart.OUTPUT,
-        ),
-    ] = None,
-    kernel: Annotated[
-        str | None,
-        typer.Option(
-            "--kernel",
-            metavar="RELEASE",
-            autocompletion=completion.kernels,
-            help="Build for this kernel and record what is replaced.",
-            rich_help_panel=OptionPart.TARGET,
-        ),
-    ] = None,
-    kernel_dir: KernelDir = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", help="The module's name.", metavar="NAME", rich_help_panel=OptionPart.OUTPUT
-        ),
-    ] = None,
-    replace: Annotated[
-        bool | None,
-        typer.Option(
-            "--replace/--no-replace",
-            help="Replace all live patches loaded earlier, or stack on them.",
-            rich_help_panel=OptionPart.OUTPUT,
-        ),
-    ] = None,
-    format: InputFormat = None,
-    strip_level: StripLevel = None,
-    git: Git = None,
-    patch_data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--patch-data",
-            metavar="NAME",
-            help="As in 'suture build'.",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    keep_data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep-data",
-            metavar="NAME",
-            help="As in 'suture build'.",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    replace_thread: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--replace-thread",
-            metavar="NAME",
-            help="As in 'suture build'.",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    caller_depth: Annotated[
-        int | None,
-        typer.Option(
-            "--caller-depth",
-            min=0,
-            help="As in 'suture build'.",
-            metavar="LEVELS",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    caller_limit: Annotated[
-        int | None,
-        typer.Option(
-            "--caller-limit",
-            min=1,
-            help="As in 'suture build'.",
-            metavar="N",
-            rich_help_panel=OptionPart.DECISIONS,
-        ),
-    ] = None,
-    only: Only = None,
-    accept: Accept = None,
-    because: Because = None,
-    title: Title = None,
-    cve: Cve = None,
-    url: Url = None,
-    json: Json = False,
+    inputs: tuple[str, ...],
+    output: Path,
+    to: ConvertedForm | None,
+    kernel: str | None,
+    kernel_dir: Path | None,
+    name: str | None,
+    replace: bool | None,
+    format: Format | None,
+    strip_level: int | None,
+    git: Path | None,
+    patch_data: tuple[str, ...],
+    keep_data: tuple[str, ...],
+    replace_thread: tuple[str, ...],
+    caller_depth: int | None,
+    caller_limit: int | None,
+    only: tuple[str, ...],
+    accept: tuple[str, ...],
+    because: tuple[str, ...],
+    title: str | None,
+    cve: tuple[str, ...],
+    url: tuple[str, ...],
 ) -> None:
     """Convert a live patch to Suture's written form: livepatch.toml and the sources it names.
 
@@ -171,18 +169,18 @@ def convert(
     from suture.builder.inputs import Choices
 
     choices = Choices(
-        frozenset(patch_data or ()),
-        frozenset(keep_data or ()),
-        frozenset(replace_thread or ()),
+        frozenset(patch_data),
+        frozenset(keep_data),
+        frozenset(replace_thread),
         caller_depth,
         caller_limit,
         acceptances(accept, because),
         said(title, cve, url),
-        only=tuple(only or ()),
+        only=only,
     )
     if to is ConvertedForm.DIFF or (to is None and is_diff_name(output)):
         if kernel is not None or kernel_dir is not None:
-            raise typer.BadParameter("a diff does not record what it replaces in a kernel")
+            raise click.BadParameter("a diff does not record what it replaces in a kernel")
         taken = convert_to_diffs(
             inputs,
             output,

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli import build as build_command
-from suture.cli.output import Json, emit
-from suture.cli.target import Kernel
+from suture.cli.commands import command
+from suture.cli.output import emit, json_option
+from suture.cli.target import kernel_option
 
 if TYPE_CHECKING:
     from suture.demo import Demonstration
@@ -26,7 +27,10 @@ PHASES = {
 }
 
 
-def demo(kernel: Kernel = None, json: Json = False) -> None:
+@command("demo", examples=EXAMPLES)
+@kernel_option
+@json_option
+def demo(kernel: str | None) -> None:
     """Show Suture at work on a stock kernel in a throwaway virtual machine.
 
     The demo builds a live patch from a source diff, boots the kernel, loads the patch and unloads
@@ -43,7 +47,7 @@ def demo(kernel: Kernel = None, json: Json = False) -> None:
     }
     emit(document, lambda: _for_people(shown))
     if not shown.report.passed:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _for_people(shown: Demonstration) -> str:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from suture.cli.output import Json, emit
+from suture.cli.commands import PATH, argument, command, option
+from suture.cli.output import emit, json_option
 
 if TYPE_CHECKING:
     from suture.builder.compare_objects import Compared
@@ -35,63 +36,56 @@ UNPROVED = (
 )
 
 
+@command("diff", examples=EXAMPLES)
+@argument(
+    "original", metavar="ORIG.o", type=PATH, help="The object compiled from the original source."
+)
+@argument(
+    "patched",
+    metavar="PATCHED.o",
+    type=PATH,
+    help="The object compiled the same way from the patched source.",
+)
+@option(
+    "--object",
+    "objname",
+    metavar="OBJECT",
+    required=True,
+    help="vmlinux, or the name of the module they belong to.",
+)
+@option(
+    "--symbols",
+    metavar="FILE",
+    type=PATH,
+    required=True,
+    help="The symbols of OBJECT: its ELF file, a System.map, or a kallsyms listing.",
+)
+@option("--symvers", metavar="FILE", type=PATH, required=True, help="The kernel's Module.symvers.")
+@option("--name", metavar="NAME", required=True, help="The live patch's name.")
+@option(
+    "--output",
+    "-o",
+    metavar="OUT.o",
+    type=PATH,
+    help="The output file; by default NAME.o in the current directory.",
+)
+@option(
+    "--entry-size",
+    metavar="SECTION=N",
+    multiple=True,
+    help=f"Bytes per entry of a special section, named in full or as {ALIASES}; by default "
+    "from BTF in the symbols file, the objects' debug information, or their relocations.",
+)
+@json_option
 def diff(
-    original: Annotated[
-        Path,
-        typer.Argument(
-            metavar="ORIG.o", readable=False, help="The object compiled from the original source."
-        ),
-    ],
-    patched: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PATCHED.o",
-            readable=False,
-            help="The object compiled the same way from the patched source.",
-        ),
-    ],
-    objname: Annotated[
-        str,
-        typer.Option(
-            "--object", metavar="OBJECT", help="vmlinux, or the name of the module they belong to."
-        ),
-    ],
-    symbols: Annotated[
-        Path,
-        typer.Option(
-            "--symbols",
-            metavar="FILE",
-            readable=False,
-            help="The symbols of OBJECT: its ELF file, a System.map, or a kallsyms listing.",
-        ),
-    ],
-    symvers: Annotated[
-        Path,
-        typer.Option(
-            "--symvers", metavar="FILE", readable=False, help="The kernel's Module.symvers."
-        ),
-    ],
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The live patch's name.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.o",
-            readable=False,
-            help="The output file; by default NAME.o in the current directory.",
-        ),
-    ] = None,
-    entry_size: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--entry-size",
-            metavar="SECTION=N",
-            help=f"Bytes per entry of a special section, named in full or as {ALIASES}; by default "
-            "from BTF in the symbols file, the objects' debug information, or their relocations.",
-        ),
-    ] = None,
-    json: Json = False,
+    original: Path,
+    patched: Path,
+    objname: str,
+    symbols: Path,
+    symvers: Path,
+    name: str,
+    output: Path | None,
+    entry_size: tuple[str, ...],
 ) -> None:
     """Compare two objects built from one source file, and write what changed as an object that is
     ready to link.
@@ -105,7 +99,7 @@ def diff(
     makes: functions that threads never leave, callers of functions without a fentry call, and
     whether the core finds the new code on stacks.
     """
-    sizes = dict(_size(text) for text in entry_size or ())
+    sizes = dict(_size(text) for text in entry_size)
     from suture.builder.compare_objects import compare_objects
 
     compared = compare_objects(
@@ -129,13 +123,13 @@ def _size(text: str) -> tuple[str, int]:
     section = short.get(section.upper(), section)
     known = ", ".join((*short, *short.values()))
     if section not in short.values():
-        raise typer.BadParameter(f"--entry-size {text}: the section must be one of {known}")
+        raise click.BadParameter(f"--entry-size {text}: the section must be one of {known}")
     if (
         not number.isascii()
         or not number.isdigit()
         or not 0 < int(number[:9]) == int(number) <= 4096
     ):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"--entry-size {text}: the size must be a number of bytes from 1 to 4096"
         )
     return section, int(number)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli import completion
-from suture.cli.output import Json, emit, table
+from suture.cli.commands import OneOf, command, option
+from suture.cli.output import emit, json_option, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,26 +35,23 @@ class HostUse(StrEnum):
     TEST = "test"
 
 
-def doctor(
-    uses: Annotated[
-        list[HostUse] | None,
-        typer.Option(
-            "--for",
-            metavar="load|build|test",
-            help="What this host is for; by default what it was installed for. Repeatable.",
-        ),
-    ] = None,
-    kernel: Annotated[
-        str | None,
-        typer.Option(
-            "--kernel",
-            metavar="RELEASE",
-            autocompletion=completion.kernels,
-            help="The target; by default the running kernel.",
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
+@command("doctor", examples=EXAMPLES)
+@option(
+    "--for",
+    "uses",
+    metavar="load|build|test",
+    type=OneOf(HostUse),
+    multiple=True,
+    help="What this host is for; by default what it was installed for. Repeatable.",
+)
+@option(
+    "--kernel",
+    metavar="RELEASE",
+    shell_complete=completion.kernels,
+    help="The target; by default the running kernel.",
+)
+@json_option
+def doctor(uses: tuple[HostUse, ...], kernel: str | None) -> None:
     """Check what this host has and lacks for building, testing and loading live patches.
 
     For each thing that is missing, 'suture doctor' shows how to get it. It changes, downloads and
@@ -73,7 +71,7 @@ def doctor(
         HostUse.BUILD: Purpose.BUILDING,
         HostUse.TEST: Purpose.TESTING,
     }
-    report = examine(kernel, tuple(dict.fromkeys(purposes[use] for use in uses or ())))
+    report = examine(kernel, tuple(dict.fromkeys(purposes[use] for use in uses)))
     document = {
         "release": report.release,
         "purposes": report.purposes,
@@ -83,7 +81,7 @@ def doctor(
     }
     emit(document, lambda: for_people(report))
     if not report.ready:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def for_people(report: Report) -> RenderableType:

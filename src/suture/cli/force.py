@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from suture.cli.changing import NoJournal, Wait, options
-from suture.cli.names import InTransition
-from suture.cli.output import Json, emit
+from suture.cli.changing import no_journal_option, options, wait_option
+from suture.cli.commands import command, option
+from suture.cli.names import in_transition_argument
+from suture.cli.output import emit, json_option
 from suture.host.terminal import console, printable
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ EXAMPLES = (
 )
 
 
-def force(
-    name: InTransition,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
-) -> None:
+@command("force", examples=EXAMPLES)
+@in_transition_argument
+@option("--yes", is_flag=True, help="Do not ask.")
+@wait_option
+@no_journal_option
+@json_option
+def force(name: str, yes: bool, wait: float, no_journal: bool) -> None:
     """Force a transition to end even though some tasks have not switched. Use this as a last
     resort.
 
@@ -49,7 +50,7 @@ def force(
         console(stderr=True).print(
             printable("\n".join([f"{name} waits for:", *lines, GIVES_UP])), markup=False
         )
-        if not sys.stdin.isatty() or not typer.confirm("Force it?", err=True):
+        if not sys.stdin.isatty() or not click.confirm("Force it?", err=True):
             raise Refusal(NOT_CONFIRMED, name, "forcing its transition was not confirmed")
     done = force_transition(name, options(10.0, True, wait, not no_journal))
     emit(done, lambda: for_people(done))

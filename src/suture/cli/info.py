@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from suture.cli.commands import command
 from suture.cli.list import state
-from suture.cli.names import Loaded
-from suture.cli.output import Json, emit, table, utc
+from suture.cli.names import loaded_argument
+from suture.cli.output import emit, json_option, table, utc
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ EXAMPLES = (
 )
 
 
-def info(
-    name: Loaded,
-    json: Json = False,
-) -> None:
+@command("info", examples=EXAMPLES)
+@loaded_argument
+@json_option
+def info(name: str) -> None:
     """Show what one live patch of the running kernel replaces, and who loaded it, when and from
     where.
 

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from suture.cli import completion
-from suture.cli.output import Json, emit, table
+from suture.cli.commands import PATH, argument, command
+from suture.cli.output import emit, json_option, table
 from suture.cli.purpose import fix_lines
 from suture.host.terminal import printable
 
@@ -28,18 +27,16 @@ EXAMPLES = (
 )
 
 
-def inspect(
-    module: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.ko",
-            readable=False,
-            autocompletion=completion.modules,
-            help="A live patch module, from any build tool.",
-        ),
-    ],
-    json: Json = False,
-) -> None:
+@command("inspect", examples=EXAMPLES)
+@argument(
+    "module",
+    metavar="FILE.ko",
+    type=PATH,
+    shell_complete=completion.modules,
+    help="A live patch module, from any build tool.",
+)
+@json_option
+def inspect(module: Path) -> None:
     """Show what a live patch module contains: objects, replaced functions, callbacks and livepatch
     relocations, and what identifies its file: size, SHA-256, build ID and signature.
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from suture.cli import completion
-from suture.cli.changing import NoJournal, Replace, Wait, options
-from suture.cli.names import Kept
-from suture.cli.output import Json, emit
+from suture.cli.changing import no_journal_option, options, replace_option, wait_option
+from suture.cli.commands import PATH, argument, command, option
+from suture.cli.names import kept_argument
+from suture.cli.output import emit, json_option
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -34,40 +33,38 @@ ENABLE_EXAMPLES = (
 )
 DISABLE_EXAMPLES = (("suture disable fix", "keep it installed, but do not load it at boot"),)
 
-Release = Annotated[
-    str | None,
-    typer.Option(
-        "--kernel",
-        metavar="RELEASE",
-        help="The kernel it is installed for; by default the running one.",
-    ),
-]
+kernel_option = option(
+    "--kernel",
+    metavar="RELEASE",
+    help="The kernel it is installed for; by default the running one.",
+)
 
 
+@command("install", examples=INSTALL_EXAMPLES)
+@argument(
+    "module",
+    metavar="FILE.ko",
+    type=PATH,
+    shell_complete=completion.modules,
+    help="A live patch module, from any build tool.",
+)
+@option("--disabled", is_flag=True, help="Install it, but do not load it at boot yet.")
+@option(
+    "--require-signature",
+    is_flag=True,
+    help="Require a signature by a trusted key, now and at each boot.",
+)
+@replace_option
+@wait_option
+@no_journal_option
+@json_option
 def install(
-    module: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.ko",
-            readable=False,
-            autocompletion=completion.modules,
-            help="A live patch module, from any build tool.",
-        ),
-    ],
-    disabled: Annotated[
-        bool, typer.Option("--disabled", help="Install it, but do not load it at boot yet.")
-    ] = False,
-    require_signature: Annotated[
-        bool,
-        typer.Option(
-            "--require-signature",
-            help="Require a signature by a trusted key, now and at each boot.",
-        ),
-    ] = False,
-    replace: Replace = False,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
+    module: Path,
+    disabled: bool,
+    require_signature: bool,
+    replace: bool,
+    wait: float,
+    no_journal: bool,
 ) -> None:
     """Install a live patch, so that every boot of its kernel loads it.
 
@@ -94,13 +91,13 @@ def install(
     emit(done, lambda: for_people(done))
 
 
-def uninstall(
-    name: Kept,
-    kernel: Release = None,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
-) -> None:
+@command("uninstall", examples=UNINSTALL_EXAMPLES)
+@kept_argument
+@kernel_option
+@wait_option
+@no_journal_option
+@json_option
+def uninstall(name: str, kernel: str, wait: float, no_journal: bool) -> None:
     """Uninstall a live patch: boots no longer load it. If it is loaded now, it stays loaded."""
     from suture.core.installing import uninstall as drop
 
@@ -114,24 +111,24 @@ def uninstall(
     )
 
 
-def enable(
-    name: Kept,
-    kernel: Release = None,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
-) -> None:
+@command("enable", examples=ENABLE_EXAMPLES)
+@kept_argument
+@kernel_option
+@wait_option
+@no_journal_option
+@json_option
+def enable(name: str, kernel: str, wait: float, no_journal: bool) -> None:
     """Load an installed live patch at boot. One that was set aside gets a new start."""
     _set(name, kernel, True, wait, no_journal)
 
 
-def disable(
-    name: Kept,
-    kernel: Release = None,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
-) -> None:
+@command("disable", examples=DISABLE_EXAMPLES)
+@kept_argument
+@kernel_option
+@wait_option
+@no_journal_option
+@json_option
+def disable(name: str, kernel: str, wait: float, no_journal: bool) -> None:
     """Keep a live patch installed, but do not load it at boot."""
     _set(name, kernel, False, wait, no_journal)
 

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suture.cli import completion
-from suture.cli.commands import add, group
-from suture.cli.output import Json, emit, table
-from suture.cli.target import KernelDir
+from suture.cli.commands import Number, argument, group, option
+from suture.cli.output import emit, json_option, table
+from suture.cli.target import kernel_dir_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,34 +24,29 @@ EXAMPLES = (
     ("suture kernel fetch 6.1.0-50-amd64", "download one, without installing anything"),
 )
 
-app = group("kernel", "Get kernels from the package archive, as targets to build for.", *EXAMPLES)
+kernel = group(
+    "kernel", "Get kernels from the package archive, as targets to build for.", *EXAMPLES
+)
 
-Release = Annotated[
-    str,
-    typer.Argument(
-        metavar="RELEASE",
-        autocompletion=completion.unfetched,
-        help="As printed by uname -r: 6.1.0-50-amd64.",
-    ),
-]
-Version = Annotated[
-    str | None,
-    typer.Option(
-        "--version",
-        metavar="VERSION",
-        help="The package version, if there are several; by default the newest.",
-    ),
-]
+release_argument = argument(
+    "release",
+    metavar="RELEASE",
+    shell_complete=completion.unfetched,
+    help="As printed by uname -r: 6.1.0-50-amd64.",
+)
+version_option = option(
+    "--version",
+    metavar="VERSION",
+    help="The package version, if there are several; by default the newest.",
+)
 
-Suites = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--suite",
-        metavar="SUITE",
-        help="Also look in this suite of the distribution, such as trixie, sid or "
-        "bookworm-backports; all for every suite. Can be repeated.",
-    ),
-]
+suites_option = option(
+    "--suite",
+    metavar="SUITE",
+    multiple=True,
+    help="Also look in this suite of the distribution, such as trixie, sid or "
+    "bookworm-backports; all for every suite. Can be repeated.",
+)
 
 OPTIONS_THAT_MATTER = (
     "LIVEPATCH",
@@ -64,17 +58,21 @@ OPTIONS_THAT_MATTER = (
 """The options that decide how a live patch is built and loaded."""
 
 
-def list_kernels(
-    every: Annotated[
-        bool, typer.Option("--all", help="Also list those that cannot be targets, and why.")
-    ] = False,
-    suite: Suites = None,
-    here: Annotated[
-        bool,
-        typer.Option("--fetched", help="List those on this host instead, with what they take."),
-    ] = False,
-    json: Json = False,
-) -> None:
+@kernel.command(
+    "list",
+    examples=[
+        ("suture kernel list --all", "also show why other kernels cannot be targets"),
+        ("suture kernel list --suite trixie", "also list the kernels of another suite"),
+        ("suture kernel list --fetched", "list those on this host, with what they take on disk"),
+    ],
+)
+@option("--all", "every", is_flag=True, help="Also list those that cannot be targets, and why.")
+@suites_option
+@option(
+    "--fetched", "here", is_flag=True, help="List those on this host instead, with what they take."
+)
+@json_option
+def list_kernels(every: bool, suite: tuple[str, ...], here: bool) -> None:
     """List the kernels whose image, headers and source the configured archives have in one version.
 
     The list is as old as this host's package lists. The lists of other suites (--suite) are
@@ -86,14 +84,22 @@ def list_kernels(
         return
     from suture import sources
 
-    survey = sources.survey(suite or ())
+    survey = sources.survey(suite)
     known = {(target.release, target.version) for target in sources.fetched()}
     emit(_listing(survey, known), lambda: _listing_for_people(survey, known, every))
 
 
-def fetch(
-    release: Release, version: Version = None, suite: Suites = None, json: Json = False
-) -> None:
+@kernel.command(
+    "fetch",
+    examples=[
+        ("suture kernel fetch 6.1.0-50-amd64", "download once, for 'suture build --kernel' to use")
+    ],
+)
+@release_argument
+@version_option
+@suites_option
+@json_option
+def fetch(release: str, version: str | None, suite: tuple[str, ...]) -> None:
     """Download a kernel's packages, verify their signatures, and unpack them into the cache.
 
     This installs nothing and does not need root. A kernel that is already in the cache is not
@@ -102,22 +108,25 @@ def fetch(
     """
     from suture import sources
 
-    target = sources.fetch(release, version, suite or ())
+    target = sources.fetch(release, version, suite)
     emit(_files(target), f"{target.release} {target.version} is in {target.vmlinux.parent}")
 
 
-def remove(
-    releases: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RELEASE...",
-            autocompletion=completion.fetched,
-            help="As 'suture kernel list' shows them.",
-        ),
-    ],
-    version: Version = None,
-    json: Json = False,
-) -> None:
+@kernel.command(
+    "remove",
+    examples=[("suture kernel remove 6.1.0-50-amd64", "remove a kernel and its prepared source")],
+)
+@argument(
+    "releases",
+    metavar="RELEASE...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.fetched,
+    help="As 'suture kernel list' shows them.",
+)
+@version_option
+@json_option
+def remove(releases: tuple[str, ...], version: str | None) -> None:
     """Remove a kernel and the source that was prepared for it from the cache.
 
     Nothing else is removed: live patches that were built for it stay. It can be fetched again.
@@ -128,18 +137,23 @@ def remove(
     emit({"removed": list(map(_kept_document, removed))}, lambda: _removed_for_people(removed, 0))
 
 
-def prune(
-    keep: Annotated[
-        int,
-        typer.Option(
-            "--keep", metavar="N", min=0, help="Keep this many of each series and flavour."
-        ),
-    ] = 2,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
-    ] = False,
-    json: Json = False,
-) -> None:
+@kernel.command(
+    "prune",
+    examples=[
+        ("suture kernel prune --dry-run", "see what would be removed"),
+        ("suture kernel prune --keep 1", "keep the newest of each series and flavour"),
+    ],
+)
+@option(
+    "--keep",
+    metavar="N",
+    type=Number(min=0),
+    default=2,
+    help="Keep this many of each series and flavour.",
+)
+@option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@json_option
+def prune(keep: int, dry_run: bool) -> None:
     """Remove all kernels but the newest of each series and flavour from the cache, and packages
     that a fetch left behind.
 
@@ -161,18 +175,23 @@ def prune(
     emit(document, lambda: _removed_for_people(found, packages, dry_run=dry_run))
 
 
-def show(
-    release: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="RELEASE",
-            autocompletion=completion.fetched,
-            help="By default the running kernel.",
-        ),
-    ] = None,
-    kernel_dir: KernelDir = None,
-    json: Json = False,
-) -> None:
+@kernel.command(
+    "show",
+    examples=[
+        ("suture kernel show 6.1.0-50-amd64", "show a fetched kernel"),
+        ("suture kernel show --kernel-dir ~/linux", "show a kernel tree that you built"),
+    ],
+)
+@argument(
+    "release",
+    metavar="RELEASE",
+    required=False,
+    shell_complete=completion.fetched,
+    help="By default the running kernel.",
+)
+@kernel_dir_option
+@json_option
+def show(release: str | None, kernel_dir: Path | None) -> None:
     """Show a target's compiler, the options that matter for live patches, and where its files
     are."""
     from suture.cli.target import chosen
@@ -338,45 +357,3 @@ def _description_for_people(document: dict[str, object]) -> RenderableType:
         "",
         table(("file", ""), [(name, str(files[name])) for name in parts]),
     )
-
-
-add(
-    app,
-    "list",
-    list_kernels,
-    [
-        ("suture kernel list --all", "also show why other kernels cannot be targets"),
-        ("suture kernel list --suite trixie", "also list the kernels of another suite"),
-        ("suture kernel list --fetched", "list those on this host, with what they take on disk"),
-    ],
-)
-add(
-    app,
-    "fetch",
-    fetch,
-    [("suture kernel fetch 6.1.0-50-amd64", "download once, for 'suture build --kernel' to use")],
-)
-add(
-    app,
-    "remove",
-    remove,
-    [("suture kernel remove 6.1.0-50-amd64", "remove a kernel and its prepared source")],
-)
-add(
-    app,
-    "prune",
-    prune,
-    [
-        ("suture kernel prune --dry-run", "see what would be removed"),
-        ("suture kernel prune --keep 1", "keep the newest of each series and flavour"),
-    ],
-)
-add(
-    app,
-    "show",
-    show,
-    [
-        ("suture kernel show 6.1.0-50-amd64", "show a fetched kernel"),
-        ("suture kernel show --kernel-dir ~/linux", "show a kernel tree that you built"),
-    ],
-)

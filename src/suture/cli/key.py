@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from suture.cli import completion
-from suture.cli.commands import add, group
-from suture.cli.output import Json, emit
+from suture.cli.commands import PATH, argument, command, group, option
+from suture.cli.output import emit, json_option
 from suture.host.terminal import printable
 
 SIGN_EXAMPLES = (
@@ -25,27 +22,26 @@ SIGN_EXAMPLES = (
     ),
 )
 
-app = group(
+key = group(
     "key",
     "Make and show keys that sign live patch modules.",
     ("suture key new", "make suture.key, suture.pem and suture.der in the current directory"),
     ("suture key show suture.pem", "show its owner and whether the kernel trusts it"),
 )
 
-Key = Annotated[
-    str,
-    typer.Option(
-        "--key",
-        metavar="KEY",
-        help="The private key: a PEM file or a pkcs11: URI. KBUILD_SIGN_PIN holds its passphrase.",
-    ),
-]
-Certificate = Annotated[
-    Path,
-    typer.Option(
-        "--certificate", metavar="FILE", readable=False, help="The key's certificate, PEM or DER."
-    ),
-]
+key_option = option(
+    "--key",
+    metavar="KEY",
+    required=True,
+    help="The private key: a PEM file or a pkcs11: URI. KBUILD_SIGN_PIN holds its passphrase.",
+)
+certificate_option = option(
+    "--certificate",
+    metavar="FILE",
+    type=PATH,
+    required=True,
+    help="The key's certificate, PEM or DER.",
+)
 
 ENROL = """\
 With Secure Boot, a kernel accepts modules signed with this key once its
@@ -63,21 +59,14 @@ on each host:
   install -D -m 644 {certificate} /etc/suture/trusted/{name}"""
 
 
-def new(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", readable=False, help="Where to put the files.")
-    ] = Path(),
-    name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="The base name of the files.")
-    ] = "suture",
-    common_name: Annotated[
-        str | None,
-        typer.Option(
-            "--common-name", metavar="NAME", help="The signer's name, as 'modinfo' shows it."
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
+@key.command("new")
+@argument(
+    "directory", metavar="DIRECTORY", type=PATH, default=Path(), help="Where to put the files."
+)
+@option("--name", metavar="NAME", default="suture", help="The base name of the files.")
+@option("--common-name", metavar="NAME", help="The signer's name, as 'modinfo' shows it.")
+@json_option
+def new(directory: Path, name: str, common_name: str | None) -> None:
     """Make a private key for signing modules, and its certificate.
 
     The key is a 4096-bit RSA key that only its owner can read; if KBUILD_SIGN_PIN is set, it is
@@ -96,18 +85,16 @@ def new(
     )
 
 
-def show(
-    certificate: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            readable=False,
-            autocompletion=completion.certificates,
-            help="A certificate, PEM or DER.",
-        ),
-    ],
-    json: Json = False,
-) -> None:
+@key.command("show")
+@argument(
+    "certificate",
+    metavar="FILE",
+    type=PATH,
+    shell_complete=completion.certificates,
+    help="A certificate, PEM or DER.",
+)
+@json_option
+def show(certificate: Path) -> None:
     """Show a certificate's owner, the identifier of its key, and whether the running kernel trusts
     it.
 
@@ -137,39 +124,29 @@ def _in_kernel(certificate: Path) -> str:
     return "does not have it" if known else "unknown: only root sees all of its keys"
 
 
-def sign(
-    module: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.ko",
-            readable=False,
-            autocompletion=completion.modules,
-            help="The module to sign.",
-        ),
-    ],
-    key: Key,
-    certificate: Certificate,
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.ko",
-            readable=False,
-            help="The signed file; by default, FILE.ko is signed in place.",
-        ),
-    ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace an existing signature.")
-    ] = False,
-    json: Json = False,
-) -> None:
+@command("sign", examples=SIGN_EXAMPLES)
+@argument(
+    "module",
+    metavar="FILE.ko",
+    type=PATH,
+    shell_complete=completion.modules,
+    help="The module to sign.",
+)
+@key_option
+@certificate_option
+@option(
+    "--output",
+    "-o",
+    "to",
+    metavar="OUT.ko",
+    type=PATH,
+    help="The signed file; by default, FILE.ko is signed in place.",
+)
+@option("--replace", is_flag=True, help="Replace an existing signature.")
+@json_option
+def sign(module: Path, key: str, certificate: Path, to: Path | None, replace: bool) -> None:
     """Sign a module with the kind of signature that the kernel checks at load."""
     from suture.module.sign import Signer, sign_file
 
     path = sign_file(module, Signer(key, certificate), output=to, replace=replace)
     emit({"module": path}, f"{printable(str(path))} is signed.")
-
-
-add(app, "new", new)
-add(app, "show", show)

@@ -7,13 +7,13 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from suture.cli.commands import add, group
-from suture.cli.output import Json, emit, json_wanted
-from suture.cli.target import KernelDir, ModuleKernel, chosen
+from suture.cli.commands import PATH, argument, group, option
+from suture.cli.output import emit, json_option, json_wanted
+from suture.cli.target import chosen, kernel_dir_option, module_kernel_option
 from suture.host import progress
 from suture.host.terminal import printable
 
@@ -37,49 +37,48 @@ EXAMPLES = (
     ),
 )
 
-app = group("lab", "The throwaway virtual machine that boots a target.", *EXAMPLES)
+lab = group("lab", "The throwaway virtual machine that boots a target.", *EXAMPLES)
 
 MODULE_SUFFIX = ".ko"
 
 
+@lab.command("shell", examples=EXAMPLES)
+@argument(
+    "paths",
+    metavar="FILE",
+    type=PATH,
+    nargs=-1,
+    help="Files to copy into the guest's /lab: live patch modules, scripts, programs.",
+)
+@module_kernel_option
+@kernel_dir_option
+@option(
+    "--load",
+    is_flag=True,
+    help="Load the live patches among the files, in their order, before the shell.",
+)
+@option(
+    "--share",
+    metavar="DIR",
+    type=PATH,
+    help="Share this directory as /share, for the guest to read and write; by default the "
+    "current directory, read-only.",
+)
+@option(
+    "--module",
+    "modules",
+    metavar="NAME",
+    multiple=True,
+    help="Have this module of the target at hand for modprobe, with what it needs. Repeatable.",
+)
+@json_option
 def shell(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="FILE",
-            readable=False,
-            help="Files to copy into the guest's /lab: live patch modules, scripts, programs.",
-        ),
-    ] = None,
-    kernel: ModuleKernel = None,
-    kernel_dir: KernelDir = None,
-    load: Annotated[
-        bool,
-        typer.Option(
-            "--load",
-            help="Load the live patches among the files, in their order, before the shell.",
-        ),
-    ] = False,
-    share: Annotated[
-        Path | None,
-        typer.Option(
-            "--share",
-            metavar="DIR",
-            readable=False,
-            help="Share this directory as /share, for the guest to read and write; by default the "
-            "current directory, read-only.",
-        ),
-    ] = None,
-    modules: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--module",
-            metavar="NAME",
-            help="Have this module of the target at hand for modprobe, with what it needs. "
-            "Repeatable.",
-        ),
-    ] = None,
-    json: Json = False,
+    paths: tuple[Path, ...],
+    kernel: str | None,
+    kernel_dir: Path | None,
+    load: bool,
+    share: Path | None,
+    modules: tuple[str, ...],
 ) -> None:
     """Boot the target in a throwaway virtual machine, and open a shell there.
 
@@ -93,22 +92,22 @@ def shell(
     from suture.lab.shell import CommandStreams, ShellPlan
     from suture.lab.shell import shell as run
 
-    files, patches = _sorted(paths or ())
+    files, patches = _sorted(paths)
     if load and not patches:
-        raise typer.BadParameter("--load needs a live patch module")
+        raise click.BadParameter("--load needs a live patch module")
     first = patches[0].found.release if patches and kernel_dir is None else None
     target = chosen(kernel or first, kernel_dir)
     _refuse_unfit(patches, target)
     shared = _share(share, target)
-    plan = ShellPlan(files, tuple(patches), load, tuple(modules or ()), shared)
+    plan = ShellPlan(files, tuple(patches), load, modules, shared)
     if not json_wanted.get():
         result = run(target, plan, None if _has_terminal() else _own_streams())
         _tell_complaints(result)
-        raise typer.Exit(result.status)
+        raise click.exceptions.Exit(result.status)
     output, errors = io.BytesIO(), io.BytesIO()
     result = run(target, plan, CommandStreams(0, output.write, errors.write))
     emit(_document(result, output.getvalue(), errors.getvalue()), "")
-    raise typer.Exit(result.status)
+    raise click.exceptions.Exit(result.status)
 
 
 def _sorted(paths: Sequence[Path]) -> tuple[dict[str, bytes], list[GuestPatchFile]]:
@@ -123,7 +122,7 @@ def _sorted(paths: Sequence[Path]) -> tuple[dict[str, bytes], list[GuestPatchFil
     names = [path.name for path in paths]
     for path in paths:
         if names.count(path.name) > 1:
-            raise typer.BadParameter(f"two files are called {path.name}")
+            raise click.BadParameter(f"two files are called {path.name}")
         data = read_bytes(path)
         try:
             if path.suffix == MODULE_SUFFIX:
@@ -179,7 +178,7 @@ def _writer(descriptor: int) -> Callable[[bytes], None]:
 def _tell_complaints(result: ShellResult) -> None:
     for complaint in result.complaints:
         for line in (f"the kernel complained ({complaint.what}):", *complaint.lines):
-            typer.echo(printable(line), err=True)
+            click.echo(printable(line), err=True)
 
 
 def _document(result: ShellResult, output: bytes, errors: bytes) -> dict[str, object]:
@@ -191,6 +190,3 @@ def _document(result: ShellResult, output: bytes, errors: bytes) -> dict[str, ob
         "errors": errors.decode(errors="replace"),
         "complaints": [{"what": one.what, "lines": one.lines} for one in result.complaints],
     }
-
-
-add(app, "shell", shell, EXAMPLES)

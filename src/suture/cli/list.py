@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from suture.cli.output import Json, emit, table
+from suture.cli.commands import command
+from suture.cli.output import emit, json_option, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +24,9 @@ EXAMPLES = (
 STAYS = "out of force, in memory until the reboot"
 
 
-def list_patches(json: Json = False) -> None:
+@command("list", examples=EXAMPLES)
+@json_option
+def list_patches() -> None:
     """List the live patches in the running kernel in the order in which they were loaded, by
     Suture or not, and then those that are out of force and stay in memory."""
     from suture.core import change, modules, running

@@ -4,13 +4,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from suture.cli.changing import NoJournal, NoRevert, Replace, Timeout, Wait, options
+from suture.cli.changing import (
+    no_journal_option,
+    no_revert_option,
+    options,
+    replace_option,
+    timeout_option,
+    wait_option,
+)
+from suture.cli.commands import PATH, argument, command, option
 from suture.cli.names import kept_or_modules
-from suture.cli.output import NOT_SEEN, Json, emit
+from suture.cli.output import NOT_SEEN, emit, json_option
 from suture.host.terminal import printable
 from suture.module.staying import first_of
 
@@ -31,44 +39,46 @@ EXAMPLES = (
 )
 
 
+@command("load", examples=EXAMPLES)
+@argument(
+    "module",
+    metavar="FILE.ko|NAME",
+    type=PATH,
+    shell_complete=kept_or_modules,
+    help="A live patch module, from any build tool, or the name of an installed one.",
+)
+@timeout_option
+@no_revert_option
+@option(
+    "--ignore-probes",
+    is_flag=True,
+    help="Load even if kprobes in replaced functions will stop firing, or BPF programs are "
+    "attached to them.",
+)
+@option(
+    "--require-signature",
+    is_flag=True,
+    help="Require a signature by a key in /etc/suture/trusted, even if the kernel does not.",
+)
+@replace_option
+@option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would happen; exit with status 1 if it is refused.",
+)
+@wait_option
+@no_journal_option
+@json_option
 def load(
-    module: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.ko|NAME",
-            readable=False,
-            autocompletion=kept_or_modules,
-            help="A live patch module, from any build tool, or the name of an installed one.",
-        ),
-    ],
-    timeout: Timeout = 60.0,
-    no_revert: NoRevert = False,
-    ignore_probes: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-probes",
-            help="Load even if kprobes in replaced functions will stop firing, or BPF programs are "
-            "attached to them.",
-        ),
-    ] = False,
-    require_signature: Annotated[
-        bool,
-        typer.Option(
-            "--require-signature",
-            help="Require a signature by a key in /etc/suture/trusted, even if the kernel does "
-            "not.",
-        ),
-    ] = False,
-    replace: Replace = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Only say what would happen; exit with status 1 if it is refused."
-        ),
-    ] = False,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
+    module: Path,
+    timeout: float,
+    no_revert: bool,
+    ignore_probes: bool,
+    require_signature: bool,
+    replace: bool,
+    dry_run: bool,
+    wait: float,
+    no_journal: bool,
 ) -> None:
     """Load a live patch into the running kernel and wait until all tasks run it.
 
@@ -114,7 +124,7 @@ def _show_forecast(data: bytes, where: str, chosen: Options) -> None:
     found = forecast(data, where, chosen)
     emit(forecast_document(found), lambda: printable("\n".join(forecast_lines(found))))
     if found.refusals:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def forecast_document(found: LoadForecast) -> dict[str, object]:

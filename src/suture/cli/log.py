@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from suture.cli.output import Json, emit, table, utc
+from suture.cli.commands import Number, command, option
+from suture.cli.output import emit, json_option, table, utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,15 +22,18 @@ EXAMPLES = (
 )
 
 
-def log(
-    patch: Annotated[
-        str, typer.Option("--patch", metavar="NAME", help="Show only changes of this live patch.")
-    ] = "",
-    lines: Annotated[
-        int, typer.Option("--lines", "-n", metavar="N", min=0, help="Show the last N; 0 for all.")
-    ] = 20,
-    json: Json = False,
-) -> None:
+@command("log", examples=EXAMPLES)
+@option("--patch", metavar="NAME", default="", help="Show only changes of this live patch.")
+@option(
+    "--lines",
+    "-n",
+    metavar="N",
+    type=Number(min=0),
+    default=20,
+    help="Show the last N; 0 for all.",
+)
+@json_option
+def log(patch: str, lines: int) -> None:
     """Show who did what to the running kernel, when, and with what result.
 
     A line marks each reboot between two changes, and what a boot loaded is marked too.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli.output import emit, json_wanted, plain_document, table
 from suture.errors import COMMAND_FAILED, PATCH_ALREADY_APPLIED, Refusal
@@ -79,7 +79,7 @@ def build_each(
     inorder = [outcomes[index] for index in range(len(kernels))]
     emit(_document(inorder), lambda: _for_people(inorder))
     if any(one.state == REFUSED for one in inorder):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def agreed_to_fetch(kernels: Sequence[WantedKernel]) -> bool:
@@ -88,9 +88,9 @@ def agreed_to_fetch(kernels: Sequence[WantedKernel]) -> bool:
     if json_wanted.get() or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     download = sum(kernel.offer.size for kernel in missing if kernel.offer is not None)
-    typer.echo(f"Not here yet: {', '.join(kernel.release for kernel in missing)}", err=True)
+    click.echo(f"Not here yet: {', '.join(kernel.release for kernel in missing)}", err=True)
     cost = f"{download / 1e6:.0f} MB to download, about {len(missing) * DISK / 1e9:.0f} GB on disk"
-    return typer.confirm(f"Fetch {'it' if len(missing) == 1 else 'them'} ({cost})?", err=True)
+    return click.confirm(f"Fetch {'it' if len(missing) == 1 else 'them'} ({cost})?", err=True)
 
 
 def _outcome(

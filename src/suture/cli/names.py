@@ -7,29 +7,33 @@ A shell completes while the user types, so whatever cannot be read is skipped si
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from suture.cli import completion
+from suture.cli.commands import argument
 from suture.errors import Refusal
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
-def _as_the_kernel_has_it(word: str) -> str:
+
+def _as_the_kernel_has_it(context: click.Context, parameter: click.Parameter, word: str) -> str:
     from suture.core.store import module_name
 
     return module_name(word)
 
 
-def loaded(incomplete: str) -> list[str]:
-    """Names of the live patches in the running kernel."""
+def loaded(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the live patches in the running kernel."""
     from suture.core.cores import current
 
     return [patch.name for patch in current().patches() if patch.name.startswith(incomplete)]
 
 
-def kept(context: typer.Context, incomplete: str) -> list[str]:
-    """Names of the live patches installed for the kernel of ``--kernel``, or the running one."""
+def kept(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the live patches installed for the kernel of ``--kernel``, or the running one."""
     from suture.core import running
     from suture.core.store import Store
 
@@ -40,19 +44,22 @@ def kept(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def kept_or_modules(context: typer.Context, incomplete: str) -> list[str]:
-    """Names of installed live patches, then module files."""
-    return [*kept(context, incomplete), *completion.modules(incomplete)]
+def kept_or_modules(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer installed live patches, then module files."""
+    names = kept(context, parameter, incomplete)
+    return completion.items(incomplete, [*names, *completion.files(incomplete, completion.MODULES)])
 
 
-def _name(about: str, offered: Callable[..., list[str]]) -> Any:
-    return typer.Argument(
-        metavar="NAME", help=about, autocompletion=offered, callback=_as_the_kernel_has_it
+def _name(help: str, offered: Callable[..., list[str]]) -> Callable[[Any], Any]:
+    return argument(
+        "name", metavar="NAME", callback=_as_the_kernel_has_it, shell_complete=offered, help=help
     )
 
 
-Loaded = Annotated[str, _name("A live patch, as 'suture list' shows it.", loaded)]
+loaded_argument = _name("A live patch, as 'suture list' shows it.", loaded)
 
-InTransition = Annotated[str, _name("The live patch in transition.", loaded)]
+in_transition_argument = _name("The live patch in transition.", loaded)
 
-Kept = Annotated[str, _name("A live patch, as 'suture store list' shows it.", kept)]
+kept_argument = _name("A live patch, as 'suture store list' shows it.", kept)

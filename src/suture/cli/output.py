@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Output of commands: the result on stdout, everything else on stderr.
 
-- A command takes ``json: Json = False`` and calls `emit` once, with a document and with text for
+- A command has the option `json_option` and calls `emit` once, with a document and with text for
   people.
-- Colour and live progress appear only on a terminal, without colour if ``NO_COLOR`` is set (by
-  Rich).
+- Colour and live progress appear only on a terminal, without colour if ``NO_COLOR`` is set.
 - Rich is imported only to print, so that ``suture --version`` and shell completion do not wait for
   it.
 """
@@ -12,7 +11,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json as json_format
 import os
 import sys
@@ -21,18 +19,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
+from suture.cli.commands import option
 from suture.errors import Refusal
 from suture.host.terminal import PIPE_WIDTH, console, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-PASSING = (typer.Exit, typer.Abort, typer.TyperException)
-"""Exceptions that end a command by design; the command line library handles them itself."""
 
 NOT_SEEN = "BPF programs at replaced functions cannot be seen"
 """Begins the line that says why, and how to make them visible."""
@@ -41,43 +37,19 @@ json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
 """Whether the command was given ``--json``."""
 
 
-def _remember(wanted: bool) -> bool:
+def _remember(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     json_wanted.set(wanted)
-    return wanted
 
 
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        callback=_remember,
-        is_eager=True,
-        help="Print the result as one JSON document on stdout.",
-    ),
-]
+json_option = option(
+    "--json",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_remember,
+    help="Print the result as one JSON document on stdout.",
+)
 """The option that all commands share.  With it, a refusal is a JSON document as well."""
-
-
-def examples(*pairs: tuple[str, str]) -> str:
-    """The epilog of a command's help.
-
-    :param pairs: a command line, and what it does.
-    """
-    lines = [f"  {escape(command)}\n      [dim]{escape(what)}[/dim]" for command, what in pairs]
-    return "\n".join(["[bold]Examples[/bold]", *lines])
-
-
-def paragraphs(text: str | None) -> str:
-    """Convert a docstring to the text of a command's help: one line per paragraph, which the
-    terminal folds."""
-    return "\n\n".join(
-        " ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n")
-    )
-
-
-def escape(text: str) -> str:
-    """Escape ``[`` in the text of a command's help, where Rich reads markup."""
-    return text.replace("[", "\\[")
 
 
 def emit(document: object, human: RenderableType | Callable[[], RenderableType]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from suture.cli.changing import Wait, options
-from suture.cli.output import Json, emit
+from suture.cli.changing import options, wait_option
+from suture.cli.commands import PATH, argument, command, option
+from suture.cli.output import emit, json_option
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -27,53 +28,40 @@ EXAMPLES = (
 )
 
 
+@command("rebuild", examples=EXAMPLES)
+@argument(
+    "what",
+    metavar="NAME|FILE.ko",
+    nargs=-1,
+    help="Installed live patches, by default all, or module files.",
+)
+@option("--kernel", metavar="RELEASE", help="The new kernel; by default the newest installed one.")
+@option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what becomes of them; exit with status 1 if the kernel would lack one.",
+)
+@option(
+    "--output",
+    "-o",
+    metavar="DIR",
+    type=PATH,
+    help="Write the modules there instead of installing them.",
+)
+@option("--no-test", is_flag=True, help="Do not load and unload them in the lab.")
+@option("--sign-key", metavar="KEY", help="As in 'suture build'.")
+@option("--sign-certificate", metavar="FILE", type=PATH, help="As in 'suture build'.")
+@wait_option
+@json_option
 def rebuild(
-    what: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME|FILE.ko",
-            help="Installed live patches, by default all, or module files.",
-        ),
-    ] = None,
-    kernel: Annotated[
-        str | None,
-        typer.Option(
-            "--kernel",
-            metavar="RELEASE",
-            help="The new kernel; by default the newest installed one.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Only say what becomes of them; exit with status 1 if the kernel would lack one.",
-        ),
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            readable=False,
-            help="Write the modules there instead of installing them.",
-        ),
-    ] = None,
-    no_test: Annotated[
-        bool, typer.Option("--no-test", help="Do not load and unload them in the lab.")
-    ] = False,
-    sign_key: Annotated[
-        str | None, typer.Option("--sign-key", metavar="KEY", help="As in 'suture build'.")
-    ] = None,
-    sign_certificate: Annotated[
-        Path | None,
-        typer.Option(
-            "--sign-certificate", metavar="FILE", readable=False, help="As in 'suture build'."
-        ),
-    ] = None,
-    wait: Wait = 0.0,
-    json: Json = False,
+    what: tuple[str, ...],
+    kernel: str | None,
+    dry_run: bool,
+    output: Path | None,
+    no_test: bool,
+    sign_key: str | None,
+    sign_certificate: Path | None,
+    wait: float,
 ) -> None:
     """Build installed live patches again for another kernel, test them in the lab, and install them
     for it.
@@ -88,35 +76,30 @@ def rebuild(
     from suture.core import host, running, upgrade
 
     release = kernel or host.newer_kernel() or running.release()
-    words = what or []
-    files = [Path(word) for word in words if word.endswith(".ko") or "/" in word]
-    names = [word.replace("-", "_") for word in words if Path(word) not in files]
+    files = [Path(word) for word in what if word.endswith(".ko") or "/" in word]
+    names = [word.replace("-", "_") for word in what if Path(word) not in files]
     if (files and names) or (files and output is None and not dry_run):
-        raise typer.BadParameter("module files go alone, and with --output")
+        raise click.BadParameter("module files go alone, and with --output")
     if dry_run:
         if files:
-            raise typer.BadParameter("--dry-run is about installed live patches")
+            raise click.BadParameter("--dry-run is about installed live patches")
         _show(release, upgrade.chosen(upgrade.successions(release), names))
         return
     chosen = _options(output, no_test, sign_key, sign_certificate, wait)
     done = list(_rebuilt(release, names, files, chosen))
     emit(_document(release, done), lambda: printable("\n".join(_lines(release, done))))
     if any(one.is_missing for one in done):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _options(
-    output: Path | None,
-    no_test: bool,
-    key: str | None,
-    certificate: Path | None,
-    wait: float,
+    output: Path | None, no_test: bool, key: str | None, certificate: Path | None, wait: float
 ) -> RebuildOptions:
     from suture.module.sign import Signer, sign
     from suture.rebuild import RebuildOptions
 
     if (key is None) is not (certificate is None):
-        raise typer.BadParameter("--sign-key and --sign-certificate must be given together")
+        raise click.BadParameter("--sign-key and --sign-certificate must be given together")
     signer = Signer(key, certificate) if key is not None and certificate is not None else None
     if signer is not None:
         sign(b"", signer.key, signer)  # a bad key fails before the builds
@@ -149,7 +132,7 @@ def _show(release: str, found: Sequence[Succession]) -> None:
     lines = upgrade.report(release, found) or [_nothing(release)]
     emit(document, lambda: printable("\n".join(lines)))
     if any(one.is_missing for one in found):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _document(release: str, done: Sequence[Rebuilt]) -> dict[str, object]:

@@ -5,8 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
-from suture.cli.output import Json, emit
+from suture.cli.changing import (
+    no_journal_option,
+    no_revert_option,
+    options,
+    timeout_option,
+    wait_option,
+)
+from suture.cli.commands import command
+from suture.cli.output import emit, json_option
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -18,13 +25,13 @@ EXAMPLES = (
 )
 
 
-def recover(
-    timeout: Timeout = 60.0,
-    no_revert: NoRevert = False,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
-) -> None:
+@command("recover", examples=EXAMPLES)
+@timeout_option
+@no_revert_option
+@wait_option
+@no_journal_option
+@json_option
+def recover(timeout: float, no_revert: bool, wait: float, no_journal: bool) -> None:
     """Finish or undo interrupted changes, so that every live patch is either in force or gone.
 
     Suture waits for a transition that is under way and reverses it if it does not end; unloads

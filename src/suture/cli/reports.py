@@ -7,10 +7,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from suture.cli.commands import PATH, option
 from suture.cli.option_parts import OptionPart
 from suture.errors import Refusal
 from suture.host.files import read_bytes
@@ -20,17 +19,14 @@ if TYPE_CHECKING:
     from suture.kernel.release import Target
     from suture.lab.results import TestReport
 
-ReportFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--report",
-        metavar="OUT.html",
-        readable=False,
-        help="Write a report for reviewers: one page that needs no network. OUT.md is for mails, "
-        "OUT.json for programs.",
-        rich_help_panel=OptionPart.OUTPUT,
-    ),
-]
+report_option = option(
+    "--report",
+    metavar="OUT.html",
+    type=PATH,
+    help="Write a report for reviewers: one page that needs no network. OUT.md is for mails, "
+    "OUT.json for programs.",
+    panel=OptionPart.OUTPUT,
+)
 
 
 Make = Callable[["Target", Path | None, Path], "tuple[Artifact, ...]"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
+from suture.cli.commands import PATH, command, option
 from suture.cli.list import state
-from suture.cli.output import NOT_SEEN, Json, TextParts, emit, json_wanted, table, utc
+from suture.cli.output import NOT_SEEN, TextParts, emit, json_option, json_wanted, table, utc
 from suture.host.terminal import console, printable
 from suture.module.staying import first_of
 
@@ -35,38 +36,29 @@ EXAMPLES = (
 WATCH_EVERY = 1.0
 
 
-def status(
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Exit with 0 if all is well, 3 while tasks switch, 4 if a command was interrupted "
-            "or modules are left over, 5 if a transition does not end, 6 if the next boot would "
-            "load something else, 7 if the old code of a replaced function runs, 8 if live patches "
-            "are kept for other kernels and not for this one, 9 if this kernel cannot have any.",
-        ),
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")
-    ] = False,
-    notify: Annotated[
-        bool,
-        typer.Option(
-            "--notify",
-            help="Also run the programs in /etc/suture/hooks.d/drift if all is not well; as root.",
-        ),
-    ] = False,
-    prometheus: Annotated[
-        Path | None,
-        typer.Option(
-            "--prometheus",
-            metavar="FILE.prom",
-            readable=False,
-            help="Write Prometheus metrics to this file instead.",
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
+@command("status", examples=EXAMPLES)
+@option(
+    "--check",
+    is_flag=True,
+    help="Exit with 0 if all is well, 3 while tasks switch, 4 if a command was interrupted "
+    "or modules are left over, 5 if a transition does not end, 6 if the next boot would "
+    "load something else, 7 if the old code of a replaced function runs, 8 if live patches "
+    "are kept for other kernels and not for this one, 9 if this kernel cannot have any.",
+)
+@option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@option(
+    "--notify",
+    is_flag=True,
+    help="Also run the programs in /etc/suture/hooks.d/drift if all is not well; as root.",
+)
+@option(
+    "--prometheus",
+    metavar="FILE.prom",
+    type=PATH,
+    help="Write Prometheus metrics to this file instead.",
+)
+@json_option
+def status(check: bool, watch: bool, notify: bool, prometheus: Path | None) -> None:
     """Show the state of the running kernel's live patches, and what to do next.
 
     If live patches are installed for the running kernel ('suture install'), the status also shows
@@ -92,7 +84,7 @@ def status(
     if notify:
         _notify(found)
     if check:
-        raise typer.Exit(int(found.verdict))
+        raise click.exceptions.Exit(int(found.verdict))
 
 
 def _notify(found: Status) -> None:
@@ -106,7 +98,7 @@ def _notify(found: Status) -> None:
     facts = plain_document(document(found))
     assert isinstance(facts, dict)
     for wrong in tell(HookEvent.DRIFT, facts):
-        typer.echo(f"A hook went wrong: {wrong}.", err=True)
+        click.echo(f"A hook went wrong: {wrong}.", err=True)
 
 
 def document(found: Status) -> dict[str, object]:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from suture.cli.changing import Wait, options
-from suture.cli.commands import add, group
-from suture.cli.output import Json, emit, table, utc
+from suture.cli.changing import options, wait_option
+from suture.cli.commands import group, option
+from suture.cli.output import emit, json_option, table, utc
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from suture.core.store import Damage, StoreEntry, Tries
 
-app = group(
+store = group(
     "store",
     "Manage installed live patches, in /var/lib/suture.",
     ("suture store list", "list them by kernel, with what happened at boot"),
@@ -26,7 +26,9 @@ app = group(
 )
 
 
-def list_entries(json: Json = False) -> None:
+@store.command("list")
+@json_option
+def list_entries() -> None:
     """List installed live patches by kernel, in the order in which boots load them.
 
     Entries that cannot be read are omitted here; 'suture store check' shows them.
@@ -77,7 +79,9 @@ def at_boot(entry: StoreEntry, tries: Tries) -> str:
     return "set aside" if tries.set_aside else "load"
 
 
-def check(json: Json = False) -> None:
+@store.command("check")
+@json_option
+def check() -> None:
     """Verify installed live patches: manifests, hashes, owners and permissions.
 
     Exit status 1 means that something is damaged, can be changed by other users, or was set aside.
@@ -98,7 +102,7 @@ def check(json: Json = False) -> None:
         ),
     )
     if any(damage.refusal for damage in findings):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def line(damage: Damage) -> str:
@@ -110,7 +114,10 @@ def line(damage: Damage) -> str:
     )
 
 
-def prune(wait: Wait = 0.0, json: Json = False) -> None:
+@store.command("prune")
+@wait_option
+@json_option
+def prune(wait: float) -> None:
     """Remove live patches for kernels that this host no longer has, and files that killed runs
     left behind.
 
@@ -128,12 +135,10 @@ def prune(wait: Wait = 0.0, json: Json = False) -> None:
     )
 
 
-def initramfs(
-    enable: Annotated[
-        bool, typer.Option("--enable/--disable", help="Install the hook, or remove it.")
-    ] = True,
-    json: Json = False,
-) -> None:
+@store.command("initramfs")
+@option("--enable/--disable", default=True, help="Install the hook, or remove it.")
+@json_option
+def initramfs(enable: bool) -> None:
     """Load live patches before the root file system is mounted, with a hook for the program that
     builds initramfs images, such as initramfs-tools.
 
@@ -153,28 +158,21 @@ def initramfs(
     )
 
 
-def hooks(
-    enable: Annotated[
-        bool, typer.Option("--enable/--disable", help="Create the files, or remove them.")
-    ] = True,
-    rebuild: Annotated[
-        bool | None,
-        typer.Option(
-            "--rebuild/--no-rebuild",
-            help="After kernel upgrades, run 'suture rebuild' as suture-rebuild.service; this host "
-            "needs what 'suture build' and 'suture test' need.",
-        ),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            "--metrics",
-            metavar="FILE.prom",
-            help="Write metrics there each minute, as suture-metrics.timer; '' removes it.",
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
+@store.command("hooks")
+@option("--enable/--disable", default=True, help="Create the files, or remove them.")
+@option(
+    "--rebuild/--no-rebuild",
+    default=None,
+    help="After kernel upgrades, run 'suture rebuild' as suture-rebuild.service; this host "
+    "needs what 'suture build' and 'suture test' need.",
+)
+@option(
+    "--metrics",
+    metavar="FILE.prom",
+    help="Write metrics there each minute, as suture-metrics.timer; '' removes it.",
+)
+@json_option
+def hooks(enable: bool, rebuild: bool | None, metrics: str | None) -> None:
     """Have logins and package upgrades say what they mean for live patches.
 
     Suture puts a file into each directory that the host has for this. The first 'suture install'
@@ -183,7 +181,7 @@ def hooks(
     from suture.core import system_hooks
 
     if metrics and not re.fullmatch(r"/[\w./+-]+", metrics, re.ASCII):
-        raise typer.BadParameter("--metrics takes an absolute path of plain characters")
+        raise click.BadParameter("--metrics takes an absolute path of plain characters")
     changed = system_hooks.enable() if enable else system_hooks.disable()
     verb = "created" if enable else "removed"
     lines = [f"{verb} {path}" for path in changed]
@@ -196,10 +194,3 @@ def hooks(
         {verb: changed, "rebuild": again, "metrics": file},
         lambda: printable("\n".join(lines) or "Nothing to change."),
     )
-
-
-add(app, "list", list_entries)
-add(app, "check", check)
-add(app, "hooks", hooks)
-add(app, "initramfs", initramfs)
-add(app, "prune", prune)

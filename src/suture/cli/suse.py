@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from suture.cli.commands import option
 from suture.cli.option_parts import OptionPart
 
-Only = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--only",
-        metavar="NAME",
-        help="Of the fixes in a directory of SUSE's, take this one. Repeatable; by default all.",
-        rich_help_panel=OptionPart.INPUT,
-    ),
-]
+only_option = option(
+    "--only",
+    metavar="NAME",
+    multiple=True,
+    help="Of the fixes in a directory of SUSE's, take this one. Repeatable; by default all.",
+    panel=OptionPart.INPUT,
+)

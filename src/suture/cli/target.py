@@ -4,67 +4,56 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli import completion
+from suture.cli.commands import PATH, option
 from suture.cli.option_parts import OptionPart
 
 if TYPE_CHECKING:
     from suture.kernel.release import Target
     from suture.sources.wanted import WantedKernel
 
-Kernel = Annotated[
-    str | None,
-    typer.Option(
-        "--kernel",
-        metavar="RELEASE",
-        autocompletion=completion.kernels,
-        help="The target, as printed by uname -r; by default the running kernel.",
-        rich_help_panel=OptionPart.TARGET,
-    ),
-]
-ModuleKernel = Annotated[
-    str | None,
-    typer.Option(
-        "--kernel",
-        metavar="RELEASE",
-        autocompletion=completion.kernels,
-        help="The target, as printed by uname -r; by default the one that the module is for.",
-        rich_help_panel=OptionPart.TARGET,
-    ),
-]
-Kernels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--kernel",
-        metavar="RELEASE",
-        autocompletion=completion.kernels,
-        help="The target, as printed by uname -r; by default the running kernel. Repeatable; "
-        "also a pattern, such as '6.1.*-amd64', or all: the kernels that are here or on offer.",
-        rich_help_panel=OptionPart.TARGET,
-    ),
-]
-Fetch = Annotated[
-    bool,
-    typer.Option(
-        "--fetch",
-        help="Fetch kernels that are not here, without asking.",
-        rich_help_panel=OptionPart.TARGET,
-    ),
-]
-KernelDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--kernel-dir",
-        metavar="DIR",
-        readable=False,
-        help="Use a kernel tree that you built as the target instead.",
-        rich_help_panel=OptionPart.TARGET,
-    ),
-]
+kernel_option = option(
+    "--kernel",
+    metavar="RELEASE",
+    shell_complete=completion.kernels,
+    help="The target, as printed by uname -r; by default the running kernel.",
+    panel=OptionPart.TARGET,
+)
+module_kernel_option = option(
+    "--kernel",
+    metavar="RELEASE",
+    shell_complete=completion.kernels,
+    help="The target, as printed by uname -r; by default the one that the module is for.",
+    panel=OptionPart.TARGET,
+)
+kernels_option = option(
+    "--kernel",
+    metavar="RELEASE",
+    multiple=True,
+    shell_complete=completion.kernels,
+    help="The target, as printed by uname -r; by default the running kernel. Repeatable; "
+    "also a pattern, such as '6.1.*-amd64', or all: the kernels that are here or on offer.",
+    panel=OptionPart.TARGET,
+)
+fetch_option = option(
+    "--fetch",
+    is_flag=True,
+    help="Fetch kernels that are not here, without asking.",
+    panel=OptionPart.TARGET,
+)
+kernel_dir_option = option(
+    "--kernel-dir",
+    metavar="DIR",
+    type=PATH,
+    help="Use a kernel tree that you built as the target instead.",
+    panel=OptionPart.TARGET,
+)
 
 
 def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
@@ -73,7 +62,7 @@ def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
     :raises Refusal: ``kernel-not-fetched`` and others of `suture.kernel`
     """
     if kernel is not None and kernel_dir is not None:
-        raise typer.BadParameter("give --kernel or --kernel-dir, not both")
+        raise click.BadParameter("give --kernel or --kernel-dir, not both")
     if kernel_dir is not None:
         from suture.sources.directory import from_directory
 
@@ -84,7 +73,7 @@ def chosen(kernel: str | None, kernel_dir: Path | None) -> Target:
 
 
 def chosen_several(
-    kernels: list[str] | None, kernel_dir: Path | None, *, fetch: bool = False
+    kernels: Sequence[str], kernel_dir: Path | None, *, fetch: bool = False
 ) -> list[WantedKernel]:
     """The kernels that the options name, without duplicates; those that are not here are fetched
     when they are needed.
@@ -95,7 +84,7 @@ def chosen_several(
     """
     from suture.sources.wanted import WantedKernel, is_pattern, refuse_unfetched, wanted
 
-    names = list(dict.fromkeys(kernels or ()))
+    names = list(dict.fromkeys(kernels))
     is_here = len(names) < 2 and not fetch and not any(map(is_pattern, names))
     if is_here or kernel_dir is not None:
         target = chosen(names[0] if names else None, kernel_dir)

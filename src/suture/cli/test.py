@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli import completion
-from suture.cli.output import Json, emit, table
-from suture.cli.reports import ReportFile, numbered, of_test
-from suture.cli.target import KernelDir, ModuleKernel, chosen
+from suture.cli.commands import PATH, Number, Seconds, argument, command, option
+from suture.cli.output import emit, json_option, table
+from suture.cli.reports import numbered, of_test, report_option
+from suture.cli.target import chosen, kernel_dir_option, module_kernel_option
 from suture.errors import Refusal
 from suture.host.terminal import printable
 
@@ -47,70 +48,73 @@ EXAMPLES = (
 )
 
 
+@command("test", examples=EXAMPLES)
+@argument(
+    "modules",
+    metavar="FILE.ko",
+    type=PATH,
+    nargs=-1,
+    required=True,
+    shell_complete=completion.modules,
+    help="Live patch modules, from any build tool. Each is tested in a boot of its own.",
+)
+@module_kernel_option
+@kernel_dir_option
+@option(
+    "--script",
+    metavar="FILE",
+    type=PATH,
+    multiple=True,
+    help="Run this busybox sh script in the guest with $phase set to before, patched and "
+    "reverted; it must exit with 0 while the patch is in force. Repeatable: each has its "
+    "own result.",
+)
+@option(
+    "--script-deadline",
+    metavar="SECONDS",
+    type=Seconds(min=0.1),
+    default=60.0,
+    help="Limit for each script run.",
+)
+@option(
+    "--transition-deadline",
+    metavar="SECONDS",
+    type=Seconds(min=0.1),
+    default=60.0,
+    help="Limit for each transition.",
+)
+@option(
+    "--rounds",
+    metavar="N",
+    type=Number(min=1),
+    default=1,
+    help="Load and unload it N times in one boot; the first round that fails, or in which "
+    "the kernel complains, is the last.",
+)
+@option(
+    "--workload",
+    is_flag=True,
+    help="Keep the guest busy meanwhile: processes, files, mounts, /proc, connections.",
+)
+@option(
+    "--junit",
+    metavar="OUT.xml",
+    type=PATH,
+    help="Write the results in JUnit's XML form: a test case for each step and each script run.",
+)
+@report_option
+@json_option
 def test(
-    modules: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE.ko",
-            readable=False,
-            autocompletion=completion.modules,
-            help="Live patch modules, from any build tool. Each is tested in a boot of its own.",
-        ),
-    ],
-    kernel: ModuleKernel = None,
-    kernel_dir: KernelDir = None,
-    script: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--script",
-            metavar="FILE",
-            readable=False,
-            help="Run this busybox sh script in the guest with $phase set to before, patched and "
-            "reverted; it must exit with 0 while the patch is in force. Repeatable: each has its "
-            "own result.",
-        ),
-    ] = None,
-    script_deadline: Annotated[
-        float,
-        typer.Option(
-            "--script-deadline", metavar="SECONDS", min=0.1, help="Limit for each script run."
-        ),
-    ] = 60.0,
-    transition_deadline: Annotated[
-        float,
-        typer.Option(
-            "--transition-deadline", metavar="SECONDS", min=0.1, help="Limit for each transition."
-        ),
-    ] = 60.0,
-    rounds: Annotated[
-        int,
-        typer.Option(
-            "--rounds",
-            metavar="N",
-            min=1,
-            help="Load and unload it N times in one boot; the first round that fails, or in which "
-            "the kernel complains, is the last.",
-        ),
-    ] = 1,
-    workload: Annotated[
-        bool,
-        typer.Option(
-            "--workload",
-            help="Keep the guest busy meanwhile: processes, files, mounts, /proc, connections.",
-        ),
-    ] = False,
-    junit: Annotated[
-        Path | None,
-        typer.Option(
-            "--junit",
-            metavar="OUT.xml",
-            readable=False,
-            help="Write the results in JUnit's XML form: a test case for each step and each script "
-            "run.",
-        ),
-    ] = None,
-    report_file: ReportFile = None,
-    json: Json = False,
+    modules: tuple[Path, ...],
+    kernel: str | None,
+    kernel_dir: Path | None,
+    script: tuple[Path, ...],
+    script_deadline: float,
+    transition_deadline: float,
+    rounds: int,
+    workload: bool,
+    junit: Path | None,
+    report: Path | None,
 ) -> None:
     """Boot the target in a throwaway virtual machine, and load and unload a live patch there.
 
@@ -125,24 +129,22 @@ def test(
     from suture.lab import junit as junit_form
     from suture.lab.livepatch import TrialPlan
 
-    if report_file is not None:
+    if report is not None:
         from suture.report.output import form_of
 
-        form_of(report_file)
+        form_of(report)
     if junit is not None:
         check_output(junit)
-    plan = TrialPlan(
-        _read_scripts(script or ()), script_deadline, transition_deadline, rounds, workload
-    )
+    plan = TrialPlan(_read_scripts(script), script_deadline, transition_deadline, rounds, workload)
     outcomes = [
-        _outcome(module, kernel, kernel_dir, plan, _report_for(report_file, module, modules))
+        _outcome(module, kernel, kernel_dir, plan, _report_for(report, module, modules))
         for module in modules
     ]
     if junit is not None:
         write_atomic(junit, junit_form.document(outcomes))
     _tell(outcomes)
     if not all(outcome.passed for outcome in outcomes):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _read_scripts(paths: Sequence[Path]) -> tuple[GuestScript, ...]:

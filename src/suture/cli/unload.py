@@ -5,9 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from suture.cli.changing import NoJournal, NoRevert, Timeout, Wait, options
-from suture.cli.names import Loaded
-from suture.cli.output import Json, emit
+from suture.cli.changing import (
+    no_journal_option,
+    no_revert_option,
+    options,
+    timeout_option,
+    wait_option,
+)
+from suture.cli.commands import command
+from suture.cli.names import loaded_argument
+from suture.cli.output import emit, json_option
 from suture.host.terminal import printable
 from suture.module.staying import first_of
 
@@ -23,14 +30,14 @@ EXAMPLES = (
 )
 
 
-def unload(
-    name: Loaded,
-    timeout: Timeout = 60.0,
-    no_revert: NoRevert = False,
-    wait: Wait = 0.0,
-    no_journal: NoJournal = False,
-    json: Json = False,
-) -> None:
+@command("unload", examples=EXAMPLES)
+@loaded_argument
+@timeout_option
+@no_revert_option
+@wait_option
+@no_journal_option
+@json_option
+def unload(name: str, timeout: float, no_revert: bool, wait: float, no_journal: bool) -> None:
     """Take a live patch out of force, wait until no task runs it, and unload its module.
 
     The module stays in memory until the reboot if the kernel may still call what it handed out.

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from suture.cli import completion
-from suture.cli.output import Json, emit, table
+from suture.cli.commands import PATH, argument, command
+from suture.cli.output import emit, json_option, table
 from suture.cli.purpose import fix_lines
-from suture.cli.reports import ReportFile
-from suture.cli.target import KernelDir, ModuleKernel, chosen
+from suture.cli.reports import report_option
+from suture.cli.target import chosen, kernel_dir_option, module_kernel_option
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
@@ -32,21 +33,19 @@ EXAMPLES = (
 )
 
 
-def verify(
-    module: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.ko",
-            readable=False,
-            autocompletion=completion.modules,
-            help="A live patch module, from any build tool.",
-        ),
-    ],
-    kernel: ModuleKernel = None,
-    kernel_dir: KernelDir = None,
-    report: ReportFile = None,
-    json: Json = False,
-) -> None:
+@command("verify", examples=EXAMPLES)
+@argument(
+    "module",
+    metavar="FILE.ko",
+    type=PATH,
+    shell_complete=completion.modules,
+    help="A live patch module, from any build tool.",
+)
+@module_kernel_option
+@kernel_dir_option
+@report_option
+@json_option
+def verify(module: Path, kernel: str | None, kernel_dir: Path | None, report: Path | None) -> None:
     """Check that a live patch module fits a kernel, whichever tool built it.
 
     Every replaced function must be in the kernel and redirectable; every symbol that the module
@@ -74,7 +73,7 @@ def verify(
         output.write(found, report)
     emit(document.plain(found), lambda: for_people(found))
     if not found.verdict.fits:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def for_people(report: PatchReport) -> RenderableType:

@@ -28,19 +28,16 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def refused(words: Sequence[str], passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+def refused(words: Sequence[str]) -> Iterator[None]:
     """Turn exceptions of the block into a `Refusal`.
 
     :param words: the command line, for the message.
-    :param passing: exceptions of the command line library, which it handles itself.
     :raises Refusal: ``interrupted``, ``disk-full``, ``file-unreadable``, ``build-extra-missing``,
         ``internal-error``, and those of the block itself
     """
     try:
         yield
     except Refusal:
-        raise
-    except passing:
         raise
     except KeyboardInterrupt as error:
         raise Refusal(INTERRUPTED, command_name(words), "stopped by a signal") from error

@@ -23,13 +23,11 @@ TOP = Path(__file__).resolve().parents[3]
 COMMAND = """\
 import errno, os, sys, time
 from suture.cli import app
-from suture.cli.commands import HelpPart
-from suture.cli.output import Json
-def probe(json: Json = False) -> None:
+from suture.cli.output import json_option
+@app.program.command("probe")
+@json_option
+def probe() -> None:
     {body}
-EXAMPLES = ()
-sys.modules["suture.cli.probe"] = sys.modules["__main__"]
-app.COMMANDS += (app.CommandEntry("probe", HelpPart.REST),)
 sys.exit(app.main())
 """
 """The real program with one more command, so that anything can be made to go wrong in one."""
@@ -135,7 +133,7 @@ def test_json_after_the_end_of_options_is_a_word(environment: dict[str, str]) ->
 
 
 def test_the_page_of_refusals_shows_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(["build", "fix.patch", "--kernal", "6.1.0-50-amd64", "--json"]) == 2
+    assert app.main(["kernel", "fetch", "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     shows(f"error[{error['code']}]: {error['where']}: {error['found']}", "usage-wrong")
 
@@ -263,16 +261,44 @@ def test_a_full_stdout_is_a_failure(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_are_printed(shell: str, environment: dict[str, str]) -> None:
-    done = run(suture(), {**environment, "_SUTURE_COMPLETE": f"source_{shell}"})
+    done = run(suture(), {**environment, "_SUTURE_COMPLETE": f"{shell}_source"})
     assert done.returncode == 0
-    assert "_SUTURE_COMPLETE" in done.stdout
+    assert f"_SUTURE_COMPLETE={shell}_complete" in done.stdout
+    shown = run(suture("--show-completion"), {**environment, "SHELL": f"/bin/{shell}"})
+    assert (shown.returncode, shown.stdout.strip()) == (0, done.stdout.strip())
+
+
+@pytest.mark.parametrize(
+    ("shell", "file"),
+    [
+        ("bash", ".local/share/bash-completion/completions/suture"),
+        ("zsh", ".zfunc/_suture"),
+        ("fish", ".config/fish/completions/suture.fish"),
+    ],
+)
+def test_completion_is_installed_where_the_shell_looks_for_it(
+    shell: str, file: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "ZDOTDIR"):
+        environment.pop(name, None)
+    home = {**environment, "HOME": str(tmp_path), "SHELL": f"/bin/{shell}"}
+    done = run(suture("--install-completion"), home)
+    assert done.returncode == 0
+    assert str(tmp_path / file) in done.stdout
+    assert f"_SUTURE_COMPLETE={shell}_complete" in (tmp_path / file).read_text()
+
+
+def test_another_shell_is_named(environment: dict[str, str]) -> None:
+    done = run(suture("--show-completion"), {**environment, "SHELL": "/bin/rc"})
+    assert done.returncode == 2
+    assert "Completion is for bash, fish, zsh" in done.stderr
 
 
 def test_bash_completes_commands_and_options(environment: dict[str, str]) -> None:
-    asked = {**environment, "_SUTURE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
-    assert run(suture(), {**asked, "COMP_WORDS": "suture doc"}).stdout.split() == ["doctor"]
+    asked = {**environment, "_SUTURE_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+    assert run(suture(), {**asked, "COMP_WORDS": "suture doc"}).stdout.split() == ["plain,doctor"]
     options = run(suture(), {**asked, "COMP_WORDS": "suture doctor --", "COMP_CWORD": "2"}).stdout
-    assert {"--kernel", "--json"} <= set(options.split())
+    assert {"plain,--kernel", "plain,--json"} <= set(options.split())
 
 
 def test_a_command_line_imports_its_own_command_alone(environment: dict[str, str]) -> None:
@@ -281,18 +307,25 @@ def test_a_command_line_imports_its_own_command_alone(environment: dict[str, str
         (
             [],
             {
-                "_SUTURE_COMPLETE": "complete_bash",
+                "_SUTURE_COMPLETE": "bash_complete",
                 "COMP_WORDS": "suture status --",
                 "COMP_CWORD": "2",
             },
         ),
-        ([], {"_SUTURE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "suture status -"}),
+        (
+            [],
+            {
+                "_SUTURE_COMPLETE": "fish_complete",
+                "COMP_WORDS": "suture status -",
+                "COMP_CWORD": "-",
+            },
+        ),
     ):
         listing = f"import sys; from suture.cli import app; app.main({words}); print(*sys.modules)"
         done = run([sys.executable, "-c", listing], {**environment, **shell})
         loaded = set(done.stdout.split())
         assert "suture.cli.status" in loaded
-        assert loaded.isdisjoint({"suture.cli.build", "suture.cli.kernel", "pydantic"})
+        assert loaded.isdisjoint({"suture.cli.build", "suture.cli.kernel", "typer", "pydantic"})
 
 
 def test_the_status_imports_only_what_it_shows(environment: dict[str, str]) -> None:
@@ -300,22 +333,24 @@ def test_the_status_imports_only_what_it_shows(environment: dict[str, str]) -> N
     listing = "import sys; from suture.cli import app; app.main(['status', '--json']); print(*sys.modules)"
     loaded = set(run([sys.executable, "-c", listing], environment).stdout.split())
     assert "suture.core.status" in loaded
-    assert loaded.isdisjoint({"suture.core.metrics", "suture.model", "suture.elf", "rich"})
+    assert loaded.isdisjoint(
+        {"suture.core.metrics", "suture.model", "suture.elf", "elftools", "rich", "typer"}
+    )
 
 
 def test_half_a_command_is_completed_from_all(environment: dict[str, str]) -> None:
-    asked = {**environment, "_SUTURE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    asked = {**environment, "_SUTURE_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
     done = run(suture(), {**asked, "COMP_WORDS": "suture st"})
-    assert done.stdout.split() == ["status", "store"]
+    assert done.stdout.split() == ["plain,status", "plain,store"]
     done = run(suture(), {**asked, "COMP_WORDS": "suture store ", "COMP_CWORD": "2"})
-    assert "list" in done.stdout.split()
+    assert "plain,list" in done.stdout.split()
 
 
 def test_importing_the_commands_imports_nothing_that_they_work_with(
     environment: dict[str, str],
 ) -> None:
     """Help and shell completion wait for every import."""
-    listing = "import sys; from suture.cli import app; app.program(); print(*sys.modules)"
+    listing = "import sys; from suture.cli import app; app.main(['--help']); print(*sys.modules)"
     loaded = set(run([sys.executable, "-c", listing], environment).stdout.split())
     heavy = {
         "debian",

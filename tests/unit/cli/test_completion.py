@@ -37,14 +37,14 @@ def completed(*words: str) -> list[str]:
     asked = {
         **os.environ,
         "PYTHONPATH": str(TOP / "src"),
-        "_SUTURE_COMPLETE": "complete_bash",
+        "_SUTURE_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join(["suture", *words]),
         "COMP_CWORD": str(len(words)),
     }
     done = subprocess.run(
         [sys.executable, "-m", "suture"], env=asked, capture_output=True, text=True, check=True
     )
-    return done.stdout.split()
+    return [word.removeprefix("plain,") for word in done.stdout.split()]
 
 
 def test_fetched_kernels_are_offered_before_those_on_offer(cache: Path) -> None:
@@ -77,17 +77,17 @@ def test_modules_and_directories_are_offered() -> None:
     Path("modules/deep.ko").touch()
     for command in ("inspect", "verify", "test", "install"):
         assert completed(command, "") == ["fix.ko", "modules/", "other.ko"]
-    assert completion.modules("modules/") == ["modules/deep.ko"]
+    assert completion.files("modules/", completion.MODULES) == ["modules/deep.ko"]
 
 
 def test_the_only_directory_is_offered_with_what_is_in_it() -> None:
     Path("a/b").mkdir(parents=True)
     for name in ("one.ko", "two.ko"):
         Path("a/b", name).touch()
-    assert completion.modules("a") == ["a/b/", "a/b/one.ko", "a/b/two.ko"]
+    assert completion.files("a", completion.MODULES) == ["a/b/", "a/b/one.ko", "a/b/two.ko"]
     Path("a/b/two.ko").unlink()
-    assert completion.modules("") == ["a/b/one.ko"]
-    assert completion.modules("nothing/") == []
+    assert completion.files("", completion.MODULES) == ["a/b/one.ko"]
+    assert completion.files("nothing/", completion.MODULES) == []
 
 
 def test_inputs_are_offered_by_their_type() -> None:
@@ -95,6 +95,12 @@ def test_inputs_are_offered_by_their_type() -> None:
         Path(name).touch()
     assert completed("build", "") == ["fix.patch", "kgr_fix.c", "v.livepatch.tar.xz"]
     assert completed("convert", "k") == ["kgr_fix.c"]
+
+
+def test_where_no_file_fits_the_shell_offers_all() -> None:
+    Path("fix.patch").touch()
+    assert completed("inspect", "fix") == ["file,fix"]
+    assert completed("build", "fix.patch", "--output", "mod") == ["file,mod"]
 
 
 def test_formats_are_offered() -> None:
@@ -106,7 +112,7 @@ def test_bash_itself_completes_a_kernel(cache: Path, tmp_path: Path) -> None:
     fetched(cache, "6.1.0-50-amd64")
     source = subprocess.run(
         [sys.executable, "-m", "suture"],
-        env={**os.environ, "PYTHONPATH": str(TOP / "src"), "_SUTURE_COMPLETE": "source_bash"},
+        env={**os.environ, "PYTHONPATH": str(TOP / "src"), "_SUTURE_COMPLETE": "bash_source"},
         capture_output=True,
         text=True,
         check=True,
@@ -131,9 +137,7 @@ def test_bash_itself_completes_a_kernel(cache: Path, tmp_path: Path) -> None:
 def test_completion_imports_nothing_that_commands_work_with(cache: Path) -> None:
     """A user waits for each TAB."""
     fetched(cache, "6.1.0-50-amd64")
-    listing = (
-        "import sys; from suture.cli import completion; completion.kernels(''); print(*sys.modules)"
-    )
+    listing = "import sys; from suture.cli import completion; completion.kernels(None, None, ''); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", listing],
         env={**os.environ, "PYTHONPATH": str(TOP / "src")},

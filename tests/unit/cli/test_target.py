@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
-import typer
 
 from suture.cli.target import chosen_several
 from suture.errors import Refusal
@@ -16,11 +16,11 @@ from suture.errors import Refusal
     "kernels", [["6.1.0-1-amd64"], ["6.1.0-1-amd64", "6.1.0-2-amd64"], ["6.*"]]
 )
 def test_a_tree_and_a_release_exclude_each_other(kernels: list[str], tmp_path: Path) -> None:
-    with pytest.raises(typer.BadParameter, match="--kernel or --kernel-dir, not both"):
+    with pytest.raises(click.BadParameter, match="--kernel or --kernel-dir, not both"):
         chosen_several(kernels, tmp_path)
 
 
 def test_a_tree_is_there_and_need_not_be_fetched(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as caught:  # by what the tree lacks
-        chosen_several(None, tmp_path, fetch=True)
+        chosen_several((), tmp_path, fetch=True)
     assert caught.value.where.startswith(str(tmp_path))

@@ -195,7 +195,7 @@ def test_a_patch_that_loses_an_object_of_nops_while_it_is_read_is_there(
 
 def test_a_patch_that_is_not_there_is_told() -> None:
     with pytest.raises(Refusal) as refused:
-        info("lp_one")
+        info.main(["lp_one"], standalone_mode=False)
     shows(refused.value, "patch-not-loaded")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from suture import sources
-from suture.cli.kernel import list_kernels
+from suture.cli import app
 from suture.doctor import building
 from suture.errors import ARCHIVE_UNREACHABLE, PACKAGE_CORRUPT, SUITE_NOT_FOUND, Refusal
 from suture.host.paths import cache
@@ -186,7 +186,7 @@ def test_a_source_that_does_not_answer_is_named_in_the_list(
     archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plug_in(monkeypatch, Toys(archive / "nowhere"), Toys(archive))
-    list_kernels()
+    assert app.main(["kernel", "list"]) == 0
     shown = capsys.readouterr().out
     assert RELEASE in shown
     assert "Not asked: toys: nobody is at home" in shown
