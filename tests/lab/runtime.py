@@ -79,6 +79,7 @@ print(json.dumps({name: m.__file__ for name, m in sys.modules.items() if getattr
 
 
 SIGNATURES = (
+    "asn1crypto.cms",
     "cryptography.x509",
     *(f"cryptography.hazmat.primitives.asymmetric.{name}" for name in ("ec", "padding", "rsa")),
 )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
     PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 
@@ -144,8 +145,15 @@ def describe(path: Path) -> dict[str, str]:
         "serial": f"{certificate.serial_number:x}",
         "key": key_id,
         "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
-        "until": certificate.not_valid_after_utc.date().isoformat(),
+        "until": _end(certificate).date().isoformat(),
     }
+
+
+def _end(certificate: x509.Certificate) -> datetime.datetime:
+    """When a certificate ends, in UTC; before cryptography 42, that is not said in the time."""
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_after_utc
+    return certificate.not_valid_after
 
 
 def _self_signed(private: RSAPrivateKey, common_name: str) -> x509.Certificate:
@@ -196,7 +204,7 @@ def _signed_by_file(content: bytes, path: Path, certificate: x509.Certificate) -
     from cryptography.hazmat.primitives.serialization import pkcs7
 
     private = _private_key(path)
-    if private.public_key() != certificate.public_key():
+    if _written(private.public_key()) != _written(certificate.public_key()):
         raise Refusal(
             KEY_MISMATCH,
             str(path),
@@ -214,6 +222,14 @@ def _signed_by_file(content: bytes, path: Path, certificate: x509.Certificate) -
         .add_signer(certificate, private, hashes.SHA256())
     )
     return builder.sign(serialization.Encoding.DER, options)
+
+
+def _written(key: CertificatePublicKeyTypes) -> bytes:
+    """A public key as it stands in a certificate; before cryptography 40, keys cannot be
+    compared."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _private_key(path: Path) -> PrivateKey:

@@ -29,6 +29,7 @@ from suture.errors import (
 )
 
 if TYPE_CHECKING:
+    from asn1crypto import cms
     from cryptography import x509
 
 
@@ -38,18 +39,8 @@ STRUCT = struct.Struct(
 )  # struct module_signature: algo, hash, id_type, signer_len, key_id_len, sig_len
 PKCS7 = 2  # PKEY_ID_PKCS7; nothing else has been read since Linux 4.3
 
-SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
-COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
-
-DIGESTS = {
-    bytes.fromhex("608648016503040201"): "sha256",  # 2.16.840.1.101.3.4.2.1
-    bytes.fromhex("608648016503040202"): "sha384",
-    bytes.fromhex("608648016503040203"): "sha512",
-}
+DIGESTS = ("sha256", "sha384", "sha512")
 """Those of ``crypto/asymmetric_keys/pkcs7_parser.c`` that still hold; SHA-1 and SHA-224 do not."""
-
-INTEGER, OCTET_STRING, OID, SEQUENCE, SET = 0x02, 0x04, 0x06, 0x30, 0x31  # X.690, universal tags
-CONTEXT_0, CONTEXT_0_PRIMITIVE = 0xA0, 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +82,7 @@ def read(module: bytes, where: str) -> Signature | None:
         raise _malformed(where, f"it claims to be {size} bytes long")
     try:
         return _message(module[end - size : end], module[: end - size])
-    except (ValueError, IndexError) as error:
+    except ValueError as error:
         raise _malformed(where, str(error)) from error
 
 
@@ -134,61 +125,47 @@ def certificate(data: bytes, where: str) -> x509.Certificate:
 
 def _message(message: bytes, content: bytes) -> Signature:
     """``crypto/asymmetric_keys/pkcs7.asn1``; one signer, and the content's own digest signed
-    (``CMS_NOATTR``)."""
-    [(_, info)] = _elements(message, SEQUENCE)
-    (_, kind), (_, wrapped) = _elements(info, OID, CONTEXT_0)
-    if kind != SIGNED_DATA:
-        raise ValueError("it does not contain signed data")
-    [(_, signed)] = _elements(wrapped, SEQUENCE)
-    *_, (_, infos) = _elements(signed)
-    [(_, signer)] = _elements(infos, SEQUENCE)
-    _, (name, who), (_, digest), (tag, _), *rest = _elements(signer)
-    if tag == CONTEXT_0:
-        raise ValueError("it has signed attributes")
-    [(tag, value), *_] = rest
-    [(_, algorithm), *_] = _elements(digest)
-    if tag != OCTET_STRING or algorithm not in DIGESTS:
-        raise ValueError("Suture does not know its digest algorithm")
-    if name == CONTEXT_0_PRIMITIVE:
-        return Signature(content, b"", 0, who, DIGESTS[algorithm], value)
-    issuer = who[: _end(who, 0)]
-    [(_, serial)] = _elements(who[len(issuer) :], INTEGER)
-    return Signature(
-        content, issuer, int.from_bytes(serial, signed=True), b"", DIGESTS[algorithm], value
-    )
+    (``CMS_NOATTR``).
 
-
-def _elements(data: bytes, *tags: int) -> list[tuple[int, bytes]]:
-    """Tag and content of each element, one after the other (X.690, definite lengths).
-
-    :param tags: what they have to be, if given.
     :raises ValueError:
     """
-    found: list[tuple[int, bytes]] = []
-    at = 0
-    while at < len(data):
-        end = _end(data, at)
-        header = 2 + (data[at + 1] & 0x7F if data[at + 1] & 0x80 else 0)
-        found.append((data[at], data[at + header : end]))
-        at = end
-    if tags and tuple(tag for tag, _ in found) != tags:
-        raise ValueError("it is not a PKCS #7 message")
-    return found
+    from asn1crypto.core import Void
+
+    signers = _signed_data(message)["signer_infos"]
+    if len(signers) != 1:
+        raise ValueError(f"it has {len(signers)} signers")
+    (signer,) = signers
+    if not isinstance(signer["signed_attrs"], Void):
+        raise ValueError("it has signed attributes")
+    digest = signer["digest_algorithm"]["algorithm"].native
+    if digest not in DIGESTS:
+        raise ValueError("Suture does not know its digest algorithm")
+    value = signer["signature"].native
+    who = signer["sid"].chosen
+    if signer["sid"].name == "subject_key_identifier":
+        return Signature(content, b"", 0, who.native, digest, value)
+    issuer, serial = who["issuer"].dump(), who["serial_number"].native
+    return Signature(content, issuer, serial, b"", digest, value)
 
 
-def _end(data: bytes, at: int) -> int:
-    """Where the element that begins at `at` ends."""
-    if at + 2 > len(data):
-        raise ValueError("it is truncated")
-    length, header = data[at + 1], 2
-    if length & 0x80:
-        count = length & 0x7F
-        if not 1 <= count <= 4:
-            raise ValueError("a length is not in definite form")
-        length, header = int.from_bytes(data[at + 2 : at + 2 + count]), 2 + count
-    if at + header + length > len(data):
-        raise ValueError("it is truncated")
-    return at + header + length
+def _signed_data(message: bytes) -> cms.SignedData:
+    """The message as asn1crypto reads it.
+
+    :raises ValueError:
+    """
+    from asn1crypto import cms
+
+    try:
+        info = cms.ContentInfo.load(message, strict=True)
+        # asn1crypto reads a part only when it is asked for, and BER as well.  Writing asks for all.
+        is_der = info.dump(force=True) == message
+    except Exception:  # ValueError, but of some damage KeyError, TypeError or AttributeError too
+        is_der = False
+    if not is_der:
+        raise ValueError("it is not a PKCS #7 message in DER")
+    if info["content_type"].native != "signed_data":
+        raise ValueError("it does not contain signed data")
+    return info["content"]
 
 
 def made_by(signature: Signature, candidate: x509.Certificate) -> bool:
@@ -237,14 +214,14 @@ def signer(signature: Signature) -> str:
 
 def common_name(issuer: bytes) -> str:
     """Of a Name in DER; "" if it has none."""
-    names: list[str] = []
-    with suppress(ValueError, IndexError):
-        for _, group in _elements(_elements(issuer)[0][1]):
-            for _, pair in _elements(group):
-                (_, kind), (_, value) = _elements(pair)
-                if kind == COMMON_NAME:
-                    names.append(value.decode(errors="replace"))
-    return ", ".join(names)
+    from asn1crypto import x509
+
+    with suppress(ValueError, TypeError):
+        pairs = [pair for group in x509.Name.load(issuer).chosen for pair in group]
+        return ", ".join(
+            pair["value"].native for pair in pairs if pair["type"].native == "common_name"
+        )
+    return ""
 
 
 def _malformed(where: str, found: str) -> Refusal:

@@ -31,7 +31,7 @@ from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints
 from suture.link import klp
-from suture.module import fixes, notes, staying, versions
+from suture.module import fixes, notes, sign, signature, staying, versions
 from suture.module.inspect import inspect
 from suture.module.renaming import renamed
 from suture.objects.special import Entries
@@ -325,6 +325,21 @@ def packed_modules() -> list[bytes]:
 def use_packed(data: bytes) -> None:
     with on_disk(data) as path:
         modules.modinfo(modules.read(path), str(path))
+
+
+@cache
+def signatures() -> tuple[bytes, ...]:
+    with tempfile.TemporaryDirectory() as made:
+        pair = sign.new_key(Path(made), "key", "Signer of the test")
+        signed = sign.sign(b"", "good", sign.Signer(str(pair.key), pair.certificate))
+    return (signed[: -len(signature.MAGIC) - signature.STRUCT.size],)
+
+
+def use_signature(data: bytes) -> None:
+    described = signature.STRUCT.pack(0, 0, signature.PKCS7, 0, 0, len(data))
+    found = signature.read(data + described + signature.MAGIC, "bad")
+    assert found is not None
+    signature.signer(found)
 
 
 @contextlib.contextmanager
@@ -691,6 +706,7 @@ SUBJECTS = (
     Subject("staying module", staying_modules, use_staying, elf_fields),
     Subject("kpatch module", kpatch_modules, _inspected, elf_fields),
     Subject("packed module", packed_modules, use_packed),
+    Subject("signature", signatures, use_signature),
     Subject("vmlinux", linked, use_vmlinux, elf_fields),
     Subject(
         "boot image",

@@ -260,6 +260,29 @@ def test_signed_attributes_are_refused(module: bytes, pair: KeyPair, tmp_path: P
     shows(refusal.value, "signature-malformed")
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["-stream"], "it is not a PKCS #7 message in DER"),
+        (["-signer", "second.pem"], "it has 2 signers"),
+    ],
+)
+def test_a_message_in_another_form_is_refused(
+    options: list[str], found: str, module: bytes, pair: KeyPair, other: KeyPair, tmp_path: Path
+) -> None:
+    """OpenSSL writes BER if it does not know the length before it writes."""
+    (tmp_path / "module").write_bytes(module)
+    both = other.certificate.read_bytes() + other.key.read_bytes()
+    (tmp_path / "second.pem").write_bytes(both)
+    cms = ["openssl", "cms", "-sign", "-in", "module", "-binary", "-noattr", "-nocerts"]
+    cms += ["-signer", str(pair.certificate), "-inkey", str(pair.key)]
+    cms += ["-outform", "DER", "-out", "message", *options]
+    subprocess.run(cms, cwd=tmp_path, capture_output=True, check=True)
+    made = appended(module, (tmp_path / "message").read_bytes())
+    refusal = refused(signature.check, made, "toy.ko", [certificate_of(pair)])
+    assert (refusal.code, refusal.found) == ("signature-malformed", found)
+
+
 def test_unsigned_and_signed_by_strangers_are_told_apart(
     module: bytes, signed: bytes, pair: KeyPair, other: KeyPair
 ) -> None:
