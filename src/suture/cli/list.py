@@ -29,14 +29,14 @@ STAYS = "out of force, in memory until the reboot"
 def list_patches() -> None:
     """List the live patches in the running kernel in the order in which they were loaded, by
     Suture or not, and then those that are out of force and stay in memory."""
-    from suture.core import change, modules, running
+    from suture.core import modules, running
     from suture.core.cores import current
     from suture.core.status import staying_modules
 
     supported = current().is_available
     found, staying = current().patches(), staying_modules()
     fixes = {module.name: module.fixes for module in modules.livepatches() if module.fixes}
-    stays = {patch.name: change.stays(patch.name) for patch in found}
+    stays = {patch.name: modules.stays(patch.name) for patch in found}
     emit(
         {
             "supported": supported,

@@ -9,12 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from suture.core import modules, syscalls
 from suture.core.cores import current
 from suture.core.journal import Journal
-from suture.core.running import ROOT
 from suture.core.tasks import Task
 from suture.errors import CHANGE_INTERRUPTED, Refusal
 from suture.host import files
@@ -127,12 +125,6 @@ def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:
                 return False
             time.sleep(POLL)
     return True
-
-
-def stays(name: str, root: Path = ROOT) -> tuple[str, ...]:
-    """Why a module stays in memory until the reboot; empty for one that can be unloaded."""
-    module = modules.read(name, root)
-    return module.staying.reasons if module is not None and module.staying is not None else ()
 
 
 def wait_until_gone(name: str, deadline: float = RELEASE_DEADLINE) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.core import change, checks, redirections, replacing
+from suture.core import checks, modules, redirections, replacing
 from suture.core.change import Options
 from suture.core.checks import Module
 from suture.core.cores import current
@@ -74,7 +74,7 @@ def forecast(
         lost,
         replacing.shared_functions(patch, before),
         patch.stays,
-        tuple(name for name in replaces if change.stays(name, root)),
+        tuple(name for name in replaces if modules.stays(name, root)),
         str(signer or ""),
         refusals + more,
         patch.fixes,

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -81,7 +80,7 @@ class Journal:
         ``journal-unwritable``"""
         record = Record(
             RecordPhase.INTENT,
-            uuid.uuid4().hex[:12],
+            os.urandom(6).hex(),
             _now(),
             running.boot_id(),
             operation,

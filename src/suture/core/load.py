@@ -32,6 +32,7 @@ from suture.core import (
     keyrings,
     kmsg,
     lock,
+    modules,
     redirections,
     replacing,
     syscalls,
@@ -139,7 +140,7 @@ def _load(
             with kmsg.Listener() as log:
                 seconds = _into_force(module, chosen, before, log, outcome.signals)
                 replaced, kept = _obsolete(before)
-                staying = [name for name in kept if change.stays(name)]
+                staying = [name for name in kept if modules.stays(name)]
                 said = log.said(module.name)
             outcome.result = "loaded"
             outcome.details |= {
@@ -272,7 +273,7 @@ def undo(name: str, options: Options, before: Collection[str]) -> str:
             TRANSITION_STUCK, name, found, evidence=change.evidence(transition.behind(patch))
         )
     unload.drop(name)
-    stays = " but for its module, which stays in memory" if change.stays(name) else ""
+    stays = " but for its module, which stays in memory" if modules.stays(name) else ""
     return f"the transition was reversed, and the kernel is as it was{stays}"
 
 
@@ -305,7 +306,7 @@ def _obsolete(before: Collection[str]) -> tuple[list[str], list[str]]:
         if patch is not None and patch.enabled:
             continue
         replaced.append(name)
-        gone = change.wait_until_gone(name) and not change.stays(name)
+        gone = change.wait_until_gone(name) and not modules.stays(name)
         if not (gone and change.drop_module(name)):
             kept.append(name)
     return replaced, kept

@@ -82,6 +82,12 @@ def staying(root: Path = ROOT) -> tuple[LoadedModule, ...]:
     return tuple(module for module in _out_of_force(root) if module.staying is not None)
 
 
+def stays(name: str, root: Path = ROOT) -> tuple[str, ...]:
+    """Why a module stays in memory until the reboot; empty for one that can be unloaded."""
+    module = read(name, root)
+    return module.staying.reasons if module is not None and module.staying is not None else ()
+
+
 def _out_of_force(root: Path) -> Iterator[LoadedModule]:
     """One that is being loaded is not in the core's list yet, and is not out of force."""
     core = current(root)

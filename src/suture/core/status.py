@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from suture.core import change, host, lock, modules, running, tasks, transition
+from suture.core import host, lock, modules, running, tasks
 from suture.core.cores import current
 from suture.core.drift import Drift, InForce, drift
 from suture.core.host import Taint
@@ -254,7 +254,7 @@ def staying_modules() -> tuple[StayingModule, ...]:
 
 def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
     module = modules.read(patch.name)
-    live_patch, stays = modules.live_patch_name(patch.name), change.stays(patch.name)
+    live_patch, stays = modules.live_patch_name(patch.name), modules.stays(patch.name)
     about = [record for record in of_this_boot if record.patch == live_patch]
     begun = next((record for record in reversed(about) if record.phase is RecordPhase.INTENT), None)
     return PatchStatus(
@@ -263,11 +263,18 @@ def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
         _loading(about),
         _since(begun.time) if begun and patch.transition else None,
         tasks.count(current().task_states(), int(patch.enabled)) if patch.transition else None,
-        transition.behind(patch) if patch.transition else (),
+        _behind(patch) if patch.transition else (),
         live_patch,
         stays,
         module.fixes if module else (),
     )
+
+
+def _behind(patch: LoadedPatch) -> tuple[tasks.Task, ...]:
+    """The tasks that have not switched."""
+    from suture.core.transition import behind
+
+    return behind(patch)
 
 
 def _forced(of_this_boot: Sequence[Record]) -> set[str]:

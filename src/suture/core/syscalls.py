@@ -4,20 +4,21 @@ read a keyring.
 
 A module is given as a sealed memory file: what was checked is what is loaded, whatever becomes of
 the file it came from (``fcntl(2)``, "File Sealing").
+
+What only looks at the kernel makes none of these calls, and does not wait for ctypes.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
-import platform
 from typing import TYPE_CHECKING
 
-from suture import arch
 from suture.errors import OBJECT_UNSUPPORTED, Refusal
 
 if TYPE_CHECKING:
+    import ctypes
+
     from suture.arch.syscalls import SystemCalls
 
 KEYCTL_READ = 11  # include/uapi/linux/keyctl.h
@@ -54,13 +55,17 @@ def delete_module(name: str) -> None:
 
 def keyring(serial: int) -> list[int]:
     """The serial numbers of what is in a keyring.  :raises OSError: as in ``keyctl_read(3)``"""
+    import ctypes
+
     room = (ctypes.c_int32 * LARGEST_KEYRING)()
     size = _call(_numbers().keyctl, KEYCTL_READ, serial, room, ctypes.sizeof(room))
     return list(room[: size // ctypes.sizeof(ctypes.c_int32)])
 
 
 def _numbers() -> SystemCalls:
-    machine = platform.machine()
+    from suture import arch
+
+    machine = os.uname().machine
     found = arch.named(machine)
     if found is None:
         names = " or ".join(known.name for known in arch.known())
@@ -75,6 +80,8 @@ def _numbers() -> SystemCalls:
 
 
 def _call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_int32]) -> int:
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     values = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     result: int = libc.syscall(ctypes.c_long(number), *values)

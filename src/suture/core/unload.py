@@ -71,7 +71,7 @@ def unload(name: str, options: Options | None = None) -> Unloaded:
             raise Refusal(PATCH_NOT_LOADED, name, OUT_OF_FORCE)
         if patch is None and module not in modules.left_over():
             raise Refusal(PATCH_NOT_LOADED, name, "no live patch of this name is in force")
-        live_patch, stays = modules.live_patch_name(name), change.stays(name)
+        live_patch, stays = modules.live_patch_name(name), modules.stays(name)
         moving = current().in_transition()
         if moving is not None and moving.name != name:
             raise Refusal(
@@ -110,7 +110,7 @@ def drop(name: str) -> None:
 
     :raises Refusal: ``module-stays``
     """
-    if change.stays(name):
+    if modules.stays(name):
         return
     with progress.step("Unloading the module", name):
         if not change.drop_module(name):

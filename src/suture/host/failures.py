@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every exception that leaves a command becomes a `Refusal`, so that no user sees a traceback."""
+"""Every exception that leaves a command becomes a `Refusal`, so that no user sees a traceback.
+
+All commands begin here: what only a failure needs is imported when there is one.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import platform
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from types import FrameType
 
 from suture import __version__
 from suture.errors import BUILD_EXTRA_MISSING, INTERNAL_ERROR, INTERRUPTED, Refusal
-from suture.host import files, paths
+from suture.host import paths
 
 NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What the host can say no to at any time: a full or read-only disk, or a file that may not be
@@ -59,6 +60,8 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 
 def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:
     """Return the refusal for a failed system call that no room expected."""
+    from suture.host import files
+
     if error.errno not in NOT_OURS:
         return internal_error(words, error)
     named = error.filename
@@ -68,6 +71,11 @@ def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:
 
 def internal_error(words: Sequence[str], error: BaseException) -> Refusal:
     """Return the refusal for a bug in Suture; the traceback goes to a file beside the cache."""
+    import platform
+    import traceback
+
+    from suture.host import files
+
     report = paths.own_cache() / "bugs" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.txt")
     versions = f"suture {__version__}, Python {platform.python_version()}, {platform.platform()}"
     about = f"{versions}\n{list(words)}\n\n"
