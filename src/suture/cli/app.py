@@ -47,7 +47,7 @@ PLACES = {
 command's own name."""
 
 
-class Program(Group):
+class RootGroup(Group):
     """The root of the tree, which imports a command when it is needed."""
 
     headings = HEADINGS
@@ -67,7 +67,7 @@ class Program(Group):
 
 @click.command(
     PROGRAM,
-    cls=Program,
+    cls=RootGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     examples=(
         ("suture doctor", "check what this host lacks"),

@@ -97,7 +97,7 @@ def install(
 @wait_option
 @no_journal_option
 @json_option
-def uninstall(name: str, kernel: str, wait: float, no_journal: bool) -> None:
+def uninstall(name: str, kernel: str | None, wait: float, no_journal: bool) -> None:
     """Uninstall a live patch: boots no longer load it. If it is loaded now, it stays loaded."""
     from suture.core.installing import uninstall as drop
 
@@ -117,7 +117,7 @@ def uninstall(name: str, kernel: str, wait: float, no_journal: bool) -> None:
 @wait_option
 @no_journal_option
 @json_option
-def enable(name: str, kernel: str, wait: float, no_journal: bool) -> None:
+def enable(name: str, kernel: str | None, wait: float, no_journal: bool) -> None:
     """Load an installed live patch at boot. One that was set aside gets a new start."""
     _set(name, kernel, True, wait, no_journal)
 
@@ -128,7 +128,7 @@ def enable(name: str, kernel: str, wait: float, no_journal: bool) -> None:
 @wait_option
 @no_journal_option
 @json_option
-def disable(name: str, kernel: str, wait: float, no_journal: bool) -> None:
+def disable(name: str, kernel: str | None, wait: float, no_journal: bool) -> None:
     """Keep a live patch installed, but do not load it at boot."""
     _set(name, kernel, False, wait, no_journal)
 

@@ -28,12 +28,6 @@ kernel = group(
     "kernel", "Get kernels from the package archive, as targets to build for.", *EXAMPLES
 )
 
-release_argument = argument(
-    "release",
-    metavar="RELEASE",
-    shell_complete=completion.unfetched,
-    help="As printed by uname -r: 6.1.0-50-amd64.",
-)
 version_option = option(
     "--version",
     metavar="VERSION",
@@ -95,7 +89,12 @@ def list_kernels(every: bool, suite: tuple[str, ...], here: bool) -> None:
         ("suture kernel fetch 6.1.0-50-amd64", "download once, for 'suture build --kernel' to use")
     ],
 )
-@release_argument
+@argument(
+    "release",
+    metavar="RELEASE",
+    shell_complete=completion.unfetched,
+    help="As printed by uname -r: 6.1.0-50-amd64.",
+)
 @version_option
 @suites_option
 @json_option

@@ -29,20 +29,6 @@ key = group(
     ("suture key show suture.pem", "show its owner and whether the kernel trusts it"),
 )
 
-key_option = option(
-    "--key",
-    metavar="KEY",
-    required=True,
-    help="The private key: a PEM file or a pkcs11: URI. KBUILD_SIGN_PIN holds its passphrase.",
-)
-certificate_option = option(
-    "--certificate",
-    metavar="FILE",
-    type=PATH,
-    required=True,
-    help="The key's certificate, PEM or DER.",
-)
-
 ENROL = """\
 With Secure Boot, a kernel accepts modules signed with this key once its
 certificate is enrolled. On each host, run this as root and choose a password:
@@ -132,8 +118,19 @@ def _in_kernel(certificate: Path) -> str:
     shell_complete=completion.modules,
     help="The module to sign.",
 )
-@key_option
-@certificate_option
+@option(
+    "--key",
+    metavar="KEY",
+    required=True,
+    help="The private key: a PEM file or a pkcs11: URI. KBUILD_SIGN_PIN holds its passphrase.",
+)
+@option(
+    "--certificate",
+    metavar="FILE",
+    type=PATH,
+    required=True,
+    help="The key's certificate, PEM or DER.",
+)
 @option(
     "--output",
     "-o",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 def _as_the_kernel_has_it(context: click.Context, parameter: click.Parameter, word: str) -> str:
+    if context.resilient_parsing:  # for completion, there need not be a word
+        return word
     from suture.core.store import module_name
 
     return module_name(word)

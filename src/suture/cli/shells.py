@@ -16,7 +16,7 @@ that may stand where the cursor is."""
 FILES = {
     "bash": ("XDG_DATA_HOME", ".local/share", "bash-completion/completions/suture"),
     "fish": ("XDG_CONFIG_HOME", ".config", "fish/completions/suture.fish"),
-    "zsh": ("ZDOTDIR", "", ".zfunc/_suture"),
+    "zsh": ("HOME", "", ".zfunc/_suture"),
 }
 """Where shells look for a user's scripts: a variable with a directory, that directory below the
 home where the variable is not set, and the file."""

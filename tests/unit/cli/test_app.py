@@ -279,7 +279,7 @@ def test_completion_scripts_are_printed(shell: str, environment: dict[str, str])
 def test_completion_is_installed_where_the_shell_looks_for_it(
     shell: str, file: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "ZDOTDIR"):
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         environment.pop(name, None)
     home = {**environment, "HOME": str(tmp_path), "SHELL": f"/bin/{shell}"}
     done = run(suture("--install-completion"), home)
