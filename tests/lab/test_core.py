@@ -156,6 +156,40 @@ def test_unloading_names_what_is_in_force_still(host: Host) -> None:
     assert last.out.startswith("lp_one is gone: all tasks run the kernel's own code after ")
 
 
+def test_calls_of_the_new_code_are_counted_and_scanners_are_told_what_is_fixed(host: Host) -> None:
+    tracing = "/sys/kernel/tracing"
+    counting = (
+        f"until [ -e {tracing}/instances/suture_$!/events/suture_$!/enable ]; do sleep 0.1; done"
+    )
+    host.suture("load /lp/lp_one.ko")
+    # A killed one leaves its probes, and the next one removes them.
+    host.sh(
+        f"suture coverage --seconds 600 >/dev/null 2>&1 & {counting}; kill -KILL $!; wait; true"
+    )
+    assert "lp_one:new_code" in host.sh(f"cat {tracing}/kprobe_events")
+    said = host.sh(
+        f"suture coverage lp-one --seconds 3 --json >/tmp/counted & sleep 0.2; {counting}; "
+        "sleep 0.5; cat /proc/cmdline /proc/cmdline; wait; cat /tmp/counted"
+    )
+    assert "one\none\n" in said
+    (one,) = json.loads(said[said.index("{\n") :])["patches"]
+    assert one["patch"] == "lp_one"
+    assert one["tasks"]["moved"] == one["tasks"]["total"] > 10
+    assert {"name": "new_code", "replaces": [], "calls": 2} in one["functions"]
+    assert host.sh(f"cat {tracing}/kprobe_events; ls {tracing}/instances") == ""
+    name, vex, status = host.suture("uname", "vex --author me", "status --json")
+    release = host.sh("uname -r").strip()
+    assert name.out.split() == [release, *FIX.cves]
+    assert [one["vulnerability"]["name"] for one in vex.document["statements"]] == list(FIX.cves)
+    assert status.document["cves"] == list(FIX.cves)
+    _, name, nothing, missing = host.suture(
+        "unload lp_one", "uname", "coverage --seconds 0.1", "coverage lp_one"
+    )
+    assert name.out.split() == [release]
+    assert nothing.out == "No live patch is in force.\n"
+    assert missing.is_refused("patch-not-loaded", "lp_one")
+
+
 def test_the_library_loads_and_unloads_as_its_page_shows(host: Host) -> None:
     first, second = host.sh("api").splitlines()
     assert first.startswith("lp_one is in force after ")

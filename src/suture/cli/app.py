@@ -30,7 +30,10 @@ PROGRAM = "suture"
 
 HEADINGS = {
     "Build and test": ("build", "test", "lab", "convert", "inspect", "verify", "diff", "kernel"),
-    "The running kernel": ("load", "unload", "status", "list", "info", "log", "recover", "force"),
+    "The running kernel": (
+        *("load", "unload", "status", "list", "info", "coverage", "log", "recover", "force"),
+        *("uname", "vex"),
+    ),
     "Across reboots": ("install", "uninstall", "enable", "disable", "rebuild", "store"),
     "Keys and setup": ("key", "sign", "doctor", "demo", "compat"),
 }

@@ -103,11 +103,14 @@ def _notify(found: Status) -> None:
 
 def document(found: Status) -> dict[str, object]:
     """The status for ``--json``."""
+    from suture.core.fixed import fixed
+
     return {
         "release": found.release,
         "supported": found.supported,
         "verdict": found.verdict.name.lower().replace("_", "-"),
         "patches": found.patches,
+        "cves": list(fixed(found)),
         "at_work": found.at_work,
         "left_over": found.left_over,
         "forced": found.forced,

@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.core import probes, redirections
+from suture.core.cores import current
 from suture.core.patches import LoadedPatch
 from suture.core.running import ROOT, text
+from suture.core.tasks import MovedTasks
 from suture.errors import TRACING_UNAVAILABLE, Refusal
 
 TRACING = "sys/kernel/tracing"
@@ -48,9 +50,14 @@ class CountedFunction:
 
 @dataclass(frozen=True, slots=True)
 class PatchCoverage:
-    """Of one live patch, the functions that ftrace knows: the compiler may have inlined others."""
+    """How much of the host runs one live patch.
+
+    :ivar tasks: those that run its code.
+    :ivar functions: those that ftrace knows; the compiler may have inlined others.
+    """
 
     patch: str
+    tasks: MovedTasks
     functions: tuple[CountedFunction, ...]
 
 
@@ -64,15 +71,16 @@ def coverage(
     """
     _check(root)
     try:
-        return _coverage(patches, seconds, root / TRACING)
+        return _coverage(patches, seconds, root)
     except OSError as error:
         where, found = error.filename or f"/{TRACING}", error.strerror or str(error)
         raise Refusal(TRACING_UNAVAILABLE, str(where), found) from error
 
 
 def _coverage(
-    patches: Sequence[LoadedPatch], seconds: float, tracing: Path
+    patches: Sequence[LoadedPatch], seconds: float, root: Path
 ) -> tuple[PatchCoverage, ...]:
+    tracing = root / TRACING
     _remove_left(tracing)
     names = {patch.name: _functions(tracing, patch.name) for patch in patches}
     single = [(module, name) for module, listed in names.items() for name in _unique(listed)]
@@ -81,13 +89,23 @@ def _coverage(
         hits = probes.profile(text(tracing / "kprobe_profile"))
     calls = {function: hits.get(event) for function, event in events.items()}
     return tuple(
-        PatchCoverage(patch.name, tuple(_counted(patch, names[patch.name], calls)))
+        PatchCoverage(
+            patch.name, _tasks(patch, root), tuple(_counted(patch, names[patch.name], calls))
+        )
         for patch in patches
     )
 
 
 def _unique(names: Sequence[str]) -> list[str]:
     return [name for name, number in Counter(names).items() if number == 1]
+
+
+def _tasks(patch: LoadedPatch, root: Path) -> MovedTasks:
+    """Count the tasks that run the code of a live patch; without a transition, all or none do."""
+    states = [state for _, state in current(root).task_states()]
+    if patch.transition:
+        return MovedTasks(states.count("1"), len(states))
+    return MovedTasks(len(states) if patch.enabled else 0, len(states))
 
 
 def _counted(
