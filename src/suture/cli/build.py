@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from suture.cli import completion, modules
-from suture.cli.acceptances import accept_option, acceptances, because_option
 from suture.cli.commands import PATH, Number, argument, command, option
+from suture.cli.decisions import Decided, author_options
 from suture.cli.input_options import format_option, git_option, strip_level_option
 from suture.cli.option_parts import OptionPart
 from suture.cli.output import emit, json_option
-from suture.cli.purpose import cve_option, said, title_option, url_option
 from suture.cli.reports import BuildReports, report_option
-from suture.cli.suse import only_option
 from suture.cli.target import chosen_several, fetch_option, kernel_dir_option, kernels_option
 from suture.formats.recognise import Format
 
@@ -128,51 +126,7 @@ EXAMPLES = (
     "three-way merge, as git cherry-pick does. What it then changes is shown; look at it.",
     panel=OptionPart.INPUT,
 )
-@option(
-    "--caller-depth",
-    metavar="LEVELS",
-    type=Number(min=0),
-    help="If a changed function has no fentry call, replace its callers, up to this many "
-    "levels up; 3 by default.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--caller-limit",
-    metavar="N",
-    type=Number(min=1),
-    help="Replace at most this many such callers; 32 by default.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--patch-data",
-    metavar="NAME",
-    multiple=True,
-    help="Also change this variable in memory while the patch is in force. Repeatable.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--keep-data",
-    metavar="NAME",
-    multiple=True,
-    help="Leave this variable as it is in memory, even though the patch changes its "
-    "initial value. Repeatable.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--replace-thread",
-    metavar="NAME",
-    multiple=True,
-    help="Replace this main function of a kernel thread; no such thread may run while the "
-    "patch is loaded or unloaded. Short for --accept thread-function-replaced:NAME with "
-    "that reason. Repeatable.",
-    panel=OptionPart.DECISIONS,
-)
-@only_option
-@accept_option
-@because_option
-@title_option
-@cve_option
-@url_option
+@author_options
 @option(
     "--sign-key",
     metavar="KEY",
@@ -201,17 +155,7 @@ def build(
     git: Path | None,
     fuzz: int,
     three_way: bool,
-    caller_depth: int | None,
-    caller_limit: int | None,
-    patch_data: tuple[str, ...],
-    keep_data: tuple[str, ...],
-    replace_thread: tuple[str, ...],
-    only: tuple[str, ...],
-    accept: tuple[str, ...],
-    because: tuple[str, ...],
-    title: str | None,
-    cve: tuple[str, ...],
-    url: tuple[str, ...],
+    decided: Decided,
     sign_key: str | None,
     sign_certificate: Path | None,
     report: Path | None,
@@ -227,22 +171,10 @@ def build(
     """
     from suture.builder import build_all
     from suture.builder.given import STANDARD
-    from suture.builder.inputs import Choices
     from suture.host.pipes import standard_input
 
     signer = _signer(sign_key, sign_certificate)
-    choices = Choices(
-        frozenset(patch_data),
-        frozenset(keep_data),
-        frozenset(replace_thread),
-        caller_depth,
-        caller_limit,
-        acceptances(accept, because),
-        said(title, cve, url),
-        fuzz,
-        three_way,
-        only=only,
-    )
+    choices = decided.choices(fuzz=fuzz, three_way=three_way)
     if three_way and git is None:
         raise click.BadParameter("--3way needs --git, where the files before the commit are")
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from suture.cli import completion
-from suture.cli.acceptances import accept_option, acceptances, because_option
-from suture.cli.commands import PATH, Number, OneOf, argument, command, option
+from suture.cli.commands import PATH, OneOf, argument, command, option
+from suture.cli.decisions import Decided, author_options
 from suture.cli.input_options import format_option, git_option, strip_level_option
 from suture.cli.option_parts import OptionPart
 from suture.cli.output import emit, json_option
-from suture.cli.purpose import cve_option, said, title_option, url_option
-from suture.cli.suse import only_option
 from suture.cli.target import chosen, kernel_dir_option
 
 if TYPE_CHECKING:
@@ -90,47 +88,7 @@ class ConvertedForm(StrEnum):
 @format_option
 @strip_level_option
 @git_option
-@option(
-    "--patch-data",
-    metavar="NAME",
-    multiple=True,
-    help="As in 'suture build'.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--keep-data",
-    metavar="NAME",
-    multiple=True,
-    help="As in 'suture build'.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--replace-thread",
-    metavar="NAME",
-    multiple=True,
-    help="As in 'suture build'.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--caller-depth",
-    metavar="LEVELS",
-    type=Number(min=0),
-    help="As in 'suture build'.",
-    panel=OptionPart.DECISIONS,
-)
-@option(
-    "--caller-limit",
-    metavar="N",
-    type=Number(min=1),
-    help="As in 'suture build'.",
-    panel=OptionPart.DECISIONS,
-)
-@only_option
-@accept_option
-@because_option
-@title_option
-@cve_option
-@url_option
+@author_options
 @json_option
 def convert(
     inputs: tuple[str, ...],
@@ -143,17 +101,7 @@ def convert(
     format: Format | None,
     strip_level: int | None,
     git: Path | None,
-    patch_data: tuple[str, ...],
-    keep_data: tuple[str, ...],
-    replace_thread: tuple[str, ...],
-    caller_depth: int | None,
-    caller_limit: int | None,
-    only: tuple[str, ...],
-    accept: tuple[str, ...],
-    because: tuple[str, ...],
-    title: str | None,
-    cve: tuple[str, ...],
-    url: tuple[str, ...],
+    decided: Decided,
 ) -> None:
     """Convert a live patch to Suture's written form: livepatch.toml and the sources it names.
 
@@ -166,18 +114,8 @@ def convert(
     """
     from suture.builder.convert import convert as write_down
     from suture.builder.convert import convert_to_diffs, is_diff_name
-    from suture.builder.inputs import Choices
 
-    choices = Choices(
-        frozenset(patch_data),
-        frozenset(keep_data),
-        frozenset(replace_thread),
-        caller_depth,
-        caller_limit,
-        acceptances(accept, because),
-        said(title, cve, url),
-        only=only,
-    )
+    choices = decided.choices()
     if to is ConvertedForm.DIFF or (to is None and is_diff_name(output)):
         if kernel is not None or kernel_dir is not None:
             raise click.BadParameter("a diff does not record what it replaces in a kernel")

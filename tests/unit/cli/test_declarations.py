@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import fields
 
 import click
 import pytest
 
 from suture.cli import app
 from suture.cli.commands import PATH, Number, OneOf, Seconds
+from suture.cli.decisions import Decided
 
 
 def below(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -51,6 +53,9 @@ def test_the_function_takes_what_is_declared(path: str) -> None:
     command = COMMANDS[path]
     assert command.callback is not None
     signature = inspect.signature(command.callback)
-    taken = {name: param.annotation for name, param in signature.parameters.items()}
+    taken: dict[str, str] = {}
+    for name, param in signature.parameters.items():
+        together = fields(Decided) if param.annotation == Decided.__name__ else ()
+        taken |= {one.name: str(one.type) for one in together} or {name: param.annotation}
     given = {one.name: given_type(one) for one in command.params if one.expose_value}
     assert list(taken.items()) == list(given.items())
