@@ -6,13 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
 from bench.measure import Run
-from suture.cli.output import table
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from suture.cli.output import Human, in_parts, table
 
 MEGABYTE = 10**6
 PEAK_TARGET = 500 * MEGABYTE
@@ -87,15 +83,13 @@ class Report:
             "peak_target_bytes": PEAK_TARGET,
         }
 
-    def for_people(self) -> RenderableType:
-        from rich.console import Group
-
+    def for_people(self) -> Human:
         ratio = (
             f"A warm build takes {self.ratio:.1f} times the floor.\n"
             if self.ratio is not None
             else ""
         )
-        return Group(
+        return in_parts(
             table(("machine", ""), [*self.machine.items(), ("target", self.release)]),
             "",
             table(
@@ -139,7 +133,7 @@ def _verdict(met: bool | None) -> str:
     return "" if met is None else "met" if met else "MISSED"
 
 
-def _share_table(one: Measured) -> RenderableType:
+def _share_table(one: Measured) -> Human:
     rows: Sequence[tuple[str, ...]] = [
         (name, f"{seconds:.2f} s", f"{100 * share:.0f} %") for name, seconds, share in one.shares()
     ]

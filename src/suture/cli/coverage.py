@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from suture.cli.commands import Seconds, argument, command, option
 from suture.cli.names import loaded
-from suture.cli.output import TextParts, emit, json_option, table
+from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.core.coverage import CountedFunction, PatchCoverage
 
 EXAMPLES = (
@@ -67,11 +65,11 @@ def coverage(names: tuple[str, ...], seconds: float) -> None:
     emit({"seconds": seconds, "patches": found}, lambda: for_people(found, seconds))
 
 
-def for_people(found: tuple[PatchCoverage, ...], seconds: float) -> RenderableType:
+def for_people(found: tuple[PatchCoverage, ...], seconds: float) -> Human:
     """The counts for people."""
     if not found:
         return "No live patch is in force."
-    parts: list[RenderableType] = []
+    parts: list[Human] = []
     for one in found:
         moved = f"{one.tasks.moved} of {one.tasks.total} tasks run its code"
         parts += (
@@ -81,7 +79,7 @@ def for_people(found: tuple[PatchCoverage, ...], seconds: float) -> RenderableTy
         )
         heads = ("function", "replaces that of", f"calls in {seconds:g} s")
         parts.append(table(heads, [_row(function) for function in one.functions]))
-    return TextParts(tuple(parts))
+    return in_parts(*parts)
 
 
 def _row(function: CountedFunction) -> tuple[str, str, str]:

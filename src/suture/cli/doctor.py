@@ -10,11 +10,9 @@ import click
 
 from suture.cli import completion
 from suture.cli.commands import OneOf, command, option
-from suture.cli.output import emit, json_option, table
+from suture.cli.output import Human, emit, in_parts, json_option, table
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.doctor import Report
 
 EXAMPLES = (
@@ -84,10 +82,8 @@ def doctor(uses: tuple[HostUse, ...], kernel: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def for_people(report: Report) -> RenderableType:
+def for_people(report: Report) -> Human:
     """The report for people."""
-    from rich.console import Group
-
     rows = [
         (
             check.purpose.value,
@@ -97,13 +93,13 @@ def for_people(report: Report) -> RenderableType:
         )
         for check in report.checks
     ]
-    parts: list[RenderableType] = [table(("for", "", "what", "found"), rows)]
+    parts: list[Human] = [table(("for", "", "what", "found"), rows)]
     if report.install:
         parts.append(f"\nTo install what is missing:\n\n  {report.install}")
     elif report.ready:
         purposes = " and ".join(purpose.value for purpose in report.purposes)
         parts.append(f"\nEverything for {purposes} is there.")
-    return Group(*parts)
+    return in_parts(*parts)
 
 
 def _found(found: str, remedy: str) -> str:

@@ -12,7 +12,7 @@ from suture.cli.changing import no_journal_option, options, wait_option
 from suture.cli.commands import command, option
 from suture.cli.names import in_transition_argument
 from suture.cli.output import emit, json_option
-from suture.host.terminal import console, printable
+from suture.host.terminal import printable
 
 if TYPE_CHECKING:
     from suture.core.force import Forced
@@ -47,9 +47,7 @@ def force(name: str, yes: bool, wait: float, no_journal: bool) -> None:
     checks.may_change(f"forcing {name}")
     lines = [f"  {task.line()}" for task in waited_for(name)]
     if not yes:
-        console(stderr=True).print(
-            printable("\n".join([f"{name} waits for:", *lines, GIVES_UP])), markup=False
-        )
+        click.echo(printable("\n".join([f"{name} waits for:", *lines, GIVES_UP])), err=True)
         if not sys.stdin.isatty() or not click.confirm("Force it?", err=True):
             raise Refusal(NOT_CONFIRMED, name, "forcing its transition was not confirmed")
     done = force_transition(name, options(10.0, True, wait, not no_journal))

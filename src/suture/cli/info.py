@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from suture.cli.commands import command
 from suture.cli.list import state
 from suture.cli.names import loaded_argument
-from suture.cli.output import emit, json_option, table, utc
+from suture.cli.output import Human, emit, in_parts, json_option, table, utc
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.core.status import PatchStatus
 
 EXAMPLES = (
@@ -55,10 +53,8 @@ def info(name: str) -> None:
     emit(shown, lambda: for_people(shown))
 
 
-def for_people(found: PatchStatus) -> RenderableType:
+def for_people(found: PatchStatus) -> Human:
     """What is known of one live patch, for people."""
-    from rich.console import Group
-
     patch, known = found.patch, found.loading
     facts = [("fixes", str(fix)) for fix in found.fixes]
     facts += [("state", state(patch))]
@@ -86,7 +82,7 @@ def for_people(found: PatchStatus) -> RenderableType:
         for function in item.functions:
             rows.append((item.name, function.name, str(function.sympos), patched))
     head = "\n".join(f"{name:{width}}  {value}" for name, value in facts)
-    return Group(
+    return in_parts(
         f"{patch.name}\n\n{printable(head)}\n",
         table(("object", "function", "sympos", "patched"), rows),
     )

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from suture.cli import completion
 from suture.cli.commands import PATH, argument, command
-from suture.cli.output import emit, json_option, table
+from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.cli.purpose import fix_lines
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.module.identity import ModuleIdentity
     from suture.module.inspect import Inspection
 
@@ -79,9 +77,7 @@ def _document(found: Inspection, identity: ModuleIdentity) -> dict[str, object]:
     }
 
 
-def _for_people(found: Inspection, identity: ModuleIdentity) -> RenderableType:
-    from rich.console import Group
-
+def _for_people(found: Inspection, identity: ModuleIdentity) -> Human:
     how = (
         "replaces all live patches before it"
         if found.patch.replace
@@ -102,7 +98,7 @@ def _for_people(found: Inspection, identity: ModuleIdentity) -> RenderableType:
         (reference.objname, f"{reference.section}+{reference.offset:#x}", str(reference.symbol))
         for reference in found.references
     ]
-    parts: list[RenderableType] = [
+    parts: list[Human] = [
         f"{found.patch.name}, a live patch for {found.release or 'an unnamed kernel'}; {how}\n",
         *[printable(line) for line in fix_lines(found.patch.fixes)],
         table(columns, functions),
@@ -123,7 +119,7 @@ def _for_people(found: Inspection, identity: ModuleIdentity) -> RenderableType:
             f"never applied: relocations for {objname}, which the live patch does not list",
         ]
     parts += ["", f"links against {len(found.imports)} exported symbols"]
-    return Group(*parts, "", *map(printable, _identity_lines(identity)))
+    return in_parts(*parts, "", *map(printable, _identity_lines(identity)))
 
 
 def _identity_lines(identity: ModuleIdentity) -> list[str]:

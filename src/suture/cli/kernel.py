@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 from suture.cli import completion
 from suture.cli.commands import Number, argument, group, option
-from suture.cli.output import emit, json_option, table
+from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.cli.target import kernel_dir_option
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.kernel.release import Target
     from suture.sources import Survey
     from suture.workspace.disk import KeptKernel
@@ -217,15 +215,13 @@ def _kept_document(kernel: KeptKernel) -> dict[str, object]:
     }
 
 
-def _kept_for_people(kernels: Sequence[KeptKernel], packages: int) -> RenderableType:
-    from rich.console import Group
-
+def _kept_for_people(kernels: Sequence[KeptKernel], packages: int) -> Human:
     rows = [
         (one.release, one.version, _gigabytes(one.parts_size), _gigabytes(one.workspaces_size))
         for one in kernels
     ]
     whole = sum(one.size for one in kernels) + packages
-    return Group(
+    return in_parts(
         table(("release", "version", "kernel", "prepared source"), rows),
         f"\n{_gigabytes(whole)} in all, {_gigabytes(packages)} of it downloaded packages.",
         "'suture kernel prune' removes old ones, and the packages.",
@@ -269,9 +265,7 @@ def _listing(survey: Survey, here: set[tuple[str, str]]) -> dict[str, object]:
     return listing
 
 
-def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool) -> RenderableType:
-    from rich.console import Group
-
+def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool) -> Human:
     offered = {(offer.release, offer.version) for offer in survey.offers}
     rows = [
         (
@@ -287,14 +281,14 @@ def _listing_for_people(survey: Survey, here: set[tuple[str, str]], every: bool)
         (release, version, "", "", "fetched; not in these archives")
         for release, version in sorted(here - offered)
     ]
-    parts: list[RenderableType] = [table(("release", "version", "suite", "download", ""), rows)]
+    parts: list[Human] = [table(("release", "version", "suite", "download", ""), rows)]
     if every:
         reasons = [(left.release, left.version, left.reason) for left in survey.left_out]
         parts += ["", table(("cannot be a target", "version", "why"), reasons)]
     elif survey.left_out:
         parts.append(f"\n{len(survey.left_out)} more cannot be targets; --all shows why.")
     parts += [f"\nNot asked: {refusal.where}: {refusal.found}" for refusal in survey.unanswered]
-    return Group(*parts)
+    return in_parts(*parts)
 
 
 def _description(target: Target) -> dict[str, object]:
@@ -338,16 +332,14 @@ def _files(target: Target) -> dict[str, object]:
     return named
 
 
-def _description_for_people(document: dict[str, object]) -> RenderableType:
-    from rich.console import Group
-
+def _description_for_people(document: dict[str, object]) -> Human:
     options, files = document["options"], document["files"]
     assert isinstance(options, dict)
     assert isinstance(files, dict)
     facts = [(name, str(document[name])) for name in ("release", "version", "compiler")]
     facts += [(name, f"{document[name]:,}") for name in ("symbols", "exports", "modules")]
     parts = ("vmlinuz", "vmlinux", "kallsyms", "config", "symvers", "modules", "source")
-    return Group(
+    return in_parts(
         str(document["banner"]),
         "",
         table(("", ""), facts),

@@ -7,11 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from suture.cli.commands import command
-from suture.cli.output import emit, json_option, table
+from suture.cli.output import Human, emit, json_option, table
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.core.patches import LoadedPatch
     from suture.core.status import StayingModule
     from suture.model import Fix
@@ -58,7 +56,7 @@ def for_people(
     stays: Mapping[str, Collection[str]],
     staying: tuple[StayingModule, ...],
     fixes: Mapping[str, Sequence[Fix]],
-) -> RenderableType:
+) -> Human:
     """The list for people.
 
     :param stays: why each live patch stays in memory until the reboot.

@@ -6,11 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from suture.cli.commands import Number, command, option
-from suture.cli.output import emit, json_option, table, utc
+from suture.cli.output import Human, emit, json_option, table, utc
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.core.journal import Record
 
 EXAMPLES = (
@@ -50,7 +48,7 @@ def log(patch: str, lines: int) -> None:
     emit({"records": chosen}, lambda: for_people(chosen))
 
 
-def for_people(records: list[Record]) -> RenderableType:
+def for_people(records: list[Record]) -> Human:
     """A table with intent and outcome on one line."""
     from suture.core.journal import RecordPhase
 

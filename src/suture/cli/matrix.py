@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from suture.cli.output import emit, json_wanted, plain_document, table
+from suture.cli.output import Human, emit, in_parts, json_wanted, plain_document, table
 from suture.errors import COMMAND_FAILED, PATCH_ALREADY_APPLIED, Refusal
 from suture.host import failures
 from suture.host.side_by_side import Job, side_by_side, workers
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.builder.artifact import Artifact
     from suture.kernel.release import Target
     from suture.sources.wanted import WantedKernel
@@ -137,13 +135,11 @@ def _document(outcomes: Sequence[KernelOutcome]) -> dict[str, object]:
     return {"modules": [module for one in outcomes for module in one.modules], "kernels": kernels}
 
 
-def _for_people(outcomes: Sequence[KernelOutcome]) -> RenderableType:
-    from rich.console import Group
-
+def _for_people(outcomes: Sequence[KernelOutcome]) -> Human:
     rows = [(one.release, one.state, f"{one.seconds:.1f} s", one.found) for one in outcomes]
     refused = [one.error for one in outcomes if one.state == REFUSED and one.error is not None]
     ways = list(dict.fromkeys(f"{error['code']}: {error['remedy']}" for error in refused))
-    return Group(
+    return in_parts(
         *(shown for one in outcomes for shown in one.shown),
         "",
         table(("kernel", "result", "time", ""), rows),

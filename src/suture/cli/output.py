@@ -25,7 +25,7 @@ import click
 
 from suture.cli.commands import option
 from suture.errors import Refusal
-from suture.host.terminal import PIPE_WIDTH, console, printable
+from suture.host.terminal import PIPE_WIDTH, console, has_rich, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,7 +52,7 @@ json_option = option(
 """The option that all commands share.  With it, a refusal is a JSON document as well."""
 
 
-def emit(document: object, human: RenderableType | Callable[[], RenderableType]) -> None:
+def emit(document: object, human: Human | Callable[[], Human]) -> None:
     """Print a command's result on stdout.
 
     :param document: for ``--json``: dictionaries, lists, strings, numbers, dataclasses,
@@ -72,10 +72,10 @@ def plain_document(document: object) -> object:
     return json_format.loads(json_format.dumps(document, default=_plain))
 
 
-def _print(human: RenderableType) -> None:
-    text = None if sys.stdout.isatty() else _for_pipe(human)
-    if text is not None:
-        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in text.splitlines() or [""]))
+def _print(human: Human) -> None:
+    if not has_rich() or (_is_plain(human) and not sys.stdout.isatty()):
+        lines = _plain_text(human).splitlines()
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines or [""]))
         return
     out = console(stderr=False)
     if out.is_terminal:
@@ -92,6 +92,9 @@ def refuse(refusal: Refusal) -> None:
     if json_wanted.get():
         sys.stdout.write(json_format.dumps({"error": refusal.as_dict()}, indent=2) + "\n")
         sys.stdout.flush()
+        return
+    if not has_rich():
+        sys.stderr.write(f"{printable(str(refusal))}\n")
         return
     from rich.text import Text
 
@@ -128,33 +131,51 @@ class TextTable:
             made.add_row(*map(Text, row))
         return made
 
-    def plain(self) -> str | None:
-        """As Rich writes it to a pipe; None where only Rich can say how."""
+    def plain(self) -> str:
+        """Return it without colours, unfolded."""
         rows = [self.columns, *self.rows]
-        cells = [cell for row in rows for cell in row]
-        if not all(cell.isascii() and cell.isprintable() for cell in cells):
-            return None
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)) for row in rows]
-        return "\n".join(lines) if sum(widths) + 2 * len(widths) <= PIPE_WIDTH else None
+        return "\n".join("  ".join(map(str.ljust, row, widths)) for row in rows)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether Rich writes the same to a pipe: it folds longer lines, and knows of wide
+        characters."""
+        cells = [cell for row in (self.columns, *self.rows) for cell in row]
+        lines = self.plain().split("\n")
+        return all(cell.isascii() and cell.isprintable() for cell in cells) and all(
+            len(line) + 2 <= PIPE_WIDTH for line in lines
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class TextParts:
     """Texts and tables, one below the other."""
 
-    parts: tuple[RenderableType, ...]
+    parts: tuple[Human, ...]
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
 
         return Group(*self.parts)
 
-    def plain(self) -> str | None:
+    def plain(self) -> str:
         """As `TextTable.plain`."""
-        texts = [_for_pipe(part) for part in self.parts]
-        known = [text for text in texts if text is not None]
-        return "\n".join(known) if len(known) == len(texts) else None
+        return "\n".join(map(_plain_text, self.parts))
+
+    @property
+    def is_plain(self) -> bool:
+        """As `TextTable.is_plain`."""
+        return all(map(_is_plain, self.parts))
+
+
+Human = str | TextTable | TextParts
+"""What is printed for people."""
+
+
+def in_parts(*parts: Human) -> TextParts:
+    """Texts and tables, one below the other."""
+    return TextParts(parts)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
@@ -162,17 +183,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
     return TextTable(tuple(columns), tuple(tuple(map(printable, row)) for row in rows))
 
 
-def _for_pipe(human: object) -> str | None:
-    """What Rich would write to a pipe; None where only Rich can say."""
-    if isinstance(human, (TextTable, TextParts)):
-        return human.plain()
+def _plain_text(human: Human) -> str:
+    return human if isinstance(human, str) else human.plain()
+
+
+def _is_plain(human: Human) -> bool:
     if not isinstance(human, str):
-        return None
+        return human.is_plain
     lines = human.split("\n")
-    plain = human.isascii() and all(
-        len(line) <= PIPE_WIDTH and line.isprintable() for line in lines
-    )
-    return human if plain else None
+    return human.isascii() and all(len(line) <= PIPE_WIDTH and line.isprintable() for line in lines)
 
 
 def _plain(value: object) -> object:

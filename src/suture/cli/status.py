@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,11 @@ import click
 
 from suture.cli.commands import PATH, command, option
 from suture.cli.list import state
-from suture.cli.output import NOT_SEEN, TextParts, emit, json_option, json_wanted, table, utc
-from suture.host.terminal import console, printable
+from suture.cli.output import NOT_SEEN, Human, emit, in_parts, json_option, json_wanted, table, utc
+from suture.host.terminal import console, has_rich, printable
 from suture.module.staying import first_of
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.core.status import PatchStatus, Status
 
 EXAMPLES = (
@@ -34,6 +33,9 @@ EXAMPLES = (
 )
 
 WATCH_EVERY = 1.0
+
+CLEAR = "\x1b[H\x1b[J"
+"""What makes a terminal forget all that it shows (ECMA-48: CUP, ED)."""
 
 
 @command("status", examples=EXAMPLES)
@@ -68,12 +70,10 @@ def status(check: bool, watch: bool, notify: bool, prometheus: Path | None) -> N
     For a transition, it shows each task that has not switched, with its stack and the replaced
     function that it is in. Any user may run this; only root sees stacks and some other details.
     """
-    from suture.core.status import status as look
-
     if watch:
         _watch()
         return
-    found = look()
+    found = looked()
     if prometheus is not None:
         from suture.core import metrics
         from suture.host.files import write_atomic
@@ -127,9 +127,9 @@ def document(found: Status) -> dict[str, object]:
     }
 
 
-def for_people(found: Status) -> RenderableType:
+def for_people(found: Status) -> Human:
     """The status for people."""
-    parts: list[RenderableType] = [_head(found)]
+    parts: list[Human] = [_head(found)]
     if found.patches:
         rows = [_row(item) for item in found.patches]
         parts += ["", table(("live patch", "state", "since (UTC)", "by", "functions"), rows)]
@@ -146,7 +146,7 @@ def for_people(found: Status) -> RenderableType:
     parts += ["", *_drift(found)] if found.drift else []
     parts += ["", *_unprotected(found)] if found.unprotected else []
     parts += ["", *_host(found)] if found.taints or found.newer_kernel else []
-    return TextParts(tuple(parts))
+    return in_parts(*parts)
 
 
 def _head(found: Status) -> str:
@@ -194,12 +194,12 @@ def _row(item: PatchStatus) -> tuple[str, ...]:
     )
 
 
-def _fixes(found: Status) -> list[RenderableType]:
+def _fixes(found: Status) -> list[Human]:
     lines = [f"{item.patch.name} fixes {fix}" for item in found.patches for fix in item.fixes]
     return ["", *map(printable, lines)] if lines else []
 
 
-def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
+def _transition(item: PatchStatus, watched: bool) -> list[Human]:
     count = item.count
     for_how_long = f" for {item.seconds:.0f} s" if item.seconds is not None else ""
     moved = (
@@ -207,9 +207,7 @@ def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
         if count
         else "; run as root to see which tasks have not switched"
     )
-    lines: list[RenderableType] = [
-        printable(f"{item.patch.name}: {state(item.patch)}{for_how_long}{moved}")
-    ]
+    lines: list[Human] = [printable(f"{item.patch.name}: {state(item.patch)}{for_how_long}{moved}")]
     for task in item.behind:
         lines.append(printable(f"  {task.line()}; {task.cpu_seconds:g} s of CPU time"))
         lines += [
@@ -231,8 +229,8 @@ def _transition(item: PatchStatus, watched: bool) -> list[RenderableType]:
     return lines
 
 
-def _undone(found: Status) -> list[RenderableType]:
-    lines: list[RenderableType] = []
+def _undone(found: Status) -> list[Human]:
+    lines: list[Human] = []
     if found.recoverable:
         lines.append(printable(f"Out of force but still in memory: {', '.join(found.recoverable)}"))
     if found.forced:
@@ -248,15 +246,15 @@ def _undone(found: Status) -> list[RenderableType]:
     return lines
 
 
-def _staying(found: Status) -> list[RenderableType]:
-    lines: list[RenderableType] = ["Out of force, and in memory until the reboot:"]
+def _staying(found: Status) -> list[Human]:
+    lines: list[Human] = ["Out of force, and in memory until the reboot:"]
     return lines + [
         printable(f"  {module.name}: {first_of(module.stays)}") for module in found.staying
     ]
 
 
-def _hindrances(found: Status) -> list[RenderableType]:
-    lines: list[RenderableType] = [
+def _hindrances(found: Status) -> list[Human]:
+    lines: list[Human] = [
         printable(f"{hindrance.patch}: {hindrance.found}") for hindrance in found.hindrances
     ]
     if any(not hindrance.is_in_force for hindrance in found.hindrances):
@@ -264,7 +262,7 @@ def _hindrances(found: Status) -> list[RenderableType]:
     return [*lines, "Another program there may put the live patch out of force; detach them."]
 
 
-def _drift(found: Status) -> list[RenderableType]:
+def _drift(found: Status) -> list[Human]:
     from suture.core.drift import ABOUT, WAY_OUT
 
     return [
@@ -276,8 +274,8 @@ def _drift(found: Status) -> list[RenderableType]:
     ]
 
 
-def _unprotected(found: Status) -> list[RenderableType]:
-    lines: list[RenderableType] = ["Kept for other kernels, and this one has nothing of it:"]
+def _unprotected(found: Status) -> list[Human]:
+    lines: list[Human] = ["Kept for other kernels, and this one has nothing of it:"]
     for item in found.unprotected:
         fixes = f": {'; '.join(map(str, item.fixes))}" if item.fixes else ""
         lines.append(printable(f"  {item.name} (for {', '.join(item.releases)}){fixes}"))
@@ -290,8 +288,8 @@ def _unprotected(found: Status) -> list[RenderableType]:
     return [*lines, ways]
 
 
-def _host(found: Status) -> list[RenderableType]:
-    lines: list[RenderableType] = []
+def _host(found: Status) -> list[Human]:
+    lines: list[Human] = []
     alarming = [taint for taint in found.taints if not taint.is_expected]
     expected = [taint.flag for taint in found.taints if taint.is_expected]
     if alarming:
@@ -315,20 +313,32 @@ def _host(found: Status) -> list[RenderableType]:
 
 def _watch() -> None:
     """Refresh until a signal: in place on a terminal, elsewhere one report after another."""
-    from rich.live import Live
-
-    from suture.core.status import status as look
-
-    out = console(stderr=False)
+    in_place = sys.stdout.isatty() and not json_wanted.get()
     try:
-        if not out.is_terminal or json_wanted.get():
-            while True:
-                found = look()
-                emit(document(found), for_people(found))
-                time.sleep(WATCH_EVERY)
-        with Live(for_people(look()), console=out, auto_refresh=False, screen=False) as live:
-            while True:
-                time.sleep(WATCH_EVERY)
-                live.update(for_people(look()), refresh=True)
+        if in_place and has_rich():
+            _watch_live()
+        while True:
+            found = looked()
+            if in_place:
+                sys.stdout.write(CLEAR)
+            emit(document(found), for_people(found))
+            time.sleep(WATCH_EVERY)
     except KeyboardInterrupt:
         return  # that is how it ends
+
+
+def _watch_live() -> None:
+    from rich.live import Live
+
+    out = console(stderr=False)
+    with Live(for_people(looked()), console=out, auto_refresh=False, screen=False) as live:
+        while True:
+            time.sleep(WATCH_EVERY)
+            live.update(for_people(looked()), refresh=True)
+
+
+def looked() -> Status:
+    """Look at the running kernel."""
+    from suture.core.status import status as look
+
+    return look()

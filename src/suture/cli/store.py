@@ -10,12 +10,10 @@ import click
 
 from suture.cli.changing import options, wait_option
 from suture.cli.commands import group, option
-from suture.cli.output import emit, json_option, table, utc
+from suture.cli.output import Human, emit, json_option, table, utc
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.core.store import Damage, StoreEntry, Tries
 
 store = group(
@@ -53,7 +51,7 @@ def list_entries() -> None:
     )
 
 
-def rows(found: list[tuple[StoreEntry, Tries]]) -> RenderableType:
+def rows(found: list[tuple[StoreEntry, Tries]]) -> Human:
     """The installed live patches as a table."""
     columns = ("kernel", "name", "at boot", "installed (UTC)", "by", "sha256")
     return table(

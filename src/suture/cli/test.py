@@ -11,15 +11,13 @@ import click
 
 from suture.cli import completion
 from suture.cli.commands import PATH, Number, Seconds, argument, command, option
-from suture.cli.output import emit, json_option, table
+from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.cli.reports import numbered, of_test, report_option
 from suture.cli.target import chosen, kernel_dir_option, module_kernel_option
 from suture.errors import Refusal
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.lab.livepatch import TrialPlan
     from suture.lab.results import ScriptRun, TestReport, TransitionTimes, TrialOutcome
     from suture.lab.scripts import GuestScript
@@ -211,10 +209,8 @@ def _tell(outcomes: Sequence[TrialOutcome]) -> None:
     emit(document, lambda: _all_for_people(outcomes))
 
 
-def for_people(report: TestReport) -> RenderableType:
+def for_people(report: TestReport) -> Human:
     """The report for people."""
-    from rich.console import Group
-
     calls = [
         (
             count.objname,
@@ -224,7 +220,7 @@ def for_people(report: TestReport) -> RenderableType:
         )
         for count in report.counts
     ]
-    parts: list[RenderableType] = [*_script_lines(report.scripts)]
+    parts: list[Human] = [*_script_lines(report.scripts)]
     if calls:
         parts += ["", table(("object", "function", "new code", "calls"), calls)]
     parts += [f"found: {printable(str(finding))}" for finding in report.findings]
@@ -240,13 +236,11 @@ def for_people(report: TestReport) -> RenderableType:
         ]
     for failure in report.failures:
         parts += ["", printable(str(failure))]
-    return Group(*parts, "", *_rounds_lines(report), _verdict(report))
+    return in_parts(*parts, "", *_rounds_lines(report), _verdict(report))
 
 
-def _all_for_people(outcomes: Sequence[TrialOutcome]) -> RenderableType:
-    from rich.console import Group
-
-    parts: list[RenderableType] = []
+def _all_for_people(outcomes: Sequence[TrialOutcome]) -> Human:
+    parts: list[Human] = []
     rows = []
     for outcome in outcomes:
         if outcome.report is not None:
@@ -257,7 +251,7 @@ def _all_for_people(outcomes: Sequence[TrialOutcome]) -> RenderableType:
             parts += [printable(str(outcome.refusal)), ""]
             row = ("", "not tested", "")
         rows.append((outcome.module, *row))
-    return Group(*parts, table(("module", "kernel", "result", "time"), rows))
+    return in_parts(*parts, table(("module", "kernel", "result", "time"), rows))
 
 
 def _script_lines(runs: Sequence[ScriptRun]) -> Iterator[str]:

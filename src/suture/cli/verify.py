@@ -10,15 +10,13 @@ import click
 
 from suture.cli import completion
 from suture.cli.commands import PATH, argument, command
-from suture.cli.output import emit, json_option, table
+from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.cli.purpose import fix_lines
 from suture.cli.reports import report_option
 from suture.cli.target import chosen, kernel_dir_option, module_kernel_option
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from suture.report.content import PatchReport, Problem
 
 EXAMPLES = (
@@ -76,10 +74,8 @@ def verify(module: Path, kernel: str | None, kernel_dir: Path | None, report: Pa
         raise click.exceptions.Exit(1)
 
 
-def for_people(report: PatchReport) -> RenderableType:
+def for_people(report: PatchReport) -> Human:
     """The result for people."""
-    from rich.console import Group
-
     from suture.report.live import live_notes
 
     verdict = report.verdict
@@ -95,7 +91,7 @@ def for_people(report: PatchReport) -> RenderableType:
         for one in report.checks
     ]
     columns = ("object", "function", "sympos", "address", "bytes", "prototype")
-    parts: list[RenderableType] = [printable(line) for line in fix_lines(report.fixes)]
+    parts: list[Human] = [printable(line) for line in fix_lines(report.fixes)]
     parts += [table(columns, functions), ""]
     parts += [f"shown: {text}" for text in map(printable, verdict.shown)]
     parts += [f"not shown: {text}" for text in map(printable, verdict.not_shown)]
@@ -103,7 +99,7 @@ def for_people(report: PatchReport) -> RenderableType:
     for problem in verdict.problems:
         parts += ["", *_lines(problem)]
     parts += ["", printable(verdict.headline)]
-    return Group(*parts)
+    return in_parts(*parts)
 
 
 def _lines(problem: Problem) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from suture.host.progress import Reporter
-from suture.host.terminal import console, printable
+from suture.host.terminal import console, has_rich, printable
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -23,7 +23,7 @@ INDENT = "  "
 def for_stderr() -> Reporter:
     """Return the reporter that suits stderr: a terminal, or a file or pipe."""
     live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-    return LiveSteps() if live else PlainSteps(sys.stderr)
+    return LiveSteps() if live and has_rich() else PlainSteps(sys.stderr)
 
 
 class PlainSteps:

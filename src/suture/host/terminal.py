@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ def console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, legacy_windows=False)
+
+
+@cache
+def has_rich() -> bool:
+    """Tell whether Rich is here.  A host that only loads live patches may do without: terminals
+    then get what pipes get."""
+    return find_spec("rich") is not None
 
 
 def wants_colours() -> bool | None:
