@@ -19,6 +19,8 @@ from tests.compile.test_cases_boot import OTHER_ARGUMENTS
 from tests.compile.test_cases_kfuncs import NEW_PROTOTYPES
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.1")
+
 BECAUSE = "tried on these hosts"
 
 SOURCE_DIFFS = {

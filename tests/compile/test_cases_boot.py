@@ -14,6 +14,8 @@ from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.12")
+
 VERSION = "fs/proc/version.c"
 LOOP, NULL_BLK = "drivers/block/loop.c", "drivers/block/null_blk/main.c"
 

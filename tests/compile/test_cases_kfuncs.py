@@ -13,6 +13,8 @@ from suture.kernel.release import Target
 from suture.workspace.prepare import Workspace
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.12")
+
 CASES = Path(__file__).resolve().parents[1] / "cases"
 
 TRACE, CONNTRACK = "kernel/trace/bpf_trace.c", "net/netfilter/nf_conntrack_bpf.c"

@@ -17,6 +17,8 @@ from suture.workspace.prepare import Workspace
 from tests.examples import shows
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.1")
+
 CASES = Path(__file__).resolve().parents[1] / "cases"
 
 SAID = '\tpr_info_once("said\\n");\n'
