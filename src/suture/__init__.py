@@ -15,6 +15,7 @@ Every refusal is a `Refusal`.  Nothing is imported before it is used.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,17 @@ _PLACES = {
     "write_report": "suture.api",
 }
 """Public name -> the module that has it."""
+
+
+BUILD_LIBRARIES = "/usr/lib/suture-build"
+"""Where the Debian package suture-build has the Python packages of the extra ``build``."""
+
+_BESIDE = "/usr/lib/python3/dist-packages"
+"""Where the Debian package suture has this file."""
+
+if __file__ == f"{_BESIDE}/suture/__init__.py" and _BESIDE in sys.path:
+    # Before Debian's own: its python3-debian, for one, is too old in Debian 12.
+    sys.path.insert(sys.path.index(_BESIDE), BUILD_LIBRARIES)
 
 
 def __getattr__(name: str) -> object:

@@ -39,7 +39,7 @@ def test_a_constant_is_named_as_its_code() -> None:
 
 
 def is_a_sentence(text: str) -> bool:
-    return text.strip() == text and text.endswith((".", "'suture[build]'"))
+    return text.strip() == text and text.endswith((".", "'.[build]'"))
 
 
 def test_a_kind_says_why_and_what_to_do_in_a_sentence() -> None:

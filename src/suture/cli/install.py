@@ -178,7 +178,7 @@ def for_people(done: Installed) -> str:
         )
         lines.append(f"From the next boot on, it is loaded before the network is up{now}.")
     if done.units:
-        lines.append("Created and enabled suture.service and suture-confirm.service.")
+        lines.append("Enabled suture.service and suture-confirm.service.")
     if done.hooks:
         lines.append(
             f"Created {', '.join(done.hooks)} ('suture store hooks --disable' removes them)."

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Installs and removes the commands: one file each, which starts this Python's Suture.
+"""Installs and removes the commands: one file each, which starts this Suture.
 
 A file of the same name that was not made here belongs to another program and stays.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 from suture.errors import COMMAND_TAKEN, Refusal
+from suture.host import deployment
 from suture.host.files import read_bytes, write_atomic
 
 MARK = "# Made by 'suture compat install'; 'suture compat remove' removes it."
@@ -56,7 +55,7 @@ def remove(prefix: Path) -> list[Path]:
 
 
 def _text(module: str) -> str:
-    return f'#!/bin/sh\n{MARK}\nexec {shlex.quote(sys.executable)} -I -m {module} "$@"\n'
+    return deployment.this().fill(f'#!/bin/sh\n{MARK}\nexec {{start}} {module} "$@"\n')
 
 
 def _is_ours(path: Path) -> bool:

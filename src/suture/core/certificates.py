@@ -21,7 +21,7 @@ def trusted_certificates(
 ) -> list[x509.Certificate]:
     """All that are in `directory`; none where it is not there.
 
-    :raises Refusal: ``path-untrusted``, ``key-unusable``
+    :raises Refusal: ``path-untrusted``, ``key-unusable``, ``library-missing``
     """
     try:
         with trusted.open_directory(directory, anchor=anchor, owner=owner) as opened:

@@ -2,18 +2,20 @@
 """Files by which other programs of the host ask Suture or tell it something, each in a directory
 that the program has for this.
 
-They name the Python that runs this, as the units do (`suture.core.units`).  A host without such a
-program has no such directory, and gets no file.
+They name the Python and the Suture that run this, as the units do (`suture.core.units`), and do
+nothing once these are gone: a hook that fails would fail the installation of a kernel.  A host
+without such a program has no such directory, and gets no file.  The Debian package brings the same
+files, as its configuration.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from suture.core import trusted, units
+from suture.host import deployment
 
 ETC = Path("/etc")
 
@@ -23,7 +25,7 @@ class SystemHook:
     """One file.
 
     :ivar path: below ``/etc``.
-    :ivar template: its contents; ``{python}`` stands for Python's path.
+    :ivar template: its contents (`suture.host.deployment.Deployment.fill`).
     :ivar mode: as for chmod(2); programs are executable.
     :ivar about: what it brings about, for people.
     """
@@ -39,9 +41,9 @@ HOOKS = (
         "update-motd.d/60-suture",
         """\
 #!/bin/sh
-# Made by 'suture install'.  Logins show it (pam_motd(8)) where live patches need attention.
-[ -x {python} ] || exit 0
-exec {python} -I -m suture.core.login
+# {maker}.  Logins show it (pam_motd(8)) where live patches need attention.
+[ -x {python} ] && [ -e {code} ] || exit 0
+exec {start} suture.core.login
 """,
         "logins say where live patches need attention",
     ),
@@ -49,20 +51,20 @@ exec {python} -I -m suture.core.login
         "kernel/postinst.d/zz-suture",
         """\
 #!/bin/sh
-# Made by 'suture install'.  Packages of kernels run it with the release when they are installed.
-[ -d /var/lib/suture ] && [ -x {python} ] || exit 0
-exec {python} -I -m suture.core.upgrade "$1"
+# {maker}.  Packages of kernels run it with the release when they are installed.
+[ -d /var/lib/suture ] && [ -x {python} ] && [ -e {code} ] || exit 0
+exec {start} suture.core.upgrade "$1"
 """,
         "packages of new kernels say which live patches they lack",
     ),
     SystemHook(
         "apt/apt.conf.d/60suture",
         """\
-// Made by 'suture install'.  The same once more, when apt is done, and then suture-rebuild.service
+// {maker}.  The same once more, when apt is done, and then suture-rebuild.service
 // where it is wanted ('suture store hooks --rebuild').
 DPkg::Post-Invoke {{
   "test ! -e /run/suture-upgrade || test ! -x {python} || \
-{python} -I -m suture.core.upgrade --at-end || true";
+test ! -e {code} || {start} suture.core.upgrade --at-end || true";
 }};
 """,
         "apt repeats it at its end",
@@ -71,7 +73,7 @@ DPkg::Post-Invoke {{
     SystemHook(
         "needrestart/conf.d/suture.conf",
         """\
-# Made by 'suture install'.  These units have no process that could use an old library, and
+# {maker}.  These units have no process that could use an old library, and
 # starting them again would load what was unloaded on purpose.
 $nrconf{{override_rc}}->{{qr(^suture(-confirm|-rebuild)?\\.service$)}} = 0;
 """,
@@ -88,13 +90,14 @@ REBUILD_UNIT = """\
 [Unit]
 Description=Build live patches again for the newest installed kernel
 Documentation=man:suture(1)
+ConditionPathExists={code}
 ConditionDirectoryNotEmpty=/var/lib/suture
 
 [Service]
 Type=oneshot
 Nice=19
 IOSchedulingClass=idle
-ExecStart={python} -I -m suture rebuild
+ExecStart={start} suture rebuild
 """
 
 METRICS, METRICS_SERVICE = "suture-metrics.timer", "suture-metrics.service"
@@ -104,10 +107,11 @@ METRICS_UNIT = """\
 [Unit]
 Description=Write the state of live patches for node_exporter
 Documentation=man:suture(1)
+ConditionPathExists={code}
 
 [Service]
 Type=oneshot
-ExecStart={python} -I -m suture status --notify --prometheus {file}
+ExecStart={start} suture status --notify --prometheus {file}
 """
 
 METRICS_TIMER = """\
@@ -169,9 +173,7 @@ def set_rebuild(wanted: bool) -> bool:
     :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``,
         ``command-failed``
     """
-    return _set_units(
-        {REBUILD: REBUILD_UNIT.format(python=sys.executable)} if wanted else {}, REBUILD
-    )
+    return _set_units({REBUILD: deployment.this().fill(REBUILD_UNIT)} if wanted else {}, REBUILD)
 
 
 def set_metrics(file: str) -> bool:
@@ -182,7 +184,7 @@ def set_metrics(file: str) -> bool:
     :raises Refusal: as `set_rebuild`
     """
     texts = {
-        METRICS_SERVICE: METRICS_UNIT.format(python=sys.executable, file=file),
+        METRICS_SERVICE: deployment.this().fill(METRICS_UNIT, file=file),
         METRICS: METRICS_TIMER,
     }
     changed = _set_units(texts if file else {}, *texts)
@@ -224,7 +226,7 @@ def _write(hook: SystemHook, etc: Path, owner: int) -> str:
     place = etc / hook.path
     if not place.parent.is_dir():
         return ""
-    content = hook.template.format(python=sys.executable).encode()
+    content = deployment.this().fill(hook.template).encode()
     with _directory(place, etc, owner) as directory:
         if place.name in directory.names() and directory.read(place.name) == content:
             return ""

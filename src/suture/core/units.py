@@ -2,20 +2,18 @@
 """What makes a boot load what is kept: two units of systemd's, and for those who want it a hook for
 the initramfs.
 
-They name the Python that runs this and start it so that no variable of the environment and no
-directory of a user's is looked at (``python3 -I``).  Python and Suture have to be root's alone,
-like everything that root runs at boot.
+They name the Python and the Suture that run this (`suture.host.deployment`).  Both have to be
+root's alone, like everything that root runs at boot.  The Debian package brings the units itself,
+in ``/usr/lib/systemd/system``.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import suture
 from suture.core import trusted
 from suture.errors import SYSTEMD_MISSING, Refusal
-from suture.host import run
+from suture.host import deployment, run
 from suture.host.packages import SEARCH_PATH
 
 UNITS = Path("/etc/systemd/system")
@@ -26,7 +24,7 @@ BOOT = "suture.service"
 CONFIRM = "suture-confirm.service"
 
 BOOT_UNIT = """\
-# Made by 'suture install'.
+# {maker}.
 [Unit]
 Description=Load the live patches installed for this kernel
 Documentation=man:suture(1)
@@ -44,14 +42,14 @@ ConditionDirectoryNotEmpty=/var/lib/suture/%v
 Type=oneshot
 RemainAfterExit=yes
 TimeoutStartSec=10min
-ExecStart={python} -I -m suture.core.boot
+ExecStart={start} suture.core.boot
 
 [Install]
 WantedBy=multi-user.target
 """
 
 CONFIRM_UNIT = """\
-# Made by 'suture install'.
+# {maker}.
 [Unit]
 Description=Confirm that this boot succeeded with its live patches
 Documentation=man:suture(1)
@@ -66,24 +64,28 @@ ConditionDirectoryNotEmpty=/var/lib/suture/%v
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart={python} -I -m suture.core.boot --confirm
+ExecStart={start} suture.core.boot --confirm
 
 [Install]
 WantedBy=multi-user.target
 """
 
+UNIT_TEMPLATES = {BOOT: BOOT_UNIT, CONFIRM: CONFIRM_UNIT}
+"""File name -> template (`suture.host.deployment.Deployment.fill`)."""
+
 
 def ensure(units: Path = UNITS) -> bool:
     """See to it that the next boot loads what is kept.
 
-    :return: whether something had to be written for that.
+    :return: whether something had to be changed for that.
     :raises Refusal: ``systemd-missing``, ``path-untrusted``, ``store-unwritable``,
         ``command-failed``
     """
     refuse_without_systemd()
     check_code()
-    wanted = {BOOT: BOOT_UNIT, CONFIRM: CONFIRM_UNIT}
-    texts = {name: text.format(python=sys.executable).encode() for name, text in wanted.items()}
+    here = deployment.this()
+    wanted = {} if here.is_packaged else UNIT_TEMPLATES
+    texts = {name: here.fill(template).encode() for name, template in wanted.items()}
     with trusted.open_directory(units) as directory:
         there = directory.names()
         if all(
@@ -115,13 +117,12 @@ def _enabled(directory: trusted.Directory) -> bool:
 def check_code() -> None:
     """Whether Python and Suture are what root may run at each boot.  :raises Refusal:
     ``path-untrusted``"""
-    python = Path(sys.executable)
-    for place in (
-        python.parent.resolve(),
-        python.resolve().parent,
-        Path(suture.__file__).resolve().parent,
-    ):
+    here = deployment.this()
+    for place in (here.python.parent.resolve(), here.python.resolve().parent):
         trusted.open_directory(place).__exit__()
+    code = here.code.resolve()
+    with trusted.open_directory(code.parent) as directory:
+        directory.check(code.name)
 
 
 def systemctl(*words: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from suture.doctor.check import Check, CheckStatus
 from suture.errors import Refusal
-from suture.host import distributions, paths
+from suture.host import deployment, distributions, paths
 from suture.host.packages import BUILD_MODULES, TOOLS, Purpose, Tool
 from suture.host.packages import compiler as compiler_tool
 from suture.host.run import run
@@ -194,7 +194,7 @@ def python_check(purpose: Purpose) -> Check:
     """Check for the Python packages of the extra ``build``, which testing needs too."""
     missing = missing_modules()
     if missing:
-        remedy = "pip install 'suture[build]'"
+        remedy = deployment.build_remedy() or "run pip install '.[build]' in Suture's source tree"
         found = f"missing: {', '.join(missing)}"
         return Check(purpose, "Python packages", CheckStatus.LACK, found, remedy)
     return Check(purpose, "Python packages", CheckStatus.OK, "all there")

@@ -11,11 +11,14 @@ from suture.doctor.building import needed, tool_check
 from suture.doctor.check import Check, CheckStatus
 from suture.errors import Refusal
 from suture.host.packages import Purpose
-from suture.lab.initramfs import BUSYBOX, busybox_package, static_busybox
 
 
 def checks() -> Iterator[Check]:
     """Yield the checks for testing."""
+    try:
+        from suture.lab.initramfs import BUSYBOX
+    except ModuleNotFoundError:  # a runtime half alone, and 'Python packages' says so
+        return
     for tool in needed(Purpose.TESTING):
         if tool.program != BUSYBOX.name:
             yield tool_check(tool)
@@ -25,6 +28,8 @@ def checks() -> Iterator[Check]:
 
 def busybox_check(path: Path) -> Check:
     """Check for a busybox that needs no libraries."""
+    from suture.lab.initramfs import busybox_package, static_busybox
+
     try:
         static_busybox(path)
     except Refusal as refusal:

@@ -8,7 +8,7 @@ from suture.errors.refusal import Kind
 BUILD_EXTRA_MISSING = Kind(
     "build-extra-missing",
     "This installation can load live patches; building them needs more Python packages.",
-    "Install them: pip install 'suture[build]'",
+    "Install them in Suture's environment, from its source tree: pip install '.[build]'",
 )
 USAGE_WRONG = Kind(
     "usage-wrong",

@@ -21,6 +21,12 @@ KEY_MISMATCH = Kind(
     "The certificate is for another key, so it could not verify a signature by this one.",
     "Give the certificate that was made for the key.",
 )
+LIBRARY_MISSING = Kind(
+    "library-missing",
+    "Certificates and keys are read with a compiled library, which the one-file Suture cannot "
+    "contain.",
+    "Install the distribution's package of cryptography for Python.",
+)
 SIGNATURE_MISSING = Kind(
     "signature-missing",
     "Only modules signed by a trusted key are accepted here.",

@@ -17,7 +17,13 @@ from pathlib import Path
 from types import FrameType
 
 from suture import __version__
-from suture.errors import BUILD_EXTRA_MISSING, INTERNAL_ERROR, INTERRUPTED, Refusal
+from suture.errors import (
+    BUILD_EXTRA_MISSING,
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    LIBRARY_MISSING,
+    Refusal,
+)
 from suture.host import paths
 
 NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -34,7 +40,7 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 
     :param words: the command line, for the message.
     :raises Refusal: ``interrupted``, ``disk-full``, ``file-unreadable``, ``build-extra-missing``,
-        ``internal-error``, and those of the block itself
+        ``library-missing``, ``internal-error``, and those of the block itself
     """
     try:
         yield
@@ -43,19 +49,28 @@ def refused(words: Sequence[str]) -> Iterator[None]:
     except KeyboardInterrupt as error:
         raise Refusal(INTERRUPTED, command_name(words), "stopped by a signal") from error
     except ModuleNotFoundError as error:
-        from suture.host.packages import BUILD_MODULES
-
-        if (error.name or "").partition(".")[0] not in BUILD_MODULES:
-            raise internal_error(words, error) from error
-        raise Refusal(
-            BUILD_EXTRA_MISSING, command_name(words), f"needs the Python module {error.name}"
-        ) from error
+        raise module_missing(words, error) from error
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # whoever read our output has enough
         raise refused_by_host(words, error) from error
     except Exception as error:
         raise internal_error(words, error) from error
+
+
+def module_missing(words: Sequence[str], error: ModuleNotFoundError) -> Refusal:
+    """Return the refusal for a Python module that is not there."""
+    from suture.host import deployment
+    from suture.host.packages import BUILD_MODULES
+
+    top = (error.name or "").partition(".")[0]
+    found = f"needs the Python module {error.name}"
+    if top in BUILD_MODULES or (top == "suture" and deployment.this().is_runtime_half):
+        remedy = deployment.build_remedy()
+        return Refusal(BUILD_EXTRA_MISSING, command_name(words), found, remedy=remedy)
+    if top == "cryptography":
+        return Refusal(LIBRARY_MISSING, command_name(words), found)
+    return internal_error(words, error)
 
 
 def refused_by_host(words: Sequence[str], error: OSError) -> Refusal:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from suture.errors import (
     KEY_UNUSABLE,
+    LIBRARY_MISSING,
     SIGNATURE_MALFORMED,
     SIGNATURE_MISSING,
     SIGNATURE_UNTRUSTED,
@@ -109,8 +110,11 @@ def check(module: bytes, where: str, certificates: Sequence[x509.Certificate]) -
 
 
 def certificate(data: bytes, where: str) -> x509.Certificate:
-    """One in PEM or DER.  :raises Refusal: ``key-unusable``"""
-    from cryptography import x509
+    """One in PEM or DER.  :raises Refusal: ``key-unusable``, ``library-missing``"""
+    try:
+        from cryptography import x509
+    except ModuleNotFoundError as error:
+        raise Refusal(LIBRARY_MISSING, where, "cannot be read without cryptography") from error
 
     try:
         load = (

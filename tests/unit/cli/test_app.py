@@ -223,7 +223,7 @@ def test_without_the_build_extra_its_name_is_given(environment: dict[str, str]) 
     done = run(probe("sys.modules['iced_x86'] = None; import iced_x86"), environment)
     assert done.returncode == 1
     assert done.stderr.startswith("error[build-extra-missing]: suture probe: ")
-    assert "pip install 'suture[build]'" in done.stderr
+    assert "pip install '.[build]'" in done.stderr
 
 
 def test_names_from_files_do_not_steer_the_terminal(environment: dict[str, str]) -> None:

@@ -63,7 +63,7 @@ def test_a_host_without_the_tools_is_told(tmp_path: Path) -> None:
 
 
 def test_the_program_that_the_hook_runs_takes_a_release_and_a_directory(tmp_path: Path) -> None:
-    assert "-m suture.core.initramfs " in HOOK_TEXT
+    assert "{start} suture.core.initramfs " in HOOK_TEXT
     image = tmp_path / "image"
     command = [sys.executable, "-m", "suture.core.initramfs", RELEASE, str(image)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -64,8 +64,14 @@ def test_shells_understand_them_and_python_is_named_by_its_path(etc: Path) -> No
             subprocess.run(["sh", "-n", etc / hook.path], check=True)
 
 
-def test_nothing_is_said_once_suture_is_gone(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python3")
+@pytest.mark.parametrize("gone", ["python", "code"])
+def test_nothing_is_said_once_suture_is_gone(
+    gone: str, etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if gone == "python":
+        monkeypatch.setattr(sys, "executable", "/nonexistent/python3")
+    else:
+        monkeypatch.setattr(suture, "__file__", "/nonexistent/suture/__init__.py")
     enable(etc)
     for hook in HOOKS:
         if hook.mode == 0o755:

@@ -11,15 +11,14 @@ import pytest
 import suture
 from suture.core import units
 from suture.errors import Refusal
+from suture.host import deployment
 from tests.examples import shows
 
 
 @pytest.mark.parametrize("text", [units.BOOT_UNIT, units.CONFIRM_UNIT])
 def test_python_is_started_by_its_whole_path_and_looks_at_no_variable(text: str) -> None:
     line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
-    assert line.format(python="/opt/suture/bin/python3").startswith(
-        "ExecStart=/opt/suture/bin/python3 -I -m suture."
-    )
+    assert deployment.this().fill(line).startswith(f"ExecStart={sys.executable} -I -m suture.")
 
 
 @pytest.mark.parametrize("which", ["python", "suture"])

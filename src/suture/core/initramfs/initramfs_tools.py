@@ -6,13 +6,13 @@ A hook below ``/etc/initramfs-tools`` runs while an image is made, a script ther
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from suture.core import trusted, units
 from suture.core.initramfs.fill import INSIDE
 from suture.errors import INITRAMFS_TOOLS_MISSING, Refusal
+from suture.host import deployment
 
 DIRECTORY = Path("/etc/initramfs-tools")
 HOOK = "suture"
@@ -23,9 +23,10 @@ HOOK_TEXT = """\
 case $1 in
 prereqs) exit 0 ;;
 esac
+[ -x {python} ] && [ -e {code} ] || exit 0
 . /usr/share/initramfs-tools/hook-functions
 copy_exec /sbin/insmod # initramfs-tools copies modprobe, but only busybox would provide insmod
-exec {python} -I -m suture.core.initramfs "$version" "$DESTDIR"
+exec {start} suture.core.initramfs "$version" "$DESTDIR"
 """
 
 SCRIPT_TEXT = f"""\
@@ -85,7 +86,7 @@ class InitramfsTools:
         units.check_code()
         trusted.open_directory(self.directory / "scripts", make=True).__exit__()
         texts = {
-            "hooks": HOOK_TEXT.format(python=sys.executable),
+            "hooks": deployment.this().fill(HOOK_TEXT),
             "scripts/init-premount": SCRIPT_TEXT,
         }
         for directory, text in texts.items():
