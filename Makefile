@@ -9,22 +9,25 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup packages development-packages demo test test-all fuzz test-unit test-compile test-lab test-pages lint types format coverage bench docs lock clean
+.PHONY: help setup packages development-packages demo test test-all fuzz test-unit test-packages test-compile test-lab test-pages lint types format coverage bench docs lock deb zipapp clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: packages $(VENV)/suture-installed ## build a live patch for a stock kernel, boot that kernel, and watch the patch work
 	$(VENV)/bin/suture demo
 
-test: setup ## everything: lint, types, and the unit, compile and lab tests
-	@$(PYTHON) scripts/test_levels.py lint types unit compile lab
+test: setup ## everything: lint, types, and the unit, packages, compile and lab tests
+	@$(PYTHON) scripts/test_levels.py lint types unit packages compile lab
 
 test-all: setup ## as test, on all flavours, long tests on both series, with a hundred rounds of a live patch that stays in memory, and reports in a browser
-	@SUTURE_FLAVOURS=all SUTURE_SERIES=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit compile lab pages
+	@SUTURE_FLAVOURS=all SUTURE_SERIES=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit packages compile lab pages
 
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit
+
+test-packages: setup ## the tests that install Debian packages of the committed tree in small Debian systems
+	@$(PYTHON) scripts/test_levels.py packages
 
 test-compile: setup ## the tests that fetch a kernel and compile
 	@$(PYTHON) scripts/test_levels.py compile
@@ -62,6 +65,12 @@ docs: setup ## what is made from the code: the man page, the list of errors, the
 
 lock: ## lock new dependencies in requirements.lock and requirements-dev.lock (UPGRADE=1 to take newer versions of all)
 	scripts/lock $(if $(UPGRADE),--upgrade)
+
+deb: packages $(VENV)/suture-installed ## make Debian packages of the committed tree in build/deb, with debhelper and lintian in a small Debian 13 of their own
+	@$(PYTHON) scripts/deb.py
+
+zipapp: packages $(VENV)/suture-installed ## make build/suture.pyz, one file that loads live patches on hosts without apt
+	@$(PYTHON) scripts/zipapp.py
 
 clean: ## remove what the other goals made here (the cache of kernels stays)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

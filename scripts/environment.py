@@ -15,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ADDITIONAL = ("extra-index-url", "find-links")
@@ -23,9 +23,19 @@ ADDITIONAL = ("extra-index-url", "find-links")
 
 def main(directory: str, lock: str) -> int:
     pip = [str(Path(directory, "bin", "python")), "-m", "pip"]
-    first = install(pip, lock, os.environ)
-    if first.returncode == 0:
-        return 0
+    failures = []
+    for environment in environments(pip):
+        done = install(pip, lock, environment)
+        if done.returncode == 0:
+            return 0
+        failures.append(done.stderr)
+    print(*reversed(failures), sep="\n", file=sys.stderr)
+    return 1
+
+
+def environments(pip: list[str]) -> Iterator[Mapping[str, str]]:
+    """Yield the variables with which pip is tried, one after the other where it fails."""
+    yield os.environ
     settings = subprocess.run(
         [*pip, "config", "list"], capture_output=True, text=True, check=False
     ).stdout
@@ -35,12 +45,7 @@ def main(directory: str, lock: str) -> int:
             "pip failed with this host's additional package indexes; trying once more without them",
             flush=True,
         )
-        second = install(pip, lock, main_index)
-        if second.returncode == 0:
-            return 0
-        print(second.stderr, file=sys.stderr)
-    print(first.stderr, file=sys.stderr)
-    return 1
+        yield main_index
 
 
 def install(pip: list[str], lock: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

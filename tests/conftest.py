@@ -34,7 +34,7 @@ tested."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what 'make test' runs on another series."""
+    """Leave out what 'make test' runs on another series, or not at all."""
     left_out = [] if BOTH else [item for item in items if _is_for_test_all(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -42,6 +42,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_for_test_all(item: pytest.Item) -> bool:
+    if item.get_closest_marker("only_in_test_all"):
+        return True
     marker = item.get_closest_marker("make_test_takes")
     if marker is None or not isinstance(item, pytest.Function):
         return False
