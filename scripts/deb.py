@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -46,6 +46,9 @@ BUILDER = DebianRoot("trixie", ("debhelper", "dh-python", "lintian", "python3"))
 for Debian 12 too."""
 
 MAINTAINER = "Suture maintainers <maintainers@suture.invalid>"
+
+EMBELLISHING = ("rich",)
+"""Libraries that a host may leave out, and then has no colours: half the size of all."""
 
 ESSENTIAL = ("dpkg", "util-linux")
 """Packages that Debian's policy (3.5) does not want named: every system has them."""
@@ -186,11 +189,13 @@ def changelog(commit: Commit, version: str) -> str:
 
 def substvars(project: Path) -> str:
     """Return the packages that both need, as deb-substvars(5)."""
-    needed = tomllib.loads(project.read_text())["project"]["dependencies"]
-    libraries = [library for one in needed for library in library_bounds(Requirement(one))]
+    named = tomllib.loads(project.read_text())["project"]["dependencies"]
+    needed = [Requirement(one) for one in named]
+    bounds = {one.name: library_bounds(one) for one in needed}
     first, last = wheels.MINORS[0], wheels.MINORS[-1]
     variables = {
-        "Libraries": libraries,
+        "Libraries": [bounds[name] for name in bounds if name not in EMBELLISHING],
+        "Embellishing": [bounds[name] for name in bounds if name in EMBELLISHING],
         "Building": packages(Purpose.BUILDING),
         "Testing": packages(Purpose.TESTING),
         "Pythons": [f"python3 (>= 3.{first})", f"python3 (<< 3.{last + 1})"],
@@ -198,15 +203,14 @@ def substvars(project: Path) -> str:
     return "".join(f"suture:{name}={', '.join(values)}\n" for name, values in variables.items())
 
 
-def library_bounds(requirement: Requirement) -> Iterator[str]:
-    """Yield Debian's package of a Python package, from its least version on.
+def library_bounds(requirement: Requirement) -> str:
+    """Return Debian's package of a Python package, from its least version on.
 
     Versions that pyproject.toml excludes are none of Debian's: its click 8.2.0+0.really.8.1.8 is
     8.1.8.
     """
-    for specifier in requirement.specifier:
-        if specifier.operator == ">=":
-            yield f"python3-{requirement.name} (>= {specifier.version})"
+    (least,) = (one.version for one in requirement.specifier if one.operator == ">=")
+    return f"python3-{requirement.name} (>= {least})"
 
 
 def packages(purpose: Purpose) -> list[str]:
