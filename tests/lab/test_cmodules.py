@@ -17,6 +17,8 @@ from suture.lab.machine import Machine
 from suture.workspace.prepare import Workspace
 from tests.lab import programs
 
+pytestmark = pytest.mark.make_test_takes("6.12")
+
 SOURCES = Path(__file__).parent / "sources"
 MODULES = ("null_blk",)
 """Of the target's modules, those that sources patch."""

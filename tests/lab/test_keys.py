@@ -16,6 +16,8 @@ from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.1")
+
 TRACING = "/sys/kernel/tracing"
 
 VMLINUX = (

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.lab.conftest import MakeEach
 from tests.lab.guest import Guest
 from tests.patches import NEW_UNAME, Edit, appended
+
+pytestmark = pytest.mark.make_test_takes("6.1")
 
 VERSION, UPTIME, LOADAVG, CMDLINE = (
     f"fs/proc/{name}.c" for name in ("version", "uptime", "loadavg", "cmdline")

@@ -20,6 +20,8 @@ from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.1")
+
 Build = Callable[..., Artifact]
 
 TASK_MMU, DUMMY, VERSION = "fs/proc/task_mmu.c", "drivers/net/dummy.c", "fs/proc/version.c"

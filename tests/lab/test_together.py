@@ -28,6 +28,8 @@ from tests.examples import shows
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.12")
+
 VERSION = "fs/proc/version.c"
 CALL = "seq_printf(m, linux_proc_banner,"
 ATTACHED = 0x5375747572650001

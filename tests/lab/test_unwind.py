@@ -19,6 +19,8 @@ from suture.workspace.prepare import Workspace
 from tests.lab.guest import Guest
 from tests.patches import Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.12")
+
 BASE, MEMINFO, SCHED = "fs/proc/base.c", "fs/proc/meminfo.c", "kernel/sched/core.c"
 
 HELPERS = Edit(
