@@ -17,8 +17,8 @@ HOST = (
     *("apt", "man-db", "python3", "python3-asn1crypto", "python3-click", "python3-cryptography"),
     *("python3-pyelftools", "systemd"),
 )
-"""What the package suture depends on, without what it only recommends, and what shows that its files are where they belong; apt, for
-tests that install more."""
+"""What the package suture depends on, without what it only recommends, and what shows that its files
+are where they belong; apt, for tests that install more."""
 
 NEWER = "9.9"
 

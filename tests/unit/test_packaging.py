@@ -134,6 +134,8 @@ def test_programs_that_build_are_needed_and_those_that_test_are_recommended() ->
     text = deb.substvars(DEBIAN.parents[1] / "pyproject.toml")
     variables = dict(line.split("=", 1) for line in text.splitlines())
     assert "python3-click (>= 8.1.3)" in variables["suture:Libraries"]
+    assert "rich" not in variables["suture:Libraries"]
+    assert variables["suture:Embellishing"] == "python3-rich (>= 13.3.1)"
     assert "flex" in variables["suture:Building"].split(", ")
     assert "qemu-system-x86" in variables["suture:Testing"].split(", ")
     assert not {"dpkg", "util-linux"} & {*deb.packages(Purpose.BUILDING)}
