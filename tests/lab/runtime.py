@@ -65,7 +65,7 @@ import suture.cli, suture.core
 for room in (suture.cli, suture.core):
     for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
-import suture.__main__, suture.module.inspect, encodings.ascii, encodings.idna, encodings.latin_1, runpy, traceback
+import suture.__main__, suture.module.inspect, difflib, encodings.ascii, encodings.idna, encodings.latin_1, runpy, traceback
 import rich.console, rich.table, rich.live, rich.spinner, rich.text, rich.traceback, click.shell_completion
 import elftools.elf.elffile, ctypes, pty, socket, pwd, fcntl, lzma, tempfile
 for name in sys.argv[1:]:
