@@ -41,6 +41,12 @@ from suture.host.packages import TOOLS, Purpose  # noqa: E402
 
 OUTPUT = TOP / "build" / "deb"
 
+GIT = ("git", "-C", str(TOP), "-c", f"safe.directory={TOP}")
+"""Root may make packages of a tree that is another user's."""
+
+NOT_OURS = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis", ".coverage")
+"""What a tree without git may have that is not of it."""
+
 BUILDER = DebianRoot("trixie", ("debhelper", "dh-python", "lintian", "python3"))
 """The newest stable release: its debhelper puts files where that release wants them, which is right
 for Debian 12 too."""
@@ -128,24 +134,29 @@ def make(into: Path, *, checked: bool = True) -> list[Path]:
 
 
 def head() -> Commit:
-    """Return the commit that is checked out."""
+    """Return the commit that is checked out.  A tree without git, such as an unpacked archive, has
+    the time of its pyproject.toml, or ``SOURCE_DATE_EPOCH``."""
+    if not (TOP / ".git").exists():
+        made = int((TOP / "pyproject.toml").stat().st_mtime)
+        return Commit("", int(os.environ.get("SOURCE_DATE_EPOCH", made)))
     found = git("log", "-1", "--format=%H %ct").split()
     return Commit(found[0], int(found[1]))
 
 
 def git(*words: str) -> str:
     """Run git here, and return what it prints."""
-    command = ["git", "-C", str(TOP), *words]
+    command = [*GIT, *words]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def export(commit: Commit, tree: Path) -> None:
     """Write a commit's files, and those of ``packaging/debian`` as ``debian``."""
-    tree.mkdir()
-    archive = subprocess.run(
-        ["git", "-C", TOP, "archive", commit.id], check=True, stdout=subprocess.PIPE
-    )
-    subprocess.run(["tar", "-x", "-C", tree], check=True, input=archive.stdout)
+    if commit.id:
+        tree.mkdir()
+        archive = subprocess.run([*GIT, "archive", commit.id], check=True, stdout=subprocess.PIPE)
+        subprocess.run(["tar", "-x", "-C", tree], check=True, input=archive.stdout)
+    else:
+        shutil.copytree(TOP, tree, symlinks=True, ignore=shutil.ignore_patterns(*NOT_OURS))
     shutil.copytree(tree / "packaging" / "debian", tree / "debian")
 
 
@@ -182,7 +193,8 @@ def changelog(commit: Commit, version: str) -> str:
     """Return the one entry of debian/changelog."""
     date = format_datetime(datetime.fromtimestamp(commit.time, UTC))
     return (
-        f"suture ({version}) unstable; urgency=medium\n\n  * Made from commit {commit.id}.\n\n"
+        f"suture ({version}) unstable; urgency=medium\n\n"
+        f"  * Made from {f'commit {commit.id}' if commit.id else 'a tree without git'}.\n\n"
         f" -- {MAINTAINER}  {date}\n"
     )
 
