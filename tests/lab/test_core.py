@@ -441,7 +441,9 @@ def test_one_that_waits_loads_what_it_has_read_whatever_became_of_the_file(host:
 
 
 def test_a_torn_journal_is_read_and_written_on(host: Host) -> None:
-    host.sh("""mkdir -p /var/lib/suture; printf '{"phase":"intent","id":"x' >>/var/lib/suture/journal""")
+    host.sh(
+        """mkdir -p /var/lib/suture; printf '{"phase":"intent","id":"x' >>/var/lib/suture/journal"""
+    )
     before, loaded, gone, after = host.suture(
         "log --json -n 0", "load /lp/lp_one.ko", "unload lp_one", "log --json -n 0"
     )
