@@ -3,7 +3,7 @@
 CVE numbers, and a document of OpenVEX (https://openvex.dev, version 0.2.0 of its specification).
 
 A number counts as fixed only while all tasks run the new code of the live patch that names it, and
-ftrace redirects each of its functions.
+ftrace redirects each of its functions.  Where it cannot be seen what ftrace does, that is said.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ def openvex(found: Status, product: str, author: str, now: datetime) -> dict[str
     :param product: the kernel's package, as a package URL.
     :param author: who says so, such as this host's name.
     """
+    unseen = (
+        f" Whether BPF programs hinder it cannot be seen: {found.unseen}." if found.unseen else ""
+    )
     statements = [
         {
             "vulnerability": {"name": cve},
             "products": [{"@id": product}],
             "status": "fixed",
-            "status_notes": _notes(item),
+            "status_notes": _notes(item) + unseen,
         }
         for cve, item in fixed(found).items()
     ]

@@ -65,6 +65,12 @@ def test_an_openvex_document_has_what_its_specification_asks_for() -> None:
     ]
 
 
+def test_a_document_says_what_could_not_be_seen() -> None:
+    found = replace(status(loaded("one", "CVE-2026-1")), unseen="tracefs is not mounted")
+    document = openvex(found, "pkg:x/y@1", "host", datetime(2026, 1, 2, tzinfo=UTC))
+    assert "cannot be seen: tracefs is not mounted." in json.dumps(document["statements"])
+
+
 def test_the_kernels_package_is_named_as_package_urls_name_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
