@@ -179,9 +179,10 @@ def lay_out(tree: Path, commit: Commit, version: str) -> None:
         path = root / place
         path.parent.mkdir(parents=True)
         path.write_text(completion(shell, environment))
+    names = wheels.build_side()
     for minor in wheels.MINORS:
         directory = made / f"wheels-3.{minor}"
-        found = wheels.download(wheels.build_side(), minor, directory)
+        found = wheels.download(names, minor, directory)
         wheels.unpack(found, root / "usr/lib/suture-build")
     (tree / "debian/suture-build.copyright").write_text(
         (tree / "debian/copyright").read_text()

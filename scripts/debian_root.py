@@ -17,7 +17,7 @@ from pathlib import Path
 
 from suture.host import files, paths, progress, run
 from suture.host.packages import SEARCH_PATH
-from suture.lab.disk import as_root_would, program, scratch_parent
+from suture.lab.disk import as_root_would, keep, program, scratch_parent
 from suture.sources import debian_suites
 
 SHARED = "/shared"
@@ -102,7 +102,6 @@ class DebianRoot:
     def _make(self, final: Path) -> None:
         lists = debian_suites.lists(self.suite)
         lists.refreshed()
-        partial = final.with_name(f"{files.TEMPORARY}{final.name}")
         with tempfile.TemporaryDirectory(prefix="suture-", dir=scratch_parent()) as work:
             # Without root rights, mmdebstrap runs as another user.
             os.chmod(work, 0o711)
@@ -117,8 +116,4 @@ class DebianRoot:
             ]
             environment = {**os.environ, "TMPDIR": work, "PATH": SEARCH_PATH}
             run.check(command, where=f"Debian {self.suite}", env=environment)
-            try:
-                shutil.copyfile(made, partial)
-                os.rename(partial, final)
-            finally:
-                partial.unlink(missing_ok=True)
+            keep(made, final)

@@ -57,8 +57,8 @@ def build_side() -> list[str]:
     """Return the names of the extra ``build`` and of what it needs, without those of the base
     install."""
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-    base = closure(project["dependencies"])
-    return sorted(closure(project["optional-dependencies"]["build"]) - base - {*NOT_SHIPPED})
+    wanted = closure(project["optional-dependencies"]["build"])
+    return sorted(wanted - {*base()} - {*NOT_SHIPPED})
 
 
 def base() -> list[str]:

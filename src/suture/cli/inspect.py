@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suture.cli import completion
-from suture.cli.commands import PATH, argument, command
+from suture.cli.commands import command
+from suture.cli.names import module_argument
 from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.cli.purpose import fix_lines
 from suture.host.terminal import printable
@@ -26,13 +26,7 @@ EXAMPLES = (
 
 
 @command("inspect", examples=EXAMPLES)
-@argument(
-    "module",
-    metavar="FILE.ko",
-    type=PATH,
-    shell_complete=completion.modules,
-    help="A live patch module, from any build tool.",
-)
+@module_argument
 @json_option
 def inspect(module: Path) -> None:
     """Show what a live patch module contains: objects, replaced functions, callbacks and livepatch

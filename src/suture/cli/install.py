@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suture.cli import completion
 from suture.cli.changing import no_journal_option, options, replace_option, wait_option
-from suture.cli.commands import PATH, argument, command, option
-from suture.cli.names import kept_argument
+from suture.cli.commands import command, option
+from suture.cli.names import kept_argument, module_argument
 from suture.cli.output import emit, json_option
 from suture.host.terminal import printable
 
@@ -41,13 +40,7 @@ kernel_option = option(
 
 
 @command("install", examples=INSTALL_EXAMPLES)
-@argument(
-    "module",
-    metavar="FILE.ko",
-    type=PATH,
-    shell_complete=completion.modules,
-    help="A live patch module, from any build tool.",
-)
+@module_argument
 @option("--disabled", is_flag=True, help="Install it, but do not load it at boot yet.")
 @option(
     "--require-signature",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Arguments that name a live patch, with shell completion.
+"""Arguments that name a live patch, or the file of its module, with shell completion.
 
 A shell completes while the user types, so whatever cannot be read is skipped silently.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suture.cli import completion
-from suture.cli.commands import argument
+from suture.cli.commands import PATH, argument
 from suture.errors import Refusal
 
 if TYPE_CHECKING:
@@ -65,3 +65,11 @@ loaded_argument = _name("A live patch, as 'suture list' shows it.", loaded)
 in_transition_argument = _name("The live patch in transition.", loaded)
 
 kept_argument = _name("A live patch, as 'suture store list' shows it.", kept)
+
+module_argument = argument(
+    "module",
+    metavar="FILE.ko",
+    type=PATH,
+    shell_complete=completion.modules,
+    help="A live patch module, from any build tool.",
+)

@@ -57,8 +57,8 @@ def emit(document: object, human: Human | Callable[[], Human]) -> None:
 
     :param document: for ``--json``: dictionaries, lists, strings, numbers, dataclasses,
         enumerations and paths.
-    :param human: for people: text, a Rich table, a group of both, or a function that makes one.
-        Text is printed as it is, without Rich's markup.
+    :param human: for people, or a function that makes it: text, a `TextTable`, or both in
+        `TextParts`.  Text is printed as it is, without Rich's markup.
     """
     if json_wanted.get():
         sys.stdout.write(json_format.dumps(document, indent=2, default=_plain) + "\n")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from suture.cli import completion
-from suture.cli.commands import PATH, argument, command
+from suture.cli.commands import command
+from suture.cli.names import module_argument
 from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.cli.purpose import fix_lines
 from suture.cli.reports import report_option
@@ -32,13 +32,7 @@ EXAMPLES = (
 
 
 @command("verify", examples=EXAMPLES)
-@argument(
-    "module",
-    metavar="FILE.ko",
-    type=PATH,
-    shell_complete=completion.modules,
-    help="A live patch module, from any build tool.",
-)
+@module_argument
 @module_kernel_option
 @kernel_dir_option
 @report_option

@@ -86,7 +86,7 @@ def _coverage(
     single = [(module, name) for module, listed in names.items() for name in _unique(listed)]
     with _counting(tracing, single) as events:
         time.sleep(seconds)
-        hits = probes.profile(text(tracing / "kprobe_profile"))
+        hits = probes.profile(text(root / probes.KPROBE_PROFILE))
     calls = {function: hits.get(event) for function, event in events.items()}
     return tuple(
         PatchCoverage(
@@ -120,7 +120,7 @@ def _check(root: Path) -> None:
     unseen = redirections.unreadable(root)
     events = root / TRACING / "kprobe_events"
     if not unseen and not events.exists():
-        unseen = "this kernel has no kprobe events (CONFIG_KPROBE_EVENTS)"
+        unseen = f"/{TRACING} has no kprobe_events (CONFIG_KPROBE_EVENTS, or tracefs is elsewhere)"
     if not unseen and not os.access(events, os.W_OK):
         unseen = f"/{TRACING}/kprobe_events cannot be written"
     if unseen:

@@ -62,7 +62,7 @@ def scratch_parent() -> Path | None:
 
 
 def keep(made: Path, final: Path) -> None:
-    """Copy the image to its final name, and keep it sparse."""
+    """Copy a file to its final name, and keep it sparse."""
     partial = final.with_name(f"{files.TEMPORARY}{final.name}")
     try:
         run.check(["cp", "--sparse=always", made, partial])
