@@ -36,6 +36,12 @@ _FUNCTION = re.compile(
 _ENUMERATION = re.compile(rb"enum(?:\s+([A-Za-z_]\w*))?\s*\{")
 _ENUMERATOR = re.compile(rb"\s*([A-Za-z_]\w*)\s*(?:=.*)?", re.DOTALL)
 
+_VALUE = re.compile(
+    rb"\s*[A-Za-z_]\w*\s*(?:=\s*\(?(0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)[uU]?\s*(?:<<\s*([0-9]{1,2}))?\)?)?\s*"
+)
+_LARGE = 1 << 30
+"""Enumerators behind it count on from there; there are fewer than that."""
+
 Line = tuple[int, bytes]
 """Number and text of a line of code, without comments; what was spliced is one."""
 
@@ -200,7 +206,20 @@ class _HeaderVersion:
         if opening is None or last <= index or self.lines[last] != b"};":
             return None
         rest = b"\n".join(one for one in self.lines[index:last] if not one.startswith(b"#"))
-        return _of_type(b"enum", opening[1], rest)
+        tag = None if self.is_unsigned(first, last) else opening[1]
+        return _of_type(b"enum", tag, rest)
+
+    def is_unsigned(self, first: int, last: int) -> bool:
+        """Whether the enumerators of an enumeration are numbers from 0 to the greatest ``int``, as
+        far as can be read.
+
+        GCC then makes it an ``unsigned int``, and nothing changes for who has one (GCC manual,
+        "Structures, Unions, Enumerations, and Bit-Fields Implementation").
+        """
+        lines = self.lines[first + 1 : last]
+        if any(line.startswith(b"#") for line in lines):
+            return False
+        return all(_is_small(one) for one in b"\n".join(lines).split(b",") if one.strip())
 
     def _is_between(self, index: int) -> bool:
         """Whether a line begins a declaration of its own, outside all braces."""
@@ -271,6 +290,15 @@ def _declared_by(statement: bytes) -> set[bytes] | None:
     declared = _FUNCTION.fullmatch(statement)
     # In capitals, a macro that may make anything: const DEFINE_MUTEX(lock).
     return {declared[1]} if declared and not declared[1].isupper() else None
+
+
+def _is_small(enumerator: bytes) -> bool:
+    """Whether an enumerator has no value of its own, or a number that is not large."""
+    value = _VALUE.fullmatch(enumerator)
+    if value is None:
+        return False
+    number = int(value[1] or b"0", 0) << int(value[2] or b"0")
+    return number <= _LARGE
 
 
 def _of_type(statement: bytes, tag: bytes | None, body: bytes | None) -> set[bytes] | None:
