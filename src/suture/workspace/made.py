@@ -24,6 +24,11 @@ _MADE = re.compile(r"(?:^|/)include/(?:generated|config)/")
 _SPLICED = re.compile(r"\\\n")
 _HOST_PROGRAMS = re.compile(r"^[ \t]*hostprogs\S*[ \t]*[:+?]?=(.*)$", re.MULTILINE)
 _PARTS = re.compile(r"^[ \t]*(\S+)-objs[ \t]*[:+?]?=(.*)$", re.MULTILINE)
+_ELSEWHERE = re.compile(
+    r"^\$\(obj\)/(?P<object>\S+\.o)[ \t]*:"
+    r"[ \t]*\$\((?P<top>srctree|src)\)/(?P<source>\S+\.c)\b",
+    re.MULTILINE,
+)
 _OBJECTS = re.compile(r"^[ \t]*(?:obj|lib|core|libs|drivers)-\S+[ \t]*[:+?]?=", re.MULTILINE)
 
 
@@ -79,6 +84,25 @@ def _host_program(tree: Path, path: str) -> str:
         stems = names | {os.path.splitext(part)[0] for listed in parts.values() for part in listed}
         if os.path.relpath(os.path.splitext(path)[0], directory or ".") in stems:
             return makefile
+    return ""
+
+
+def source_elsewhere(tree: Path, path: str) -> str:
+    """Return the C file from which a makefile's own rule makes an object; "" if there is no such
+    rule.
+
+    Examples: ``kernel/bpf/relo_core.o`` of ``tools/lib/bpf/relo_core.c``; of 6.12
+    ``drivers/gpu/drm/xe/i915-display/intel_tc.o`` of ``drivers/gpu/drm/i915/display/intel_tc.c``.
+    """
+    for _, directory, text in _makefiles(tree, path):
+        target = os.path.relpath(path, directory or ".")
+        for rule in _ELSEWHERE.finditer(text):
+            made, source = rule["object"], rule["source"]
+            before, wildcard, after = made.partition("%")
+            stem = target[len(before) : len(target) - len(after)]
+            if target == made or (wildcard and target == before + stem + after):
+                top = "" if rule["top"] == "srctree" else directory
+                return os.path.normpath(os.path.join(top, source.replace("%", stem)))
     return ""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from suture.errors import Refusal
-from suture.workspace.made import refuse_made
+from suture.workspace.made import refuse_made, source_elsewhere
 
 FILES = {
     "Kbuild": "timeconst-file := $(obj)/kernel/time/timeconst.bc\n",
@@ -87,3 +87,25 @@ def test_what_takes_effect_when_a_kernel_is_built_is_refused(path: str, tree: Pa
 )
 def test_what_objects_are_compiled_from_is_not(path: str, tree: Path) -> None:
     refuse_made(tree, [path], INCLUDED)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("drivers/xe/i915-display/intel_tc.o", "drivers/i915/display/intel_tc.c"),
+        ("drivers/xe/i915-display/intel_tc.stub.o", "drivers/i915/display/intel_tc.stub.c"),
+        ("drivers/xe/relo_core.o", "tools/lib/bpf/relo_core.c"),
+        ("drivers/xe/inner.o", "drivers/xe/inner/inner.c"),
+        ("drivers/xe/xe_bo.o", ""),
+        ("drivers/other.o", ""),
+    ],
+)
+def test_an_object_of_a_source_elsewhere(path: str, source: str, tmp_path: Path) -> None:
+    (tmp_path / "drivers/xe").mkdir(parents=True)
+    (tmp_path / "drivers/xe/Makefile").write_text(
+        "obj-y += xe_bo.o\n"
+        "$(obj)/i915-display/%.o: $(srctree)/drivers/i915/display/%.c FORCE\n\t$(call cmd)\n"
+        "$(obj)/relo_core.o: $(srctree)/tools/lib/bpf/relo_core.c FORCE\n"
+        "$(obj)/inner.o : $(src)/inner/inner.c\n"
+    )
+    assert source_elsewhere(tmp_path, path) == source
