@@ -25,6 +25,9 @@ from suture.errors import WORKSPACE_FAILED, Refusal
 from suture.host.run import run
 from suture.workspace.kbuild import clean_environment
 
+RECIPE = "1"
+"""Raised whenever `users` finds other files from the same lines."""
+
 _OTHER = ("Documentation", "arch")
 _NO_MATCH = 1  # grep(1): nothing found
 _SOURCES = ("*.[chS]", "*.dts*")

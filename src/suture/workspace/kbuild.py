@@ -122,9 +122,13 @@ class ListedObject:
     directory: str
 
 
-def list_command(lock: Path, goals: Sequence[str]) -> list[str]:
-    """Return the ``make`` command for goals of the fragment in `suture.workspace.objects`."""
-    return [*_locked_make(lock), *_DESCEND, *goals]
+def list_command(lock: Path | None, goals: Sequence[str]) -> list[str]:
+    """Return the ``make`` command for goals of the fragment in `suture.workspace.objects`.
+
+    :param lock: None to wait for no other make.  One that is at work may just be writing a ``.cmd``
+        file, and half of that makes this one fail; it writes nothing into the tree itself.
+    """
+    return [*(_locked_make(lock) if lock else ["make"]), *_DESCEND, *goals]
 
 
 def objects_command(lock: Path, wrapper: Path) -> list[str]:

@@ -2,12 +2,14 @@
 """Of the objects that may include a changed header, those that mention what changes in it.
 
 Finding out what an object is compiled from takes the preprocessor a third of a second, and nearly
-all objects of a kernel include ``linux/mm.h``.  grep(1) finds the few files with a word in seconds.
+all objects of a kernel include ``linux/mm.h``.  The index of the tree's words
+(`suture.workspace.words`) has the few files with a word in a moment.
 
 1. Each changed header tells the names through which its change can reach an object
    (`suture.workspace.declared`).
-2. Files with one of these words are searched for.  Where a header has it in a macro or in a static
-   inline function, the name of that counts too, and is searched for.
+2. Files with one of these words are looked up.  Where a header has it in a macro or in a static
+   inline function, the name of that counts too, and is looked up.  A C file
+   that has it in comments alone does not count.
 3. What remains are C files, and headers that mention a name in another way.  The objects of the
    former, and those that may include the latter, are the candidates.
 
@@ -17,18 +19,14 @@ objects are candidates.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
-from pathlib import Path
 
-from suture.errors import WORKSPACE_FAILED, Refusal
-from suture.host.files import temporary_directory
-from suture.host.run import run
 from suture.workspace.applying import Changed
-from suture.workspace.comments import is_doubtful
+from suture.workspace.comments import is_doubtful, without_comments
 from suture.workspace.declared import HeaderChange, code_lines, header_change, leads_to
-from suture.workspace.kbuild import clean_environment
+from suture.workspace.words import Names, WordIndex, words_of
 
 MOST_NAMES = 64
 """With more names, hardly any object mentions none of them."""
@@ -36,23 +34,17 @@ MOST_NAMES = 64
 SHORT = 3
 """So many letters are a word in some file, for certain."""
 
-_NOT_READ = ("Documentation", "LICENSES", "arch", "samples")
-_NOT_CODE = ("Kconfig*", "*.rst", "*.txt", "*.dts", "*.dtsi", ".*")
-_NO_MATCH = 1  # grep(1): nothing found
-
-Names = frozenset[bytes]
+_OF_ALL = re.compile(r"[^/]*|scripts/Makefile[^/]*|arch/[^/]+/(?:Makefile|Kbuild)[^/]*")
+"""Makefiles that say how all objects are compiled: the top one, ``scripts/Makefile.lib``,
+``arch/x86/Makefile``."""
 
 
-def files_mentioning(
-    tree: Path, architecture: str, changes: Iterable[Changed]
-) -> frozenset[str] | None:
+def files_mentioning(tree: WordIndex, changes: Iterable[Changed]) -> frozenset[str] | None:
     """Find the files through which the change of headers can reach an object: C files, and headers
     that mention it outside macros and static inline functions.
 
-    :param architecture: as the kernel's makefiles call it; others are not searched.
     :param changes: the changed files that others include.
     :return: None where the change may reach any object.
-    :raises Refusal: ``workspace-failed``
     """
     headers: dict[str, HeaderChange] = {}
     for change in changes:
@@ -60,13 +52,12 @@ def files_mentioning(
         if found is None:
             return None
         headers[change.path] = found
-    search = _TreeSearch.of(tree, architecture)
     new = Names().union(*(header.names for header in headers.values()))
     names, files = Names(), set[str]()
     while new:
         names |= new
-        mentioning = search.files_with(new)
-        if len(names) > MOST_NAMES or (mentioning and _may_be_put_together(search, new)):
+        mentioning = {path for name in new for path in tree.files_with(name)}
+        if len(names) > MOST_NAMES or _may_be_put_together(tree, new):
             return None
         led_to = Names()
         # What the patch makes of a header is not in the tree.
@@ -77,34 +68,33 @@ def files_mentioning(
             else:
                 led_to |= further
         new = led_to - names
-    # All objects are compiled with what those say: scripts/Makefile.lib.
-    general = any(path.startswith("scripts/Makefile") or "/" not in path for path in files)
-    return None if general else frozenset(files)
+    return None if any(map(_OF_ALL.fullmatch, files)) else frozenset(files)
 
 
 def _leads_to(
-    tree: Path, path: str, change: HeaderChange | None, names: Names
-) -> frozenset[bytes] | None:
+    tree: WordIndex, path: str, change: HeaderChange | None, names: Names
+) -> Names | None:
     """Return the names that a file defines by others; None where it is to count itself."""
     if change is not None:
         return leads_to(change.common, names)
-    if not path.endswith(".h"):
+    if not path.endswith((".c", ".h")):
         return None
-    text = (tree / path).read_bytes()
-    return None if is_doubtful(text) else leads_to(code_lines(text), names)
+    text = tree.read(path)
+    if is_doubtful(text):
+        return None
+    if path.endswith(".h"):
+        return leads_to(code_lines(text), names)
+    return Names() if names.isdisjoint(words_of(without_comments(text))) else None
 
 
-def _may_be_put_together(search: _TreeSearch, names: Names) -> bool:
+def _may_be_put_together(tree: WordIndex, names: Names) -> bool:
     """Whether macros may make one of some names of words that are in the tree.
 
     Example: ``PAGEFLAG(Dirty, dirty)`` (include/linux/page-flags.h) makes ``SetPageDirty`` of
     ``SetPage`` and ``Dirty``.  A name that stands nowhere as a whole is one that the patch brings:
     what the old code put together would have to be declared as something else.
     """
-    known = names & search.words_of(names)
-    pieces = Names().union(*map(_pieces, known))
-    there = search.words_of(pieces - known)
-    return any(_is_made_of(name, there) for name in known)
+    return any(_is_made_of(name, tree.known(_pieces(name) - {name})) for name in tree.known(names))
 
 
 def _pieces(name: bytes) -> Names:
@@ -127,51 +117,3 @@ def _is_made_of(name: bytes, words: Collection[bytes]) -> bool:
         ):
             return True
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class _TreeSearch:
-    """Searches a tree for words.
-
-    :ivar places: the directories and files at its top that are searched.
-    """
-
-    tree: Path
-    places: tuple[str, ...]
-
-    @classmethod
-    def of(cls, tree: Path, architecture: str) -> _TreeSearch:
-        """Search a tree without other architectures."""
-        top = sorted(entry.name for entry in tree.iterdir() if entry.name not in _NOT_READ)
-        return cls(tree, (*(name for name in top if name[0] != "."), f"arch/{architecture}"))
-
-    def files_with(self, words: Names) -> list[str]:
-        """Return the files with one of some words."""
-        return self._grep("--files-with-matches", words)
-
-    def words_of(self, words: Names) -> Names:
-        """Return those of some words that are in the tree."""
-        found = self._grep("--only-matching", words, "--no-filename") if words else []
-        return Names(word.encode() for word in found)
-
-    def _grep(self, what: str, words: Names, *options: str) -> list[str]:
-        with temporary_directory() as scratch:
-            patterns = scratch / "words"
-            patterns.write_bytes(b"".join(word + b"\n" for word in sorted(words)))
-            without = [f"--exclude={pattern}" for pattern in _NOT_CODE]
-            finished = run(
-                [
-                    *("grep", "-rIFw", what, *options, *without, f"--file={patterns}", "--"),
-                    *self.places,
-                ],
-                cwd=self.tree,
-                env=clean_environment(),
-            )
-        if finished.status > _NO_MATCH:
-            raise Refusal(
-                WORKSPACE_FAILED,
-                str(self.tree),
-                "cannot be searched",
-                evidence=finished.stderr.splitlines()[-5:],
-            )
-        return finished.stdout.splitlines()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.errors import WORKSPACE_FAILED
-from suture.host.files import temporary_directory, write_atomic
+from suture.host.files import locked, temporary_directory, write_atomic
 from suture.host.progress import step
 from suture.host.run import check
 from suture.workspace.kbuild import ListedObject, build_environment, list_command
@@ -61,26 +61,48 @@ def beside(workspace: Workspace, sources: Sequence[str]) -> Objects:
     those.
     """
     directories = sorted({os.path.dirname(source) for source in sources} - {""})
-    return _ask(workspace, [f"./{directory}/.suture-objects" for directory in directories])
+    goals = [f"./{directory}/.suture-objects" for directory in directories]
+    return _ask(workspace, goals, workspace.directory / "tree.lock")
 
 
 def everything(workspace: Workspace) -> Objects:
     """Return all objects of this configuration (some 15 seconds the first time; kept with the
     workspace)."""
-    kept = workspace.directory / "all-objects"
+    if (kept := _kept(workspace)) is not None:
+        return kept
+    with (
+        step("Listing all objects of the kernel", workspace.target.release),
+        locked(workspace.directory / "all-objects.lock"),
+    ):
+        return _kept(workspace) or _listed(workspace, workspace.directory / "tree.lock")
+
+
+def list_in_background(workspace: Workspace) -> None:
+    """List all objects of this configuration if nobody has, beside other runs of make.
+
+    :raises Refusal: ``workspace-failed``: one of those was in the way
+    """
+    with locked(workspace.directory / "all-objects.lock"):
+        if _kept(workspace) is None:
+            _listed(workspace, None)
+
+
+def _kept(workspace: Workspace) -> Objects | None:
     try:
-        return Objects(
-            {path: ListedObject(*fields) for path, fields in json.loads(kept.read_bytes()).items()}
-        )
+        fields = json.loads((workspace.directory / "all-objects").read_bytes())
+        return Objects({path: ListedObject(*named) for path, named in fields.items()})
     except (OSError, ValueError):
-        with step("Listing all objects of the kernel", workspace.target.release):
-            objects = _ask(workspace, ["suture-all-objects"])
-        fields = {path: (listed.name, listed.directory) for path, listed in objects.listed.items()}
-        write_atomic(kept, json.dumps(fields).encode())
-        return objects
+        return None
 
 
-def _ask(workspace: Workspace, goals: Sequence[str]) -> Objects:
+def _listed(workspace: Workspace, lock: Path | None) -> Objects:
+    objects = _ask(workspace, ["suture-all-objects"], lock)
+    fields = {path: (listed.name, listed.directory) for path, listed in objects.listed.items()}
+    write_atomic(workspace.directory / "all-objects", json.dumps(fields).encode())
+    return objects
+
+
+def _ask(workspace: Workspace, goals: Sequence[str], lock: Path | None) -> Objects:
     if not goals:
         return Objects({})
     with temporary_directory() as scratch:
@@ -89,7 +111,7 @@ def _ask(workspace: Workspace, goals: Sequence[str]) -> Objects:
         answers.mkdir()
         added = {"MAKEFILES": str(fragment), "SUTURE_OBJECTS": str(answers)}
         check(
-            list_command(workspace.directory / "tree.lock", goals),
+            list_command(lock, goals),
             where=workspace.target.release,
             kind=WORKSPACE_FAILED,
             cwd=workspace.tree,

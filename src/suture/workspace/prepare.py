@@ -10,6 +10,8 @@ and modules.
    configuration.
 4. ``make modules_prepare`` runs with the target's release string.
 5. The environment in which kbuild compiles a file is captured (see `suture.workspace.kbuild`).
+6. In the background, what patches to headers need is looked up in the whole tree
+   (`suture.workspace.lookups`).
 
 Everything is made under a temporary name and renamed when complete; under a lock, a second run
 waits for the first.
@@ -20,9 +22,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +63,9 @@ _PREPARE = (PARALLEL, "CONFIG_DEBUG_INFO_BTF=", rust.NO_RUST, "modules_prepare")
 """Without ``DEBUG_INFO_BTF``, for make alone (Kconfig and the compiler do not see it), the top
 Makefile does not build ``tools/bpf/resolve_btfids`` with all of libbpf, a third of the whole;
 ``scripts/Makefile.modfinal`` uses it only where a ``vmlinux`` stands in the tree."""
+
+IN_BACKGROUND = 19
+"""How nice (nice(2)) the processes are that make what no build may need."""
 
 TEMPORARY_SPACE = 64 << 20
 """Bytes; the assembly of the kernel's largest files takes some ten million."""
@@ -101,7 +110,7 @@ def prepare(target: Target) -> Workspace:
     identity = source.identity(target.source)
     # kbuild names its directories by their real path, so ours is one.
     directory = cache().resolve() / "workspaces" / _name(target, compiler, identity)
-    ready = directory / "ready"
+    ready, made = directory / "ready", False
     if not ready.exists():
         with step("Preparing the workspace", target.release), locked(directory / "lock"):
             if not ready.exists():
@@ -109,8 +118,31 @@ def prepare(target: Target) -> Workspace:
                 _make(target, compiler, ready)
                 # Again: a make that a killed run started may have written there meanwhile.
                 remove_unfinished(directory)
+                made = True
     environment: dict[str, str] = json.loads(read_bytes(ready / "environment"))
-    return Workspace(target, directory, ready / "tree", environment, compiler)
+    workspace = Workspace(target, directory, ready / "tree", environment, compiler)
+    if made:
+        _begin_lookups(workspace)
+    return workspace
+
+
+def _begin_lookups(workspace: Workspace) -> None:
+    """Begin what `suture.workspace.lookups` makes, in processes that outlive this one.
+
+    Patches of C files alone do not need it, and it takes a minute of processor time.
+    """
+    for what in ("words", "objects"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "suture.workspace.lookups", what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=workspace.directory,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        with process.stdin as pipe, suppress(BrokenPipeError):
+            pickle.dump(workspace, pipe)
 
 
 def _name(target: Target, compiler: Compiler, identity: str) -> str:

@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from suture.errors import (
     BUILD_SYSTEM_CHANGED,
@@ -20,18 +22,19 @@ from suture.errors import (
     Refusal,
 )
 from suture.host.progress import note, step
-from suture.workspace import includes, objects
+from suture.workspace import includes, objects, store
 from suture.workspace.applying import Changed
 from suture.workspace.code_files import LeftOutFile, leave_out
 from suture.workspace.kbuild import ListedObject
-from suture.workspace.made import refuse_made
+from suture.workspace.lookups import word_index
+from suture.workspace.made import refuse_made, source_elsewhere
 from suture.workspace.mentions import files_mentioning
 from suture.workspace.objects import Objects
 from suture.workspace.prepare import Workspace
 from suture.workspace.programs import program, programs, refuse_separate
 
-WORTH_SEARCHING = 64
-"""So many objects take longer to preprocess than the source takes to search."""
+WORTH_SEARCHING = 16
+"""So many objects take longer to preprocess than their words take to look up."""
 
 HOST_TOOLS = ("tools/", "scripts/")
 """Programs of the build host; a few of their sources are included by the kernel's
@@ -94,7 +97,7 @@ def _with_users(
     direct = _own_objects(every, sources)
     read_by_others = included | {change.path for change in code if change.path not in direct}
     lines = _include_lines(workspace, code)
-    files_of = {path: includes.users(workspace.tree, lines, [path]) for path in read_by_others}
+    files_of = {path: _including(workspace, lines, code, path) for path in read_by_others}
     users_of = {path: _objects(workspace, every, files) for path, files in files_of.items()}
     unread = sorted(path for path in read_by_others if path not in direct and not users_of[path])
     left_out = _left_out(workspace, unread, len(code))
@@ -128,17 +131,69 @@ def _that_mention(
     :param lines: include lines.
     :param generated: objects whose source the build makes.
     """
-    tree = workspace.tree
+    words = word_index(workspace)
     with step("Searching for what changes", f"{len(users)} objects may include it"):
-        files = files_mentioning(tree, workspace.environment["SRCARCH"], read)
-        if files is None:
-            return users
-        sources = {one: os.path.splitext(os.path.normpath(one.name))[0] + ".c" for one in generated}
-        made = [path for path in sources.values() if (tree / path).is_file()]
+        files = files_mentioning(words, read)
+        return (
+            users if files is None else users & _reached(workspace, every, files, lines, generated)
+        )
+
+
+def _reached(
+    workspace: Workspace,
+    every: Objects,
+    files: frozenset[str],
+    lines: str,
+    generated: frozenset[ListedObject],
+) -> frozenset[ListedObject]:
+    """Return the objects of C files, and those that may include one of some headers.
+
+    :param lines: include lines.
+    :param generated: objects whose source the build makes.
+    """
+    tree = workspace.tree
+    sources = {one: _source_of_generated(tree, one) for one in generated}
+    made = {path for path in sources.values() if (tree / path).is_file()}
+    of_c_files = workspace.include_lines(of_c_files=True)
+    if any(not path.endswith(".c") for path in files) or includes.users(tree, of_c_files, files):
         lines += "".join(includes.of_text(path, (tree / path).read_bytes()) for path in made)
-        found = files | includes.users(tree, lines, files)
-        unknown = {one for one, path in sources.items() if path not in made}
-        return users & (_objects(workspace, every, found) | unknown)
+        files |= includes.users(tree, lines, files)
+    of_made = {one for one, path in sources.items() if path in files or path not in made}
+    return _objects(workspace, every, files) | of_made
+
+
+def _source_of_generated(tree: Path, one: ListedObject) -> str:
+    """Return the file from which an object is made that is not in the source as delivered."""
+    path = os.path.normpath(one.name)
+    beside = [os.path.splitext(path)[0] + suffix for suffix in (".c", ".S")]
+    if elsewhere := source_elsewhere(tree, path):
+        return elsewhere
+    return next((source for source in beside if (tree / source).is_file()), beside[0])
+
+
+def _including(
+    workspace: Workspace, lines: str, code: Iterable[Changed], path: str
+) -> frozenset[str]:
+    """Return the files that may include a changed one.
+
+    Following the include lines of a whole tree takes seconds.  What they say of a file is kept;
+    it is asked again where the patch adds an include line.
+    """
+    directory = workspace.directory / "graph"
+    key = store.key([f"including {includes.RECIPE}", workspace.name, path])
+    if any(_adds_include(change) for change in code):
+        return includes.users(workspace.tree, lines, [path])
+    if (kept := store.load_bytes(directory, key)) is not None:
+        return frozenset(json.loads(kept))
+    found = includes.users(workspace.tree, lines, [path])
+    store.save_bytes(directory, key, json.dumps(sorted(found)).encode())
+    return found
+
+
+def _adds_include(change: Changed) -> bool:
+    old = includes.of_text(change.path, change.old or b"").splitlines()
+    new = includes.of_text(change.path, change.new).splitlines()
+    return not set(new) <= set(old)
 
 
 def _is_host_tool(path: str) -> bool:

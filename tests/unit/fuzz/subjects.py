@@ -43,6 +43,7 @@ from suture.verify.examination import FunctionCheck, PrototypeResult
 from suture.verify.live.kcore import Kcore
 from suture.verify.shipped import ShippedImage, lay_out
 from suture.workspace import command, configuration, includes
+from suture.workspace import words as tree_words
 from suture.workspace.generated import _numbers
 from suture.workspace.lines import renumber
 from tests.live_root import kcore
@@ -674,6 +675,26 @@ def use_include_lines(data: bytes) -> None:
     includes.of_text("fs/x.c", data)
 
 
+@cache
+def word_index() -> bytes:
+    """A part of an index of words."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "a.h").write_bytes(b"#define MAKE(x) make_##x\nint make_a(int a);\n")
+        return tree_words.part_contents(Path(directory), [("a.h", (45, 1))])
+
+
+def use_word_index(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        tree, parts = Path(directory, "tree"), Path(directory, "words")
+        (tree / "arch/x86").mkdir(parents=True)
+        parts.mkdir()
+        (parts / "000").write_bytes(data)
+        with contextlib.suppress(ValueError):
+            index = tree_words.WordIndex(tree, "x86", parts)
+            index.files_with(b"make_a")
+            index.known(frozenset({b"int"}))
+
+
 def use_listing(data: bytes) -> None:
     found = kallsyms.parse(data, "bad")
     for symbol in found.symbols[:50]:
@@ -741,6 +762,7 @@ SUBJECTS = (
     Subject("kernel log", lambda: [LOG], use_log, is_text=True),
     Subject("probes", lambda: [PROBES], use_probes, is_text=True),
     Subject("include lines", lambda: [INCLUDES], use_include_lines, is_text=True),
+    Subject("word index", lambda: [word_index()], use_word_index),
     Subject("C text", lambda: [C_TEXT], lambda data: renumber(C_TEXT, data), is_text=True),
     Subject("assembly", lambda: [b'\t.ascii "->NAME $5 sizeof(x)"\n'], use_generated, is_text=True),
 )

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from suture.workspace import includes
+from suture.workspace import includes, words_child
 from suture.workspace.applying import Changed
 from suture.workspace.lines import renumber
 from suture.workspace.mentions import files_mentioning
+from suture.workspace.words import WordIndex
 
 MM = """\
 #ifndef MM_H
@@ -46,6 +47,7 @@ FILES = {
     "mm/reads_odd.c": "#include <linux/odd.h>\nint reads(void) { return 3; }\n",
     "mm/calls.c": "#include <linux/mm.h>\nint calls(struct page *p) { return page_pinned(p); }\n",
     "mm/pasted.c": "#include <linux/mm.h>\nint pasted(void) { return PASTED(MOST); }\n",
+    "mm/comment.c": "#include <linux/mm.h>\nint comment(void) { return 1; } /* not FOLL_GET */\n",
     "mm/whole.c": '#include "gup.c"\n',
     "mm/locked.c": "#include <linux/mm.h>\nint locked(void) { return PG_LOCKED; }\n",
     "mm/dirty.c": "#include <linux/mm.h>\nint dirty(void) { return 1 << PG_DIRTY; }\n",
@@ -77,7 +79,9 @@ def compiled(tree: Path) -> dict[str, bytes]:
 def candidates(tree: Path, new: str) -> set[str] | None:
     """The C files that may change with the header, if not all may."""
     change = Changed("include/linux/mm.h", MM.encode(), new.encode())
-    files = files_mentioning(tree, "x86", [change])
+    index = tree.with_name("words")
+    words_child.make(tree, "x86", index)
+    files = files_mentioning(WordIndex(tree, "x86", index), [change])
     if files is None:
         return None
     found = files | includes.users(tree, includes.scan(tree, "x86"), files)
@@ -101,6 +105,7 @@ CHANGES: dict[str, tuple[str, str, set[str] | None]] = {
     ),
     "a body": ("page->flags &", "page->flags +", {"mm/calls.c"}),
     "an enumerator": ("\tPG_DIRTY,\n", "\tPG_BUSY,\n\tPG_DIRTY,\n", {"mm/dirty.c"}),
+    "a negative enumerator": ("\tPG_LOCKED,\n", "\tPG_LOCKED = -4,\n", {"mm/locked.c", "mm/dirty.c"}),
     "the first enumerator": ("\tPG_LOCKED,\n", "\tPG_LOCKED = 4,\n", {"mm/locked.c", "mm/dirty.c"}),
     "a name of two parts": ("FLAG_MOST 1", "FLAG_MOST 2", None),
     "a member": ("int flags;", "int flags, more;", None),
@@ -122,10 +127,14 @@ def test_all_that_changes_is_among_those_that_mention_it(case: str, tree: Path) 
 
 
 def test_an_added_header_may_reach_any(tree: Path) -> None:
-    assert files_mentioning(tree, "x86", [Changed("include/linux/new.h", None, b"")]) is None
+    index = tree.with_name("words")
+    words_child.make(tree, "x86", index)
+    added = Changed("include/linux/new.h", None, b"")
+    assert files_mentioning(WordIndex(tree, "x86", index), [added]) is None
 
 
-def test_what_all_objects_are_compiled_with_may_reach_any(tree: Path) -> None:
+@pytest.mark.parametrize("makefile", ["Makefile", "scripts/Makefile.lib", "arch/x86/Makefile"])
+def test_what_all_objects_are_compiled_with_may_reach_any(makefile: str, tree: Path) -> None:
     (tree / "scripts").mkdir()
-    (tree / "scripts/Makefile.lib").write_text("c_flags += -DMODE=FOLL_PIN\n")
+    (tree / makefile).write_text("c_flags += -DMODE=FOLL_PIN\n")
     assert candidates(tree, MM.replace("(FOLL_GET << 1)", "3")) is None
