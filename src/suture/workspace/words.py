@@ -217,7 +217,6 @@ class WordIndex:
         self.tree = tree
         self._parts = [_Part(path) for path in sorted(directory.iterdir())]
         known = {path: stamp for part in self._parts for path, stamp in part.stamps.items()}
-        self._macros: dict[bytes, bool] = {}
         self._now = dict(files(tree, architecture))
         self._other = [path for path, stamp in self._now.items() if known.get(path) != stamp]
         self._hidden = frozenset(path for path in known if self._now.get(path) != known[path])
