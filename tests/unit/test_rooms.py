@@ -31,6 +31,7 @@ ROOMS = (
     "builder",
     "lab",
     "report",
+    "fixes",
     "api",
     "rebuild",
     "doctor",

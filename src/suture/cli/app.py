@@ -29,7 +29,10 @@ from suture.host.terminal import wants_colours
 PROGRAM = "suture"
 
 HEADINGS = {
-    "Build and test": ("build", "test", "lab", "convert", "inspect", "verify", "diff", "kernel"),
+    "Build and test": (
+        *("build", "test", "lab", "convert", "inspect", "verify", "diff", "kernel"),
+        "fixes",
+    ),
     "The running kernel": (
         *("load", "unload", "status", "list", "info", "coverage", "log", "recover", "force"),
         *("uname", "vex"),

@@ -39,6 +39,9 @@ _ITEM = re.compile(r"\s+[-*+] (?P<text>.*)")
 _NAME = re.compile(r"  \[ .* \]$| -- ")
 """Who the following entries are by, or the end of a version."""
 
+_ADDRESS = re.compile(r"https?://\S+")
+"""A line of its own, between the entries of two stable updates."""
+
 _CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
 _NUMBERS = re.compile(r"\(?CVE-[\d-]+(?:,CVE-[\d-]+)*[,)]*")
 """A word of what follows the title: ``(CVE-2026-1,`` and ``CVE-2026-2)``."""
@@ -53,11 +56,13 @@ class ChangelogItem:
 
     :ivar version: of the package that brought it.
     :ivar title: without CVE numbers and without the architectures that it is for.
+    :ivar architectures: such as ``x86`` or ``arm64,armhf``; empty where it is for all.
     """
 
     version: str
     title: str
     cves: frozenset[str]
+    architectures: frozenset[str] = frozenset()
 
 
 def read(release: str, root: Path = ROOT) -> str:
@@ -86,7 +91,7 @@ def items(text: str, after: str = "") -> Iterator[ChangelogItem]:
         elif found := _ITEM.match(line):
             yield from _item(version, lines)
             lines = [found["text"]]
-        elif not line.strip() or _NAME.match(line):
+        elif not line.strip() or _NAME.match(line) or _ADDRESS.fullmatch(line.strip()):
             yield from _item(version, lines)
             lines = []
         elif lines:
@@ -131,8 +136,13 @@ def _item(version: str, lines: list[str]) -> Iterator[ChangelogItem]:
     words = text.split()
     while words and _NUMBERS.fullmatch(words[-1]):
         words.pop()
-    title = _FOR_SOME.sub("", " ".join(words))
-    yield ChangelogItem(version, title, frozenset(_CVE.findall(text)))
+    whole = " ".join(words)
+    tags = _FOR_SOME.match(whole)
+    title = whole[tags.end() :] if tags else whole
+    if title.endswith(":"):  # "New upstream stable update:", whose entries follow
+        return
+    architectures = frozenset(re.findall(r"[\w-]+", tags[0])) if tags else frozenset()
+    yield ChangelogItem(version, title, frozenset(_CVE.findall(text)), architectures)
 
 
 def _is_same_version(one: str, other: str) -> bool:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,9 @@ from typing import IO
 from suture.errors import COMMAND_FAILED, DISK_FULL, TOOL_MISSING, Kind, Refusal
 
 EVIDENCE_LINES = 20
+
+STREAM_BUFFER = 1 << 20
+"""Bytes that are read of a stream at a time."""
 
 NO_SPACE = ("No space left on device", "Wrote only")
 """What programs say on a full disk; the second is tar's (``write_fatal_details()``) when part of a
@@ -65,6 +69,31 @@ def run(
         end(process)
         raise
     return Finished(words, process.returncode, out or "", err)
+
+
+@contextmanager
+def streamed(command: Sequence[str | Path]) -> Iterator[IO[bytes]]:
+    """Give a program's output while it runs; the program ends with the block at the latest.
+
+    What it prints besides is dropped, and its exit status too: only for output that says itself
+    whether it is complete.
+
+    :raises Refusal: ``tool-missing``
+    """
+    words = [str(word) for word in command]
+    nothing = subprocess.DEVNULL
+    try:
+        process = subprocess.Popen(
+            words, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing, bufsize=STREAM_BUFFER
+        )
+    except FileNotFoundError as error:
+        raise Refusal(TOOL_MISSING, words[0], "is not installed or not on the PATH") from error
+    with process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout
+        finally:
+            process.kill()
 
 
 TIMED_OUT, NOT_STARTED = 124, 126

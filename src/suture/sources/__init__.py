@@ -24,8 +24,17 @@ Nothing else knows of distributions: ``tests/unit/sources/test_seam.py`` fails w
 ``docs/sources.md`` describes how the kernels of Ubuntu, Fedora and its kin, and SUSE map.
 """
 
-from suture.sources.registry import compilers, find_offer, offers, survey
-from suture.sources.source import CompilerOffer, KernelSource, Offer, Parts, Survey, UnusableKernel
+from suture.sources.registry import compilers, find_offer, offers, source_offers, survey
+from suture.sources.source import (
+    CompilerOffer,
+    KernelSource,
+    Offer,
+    Parts,
+    SourceFiles,
+    SourceOffer,
+    Survey,
+    UnusableKernel,
+)
 from suture.sources.store import fetch, fetched, find
 
 __all__ = [
@@ -33,6 +42,8 @@ __all__ = [
     "KernelSource",
     "Offer",
     "Parts",
+    "SourceFiles",
+    "SourceOffer",
     "Survey",
     "UnusableKernel",
     "compilers",
@@ -41,5 +52,6 @@ __all__ = [
     "find",
     "find_offer",
     "offers",
+    "source_offers",
     "survey",
 ]

@@ -26,13 +26,22 @@ from suture.errors import PACKAGE_CORRUPT, Refusal
 from suture.host.progress import step
 from suture.kernel import config
 from suture.kernel.release import UNKNOWN, Toolchain
-from suture.sources import apt, debian_patches, debian_suites, debian_toolchains, downloads, shared
+from suture.sources import (
+    apt,
+    debian_patches,
+    debian_sources,
+    debian_suites,
+    debian_toolchains,
+    downloads,
+    shared,
+)
 from suture.sources.apt import AptConfiguration, AptPackage
 from suture.sources.source import (
     OLDEST_SERIES,
     TOO_OLD,
     CompilerOffer,
     Parts,
+    SourceOffer,
     Survey,
     UnusableKernel,
 )
@@ -100,6 +109,17 @@ class DebianArchives:
     ) -> Iterator[CompilerOffer]:
         """Yield the compilers of all suites; see `suture.sources.source.KernelSource.compilers`."""
         yield from debian_toolchains.offers(wanted, release, refresh=refresh)
+
+    def source_offers(self, release: str, *, refresh: bool = True) -> tuple[SourceOffer, ...]:
+        """Return all versions of the source package of a kernel's series.
+
+        :param refresh: False to download nothing at all.
+        :raises Refusal: as `survey`
+        """
+        archives = self._archives(refresh=refresh)
+        if archives is None:
+            return ()
+        return debian_sources.of_series(_series(release), archives)
 
     def is_available(self) -> bool:
         """Whether this host has apt."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from suture.errors import (
     ARCHIVE_UNREACHABLE,
@@ -14,8 +15,16 @@ from suture.errors import (
 )
 from suture.host.kernel_names import keep_offered
 from suture.host.progress import note, step
+from suture.sources import versions
 from suture.sources.debian import DebianArchives
-from suture.sources.source import CompilerOffer, KernelSource, Offer, Survey, UnusableKernel
+from suture.sources.source import (
+    CompilerOffer,
+    KernelSource,
+    Offer,
+    SourceOffer,
+    Survey,
+    UnusableKernel,
+)
 
 SOURCES: tuple[KernelSource, ...] = (DebianArchives(),)
 """In order of preference: if two offer one release, the first one's counts."""
@@ -84,6 +93,29 @@ def find_offer(
         if found is None:
             raise
         return found
+
+
+def source_offers(release: str, version: str, *, refresh: bool = True) -> tuple[SourceOffer, ...]:
+    """Return the versions of the source of a kernel that are newer than its own, newest first: from
+    this host's archives, or else from the suite that the release's name says it is from.
+
+    :param version: the kernel's packages' version.
+    :raises Refusal: as `survey`, if no source answers
+    """
+    refusals: list[Refusal] = []
+    found: list[SourceOffer] = []
+    for source in chain(_available(), _suites_of(release)):
+        try:
+            found += source.source_offers(release, refresh=refresh)
+        except Refusal as refusal:
+            refusals.append(refusal)
+        if any(offer.version == version for offer in found):
+            break
+    if not found and refusals:
+        raise refusals[0]
+    own = versions.key(version)
+    newer = {offer.version: offer for offer in found if versions.key(offer.version) > own}
+    return tuple(sorted(newer.values(), key=lambda one: versions.key(one.version), reverse=True))
 
 
 def compilers(

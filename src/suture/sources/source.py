@@ -124,6 +124,42 @@ class CompilerOffer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """The source of one version, verified and unpacked.
+
+    :ivar archive: a tar with the tree in one directory.
+    :ivar changelog: of the package, not packed.
+    """
+
+    archive: Path
+    changelog: str
+
+
+class SourceOffer(Protocol):
+    """The source of a version, which may be offered without the kernels built from it."""
+
+    @property
+    def name(self) -> str:
+        """Its package and version, for messages."""
+
+    @property
+    def version(self) -> str:
+        """The packages' version."""
+
+    @property
+    def size(self) -> int:
+        """Bytes to download."""
+
+    def get(self, into: Path) -> SourceFiles:
+        """Download, verify and unpack it.
+
+        :param into: an empty directory.
+        :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
+            ``disk-full``, ``tool-missing``
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class UnusableKernel:
     """A kernel that a source knows but cannot offer, and the reason."""
 
@@ -212,6 +248,13 @@ class KernelSource(Protocol):
         :param release: the kernel's; it may say where the compiler is from.
         :param refresh: False to download nothing at all.
         :raises Refusal: as `survey` of a suite
+        """
+
+    def source_offers(self, release: str, *, refresh: bool = True) -> tuple[SourceOffer, ...]:
+        """Return all versions of the source from which a kernel is built.
+
+        :param refresh: False to download nothing at all.
+        :raises Refusal: as `survey`
         """
 
     def is_available(self) -> bool:

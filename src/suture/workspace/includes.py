@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,23 +124,38 @@ def users(tree: Path, lines: str, changed: Collection[str]) -> frozenset[str]:
 
     A makefile in the result stands for all objects below its directory.
     """
-    by_base: dict[str, list[_Include]] = defaultdict(list)
-    unknown: list[_Include] = []
-    for include in _parse(lines):
-        if include.everything:
-            unknown.append(include)
-        else:
-            by_base[os.path.basename(include.name)].append(include)
-    found: set[str] = set()
-    waiting = list(changed)
-    while waiting:
-        path = waiting.pop()
-        named, unknown = [*by_base.get(os.path.basename(path), ()), *unknown], []
-        for include in named:
-            if include.file not in found and (include.everything or _may_mean(tree, include, path)):
-                found.add(include.file)
-                waiting.append(include.file)
-    return frozenset(found)
+    return frozenset(IncludeGraph(tree, lines).users(changed))
+
+
+class IncludeGraph:
+    """The include lines of a tree, to be followed from more than one file."""
+
+    def __init__(self, tree: Path, lines: str) -> None:
+        """Read the lines that `scan` returned."""
+        self._tree = tree
+        self._by_base: dict[str, list[_Include]] = defaultdict(list)
+        self._unknown: list[_Include] = []
+        for include in _parse(lines):
+            if include.everything:
+                self._unknown.append(include)
+            else:
+                self._by_base[os.path.basename(include.name)].append(include)
+
+    def users(self, changed: Collection[str]) -> Iterator[str]:
+        """Yield what `users` returns, the nearest first."""
+        found: set[str] = set()
+        unknown = self._unknown
+        waiting = deque(changed)
+        while waiting:
+            path = waiting.popleft()
+            named, unknown = [*self._by_base.get(os.path.basename(path), ()), *unknown], []
+            for include in named:
+                if include.file in found:
+                    continue
+                if include.everything or _may_mean(self._tree, include, path):
+                    found.add(include.file)
+                    waiting.append(include.file)
+                    yield include.file
 
 
 def _parse(lines: str) -> Iterator[_Include]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from suture.errors import WORKSPACE_FAILED
@@ -24,12 +25,17 @@ from suture.workspace.prepare import Workspace
 
 _FRAGMENT = """\
 suture-objects = $(filter %.o,$(real-obj-y) $(lib-y) $(real-obj-m))
+suture-parts = $(foreach s,-objs -y -m,$($(patsubst $(obj)/%.o,%$(s),$(1))))
+suture-modules = $(foreach m,$(filter %.o,$(obj-m)),\\
+\t$(m): $(or $(addprefix $(obj)/,$(filter %.o,$(call suture-parts,$(m)))),$(m)))
 
 %/.suture-objects: suture-force
 \t@printf '%s\\n' $(obj) $(suture-objects) > $(SUTURE_OBJECTS)/obj!$(subst /,!,$(obj))
+\t@printf '%s\\n' $(suture-modules) > $(SUTURE_OBJECTS)/mod!$(subst /,!,$(obj))
 
 suture-all-objects: suture-force
 \t@printf '%s\\n' $(obj) $(suture-objects) > $(SUTURE_OBJECTS)/obj!$(subst /,!,$(obj))
+\t@printf '%s\\n' $(suture-modules) > $(SUTURE_OBJECTS)/mod!$(subst /,!,$(obj))
 \t+@$(foreach d,$(subdir-ym),$(MAKE) -f ./scripts/Makefile.build obj=$(d) need-modorder=1 \\
 \t\tneed-builtin=$(if $(filter $(d)/built-in.a,$(subdir-builtin)),1) suture-all-objects &&) :
 
@@ -43,9 +49,12 @@ class Objects:
 
     :ivar listed: an object's plain path (``virt/kvm/kvm_main.o``) -> the object as its makefile
         names it (``arch/x86/kvm/../../../virt/kvm/kvm_main.o``); kbuild accepts only that name.
+    :ivar modules: the plain path of an object of modules -> their names as /proc/modules has them.
+        Some are in more than one: ``drivers/net/ethernet/ti/davinci_mdio.o``.
     """
 
     listed: Mapping[str, ListedObject]
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, source: str) -> ListedObject | None:
         """Return the object that kbuild makes from the source file of the same name; None if it
@@ -89,16 +98,18 @@ def list_in_background(workspace: Workspace) -> None:
 
 def _kept(workspace: Workspace) -> Objects | None:
     try:
-        fields = json.loads((workspace.directory / "all-objects").read_bytes())
-        return Objects({path: ListedObject(*named) for path, named in fields.items()})
-    except (OSError, ValueError):
+        kept = json.loads((workspace.directory / "all-objects").read_bytes())
+        listed = {path: ListedObject(*named) for path, named in kept["objects"].items()}
+        return Objects(listed, {path: tuple(names) for path, names in kept["modules"].items()})
+    except (OSError, ValueError, KeyError, TypeError):  # none, damaged, or of an earlier form
         return None
 
 
 def _listed(workspace: Workspace, lock: Path | None) -> Objects:
     objects = _ask(workspace, ["suture-all-objects"], lock)
-    fields = {path: (listed.name, listed.directory) for path, listed in objects.listed.items()}
-    write_atomic(workspace.directory / "all-objects", json.dumps(fields).encode())
+    listed = {path: (one.name, one.directory) for path, one in objects.listed.items()}
+    document = {"objects": listed, "modules": objects.modules}
+    write_atomic(workspace.directory / "all-objects", json.dumps(document).encode())
     return objects
 
 
@@ -118,10 +129,22 @@ def _ask(workspace: Workspace, goals: Sequence[str], lock: Path | None) -> Objec
             env=build_environment(workspace.environment) | added,
         )
         listed: dict[str, ListedObject] = {}
-        for answer in answers.iterdir():
+        for answer in answers.glob("obj!*"):
             directory, *names = answer.read_text().split()
             listed |= {
                 os.path.normpath(name): ListedObject(name.removeprefix("./"), directory)
                 for name in names
             }
-    return Objects(listed)
+        texts = [answer.read_text() for answer in answers.glob("mod!*")]
+    return Objects(listed, _modules(texts))
+
+
+def _modules(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the modules of each object, from lists of ``MODULE.o: OBJECT.o ...``."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for word in " ".join(texts).split():
+        if word.endswith(":"):
+            module = os.path.basename(word).removesuffix(".o:").replace("-", "_")
+        else:
+            found[os.path.normpath(word)].append(module)
+    return {path: tuple(dict.fromkeys(names)) for path, names in sorted(found.items())}

@@ -22,7 +22,15 @@ from suture.host.paths import cache
 from suture.kernel import image, kallsyms, symvers
 from suture.kernel.release import Toolchain
 from suture.sources import registry
-from suture.sources.source import CompilerOffer, KernelSource, Offer, Parts, Survey, UnusableKernel
+from suture.sources.source import (
+    CompilerOffer,
+    KernelSource,
+    Offer,
+    Parts,
+    SourceOffer,
+    Survey,
+    UnusableKernel,
+)
 from tests.unit.conftest import RELEASE, bzimage
 
 
@@ -45,6 +53,9 @@ class Toys:
         self, wanted: str, release: str, *, refresh: bool = True
     ) -> Iterator[CompilerOffer]:
         yield from ()
+
+    def source_offers(self, release: str, *, refresh: bool = True) -> tuple[SourceOffer, ...]:
+        return ()
 
     def is_available(self) -> bool:
         return True

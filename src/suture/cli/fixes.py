@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``suture fixes``"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suture.cli.commands import PATH, command, option
+from suture.cli.output import Human, emit, in_parts, json_option, table
+from suture.cli.target import kernel_option
+from suture.host.terminal import printable
+
+if TYPE_CHECKING:
+    from suture.fixes.listing import FixList
+    from suture.fixes.standing import FixStanding
+    from suture.kernel.release import Target
+
+EXAMPLES = (
+    ("suture fixes", "list the CVE fixes of newer versions that reach code this host runs"),
+    ("suture fixes --all --json > fixes.json", "write all that newer versions fix"),
+    (
+        "suture fixes --kernel 6.1.0-50-amd64 --to 6.1.187-1 --modules web1.lsmod",
+        "list what another host lacks up to a version",
+    ),
+)
+
+
+@command("fixes", examples=EXAMPLES)
+@kernel_option
+@option(
+    "--to",
+    metavar="VERSION",
+    help="The version of the kernel's source to compare with; by default the newest on offer.",
+)
+@option(
+    "--running/--all",
+    "is_running",
+    default=True,
+    help="List the fixes with CVE numbers in code that the host runs (the default), or all.",
+)
+@option(
+    "--modules",
+    metavar="FILE",
+    type=PATH,
+    help="The modules of another host, as lsmod prints them or /proc/modules has them.",
+)
+@json_option
+def fixes(kernel: str | None, to: str | None, is_running: bool, modules: Path | None) -> None:
+    """List what newer versions of a kernel's source fix, and which of the fixes reach code that
+    this host runs.
+
+    The sources of both versions are compared, and each entry of the changelog between them is
+    matched with the changed files that it may mean. A match is sure if the title names a function
+    that one of them alone has, or a place that is one file; it is likely if several are possible.
+    Nothing is built or loaded.
+
+    The first run for two versions downloads the newer source and takes some 15 seconds; the result
+    is kept.
+    """
+    from suture import sources
+    from suture.core import running
+    from suture.core.status import status
+    from suture.fixes import standing
+    from suture.fixes.listing import listed
+
+    release = kernel or running.release()
+    target = sources.find(release)
+    is_here = release == running.release()
+    loaded = standing.modules_of(modules) if modules else None
+    if loaded is None and is_here:
+        loaded = standing.modules_here()
+    found = listed(target, to)
+    is_own = is_here and modules is None
+    every = standing.standings(found, loaded, status() if is_own else None)
+    shown = [one for one in every if not is_running or _is_wanted(one)]
+    emit(
+        _document(found, every, shown),
+        lambda: _for_people(target, found, every, shown),
+    )
+
+
+def _is_wanted(one: FixStanding) -> bool:
+    """Whether a fix with a CVE number may reach the host."""
+    return bool(one.fix.cves and one.objects) and one.runs is not False
+
+
+def _document(
+    found: FixList, every: tuple[FixStanding, ...], shown: list[FixStanding]
+) -> dict[str, object]:
+    return {
+        "release": found.release,
+        "version": found.old,
+        "to": found.new,
+        "counts": _counts(found, every),
+        "fixes": [
+            {
+                "title": one.fix.title,
+                "version": one.fix.version,
+                "cves": one.fix.cves,
+                "architectures": one.fix.architectures,
+                "certainty": one.fix.certainty,
+                "because": one.fix.because,
+                "files": one.fix.files,
+                "objects": one.objects,
+                "runs": one.runs,
+                "in_force": one.in_force or None,
+            }
+            for one in shown
+        ],
+        "files": found.files,
+        "other_files": found.others,
+    }
+
+
+def _counts(found: FixList, every: tuple[FixStanding, ...]) -> dict[str, int]:
+    """Count the fixes, and the CVE numbers of some."""
+    certain = Counter(one.fix.certainty for one in every)
+    return {
+        "fixes": len(every),
+        "cves": _cves(every),
+        "sure": sum(count for certainty, count in certain.items() if certainty.is_sure),
+        "unsure": sum(not one.fix.files for one in every),
+        "files": len(found.files),
+        "files_of_kernel": sum(bool(one.objects) for one in found.files),
+        "cves_of_kernel": _cves([one for one in every if one.objects]),
+        "cves_running": _cves([one for one in every if one.runs]),
+        "cves_in_force": _cves([one for one in every if one.in_force]),
+        "cves_unsure": _cves([one for one in every if not one.fix.files]),
+    }
+
+
+def _cves(some: tuple[FixStanding, ...] | list[FixStanding]) -> int:
+    return len({cve for one in some for cve in one.fix.cves})
+
+
+def _for_people(
+    target: Target, found: FixList, every: tuple[FixStanding, ...], shown: list[FixStanding]
+) -> Human:
+    if found.old == found.new:
+        return f"No newer source than {found.old} is on offer for {target.release}."
+    counts = _counts(found, every)
+    lines = [
+        f"{found.release}: {found.old} -> {found.new}",
+        f"{counts['fixes']} fixes with {counts['cves']} CVE numbers; "
+        f"{counts['files']} files of code differ, {counts['files_of_kernel']} of which this kernel "
+        "is built from.",
+        _reaching(counts, every),
+    ]
+    if unsure := counts["cves_unsure"]:
+        lines.append(
+            f"{unsure} more CVE numbers are in entries that no file could be found for (--all)."
+        )
+    if not shown:
+        return "\n".join(lines)
+    rows = [_row(one) for one in sorted(shown, key=lambda one: (one.objects, one.fix.title))]
+    return in_parts(*lines, "", table(("CVE", "fix", "in", "file", "match"), rows))
+
+
+def _reaching(counts: dict[str, int], every: tuple[FixStanding, ...]) -> str:
+    if all(one.runs is None for one in every):
+        return f"{counts['cves_of_kernel']} of the CVE numbers may be in code of this kernel."
+    in_force = f", {counts['cves_in_force']} of them in force" if counts["cves_in_force"] else ""
+    return f"{counts['cves_running']} of the CVE numbers may be in code that runs{in_force}."
+
+
+def _row(one: FixStanding) -> tuple[str, str, str, str, str]:
+    fix = one.fix
+    files = sorted(fix.files, key=lambda path: path.endswith(".h"))
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    objects = ", ".join(one.objects[:2]) + (", ..." if len(one.objects) > 2 else "")
+    return (
+        ", ".join(fix.cves),
+        printable(fix.title),
+        objects,
+        (files[0] if files else "") + more,
+        f"in force: {one.in_force}" if one.in_force else fix.certainty,
+    )

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What newer versions of a kernel's source fix."""
+
+from __future__ import annotations
+
+from suture.errors.refusal import Kind
+
+VERSION_NOT_NEWER = Kind(
+    "version-not-newer",
+    "Fixes are what a newer version of the kernel's source has and the kernel has not.",
+    "Give a later version, or leave out --to for the newest.",
+)
+VERSION_NOT_OFFERED = Kind(
+    "version-not-offered",
+    "The archives do not have that version of the kernel's source, or no longer: they drop old "
+    "ones.",
+    "Leave out --to for the newest, or give one of those that are shown.",
+)
+CHANGELOG_UNKNOWN = Kind(
+    "changelog-unknown",
+    "Fixes are named after the entries of the source package's changelog between the two versions.",
+    "Report it, with the version: the form of the changelog may have changed.",
+)
+MODULE_LIST_UNKNOWN = Kind(
+    "module-list-unknown",
+    "A list of modules is a copy of /proc/modules, the output of lsmod, or a name in each line.",
+    "On the other host, run 'lsmod > FILE', and give that file.",
+)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which of the changed files an entry of a changelog may mean.
+
+A changelog has titles alone.  A title begins with the place in the kernel and may name a function::
+
+    smb: client: fix OOB read/write from unvalidated DataOffset in coalesce_t2()
+
+1. *sure*, by name: the title has a name of C that one changed file alone has in its changed lines
+   or functions, and every word of the place is in that file's path.
+2. *sure*, by place: of all changed files, one source file alone has every word of the place in its
+   path, the last one in its own name or that of its directory.
+3. *likely*: several files have every word of the place in their paths; each of them may be meant.
+4. *unsure*: no file can be named.
+
+Names without the place are not enough.  "mptcp: prevent race between disconnect() and rtx" names a
+function that only net/bluetooth/mgmt.c has, and "HID: uhid: convert to hid_safe_input_report()"
+one that only drivers/hid/hid-core.c has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from suture.fixes.changes import FileChange
+
+MOST_FILES = 40
+"""A place with more changed files (``net``, ``drm``) says nothing."""
+
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "acpi": ("drivers/acpi", "arch/x86/kernel/acpi"),
+    "alsa": ("sound",),
+    "asoc": ("sound/soc",),
+    "block": ("block",),
+    "bpf": ("kernel/bpf", "net/core/filter.c", "net/bpf", "kernel/trace/bpf_trace.c"),
+    "cifs": ("fs/smb/client", "fs/cifs", "fs/smb/common"),
+    "dm": ("drivers/md",),
+    "dma-direct": ("kernel/dma/direct.c", "kernel/dma/direct.h"),
+    "dmaengine": ("drivers/dma",),
+    "fsnotify": ("fs/notify",),
+    "hfs": ("fs/hfs",),
+    "hwmon": ("drivers/hwmon",),
+    "input": ("drivers/input",),
+    "ksmbd": ("fs/smb/server", "fs/ksmbd", "fs/smb/common"),
+    "libceph": ("net/ceph",),
+    "mlx5e": ("drivers/net/ethernet/mellanox/mlx5/core",),
+    "net_sched": ("net/sched",),
+    "nfsd": ("fs/nfsd",),
+    "nfsv4": ("fs/nfs",),
+    "nvme": ("drivers/nvme/host",),
+    "nvmet": ("drivers/nvme/target",),
+    "pm": ("kernel/power", "drivers/base/power"),
+    "rdma": ("drivers/infiniband",),
+    "serial": ("drivers/tty/serial",),
+    "svcrdma": ("net/sunrpc/xprtrdma",),
+    "tracing": ("kernel/trace",),
+    "usb-audio": ("sound/usb",),
+    "vt-d": ("drivers/iommu/intel",),
+    "wifi": ("drivers/net/wireless", "net/mac80211", "net/wireless"),
+}
+"""Words of places that stand for directories or files with another name."""
+
+_PLACE = re.compile(r"[\w./,+ ()-]{1,60}")
+_WORDS_OF_PLACE = re.compile(r"[a-z0-9_.+-]+")
+_DRIVER = re.compile(r"(\w[\w.-]*) - ")
+"""As the input subsystem names drivers: ``Input: ims-pcu - add response length checks``."""
+
+_NAME = re.compile(r"[A-Za-z_]\w*_\w+|[A-Za-z_]\w+(?=\(\))|(?<=->)[A-Za-z_]\w+")
+"""A word of C: with an underscore, or called, or a member."""
+
+_NOT_PLACES = frozenset(("fix", "revert", "driver", "core", "new", "and", "the", "of", "drivers"))
+"""Words before a colon that are in no path, or in all: ``driver core: ...``."""
+
+
+class Certainty(StrEnum):
+    """How sure a match is, and by what."""
+
+    NAME = "sure, by name"
+    PLACE = "sure, by place"
+    LIKELY = "likely"
+    UNSURE = "unsure"
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the files are those that the entry means."""
+        return self in (Certainty.NAME, Certainty.PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class FileMatch:
+    """The changed files that an entry may mean.
+
+    :ivar files: their paths, sorted; none where it is unsure.
+    :ivar because: the names, or the words of the place, that decided.
+    """
+
+    certainty: Certainty
+    files: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
+
+
+class Matcher:
+    """Matches titles with the files that changed between two versions."""
+
+    def __init__(self, changes: Iterable[FileChange]) -> None:
+        """Index the changed files by the names in their changed lines and by the words of their
+        paths."""
+        self._by_name: dict[str, set[str]] = defaultdict(set)
+        self._by_word: dict[str, set[str]] = defaultdict(set)
+        self._paths: list[str] = []
+        for change in changes:
+            self._paths.append(change.path)
+            for name in change.words | change.functions:
+                self._by_name[name].add(change.path)
+            for word in _words(change.path):
+                self._by_word[word].add(change.path)
+        self._at = lru_cache(1 << 12)(self._find)
+
+    def match(self, title: str) -> FileMatch:
+        """Return the files that an entry may mean, by its title."""
+        place = place_of(title)
+        if not place:
+            return FileMatch(Certainty.UNSURE)
+        files = frozenset.intersection(*map(self._at, place))
+        if named := self._by_names(title, files):
+            return named
+        if len(files) == 1 and _is_named(place[-1], *files):
+            return FileMatch(Certainty.PLACE, tuple(files), place)
+        if 0 < len(files) <= MOST_FILES:
+            return FileMatch(Certainty.LIKELY, tuple(sorted(files)), place)
+        return FileMatch(Certainty.UNSURE, because=place)
+
+    def _by_names(self, title: str, at_place: frozenset[str]) -> FileMatch | None:
+        """Return the one file that has names of a title, if there is one and it is at the place."""
+        having = {name: self._by_name.get(name, set()) for name in _NAME.findall(title)}
+        single = {name: next(iter(paths)) for name, paths in having.items() if len(paths) == 1}
+        files = set(single.values())
+        if len(files) != 1 or not files <= at_place:
+            return None
+        return FileMatch(Certainty.NAME, tuple(files), tuple(single))
+
+    def _find(self, word: str) -> frozenset[str]:
+        """Return the paths that have a word of a place: as it is, or below what it stands for, or
+        each of its pieces (``nvme-tcp``: ``drivers/nvme/host/tcp.c``)."""
+        found = set(self._by_word.get(word, ()))
+        for place in PLACES.get(word, ()):
+            found |= {path for path in self._paths if path == place or path.startswith(f"{place}/")}
+        pieces = re.split(r"[_-]", word)
+        if len(pieces) > 1 and all(len(piece) > 1 for piece in pieces):
+            found |= frozenset.intersection(*map(self._at, pieces))
+        return frozenset(found)
+
+
+def place_of(title: str) -> tuple[str, ...]:
+    """Return the words of the place that a title begins with: ``("smb", "client")``."""
+    title = re.sub(r'^Revert "(.*)"$', r"\1", title)
+    *parts, rest = title.split(": ")
+    if named := _DRIVER.match(rest):
+        parts.append(named[1])
+    text = " ".join(part.lower() for part in parts if _PLACE.fullmatch(part))
+    words = [word.strip(".-") for word in _WORDS_OF_PLACE.findall(text)]
+    return tuple(dict.fromkeys(word for word in words if word and word not in _NOT_PLACES))
+
+
+def _words(path: str) -> frozenset[str]:
+    """Return the words of a path: its parts, with and without the ends of file names, and what
+    stands between the dashes and underscores of each."""
+    parts = path.lower().split("/")
+    parts.append(parts[-1].rpartition(".")[0])
+    pieces = {piece for part in parts for piece in re.split(r"[_-]", part)}
+    spelled = {part.replace("_", "-") for part in parts} | {
+        part.replace("-", "_") for part in parts
+    }
+    return frozenset({*parts, *pieces, *spelled})
+
+
+def _is_named(word: str, path: str) -> bool:
+    """Whether a word is the name of a source file or a part of it, or that of its directory.
+
+    A header alone is not what an entry means: that of "nvdimm: virtio_pmem: ..." goes with
+    nd_virtio.c, whose name does not say so.
+    """
+    directory, _, file = f"/{path}".rpartition("/")
+    names = _words(file) | _words(directory.rpartition("/")[2])
+    return not path.endswith(".h") and {word, word.replace("-", "_")} & names != set()

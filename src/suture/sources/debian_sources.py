@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The versions of the source of a Debian kernel: the package ``linux-source-X.Y``, which has
+Debian's patches applied, and the changelog of all versions before."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture.errors import PACKAGE_CORRUPT, Refusal
+from suture.host.progress import step
+from suture.sources import apt, downloads
+from suture.sources.apt import AptConfiguration, AptPackage
+from suture.sources.source import SourceFiles
+
+LARGEST_CHANGELOG = 64 << 20
+"""Bytes that are read of one; that of 6.1.192 has 3.7 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class DebianSource:
+    """The `suture.sources.source.SourceOffer` of a ``linux-source`` package."""
+
+    package: AptPackage
+    archives: AptConfiguration
+
+    @property
+    def name(self) -> str:
+        """The package and its version."""
+        return f"{self.package.name} {self.package.version}"
+
+    @property
+    def version(self) -> str:
+        """The package's version."""
+        return self.package.version
+
+    @property
+    def size(self) -> int:
+        """Bytes to download."""
+        return self.package.size
+
+    def get(self, into: Path) -> SourceFiles:
+        """Download, verify and unpack the source; the download stays until it is dropped.
+
+        :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
+            ``disk-full``, ``tool-missing``
+        """
+        kept = downloads.directory()
+        with downloads.held():
+            apt.download([self.package], kept, self.archives)
+            with step("Unpacking", self.name):
+                apt.unpack(self.package, kept, into)
+        downloads.drop([kept / self.package.file_name])
+        archive = into / "usr/src" / f"{self.package.name}.tar.xz"
+        if not archive.is_file():
+            raise Refusal(PACKAGE_CORRUPT, self.package.file_name, f"it holds no {archive.name}")
+        return SourceFiles(archive, _changelog(self.package, into))
+
+
+def of_series(series: str, archives: AptConfiguration) -> tuple[DebianSource, ...]:
+    """Return the versions that archives have.
+
+    :param series: ``6.1``, as in the package's name.
+    :raises Refusal: ``archive-unreachable``, ``tool-missing``
+    """
+    name = rf"linux-source-{series.replace('.', '[.]')}"
+    return tuple(DebianSource(package, archives) for package in apt.packages(name, archives))
+
+
+def _changelog(package: AptPackage, into: Path) -> str:
+    """Return the text of the package's changelog.  :raises Refusal: ``package-corrupt``"""
+    path = into / "usr/share/doc" / package.name / "changelog.Debian.gz"
+    try:
+        with gzip.open(path) as file:
+            return file.read(LARGEST_CHANGELOG).decode("utf-8", "replace")
+    except (OSError, EOFError, zlib.error) as error:
+        found = f"its changelog cannot be read ({error})"
+        raise Refusal(PACKAGE_CORRUPT, package.file_name, found) from error
