@@ -4,7 +4,7 @@
 1. The sources of the kernel and of the newer version are compared, file by file
    (`suture.fixes.trees`), and the changelog between them is read.
 2. For each changed file it is found out which functions change (`suture.fixes.changes`), and into
-   which modules it is built (`suture.fixes.reach`).
+   which modules it is built (`suture.fixes.objnames`).
 3. Each entry of the changelog is matched with the changed files that it may mean
    (`suture.fixes.matching`).
 

@@ -33,7 +33,7 @@ between parentheses: ``SYSCALL_DEFINE3(bpf, ...)``, ``__printf(2, 3)``."""
 
 
 @dataclass(frozen=True, slots=True)
-class FileChange:
+class CodeChange:
     """How a file of the kernel's code changes.
 
     :ivar path: in the tree.
@@ -51,12 +51,14 @@ class FileChange:
     text: str
 
 
-def changes(found: Iterable[FileVersions]) -> Iterator[FileChange]:
+def changes(found: Iterable[FileVersions]) -> Iterator[CodeChange]:
     """Yield how files of code change.
 
     :raises Refusal: ``tool-missing``, ``command-failed``, ``disk-full``
     """
     versions = {one.path: one for one in found}
+    if not versions:
+        return
     for path, text in _diffs(versions.values()).items():
         yield _change(versions[path], text)
 
@@ -79,7 +81,7 @@ def _diffs(found: Iterable[FileVersions]) -> Mapping[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def _change(versions: FileVersions, text: str) -> FileChange:
+def _change(versions: FileVersions, text: str) -> CodeChange:
     before, after = function_lines(versions.old or b""), function_lines(versions.new or b"")
     functions: set[str] = set()
     words: set[str] = set()
@@ -99,7 +101,7 @@ def _change(versions: FileVersions, text: str) -> FileChange:
             functions |= {before.at(old), after.at(new)}
         old += kind != "+"
         new += kind != "-"
-    return FileChange(
+    return CodeChange(
         versions.path,
         counts["+"],
         counts["-"],

@@ -20,14 +20,14 @@ from suture import sources
 from suture.core.changelog import ChangelogItem, items, version_of
 from suture.errors import CHANGELOG_UNKNOWN, VERSION_NOT_NEWER, VERSION_NOT_OFFERED, Refusal
 from suture.fixes import trees
-from suture.fixes.changes import CODE, FileChange, changes
+from suture.fixes.changes import CODE, CodeChange, changes
 from suture.fixes.matching import Certainty, Matcher
-from suture.fixes.reach import Reach
+from suture.fixes.objnames import ObjnameLookup
 from suture.host.files import locked, new_directory, remove_unfinished, scratch_directory
 from suture.host.paths import cache
 from suture.host.progress import step
 from suture.kernel.release import Target
-from suture.sources import SourceFiles, SourceOffer, versions
+from suture.sources import NewerSource, SourceOffer, versions
 from suture.workspace.prepare import Workspace, prepare
 
 RECIPE = 1
@@ -162,7 +162,7 @@ def _of_offer(target: Target, offer: SourceOffer) -> FixList:
         return found
 
 
-def _compared(workspace: Workspace, offer: SourceOffer, newer: SourceFiles) -> tuple[FixList, str]:
+def _compared(workspace: Workspace, offer: SourceOffer, newer: NewerSource) -> tuple[FixList, str]:
     """Return the list, and the changes of all files of code."""
     target = workspace.target
     new_items = _new_items(newer.changelog, target, offer)
@@ -179,8 +179,8 @@ def _compared(workspace: Workspace, offer: SourceOffer, newer: SourceFiles) -> t
         code = [one for one in differing if one.path.endswith(CODE)]
         changed = sorted(changes(code), key=lambda one: one.path)
     with step("Looking up what the kernel is built from", target.release):
-        reach = Reach(workspace)
-        files = tuple(_file(one, reach) for one in changed)
+        objnames = ObjnameLookup(workspace)
+        files = tuple(_file(one, objnames) for one in changed)
     with step("Matching the changelog", f"{len(new_items)} entries"):
         matcher = Matcher(changed)
         fixes = tuple(_fix(item, matcher) for item in new_items)
@@ -199,13 +199,13 @@ def _new_items(text: str, target: Target, offer: SourceOffer) -> list[ChangelogI
     return list(items(text, after=target.version))
 
 
-def _file(change: FileChange, reach: Reach) -> ChangedFile:
+def _file(change: CodeChange, objnames: ObjnameLookup) -> ChangedFile:
     return ChangedFile(
         change.path,
         change.added,
         change.removed,
         tuple(sorted(change.functions)),
-        tuple(sorted(reach.of(change.path))),
+        tuple(sorted(objnames.of(change.path))),
     )
 
 
@@ -222,7 +222,7 @@ def _fix(item: ChangelogItem, matcher: Matcher) -> ListedFix:
     )
 
 
-def _with_head(change: FileChange) -> str:
+def _with_head(change: CodeChange) -> str:
     return f"diff -ruN a/{change.path} b/{change.path}\n{change.text}"
 
 

@@ -8,7 +8,7 @@ A changelog has titles alone.  A title begins with the place in the kernel and m
 1. *sure*, by name: the title has a name of C that one changed file alone has in its changed lines
    or functions, and every word of the place is in that file's path.
 2. *sure*, by place: of all changed files, one source file alone has every word of the place in its
-   path, the last one in its own name or that of its directory.
+   path, the last one in its own name or that of its directory; headers like that go with it.
 3. *likely*: several files have every word of the place in their paths; each of them may be meant.
 4. *unsure*: no file can be named.
 
@@ -25,8 +25,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import takewhile
 
-from suture.fixes.changes import FileChange
+from suture.fixes.changes import CodeChange
 
 MOST_FILES = 40
 """A place with more changed files (``net``, ``drm``) says nothing."""
@@ -52,6 +53,11 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "nfsd": ("fs/nfsd",),
     "nfsv4": ("fs/nfs",),
     "nvme": ("drivers/nvme/host",),
+    "nvme-core": ("drivers/nvme/host/core.c",),
+    "nvme-fc": ("drivers/nvme/host/fc.c",),
+    "nvme-pci": ("drivers/nvme/host/pci.c",),
+    "nvme-rdma": ("drivers/nvme/host/rdma.c",),
+    "nvme-tcp": ("drivers/nvme/host/tcp.c",),
     "nvmet": ("drivers/nvme/target",),
     "pm": ("kernel/power", "drivers/base/power"),
     "rdma": ("drivers/infiniband",),
@@ -66,8 +72,9 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 
 _PLACE = re.compile(r"[\w./,+ ()-]{1,60}")
 _WORDS_OF_PLACE = re.compile(r"[a-z0-9_.+-]+")
-_DRIVER = re.compile(r"(\w[\w.-]*) - ")
-"""As the input subsystem names drivers: ``Input: ims-pcu - add response length checks``."""
+_DRIVER = re.compile(r"\((?P<hwmon>\w[\w.-]*)\) |(?P<input>\w[\w.-]*) - ")
+"""As two subsystems name drivers: ``hwmon: (pmbus) Clear generic status alarms``, ``Input: ims-pcu
+- add response length checks``."""
 
 _NAME = re.compile(r"[A-Za-z_]\w*_\w+|[A-Za-z_]\w+(?=\(\))|(?<=->)[A-Za-z_]\w+")
 """A word of C: with an underscore, or called, or a member."""
@@ -106,7 +113,7 @@ class FileMatch:
 class Matcher:
     """Matches titles with the files that changed between two versions."""
 
-    def __init__(self, changes: Iterable[FileChange]) -> None:
+    def __init__(self, changes: Iterable[CodeChange]) -> None:
         """Index the changed files by the names in their changed lines and by the words of their
         paths."""
         self._by_name: dict[str, set[str]] = defaultdict(set)
@@ -128,8 +135,9 @@ class Matcher:
         files = frozenset.intersection(*map(self._at, place))
         if named := self._by_names(title, files):
             return named
-        if len(files) == 1 and _is_named(place[-1], *files):
-            return FileMatch(Certainty.PLACE, tuple(files), place)
+        sources = [path for path in files if not path.endswith(".h")]
+        if len(sources) == 1 and _is_named(place[-1], sources[0]):
+            return FileMatch(Certainty.PLACE, tuple(sorted(files)), place)
         if 0 < len(files) <= MOST_FILES:
             return FileMatch(Certainty.LIKELY, tuple(sorted(files)), place)
         return FileMatch(Certainty.UNSURE, because=place)
@@ -145,12 +153,12 @@ class Matcher:
 
     def _find(self, word: str) -> frozenset[str]:
         """Return the paths that have a word of a place: as it is, or below what it stands for, or
-        each of its pieces (``nvme-tcp``: ``drivers/nvme/host/tcp.c``)."""
+        each of its pieces (``nvmet-auth``: ``drivers/nvme/target/auth.c``)."""
         found = set(self._by_word.get(word, ()))
         for place in PLACES.get(word, ()):
             found |= {path for path in self._paths if path == place or path.startswith(f"{place}/")}
         pieces = re.split(r"[_-]", word)
-        if len(pieces) > 1 and all(len(piece) > 1 for piece in pieces):
+        if word not in PLACES and len(pieces) > 1 and all(len(piece) > 1 for piece in pieces):
             found |= frozenset.intersection(*map(self._at, pieces))
         return frozenset(found)
 
@@ -160,8 +168,8 @@ def place_of(title: str) -> tuple[str, ...]:
     title = re.sub(r'^Revert "(.*)"$', r"\1", title)
     *parts, rest = title.split(": ")
     if named := _DRIVER.match(rest):
-        parts.append(named[1])
-    text = " ".join(part.lower() for part in parts if _PLACE.fullmatch(part))
+        parts.append(named["hwmon"] or named["input"])
+    text = " ".join(part.lower() for part in takewhile(_PLACE.fullmatch, parts))
     words = [word.strip(".-") for word in _WORDS_OF_PLACE.findall(text)]
     return tuple(dict.fromkeys(word for word in words if word and word not in _NOT_PLACES))
 
@@ -179,11 +187,8 @@ def _words(path: str) -> frozenset[str]:
 
 
 def _is_named(word: str, path: str) -> bool:
-    """Whether a word is the name of a source file or a part of it, or that of its directory.
-
-    A header alone is not what an entry means: that of "nvdimm: virtio_pmem: ..." goes with
-    nd_virtio.c, whose name does not say so.
-    """
+    """Whether a word is the name of a source file or a part of it, or that of its directory, or
+    stands for it."""
     directory, _, file = f"/{path}".rpartition("/")
     names = _words(file) | _words(directory.rpartition("/")[2])
-    return not path.endswith(".h") and {word, word.replace("-", "_")} & names != set()
+    return path in PLACES.get(word, ()) or not names.isdisjoint((word, word.replace("-", "_")))

@@ -13,7 +13,7 @@ from suture.core import running
 from suture.core.status import Status
 from suture.errors import MODULE_LIST_UNKNOWN, Refusal
 from suture.fixes.listing import FixList, ListedFix
-from suture.fixes.reach import VMLINUX
+from suture.fixes.objnames import VMLINUX
 from suture.host.files import read_bytes
 
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_-]{1,56}")

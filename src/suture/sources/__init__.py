@@ -28,9 +28,9 @@ from suture.sources.registry import compilers, find_offer, offers, source_offers
 from suture.sources.source import (
     CompilerOffer,
     KernelSource,
+    NewerSource,
     Offer,
     Parts,
-    SourceFiles,
     SourceOffer,
     Survey,
     UnusableKernel,
@@ -40,9 +40,9 @@ from suture.sources.store import fetch, fetched, find
 __all__ = [
     "CompilerOffer",
     "KernelSource",
+    "NewerSource",
     "Offer",
     "Parts",
-    "SourceFiles",
     "SourceOffer",
     "Survey",
     "UnusableKernel",

@@ -13,7 +13,7 @@ from suture.errors import PACKAGE_CORRUPT, Refusal
 from suture.host.progress import step
 from suture.sources import apt, downloads
 from suture.sources.apt import AptConfiguration, AptPackage
-from suture.sources.source import SourceFiles
+from suture.sources.source import NewerSource
 
 LARGEST_CHANGELOG = 64 << 20
 """Bytes that are read of one; that of 6.1.192 has 3.7 MB."""
@@ -41,7 +41,7 @@ class DebianSource:
         """Bytes to download."""
         return self.package.size
 
-    def get(self, into: Path) -> SourceFiles:
+    def get(self, into: Path) -> NewerSource:
         """Download, verify and unpack the source; the download stays until it is dropped.
 
         :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
@@ -56,7 +56,7 @@ class DebianSource:
         archive = into / "usr/src" / f"{self.package.name}.tar.xz"
         if not archive.is_file():
             raise Refusal(PACKAGE_CORRUPT, self.package.file_name, f"it holds no {archive.name}")
-        return SourceFiles(archive, _changelog(self.package, into))
+        return NewerSource(archive, _changelog(self.package, into))
 
 
 def of_series(series: str, archives: AptConfiguration) -> tuple[DebianSource, ...]:

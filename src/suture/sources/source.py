@@ -124,7 +124,7 @@ class CompilerOffer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFiles:
+class NewerSource:
     """The source of one version, verified and unpacked.
 
     :ivar archive: a tar with the tree in one directory.
@@ -150,7 +150,7 @@ class SourceOffer(Protocol):
     def size(self) -> int:
         """Bytes to download."""
 
-    def get(self, into: Path) -> SourceFiles:
+    def get(self, into: Path) -> NewerSource:
         """Download, verify and unpack it.
 
         :param into: an empty directory.

@@ -25,6 +25,7 @@ ITS_OWN = {
     "sources/apt_sources.py": "source packages that apt gets",
     "sources/debian.py": "Debian's kernels",
     "sources/debian_patches.py": "patches in the packaging of Debian's kernels",
+    "sources/debian_sources.py": "the source packages of Debian's kernels",
     "sources/debian_toolchains.py": "Debian's compilers",
     "sources/debian_suites.py": "the package lists of Debian's suites",
     "host/distributions/debian.py": "Debian's packages for what Suture uses",

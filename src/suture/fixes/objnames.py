@@ -14,7 +14,7 @@ VMLINUX = "vmlinux"
 """As an objname of livepatch (``kernel/livepatch/core.c: klp_is_module()``)."""
 
 
-class Reach:
+class ObjnameLookup:
     """What the files of a workspace's tree are built into."""
 
     def __init__(self, workspace: Workspace) -> None:
