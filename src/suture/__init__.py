@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from suture.core.status import status
     from suture.core.unload import unload
     from suture.errors import Refusal
+    from suture.fixes.listing import list_fixes
     from suture.kernel.release import Target
     from suture.lab.livepatch import TrialPlan
     from suture.lab.scripts import GuestScript
@@ -68,6 +69,7 @@ __all__ = [
     "find",
     "from_directory",
     "inspect",
+    "list_fixes",
     "load",
     "new_key",
     "report_on",
@@ -99,6 +101,7 @@ _PLACES = {
     "find": "suture.sources",
     "from_directory": "suture.sources.directory",
     "inspect": "suture.api",
+    "list_fixes": "suture.fixes.listing",
     "load": "suture.api",
     "new_key": "suture.module.sign",
     "report_on": "suture.api",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.fixes.listing import FixList, listed, newer_versions
+from suture.fixes.listing import FixList, list_fixes, newer_versions
 from suture.kernel.release import Target
 from suture.workspace import objects
 from suture.workspace.prepare import Workspace
@@ -18,7 +18,7 @@ from suture.workspace.prepare import Workspace
 
 @pytest.fixture(scope="module")
 def found(each_target: Target) -> FixList:
-    return listed(each_target)
+    return list_fixes(each_target)
 
 
 @pytest.mark.make_test_takes("6.12")

@@ -63,7 +63,7 @@ def fixes(kernel: str | None, to: str | None, is_running: bool, modules: Path | 
     from suture.core import running
     from suture.core.status import status
     from suture.fixes import standing
-    from suture.fixes.listing import listed
+    from suture.fixes.listing import list_fixes
 
     release = kernel or running.release()
     target = sources.find(release)
@@ -71,7 +71,7 @@ def fixes(kernel: str | None, to: str | None, is_running: bool, modules: Path | 
     loaded = standing.modules_of(modules) if modules else None
     if loaded is None and is_here:
         loaded = standing.modules_here()
-    found = listed(target, to)
+    found = list_fixes(target, to)
     is_own = is_here and modules is None
     every = standing.standings(found, loaded, status() if is_own else None)
     shown = [one for one in every if not is_running or _is_wanted(one)]

@@ -8,5 +8,5 @@
 3. Each entry of the changelog is matched with the changed files that it may mean
    (`suture.fixes.matching`).
 
-`suture.fixes.listing.listed` takes all steps and keeps the result for each pair of versions.
+`suture.fixes.listing.list_fixes` takes all steps and keeps the result for each pair of versions.
 """

@@ -30,7 +30,7 @@ from suture.kernel.release import Target
 from suture.sources import NewerSource, SourceOffer, versions
 from suture.workspace.prepare import Workspace, prepare
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever what is kept is made in another way."""
 
 _LIST, _DIFF = "fixes.json", "changes.diff.zst"
@@ -114,7 +114,7 @@ def newer_versions(target: Target) -> tuple[SourceOffer, ...]:
         return sources.source_offers(target.release, target.version)
 
 
-def listed(target: Target, version: str | None = None) -> FixList:
+def list_fixes(target: Target, version: str | None = None) -> FixList:
     """Return the fixes between a kernel and a newer version of its source.
 
     :param version: by default the newest that is offered; if none is newer, the list is empty.

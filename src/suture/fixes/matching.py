@@ -8,20 +8,22 @@ A changelog has titles alone.  A title begins with the place in the kernel and m
 1. *sure*, by name: the title has a name of C that one changed file alone has in its changed lines
    or functions, and every word of the place is in that file's path.
 2. *sure*, by place: of all changed files, one source file alone has every word of the place in its
-   path, the last one in its own name or that of its directory; headers like that go with it.
+   path, the last one in its own name or that of its directory; headers like that go with it.  If
+   the title has names of C, one of them is in the changes of these files.
 3. *likely*: several files have every word of the place in their paths; each of them may be meant.
 4. *unsure*: no file can be named.
 
-Names without the place are not enough.  "mptcp: prevent race between disconnect() and rtx" names a
-function that only net/bluetooth/mgmt.c has, and "HID: uhid: convert to hid_safe_input_report()"
-one that only drivers/hid/hid-core.c has.
+Names without the place are not enough: "mptcp: prevent race between disconnect() and rtx" names a
+function that only net/bluetooth/mgmt.c changes.  Nor is the place without the names: "ipv6: fib6:
+fix NULL deref in fib6_walk_continue()" is in net/ipv6/ip6_fib.c, and fib6_rules.c alone has the
+words.  A header alone is never sure, since what uses it changes too.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -33,7 +35,6 @@ MOST_FILES = 40
 """A place with more changed files (``net``, ``drm``) says nothing."""
 
 PLACES: Mapping[str, tuple[str, ...]] = {
-    "acpi": ("drivers/acpi", "arch/x86/kernel/acpi"),
     "alsa": ("sound",),
     "asoc": ("sound/soc",),
     "block": ("block",),
@@ -136,7 +137,7 @@ class Matcher:
         if named := self._by_names(title, files):
             return named
         sources = [path for path in files if not path.endswith(".h")]
-        if len(sources) == 1 and _is_named(place[-1], sources[0]):
+        if len(sources) == 1 and _is_named(place[-1], sources[0]) and self._has_names(title, files):
             return FileMatch(Certainty.PLACE, tuple(sorted(files)), place)
         if 0 < len(files) <= MOST_FILES:
             return FileMatch(Certainty.LIKELY, tuple(sorted(files)), place)
@@ -144,12 +145,17 @@ class Matcher:
 
     def _by_names(self, title: str, at_place: frozenset[str]) -> FileMatch | None:
         """Return the one file that has names of a title, if there is one and it is at the place."""
-        having = {name: self._by_name.get(name, set()) for name in _NAME.findall(title)}
+        having = {name: self._by_name[name] for name in _NAME.findall(title)}
         single = {name: next(iter(paths)) for name, paths in having.items() if len(paths) == 1}
         files = set(single.values())
-        if len(files) != 1 or not files <= at_place:
+        if len(files) != 1 or not files <= at_place or next(iter(files)).endswith(".h"):
             return None
         return FileMatch(Certainty.NAME, tuple(files), tuple(single))
+
+    def _has_names(self, title: str, files: Collection[str]) -> bool:
+        """Whether the changes of some files have one of the names of a title, if it has any."""
+        names = _NAME.findall(title)
+        return not names or any(not self._by_name[name].isdisjoint(files) for name in names)
 
     def _find(self, word: str) -> frozenset[str]:
         """Return the paths that have a word of a place: as it is, or below what it stands for, or

@@ -22,7 +22,7 @@ CHANGES = (
     file("net/mptcp/protocol.c", "mptcp_disconnect", "rtx"),
     file("net/mptcp/subflow.c"),
     file("drivers/hid/hid-core.c", "hid_safe_input_report"),
-    file("drivers/hid/uhid.c", "uhid_dev_input", "hid_input_report"),
+    file("drivers/hid/uhid.c", "uhid_dev_input", "hid_safe_input_report"),
     file("drivers/nvdimm/virtio_pmem.h"),
     file("drivers/nvdimm/nd_virtio.c"),
     file("drivers/nvme/host/tcp.c"),
@@ -31,9 +31,14 @@ CHANGES = (
     file("drivers/gpio/gpio-mt7621.c"),
     file("drivers/input/misc/ims-pcu.c"),
     file("drivers/net/wireless/ath/ath11k/wmi.c", "ath11k_wmi_tlv_op_rx"),
-    file("drivers/hwmon/pmbus/pmbus.h"),
-    file("drivers/hwmon/pmbus/pmbus_core.c"),
+    file("drivers/hwmon/pmbus/pmbus.h", "", "CLEAR_FAULTS"),
+    file("drivers/hwmon/pmbus/pmbus_core.c", "pmbus_clear_faults", "CLEAR_FAULTS"),
     file("drivers/base/dd.c", "driver_deferred_probe"),
+    file("net/ipv6/fib6_rules.c", "fib6_rule_suppress"),
+    file("net/ipv6/ip6_fib.c", "fib6_walk"),
+    file("security/apparmor/include/cred.h", "begin_current_label_crit_section"),
+    file("security/apparmor/lsm.c", "apparmor_exit"),
+    file("security/apparmor/policy.c", "aa_replace_profiles"),
     *(file(f"drivers/gpu/drm/part_{number}.c") for number in range(MOST_FILES + 1)),
 )
 
@@ -98,6 +103,16 @@ def test_headers_go_with_the_one_source_file() -> None:
         (
             "mptcp: prevent race between disconnect() and rtx",
             ("net/mptcp/protocol.c", "net/mptcp/subflow.c"),
+        ),
+        # The function is in another file, whose name has not that word.
+        (
+            "ipv6: fib6: fix NULL deref in fib6_walk_continue() on multi-batch dump",
+            ("net/ipv6/fib6_rules.c",),
+        ),
+        # What uses the inline function changes too.
+        (
+            "apparmor: fix cred UAF caused by begin_current_label_crit_section()",
+            tuple(f"security/apparmor/{name}" for name in ("include/cred.h", "lsm.c", "policy.c")),
         ),
         # The source file that goes with the header has another name.
         ("nvdimm: virtio_pmem: refcount requests", ("drivers/nvdimm/virtio_pmem.h",)),
