@@ -46,8 +46,16 @@ EXAMPLES = (
     type=PATH,
     help="The modules of another host, as lsmod prints them or /proc/modules has them.",
 )
+@option(
+    "--git",
+    metavar="DIR",
+    type=PATH,
+    help="Take the files of the very commits from a clone of the stable kernel's repository.",
+)
 @json_option
-def fixes(kernel: str | None, to: str | None, is_running: bool, modules: Path | None) -> None:
+def fixes(
+    kernel: str | None, to: str | None, is_running: bool, modules: Path | None, git: Path | None
+) -> None:
     """List what newer versions of a kernel's source fix, and which of the fixes reach code that
     this host runs.
 
@@ -63,6 +71,7 @@ def fixes(kernel: str | None, to: str | None, is_running: bool, modules: Path | 
     from suture.core import running
     from suture.core.status import status
     from suture.fixes import standing
+    from suture.fixes.commits import with_commits
     from suture.fixes.listing import list_fixes
 
     release = kernel or running.release()
@@ -72,6 +81,8 @@ def fixes(kernel: str | None, to: str | None, is_running: bool, modules: Path | 
     if loaded is None and is_here:
         loaded = standing.modules_here()
     found = list_fixes(target, to)
+    if git is not None and found.old != found.new:
+        found = with_commits(found, git)
     is_own = is_here and modules is None
     every = standing.standings(found, loaded, status() if is_own else None)
     shown = [one for one in every if not is_running or _is_wanted(one)]

@@ -26,3 +26,9 @@ MODULE_LIST_UNKNOWN = Kind(
     "A list of modules is a copy of /proc/modules, the output of lsmod, or a name in each line.",
     "On the other host, run 'lsmod > FILE', and give that file.",
 )
+VERSION_NOT_IN_CLONE = Kind(
+    "version-not-in-clone",
+    "The commits between two versions are read from a clone of the stable kernel's repository, "
+    "which has a tag for each version.",
+    "Run 'git fetch --tags' in it, or give a clone of the stable tree of that series.",
+)

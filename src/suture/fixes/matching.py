@@ -87,6 +87,7 @@ _NOT_PLACES = frozenset(("fix", "revert", "driver", "core", "new", "and", "the",
 class Certainty(StrEnum):
     """How sure a match is, and by what."""
 
+    COMMIT = "sure, by commit"
     NAME = "sure, by name"
     PLACE = "sure, by place"
     LIKELY = "likely"
@@ -95,7 +96,7 @@ class Certainty(StrEnum):
     @property
     def is_sure(self) -> bool:
         """Whether the files are those that the entry means."""
-        return self in (Certainty.NAME, Certainty.PLACE)
+        return self in (Certainty.COMMIT, Certainty.NAME, Certainty.PLACE)
 
 
 @dataclass(frozen=True, slots=True)
