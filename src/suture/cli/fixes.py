@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,14 @@ from suture.cli.target import kernel_option
 from suture.host.terminal import printable
 
 if TYPE_CHECKING:
+    from suture.fixes.counts import FixCounts
     from suture.fixes.listing import FixList
     from suture.fixes.standing import FixStanding
     from suture.kernel.release import Target
 
 EXAMPLES = (
     ("suture fixes", "list the CVE fixes of newer versions that reach code this host runs"),
-    ("suture fixes --all --json > fixes.json", "write all that newer versions fix"),
+    ("suture fixes --report fixes.html", "write a page with all that the newest version fixes"),
     (
         "suture fixes --kernel 6.1.0-50-amd64 --to 6.1.187-1 --modules web1.lsmod",
         "list what another host lacks up to a version",
@@ -52,9 +52,20 @@ EXAMPLES = (
     type=PATH,
     help="Take the files of the very commits from a clone of the stable kernel's repository.",
 )
+@option(
+    "--report",
+    metavar="FILE.html",
+    type=PATH,
+    help="Also write a page with all fixes.",
+)
 @json_option
 def fixes(
-    kernel: str | None, to: str | None, is_running: bool, modules: Path | None, git: Path | None
+    kernel: str | None,
+    to: str | None,
+    is_running: bool,
+    modules: Path | None,
+    git: Path | None,
+    report: Path | None,
 ) -> None:
     """List what newer versions of a kernel's source fix, and which of the fixes reach code that
     this host runs.
@@ -73,7 +84,11 @@ def fixes(
     from suture.fixes import standing
     from suture.fixes.commits import with_commits
     from suture.fixes.listing import list_fixes
+    from suture.fixes.page import render
+    from suture.host.files import check_output, write_atomic
 
+    if report is not None:
+        check_output(report)
     release = kernel or running.release()
     target = sources.find(release)
     is_here = release == running.release()
@@ -85,6 +100,8 @@ def fixes(
         found = with_commits(found, git)
     is_own = is_here and modules is None
     every = standing.standings(found, loaded, status() if is_own else None)
+    if report is not None:
+        write_atomic(report, render(found, every).encode("utf-8", "replace"))
     shown = [one for one in every if not is_running or _is_wanted(one)]
     emit(
         _document(found, every, shown),
@@ -100,11 +117,13 @@ def _is_wanted(one: FixStanding) -> bool:
 def _document(
     found: FixList, every: tuple[FixStanding, ...], shown: list[FixStanding]
 ) -> dict[str, object]:
+    from suture.fixes.counts import counted
+
     return {
         "release": found.release,
         "version": found.old,
         "to": found.new,
-        "counts": _counts(found, every),
+        "counts": counted(found, every),
         "fixes": [
             {
                 "title": one.fix.title,
@@ -125,41 +144,22 @@ def _document(
     }
 
 
-def _counts(found: FixList, every: tuple[FixStanding, ...]) -> dict[str, int]:
-    """Count the fixes, and the CVE numbers of some."""
-    certain = Counter(one.fix.certainty for one in every)
-    return {
-        "fixes": len(every),
-        "cves": _cves(every),
-        "sure": sum(count for certainty, count in certain.items() if certainty.is_sure),
-        "unsure": sum(not one.fix.files for one in every),
-        "files": len(found.files),
-        "files_of_kernel": sum(bool(one.objects) for one in found.files),
-        "cves_of_kernel": _cves([one for one in every if one.objects]),
-        "cves_running": _cves([one for one in every if one.runs]),
-        "cves_in_force": _cves([one for one in every if one.in_force]),
-        "cves_unsure": _cves([one for one in every if not one.fix.files]),
-    }
-
-
-def _cves(some: tuple[FixStanding, ...] | list[FixStanding]) -> int:
-    return len({cve for one in some for cve in one.fix.cves})
-
-
 def _for_people(
     target: Target, found: FixList, every: tuple[FixStanding, ...], shown: list[FixStanding]
 ) -> Human:
     if found.old == found.new:
         return f"No newer source than {found.old} is on offer for {target.release}."
-    counts = _counts(found, every)
+    from suture.fixes.counts import counted
+
+    counts = counted(found, every)
     lines = [
         f"{found.release}: {found.old} -> {found.new}",
-        f"{counts['fixes']} fixes with {counts['cves']} CVE numbers; "
-        f"{counts['files']} files of code differ, {counts['files_of_kernel']} of which this kernel "
+        f"{counts.fixes} fixes with {counts.cves} CVE numbers; "
+        f"{counts.files} files of code differ, {counts.files_of_kernel} of which this kernel "
         "is built from.",
         _reaching(counts, every),
     ]
-    if unsure := counts["cves_unsure"]:
+    if unsure := counts.cves_unsure:
         lines.append(
             f"{unsure} more CVE numbers are in entries that no file could be found for (--all)."
         )
@@ -169,11 +169,11 @@ def _for_people(
     return in_parts(*lines, "", table(("CVE", "fix", "in", "file", "match"), rows))
 
 
-def _reaching(counts: dict[str, int], every: tuple[FixStanding, ...]) -> str:
+def _reaching(counts: FixCounts, every: tuple[FixStanding, ...]) -> str:
     if all(one.runs is None for one in every):
-        return f"{counts['cves_of_kernel']} of the CVE numbers may be in code of this kernel."
-    in_force = f", {counts['cves_in_force']} of them in force" if counts["cves_in_force"] else ""
-    return f"{counts['cves_running']} of the CVE numbers may be in code that runs{in_force}."
+        return f"{counts.cves_of_kernel} of the CVE numbers may be in code of this kernel."
+    in_force = f", {counts.cves_in_force} of them in force" if counts.cves_in_force else ""
+    return f"{counts.cves_running} of the CVE numbers may be in code that runs{in_force}."
 
 
 def _row(one: FixStanding) -> tuple[str, str, str, str, str]:

@@ -7,12 +7,10 @@ The page carries the document of `suture.report.document`, so that a later step 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
-from itertools import compress
+from collections.abc import Iterator, Sequence
 
 from suture.model import Fix
-from suture.report import document
+from suture.report import document, page
 from suture.report.content import (
     AdaptedRow,
     CodeRow,
@@ -44,50 +42,29 @@ from suture.report.words import (
     way_to,
 )
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""The page fetches nothing, whatever a module's texts hold."""
-
-SHORT = frozenset({"What", "Object", "Position", "Address", "Bytes equal", "Links equal"})
-"""Columns whose cells stay in one line."""
-
-CVE_RECORD = "https://www.cve.org/CVERecord?id="
-
 _DATA = re.compile(rb'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
 
 
 def render(report: PatchReport) -> str:
     """Return the whole page."""
     sections = [one for one in _sections(report) if one is not None]
-    contents = [
-        element("li", element("a", heading, href=f"#{name}")) for name, heading, _ in sections
-    ]
-    style = resources.files("suture.report").joinpath("page.css").read_text()
-    body = fragment(
-        element(
-            "header",
-            element("h1", title(report)),
-            element("p", origin_line(report), class_="quiet"),
-            _verdict(report),
-            element("nav", element("ul", contents), aria_label="Contents") if contents else None,
-        ),
-        element("main", [_section(*one) for one in sections]),
-        element("footer", element("p", f"Made by Suture {report.suture} at {report.made}.")),
+    header = fragment(
+        element("h1", title(report)),
+        element("p", origin_line(report), class_="quiet"),
+        _verdict(report),
+    )
+    return page.whole(
+        f"{report.name} for {report.release}",
+        header,
+        sections,
+        f"Made by Suture {report.suture} at {report.made}.",
         _data(report),
     )
-    head = fragment(
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("title", f"{report.name} for {report.release}"),
-        element("style", Markup(style)),
-    )
-    page = element("html", element("head", head), element("body", body), lang="en")
-    return f"<!DOCTYPE html>\n{page}\n"
 
 
-def read(page: bytes) -> PatchReport | None:
+def read(content: bytes) -> PatchReport | None:
     """Return the report that a page carries; None for any other page."""
-    found = _DATA.search(page)
+    found = _DATA.search(content)
     return document.parse(found[1]) if found else None
 
 
@@ -97,17 +74,10 @@ def _data(report: PatchReport) -> Markup:
     return Markup(f'<script type="application/json" id="report">{text}</script>')
 
 
-def _section(name: str, heading: str, content: Child) -> Markup:
-    label = f"{name}-heading"
-    return element(
-        "section", element("h2", heading, id=label), content, id=name, aria_labelledby=label
-    )
-
-
 def _sections(report: PatchReport) -> Iterator[tuple[str, str, Child] | None]:
     problems = report.verdict.problems
     yield ("problems", "Problems", _problems(problems)) if problems else None
-    yield ("about", "At a glance", _facts(about(report)))
+    yield ("about", "At a glance", page.facts(about(report)))
     yield ("fixes", "What it fixes", map(_fix, report.fixes)) if report.fixes else None
     yield ("findings", "Findings", map(_finding, report.findings)) if report.findings else None
     yield ("adapted", "Adapted", map(_adapted, report.adapted)) if report.adapted else None
@@ -177,37 +147,17 @@ def _pre(lines: Sequence[str]) -> Markup | None:
     return element("pre", body)
 
 
-def _facts(facts: Iterable[tuple[str, str]]) -> Markup:
-    pairs = [fragment(element("dt", name), element("dd", value)) for name, value in facts]
-    return element("dl", pairs)
-
-
 def _fix(fix: Fix) -> Markup:
     facts: list[tuple[str, Child]] = [
         ("Author", fix.author),
         ("Date", fix.date),
         ("Commit", element("code", fix.commit) if fix.commit else ""),
-        ("CVE", _separated(_link(CVE_RECORD + cve, cve) for cve in fix.cves)),
-        ("Links", _separated(_link(link, link) for link in fix.links)),
-        ("Fixes", _separated(fix.fixes)),
+        ("CVE", page.separated(page.link(page.CVE_RECORD + cve, cve) for cve in fix.cves)),
+        ("Links", page.separated(page.link(link, link) for link in fix.links)),
+        ("Fixes", page.separated(fix.fixes)),
     ]
     pairs = [fragment(element("dt", name), element("dd", value)) for name, value in facts if value]
     return element("div", element("h3", fix.title), element("dl", pairs), class_="card")
-
-
-def _separated(children: Iterable[Child]) -> Markup:
-    return fragment(
-        [
-            child if not number else fragment(element("br"), child)
-            for number, child in enumerate(children)
-        ]
-    )
-
-
-def _link(address: str, text: str) -> Child:
-    """Return a link, for web addresses alone: a module's texts are anybody's."""
-    is_web = address.startswith(("https://", "http://"))
-    return element("a", text, href=address, rel="noreferrer") if is_web else text
 
 
 def _finding(one: FindingRow) -> Markup:
@@ -304,37 +254,6 @@ def _row(row: CodeRow) -> Markup:
     return element("tr", cells, class_=row.mark.value)
 
 
-def _table(
-    columns: Sequence[str], rows: Iterable[Sequence[Child]], caption: str | None = None
-) -> Markup:
-    """Return a table; on a phone each row is a block of labelled lines."""
-    filled = [list(row) for row in rows]
-    # A column in which no row has anything says nothing: mostly "Problem".
-    kept = [any(row[number] for row in filled) for number in range(len(columns))]
-    shown = list(compress(columns, kept))
-    heads = element("tr", [element("th", name, scope="col") for name in shown])
-    body = []
-    for row in filled:
-        cells = [
-            element("td", cell, data_label=name, class_=_cell_class(name, cell))
-            for name, cell in zip(shown, compress(row, kept), strict=True)
-        ]
-        body.append(element("tr", cells))
-    return element(
-        "table",
-        element("caption", caption) if caption else None,
-        element("thead", heads),
-        element("tbody", body),
-        class_="rows",
-    )
-
-
-def _cell_class(column: str, cell: Child) -> str | None:
-    if not cell:
-        return "empty"
-    return "short" if column in SHORT else None
-
-
 def _code(text: str) -> Child:
     return element("code", text) if text else ""
 
@@ -367,7 +286,7 @@ def _proof(report: PatchReport) -> Markup:
         "and options. Each function is compared with the kernel as it is shipped: all bytes, and "
         "of each linked address the name of what it leads to."
     )
-    return fragment(element("p", said), _table(columns, rows))
+    return fragment(element("p", said), page.table(columns, rows))
 
 
 def _checks(report: PatchReport) -> Markup:
@@ -395,12 +314,12 @@ def _checks(report: PatchReport) -> Markup:
                 one.problem,
             )
         )
-    return _table(columns, rows)
+    return page.table(columns, rows)
 
 
 def _left_out(report: PatchReport) -> Markup:
     rows = [(_code(one.source), one.what, one.why) for one in report.left_out]
-    return _table(("File", "Part", "Why"), rows)
+    return page.table(("File", "Part", "Why"), rows)
 
 
 def _symbols(symbols: Sequence[ReachedSymbol]) -> Markup:
@@ -419,7 +338,7 @@ def _symbols(symbols: Sequence[ReachedSymbol]) -> Markup:
                 one.problem,
             )
         )
-    return _table(columns, rows)
+    return page.table(columns, rows)
 
 
 def _memory(report: PatchReport) -> Markup:
@@ -428,8 +347,8 @@ def _memory(report: PatchReport) -> Markup:
     ]
     data = [(one.objname, _code(one.name), f"{one.size:,}") for one in report.data]
     return fragment(
-        _table(("Object", "When", "Function", "File"), calls, "Callbacks") if calls else None,
-        _table(("Object", "Variable", "Bytes"), data, "Variables that change in memory")
+        page.table(("Object", "When", "Function", "File"), calls, "Callbacks") if calls else None,
+        page.table(("Object", "Variable", "Bytes"), data, "Variables that change in memory")
         if data
         else None,
         [element("p", text) for text in memory(report)],
@@ -444,7 +363,7 @@ def _lab(lab: LabResult) -> Markup:
             element("span", verdict, class_=f"badge {'good' if lab.passed else 'bad'}"),
             f" on {lab.release} ({lab.accelerator}) in {lab.seconds:.1f} s, {lab.made}",
         ),
-        _table(
+        page.table(
             ("Function", "Object", "Calls of the new code"),
             [
                 (
@@ -474,7 +393,7 @@ def _lab(lab: LabResult) -> Markup:
 
 def _live(live: LiveMemory) -> Markup:
     rows = [(_code(name), *others) for name, *others in live_table(live)]
-    return fragment(element("p", live_said(live)), _table(LIVE_COLUMNS, rows) if rows else None)
+    return fragment(element("p", live_said(live)), page.table(LIVE_COLUMNS, rows) if rows else None)
 
 
 def _provenance(report: PatchReport) -> Markup:
@@ -487,6 +406,6 @@ def _provenance(report: PatchReport) -> Markup:
         ("Build ID", report.build_id),
     ]
     return fragment(
-        _facts((name, value) for name, value in facts if value),
-        _table(("What", "File", "SHA-256"), rows) if rows else None,
+        page.facts((name, value) for name, value in facts if value),
+        page.table(("What", "File", "SHA-256"), rows) if rows else None,
     )

@@ -25,6 +25,7 @@ from suture.kernel.release import Target
 from suture.sources import NewerSource
 from tests.examples import shows
 from tests.unit.fixes.test_trees import packed
+from tests.unit.report.test_html import Page
 
 RELEASE, OLD, NEW = "6.1.0-50-amd64", "6.1.176-1", "6.1.192-1"
 
@@ -331,3 +332,31 @@ def test_a_fix_knows_its_objects_though_the_list_is_kept(target: Target, offer: 
     found = list_fixes(target, NEW)
     assert found.objects_of(found.fixes[0]) == ("team",)
     assert found.objects_of(replace(found.fixes[0], files=())) == ()
+
+
+def test_the_page(offer: ToyOffer, tmp_path: Path, capsys: Printed) -> None:
+    (tmp_path / "modules").write_text("")
+    report = tmp_path / "fixes.html"
+    document(capsys, "--modules", str(tmp_path / "modules"), "--report", str(report))
+    page = Page(report.read_text())
+    assert page.scripts == 0
+    for text in (
+        f"What {NEW} fixes in {RELEASE}",
+        "With CVE numbers: 1",
+        "In code that does not run: 2",
+        "No file found: 1",
+        "net: sit: check lengths",
+        "drivers/net/team/team.c",
+        "sure, by name",
+    ):
+        assert text in page.text
+    assert "https://www.cve.org/CVERecord?id=CVE-2026-1002" in page.values("a", "href")
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    offer: ToyOffer, tmp_path: Path, capsys: Printed
+) -> None:
+    where = tmp_path / "none" / "fixes.html"
+    assert app.main(["fixes", "--kernel", RELEASE, "--report", str(where)]) == 1
+    assert "error[file-unreadable]" in capsys.readouterr().err
+    assert offer.asked == 0
