@@ -8,7 +8,7 @@ of all files of code; neither source is kept unpacked.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -30,7 +30,7 @@ from suture.kernel.release import Target
 from suture.sources import NewerSource, SourceOffer, versions
 from suture.workspace.prepare import Workspace, prepare
 
-RECIPE = 2
+RECIPE = 4
 """Raised whenever what is kept is made in another way."""
 
 _LIST, _DIFF = "fixes.json", "changes.diff.zst"
@@ -95,13 +95,20 @@ class FixList:
     _objects: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def objects_of(self, fix: ListedFix) -> tuple[str, ...]:
-        """Return the objnames that a fix may be in, those of source files before those of headers;
-        empty where none of its files is built here."""
+        """Return the objnames that a fix may be in; empty where none of its files is built here.
+
+        Those of its headers count only where it has no source file: include lines may mean more
+        than one file.  ``#include "trace.h"`` of KVM, which has one in another directory, may be
+        fs/smb/client/trace.h.
+        """
         if not self._objects:
             self._objects.update({one.path: one.objects for one in self.files})
-        files = sorted(fix.files, key=lambda path: path.endswith(".h"))
+        of_sources = self._of(path for path in fix.files if not path.endswith(".h"))
+        return of_sources or self._of(fix.files)
+
+    def _of(self, paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(
-            dict.fromkeys(chain.from_iterable(self._objects.get(one, ()) for one in files))
+            dict.fromkeys(chain.from_iterable(self._objects.get(path, ()) for path in paths))
         )
 
 

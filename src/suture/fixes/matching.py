@@ -137,9 +137,9 @@ class Matcher:
         files = frozenset.intersection(*map(self._at, place))
         if named := self._by_names(title, files):
             return named
-        sources = [path for path in files if not path.endswith(".h")]
-        if len(sources) == 1 and _is_named(place[-1], sources[0]) and self._has_names(title, files):
-            return FileMatch(Certainty.PLACE, tuple(sorted(files)), place)
+        meant = _meant_by_place(place[-1], files)
+        if meant and self._has_names(title, meant):
+            return FileMatch(Certainty.PLACE, meant, place)
         if 0 < len(files) <= MOST_FILES:
             return FileMatch(Certainty.LIKELY, tuple(sorted(files)), place)
         return FileMatch(Certainty.UNSURE, because=place)
@@ -191,6 +191,28 @@ def _words(path: str) -> frozenset[str]:
         part.replace("-", "_") for part in parts
     }
     return frozenset({*parts, *pieces, *spelled})
+
+
+def _meant_by_place(word: str, files: Collection[str]) -> tuple[str, ...]:
+    """Return the one source file that a place means, with headers at the place; none where several
+    are possible.
+
+    :param word: the last one of the place.
+    :param files: at the place.
+    """
+    sources = [path for path in files if not path.endswith(".h")]
+    exact = [path for path in sources if _is_stem(word, path)]
+    if len(sources) == 1 and _is_named(word, sources[0]):
+        return tuple(sorted(files))
+    return tuple(exact) if len(exact) == 1 else ()
+
+
+def _is_stem(word: str, path: str) -> bool:
+    """Whether a word is the whole name of a file and not that of its directory: the place
+    ``mm/damon/sysfs`` is sysfs.c and not sysfs-schemes.c, and ``team`` is any file of team/."""
+    *_, directory, file = ["", *path.lower().split("/")]
+    stem = file.rpartition(".")[0]
+    return stem.replace("-", "_") == word.replace("-", "_") != directory.replace("-", "_")
 
 
 def _is_named(word: str, path: str) -> bool:

@@ -18,7 +18,7 @@ from suture.cli import app
 from suture.core import running
 from suture.errors import Refusal
 from suture.fixes import listing, standing
-from suture.fixes.listing import FixList, list_fixes
+from suture.fixes.listing import ChangedFile, FixList, ListedFix, list_fixes
 from suture.fixes.matching import Certainty
 from suture.host.paths import cache
 from suture.kernel.release import Target
@@ -332,6 +332,24 @@ def test_a_fix_knows_its_objects_though_the_list_is_kept(target: Target, offer: 
     found = list_fixes(target, NEW)
     assert found.objects_of(found.fixes[0]) == ("team",)
     assert found.objects_of(replace(found.fixes[0], files=())) == ()
+
+
+def test_objects_of_headers_count_where_there_is_no_source() -> None:
+    files = (
+        ChangedFile("fs/smb/client/trace.h", 1, 1, (), ("cifs", "kvm")),
+        ChangedFile("fs/smb/client/file.c", 1, 1, (), ("cifs",)),
+        ChangedFile("drivers/other.c", 1, 1, (), ()),
+    )
+    header, source, other = (one.path for one in files)
+    found = FixList(RELEASE, OLD, NEW, files=files)
+    fix = ListedFix("", NEW, (), (), Certainty.LIKELY, (), ())
+    for paths, objects in (
+        ((header, source), ("cifs",)),
+        ((header,), ("cifs", "kvm")),
+        ((header, other), ("cifs", "kvm")),
+        ((other,), ()),
+    ):
+        assert found.objects_of(replace(fix, files=paths)) == objects
 
 
 def test_the_page(offer: ToyOffer, tmp_path: Path, capsys: Printed) -> None:

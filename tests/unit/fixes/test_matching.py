@@ -36,6 +36,10 @@ CHANGES = (
     file("drivers/base/dd.c", "driver_deferred_probe"),
     file("net/ipv6/fib6_rules.c", "fib6_rule_suppress"),
     file("net/ipv6/ip6_fib.c", "fib6_walk"),
+    file("mm/damon/sysfs.c"),
+    file("mm/damon/sysfs-schemes.c"),
+    file("drivers/net/team/team.c"),
+    file("drivers/net/team/team_mode_broadcast.c"),
     file("security/apparmor/include/cred.h", "begin_current_label_crit_section"),
     file("security/apparmor/lsm.c", "apparmor_exit"),
     file("security/apparmor/policy.c", "aa_replace_profiles"),
@@ -76,6 +80,7 @@ def test_sure_by_a_name_that_one_file_has(title: str, path: str, because: tuple[
     [
         ("HID: uhid: convert to hid_safe_input_report()", "drivers/hid/uhid.c"),
         ("nvme-tcp: fix potential memory corruption", "drivers/nvme/host/tcp.c"),
+        ("mm/damon/sysfs: put target pids", "mm/damon/sysfs.c"),
         ("gpio: mt7621: avoid corruption of shared state", "drivers/gpio/gpio-mt7621.c"),
         ("Input: ims-pcu - add response length checks", "drivers/input/misc/ims-pcu.c"),
         (
@@ -103,6 +108,11 @@ def test_headers_go_with_the_one_source_file() -> None:
         (
             "mptcp: prevent race between disconnect() and rtx",
             ("net/mptcp/protocol.c", "net/mptcp/subflow.c"),
+        ),
+        # Of two files, one has the directory's name, which says nothing.
+        (
+            "team: fix the mode",
+            tuple(f"drivers/net/team/{name}.c" for name in ("team", "team_mode_broadcast")),
         ),
         # The function is in another file, whose name has not that word.
         (
