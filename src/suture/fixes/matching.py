@@ -9,7 +9,8 @@ A changelog has titles alone.  A title begins with the place in the kernel and m
    or functions, and every word of the place is in that file's path.
 2. *sure*, by place: of all changed files, one source file alone has every word of the place in its
    path, the last one in its own name or that of its directory; headers like that go with it.  If
-   the title has names of C, one of them is in the changes of these files.
+   the title has names of C, one of them is in the changes of these files.  The title has one place:
+   "lockd, nfsd: ..." is about files in both.
 3. *likely*: several files have every word of the place in their paths; each of them may be meant.
 4. *unsure*: no file can be named.
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -131,22 +132,21 @@ class Matcher:
 
     def match(self, title: str) -> FileMatch:
         """Return the files that an entry may mean, by its title."""
-        place = place_of(title)
-        if not place:
-            return FileMatch(Certainty.UNSURE)
-        files = frozenset.intersection(*map(self._at, place))
+        places = places_of(title)
+        files = frozenset[str]().union(*map(self._at_place, places))
         if named := self._by_names(title, files):
             return named
-        meant = _meant_by_place(place[-1], files)
+        because = tuple(dict.fromkeys(word for place in places for word in place))
+        meant = _meant_by_place(places[0], files) if len(places) == 1 else ()
         if meant and self._has_names(title, meant):
-            return FileMatch(Certainty.PLACE, meant, place)
+            return FileMatch(Certainty.PLACE, meant, because)
         if 0 < len(files) <= MOST_FILES:
-            return FileMatch(Certainty.LIKELY, tuple(sorted(files)), place)
-        return FileMatch(Certainty.UNSURE, because=place)
+            return FileMatch(Certainty.LIKELY, tuple(sorted(files)), because)
+        return FileMatch(Certainty.UNSURE, because=because)
 
     def _by_names(self, title: str, at_place: frozenset[str]) -> FileMatch | None:
         """Return the one file that has names of a title, if there is one and it is at the place."""
-        having = {name: self._by_name[name] for name in _NAME.findall(title)}
+        having = {name: self._by_name[name] for name in _names(title)}
         single = {name: next(iter(paths)) for name, paths in having.items() if len(paths) == 1}
         files = set(single.values())
         if len(files) != 1 or not files <= at_place or next(iter(files)).endswith(".h"):
@@ -155,8 +155,12 @@ class Matcher:
 
     def _has_names(self, title: str, files: Collection[str]) -> bool:
         """Whether the changes of some files have one of the names of a title, if it has any."""
-        names = _NAME.findall(title)
+        names = _names(title)
         return not names or any(not self._by_name[name].isdisjoint(files) for name in names)
+
+    def _at_place(self, place: tuple[str, ...]) -> frozenset[str]:
+        """Return the files whose paths have every word of a place."""
+        return frozenset.intersection(*map(self._at, place))
 
     def _find(self, word: str) -> frozenset[str]:
         """Return the paths that have a word of a place: as it is, or below what it stands for, or
@@ -170,15 +174,28 @@ class Matcher:
         return frozenset(found)
 
 
-def place_of(title: str) -> tuple[str, ...]:
-    """Return the words of the place that a title begins with: ``("smb", "client")``."""
+def places_of(title: str) -> tuple[tuple[str, ...], ...]:
+    """Return the words of each place that a title begins with: ``(("smb", "client"),)`` of "smb:
+    client: ...", ``(("lockd",), ("nfsd",))`` of "lockd, nfsd: ..."."""
     title = re.sub(r'^Revert "(.*)"$', r"\1", title)
     *parts, rest = title.split(": ")
     if named := _DRIVER.match(rest):
         parts.append(named["hwmon"] or named["input"])
     text = " ".join(part.lower() for part in takewhile(_PLACE.fullmatch, parts))
-    words = [word.strip(".-") for word in _WORDS_OF_PLACE.findall(text)]
-    return tuple(dict.fromkeys(word for word in words if word and word not in _NOT_PLACES))
+    places = (tuple(dict.fromkeys(_words_of_place(one))) for one in text.split(","))
+    return tuple(place for place in places if place)
+
+
+def _words_of_place(text: str) -> Iterator[str]:
+    for word in _WORDS_OF_PLACE.findall(text):
+        plain = word.strip(".-")
+        if plain and plain not in _NOT_PLACES:
+            yield plain
+
+
+def _names(title: str) -> list[str]:
+    """Return the names of C of a title behind its place, which looks like one: ``io_uring``."""
+    return _NAME.findall(title.rpartition(": ")[2])
 
 
 def _words(path: str) -> frozenset[str]:
@@ -187,24 +204,25 @@ def _words(path: str) -> frozenset[str]:
     parts = path.lower().split("/")
     parts.append(parts[-1].rpartition(".")[0])
     pieces = {piece for part in parts for piece in re.split(r"[_-]", part)}
-    spelled = {part.replace("_", "-") for part in parts} | {
-        part.replace("-", "_") for part in parts
-    }
-    return frozenset({*parts, *pieces, *spelled})
+    dashed = {part.replace("_", "-") for part in parts}
+    underscored = {part.replace("-", "_") for part in parts}
+    return frozenset({*parts, *pieces, *dashed, *underscored})
 
 
-def _meant_by_place(word: str, files: Collection[str]) -> tuple[str, ...]:
+def _meant_by_place(place: tuple[str, ...], files: Collection[str]) -> tuple[str, ...]:
     """Return the one source file that a place means, with headers at the place; none where several
     are possible.
 
-    :param word: the last one of the place.
+    One word is no place for a file with that name: "ethtool: fail closed if ..." is in net/ethtool,
+    not in ethtool.c of e1000e.
+
     :param files: at the place.
     """
     sources = [path for path in files if not path.endswith(".h")]
-    exact = [path for path in sources if _is_stem(word, path)]
-    if len(sources) == 1 and _is_named(word, sources[0]):
+    if len(sources) == 1 and _is_named(place[-1], sources[0]):
         return tuple(sorted(files))
-    return tuple(exact) if len(exact) == 1 else ()
+    exact = [path for path in sources if _is_stem(place[-1], path)]
+    return tuple(exact) if len(exact) == 1 and len(place) > 1 else ()
 
 
 def _is_stem(word: str, path: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from suture.fixes.changes import CodeChange
-from suture.fixes.matching import MOST_FILES, Certainty, FileMatch, Matcher, place_of
+from suture.fixes.matching import MOST_FILES, Certainty, FileMatch, Matcher, places_of
 
 
 def file(path: str, functions: str = "", words: str = "") -> CodeChange:
@@ -36,6 +36,10 @@ CHANGES = (
     file("drivers/base/dd.c", "driver_deferred_probe"),
     file("net/ipv6/fib6_rules.c", "fib6_rule_suppress"),
     file("net/ipv6/ip6_fib.c", "fib6_walk"),
+    file("drivers/net/ethernet/intel/e1000e/ethtool.c"),
+    file("net/ethtool/ioctl.c"),
+    file("io_uring/cancel.c", "io_cancel_cb", "io_uring"),
+    file("io_uring/io_uring.c", "io_ring_exit_work"),
     file("mm/damon/sysfs.c"),
     file("mm/damon/sysfs-schemes.c"),
     file("drivers/net/team/team.c"),
@@ -45,6 +49,9 @@ CHANGES = (
     file("security/apparmor/policy.c", "aa_replace_profiles"),
     *(file(f"drivers/gpu/drm/part_{number}.c") for number in range(MOST_FILES + 1)),
 )
+
+
+DAMON = ("mm/damon/sysfs-schemes.c", "mm/damon/sysfs.c")
 
 
 def match(title: str) -> FileMatch:
@@ -114,6 +121,15 @@ def test_headers_go_with_the_one_source_file() -> None:
             "team: fix the mode",
             tuple(f"drivers/net/team/{name}.c" for name in ("team", "team_mode_broadcast")),
         ),
+        # The place is a name of C too, which one of the files has in a changed line.
+        ("io_uring: do not flood a task", ("io_uring/cancel.c", "io_uring/io_uring.c")),
+        # There are two places.
+        ("nvme-pci, damon/sysfs: fix it", ("drivers/nvme/host/pci.c", *DAMON)),
+        # Many files have that name for what they do.
+        (
+            "ethtool: fail closed if we can't get max channel used",
+            ("drivers/net/ethernet/intel/e1000e/ethtool.c", "net/ethtool/ioctl.c"),
+        ),
         # The function is in another file, whose name has not that word.
         (
             "ipv6: fib6: fix NULL deref in fib6_walk_continue() on multi-batch dump",
@@ -157,21 +173,22 @@ def test_unsure_otherwise(title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "place"),
+    ("title", "places"),
     [
-        ("smb: client: fix it", ("smb", "client")),
-        ("drm/amd/display: fix it", ("drm", "amd", "display")),
-        ("net, bpf: check master for NULL", ("net", "bpf")),
-        ("hwmon: (nzxt-smart2) Check it", ("hwmon", "nzxt-smart2")),
-        ("Input: ims-pcu - fix it", ("input", "ims-pcu")),
-        ("KVM: x86/mmu: fix: it", ("kvm", "x86", "mmu")),
-        ('scsi: Revert "scsi: Fix it: now"', ("scsi",)),
-        ("lib/ucs2_string.c: fix it", ("lib", "ucs2_string.c")),
-        ("no place", ()),
+        ("smb: client: fix it", "smb client"),
+        ("drm/amd/display: fix it", "drm amd display"),
+        ("net, bpf: check master for NULL", "net, bpf"),
+        ("lockd, nfsd: RCU-protect nlmsvc_ops dispatch", "lockd, nfsd"),
+        ("hwmon: (nzxt-smart2) Check it", "hwmon nzxt-smart2"),
+        ("Input: ims-pcu - fix it", "input ims-pcu"),
+        ("KVM: x86/mmu: fix: it", "kvm x86 mmu"),
+        ('scsi: Revert "scsi: Fix it: now"', "scsi"),
+        ("lib/ucs2_string.c: fix it", "lib ucs2_string.c"),
+        ("no place", ""),
     ],
 )
-def test_the_place_is_what_stands_before_colons(title: str, place: tuple[str, ...]) -> None:
-    assert place_of(title) == place
+def test_the_place_is_what_stands_before_colons(title: str, places: str) -> None:
+    assert ", ".join(map(" ".join, places_of(title))) == places
 
 
 def test_without_changes_nothing_matches() -> None:
