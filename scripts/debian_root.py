@@ -15,9 +15,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from suture.host import files, paths, progress, run
+from suture.host import files, paths, progress
 from suture.host.packages import SEARCH_PATH
-from suture.lab.disk import as_root_would, keep, program, scratch_parent
+from suture.lab.debian import bootstrap
+from suture.lab.disk import as_root_would, keep, scratch_parent
 from suture.sources import debian_suites
 
 SHARED = "/shared"
@@ -106,14 +107,6 @@ class DebianRoot:
             # Without root rights, mmdebstrap runs as another user.
             os.chmod(work, 0o711)
             made = Path(work, "root.tar")
-            sources = shutil.copy(lists.directory / "debian.sources", work)
-            command: list[str | Path] = [
-                *(program("mmdebstrap"), "--quiet", "--variant=essential", "--format=tar"),
-                f"--include={','.join(self.packages)}",
-                "--dpkgopt=force-unsafe-io",
-                *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
-                *(self.suite, made, sources),
-            ]
-            environment = {**os.environ, "TMPDIR": work, "PATH": SEARCH_PATH}
-            run.check(command, where=f"Debian {self.suite}", env=environment)
+            sources = Path(shutil.copy(lists.directory / "debian.sources", work))
+            bootstrap(self.suite, sources, self.packages, made, excluded=LEFT_OUT)
             keep(made, final)

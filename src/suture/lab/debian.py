@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A small real Debian with systemd, as a file system image for any target.
 
-mmdebstrap makes it from the archives of this host's apt, of the release that this host runs.  The
-cache keeps it under a digest of its recipe.  It contains neither Suture nor a kernel: those come
-from `suture.lab.installed` and from the target.
+mmdebstrap makes it; for the lab's guests from the archives of this host's apt, of the release that
+this host runs.  The cache keeps it under a digest of its recipe.  It contains neither Suture nor a
+kernel: those come from `suture.lab.installed` and from the target.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from suture.errors import ARCHIVE_UNREACHABLE, COMMAND_FAILED, Refusal
@@ -88,69 +89,115 @@ class DebianGuest:
     )
 
     def image(self) -> Path:
-        """Return the file system image (`image`)."""
-        return image()
+        """Return the file system image (`SmallDebian.image`)."""
+        sources = "".join(f"{line}\n" for line in apt_sources())
+        return SmallDebian(codename(), sources).image()
 
 
-def image() -> Path:
-    """Return the file system image, which must not be written to; make it if the cache lacks it.
+@dataclass(frozen=True, slots=True)
+class SmallDebian:
+    """A small Debian with systemd.
 
-    :raises Refusal: ``archive-unreachable``, ``tool-missing``, ``command-failed``, ``disk-full``
+    :ivar suite: the suite that it is of.
+    :ivar sources: its archives, in either form of sources.list(5).
+    :ivar more: what it has besides `PACKAGES`.
+    :ivar settings: shell lines that complete it; ``$1`` is its root.
     """
-    sources = apt_sources()
-    recipe = "\n".join((str(RECIPE), *PACKAGES, *EXCLUDED, *_settings(), SIZE, *sources))
-    final = (
-        paths.cache()
-        / "lab"
-        / f"debian-{codename()}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.ext4"
-    )
-    with files.locked(final.with_suffix(".lock")):
-        if not final.exists():
-            with (
-                progress.step("Making a small Debian", codename()),
-                tempfile.TemporaryDirectory(prefix="suture-", dir=scratch_parent()) as work,
-            ):
-                # Without root rights, mmdebstrap runs as another user.
-                os.chmod(work, 0o711)
-                keep(_make(Path(work), sources), final)
-    return final
+
+    suite: str
+    sources: str
+    more: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+    def image(self) -> Path:
+        """Return the file system image, which must not be written to; make it if the cache lacks
+        it.
+
+        :raises Refusal: ``archive-unreachable``, ``tool-missing``, ``command-failed``,
+            ``disk-full``
+        """
+        recipe = "\n".join(
+            (str(RECIPE), *self._packages, *EXCLUDED, *self._hooks, SIZE, self.sources.rstrip("\n"))
+        )
+        digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
+        final = paths.cache() / "lab" / f"debian-{self.suite}-{digest}.ext4"
+        with files.locked(final.with_suffix(".lock")):
+            if not final.exists():
+                with (
+                    progress.step("Making a small Debian", self.suite),
+                    tempfile.TemporaryDirectory(prefix="suture-", dir=scratch_parent()) as work,
+                ):
+                    # Without root rights, mmdebstrap runs as another user.
+                    os.chmod(work, 0o711)
+                    keep(self._make(Path(work)), final)
+        return final
+
+    @property
+    def _packages(self) -> tuple[str, ...]:
+        return *PACKAGES, *self.more
+
+    @property
+    def _hooks(self) -> tuple[str, ...]:
+        return *_settings(), *self.settings
+
+    def _make(self, work: Path) -> Path:
+        """Make the image in `work`, and return its path."""
+        archive, made = work / "root.tar", work / "root.ext4"
+        # apt tells the forms apart by the name.
+        is_deb822 = self.sources.startswith("Types:")
+        listed = work / ("debian.sources" if is_deb822 else "sources.list")
+        listed.write_text(self.sources)
+        bootstrap(self.suite, listed, self._packages, archive, excluded=EXCLUDED, hooks=self._hooks)
+        tree = work / "root"
+        tree.mkdir()
+        # A user namespace cannot make device nodes; the kernel mounts its own /dev.  Files of
+        # other users in the namespace have to be removed there as well.
+        unpack = f'tar -xf {archive} -C {tree} --exclude "./dev/*" && "$@" && rm -rf {tree}/*'
+        run.check(
+            as_root_would(["sh", "-c", unpack, "sh", *ext4_command(tree, made, SIZE)]),
+            where="the small Debian",
+            env=_environment(work),
+        )
+        return made
 
 
-def _make(work: Path, sources: Sequence[str]) -> Path:
-    """Make the image in `work`, and return its path."""
-    archive, listed, made = work / "root.tar", work / "sources.list", work / "root.ext4"
-    listed.write_text("".join(f"{line}\n" for line in sources))
-    options = ["force-unsafe-io", *(f"path-exclude={pattern}" for pattern in EXCLUDED)]
+def bootstrap(
+    suite: str,
+    sources: Path,
+    packages: Sequence[str],
+    archive: Path,
+    *,
+    excluded: Sequence[str],
+    hooks: Sequence[str] = (),
+) -> None:
+    """Make a Debian with mmdebstrap.
+
+    :param sources: a file in either form of sources.list(5).
+    :param packages: what it has besides the packages that Debian marks essential.
+    :param archive: the tar file to make, in a directory for other temporary files.
+    :param excluded: patterns of files that dpkg leaves out, there too.
+    :param hooks: shell lines that complete it; ``$1`` is its root.
+    :raises Refusal: ``archive-unreachable``, ``command-failed``
+    """
+    options = ["force-unsafe-io", *(f"path-exclude={pattern}" for pattern in excluded)]
     command: list[str | Path] = [
-        *(
-            program("mmdebstrap"),
-            "--quiet",
-            "--variant=essential",
-            f"--include={','.join(PACKAGES)}",
-        ),
+        *(program("mmdebstrap"), "--quiet", "--variant=essential"),
+        f"--include={','.join(packages)}",
         *(f"--dpkgopt={option}" for option in options),
-        *(f"--customize-hook={line}" for line in _settings()),
-        *("--format=tar", codename(), archive, listed),
+        *(f"--customize-hook={line}" for line in hooks),
+        *("--format=tar", suite, archive, sources),
     ]
-    environment = {**os.environ, "TMPDIR": str(work), "PATH": SEARCH_PATH}
-    finished = run.run(command, env=environment)
+    finished = run.run(command, env=_environment(archive.parent))
     if finished.status != 0:
         lines = finished.stderr.strip().splitlines()[-run.EVIDENCE_LINES :]
         fetching = any("Failed to fetch" in line or "apt-get update" in line for line in lines)
         kind = ARCHIVE_UNREACHABLE if fetching else COMMAND_FAILED
         found = f"it exited with status {finished.status}"
         raise Refusal(kind, "mmdebstrap", found, evidence=lines)
-    tree = work / "root"
-    tree.mkdir()
-    # A user namespace cannot make device nodes; the kernel mounts its own /dev.  Files of other
-    # users in the namespace have to be removed there as well.
-    unpack = f'tar -xf {archive} -C {tree} --exclude "./dev/*" && "$@" && rm -rf {tree}/*'
-    run.check(
-        as_root_would(["sh", "-c", unpack, "sh", *ext4_command(tree, made, SIZE)]),
-        where="the small Debian",
-        env=environment,
-    )
-    return made
+
+
+def _environment(work: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(work), "PATH": SEARCH_PATH}
 
 
 def _settings() -> list[str]:

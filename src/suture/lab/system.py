@@ -11,7 +11,7 @@ contents over reboots.
 
 A machine that ends without `Machine.power_off` has lost its power: data that it had not written to
 its disk is lost.  Suture is installed as the base install (`suture.lab.installed`), on a separate
-disk at ``/usr/local``.
+disk at ``/usr/local``, unless the system is to have everything itself.
 """
 
 from __future__ import annotations
@@ -43,23 +43,27 @@ class System:
     """A target with a disk.
 
     :ivar disk: the image of the guest's root file system, ext4 with no partitions.
+    :ivar is_whole: the system has Suture and the modules of its kernels itself, or does without;
+        otherwise the lab mounts them.
     """
 
     target: Target
     disk: Path
+    is_whole: bool = False
 
     @classmethod
     @contextmanager
-    def make(cls, target: Target) -> Iterator[System]:
+    def make(cls, target: Target, whole: Path | None = None) -> Iterator[System]:
         """Make a new system; it is removed when the block ends.
 
+        :param whole: the image of one that has everything itself, which is copied.
         :raises Refusal: as `suture.lab.guests.here`, its image and `suture.lab.installed.image`
         """
-        base = guests.here().image()
+        base = whole or guests.here().image()
         with tempfile.TemporaryDirectory(prefix="suture-") as work:
             disk = Path(work, "root.ext4")
             run.check(["cp", "--sparse=always", "--reflink=auto", base, disk])
-            yield cls(target, disk)
+            yield cls(target, disk, is_whole=whole is not None)
 
     def boot(
         self,
@@ -111,13 +115,15 @@ class System:
 
         :raises Refusal: ``lab-boot-failed``, ``tool-missing``
         """
+        others = () if self.is_whole else (qemu.Disk(installed.image()),)
+        words = (*CMDLINE, *(("disk_is_whole=1",) if self.is_whole else ()), cmdline_extra)
         return Machine.start(
             self.target,
             image,
             qemu.Wire.VIRTIO,
-            disks=[qemu.Disk(self.disk, writable=True), qemu.Disk(installed.image())],
+            disks=[qemu.Disk(self.disk, writable=True), *others],
             memory=memory,
-            cmdline_extra=" ".join([*CMDLINE, cmdline_extra]),
+            cmdline_extra=" ".join(words),
             deadline=deadline,
             accelerator=accelerator,
         )
