@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from scripts import deb, zipapp
+from scripts import zipapp
+from tests import deb_packages
 
 HOST = (
     *("apt", "man-db", "python3", "python3-asn1crypto", "python3-click", "python3-cryptography"),
@@ -19,13 +17,6 @@ HOST = (
 )
 """What the package suture depends on, without what it only recommends, and what shows that its files
 are where they belong; apt, for tests that install more."""
-
-NEWER = "9.9"
-
-INIT = "usr/lib/python3/dist-packages/suture/__init__.py"
-
-VERSION = r'(Version: |suture \(= |__version__ = "){}'
-"""Where packages have it: in the control file, and in Suture's own code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +41,7 @@ class Packages:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     """As 'make deb' makes them: lintian's errors and warnings end it."""
     directory = tmp_path_factory.mktemp("packages")
-    deb.make(directory)
+    deb_packages.make(directory, checked=True)
     return Packages(directory)
 
 
@@ -65,20 +56,5 @@ def newer(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Packa
     """The same with a higher version, which Suture itself has too."""
     directory = tmp_path_factory.mktemp("newer")
     for package in (packages.suture, packages.build):
-        repack(package, directory)
+        deb_packages.repack(package, directory)
     return Packages(directory)
-
-
-def repack(package: Path, into: Path) -> None:
-    """Give a package a higher version."""
-    tree = into / "tree"
-    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
-    own = package.name.split("_")[1]
-    for path in (tree / "DEBIAN/control", tree / INIT):
-        if path.exists():
-            path.write_text(
-                re.sub(VERSION.format(re.escape(own)), rf"\g<1>{NEWER}", path.read_text())
-            )
-    made = into / package.name.replace(own, NEWER)
-    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, made], check=True)
-    shutil.rmtree(tree)

@@ -15,8 +15,9 @@ from scripts.debian_root import DebianRoot
 from suture import __version__
 from suture.host.packages import BUILD_MODULES
 from suture.sources import debian_suites
+from tests.deb_packages import NEWER
 from tests.lab import test_readme as readme
-from tests.packages.conftest import HOST, NEWER, Packages
+from tests.packages.conftest import HOST, Packages
 
 SUITES = ("bookworm", "trixie")
 """Debian 12 and 13."""
