@@ -61,7 +61,7 @@ def test_the_one_file_says_what_it_lacks(life: dict[str, str]) -> None:
 
 def test_other_programs_start_the_one_file(life: dict[str, str]) -> None:
     assert "created /etc/kernel/postinst.d/zz-suture" in life["alone-hooks"]
-    start = r"^exec /usr/bin/python3\S* -I /opt/suture.pyz -m suture.core.upgrade"
+    start = r"^/usr/bin/python3\S* -I /opt/suture.pyz -m suture.core.upgrade"
     assert re.search(start, life["alone-hook"], re.MULTILINE)
     assert life["alone-upgrade"] == ""
 
@@ -119,6 +119,12 @@ def test_shells_and_man_find_their_files(life: dict[str, str]) -> None:
 def test_what_the_other_package_brings_is_refused(command: str, life: dict[str, str]) -> None:
     assert life[command].startswith(f"error[build-extra-missing]: suture {command}: ")
     assert f"Install the package suture-build, version {__version__}." in life[command]
+
+
+def test_an_upgrade_of_the_host_goes_on_though_a_library_is_not_there(life: dict[str, str]) -> None:
+    said = life["hooks-broken"].splitlines()
+    assert said[-1] == "suture: what becomes of live patches with 6.1.0-new is not known"
+    assert "ModuleNotFoundError: No module named 'json'" in said
 
 
 def test_an_upgrade_keeps_everything(life: dict[str, str]) -> None:

@@ -79,6 +79,16 @@ def test_nothing_is_said_once_suture_is_gone(
             assert (done.stdout, done.stderr) == (b"", b"")
 
 
+def test_a_kernel_is_installed_though_suture_cannot_start(etc: Path) -> None:
+    enable(etc)
+    hook = etc / "kernel/postinst.d/zz-suture"
+    text = hook.read_text().replace("[ -d /var/lib/suture ] &&", "")
+    hook.write_text(text.replace("suture.core.upgrade", "no.such.module"))
+    done = subprocess.run([hook, "6.1.0-toy"], capture_output=True, text=True, check=True)
+    told = "suture: what becomes of live patches with 6.1.0-toy is not known\n"
+    assert done.stdout == told
+
+
 def test_a_login_is_told(etc: Path) -> None:
     """The state of this host, whatever it is, in one line at most, and never a failure."""
     enable(etc)
