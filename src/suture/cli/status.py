@@ -119,6 +119,7 @@ def document(found: Status) -> dict[str, object]:
         "last_change": found.last_change,
         "taints": found.taints,
         "newer_kernel": found.newer_kernel,
+        "newer_kernel_lacks": found.newer_kernel_lacks,
         "staying": found.staying,
         "hindrances": found.hindrances,
         "unseen": found.unseen,
@@ -302,13 +303,15 @@ def _host(found: Status) -> list[Human]:
             f"Its taint {', '.join(expected)} comes from live patches, as with all of them."
         )
     if found.newer_kernel:
-        lines.append(
-            printable(
-                f"{found.newer_kernel} is installed: a reboot into it may make live patches "
-                "unnecessary."
-            )
-        )
+        lines.append(printable(f"{found.newer_kernel} is installed: {_after_reboot(found)}."))
     return lines
+
+
+def _after_reboot(found: Status) -> str:
+    if found.newer_kernel_lacks:
+        names = ", ".join(found.newer_kernel_lacks)
+        return f"after a reboot into it, {names} will be missing ('suture rebuild --dry-run')"
+    return "a reboot into it may make live patches unnecessary"
 
 
 def _watch() -> None:

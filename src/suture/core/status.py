@@ -128,6 +128,8 @@ class Status:
         has nothing.
     :ivar refusals: changes that were refused once they had begun, by code, as far back as the
         journal goes.
+    :ivar newer_kernel_lacks: the names of installed live patches that a reboot into `newer_kernel`
+        would be without.
     """
 
     release: str
@@ -146,6 +148,7 @@ class Status:
     unseen: str = ""
     unprotected: tuple[Unprotected, ...] = ()
     refusals: Mapping[str, int] = field(default_factory=dict)
+    newer_kernel_lacks: tuple[str, ...] = ()
 
     @property
     def recoverable(self) -> tuple[str, ...]:
@@ -186,6 +189,7 @@ def status(journal: Journal | None = None) -> Status:
     forced = _forced(of_this_boot)
     left_over = tuple(module.name for module in modules.left_over()) if at_work is None else ()
     hindrances, unseen = _by_ftrace(patches if at_work is None else ())
+    newer = host.newer_kernel()
     return Status(
         release=running.release(),
         supported=current().is_available,
@@ -199,12 +203,13 @@ def status(journal: Journal | None = None) -> Status:
         drift=drift(_in_force(patches)) if at_work is None else (),
         last_change=outcomes[-1].time if outcomes else "",
         taints=host.taints(),
-        newer_kernel=host.newer_kernel(),
+        newer_kernel=newer,
         staying=staying_modules(),
         hindrances=hindrances,
         unseen=unseen,
         unprotected=_unprotected(patches) if at_work is None else (),
         refusals=_refusals(outcomes),
+        newer_kernel_lacks=_lacking(newer) if newer else (),
     )
 
 
@@ -228,6 +233,12 @@ def _unprotected(patches: Sequence[PatchStatus]) -> tuple[Unprotected, ...]:
     return unprotected(
         {item.name for item in in_force}, [fix for item in in_force for fix in item.fixes]
     )
+
+
+def _lacking(release: str) -> tuple[str, ...]:
+    from suture.core.unprotected import lacking
+
+    return lacking(release)
 
 
 def kept_for_others() -> bool:

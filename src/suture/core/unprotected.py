@@ -68,6 +68,15 @@ def unprotected(
     return ()
 
 
+def lacking(release: str, store: Store | None = None) -> tuple[str, ...]:
+    """Return the names of the live patches that a boot of another kernel would be without."""
+    kept = store or Store()
+    with suppress(Refusal):
+        brought = [fix for entry in entries_of(kept, release) for fix in fixes_of(kept, entry)]
+        return tuple(one.name for one in unprotected((), brought, kept, release))
+    return ()
+
+
 def entries_of(store: Store, release: str) -> Iterator[StoreEntry]:
     """Yield the enabled entries of a kernel that can be read.  :raises Refusal:
     ``path-untrusted``"""

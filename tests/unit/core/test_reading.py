@@ -416,6 +416,17 @@ def test_a_kernel_that_lacks_live_patches_of_others_is_no_good_one() -> None:
     assert login.line(found).startswith(said)
 
 
+def test_a_newer_kernel_is_told_with_what_a_reboot_into_it_would_leave_open() -> None:
+    found = replace(status(drift=()), newer_kernel="6.1.0-10-amd64")
+    told = "6.1.0-10-amd64 is installed: a reboot into it may make live patches unnecessary."
+    assert told in shown(found)
+    found = replace(found, newer_kernel_lacks=("fix", "mend"))
+    assert "after a reboot into it, fix, mend will be missing ('suture rebuild" in shown(found)
+    assert "unnecessary" not in shown(found)
+    assert document(found)["newer_kernel_lacks"] == ("fix", "mend")
+    assert found.verdict is Verdict.OK, "this kernel is as it should be"
+
+
 def test_a_kernel_without_live_patching_has_a_verdict_of_its_own() -> None:
     found = replace(status(drift=()), supported=False)
     assert (int(found.verdict), document(found)["verdict"]) == (9, "unsupported")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from suture.core.store import Store
-from suture.core.unprotected import are_covered, unprotected
+from suture.core.unprotected import are_covered, lacking, unprotected
 from suture.elf import reader, writer
 from suture.model import Fix
 from suture.module import fixes
@@ -49,6 +49,18 @@ def test_one_that_is_kept_for_other_kernels_alone_is_told_with_what_it_is_for(st
     (found,) = unprotected((), (), store, NEW)
     assert (found.name, found.releases, found.fixes) == ("one", ("6.1.0-9-toy", OLD), (FIRST,))
     assert found.cves == ("CVE-2026-1",)
+
+
+def test_a_kernel_that_does_not_run_yet_lacks_what_is_not_kept_for_it(store: Store) -> None:
+    assert lacking(NEW, store) == ()
+    for name, fix in (("one", FIRST), ("two", SECOND), ("three", FIRST)):
+        keep(store, OLD, name, fix)
+    keep(store, NEW, "three")
+    store.record_fixed(NEW, "two", "6.1.187-1 names CVE-2026-2")
+    assert lacking(NEW, store) == ("one",)
+    assert lacking(OLD, store) == ()
+    keep(store, NEW, "all", FIRST, SECOND)
+    assert lacking(NEW, store) == (), "another one brings its fixes"
 
 
 def test_each_that_has_no_successor_is_missing_though_others_have_one(store: Store) -> None:
