@@ -125,6 +125,17 @@ PLAIN = re.compile(r"(\d+)\.(\d+)\.\d+\+deb\d+(\.\d+)?-amd64")
 """A release of Debian's plain flavour since 6.12; not ``-cloud-amd64`` or ``-rt-amd64``."""
 
 
+TRIXIE_KERNEL = re.compile(r"6\.12\.\d+\+deb13-amd64")
+
+
+@pytest.fixture(scope="session")
+def trixie_target() -> Target:
+    """A kernel of Debian 13's own; one that is here already is taken before the newest."""
+    here = [target.release for target in fetched() if TRIXIE_KERNEL.fullmatch(target.release)]
+    offered = [one.release for one in survey([NEWEST_SUITE]).offers]
+    return fetch((here or [one for one in offered if TRIXIE_KERNEL.fullmatch(one)])[0])
+
+
 @pytest.fixture(scope="session")
 def newest_target() -> Target:
     """One of the newest kernels, or ``$SUTURE_TEST_NEWEST``; one that is here already is taken
