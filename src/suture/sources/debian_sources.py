@@ -11,7 +11,7 @@ from pathlib import Path
 
 from suture.errors import PACKAGE_CORRUPT, Refusal
 from suture.host.progress import step
-from suture.sources import apt, downloads
+from suture.sources import apt, downloads, shared
 from suture.sources.apt import AptConfiguration, AptPackage
 from suture.sources.source import NewerSource
 
@@ -42,21 +42,26 @@ class DebianSource:
         return self.package.size
 
     def get(self, into: Path) -> NewerSource:
-        """Download, verify and unpack the source; the download stays until it is dropped.
+        """Return the source of a kernel that is here and was built from this package, or else
+        download, verify and unpack it.
 
         :raises Refusal: ``archive-unreachable``, ``package-corrupt``, ``package-untrusted``,
             ``disk-full``, ``tool-missing``
         """
+        below = Path("usr/src", f"{self.package.name}.tar.xz")
+        for archive in shared.with_package(self.package.file_name, self.package.sha256):
+            top = archive.parents[len(below.parts) - 1]
+            if archive == top / below and _changelog_path(self.package, top).is_file():
+                return NewerSource(archive, _changelog(self.package, top))
         kept = downloads.directory()
         with downloads.held():
             apt.download([self.package], kept, self.archives)
             with step("Unpacking", self.name):
                 apt.unpack(self.package, kept, into)
         downloads.drop([kept / self.package.file_name])
-        archive = into / "usr/src" / f"{self.package.name}.tar.xz"
-        if not archive.is_file():
-            raise Refusal(PACKAGE_CORRUPT, self.package.file_name, f"it holds no {archive.name}")
-        return NewerSource(archive, _changelog(self.package, into))
+        if not (into / below).is_file():
+            raise Refusal(PACKAGE_CORRUPT, self.package.file_name, f"it holds no {below}")
+        return NewerSource(into / below, _changelog(self.package, into))
 
 
 def of_series(series: str, archives: AptConfiguration) -> tuple[DebianSource, ...]:
@@ -71,10 +76,13 @@ def of_series(series: str, archives: AptConfiguration) -> tuple[DebianSource, ..
 
 def _changelog(package: AptPackage, into: Path) -> str:
     """Return the text of the package's changelog.  :raises Refusal: ``package-corrupt``"""
-    path = into / "usr/share/doc" / package.name / "changelog.Debian.gz"
     try:
-        with gzip.open(path) as file:
+        with gzip.open(_changelog_path(package, into)) as file:
             return file.read(LARGEST_CHANGELOG).decode("utf-8", "replace")
     except (OSError, EOFError, zlib.error) as error:
         found = f"its changelog cannot be read ({error})"
         raise Refusal(PACKAGE_CORRUPT, package.file_name, found) from error
+
+
+def _changelog_path(package: AptPackage, top: Path) -> Path:
+    return top / "usr/share/doc" / package.name / "changelog.Debian.gz"

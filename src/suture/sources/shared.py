@@ -26,7 +26,7 @@ def link(package: str, sha256: str, into: Path, below: Path) -> bool:
     :param below: the path of the source below ``source`` of a target.
     :return: whether there was one.
     """
-    for path in _with_package(package, sha256):
+    for path in with_package(package, sha256):
         place = into / "source" / below
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -37,8 +37,11 @@ def link(package: str, sha256: str, into: Path, below: Path) -> bool:
     return False
 
 
-def _with_package(package: str, sha256: str) -> Iterator[Path]:
-    """Yield the sources of the targets that record this package, if they have their size."""
+def with_package(package: str, sha256: str) -> Iterator[Path]:
+    """Yield the sources of the targets that record this package, if they have their size.
+
+    :param package: the name of its file; `sha256`: its digest.
+    """
     found = [path for one in caches() for path in (one / "kernels").glob(f"*/*/{MANIFEST}")]
     for manifest in sorted(found):
         try:

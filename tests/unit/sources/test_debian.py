@@ -7,6 +7,7 @@ The toy kernel has no kallsyms, so a fetch that gets everything else right ends 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -539,3 +540,80 @@ def test_a_full_disk_is_refused_and_leaves_nothing_half_done(
         assert sources.fetched() == ()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+CHANGELOG = "linux (6.1.9-1) bookworm; urgency=medium\n"
+
+
+def source_package(content: bytes = b"source", changelog: bytes | None = None) -> dict[str, bytes]:
+    packed = gzip.compress(CHANGELOG.encode(), mtime=0) if changelog is None else changelog
+    return {
+        "usr/src/linux-source-6.1.tar.xz": content,
+        "usr/share/doc/linux-source-6.1/changelog.Debian.gz": packed,
+    }
+
+
+def test_newer_sources_are_offered_newest_first_without_their_kernels(
+    repository: Repository,
+) -> None:
+    for version in ("6.1.9-1", "6.1.10-1", "6.1.8-1"):
+        repository.add("linux-source-6.1", version, source_package())
+    repository.add("linux-source-6.12", "6.12.9-1", source_package())
+    repository.update()
+
+    def offered(version: str) -> list[str]:
+        return [one.name for one in sources.source_offers("6.1.0-8-amd64", version)]
+
+    assert offered("6.1.8-1") == ["linux-source-6.1 6.1.10-1", "linux-source-6.1 6.1.9-1"]
+    assert offered("6.1.10-1") == []
+
+
+def test_a_source_is_unpacked_and_its_package_dropped(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.add("linux-source-6.1", "6.1.9-1", source_package())
+    repository.update()
+    (offer,) = sources.source_offers("6.1.0-8-amd64", "6.1.8-1")
+    found = offer.get(tmp_path / "here")
+    assert (found.archive.read_bytes(), found.changelog) == (b"source", CHANGELOG)
+    assert list((tmp_path / "xdg/suture/packages").glob("*.deb")) == []
+
+
+def test_the_source_of_a_kernel_that_is_here_is_not_downloaded(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deb = repository.add("linux-source-6.1", "6.1.9-1", source_package())
+    repository.update()
+    (offer,) = sources.source_offers("6.1.0-8-amd64", "6.1.8-1")
+    target = tmp_path / "xdg/suture/kernels/6.1.0-9-amd64/6.1.9-1"
+    for path, content in source_package().items():
+        (target / "source" / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / "source" / path).write_bytes(content)
+    place = "source/usr/src/linux-source-6.1.tar.xz"
+    described = {
+        "parts": {"source": {"path": place, "size": 6}},
+        "packages": {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest()},
+    }
+    (target / "target.json").write_text(json.dumps(described))
+    deb.unlink()
+    found = offer.get(tmp_path / "here")
+    assert (found.archive, found.changelog) == (target / place, CHANGELOG)
+    (target / place).write_bytes(b"another")
+    assert refused(lambda: offer.get(tmp_path / "here")).code != ""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"usr/src/other.tar.xz": b""},
+        source_package(changelog=b"no gzip"),
+        {"usr/src/linux-source-6.1.tar.xz": b"source"},
+    ],
+)
+def test_a_source_package_without_a_part_is_refused(
+    files: dict[str, bytes], repository: Repository, tmp_path: Path
+) -> None:
+    repository.add("linux-source-6.1", "6.1.9-1", files)
+    repository.update()
+    (offer,) = sources.source_offers("6.1.0-8-amd64", "6.1.8-1")
+    assert refused(lambda: offer.get(tmp_path / "here")).code == "package-corrupt"
