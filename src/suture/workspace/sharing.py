@@ -15,8 +15,8 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+from typing import IO, cast
 
 from suture.errors import SOURCE_DAMAGED, TOOL_MISSING, Refusal
 from suture.host.files import cannot_write
@@ -54,15 +54,52 @@ def unpack(archive: Path, tree: Path, other: Path) -> None:
     """
     try:
         with (
+            _opened(other) as old,
+            _opened(tree) as new,
             _decompressed(archive) as stream,
-            tarfile.open(fileobj=stream, mode="r|", bufsize=PIECE) as members,
+            tarfile.open(fileobj=cast(IO[bytes], _OneWay(stream)), mode="r:") as members,
         ):
             for member in members:
-                _unpack_member(members, member, tree, other)
+                _unpack_member(members, member, new, old)
     except (tarfile.TarError, EOFError) as error:
         raise Refusal(SOURCE_DAMAGED, str(archive), str(error)) from error
     except OSError as error:
         raise cannot_write(tree, error) from error
+
+
+class _OneWay:
+    """What tarfile needs of a file that it goes through once, from a pipe.
+
+    tarfile has a mode for pipes, which copies the rest of its buffer with each of 170,000 reads.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._position = 0
+
+    def tell(self) -> int:
+        """Return how many bytes have been read."""
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes; fewer at the end."""
+        data = self._stream.read(size)
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int) -> None:
+        """Go forward."""
+        self.read(position - self._position)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    """Open a directory: names below it are looked up from there, and not from the root."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -73,7 +110,9 @@ def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
     """
     command = ["xz", "--decompress", "--stdout", "--quiet", "--threads=0", str(archive)]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=PIECE
+        )
     except FileNotFoundError as error:
         raise Refusal(TOOL_MISSING, "xz", "is not installed or not on the PATH") from error
     with process:
@@ -90,50 +129,58 @@ def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
             raise Refusal(SOURCE_DAMAGED, str(archive), found)
 
 
-def _unpack_member(
-    members: tarfile.TarFile, member: tarfile.TarInfo, tree: Path, other: Path
-) -> None:
+def _unpack_member(members: tarfile.TarFile, member: tarfile.TarInfo, new: int, old: int) -> None:
     """Unpack one member of the archive.
 
+    :param new: the open tree; `old`: the one to share with.
     :raises tarfile.TarError: for what a kernel's source does not have.
     """
-    parts = PurePosixPath(member.name).parts[1:]
-    if not parts:
-        return
-    name = "/".join(parts)
-    path = os.path.join(tree, name)
-    if ".." in parts or not (member.isdir() or member.issym() or member.isreg()):
+    name = member.name.removeprefix("./").partition("/")[2]
+    is_file = member.isreg() and not member.issparse()
+    if _leads_away(name) or not (member.isdir() or member.issym() or is_file):
         raise tarfile.ExtractError(f"{member.name} cannot be a file of a kernel's source")
     if member.isdir():
-        os.makedirs(path, exist_ok=True)
+        if name:
+            os.mkdir(name, dir_fd=new)
     elif member.issym():
-        os.symlink(member.linkname, path)
+        os.symlink(member.linkname, name, dir_fd=new)
     else:
-        content = members.extractfile(member)
-        data = b"" if content is None else content.read()
-        if not _linked(os.path.join(other, name), path, member.mode, data):
-            _write(path, member, data)
+        assert members.fileobj is not None
+        data = members.fileobj.read(member.size)
+        if len(data) < member.size:
+            raise EOFError(f"it ends within {member.name}")
+        if not _linked(name, member.mode, data, new, old):
+            _write(name, member, data, new)
 
 
-def _linked(old: str, path: str, mode: int, data: bytes) -> bool:
-    """Make `path` a link to `old` if that is such a file, and return whether."""
+def _leads_away(name: str) -> bool:
+    return name.startswith("/") or ".." in name.split("/")
+
+
+def _linked(name: str, mode: int, data: bytes, new: int, old: int) -> bool:
+    """Make `name` in the new tree a link to that in the old one if that is such a file, and return
+    whether."""
     try:
-        status = os.lstat(old)
-        if (status.st_size, status.st_mode) != (len(data), stat.S_IFREG | mode):
-            return False
-        with open(old, "rb", buffering=0) as file:
-            if file.read(len(data) + 1) != data:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=old)
+        try:
+            status = os.fstat(file)
+            if (status.st_size, status.st_mode) != (len(data), stat.S_IFREG | mode):
                 return False
-        os.link(old, path)
+            if os.read(file, len(data) + 1) != data:
+                return False
+        finally:
+            os.close(file)
+        os.link(name, name, src_dir_fd=old, dst_dir_fd=new)
     except OSError:
         # There is none, it was removed meanwhile, has too many links or is on another disk.
         return False
     return True
 
 
-def _write(path: str, member: tarfile.TarInfo, data: bytes) -> None:
-    with open(path, "xb") as file:
+def _write(name: str, member: tarfile.TarInfo, data: bytes, new: int) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=new)
+    with open(descriptor, "wb") as file:
         file.write(data)
-    os.chmod(path, member.mode)
+        os.fchmod(descriptor, member.mode)
     # make compares times: what kbuild makes has to be newer than its sources.
-    os.utime(path, (member.mtime, member.mtime))
+    os.utime(name, (member.mtime, member.mtime), dir_fd=new)
