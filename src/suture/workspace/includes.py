@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from suture.errors import WORKSPACE_FAILED, Refusal
-from suture.host.run import run
+from suture.host.run import check, run
 from suture.workspace.kbuild import clean_environment
 
 RECIPE = "1"
@@ -30,6 +30,9 @@ RECIPE = "1"
 
 _OTHER = ("Documentation", "arch")
 _NO_MATCH = 1  # grep(1): nothing found
+_AT_ONCE = 2000
+"""Files for one command line."""
+
 _SOURCES = ("*.[chS]", "*.dts*")
 _OF_SOURCES = (
     r"^[[:space:]]*#[[:space:]]*(include|define[[:space:]]+[A-Z_]*INCLUDE_FILE[[:space:]])",
@@ -73,10 +76,7 @@ def scan(tree: Path, architecture: str) -> str:
 
     :raises Refusal: ``workspace-failed``
     """
-    top = sorted(
-        entry.name for entry in tree.iterdir() if entry.is_dir() and entry.name not in _OTHER
-    )
-    everything = [*top, f"arch/{architecture}"]
+    everything = _searched(tree, architecture)
     # drivers/ is as large as all the others together, and one core can search it while another
     # searches those.
     drivers, others = (
@@ -91,18 +91,46 @@ def scan(tree: Path, architecture: str) -> str:
         return "".join(pool.map(lambda search: _grep(tree, *search), searches))
 
 
-def _grep(
-    tree: Path, names: Sequence[str], patterns: Sequence[str], directories: Sequence[str]
-) -> str:
-    if not directories:
+def scan_beside(tree: Path, architecture: str, shared: Collection[str], lines: str) -> str:
+    """Return what `scan` would for a tree that shares files with another.
+
+    :param shared: the files that are the same in both.
+    :param lines: those of the other tree.
+    :raises Refusal: ``workspace-failed``
+    """
+    top = _searched(tree, architecture)
+    searches = []
+    for names, patterns in ((_SOURCES, _OF_SOURCES), (_MAKEFILES, _OF_MAKEFILES)):
+        files = [name for name in _listed(tree, names, top) if name not in shared]
+        parts = [files[start : start + _AT_ONCE] for start in range(0, len(files), _AT_ONCE)]
+        searches += [((), patterns, part) for part in parts]
+    kept = [line for line in lines.splitlines(keepends=True) if line.partition(":")[0] in shared]
+    return "".join(kept) + "".join(_grep(tree, *search) for search in searches)
+
+
+def _listed(tree: Path, names: Sequence[str], directories: Sequence[str]) -> list[str]:
+    """Return the files of these names below directories."""
+    either = " -o -name ".join(names).split(" ")
+    command = ["find", *directories, "-type", "f", "(", "-name", *either, ")"]
+    found = check(command, kind=WORKSPACE_FAILED, cwd=tree, env=clean_environment())
+    return found.stdout.splitlines()
+
+
+def _searched(tree: Path, architecture: str) -> list[str]:
+    """Return the directories that may hold what is compiled."""
+    top = (entry.name for entry in tree.iterdir() if entry.is_dir() and entry.name not in _OTHER)
+    return [*sorted(top), f"arch/{architecture}"]
+
+
+def _grep(tree: Path, names: Sequence[str], patterns: Sequence[str], places: Sequence[str]) -> str:
+    """Return the lines that match, in files, and in files of these names below directories."""
+    if not places:
         return ""
     options = [
         *(f"--include={name}" for name in names),
         *(f"--regexp={pattern}" for pattern in patterns),
     ]
-    finished = run(
-        ["grep", "-rIEH", *options, "--", *directories], cwd=tree, env=clean_environment()
-    )
+    finished = run(["grep", "-rIEH", *options, "--", *places], cwd=tree, env=clean_environment())
     if finished.status > _NO_MATCH:
         raise Refusal(
             WORKSPACE_FAILED,

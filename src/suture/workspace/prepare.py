@@ -8,7 +8,8 @@ and modules.
    unchanged), and the patches of the kernel's own package are applied.
 3. The target's ``.config`` and ``Module.symvers`` are added; kbuild must not change the
    configuration.
-4. ``make modules_prepare`` runs with the target's release string.
+4. ``make modules_prepare`` runs with the target's release string; what it compiles for this host is
+   taken from a neighbour where it is the same (`suture.workspace.host_programs`).
 5. The environment in which kbuild compiles a file is captured (see `suture.workspace.kbuild`).
 6. In the background, what patches to headers need is looked up in the whole tree
    (`suture.workspace.lookups`).
@@ -27,7 +28,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,26 +47,38 @@ from suture.host.files import (
     write_atomic,
 )
 from suture.host.paths import cache
-from suture.host.progress import step
+from suture.host.progress import note, step
 from suture.host.run import check
 from suture.kernel.config import assignments
 from suture.kernel.release import Target
 from suture.sources.compiler import Compiler
-from suture.workspace import compilers, configuration, includes, kbuild, rust, sharing, source
+from suture.workspace import (
+    compilers,
+    configuration,
+    host_programs,
+    includes,
+    kbuild,
+    rust,
+    sharing,
+    source,
+)
 
-RECIPE = 3
+RECIPE = 4
 """Raised whenever this file makes a workspace in another way, so that no old one is taken for a new
 one."""
 
 PARALLEL = f"-j{os.cpu_count() or 1}"
 
-_PREPARE = (PARALLEL, "CONFIG_DEBUG_INFO_BTF=", rust.NO_RUST, "modules_prepare")
+_PREPARE = ("CONFIG_DEBUG_INFO_BTF=", rust.NO_RUST, "modules_prepare")
 """Without ``DEBUG_INFO_BTF``, for make alone (Kconfig and the compiler do not see it), the top
 Makefile does not build ``tools/bpf/resolve_btfids`` with all of libbpf, a third of the whole;
 ``scripts/Makefile.modfinal`` uses it only where a ``vmlinux`` stands in the tree."""
 
 IN_BACKGROUND = 19
 """How nice (nice(2)) the processes are that make what no build may need."""
+
+TERMS = "terms"
+"""A file of a workspace: what others that take from it have in common with it."""
 
 TEMPORARY_SPACE = 64 << 20
 """Bytes; the assembly of the kernel's largest files takes some ten million."""
@@ -175,82 +188,151 @@ def _make(target: Target, compiler: Compiler, ready: Path) -> None:
         TEMPORARY_SPACE,
         "The compiler and the linker write temporary files there.",
     )
-    with new_directory(ready) as work:
+    with (
+        new_directory(ready) as work,
+        sharing.held_neighbour(ready.parent, target.release) as neighbour,
+    ):
         tree = work / "tree"
         tree.mkdir()
-        fill(target, tree, sharing.neighbour(ready.parent, target.release))
+        terms = _terms(target)
+        shared = fill(target, tree, neighbour)
+        # What was made in it, and not only its sources, is taken from one of the same terms.
+        other = neighbour if neighbour is not None and _has_terms(neighbour, terms) else None
         source.check_kbuild(target, tree)
         tools = rust.stand_ins(assignments(read_bytes(target.config)), work / "rust")
-        _configure(target, compiler, tools, tree)
-        with step("Preparing kbuild", "modules_prepare"):
-            command = kbuild.make_command(target.release, compiler, *tools, *_PREPARE)
-            check(
-                command,
-                where=target.release,
-                kind=WORKSPACE_FAILED,
-                cwd=tree,
-                env=kbuild.clean_environment(),
-            )
+        _run_kbuild(target, compiler, tools, tree, other)
         _check_release(target.release, tree)
         environment = kbuild.capture_environment(
             target.release, compiler, target.arch.build.flags, tree, tools
         )
-        with step("Reading the include lines"):
-            lines = includes.scan(tree, environment["SRCARCH"])
+        lines = _include_lines(tree, environment["SRCARCH"], shared, other)
         write_atomic(work / "includes", lines.encode(errors="surrogateescape"))
         write_atomic(
             work / "includes-of-c", includes.of_c_files(lines).encode(errors="surrogateescape")
         )
+        write_atomic(work / TERMS, terms.encode())
         # Last: what kbuild makes later is newer than this file (suture.workspace.original).
         moved = {name: value.replace(str(work), str(ready)) for name, value in environment.items()}
         write_atomic(work / "environment", json.dumps(moved).encode())
 
 
-def fill(target: Target, tree: Path, other: Path | None = None) -> None:
-    """Put the source from which the target was built into an empty directory.
+def _terms(target: Target) -> str:
+    """Return text that is the same for workspaces that may take from each other what they have
+    made."""
+    return f"{RECIPE} {target.arch.name} {host_programs.identity()}"
+
+
+def _has_terms(tree: Path, terms: str) -> bool:
+    try:
+        return (tree.parent / TERMS).read_text() == terms
+    except FileNotFoundError:  # it was made by an earlier version
+        return False
+
+
+def _taken_programs(target: Target, tree: Path, other: Path) -> list[Path]:
+    """Return the products of kbuild for this host that the tree now has from another."""
+    ours, theirs = (assignments(read_bytes(one)) for one in (target.config, other / ".config"))
+
+    def same_options(names: Iterable[str]) -> bool:
+        return all(ours.get(f"CONFIG_{name}") == theirs.get(f"CONFIG_{name}") for name in names)
+
+    with step("Taking kbuild's programs", str(other.parent.parent.name)):
+        return host_programs.take(tree, other, same_options)
+
+
+def _include_lines(tree: Path, architecture: str, shared: set[str], other: Path | None) -> str:
+    with step("Reading the include lines"):
+        if other is None:
+            return includes.scan(tree, architecture)
+        lines = read_bytes(other.parent / "includes").decode(errors="surrogateescape")
+        return includes.scan_beside(tree, architecture, shared, lines)
+
+
+def fill(target: Target, tree: Path, other: Path | None = None) -> set[str]:
+    """Put the source from which the target was built into an empty directory, and return the files
+    that are another tree's too.
 
     :param other: a tree with whose equal files this one may share the disk.
     :raises Refusal: ``source-damaged``, ``source-missing``, ``source-mismatch``, ``disk-full``,
         ``tool-missing``
     """
+    shared: set[str] = set()
     if target.source.is_dir():
         with step("Copying the source", str(target.source)):
             source.copy(target.source, tree)
     elif other is not None and target.source.name.endswith(sharing.SHARED_FORMAT):
         with step("Unpacking the source", f"{target.source.name}, sharing equal files"):
-            sharing.unpack(target.source, tree, other)
+            shared = sharing.unpack(target.source, tree, other)
     else:
         with step("Unpacking the source", target.source.name):
             source.unpack(target.source, tree)
     if target.patches:
         with step("Patching the source", f"{len(target.patches)} patches of the kernel's own"):
             source.apply_patches(target, tree)
+        if other is not None:
+            shared = sharing.same_files(shared, tree, other)
     source.check_version(target, tree)
+    return shared
 
 
-def _configure(target: Target, compiler: Compiler, tools: Sequence[str], tree: Path) -> None:
-    """Configure the tree as the target is.
+def _run_kbuild(
+    target: Target, compiler: Compiler, tools: Sequence[str], tree: Path, other: Path | None
+) -> None:
+    """Configure and prepare the tree, with what it can take from another.
 
     :param tools: make's variables of the stand-ins for Rust's tools.
     """
+    taken = [] if other is None else _taken_programs(target, tree, other)
+    try:
+        _configure_and_prepare(target, compiler, tools, tree, taken)
+    except Refusal as refusal:
+        if refusal.kind != WORKSPACE_FAILED or not taken:
+            raise
+        note("With programs of another workspace kbuild fails; they are compiled again")
+        for path in taken:
+            path.unlink(missing_ok=True)
+        _configure_and_prepare(target, compiler, tools, tree)
+
+
+def _configure_and_prepare(
+    target: Target,
+    compiler: Compiler,
+    tools: Sequence[str],
+    tree: Path,
+    taken: Sequence[Path] = (),
+) -> None:
+    """Configure the tree as the target is, and prepare it.
+
+    :param taken: products in it that are to be used.
+    """
+
+    def make(*words: str) -> None:
+        command = kbuild.make_command(target.release, compiler, *tools, PARALLEL, *words)
+        environment = kbuild.clean_environment()
+        check(command, where=target.release, kind=WORKSPACE_FAILED, cwd=tree, env=environment)
+
     with step("Configuring", target.release):
         shipped = read_bytes(target.config)
         write_atomic(tree / ".config", shipped)
         write_atomic(tree / "Module.symvers", read_bytes(target.symvers))
-        command = kbuild.make_command(target.release, compiler, *tools, PARALLEL, "olddefconfig")
-        check(
-            command,
-            where=target.release,
-            kind=WORKSPACE_FAILED,
-            cwd=tree,
-            env=kbuild.clean_environment(),
-        )
+        host_programs.touch(taken)
+        try:
+            # The first step of `modules_prepare`; it fails where the configuration leaves options
+            # open, as those of another compiler.
+            make("syncconfig")
+        except Refusal as refusal:
+            if refusal.kind != WORKSPACE_FAILED:
+                raise
+            make("olddefconfig", "syncconfig")
         configuration.check_same(
             target.release,
             shipped,
             read_bytes(tree / ".config"),
             same_compiler=compiler.is_exact,
         )
+    with step("Preparing kbuild", "modules_prepare"):
+        host_programs.touch(taken)  # newer than the configuration
+        make(*_PREPARE)
 
 
 def _check_release(release: str, tree: Path) -> None:

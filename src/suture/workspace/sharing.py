@@ -9,12 +9,13 @@ patches are applied to copies, and kbuild only adds files.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -44,14 +45,32 @@ def neighbour(directory: Path, release: str) -> Path | None:
     return None if newest is None else newest / "tree"
 
 
-def unpack(archive: Path, tree: Path, other: Path) -> None:
-    """Unpack a packaged source without its top directory; what is equal in another tree becomes a
-    link to it.
+@contextmanager
+def held_neighbour(directory: Path, release: str) -> Iterator[Path | None]:
+    """Give the `neighbour`, and keep it from being removed (`suture.workspace.disk`) until the
+    block ends."""
+    tree = neighbour(directory, release)
+    with ExitStack() as stack:
+        if tree is not None:
+            try:
+                lock = stack.enter_context((tree.parent.parent / "lock").open("rb"))
+            except OSError:  # it was removed meanwhile
+                tree = None
+            else:
+                # Others may take from it too; who removes it wants the lock alone.
+                fcntl.flock(lock, fcntl.LOCK_SH)
+        yield tree if tree is not None and (tree / "Makefile").exists() else None
+
+
+def unpack(archive: Path, tree: Path, other: Path) -> set[str]:
+    """Unpack a packaged source without its top directory, and return the files that became links:
+    those that are equal in another tree.
 
     :param archive: of `SHARED_FORMAT`.
     :param tree: an empty directory.
     :raises Refusal: ``source-damaged``, ``tool-missing``, ``disk-full``, ``file-unreadable``
     """
+    linked = set()
     try:
         with (
             _opened(other) as old,
@@ -60,11 +79,25 @@ def unpack(archive: Path, tree: Path, other: Path) -> None:
             tarfile.open(fileobj=cast(IO[bytes], _OneWay(stream)), mode="r:") as members,
         ):
             for member in members:
-                _unpack_member(members, member, new, old)
+                if _unpack_member(members, member, new, old):
+                    linked.add(_name(member))
     except (tarfile.TarError, EOFError) as error:
         raise Refusal(SOURCE_DAMAGED, str(archive), str(error)) from error
     except OSError as error:
         raise cannot_write(tree, error) from error
+    return linked
+
+
+def same_files(names: Iterable[str], tree: Path, other: Path) -> set[str]:
+    """Return those of the names that are one file in both trees."""
+
+    def is_one(name: str) -> bool:
+        try:
+            return os.path.samefile(tree / name, other / name)
+        except OSError:
+            return False
+
+    return set(filter(is_one, names))
 
 
 class _OneWay:
@@ -129,13 +162,18 @@ def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
             raise Refusal(SOURCE_DAMAGED, str(archive), found)
 
 
-def _unpack_member(members: tarfile.TarFile, member: tarfile.TarInfo, new: int, old: int) -> None:
-    """Unpack one member of the archive.
+def _name(member: tarfile.TarInfo) -> str:
+    """Return the path of a member below the archive's top directory."""
+    return member.name.removeprefix("./").partition("/")[2]
+
+
+def _unpack_member(members: tarfile.TarFile, member: tarfile.TarInfo, new: int, old: int) -> bool:
+    """Unpack one member of the archive, and return whether it became a link.
 
     :param new: the open tree; `old`: the one to share with.
     :raises tarfile.TarError: for what a kernel's source does not have.
     """
-    name = member.name.removeprefix("./").partition("/")[2]
+    name = _name(member)
     is_file = member.isreg() and not member.issparse()
     if _leads_away(name) or not (member.isdir() or member.issym() or is_file):
         raise tarfile.ExtractError(f"{member.name} cannot be a file of a kernel's source")
@@ -149,8 +187,10 @@ def _unpack_member(members: tarfile.TarFile, member: tarfile.TarInfo, new: int, 
         data = members.fileobj.read(member.size)
         if len(data) < member.size:
             raise EOFError(f"it ends within {member.name}")
-        if not _linked(name, member.mode, data, new, old):
-            _write(name, member, data, new)
+        if _linked(name, member.mode, data, new, old):
+            return True
+        _write(name, member, data, new)
+    return False
 
 
 def _leads_away(name: str) -> bool:

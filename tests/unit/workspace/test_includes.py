@@ -50,6 +50,28 @@ def users(tree: Path, *changed: str) -> set[str]:
     return set(includes.users(tree, includes.scan(tree, "x86"), changed)) - {"lib/computed.c"}
 
 
+def test_beside_another_tree_only_what_differs_is_searched(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A file that changed, one that was added, one that is gone, and one that is not shared."""
+    lines = includes.scan(tree, "x86")
+    new = tmp_path_factory.mktemp("new")
+    for name, text in FILES.items():
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        (new / name).write_text(text)
+    (new / "fs/one.c").write_text("#include <linux/b.h>\n")
+    (new / "fs/eight.c").write_text("#include <linux/a.h>\n")
+    (new / "drivers/Makefile").write_text("")
+    (new / "fs/two.c").unlink()
+    shared = FILES.keys() - {"fs/one.c", "drivers/Makefile", "fs/two.c", "net/four.c"}
+    for name in shared:
+        (new / name).write_text("#include <searched/again.h>\n")
+    found = includes.scan_beside(new, "x86", shared, lines).splitlines()
+    expected = [line for line in lines.splitlines() if line.partition(":")[0] in shared]
+    alone = ["fs/eight.c:#include <linux/a.h>", "fs/one.c:#include <linux/b.h>"]
+    assert sorted(found) == sorted([*expected, *alone, 'net/four.c:#include "local.h"'])
+
+
 def test_users_are_followed_through_other_headers(tree: Path) -> None:
     expected = {
         *(

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from suture.errors import WORKSPACE_FAILED, Refusal
 from suture.host.files import TEMPORARY
 from suture.kernel.release import Target
 from suture.workspace import compilers, source
@@ -37,3 +39,25 @@ def test_what_the_make_of_a_killed_run_writes_meanwhile_goes(
         Target("6.1.0-toy-amd64", "1", file, file, file, file, file, tmp_path, file)
     )
     assert sorted(path.name for path in workspace.directory.iterdir()) == ["lock", "ready"]
+
+
+def test_kbuild_that_fails_with_taken_programs_compiles_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "conf"
+    program.touch()
+    calls: list[object] = []
+
+    def configure(*arguments: object) -> None:
+        calls.append(arguments)
+        if program.exists():
+            raise Refusal(WORKSPACE_FAILED, "6.1.0-toy-amd64", "make exited with status 2")
+
+    monkeypatch.setattr(prepare_module, "_taken_programs", lambda *_: [program])
+    monkeypatch.setattr(prepare_module, "_configure_and_prepare", configure)
+    run: Any = prepare_module._run_kbuild
+    run(None, None, (), tmp_path, tmp_path)
+    assert len(calls) == 2
+    program.touch()
+    with pytest.raises(Refusal, match="workspace-failed"):
+        run(None, None, (), tmp_path, None)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Callable
@@ -55,7 +56,10 @@ def archive(tmp_path: Path) -> Path:
 def unpacked(archive: Path, other: Path) -> Path:
     tree = archive.parent / "tree"
     tree.mkdir()
-    sharing.unpack(archive, tree, other)
+    shared = sharing.unpack(archive, tree, other)
+    files = (path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+    names = (str(path.relative_to(tree)) for path in files)
+    assert shared == {name for name in names if is_shared(tree, other, name)}
     return tree
 
 
@@ -88,6 +92,7 @@ def test_a_patch_of_the_tree_leaves_the_other_one_alone(archive: Path, other: Pa
     tree = unpacked(archive, other)
     patch = f"--- a/{SAME}\n+++ b/{SAME}\n@@ -1 +1 @@\n-int fork;\n+int spoon;\n"
     subprocess.run(["patch", "-p1", "-s", "-d", tree], input=patch, text=True, check=True)
+    assert sharing.same_files([SAME, TOOL, "none"], tree, other) == set()
     assert (tree / SAME).read_text() == "int spoon;\n"
     assert (other / SAME).read_text() == "int fork;\n"
 
@@ -135,3 +140,38 @@ def test_the_neighbour_is_of_the_same_series_and_the_one_made_last(tmp_path: Pat
         tmp_path / names[0] / "ready/tree"
     )
     assert sharing.neighbour(tmp_path / "x", "6.13.1-amd64") is None
+
+
+def test_a_neighbour_in_use_is_not_removed(tmp_path: Path) -> None:
+    directory = tmp_path / "6.1.0-50-amd64-a"
+    (directory / "ready/tree").mkdir(parents=True)
+    (directory / "ready/tree/Makefile").touch()
+    (directory / "lock").touch()
+
+    def is_held() -> bool:
+        with (directory / "lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as suture.workspace.disk
+            except OSError:
+                return True
+        return False
+
+    place = tmp_path / "6.1.0-55-amd64-b"
+    with sharing.held_neighbour(place, "6.1.0-55-amd64") as first:
+        with sharing.held_neighbour(tmp_path / "6.1.0-56-amd64-c", "6.1.0-56-amd64") as second:
+            assert first == second == directory / "ready/tree"
+        assert is_held()
+    assert not is_held()
+    with sharing.held_neighbour(place, "6.12.1-amd64") as other:
+        assert other is None
+
+
+def test_a_source_with_a_hole_is_refused(tmp_path: Path, other: Path) -> None:
+    """tar(1) packs files with holes in a form of its own."""
+    (tmp_path / "linux").mkdir()
+    with (tmp_path / "linux/sparse").open("wb") as file:
+        file.truncate(1 << 20)
+    packed = tmp_path / "linux.tar.xz"
+    subprocess.run(["tar", "-S", "-cJf", packed, "-C", tmp_path, "linux"], check=True)
+    with pytest.raises(Refusal, match="source-damaged"):
+        unpacked(packed, other)
