@@ -14,14 +14,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine
 from bench.floor import bare_compiler
+from bench.inputs import bring_packages, forget_objects, new_patches
 from bench.measure import Failed, Run, suture
 from bench.report import Measured, Report
 from suture import sources
@@ -32,8 +32,7 @@ from suture.host.files import locked
 from suture.host.paths import cache
 from suture.host.progress import reporter, step
 from suture.host.reporters import for_stderr
-from suture.sources import Offer, apt
-from suture.sources.debian import DebianOffer
+from suture.sources import Offer
 from suture.workspace.prepare import prepare
 
 ROUNDS = 5
@@ -60,7 +59,8 @@ def main() -> int:
     try:
         offer = sources.survey().offer(arguments.kernel) if arguments.kernel else _newest_offer()
         with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
-            _bring_packages(offer, base)
+            bring_packages(offer, cache() / "packages", base / "suture" / "packages")
+            os.environ["XDG_CACHE_HOME"] = str(base)
             report = _measure(
                 offer.release, Path(scratch), quick=arguments.quick, header=arguments.header
             )
@@ -104,20 +104,6 @@ def _newest_offer() -> Offer:
     raise Refusal(KERNEL_NOT_OFFERED, f"{SERIES}*", "no kernel of this series is offered complete")
 
 
-def _bring_packages(offer: Offer, base: Path) -> None:
-    """Take the packages that the user's cache has, download the others, and make `base` our
-    cache."""
-    assert isinstance(offer, DebianOffer)
-    have, wanted = cache() / "packages", base / "suture" / "packages"
-    wanted.mkdir(parents=True, exist_ok=True)
-    for package in offer.packages:
-        source, linked = have / package.file_name, wanted / package.file_name
-        if source.exists() and not linked.exists():
-            os.link(source, linked)
-    os.environ["XDG_CACHE_HOME"] = str(base)
-    apt.download(offer.packages, wanted)
-
-
 def _measure(release: str, scratch: Path, *, quick: bool, header: bool) -> Report:
     described = machine.describe()
     with step("The demonstration's patch"):
@@ -127,9 +113,9 @@ def _measure(release: str, scratch: Path, *, quick: bool, header: bool) -> Repor
     with step("Cold" if not quick else "Preparing, if need be"):
         cold = _cold(release, text, scratch)
     warm, again, floor = [], [], []
-    for number, patch in enumerate(_patches(text, scratch), 1):
+    for number, patch in enumerate(new_patches(text, scratch, ROUNDS), 1):
         with step(f"Round {number} of {ROUNDS}"):
-            _forget_objects()
+            forget_objects()
             warm.append(_build(release, patch, scratch))
             again.append(_build(release, patch, scratch))
             floor.append(bare_compiler(prepare(sources.find(release)), patch))
@@ -197,20 +183,6 @@ def _build(release: str, patch: Path, scratch: Path) -> Run:
     return suture(
         ["build", patch, "--kernel", release, "-o", scratch / "out.ko"], scratch / "record"
     )
-
-
-def _patches(text: str, scratch: Path) -> Iterator[Path]:
-    """Patches that nobody has built: the demonstration's, with a string of the same length of their
-    own."""
-    for number in range(ROUNDS):
-        patch = scratch / f"round{number}.patch"
-        patch.write_text(text.replace("VMALLOCCHUNK", f"BENCH{os.getpid() % 10**6:06d}{number}"))
-        yield patch
-
-
-def _forget_objects() -> None:
-    for kept in (cache() / "workspaces").glob("*/objects"):
-        shutil.rmtree(kept)
 
 
 if __name__ == "__main__":
