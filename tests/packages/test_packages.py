@@ -216,24 +216,32 @@ find /usr/lib/python3/dist-packages/suture/core/__pycache__ -name 'boot.*'
 def test_apt_installs_all_that_a_user_needs_to_build(
     suite: str, kernels: str, packages: Packages, tmp_path: Path
 ) -> None:
+    """And root builds what is installed again for a newer kernel."""
     shutil.copytree(packages.directory, tmp_path, dirs_exist_ok=True)
     for shown in readme.files():
         shown.write(tmp_path)
     (tmp_path / "build.sh").write_text(
         f"""
 cd
-release=$(suture kernel list --json | grep -o '"{kernels}"' | head -n 1 | tr -d '"')
-suture kernel fetch $release
-suture build /shared/version.patch --kernel $release
+suture kernel list --json | grep -o '"{kernels}"' | tr -d '"' | uniq | head -n 2 >/shared/kernels
+old=$(tail -n 1 /shared/kernels)
+suture kernel fetch $old
+suture build /shared/version.patch --kernel $old
 suture inspect livepatch_version.ko
 """
     )
     script = """
+install -m 666 /dev/null /shared/kernels
 apt-get -qq update
 apt-get -qq install -y --no-install-recommends /shared/*.deb >/shared/apt 2>&1
 suture doctor --for build --json >/shared/doctor || true
 install -d -o 1000 -g 1000 /home/user
 setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/home/user sh -ec '. /shared/build.sh'
+export XDG_CACHE_HOME=/home/user/.cache
+mkdir -p /run/systemd/system
+suture install /home/user/livepatch_version.ko
+suture rebuild --kernel $(head -n 1 /shared/kernels) --no-test
+modinfo -F vermagic /var/lib/suture/$(head -n 1 /shared/kernels)/*.ko
 """
     tmp_path.chmod(0o755)
     done = DebianRoot(suite, HOST).run(script, tmp_path)
@@ -242,3 +250,6 @@ setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/home/user sh -ec '. /
     assert [check for check in checks if check["package"]] == []
     assert {check["name"]: check["status"] for check in checks}["Python packages"] == "ok"
     assert "replaces vmlinux: version_proc_show(), proved equal to the shipped one" in done.stdout
+    new, old = (tmp_path / "kernels").read_text().split()
+    assert new != old
+    assert f"\n{new} SMP" in done.stdout

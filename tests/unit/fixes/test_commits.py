@@ -35,6 +35,9 @@ LIST = FixList("6.1.0-50-amd64", "6.1.176-1", "6.1.177-1~deb12u1", FIXES, FILES)
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
+    tree = tmp_path / "linux"
+    tree.mkdir()
+
     def git(*words: str) -> None:
         names = {
             "GIT_AUTHOR_NAME": "A",
@@ -43,7 +46,7 @@ def clone(tmp_path: Path) -> Path:
         }
         names |= {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@b"}
         subprocess.run(
-            ["git", "-C", tmp_path, *words],
+            ["git", "-C", tree, *words],
             check=True,
             capture_output=True,
             env={**os.environ, **names},
@@ -51,7 +54,7 @@ def clone(tmp_path: Path) -> Path:
 
     def commit(title: str, content: str, *names: str) -> None:
         for name in names:
-            path = tmp_path / name
+            path = tree / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(content)
         git("add", "-A")
@@ -67,7 +70,7 @@ def clone(tmp_path: Path) -> Path:
     commit("no code", "3", "Makefile")
     git("tag", "v6.1.177")
     commit("after", "4", "a.c")
-    return tmp_path
+    return tree
 
 
 def test_entries_get_the_files_of_their_commits(clone: Path) -> None:
