@@ -14,7 +14,7 @@ from suture.workspace.applying import Changed
 from suture.workspace.prepare import Workspace
 from suture.workspace.selection import Selection, select
 
-PUT_TOGETHER = {"owner_on_cpu", "nft_set_gc_interval", "inode_has_no_xattr"}
+PUT_TOGETHER = {"owner_on_cpu", "nft_set_gc_interval", "mapping_writably_mapped"}
 """Rows of words that macros may put together: all objects are looked at (docs/headers.md)."""
 
 
