@@ -166,7 +166,7 @@ def _for_people(
     if not shown:
         return "\n".join(lines)
     rows = [_row(one) for one in sorted(shown, key=lambda one: (one.objects, one.fix.title))]
-    return in_parts(*lines, "", table(("CVE", "fix", "in", "file", "match"), rows))
+    return in_parts(*lines, "", table(("CVE", "fix", "in", "match"), rows))
 
 
 def _reaching(counts: FixCounts, every: tuple[FixStanding, ...]) -> str:
@@ -176,15 +176,8 @@ def _reaching(counts: FixCounts, every: tuple[FixStanding, ...]) -> str:
     return f"{counts.cves_running} of the CVE numbers may be in code that runs{in_force}."
 
 
-def _row(one: FixStanding) -> tuple[str, str, str, str, str]:
+def _row(one: FixStanding) -> tuple[str, str, str, str]:
     fix = one.fix
-    files = sorted(fix.files, key=lambda path: path.endswith(".h"))
-    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     objects = ", ".join(one.objects[:2]) + (", ..." if len(one.objects) > 2 else "")
-    return (
-        ", ".join(fix.cves),
-        printable(fix.title),
-        objects,
-        (files[0] if files else "") + more,
-        f"in force: {one.in_force}" if one.in_force else fix.certainty,
-    )
+    match = f"in force: {one.in_force}" if one.in_force else fix.certainty
+    return ", ".join(fix.cves), printable(fix.title), objects, match
