@@ -17,12 +17,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bench import machine
 from bench.floor import bare_compiler
 from bench.inputs import bring_packages, forget_objects, new_patches
-from bench.measure import Failed, Run, suture
+from bench.measure import Run, suture
+from bench.program import ended
 from bench.report import Measured, Report
 from suture import sources
 from suture.cli import output
@@ -30,8 +32,7 @@ from suture.demo import change
 from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.files import locked
 from suture.host.paths import cache
-from suture.host.progress import reporter, step
-from suture.host.reporters import for_stderr
+from suture.host.progress import step
 from suture.sources import Offer
 from suture.workspace.prepare import prepare
 
@@ -53,23 +54,18 @@ NEW_IN_HEADER = (
 
 def main() -> int:
     arguments = _arguments()
-    output.json_wanted.set(arguments.json)
-    reporter.set(for_stderr())
+    return ended(partial(_run, arguments), json=arguments.json)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     base = cache().with_name("suture-bench")
-    try:
-        offer = sources.survey().offer(arguments.kernel) if arguments.kernel else _newest_offer()
-        with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
-            bring_packages(offer, cache() / "packages", base / "suture" / "packages")
-            os.environ["XDG_CACHE_HOME"] = str(base)
-            report = _measure(
-                offer.release, Path(scratch), quick=arguments.quick, header=arguments.header
-            )
-    except Refusal as refusal:
-        output.refuse(refusal)
-        return 1
-    except Failed as failed:
-        print(failed, file=sys.stderr)
-        return 1
+    offer = sources.survey().offer(arguments.kernel) if arguments.kernel else _newest_offer()
+    with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
+        bring_packages(offer, cache() / "packages", base / "suture" / "packages")
+        os.environ["XDG_CACHE_HOME"] = str(base)
+        report = _measure(
+            offer.release, Path(scratch), quick=arguments.quick, header=arguments.header
+        )
     output.emit(report.document(), report.for_people)
     return 0
 

@@ -16,19 +16,19 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import machine
-from bench.measure import Failed, Run, suture, timed_run
+from bench.measure import Run, suture, timed_run
+from bench.program import ended
 from suture import sources
 from suture.cli import output
-from suture.errors import Refusal
 from suture.fixes.counts import FixCounts, counted
 from suture.fixes.listing import list_fixes, newer_versions
 from suture.fixes.standing import standings
 from suture.host.paths import cache
-from suture.host.progress import reporter, step
-from suture.host.reporters import for_stderr
+from suture.host.progress import step
 from suture.kernel.release import Target
 from suture.sources import SourceOffer, apt, downloads
 from suture.sources.debian_sources import DebianSource
@@ -63,17 +63,12 @@ def main() -> int:
     parser.add_argument("releases", nargs="+", metavar="RELEASE", help="fetched kernels")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     arguments = parser.parse_args()
-    output.json_wanted.set(arguments.json)
-    reporter.set(for_stderr())
+    return ended(partial(_run, arguments), json=arguments.json)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     described = machine.describe()
-    try:
-        timed = [_timed(sources.find(release)) for release in arguments.releases]
-    except Refusal as refusal:
-        output.refuse(refusal)
-        return 1
-    except Failed as failed:
-        print(failed, file=sys.stderr)
-        return 1
+    timed = [_timed(sources.find(release)) for release in arguments.releases]
     output.emit({"machine": described, "lists": timed}, lambda: _table(timed))
     return int(any(one.is_late for one in timed))
 

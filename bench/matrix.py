@@ -15,21 +15,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from statistics import median
 
 from bench import machine
 from bench.floor import bare_compiler
 from bench.inputs import STRING, forget_objects, new_patches
-from bench.measure import Failed, Run, suture
+from bench.measure import Run, suture
+from bench.program import ended
 from suture import sources
 from suture.cli import output
-from suture.errors import Refusal
 from suture.host.files import locked
 from suture.host.paths import cache
-from suture.host.progress import reporter, step
-from suture.host.reporters import for_stderr
+from suture.host.progress import step
 from suture.workspace.prepare import Workspace, prepare
 
 ROUNDS = 3
@@ -73,18 +72,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="(%(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     arguments = parser.parse_args()
-    output.json_wanted.set(arguments.json)
-    reporter.set(for_stderr())
+    return ended(partial(_run, arguments), json=arguments.json)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     base = cache().with_name("suture-bench")
-    try:
-        with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
-            times = _measure(arguments.kernels, arguments.rounds, base / "matrix", Path(scratch))
-    except Refusal as refusal:
-        output.refuse(refusal)
-        return 1
-    except Failed as failed:
-        print(failed, file=sys.stderr)
-        return 1
+    with locked(base / "lock"), tempfile.TemporaryDirectory(prefix="run-", dir=base) as scratch:
+        times = _measure(arguments.kernels, arguments.rounds, base / "matrix", Path(scratch))
     columns = (f"{len(times.kernels)} kernels", "wall", "of the floor", "CPU", "of the floor")
     shown = output.table(columns, times.rows())
     output.emit(times, output.in_parts(output.table(("", ""), [*times.machine.items()]), "", shown))

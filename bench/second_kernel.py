@@ -21,17 +21,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.inputs import bring_packages
-from bench.measure import TOP, Failed, Run, timed_run
+from bench.measure import TOP, Run, timed_run
+from bench.program import ended
 from suture import sources
 from suture.cli import output
 from suture.errors import KERNEL_NOT_OFFERED, Refusal
 from suture.host.files import locked
 from suture.host.paths import cache
-from suture.host.progress import reporter, step
-from suture.host.reporters import for_stderr
+from suture.host.progress import step
 from suture.sources import Offer
 from suture.sources.debian import DebianOffer
 
@@ -104,18 +105,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if len(arguments.kernels) not in (0, 2):
         parser.error("name two kernels of one series")
-    output.json_wanted.set(arguments.json)
-    reporter.set(for_stderr())
+    return ended(partial(_run, arguments), json=arguments.json)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     base = cache().with_name("suture-bench")
-    try:
-        with locked(base / "lock"):
-            measured = [_measure(pair, base) for pair in _pairs(arguments.kernels)]
-    except Refusal as refusal:
-        output.refuse(refusal)
-        return 1
-    except Failed as failed:
-        print(failed, file=sys.stderr)
-        return 1
+    with locked(base / "lock"):
+        measured = [_measure(pair, base) for pair in _pairs(arguments.kernels)]
     document = [{"costs": one, "ratios": one.ratios} for one in measured]
     output.emit(document, output.in_parts(*map(_table, measured)))
     return 0
