@@ -17,20 +17,8 @@ TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "errors.md"
 
 ROOMS = (
-    *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule"),
-    *(
-        "lab",
-        "verify",
-        "state",
-        "link",
-        "builder",
-        "core",
-        "store",
-        "rebuild",
-        "fixes",
-        "signing",
-        "report",
-    ),
+    *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule", "lab", "verify"),
+    *("state", "link", "builder", "core", "store", "rebuild", "fixes", "signing", "report"),
 )
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from suture.fixes.counts import FixCounts
     from suture.fixes.listing import FixList
     from suture.fixes.standing import FixStanding
-    from suture.kernel.release import Target
 
 EXAMPLES = (
     ("suture fixes", "list the CVE fixes of newer versions that reach code this host runs"),
@@ -75,7 +74,7 @@ def fixes(
     that one of them alone has, or a place that is one file; it is likely if several are possible.
     Nothing is built or loaded.
 
-    The first run for two versions downloads the newer source and takes some 15 seconds; the result
+    The first run for two versions downloads the newer source and takes some 20 seconds; the result
     is kept.
     """
     from suture import sources
@@ -83,6 +82,7 @@ def fixes(
     from suture.core.status import status
     from suture.fixes import standing
     from suture.fixes.commits import with_commits
+    from suture.fixes.counts import counted
     from suture.fixes.listing import list_fixes
     from suture.fixes.page import render
     from suture.host.files import check_output, write_atomic
@@ -103,9 +103,10 @@ def fixes(
     if report is not None:
         write_atomic(report, render(found, every).encode("utf-8", "replace"))
     shown = [one for one in every if not is_running or _is_wanted(one)]
+    counts = counted(found, every)
     emit(
-        _document(found, every, shown),
-        lambda: _for_people(target, found, every, shown),
+        _document(found, counts, shown),
+        lambda: _for_people(found, counts, shown, is_known=loaded is not None),
     )
 
 
@@ -114,16 +115,12 @@ def _is_wanted(one: FixStanding) -> bool:
     return bool(one.fix.cves and one.objects) and one.runs is not False
 
 
-def _document(
-    found: FixList, every: tuple[FixStanding, ...], shown: list[FixStanding]
-) -> dict[str, object]:
-    from suture.fixes.counts import counted
-
+def _document(found: FixList, counts: FixCounts, shown: list[FixStanding]) -> dict[str, object]:
     return {
         "release": found.release,
         "version": found.old,
         "to": found.new,
-        "counts": counted(found, every),
+        "counts": counts,
         "fixes": [
             {
                 "title": one.fix.title,
@@ -145,19 +142,16 @@ def _document(
 
 
 def _for_people(
-    target: Target, found: FixList, every: tuple[FixStanding, ...], shown: list[FixStanding]
+    found: FixList, counts: FixCounts, shown: list[FixStanding], *, is_known: bool
 ) -> Human:
     if found.old == found.new:
-        return f"No newer source than {found.old} is on offer for {target.release}."
-    from suture.fixes.counts import counted
-
-    counts = counted(found, every)
+        return f"No newer source than {found.old} is on offer for {found.release}."
     lines = [
         f"{found.release}: {found.old} -> {found.new}",
         f"{counts.fixes} fixes with {counts.cves} CVE numbers; "
         f"{counts.files} files of code differ, {counts.files_of_kernel} of which this kernel "
         "is built from.",
-        _reaching(counts, every),
+        _reaching(counts, is_known=is_known),
     ]
     if unsure := counts.cves_unsure:
         lines.append(
@@ -169,8 +163,8 @@ def _for_people(
     return in_parts(*lines, "", table(("CVE", "fix", "in", "match"), rows))
 
 
-def _reaching(counts: FixCounts, every: tuple[FixStanding, ...]) -> str:
-    if all(one.runs is None for one in every):
+def _reaching(counts: FixCounts, *, is_known: bool) -> str:
+    if not is_known:
         return f"{counts.cves_of_kernel} of the CVE numbers may be in code of this kernel."
     in_force = f", {counts.cves_in_force} of them in force" if counts.cves_in_force else ""
     return f"{counts.cves_running} of the CVE numbers may be in code that runs{in_force}."

@@ -69,11 +69,21 @@ def read(release: str, root: Path = ROOT) -> str:
     """Return the text of a kernel's changelog; "" where there is none that can be read."""
     for place in PLACES:
         try:
-            with gzip.open(root / place.format(release=release)) as file:
-                return file.read(LARGEST).decode("utf-8", "replace")
+            return unpacked(root / place.format(release=release))
         except (OSError, EOFError, zlib.error):
             continue
     return ""
+
+
+def unpacked(path: Path) -> str:
+    """Return the text of a changelog as packages have it.
+
+    :raises OSError: it is missing, or not packed.
+    :raises EOFError: it is cut off.
+    :raises zlib.error: it is damaged.
+    """
+    with gzip.open(path) as file:
+        return file.read(LARGEST).decode("utf-8", "replace")
 
 
 def items(text: str, after: str = "") -> Iterator[ChangelogItem]:

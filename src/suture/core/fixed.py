@@ -21,14 +21,18 @@ CONTEXT = "https://openvex.dev/ns/v0.2.0"
 
 def fixed(found: Status) -> Mapping[str, PatchStatus]:
     """Return the CVE numbers that live patches in force name, sorted -> the live patch."""
+    named = {cve: item for item in in_force(found) for fix in item.fixes for cve in fix.cves}
+    return dict(sorted(named.items()))
+
+
+def in_force(found: Status) -> list[PatchStatus]:
+    """Return the live patches with code that all tasks run, and that ftrace leads to."""
     hindered = {one.patch for one in found.hindrances if not one.is_in_force}
-    in_force = [
+    return [
         item
         for item in found.patches
         if item.patch.enabled and not item.patch.transition and item.patch.name not in hindered
     ]
-    named = {cve: item for item in in_force for fix in item.fixes for cve in fix.cves}
-    return dict(sorted(named.items()))
 
 
 def openvex(found: Status, product: str, author: str, now: datetime) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -63,7 +63,7 @@ def changes(found: Iterable[FileVersions]) -> Iterator[CodeChange]:
         yield _change(versions[path], text)
 
 
-def _diffs(found: Iterable[FileVersions]) -> Mapping[str, str]:
+def _diffs(found: Collection[FileVersions]) -> Mapping[str, str]:
     """Return path -> unified diff, as diff(1) makes it of all files at once."""
     with temporary_directory() as work:
         for one in found:
@@ -72,13 +72,16 @@ def _diffs(found: Iterable[FileVersions]) -> Mapping[str, str]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if content is not None:
                     path.write_bytes(content)
-        finished = run(["diff", "-ruN", "a", "b"], cwd=Path(work))
+        finished = run(["diff", "--text", "-ruN", "a", "b"], cwd=Path(work))
     if finished.status > _DIFFERENT:
         raise Refusal(
             COMMAND_FAILED, "diff", "it failed", evidence=finished.stderr.splitlines()[-5:]
         )
     _, *parts = _FILE.split(_TIME.sub(r"\1", finished.stdout))
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    texts = dict(zip(parts[::2], parts[1::2], strict=True))
+    if missing := {one.path for one in found} - texts.keys():
+        raise Refusal(COMMAND_FAILED, "diff", f"it says nothing of {min(missing)}")
+    return texts
 
 
 def _change(versions: FileVersions, text: str) -> CodeChange:
@@ -87,12 +90,12 @@ def _change(versions: FileVersions, text: str) -> CodeChange:
     words: set[str] = set()
     counts = {"+": 0, "-": 0}
     old = new = 0
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines() takes a form feed for the end of a line
         if hunk := _HUNK.match(line):
             old, new = int(hunk["old"]), int(hunk["new"])
             continue
         kind = line[:1]
-        if not old + new or kind == "\\":
+        if not old + new or kind == "\\":  # the head, and "\ No newline at end of file"
             continue
         if kind in counts:
             counts[kind] += 1

@@ -80,6 +80,6 @@ def _files_by_title(repository: Path, revisions: str) -> Mapping[str, frozenset[
     output = git(repository, "log", f"--format={_MARK}%s", *_LOG, revisions)
     found: dict[str, set[str]] = defaultdict(set)
     for commit in output.decode(errors="surrogateescape").split(_MARK)[1:]:
-        title, *paths = commit.splitlines()
+        title, *paths = commit.split("\n")
         found[" ".join(title.split())].update(path for path in paths if path)
     return {title: frozenset(paths) for title, paths in found.items()}

@@ -30,7 +30,7 @@ from suture.kernel.release import Target
 from suture.sources import NewerSource, SourceOffer, versions
 from suture.workspace.prepare import Workspace, prepare
 
-RECIPE = 7
+RECIPE = 8
 """Raised whenever what is kept is made in another way."""
 
 _LIST, _DIFF = "fixes.json", "changes.diff.zst"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 
 from suture.workspace import objects
@@ -24,7 +23,6 @@ class ObjnameLookup:
         """
         self._workspace = workspace
         self._objects = objects.everything(workspace)
-        self._kept: dict[str, frozenset[str]] = {}
 
     def of(self, path: str) -> frozenset[str]:
         """Return the objnames that a file is built into, or may be included by; empty where this
@@ -49,11 +47,7 @@ class ObjnameLookup:
         one = path.rpartition(".")[0] + ".o"
         if one not in self._objects.listed:
             return frozenset()
-        return frozenset(self._modules.get(one, ())) or frozenset((VMLINUX,))
-
-    @property
-    def _modules(self) -> Mapping[str, tuple[str, ...]]:
-        return self._objects.modules
+        return frozenset(self._objects.modules.get(one, ())) or frozenset((VMLINUX,))
 
     @cached_property
     def _graph(self) -> IncludeGraph:

@@ -20,7 +20,7 @@ _MATCHES = (
     ),
     (Certainty.NAME, "the title has a name that one changed source file alone has in its changes"),
     (Certainty.PLACE, "one changed source file alone is at the place that the title begins with"),
-    (Certainty.LIKELY, "several changed files are at that place; each may be meant"),
+    (Certainty.LIKELY, "these changed files are at that place; each may be meant"),
     (Certainty.UNSURE, "no file can be named"),
 )
 

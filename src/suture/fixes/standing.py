@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suture.core import running
+from suture.core.fixed import in_force
 from suture.core.status import Status
 from suture.errors import MODULE_LIST_UNKNOWN, Refusal
 from suture.fixes.listing import FixList, ListedFix
@@ -46,7 +47,7 @@ def standings(
     :param loaded: the names of its modules in memory; None where they are not known.
     :param status: of the host, if it runs the kernel of the list.
     """
-    by_title, by_cve = _in_force(status)
+    by_title, by_cve = _named_in_force(status)
     result = []
     for fix in found.fixes:
         objects = found.objects_of(fix)
@@ -85,15 +86,14 @@ def _runs(fix: ListedFix, objects: tuple[str, ...], loaded: frozenset[str] | Non
     return not loaded.isdisjoint(objects) or VMLINUX in objects
 
 
-def _in_force(status: Status | None) -> tuple[dict[str, str], dict[str, str]]:
+def _named_in_force(status: Status | None) -> tuple[dict[str, str], dict[str, str]]:
     """Return title -> live patch and CVE number -> live patch, of those in force."""
     by_title: dict[str, str] = {}
     by_cve: dict[str, str] = {}
-    for item in status.patches if status else ():
-        if item.patch.enabled and not item.patch.transition:
-            for fix in item.fixes:
-                by_title[" ".join(fix.title.split())] = item.patch.name
-                by_cve |= dict.fromkeys(fix.cves, item.patch.name)
+    for item in in_force(status) if status else ():
+        for fix in item.fixes:
+            by_title[" ".join(fix.title.split())] = item.patch.name
+            by_cve |= dict.fromkeys(fix.cves, item.patch.name)
     return by_title, by_cve
 
 

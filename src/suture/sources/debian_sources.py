@@ -4,19 +4,16 @@ Debian's patches applied, and the changelog of all versions before."""
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from suture.core.changelog import unpacked
 from suture.errors import PACKAGE_CORRUPT, Refusal
 from suture.host.progress import step
 from suture.sources import apt, downloads, shared
 from suture.sources.apt import AptConfiguration, AptPackage
 from suture.sources.source import NewerSource
-
-LARGEST_CHANGELOG = 64 << 20
-"""Bytes that are read of one; that of 6.1.192 has 3.7 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +74,7 @@ def of_series(series: str, archives: AptConfiguration) -> tuple[DebianSource, ..
 def _changelog(package: AptPackage, into: Path) -> str:
     """Return the text of the package's changelog.  :raises Refusal: ``package-corrupt``"""
     try:
-        with gzip.open(_changelog_path(package, into)) as file:
-            return file.read(LARGEST_CHANGELOG).decode("utf-8", "replace")
+        return unpacked(_changelog_path(package, into))
     except (OSError, EOFError, zlib.error) as error:
         found = f"its changelog cannot be read ({error})"
         raise Refusal(PACKAGE_CORRUPT, package.file_name, found) from error

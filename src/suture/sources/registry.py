@@ -113,6 +113,9 @@ def source_offers(release: str, version: str, *, refresh: bool = True) -> tuple[
             break
     if not found and refusals:
         raise refusals[0]
+    for silent in refusals:
+        if silent.kind is not SUITE_UNCONFIGURED:
+            note(f"No answer: {silent.where}: {silent.found}")
     own = versions.key(version)
     newer = {offer.version: offer for offer in found if versions.key(offer.version) > own}
     return tuple(sorted(newer.values(), key=lambda one: versions.key(one.version), reverse=True))

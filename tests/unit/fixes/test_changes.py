@@ -87,6 +87,14 @@ def test_dashes_at_the_beginning_of_lines_are_no_heads() -> None:
     assert changed(old, new)[:2] == (2, 2)
 
 
+def test_form_feeds_and_other_bytes_are_part_of_a_line() -> None:
+    """Old drivers have a form feed between functions (drivers/scsi/aic7xxx/)."""
+    old = SOURCE.replace(b"// first", b"// \f first \0 \xe9")
+    assert changed(old, old.replace(b"limit = 3", b"limit = 4"))[:2] == (1, 1)
+    new = old.replace(b"first", b"second").replace(b"ksys_read(fd", b"ksys_write(fd")
+    assert changed(old, new)[:3] == (2, 2, {"read"})
+
+
 def test_a_last_line_without_end() -> None:
     assert changed(b"int a;", b"int b;")[:2] == (1, 1)
 

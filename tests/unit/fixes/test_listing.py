@@ -316,15 +316,18 @@ def test_a_live_patch_in_force_has_the_fix_that_it_names(target: Target, offer: 
     named = SimpleNamespace(title="net: sit: check lengths", cves=())
     numbered = SimpleNamespace(title="something", cves=("CVE-2026-1001", "CVE-2026-1002"))
 
-    def in_force(fix: object, **state: bool) -> list[str]:
+    def in_force(fix: object, hindrances: Sequence[object] = (), **state: bool) -> list[str]:
         patch = SimpleNamespace(**({"name": "lp", "enabled": True, "transition": False} | state))
-        status = SimpleNamespace(patches=[SimpleNamespace(patch=patch, fixes=[fix])])
+        patches = [SimpleNamespace(patch=patch, fixes=[fix])]
+        status = SimpleNamespace(patches=patches, hindrances=hindrances)
         return [one.in_force for one in standing.standings(found, None, status)]  # type: ignore[arg-type]
 
     assert in_force(named) == ["", "lp", "", ""]
     assert in_force(numbered) == ["lp", "", "", ""], "not by one of two numbers"
     assert in_force(named, transition=True) == [""] * 4
     assert in_force(named, enabled=False) == [""] * 4
+    hindrance = SimpleNamespace(patch="lp", is_in_force=False)
+    assert in_force(named, [hindrance]) == [""] * 4, "ftrace leads to the old code of a function"
 
 
 def test_a_fix_knows_its_objects_though_the_list_is_kept(target: Target, offer: ToyOffer) -> None:

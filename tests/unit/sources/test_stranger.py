@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -207,3 +208,30 @@ def test_no_source_that_answers_is_refused(archive: Path, monkeypatch: pytest.Mo
     plug_in(monkeypatch, Toys(archive / "nowhere"), Toys(archive / "nowhere"))
     with pytest.raises(Refusal, match="nobody is at home"):
         sources.survey()
+
+
+def test_a_source_that_does_not_answer_is_named_beside_those_that_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Silent:
+        def is_available(self) -> bool:
+            return True
+
+        def suites_of(self, release: str) -> tuple[str, ...]:
+            return ()
+
+        def source_offers(self, release: str, *, refresh: bool = True) -> tuple[SourceOffer, ...]:
+            raise Refusal(ARCHIVE_UNREACHABLE, "mirror", "it is down")
+
+    class Answering(Silent):
+        def source_offers(self, release: str, *, refresh: bool = True) -> tuple[SourceOffer, ...]:
+            return (SimpleNamespace(version="2"),)
+
+    said: list[str] = []
+    monkeypatch.setattr(registry, "note", said.append)
+    monkeypatch.setattr(registry, "SOURCES", (Silent(), Answering()))
+    assert [one.version for one in sources.source_offers("6.1-toy", "1")] == ["2"]
+    assert said == ["No answer: mirror: it is down"]
+    monkeypatch.setattr(registry, "SOURCES", (Silent(),))
+    with pytest.raises(Refusal, match="mirror"):
+        sources.source_offers("6.1-toy", "1")
