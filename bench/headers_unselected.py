@@ -34,7 +34,7 @@ from suture.workspace import includes, objects
 from suture.workspace.applying import Changed
 from suture.workspace.kbuild import ListedObject
 from suture.workspace.lookups import word_index
-from suture.workspace.mentions import files_mentioning
+from suture.workspace.mentions import files_mentioning, header_changes
 from suture.workspace.original import originals
 from suture.workspace.patched import patched_objects
 from suture.workspace.prepare import Workspace, prepare
@@ -149,7 +149,9 @@ def _few_users(
         if old.count(text) != 1 or found == FUNCTIONS:
             continue
         new = old.replace(text, replacement)
-        files = files_mentioning(index, [Changed(header, old.encode(), new.encode())])
+        files = files_mentioning(
+            index, header, header_changes([Changed(header, old.encode(), new.encode())])
+        )
         if files is not None and all(path.endswith(".c") for path in files):
             found += 1
             yield name, text, replacement

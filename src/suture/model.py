@@ -182,6 +182,33 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateFix:
+    """A fix of a newer version, for CVE numbers.
+
+    :ivar objects: what it is in: `VMLINUX` or modules, as the kernel spells them.
+    :ivar lacks: why the live patch does not have all of it: the code of a refusal, or another word;
+        "" where it has.
+    """
+
+    cves: tuple[str, ...]
+    objects: tuple[str, ...]
+    lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The newer version of a kernel's source that a live patch has parts of.
+
+    :ivar old: the version of the kernel's packages; `new`: the newer one.
+    :ivar fixes: those with CVE numbers, and with files that the kernel is built from.
+    """
+
+    old: str
+    new: str
+    fixes: tuple[UpdateFix, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LivePatch:
     """A whole live patch (``struct klp_patch``).
 
@@ -192,6 +219,7 @@ class LivePatch:
     :ivar stays: why it stays in memory until the reboot (`suture.diff.escapes`); empty for one that
         can be unloaded.
     :ivar fixes: what it is for, in the order in which its parts apply.
+    :ivar update: the newer version whose fixes these are (``suture fixes --build``).
     """
 
     name: str
@@ -202,6 +230,7 @@ class LivePatch:
     findings: tuple[RecordedFinding, ...] = ()
     stays: tuple[str, ...] = field(default=(), compare=False)
     fixes: tuple[Fix, ...] = field(default=(), compare=False)
+    update: Update | None = field(default=None, compare=False)
 
     @property
     def description(self) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from suture.builder.inputs import NO_CHOICES
-from suture.builder.source_diffs import cut_source_diffs
+from suture.builder.source_diffs import parts_of_diffs
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.kernel.release import Target
 from suture.verify.kernel import Kernel
-from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import Workspace
 from tests.examples import shows
 from tests.patches import Edit, appended, diff
@@ -152,9 +150,7 @@ def test_it_is_refused_with_file_and_line(
     patch = diff(workspace.tree, NEW_VERSION, appended(VERSION, text))
     source = PatchSource((parse("fix.patch", patch.encode()),))
     with pytest.raises(Refusal) as refused:
-        cut_source_diffs(
-            object_pairs(workspace, touched_by(workspace, source)), kernel, workspace, NO_CHOICES
-        )
+        parts_of_diffs(source, kernel, workspace)
     error = refused.value
     assert error.code == code
     if (name,) in SHOWN.values():

@@ -12,8 +12,8 @@ import pytest
 
 from suture.builder import build
 from suture.builder.convert import convert
-from suture.builder.inputs import NO_CHOICES, Choices
-from suture.builder.source_diffs import cut_source_diffs
+from suture.builder.inputs import Choices
+from suture.builder.source_diffs import parts_of_diffs
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
 from suture.formats.recognise import MANIFEST
@@ -21,7 +21,6 @@ from suture.kernel.release import Target
 from suture.model import Fix
 from suture.module.inspect import read_file
 from suture.verify.kernel import Kernel
-from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import Workspace
 from tests.command import Place
 from tests.examples import shows
@@ -193,8 +192,7 @@ def test_a_module_for_kpatchs_own_core_is_the_same_by_way_of_the_written_form(
 ) -> None:
     kernel = Kernel(target)
     source = PatchSource((parse("fix.patch", diff(workspace.tree, NEW_VERSION).encode()),))
-    pairs = object_pairs(workspace, touched_by(workspace, source))
-    (cut,) = cut_source_diffs(pairs, kernel, workspace, NO_CHOICES).cuts
+    (cut,) = parts_of_diffs(source, kernel, workspace).cuts
     old = tmp_path / "old.ko"
     old.write_bytes(
         as_kpatch_object(cut, target.release, lambda _, name, __: kernel.vmlinux.addresses(name)[0])

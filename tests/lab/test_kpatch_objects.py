@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from suture.builder import build
-from suture.builder.inputs import NO_CHOICES
 from suture.builder.part import Cut
-from suture.builder.source_diffs import cut_source_diffs
+from suture.builder.source_diffs import parts_of_diffs
 from suture.elf import reader
 from suture.errors import Refusal
 from suture.formats.diff import PatchSource, parse
@@ -18,7 +17,6 @@ from suture.formats.recognise import Format
 from suture.kernel.release import Target
 from suture.model import VMLINUX
 from suture.verify.kernel import Kernel
-from suture.workspace.compile import object_pairs, touched_by
 from suture.workspace.prepare import Workspace
 from tests.kpatch_objects import as_kpatch_object
 from tests.lab.guest import Guest
@@ -42,8 +40,7 @@ class Maker:
 
     def cuts(self, *edits: Edit) -> list[Cut]:
         source = PatchSource((parse("fix.patch", diff(self._workspace.tree, *edits).encode()),))
-        pairs = object_pairs(self._workspace, touched_by(self._workspace, source))
-        return list(cut_source_diffs(pairs, self.kernel, self._workspace, NO_CHOICES).cuts)
+        return list(parts_of_diffs(source, self.kernel, self._workspace).cuts)
 
     def address_of(self, objname: str, name: str, sympos: int) -> int:
         return self.kernel.vmlinux.addresses(name)[max(sympos - 1, 0)] if objname == VMLINUX else 0

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from suture.builder.artifact import Artifact, Provenance
 from suture.builder.assemble import DATA, assemble
+from suture.builder.compiled_diffs import CompiledDiffs, compile_diffs
 from suture.builder.evidence import BuildEvidence
 from suture.builder.findings import judged, recorded
 from suture.builder.findings import refuse_unused as refuse_unused_acceptances
@@ -35,7 +36,6 @@ from suture.builder.given import directory_of_modules
 from suture.builder.inputs import NO_CHOICES, Choices, Inputs, gathered, said_by, with_fixes
 from suture.builder.part import Authored, Cut
 from suture.builder.source_diffs import DiffParts, cut_source_diffs
-from suture.builder.types import LayoutCheck
 from suture.diff.contents import new_values
 from suture.diff.escapes import escapes
 from suture.diff.omitted import LeftOut
@@ -67,9 +67,7 @@ from suture.module import carried
 from suture.module.inspect import inspect, refuse_unapplied
 from suture.verify.kernel import Kernel
 from suture.verify.threads import refuse_unused
-from suture.workspace import compilers
 from suture.workspace.applying import Adapted
-from suture.workspace.compile import ObjectPair, Touched, object_pairs, touched_by
 from suture.workspace.prepare import Workspace, prepare
 
 if TYPE_CHECKING:
@@ -222,18 +220,14 @@ def _path(given: Path | str | None) -> Path | None:
 class _CompiledInputs:
     """The inputs, compiled.
 
-    :ivar pairs: the objects of source diffs, before and after the patch.
     :ivar modules: authors' modules.
-    :ivar findings: what the types of both sides show.
-    :ivar touched: the files that source diffs change; None without source diffs.
+    :ivar diffs: None without source diffs.
     """
 
     workspace: Workspace
     kernel: Kernel
-    pairs: Sequence[ObjectPair]
     modules: Modules | None
-    findings: tuple[Finding, ...] = ()
-    touched: Touched | None = None
+    diffs: CompiledDiffs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +273,7 @@ def _carried_archive(inputs: Inputs) -> bytes:
 
 
 def _evidence(compiled: _CompiledInputs, parts: _CutInputs) -> BuildEvidence:
-    changes = compiled.pairs[0].changes if compiled.pairs else ()
+    changes = compiled.diffs.pairs[0].changes if compiled.diffs else ()
     diffs = parts.diffs
     return BuildEvidence(
         compiled.kernel,
@@ -312,24 +306,10 @@ def _compile(inputs: Inputs, source: PatchSource, target: Target) -> _CompiledIn
         # Read the kernel while the compilers run; its refusals are raised where it is used.
         pool.submit(kernel.read)
         modules = _compile_modules(inputs, workspace)
-        compiled = _CompiledInputs(workspace, kernel, (), modules)
-        return _compile_diffs(inputs, source, compiled)
-
-
-def _compile_diffs(
-    inputs: Inputs, source: PatchSource, compiled: _CompiledInputs
-) -> _CompiledInputs:
-    """Compile source diffs on both sides; a layout that changes is refused as early as it shows."""
-    if not source.files:
-        return compiled
-    workspace = compiled.workspace
-    touched = touched_by(workspace, source)
-    check = LayoutCheck(workspace, compiled.kernel, touched, inputs.choices.accepted)
-    check.first()
-    pairs = object_pairs(workspace, touched)
-    check.all_of(pairs)
-    findings = (*compilers.findings(workspace.compiler), *check.findings)
-    return replaced(compiled, pairs=pairs, findings=findings, touched=touched)
+        diffs = None
+        if source.files:
+            diffs = compile_diffs(source, workspace, kernel, inputs.choices.accepted)
+        return _CompiledInputs(workspace, kernel, modules, diffs)
 
 
 def _compile_modules(inputs: Inputs, workspace: Workspace) -> Modules | None:
@@ -346,20 +326,17 @@ def _cut_out(inputs: Inputs, compiled: _CompiledInputs) -> _CutInputs:
     cuts, left_out, found = _cut_kpatch_objects(inputs, kernel)
     authored, authors = _prepare_modules(compiled)
     found += tuple(chain.from_iterable(module.findings for module in authored))
-    findings = compiled.findings + judged(found, inputs.choices.acceptances)
+    findings = judged(found, inputs.choices.acceptances)
     linked = {name for cut in cuts for name, _ in cut.functions}
     choices = replaced(inputs.choices, replace_threads=inputs.choices.replace_threads - linked)
-    if compiled.pairs:
-        diffs = cut_source_diffs(compiled.pairs, kernel, workspace, choices, findings)
-    else:
+    if compiled.diffs is None:
         refuse_unused((), choices.replace_threads)
         refuse_unused_acceptances(findings, choices.accepted)
-        diffs = DiffParts(findings=findings)
-    touched = compiled.touched
-    if touched is None:
-        return _CutInputs(diffs.after(cuts, left_out), authored, authors)
-    files = tuple(LeftOut(one.path, "all of it", one.why) for one in touched.left_out)
-    return _CutInputs(diffs.after(cuts, left_out + files), authored, authors, touched.adapted)
+        diffs = DiffParts(findings=findings).after(cuts, left_out)
+        return _CutInputs(diffs, authored, authors)
+    diffs = cut_source_diffs(compiled.diffs, kernel, workspace, choices, findings)
+    adapted = compiled.diffs.touched.adapted
+    return _CutInputs(diffs.after(cuts, left_out), authored, authors, adapted)
 
 
 def _prepare_modules(
@@ -377,7 +354,7 @@ def _assemble(inputs: Inputs, parts: _CutInputs) -> ModuleParts:
     replace = inputs.replace is not False
     patch, objects, calls = assemble(inputs.name, replace, parts.diffs.cuts, parts.authored)
     found = tuple(map(recorded, parts.diffs.findings))
-    patch = replaced(patch, findings=found, fixes=inputs.fixes)
+    patch = replaced(patch, findings=found, fixes=inputs.fixes, update=inputs.update)
     wrappers: dict[str, str] = {}
     for module in parts.authored:
         wrappers |= module.wrappers

@@ -29,7 +29,7 @@ from suture.formats.recognise import DIFFS, MODULES, Format, Input, recognise
 from suture.host.files import read_bytes
 from suture.host.pipes import plain_name
 from suture.link.kbuild import NAME_LENGTH, usable_name
-from suture.model import Fix
+from suture.model import Fix, Update
 from suture.verify.callers import DEFAULT_BOUNDS, Bounds
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Inputs:
     :ivar given: the inputs in order; written live patches are replaced by their sources.
     :ivar expected: what the module has to replace, as a written live patch records it.
     :ivar fixes: what the live patch is for, as the inputs and the author say.
+    :ivar update: the newer version that they are parts of, where they are.
     :ivar is_named: the author or a written live patch chose the name.
     :ivar git: the repository that the inputs are commits of; None for other inputs.
     """
@@ -145,6 +146,7 @@ class Inputs:
     choices: Choices = NO_CHOICES
     expected: tuple[written.Object, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    update: Update | None = None
     is_named: bool = True
     git: Path | None = None
 
@@ -209,6 +211,7 @@ def gathered(
             decided,
             whole.object if whole else (),
             described(decided.said, [fix for fixes in found for fix in fixes], usable),
+            None,
             name is not None,
             git,
         )

@@ -12,23 +12,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from suture.builder.compiled_diffs import CompiledDiffs, compile_diffs
 from suture.builder.cutting import cut_out_all
 from suture.builder.differences import compare_pairs, nothing_left, omitted_parts
 from suture.builder.findings import judged, refuse_unused, state_findings
-from suture.builder.inputs import Choices
+from suture.builder.inputs import NO_CHOICES, Choices
 from suture.builder.part import Cut
 from suture.builder.planning import CompiledOnDemand, plan_patch
 from suture.builder.prototypes import judge_prototypes
 from suture.diff.data import DataRequest
 from suture.diff.omitted import LeftOut
 from suture.errors import Finding
+from suture.formats.diff import PatchSource
 from suture.host.progress import note, step
 from suture.state.reach import Reach
 from suture.verify.kernel import Kernel
 from suture.verify.new_globals import refuse_second_definitions
 from suture.verify.plan import CallerReplacement, PatchPlan
 from suture.verify.threads import refuse_unused as refuse_unused_threads
-from suture.workspace.compile import ObjectPair
 from suture.workspace.prepare import Workspace
 
 
@@ -38,6 +39,7 @@ class DiffParts:
 
     :ivar cuts: an output object for each source file with code or data for the live patch.
     :ivar left_out: the parts of the diffs that the live patch leaves out.
+    :ivar files_left_out: those of them that are whole files, which nothing is compiled from.
     :ivar callers: functions that are replaced because they call a changed one.
     :ivar findings: what was found about them, and accepted or shown.
     :ivar plan: what is replaced and carried, and why; None without source diffs.
@@ -45,6 +47,7 @@ class DiffParts:
 
     cuts: tuple[Cut, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    files_left_out: tuple[LeftOut, ...] = ()
     callers: tuple[CallerReplacement, ...] = ()
     findings: tuple[Finding, ...] = ()
     plan: PatchPlan | None = None
@@ -54,20 +57,36 @@ class DiffParts:
         return replace(self, cuts=(*cuts, *self.cuts), left_out=(*left_out, *self.left_out))
 
 
+def parts_of_diffs(
+    source: PatchSource,
+    kernel: Kernel,
+    workspace: Workspace,
+    choices: Choices = NO_CHOICES,
+    most_users: int | None = None,
+) -> DiffParts:
+    """Compile source diffs, prove that what they change fits, and cut it out; nothing is linked.
+
+    :param most_users: as `compile_diffs`.
+    :raises Refusal: as `compile_diffs` and `cut_source_diffs`
+    """
+    compiled = compile_diffs(source, workspace, kernel, choices.accepted, most_users)
+    return cut_source_diffs(compiled, kernel, workspace, choices)
+
+
 def cut_source_diffs(
-    pairs: Sequence[ObjectPair],
+    diffs: CompiledDiffs,
     kernel: Kernel,
     workspace: Workspace,
     choices: Choices,
     known: tuple[Finding, ...] = (),
 ) -> DiffParts:
-    """Cut the changed code out of compiled pairs.
+    """Cut the changed code out of compiled source diffs.
 
-    :param pairs: at least one.
-    :param known: what was found about them before.
+    :param known: what was found about other inputs.
     :raises Refusal: what comparing, planning, proving and cutting out raise; ``no-code-change`` and
         others where nothing is left to replace
     """
+    pairs, known = diffs.pairs, diffs.findings + known
     with step("Comparing", f"{len(pairs)} object{'s' if len(pairs) != 1 else ''}"):
         request = DataRequest(choices.patch_data, choices.keep_data)
         files = compare_pairs(pairs, kernel, request)
@@ -89,4 +108,7 @@ def cut_source_diffs(
         left_out = tuple(part.for_user(source, objname) for source, objname, part in parts)
         for omitted in left_out:
             note(str(omitted))
-    return DiffParts(tuple(cuts), left_out, plan.callers, findings, plan)
+    files_left_out = diffs.files_left_out
+    return DiffParts(
+        tuple(cuts), left_out + files_left_out, files_left_out, plan.callers, findings, plan
+    )

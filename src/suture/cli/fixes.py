@@ -6,7 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from suture.cli.commands import PATH, command, option
+from suture.cli.option_parts import OptionPart
 from suture.cli.output import Human, emit, in_parts, json_option, table
 from suture.cli.target import kernel_option
 from suture.host.terminal import printable
@@ -22,6 +25,14 @@ EXAMPLES = (
     (
         "suture fixes --kernel 6.1.0-50-amd64 --to 6.1.187-1 --modules web1.lsmod",
         "list what another host lacks up to a version",
+    ),
+    (
+        "suture fixes --build",
+        "build one live patch of all fixes that reach this host and can be live",
+    ),
+    (
+        "suture fixes --build --only netfilter --without CVE-2026-23111",
+        "build some of them",
     ),
 )
 
@@ -52,6 +63,42 @@ EXAMPLES = (
     help="Take the files of the very commits from a clone of the stable kernel's repository.",
 )
 @option(
+    "--build",
+    "is_building",
+    is_flag=True,
+    help="Build one live patch of the listed fixes, as far as they can be live. It is not loaded.",
+    panel=OptionPart.BUILD,
+)
+@option(
+    "--only",
+    metavar="WHAT",
+    multiple=True,
+    help="Build these alone: a path or directory, a CVE number, or the place that titles begin "
+    "with, such as netfilter.",
+    panel=OptionPart.BUILD,
+)
+@option(
+    "--without",
+    metavar="WHAT",
+    multiple=True,
+    help="Do not build these.",
+    panel=OptionPart.BUILD,
+)
+@option(
+    "--output",
+    "-o",
+    metavar="OUT.ko",
+    type=PATH,
+    help="The output file; by default NAME.ko in the current directory.",
+    panel=OptionPart.BUILD,
+)
+@option(
+    "--name",
+    metavar="NAME",
+    help="The module's name; by default livepatch_fixes_ and the version.",
+    panel=OptionPart.BUILD,
+)
+@option(
     "--report",
     metavar="FILE.html",
     type=PATH,
@@ -64,6 +111,11 @@ def fixes(
     is_running: bool,
     modules: Path | None,
     git: Path | None,
+    is_building: bool,
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    output: Path | None,
+    name: str | None,
     report: Path | None,
 ) -> None:
     """List what newer versions of a kernel's source fix, and which of the fixes reach code that
@@ -72,7 +124,11 @@ def fixes(
     The sources of both versions are compared, and each entry of the changelog between them is
     matched with the changed files that it may mean. A match is sure if the title names a function
     that one of them alone has, or a place that is one file; it is likely if several are possible.
-    Nothing is built or loaded.
+    Nothing is built unless asked for, and nothing is loaded.
+
+    With --build, the changed files are put into groups that belong together, each group is tried
+    by itself, and those that can be live become one live patch, which says which fixes it has.
+    Hundreds of files are compiled; an interrupted run goes on where it was.
 
     The first run for two versions downloads the newer source and takes some 20 seconds; the result
     is kept.
@@ -87,8 +143,10 @@ def fixes(
     from suture.fixes.page import render
     from suture.host.files import check_output, write_atomic
 
-    if report is not None:
-        check_output(report)
+    if not is_building and (only or without or output or name):
+        raise click.UsageError("--only, --without, --output and --name are for --build")
+    for path in filter(None, (report, output)):
+        check_output(path)
     release = kernel or running.release()
     target = sources.find(release)
     is_here = release == running.release()
@@ -98,6 +156,12 @@ def fixes(
     found = list_fixes(target, to)
     if git is not None and found.old != found.new:
         found = with_commits(found, git)
+    if is_building:
+        from suture.cli.fixes_build import FixesBuild
+
+        wanted = FixesBuild(target, found, only, without, output, name, report)
+        wanted.run(loaded, of_all=not is_running)
+        return
     is_own = is_here and modules is None
     every = standing.standings(found, loaded, status() if is_own else None)
     if report is not None:

@@ -57,6 +57,9 @@ def for_people(found: PatchStatus) -> Human:
     """What is known of one live patch, for people."""
     patch, known = found.patch, found.loading
     facts = [("fixes", str(fix)) for fix in found.fixes]
+    if found.update is not None:
+        lacking = found.update.lacking.items()
+        facts += [("has", str(found.update)), *(("lacks", f"{cve}: {why}") for cve, why in lacking)]
     facts += [("state", state(patch))]
     if patch.replace is not None:
         facts.append(("replaces earlier ones", "yes" if patch.replace else "no"))

@@ -12,6 +12,7 @@ class OptionPart(StrEnum):
     TARGET = "Target"
     INPUT = "Input"
     OUTPUT = "Output"
+    BUILD = "Build"
     PURPOSE = "What it is for"
     DECISIONS = "What is replaced and kept"
     SIGNATURE = "Signature"

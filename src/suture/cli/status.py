@@ -18,6 +18,7 @@ from suture.module.staying import first_of
 
 if TYPE_CHECKING:
     from suture.core.status import PatchStatus, Status
+    from suture.core.update_share import UpdateShare
 
 EXAMPLES = (
     ("suture status", "show what is in force, what is under way and what holds it up"),
@@ -33,6 +34,9 @@ EXAMPLES = (
 )
 
 WATCH_EVERY = 1.0
+
+_MOST_NUMBERS = 8
+"""CVE numbers in one line."""
 
 CLEAR = "\x1b[H\x1b[J"
 """What makes a terminal forget all that it shows (ECMA-48: CUP, ED)."""
@@ -196,8 +200,24 @@ def _row(item: PatchStatus) -> tuple[str, ...]:
 
 
 def _fixes(found: Status) -> list[Human]:
-    lines = [f"{item.patch.name} fixes {fix}" for item in found.patches for fix in item.fixes]
+    lines: list[str] = []
+    for item in found.patches:
+        if item.update is None:
+            lines += [f"{item.patch.name} fixes {fix}" for fix in item.fixes]
+        else:
+            lines += _share(item.patch.name, item.update)
     return ["", *map(printable, lines)] if lines else []
+
+
+def _share(name: str, update: UpdateShare) -> list[str]:
+    """Return what a live patch has of a newer version, and the numbers that it lacks."""
+    lines = [f"{name} has {update}"]
+    if update.lacking:
+        shown = ", ".join(list(update.lacking)[:_MOST_NUMBERS])
+        more = len(update.lacking) - _MOST_NUMBERS
+        and_more = f" and {more} more ('suture info {name}' lists them)" if more > 0 else ""
+        lines.append(f"  It lacks {shown}{and_more}.")
+    return lines
 
 
 def _transition(item: PatchStatus, watched: bool) -> list[Human]:

@@ -21,7 +21,7 @@ from suture.module import notes
 from suture.module.staying import Staying, numbered, parse
 
 if TYPE_CHECKING:
-    from suture.model import Fix
+    from suture.model import Fix, Update
 
 LIVEPATCH_TAINT = "K"
 """Each live patch module has it (``kernel/module/main.c: check_modinfo_livepatch()``)."""
@@ -43,6 +43,7 @@ class LoadedModule:
     :ivar build_id: hexadecimal; "" where the module has none.
     :ivar staying: what the module says if it stays in memory until the reboot.
     :ivar fixes: what the module says that it is for.
+    :ivar update: the newer version whose fixes these are, where the module says so.
     """
 
     name: str
@@ -52,6 +53,7 @@ class LoadedModule:
     build_id: str
     staying: Staying | None = None
     fixes: tuple[Fix, ...] = ()
+    update: Update | None = None
 
 
 def loaded(root: Path = ROOT) -> tuple[LoadedModule, ...]:
@@ -146,6 +148,7 @@ def _module(match: re.Match[str], root: Path) -> LoadedModule:
         notes.build_id(_note(directory / notes.BUILD_ID_SECTION)) if is_livepatch else "",
         parse(own),
         _fixes(own),
+        _update(own),
     )
 
 
@@ -153,6 +156,14 @@ def _fixes(own: bytes) -> tuple[Fix, ...]:
     if not own:
         return ()
     from suture.module.fixes import parse_note
+
+    return parse_note(own)
+
+
+def _update(own: bytes) -> Update | None:
+    if not own:
+        return None
+    from suture.module.updates import parse_note
 
     return parse_note(own)
 

@@ -27,6 +27,7 @@ from suture.host import paths
 if TYPE_CHECKING:
     from suture.core.redirections import Hindrance
     from suture.core.unprotected import Unprotected
+    from suture.core.update_share import UpdateShare
     from suture.model import Fix
 
 STALLED_AFTER = 90.0
@@ -76,6 +77,7 @@ class PatchStatus:
     :ivar live_patch: the name that the live patch was built with.
     :ivar stays: why it will stay in memory until the reboot.
     :ivar fixes: what it is for, as its module says.
+    :ivar update: how many fixes of a newer version it has, of those that reach this host.
     """
 
     patch: LoadedPatch
@@ -87,6 +89,7 @@ class PatchStatus:
     live_patch: str = ""
     stays: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    update: UpdateShare | None = None
 
     @property
     def name(self) -> str:
@@ -278,7 +281,16 @@ def _patch(patch: LoadedPatch, of_this_boot: Sequence[Record]) -> PatchStatus:
         live_patch,
         stays,
         module.fixes if module else (),
+        _share(module),
     )
+
+
+def _share(module: modules.LoadedModule | None) -> UpdateShare | None:
+    if module is None or module.update is None:
+        return None
+    from suture.core.update_share import share
+
+    return share(module.update, {one.name for one in modules.loaded()})
 
 
 def _behind(patch: LoadedPatch) -> tuple[tasks.Task, ...]:

@@ -32,3 +32,20 @@ VERSION_NOT_IN_CLONE = Kind(
     "which has a tag for each version.",
     "Run 'git fetch --tags' in it, or give a clone of the stable tree of that series.",
 )
+HEADER_REACHES_MANY = Kind(
+    "header-reaches-many",
+    "Each object that a changed header may reach is preprocessed, and compiled twice if it "
+    "changes.",
+    "Build the change by itself, with 'suture build', which has no such limit.",
+)
+NO_FIX_CAN_BE_LIVE = Kind(
+    "no-fix-can-be-live",
+    "Each group of changed files that was chosen is refused, or changes nothing in this kernel.",
+    "Choose others with --only, or plan a reboot into a newer kernel.",
+)
+FIX_NOT_LISTED = Kind(
+    "fix-not-listed",
+    "A choice is a path of the kernel's tree that differs, the beginning of one, a CVE number of "
+    "the list, or the place that titles begin with.",
+    "See what there is with 'suture fixes --all'.",
+)

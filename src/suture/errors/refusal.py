@@ -13,7 +13,7 @@ command line prints::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -59,6 +59,11 @@ class Refusal(Exception):
         self.kernel = kernel
         super().__init__(f"{kind.code}: {where}: {found}")
 
+    def __reduce__(self) -> tuple[Callable[..., Refusal], tuple[object, ...]]:
+        """Let processes hand it to each other (`suture.host.side_by_side`)."""
+        texts = (self.where, self.found, self.why, self.remedy, self.evidence, self.kernel)
+        return _refusal, (self.kind, *texts)
+
     @property
     def code(self) -> str:
         """The code of the kind."""
@@ -84,3 +89,15 @@ class Refusal(Exception):
             "remedy": self.remedy,
             "evidence": list(self.evidence),
         }
+
+
+def _refusal(
+    kind: Kind,
+    where: str,
+    found: str,
+    why: str,
+    remedy: str,
+    evidence: tuple[str, ...],
+    kernel: str,
+) -> Refusal:
+    return Refusal(kind, where, found, why=why, remedy=remedy, evidence=evidence, kernel=kernel)

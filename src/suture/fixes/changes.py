@@ -89,21 +89,11 @@ def _change(versions: FileVersions, text: str) -> CodeChange:
     functions: set[str] = set()
     words: set[str] = set()
     counts = {"+": 0, "-": 0}
-    old = new = 0
-    for line in text.split("\n"):  # splitlines() takes a form feed for the end of a line
-        if hunk := _HUNK.match(line):
-            old, new = int(hunk["old"]), int(hunk["new"])
-            continue
-        kind = line[:1]
-        if not old + new or kind == "\\":  # the head, and "\ No newline at end of file"
-            continue
-        if kind in counts:
-            counts[kind] += 1
-            words.update(_WORD.findall(line, 1))
-            # What is added stands in a function of the old file too: that between its neighbours.
-            functions |= {before.at(old), after.at(new)}
-        old += kind != "+"
-        new += kind != "-"
+    for line in changed_lines(text):
+        counts[line.kind] += 1
+        words.update(_WORD.findall(line.text))
+        # What is added stands in a function of the old file too: that between its neighbours.
+        functions |= {before.at(line.old), after.at(line.new)}
     return CodeChange(
         versions.path,
         counts["+"],
@@ -112,6 +102,36 @@ def _change(versions: FileVersions, text: str) -> CodeChange:
         frozenset(words),
         text,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedLine:
+    """A line that a diff removes or adds.
+
+    :ivar kind: ``-`` or ``+``.
+    :ivar old: its number in the old file, for an added line that of the next; `new`: likewise.
+    """
+
+    kind: str
+    old: int
+    new: int
+    text: str
+
+
+def changed_lines(diff: str) -> Iterator[ChangedLine]:
+    """Yield the lines that the unified diff of one file removes and adds."""
+    old = new = 0
+    for line in diff.split("\n"):  # splitlines() takes a form feed for the end of a line
+        if hunk := _HUNK.match(line):
+            old, new = int(hunk["old"]), int(hunk["new"])
+            continue
+        kind = line[:1]
+        if not old + new or kind == "\\":  # the head, and "\ No newline at end of file"
+            continue
+        if kind in ("-", "+"):
+            yield ChangedLine(kind, old, new, line[1:])
+        old += kind != "+"
+        new += kind != "-"
 
 
 @dataclass(frozen=True, slots=True)

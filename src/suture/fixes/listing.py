@@ -21,9 +21,16 @@ from suture.core.changelog import ChangelogItem, items, version_of
 from suture.errors import CHANGELOG_UNKNOWN, VERSION_NOT_NEWER, VERSION_NOT_OFFERED, Refusal
 from suture.fixes import trees
 from suture.fixes.changes import CODE, CodeChange, changes
+from suture.fixes.kept_changes import FileDiff, split
 from suture.fixes.matching import Certainty, Matcher
 from suture.fixes.objnames import ObjnameLookup
-from suture.host.files import locked, new_directory, remove_unfinished, scratch_directory
+from suture.host.files import (
+    locked,
+    new_directory,
+    read_bytes,
+    remove_unfinished,
+    scratch_directory,
+)
 from suture.host.paths import cache
 from suture.host.progress import step
 from suture.kernel.release import Target
@@ -131,7 +138,7 @@ def list_fixes(target: Target, version: str | None = None) -> FixList:
     """
     if version is not None:
         _refuse_older(target, version)
-        if (kept := _kept(_place(target, version))) is not None:
+        if (kept := _kept(place_of(target, version))) is not None:
             return kept
     offered = newer_versions(target)
     if version is None and not offered:
@@ -147,6 +154,17 @@ def list_fixes(target: Target, version: str | None = None) -> FixList:
     return _of_offer(target, chosen)
 
 
+def diffs_of(target: Target, found: FixList) -> dict[str, FileDiff]:
+    """Return the changes of the files of a list, by their paths.
+
+    :param found: as `list_fixes` returned it.
+    :raises Refusal: ``file-unreadable``
+    """
+    packed = read_bytes(place_of(target, found.new) / _DIFF)
+    text = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    return {one.path: one for one in split(text.decode(errors="surrogateescape"))}
+
+
 def _refuse_older(target: Target, version: str) -> None:
     if versions.key(version) <= versions.key(target.version):
         raise Refusal(
@@ -155,7 +173,7 @@ def _refuse_older(target: Target, version: str) -> None:
 
 
 def _of_offer(target: Target, offer: SourceOffer) -> FixList:
-    place = _place(target, offer.version)
+    place = place_of(target, offer.version)
     with locked(place.with_name(f".{place.name}.lock")):
         if (kept := _kept(place)) is not None:
             return kept
@@ -233,7 +251,8 @@ def _with_head(change: CodeChange) -> str:
     return f"diff -ruN a/{change.path} b/{change.path}\n{change.text}"
 
 
-def _place(target: Target, version: str) -> Path:
+def place_of(target: Target, version: str) -> Path:
+    """Return the directory of a list."""
     return cache() / "fixes" / target.release / f"{target.version}..{version}"
 
 

@@ -88,14 +88,15 @@ def _row(one: FixStanding) -> tuple[Child, ...]:
     return (
         page.separated(page.link(page.CVE_RECORD + cve, cve) for cve in fix.cves),
         fix.title,
-        _several(one.objects),
-        _several(fix.files),
+        several(one.objects),
+        several(fix.files),
         str(fix.certainty),
         one.in_force,
     )
 
 
-def _several(names: Sequence[str]) -> Child:
+def several(names: Sequence[str]) -> Child:
+    """Return some names, and how many more there are."""
     if not names:
         return ""
     more = len(names) - _MOST_FILES

@@ -40,7 +40,7 @@ from suture.model import (
     PatchedObject,
     SymbolReference,
 )
-from suture.module import modinfo
+from suture.module import modinfo, notes, updates
 from suture.module.klp_structs import (
     FUNCTION_NEW,
     FUNCTION_SYMPOS,
@@ -177,6 +177,7 @@ def inspect(module: ObjectFile) -> Inspection:
         modinfo.findings(info),
         modinfo.stays(info),
         modinfo.fixes(info),
+        updates.parse_note(notes.contents(module), module.machine.prefix),
     )
     return Inspection(
         found,

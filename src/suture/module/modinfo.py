@@ -30,7 +30,7 @@ from suture import __version__
 from suture.elf.object import ObjectFile
 from suture.model import Fix, LivePatch, RecordedFinding, ShadowVariable
 from suture.module import fixes as fixes_of
-from suture.module import staying
+from suture.module import staying, updates
 from suture.module.staying import Staying
 
 SECTION, SOURCE, SHADOW = ".modinfo", "livepatch_source", "livepatch_shadow"
@@ -96,6 +96,7 @@ def with_entries(module: ObjectFile, patch: LivePatch) -> ObjectFile:
         module, sections=(*module.sections[:index], changed, *module.sections[index + 1 :])
     )
     described = fixes_of.with_note(described, patch.fixes)
+    described = updates.with_note(described, patch.update)
     if not patch.stays:
         return described
     return staying.with_note(described, Staying(patch.name, patch.stays))

@@ -19,7 +19,7 @@ SECTION = ".note.livepatch"
 """Suture's own notes about a live patch."""
 
 OWNER = b"Suture\0"
-NT_STAYS, NT_FIXES = 1, 2
+NT_STAYS, NT_FIXES, NT_UPDATE = 1, 2, 3
 
 BUILD_ID_SECTION = ".note.gnu.build-id"
 NT_GNU_BUILD_ID = 3

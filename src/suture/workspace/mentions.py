@@ -20,7 +20,7 @@ objects are candidates.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations, combinations_with_replacement
 
 from suture.workspace.applying import Changed
@@ -39,20 +39,28 @@ _OF_ALL = re.compile(r"[^/]*|scripts/Makefile[^/]*|arch/[^/]+/(?:Makefile|Kbuild
 ``arch/x86/Makefile``."""
 
 
-def files_mentioning(tree: WordIndex, changes: Iterable[Changed]) -> frozenset[str] | None:
-    """Find the files through which the change of headers can reach an object: C files, and headers
+def header_changes(changes: Iterable[Changed]) -> Mapping[str, HeaderChange | None]:
+    """Return what the changes of files that others include come to, by their paths; None where a
+    change may reach an object in any way."""
+    return {
+        one.path: None if one.old is None else header_change(one.old, one.new) for one in changes
+    }
+
+
+def files_mentioning(
+    tree: WordIndex, changed: str, changes: Mapping[str, HeaderChange | None]
+) -> frozenset[str] | None:
+    """Find the files through which the change of a header can reach an object: C files, and headers
     that mention it outside macros and static inline functions.
 
-    :param changes: the changed files that others include.
-    :return: None where the change may reach any object.
+    :param changed: the path of a changed file that others include.
+    :param changes: of all such files, `changed` among them.
+    :return: None where the change may reach any object that includes the file.
     """
-    headers: dict[str, HeaderChange] = {}
-    for change in changes:
-        found = None if change.old is None else header_change(change.old, change.new)
-        if found is None:
-            return None
-        headers[change.path] = found
-    new = Names().union(*(header.names for header in headers.values()))
+    headers = {path: change for path, change in changes.items() if change is not None}
+    if changed not in headers:
+        return None
+    new = headers[changed].names
     names, files = Names(), set[str]()
     while new:
         names |= new

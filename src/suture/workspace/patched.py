@@ -21,6 +21,7 @@ from suture.workspace.command import Compilation
 from suture.workspace.lines import renumber
 from suture.workspace.overlay import Shadow, shadow
 from suture.workspace.prepare import Workspace
+from suture.workspace.remembered import RememberedObjects
 from suture.workspace.store import Stored
 
 ESCAPES = 20
@@ -53,28 +54,33 @@ def patched_objects(
     :raises Refusal: ``patch-does-not-compile``, ``unwind-data-doubtful``, ``disk-full``
     """
     contents = with_original_lines(changes)
-    keys = {
-        first.compilation.object: patched_key(
-            "patched without doubts", workspace, first.compilation, contents
-        )
-        for first in originals
-    }
+    remembered = RememberedObjects(
+        workspace.directory / "objects", "patched", workspace.name, workspace.tree
+    )
     done = {
-        name: stored
-        for name, key in keys.items()
-        if (stored := store.load(_objects(workspace), key))
+        one.compilation.object: stored
+        for one in originals
+        if (stored := remembered.find(one.compilation, contents))
     }
-    todo = [first.compilation for first in originals if first.compilation.object not in done]
+    todo = {
+        one.compilation.object: one.compilation
+        for one in originals
+        if one.compilation.object not in done
+    }
     if todo:
-        what = todo[0].object if len(todo) == 1 else f"{len(todo)} objects"
+        what = next(iter(todo)) if len(todo) == 1 else f"{len(todo)} objects"
         with step("Compiling the patched side", what), shadow(workspace.tree, contents) as tree:
             try:
-                for stored in rounds(workspace, tree, todo, partial(_compile, workspace)):
-                    advance(len(done) + 1, len(keys))
-                    done[stored.compilation.object] = stored
-                    store.save(_objects(workspace), keys[stored.compilation.object], stored)
+                make = partial(_compile, workspace)
+                for stored in rounds(workspace, tree, list(todo.values()), make):
+                    name = stored.compilation.object
+                    done[name] = stored
+                    advance(len(done), len(originals))
+                    remembered.keep(todo[name], contents, stored)
             except Refusal as refusal:
-                raise _with_true_lines(workspace, changes, todo, refusal) from refusal
+                raise _with_true_lines(
+                    workspace, changes, list(todo.values()), refusal
+                ) from refusal
     return done
 
 
@@ -101,10 +107,6 @@ def with_original_lines(changes: Sequence[Changed]) -> dict[str, bytes]:
         change.path: change.new if change.old is None else renumber(change.old, change.new)
         for change in changes
     }
-
-
-def _objects(workspace: Workspace) -> Path:
-    return workspace.directory / "objects"
 
 
 def patched_key(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from suture.workspace.code_files import LeftOutFile, leave_out
 from suture.workspace.kbuild import ListedObject
 from suture.workspace.lookups import word_index
 from suture.workspace.made import refuse_made, source_elsewhere
-from suture.workspace.mentions import files_mentioning
+from suture.workspace.mentions import files_mentioning, header_changes
 from suture.workspace.objects import Objects
 from suture.workspace.prepare import Workspace
 from suture.workspace.programs import program, programs, refuse_separate
@@ -107,10 +107,11 @@ def _with_users(
         if read_by_others - set(unread)
         else frozenset()
     )
-    users = generated.union(*users_of.values()) - set(direct.values())
-    if len(users) > WORTH_SEARCHING:
+    users = generated.union(*users_of.values())
+    if len(users - set(direct.values())) > WORTH_SEARCHING:
         read = [change for change in code if change.path in users_of]
-        users = _that_mention(workspace, every, read, lines, users, generated)
+        users = _that_mention(workspace, every, read, lines, users_of, generated)
+    users -= set(direct.values())
     added = [change.path for change in code if change.old is None and change.path in users_of]
     users_of_added = frozenset(one.name for path in added for one in users_of[path])
     of_users = tuple(sorted(users, key=lambda one: one.name))
@@ -122,21 +123,31 @@ def _that_mention(
     every: Objects,
     read: Sequence[Changed],
     lines: str,
-    users: frozenset[ListedObject],
+    users_of: Mapping[str, frozenset[ListedObject]],
     generated: frozenset[ListedObject],
 ) -> frozenset[ListedObject]:
     """Those of the users of changed files that mention what changes in them.
 
     :param read: the changed files that others include.
     :param lines: include lines.
+    :param users_of: from their paths.
     :param generated: objects whose source the build makes.
     """
     words = word_index(workspace)
-    with step("Searching for what changes", f"{len(users)} objects may include it"):
-        files = files_mentioning(words, read)
-        return (
-            users if files is None else users & _reached(workspace, every, files, lines, generated)
-        )
+    total = len(generated.union(*users_of.values()))
+    with step("Searching for what changes", f"{total} objects may include it"):
+        found: frozenset[ListedObject] = frozenset()
+        files: frozenset[str] = frozenset()
+        searched = generated
+        changes = header_changes(read)
+        for path in changes:
+            mentioning = files_mentioning(words, path, changes)
+            if mentioning is None:
+                found |= users_of[path] | generated
+            else:
+                files |= mentioning
+                searched |= users_of[path]
+        return found | (searched & _reached(workspace, every, files, lines, generated))
 
 
 def _reached(

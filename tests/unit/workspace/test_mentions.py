@@ -12,7 +12,7 @@ import pytest
 from suture.workspace import includes, words_child
 from suture.workspace.applying import Changed
 from suture.workspace.lines import renumber
-from suture.workspace.mentions import files_mentioning
+from suture.workspace.mentions import files_mentioning, header_changes
 from suture.workspace.words import WordIndex
 
 MM = """\
@@ -81,7 +81,7 @@ def candidates(tree: Path, new: str) -> set[str] | None:
     change = Changed("include/linux/mm.h", MM.encode(), new.encode())
     index = tree.with_name("words")
     words_child.make(tree, "x86", index)
-    files = files_mentioning(WordIndex(tree, "x86", index), [change])
+    files = files_mentioning(WordIndex(tree, "x86", index), change.path, header_changes([change]))
     if files is None:
         return None
     found = files | includes.users(tree, includes.scan(tree, "x86"), files)
@@ -130,7 +130,9 @@ def test_an_added_header_may_reach_any(tree: Path) -> None:
     index = tree.with_name("words")
     words_child.make(tree, "x86", index)
     added = Changed("include/linux/new.h", None, b"")
-    assert files_mentioning(WordIndex(tree, "x86", index), [added]) is None
+    assert (
+        files_mentioning(WordIndex(tree, "x86", index), added.path, header_changes([added])) is None
+    )
 
 
 @pytest.mark.parametrize("makefile", ["Makefile", "scripts/Makefile.lib", "arch/x86/Makefile"])
