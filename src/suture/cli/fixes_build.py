@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from suture.fixes.coverage import CoveredFix
     from suture.fixes.cumulative import CumulativeBuild
     from suture.fixes.listing import FixList
-    from suture.fixes.trials import Verdict
+    from suture.fixes.trials import GroupVerdict
     from suture.kernel.release import Target
 
 _LONGEST = 90
@@ -138,7 +138,7 @@ def _of_cves(fixes: Sequence[CoveredFix]) -> list[str]:
     ]
 
 
-def _row(verdict: Verdict) -> tuple[str, str, str]:
+def _row(verdict: GroupVerdict) -> tuple[str, str, str]:
     more = len(verdict.group.paths) - 1
     name = f"{verdict.group.name} and {more} more" if more else verdict.group.name
     because = f"needs {verdict.because_of}: " if verdict.because_of else ""

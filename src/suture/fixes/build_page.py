@@ -10,7 +10,7 @@ from suture.fixes.coverage import Coverage, CoveredFix, numbers_of
 from suture.fixes.cumulative import CumulativeBuild
 from suture.fixes.listing import FixList
 from suture.fixes.page import several
-from suture.fixes.trials import Verdict
+from suture.fixes.trials import GroupVerdict
 from suture.report import page, rows
 from suture.report.markup import Child, Markup, element, fragment
 
@@ -87,8 +87,8 @@ def _fix_row(one: CoveredFix) -> tuple[Child, ...]:
     )
 
 
-def _groups(verdicts: Iterable[Verdict]) -> Markup:
-    def row(one: Verdict) -> tuple[Child, ...]:
+def _groups(verdicts: Iterable[GroupVerdict]) -> Markup:
+    def row(one: GroupVerdict) -> tuple[Child, ...]:
         because = f"It needs {one.because_of}. " if one.because_of else ""
         return (
             several(one.group.paths),
@@ -100,8 +100,8 @@ def _groups(verdicts: Iterable[Verdict]) -> Markup:
     return page.table(("Files", "Code", "Found"), map(row, ordered))
 
 
-def _questions(verdicts: Iterable[Verdict]) -> Markup:
-    def row(one: Verdict) -> tuple[Child, ...]:
+def _questions(verdicts: Iterable[GroupVerdict]) -> Markup:
+    def row(one: GroupVerdict) -> tuple[Child, ...]:
         parts = [f"{part.source}: {part.what} is left out: {part.why}" for part in one.left_out]
         return several(one.group.paths), page.separated([*one.findings, *parts])
 

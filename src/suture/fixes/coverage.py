@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from suture.fixes.listing import FixList, ListedFix
-from suture.fixes.trials import Verdict
+from suture.fixes.trials import GroupVerdict
 
 
 class Coverage(StrEnum):
@@ -55,14 +55,14 @@ class CoveredFix:
 LEFT_OUT = "left-out"
 
 
-def covered(found: FixList, verdicts: Sequence[Verdict]) -> tuple[CoveredFix, ...]:
+def covered(found: FixList, verdicts: Sequence[GroupVerdict]) -> tuple[CoveredFix, ...]:
     """Return how a live patch of the live groups stands to each fix of a list."""
     state = _states(verdicts)
     built = {one.path for one in found.files if one.objects}
     return tuple(_one(fix, state, built) for fix in found.fixes)
 
 
-def _states(verdicts: Sequence[Verdict]) -> dict[str, str]:
+def _states(verdicts: Sequence[GroupVerdict]) -> dict[str, str]:
     """Return path -> why the file is not in force; "" where it is, "same" where nothing changes."""
     state: dict[str, str] = {}
     for verdict in verdicts:

@@ -24,7 +24,7 @@ from suture.fixes.coverage import Coverage, CoveredFix, covered
 from suture.fixes.grouping import grouping
 from suture.fixes.kept_changes import FileDiff
 from suture.fixes.listing import FixList
-from suture.fixes.trials import Verdict, try_groups
+from suture.fixes.trials import GroupVerdict, try_groups
 from suture.formats.recognise import Format
 from suture.host.files import temporary_directory
 from suture.host.progress import note
@@ -43,7 +43,7 @@ class CumulativeBuild:
     """
 
     artifact: Artifact
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[GroupVerdict, ...]
     fixes: tuple[CoveredFix, ...]
 
 
@@ -88,7 +88,7 @@ def _build(
     target: Target,
     found: FixList,
     diffs: Mapping[str, FileDiff],
-    live: Sequence[Verdict],
+    live: Sequence[GroupVerdict],
     fixes: Sequence[CoveredFix],
     output: Path | None,
     directory: Path | None,
@@ -117,7 +117,7 @@ def _build(
             )
 
 
-def _without(verdicts: Sequence[Verdict], refusal: Refusal) -> list[Verdict]:
+def _without(verdicts: Sequence[GroupVerdict], refusal: Refusal) -> list[GroupVerdict]:
     """Return the verdicts with the groups refused that a refusal of the whole is about, and those
     that need them.
 
@@ -136,7 +136,7 @@ def _without(verdicts: Sequence[Verdict], refusal: Refusal) -> list[Verdict]:
     return result
 
 
-def _nothing_left(found: FixList, verdicts: Sequence[Verdict]) -> Refusal:
+def _nothing_left(found: FixList, verdicts: Sequence[GroupVerdict]) -> Refusal:
     shown = [f"{one.group.name}: {one.code}: {one.found}" for one in verdicts[:_MOST_SHOWN]]
     said = f"{len(verdicts)} group(s) of {found.old}..{found.new} were tried"
     return Refusal(NO_FIX_CAN_BE_LIVE, found.release, said, evidence=shown)

@@ -75,14 +75,17 @@ class _Version:
 
     @classmethod
     def of(cls, content: bytes) -> _Version:
+        """Read a file, without its comments and texts."""
         code = _TEXT.sub(b'""', without_comments(content))
         return cls(tuple(code.split(b"\n")), function_lines(code), frozenset(_WORD.findall(code)))
 
     def words_at(self, numbers: frozenset[int]) -> Words:
+        """Return the words of some lines."""
         lines = (self.lines[number - 1] for number in numbers if number <= len(self.lines))
         return frozenset(word for line in lines for word in _WORD.findall(line))
 
     def functions_at(self, numbers: frozenset[int]) -> Words:
+        """Return the functions that some lines are in."""
         names = {self.functions.at(number) for number in numbers} - {""}
         return frozenset(name.encode() for name in names)
 

@@ -10,7 +10,7 @@ only what is new in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -95,7 +95,7 @@ class TriedPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GroupVerdict:
     """What became of a group.
 
     :ivar code: of the refusal; "" where the group can be live.
@@ -131,7 +131,7 @@ def try_groups(
     groups: Sequence[FileGroup],
     diffs: Mapping[str, FileDiff],
     declarations: Declarations,
-) -> Iterator[Verdict]:
+) -> Generator[GroupVerdict]:
     """Yield a verdict for each group, as they come.
 
     :param groups: each after those that it needs.
@@ -140,7 +140,7 @@ def try_groups(
         that are about this host
     """
     trial = _Trial(workspace, Kernel(workspace.target), diffs, declarations)
-    refused: dict[str, Verdict] = {}
+    refused: dict[str, GroupVerdict] = {}
     done = 0
     with step("Trying groups of files", f"{len(groups)} groups"):
         for level in _levels(groups):
@@ -162,7 +162,7 @@ def try_groups(
                 yield verdict
 
 
-def _lost_with(group: FileGroup, lost: Verdict) -> Verdict:
+def _lost_with(group: FileGroup, lost: GroupVerdict) -> GroupVerdict:
     """Return the verdict of a group that needs a refused one."""
     return replace(lost, group=group, because_of=lost.because_of or lost.group.name)
 
@@ -189,7 +189,7 @@ class _Trial:
     diffs: Mapping[str, FileDiff]
     declarations: Declarations
 
-    def verdicts(self, groups: Sequence[FileGroup]) -> Iterator[Verdict]:
+    def verdicts(self, groups: Sequence[FileGroup]) -> Iterator[GroupVerdict]:
         """Yield the verdicts of groups that do not wait for each other."""
         missing = []
         for group in groups:
@@ -216,14 +216,14 @@ class _Trial:
         listed = [one for path in paths if path.endswith(".c") and (one := built.of(path))]
         originals(self.workspace, listed)
 
-    def _try_all(self, groups: Sequence[FileGroup]) -> list[Verdict] | Refusal:
+    def _try_all(self, groups: Sequence[FileGroup]) -> list[GroupVerdict] | Refusal:
         reporter.set(Silent())
         try:
             return [self._try(group) for group in groups]
         except Refusal as refusal:
             return refusal
 
-    def _try(self, group: FileGroup) -> Verdict:
+    def _try(self, group: FileGroup) -> GroupVerdict:
         verdict = self._tried(group)
         while isinstance(verdict, FileGroup):
             verdict = self._tried(verdict)
@@ -232,7 +232,7 @@ class _Trial:
             store.save_bytes(*self._place(group), json.dumps(fields).encode())
         return verdict
 
-    def _tried(self, group: FileGroup) -> Verdict | FileGroup:
+    def _tried(self, group: FileGroup) -> GroupVerdict | FileGroup:
         """Try a group; return the group with more files where the compiler misses something that
         these declare."""
         text = "".join(self.diffs[path].text for path in group.whole)
@@ -249,9 +249,9 @@ class _Trial:
                 missing = self.declarations.missing(group, refusal)
                 if missing:
                     return replace(group, needs=tuple(sorted({*group.needs, *missing})))
-            return Verdict(group, refusal.code, refusal.where, _told(refusal))
+            return GroupVerdict(group, refusal.code, refusal.where, _told(refusal))
 
-    def _kept(self, group: FileGroup) -> Verdict | None:
+    def _kept(self, group: FileGroup) -> GroupVerdict | None:
         body = store.load_bytes(*self._place(group))
         if body is None:
             return None
@@ -262,7 +262,7 @@ class _Trial:
                 return None
             parts = tuple(TriedPart(**part) for part in fields.pop("left_out"))
             findings = tuple(fields.pop("findings"))
-            return Verdict(tried, **fields, left_out=parts, findings=findings)
+            return GroupVerdict(tried, **fields, left_out=parts, findings=findings)
         return None
 
     def _place(self, group: FileGroup) -> tuple[Path, str]:
@@ -291,7 +291,7 @@ def _told(refusal: Refusal) -> str:
     return f"{refusal.found}: {error.partition(': error: ')[2]}" if error else refusal.found
 
 
-def _live(group: FileGroup, parts: DiffParts) -> Verdict:
+def _live(group: FileGroup, parts: DiffParts) -> GroupVerdict:
     files = {one.source for one in parts.files_left_out}
     left_out = tuple(
         TriedPart(one.source, one.what, one.why, one.why in _NEVER_RUNS or one.source in files)
@@ -299,4 +299,4 @@ def _live(group: FileGroup, parts: DiffParts) -> Verdict:
     )
     findings = tuple(f"{one.where}: {one.found} [{one.kind.code}]" for one in parts.findings)
     functions = sum(len(cut.functions) for cut in parts.cuts)
-    return Verdict(group, functions=functions, left_out=left_out, findings=findings)
+    return GroupVerdict(group, functions=functions, left_out=left_out, findings=findings)

@@ -11,7 +11,8 @@ from suture.fixes.coverage import LEFT_OUT, Coverage, CoveredFix, covered, numbe
 from suture.fixes.groups import FileGroup
 from suture.fixes.listing import ChangedFile, FixList, ListedFix
 from suture.fixes.matching import Certainty
-from suture.fixes.trials import TriedPart, Verdict
+from suture.fixes.trials import GroupVerdict, TriedPart
+from tests.examples import shows
 
 
 def fix(title: str, *files: str, cve: str = "") -> ListedFix:
@@ -28,15 +29,15 @@ def listed(*fixes: ListedFix, **objects: str) -> FixList:
     return FixList("6.1.0-50-amd64", "1-1", "2-1", fixes, files)
 
 
-def live(*paths: str, needs: tuple[str, ...] = ()) -> Verdict:
-    return Verdict(FileGroup(paths, needs), functions=1)
+def live(*paths: str, needs: tuple[str, ...] = ()) -> GroupVerdict:
+    return GroupVerdict(FileGroup(paths, needs), functions=1)
 
 
-def refused(*paths: str) -> Verdict:
-    return Verdict(FileGroup(paths), LAYOUT_CHANGED.code, paths[0], "it grows")
+def refused(*paths: str) -> GroupVerdict:
+    return GroupVerdict(FileGroup(paths), LAYOUT_CHANGED.code, paths[0], "it grows")
 
 
-def only(found: FixList, *verdicts: Verdict) -> CoveredFix:
+def only(found: FixList, *verdicts: GroupVerdict) -> CoveredFix:
     (one,) = covered(found, verdicts)
     return one
 
@@ -61,7 +62,7 @@ def test_a_part_that_is_left_out_is_lacking_unless_nothing_would_run_it() -> Non
     found = listed(fix("one", "a.c"), a="vmlinux")
     for is_harmless, coverage in ((True, Coverage.HAD), (False, Coverage.LACKING)):
         part = TriedPart("a.c", "a_init()", "it ran at boot", is_harmless)
-        verdict = Verdict(FileGroup(("a.c",)), functions=1, left_out=(part,))
+        verdict = GroupVerdict(FileGroup(("a.c",)), functions=1, left_out=(part,))
         assert only(found, verdict).coverage is coverage
     assert only(found, verdict).reason == LEFT_OUT
 
@@ -69,12 +70,12 @@ def test_a_part_that_is_left_out_is_lacking_unless_nothing_would_run_it() -> Non
 def test_a_header_is_in_force_with_who_needs_it() -> None:
     """Alone it does not compile; with its user it does."""
     found = listed(fix("header", "h.c"), h="vmlinux", a="vmlinux")
-    alone = Verdict(FileGroup(("h.c",)), "patch-does-not-compile", "h.c", "it failed")
+    alone = GroupVerdict(FileGroup(("h.c",)), "patch-does-not-compile", "h.c", "it failed")
     assert only(found, alone, live("a.c", needs=("h.c",))).coverage is Coverage.HAD
 
 
 def test_what_changes_nothing_is_not_claimed() -> None:
-    same = Verdict(FileGroup(("a.c",)), NO_CODE_CHANGE.code, "a.c", "no function differs")
+    same = GroupVerdict(FileGroup(("a.c",)), NO_CODE_CHANGE.code, "a.c", "no function differs")
     found = listed(fix("one", "a.c"), a="vmlinux")
     assert only(found, same).coverage is Coverage.SAME
     found = listed(fix("two", "a.c", "b.c"), a="vmlinux", b="vmlinux")
@@ -140,5 +141,6 @@ class TestChosen:
         assert chosen.groups(groups) == (FileGroup(("d.c",)),)
 
     def test_what_is_not_listed(self) -> None:
-        with pytest.raises(Refusal, match="fix-not-listed"):
+        with pytest.raises(Refusal) as refused:
             chosen_files(self.FOUND, None, only=["CVE-1999-0001"])
+        shows(refused.value, "fix-not-listed")

@@ -75,9 +75,7 @@ def test_what_is_in_no_form_of_ours_is_passed_over(text: str) -> None:
 def test_any_fixes_are_read_or_passed_over(value: object) -> None:
     obj = toy_module()
     text = json.dumps({"old": "1", "new": "2", "fixes": [value]})
-    found = updates.parse_note(
-        notes.contents(notes.with_note(obj, notes.NT_UPDATE, text.encode()))
-    )
+    found = updates.parse_note(notes.contents(notes.with_note(obj, notes.NT_UPDATE, text.encode())))
     assert found is None or len(found.fixes) == 1
 
 
