@@ -46,7 +46,7 @@ def link_parts(tree: Path, listed: Mapping[str, Stamp], other: Path, into: Path)
             for path, stamp in part.stamps.items()
             if owner[path] is part
             and listed.get(path) == stamp
-            and _is_one(tree / path, other / "ready/tree" / path)
+            and _is_one(f"{tree}/{path}", f"{other}/ready/tree/{path}")
         }
         shared = sum(part.stamps[path][0] for path in files)
         if shared * WORTH_SHARING > sum(size for size, _ in part.stamps.values()):
@@ -58,8 +58,8 @@ def link_parts(tree: Path, listed: Mapping[str, Stamp], other: Path, into: Path)
     return frozenset(found)
 
 
-def _is_one(path: Path, other: Path) -> bool:
+def _is_one(path: str, other: str) -> bool:
     try:
-        return path.samefile(other)
+        return os.path.samefile(path, other)
     except OSError:
         return False

@@ -22,6 +22,7 @@ from suture.errors import SOURCE_DAMAGED, TOOL_MISSING, Refusal
 from suture.host import tar
 from suture.host.files import cannot_write
 from suture.host.tar import TarDamaged, TarMember
+from suture.workspace import same_source
 
 SHARED_FORMAT = ".tar.xz"
 """That of Debian's sources; others are unpacked without sharing."""
@@ -30,11 +31,12 @@ PIECE = 1 << 20
 """Bytes read from a pipe at a time."""
 
 
-def neighbour(directory: Path, release: str) -> Path | None:
+def neighbour(directory: Path, release: str, archive: Path | None = None) -> Path | None:
     """Return the tree of the workspace that was made last for another kernel of the same series
     (``6.1.0-50-amd64`` and ``6.1.0-55-amd64``); None if there is none.
 
     :param directory: of the workspace that is to be made.
+    :param archive: its source; a workspace of the same one is preferred.
     """
     series = ".".join(release.split(".")[:2])
     others = (
@@ -42,15 +44,22 @@ def neighbour(directory: Path, release: str) -> Path | None:
         for ready in directory.parent.glob(f"{series}.*/ready")
         if ready.parent != directory and (ready / "tree/Makefile").exists()
     )
-    newest = max(others, key=lambda ready: ready.stat().st_mtime, default=None)
+
+    def rank(ready: Path) -> tuple[bool, float]:
+        same = archive is not None and same_source.is_from(archive, ready)
+        return same, ready.stat().st_mtime
+
+    newest = max(others, key=rank, default=None)
     return None if newest is None else newest / "tree"
 
 
 @contextmanager
-def held_neighbour(directory: Path, release: str) -> Iterator[Path | None]:
+def held_neighbour(
+    directory: Path, release: str, archive: Path | None = None
+) -> Iterator[Path | None]:
     """Give the `neighbour`, and keep it from being removed (`suture.workspace.disk`) until the
     block ends."""
-    tree = neighbour(directory, release)
+    tree = neighbour(directory, release, archive)
     with ExitStack() as stack:
         if tree is not None:
             try:
@@ -94,7 +103,7 @@ def same_files(names: Iterable[str], tree: Path, other: Path) -> set[str]:
 
     def is_one(name: str) -> bool:
         try:
-            return os.path.samefile(tree / name, other / name)
+            return os.path.samefile(f"{tree}/{name}", f"{other}/{name}")
         except OSError:
             return False
 
