@@ -15,8 +15,9 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
+
+from suture.host.files import write_atomic
 
 ARCHIVE = "archive"
 """A link to the source as delivered, in a workspace."""
@@ -36,12 +37,14 @@ def remember(archive: Path, tree: Path, work: Path) -> None:
     """Note what a tree has that was just unpacked, for `link_all`.
 
     :param work: the directory of the workspace that is being made.
+    :raises Refusal: ``disk-full``
     """
-    with suppress(OSError):  # the archive is on another file system, or another user's
+    try:
         os.link(archive, work / ARCHIVE)
-        lines = (f"{mode:o} {size} {time} {path}\0" for path, mode, size, time in _below(tree))
-        text = "".join(lines)
-        (work / DELIVERED).write_text(text, encoding="utf-8", errors="surrogateescape")
+    except OSError:  # the archive is on another file system, or another user's
+        return
+    lines = (f"{mode:o} {size} {time} {path}\0" for path, mode, size, time in _below(tree))
+    write_atomic(work / DELIVERED, "".join(lines).encode(errors="surrogateescape"))
 
 
 def is_from(archive: Path, work: Path) -> bool:
