@@ -5,7 +5,8 @@ and modules.
 1. The target's compiler is looked up (`suture.workspace.compilers`); without it there is no
    workspace.
 2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays
-   unchanged), and the patches of the kernel's own package are applied.
+   unchanged), and the patches of the kernel's own package are applied
+   (`suture.workspace.filling`).
 3. The target's ``.config`` and ``Module.symvers`` are added; kbuild must not change the
    configuration.
 4. ``make modules_prepare`` runs with the target's release string; what it compiles for this host is
@@ -115,7 +116,7 @@ class Workspace:
 
 def prepare(target: Target) -> Workspace:
     """Return the workspace of `target` from the cache, or make it (some 40 seconds; half of
-    that beside another kernel of its series).
+    that beside another kernel of its series, a quarter beside a flavour of the same version).
 
     :raises Refusal: ``compiler-mismatch``, ``config-differs``, ``source-missing``,
         ``source-mismatch``, ``source-damaged``, ``kbuild-unsupported``, ``workspace-failed``,
