@@ -29,7 +29,7 @@ _Entry = tuple[str, int, int, int]
 """Path from the top, mode with the type, size in bytes, nanoseconds of the last change."""
 
 
-class _Changed(Exception):
+class _OtherThanDelivered(Exception):
     """A file is not as it was delivered."""
 
 
@@ -66,7 +66,7 @@ def link_all(archive: Path, tree: Path, work: Path) -> set[str] | None:
         return None
     try:
         return set(_linked(tree, work))
-    except (OSError, ValueError, _Changed):
+    except (OSError, ValueError, _OtherThanDelivered):
         shutil.rmtree(tree)
         tree.mkdir()
         return None
@@ -79,13 +79,13 @@ def _linked(tree: Path, work: Path) -> Iterator[str]:
         old, new = f"{work}/tree/{path}", f"{tree}/{path}"
         status = os.lstat(old)
         if status.st_mode != int(mode, 8):
-            raise _Changed(path)
+            raise _OtherThanDelivered(path)
         if stat.S_ISDIR(status.st_mode):
             os.mkdir(new)
         elif stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(old), new)
         elif (status.st_size, status.st_mtime_ns) != (int(size), int(time)):
-            raise _Changed(path)
+            raise _OtherThanDelivered(path)
         else:
             os.link(old, new)
             yield path
