@@ -18,7 +18,18 @@ PAGE = TOP / "docs" / "errors.md"
 
 ROOMS = (
     *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule", "lab", "verify"),
-    *("state", "link", "builder", "core", "store", "rebuild", "fixes", "signing", "report"),
+    *(
+        "state",
+        "link",
+        "builder",
+        "core",
+        "store",
+        "rebuild",
+        "fixes",
+        "signing",
+        "report",
+        "fleet",
+    ),
 )
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 

@@ -26,6 +26,7 @@ RUNTIME_ROOMS = (
     "compat",
     "core",
     "doctor",
+    "fleet",
     "arch/__init__.py",
     "arch/architecture.py",
     "arch/machine.py",

@@ -20,6 +20,7 @@ ROOMS = (
     "objects",
     "module",
     "core",
+    "fleet",
     "kernel",
     "sources",
     "formats",

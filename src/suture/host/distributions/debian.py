@@ -52,6 +52,8 @@ DEVELOPING = (
     *(
         "bzip2",
         "dpkg-dev",
+        "etcd-client",
+        "etcd-server",
         "git",
         "libengine-pkcs11-openssl",
         "lz4",

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stores keep their promises: the same tests for etcd and for SQLite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from suture.errors import Refusal
+from suture.fleet.etcd import Etcd
+from suture.fleet.sqlite import SqliteState
+from suture.fleet.state import ABSENT, SharedState, Versioned
+from tests.examples import shows
+from tests.unit.fleet.conftest import PATIENCE, Member, etcd_cluster, free_port
+
+
+def test_a_value_is_made_read_changed_and_deleted(state: SharedState) -> None:
+    assert state.get("t/a") is None
+    first = state.swap("t/a", b"one", ABSENT)
+    assert first is not None
+    assert state.get("t/a") == Versioned(b"one", first)
+    second = state.swap("t/a", b"\x00\xff", first)
+    assert second is not None
+    assert second > first
+    assert state.get("t/a") == Versioned(b"\x00\xff", second)
+    assert not state.delete("t/a", first)
+    assert state.delete("t/a", second)
+    assert state.get("t/a") is None
+
+
+def test_only_the_revision_that_was_seen_is_exchanged(state: SharedState) -> None:
+    first = state.swap("t/a", b"one", ABSENT)
+    assert first is not None
+    assert state.swap("t/a", b"two", ABSENT) is None
+    assert state.swap("t/a", b"two", first + 1) is None
+    assert state.swap("t/b", b"two", first) is None
+    assert state.get("t/a") == Versioned(b"one", first)
+    assert state.get("t/b") is None
+
+
+def test_a_deleted_key_does_not_get_its_old_revision_back(state: SharedState) -> None:
+    first = state.swap("t/a", b"one", ABSENT)
+    assert first is not None
+    state.delete("t/a", first)
+    assert state.swap("t/a", b"one", ABSENT) not in (None, first)
+    assert state.swap("t/a", b"two", first) is None
+
+
+def test_values_are_listed_by_prefix(state: SharedState) -> None:
+    for key in ("t/b", "t/a", "t0", "t/%", "t/ä"):
+        state.swap(key, key.encode(), ABSENT)
+    assert [*state.under("t/")] == ["t/%", "t/a", "t/b", "t/ä"]
+    assert state.under("t/a")["t/a"].value == b"t/a"
+    assert state.under("t/nothing") == {}
+
+
+def test_an_empty_value_is_a_value(state: SharedState) -> None:
+    revision = state.swap("t/a", b"", ABSENT)
+    assert revision is not None
+    assert state.get("t/a") == Versioned(b"", revision)
+
+
+def test_many_writers_lose_nothing(state: SharedState) -> None:
+    def count() -> None:
+        for _ in range(25):
+            while True:
+                found = state.get("t/n")
+                old = int(found.value) if found else 0
+                if state.swap("t/n", str(old + 1).encode(), found.revision if found else ABSENT):
+                    break
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = state.get("t/n")
+    assert found is not None
+    assert found.value == b"100"
+
+
+def test_one_leads_at_a_time(state: SharedState) -> None:
+    lease = state.lead("t/leader", "one", 30)
+    assert lease is not None
+    assert lease.until > time.monotonic()
+    assert state.lead("t/leader", "two", 30) is None
+    assert state.leader("t/leader") == "one"
+    renewed = state.renew(lease, 30)
+    assert renewed is not None
+    assert renewed.until >= lease.until
+    state.resign(renewed)
+    assert state.leader("t/leader") == ""
+    assert state.renew(renewed, 30) is None
+    state.resign(renewed)
+    second = state.lead("t/leader", "two", 30)
+    assert second is not None
+    state.resign(second)
+
+
+def test_a_lease_ends_by_itself(state: SharedState) -> None:
+    lease = state.lead("t/leader", "one", 1)
+    assert lease is not None
+    deadline = time.monotonic() + PATIENCE
+    while state.leader("t/leader"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert time.monotonic() >= lease.until - 0.01
+    assert state.renew(lease, 1) is None
+
+
+def test_processes_share_a_file(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from suture.fleet.sqlite import SqliteState\n"
+        "state = SqliteState(Path(sys.argv[1]))\n"
+        "for _ in range(25):\n"
+        "    while True:\n"
+        "        found = state.get('n')\n"
+        "        old = int(found.value) if found else 0\n"
+        "        if state.swap('n', str(old + 1).encode(), found.revision if found else 0): break\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "new" / "state.db")]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    found = SqliteState(tmp_path / "new" / "state.db").get("n")
+    assert found is not None
+    assert found.value == b"75"
+
+
+def test_a_lease_of_an_earlier_boot_is_over(tmp_path: Path) -> None:
+    state = SqliteState(tmp_path / "state.db")
+    lease = state.lead("leader", "one", 1000)
+    assert lease is not None
+    with sqlite3.connect(state.path) as database:
+        database.execute("UPDATE lease SET boot = 'another'")
+    assert state.leader("leader") == ""
+    assert state.renew(lease, 1000) is None
+    assert state.lead("leader", "two", 1000) is not None
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, None])
+def test_what_is_no_database_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(Refusal) as caught:
+        SqliteState(path).get("a")
+    assert caught.value.code in ("state-refused", "state-unreachable")
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(Refusal) as caught:
+        Etcd([f"http://127.0.0.1:{free_port()}"]).get("a")
+    assert caught.value.code == "state-unreachable"
+    assert "refused" in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_passed_over(etcd_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        state = Etcd([url, etcd_url], timeout=0.2)
+        assert state.get("t/nothing") is None
+        with pytest.raises(Refusal, match="state-unreachable"):
+            Etcd([url], timeout=0.2).get("a")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:2379", "ftp://host", "http://", "http://host:port", "http://[::1"]
+)
+def test_no_url(url: str) -> None:
+    with pytest.raises(Refusal, match="url-wrong") as caught:
+        Etcd([url])
+    if url == "127.0.0.1:2379":
+        shows(caught.value, "url-wrong")
+
+
+@pytest.mark.parametrize(
+    ("version", "found"),
+    [('{"etcdserver": "3.3.27"}', "is etcd 3.3.27"), ("hello", "is no etcd"), ("[]", "is no etcd")],
+)
+def test_another_server_is_refused(version: str, found: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(version.encode())
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(Refusal, match="state-refused") as caught:
+            Etcd([f"http://127.0.0.1:{server.server_port}"]).get("a")
+        thread.join()
+    assert found in str(caught.value)
+    if "3.3" in found:
+        shows(caught.value, "state-refused")
+
+
+def test_what_etcd_refuses(etcd_url: str) -> None:
+    with pytest.raises(Refusal, match="state-refused") as caught:
+        Etcd([etcd_url]).swap("t/large", b"x" * 1_600_000, ABSENT)
+    assert "too large" in str(caught.value)
+
+
+def leader_of(members: list[Member]) -> Member:
+    """The one that leads, as etcdctl sees it."""
+    endpoints = ",".join(member.client for member in members)
+    command = ["etcdctl", "--endpoints", endpoints, "endpoint", "status"]
+    environment = {**os.environ, "ETCDCTL_API": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    leading = [line.split(",")[0] for line in done.stdout.splitlines() if ", true, " in line]
+    return next(member for member in members if member.client in leading)
+
+
+def until_it_answers(state: SharedState, key: str) -> Versioned | None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return state.get(key)
+        except Refusal as refusal:
+            if refusal.code != "state-unreachable" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def test_three_members_outlive_the_one_that_leads(tmp_path: Path) -> None:
+    """It hangs (SIGSTOP), wakes up, and is killed; then a second one, and nothing goes any more."""
+    with etcd_cluster(tmp_path, 3) as members:
+        first = leader_of(members)
+        order = [first.client, *(m.client for m in members if m is not first)]
+        state = Etcd(order, timeout=1.0)
+        revision = state.swap("a", b"1", ABSENT)
+        assert revision is not None
+        first.process.send_signal(signal.SIGSTOP)
+        assert until_it_answers(state, "a") == Versioned(b"1", revision)
+        second = state.swap("a", b"2", revision)
+        assert second is not None
+        first.process.send_signal(signal.SIGCONT)
+        # What slept through it all must not answer with what it knew.
+        assert until_it_answers(Etcd([first.client], timeout=1.0), "a") == Versioned(b"2", second)
+        assert Etcd([first.client]).swap("a", b"3", revision) is None
+
+        left = [member for member in members if member is not first]
+        first.process.kill()
+        assert until_it_answers(state, "a") == Versioned(b"2", second)
+        left[0].process.kill()
+        with pytest.raises(Refusal) as caught:
+            Etcd([left[1].client], timeout=1.0).swap("a", b"4", second)
+        assert caught.value.code == "state-unreachable"
+        with pytest.raises(Refusal) as caught:
+            state.get("a")
+        caught.value.where = "http://10.0.0.1:2379,http://10.0.0.2:2379"
+        shows(caught.value, "state-unreachable")
