@@ -23,3 +23,22 @@ URL_WRONG = Kind(
     "A server is named by its scheme, host and port.",
     "Write it as in http://127.0.0.1:2379 or https://lock.example.com/base.",
 )
+STATE_DAMAGED = Kind(
+    "state-damaged",
+    "Something else than Suture has written this, and what it would mean is a guess.",
+    "Look at the value ('etcdctl get KEY'), and delete it where nothing needs it.",
+)
+GROUP_UNKNOWN = Kind(
+    "group-unknown",
+    "Hosts reboot in turn within a group that has a number of slots, and nobody has given any to "
+    "this one.",
+    "See the groups with 'suture fleetlock holders', and make one with 'suture fleetlock slots "
+    "GROUP NUMBER'.",
+)
+SLOTS_TAKEN = Kind(
+    "slots-taken",
+    "As many hosts of the group are rebooting as may at a time. Slots do not expire: a host that "
+    "never came back is one to look at.",
+    "Wait, or see who holds them with 'suture fleetlock holders'; 'suture fleetlock release GROUP "
+    "ID' frees that of a host that is gone.",
+)

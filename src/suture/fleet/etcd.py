@@ -195,7 +195,8 @@ def _error(answer: Answer) -> tuple[int, str]:
     said: dict[str, Any] = found if isinstance(found, dict) else {}
     inner = said.get("error")
     if isinstance(inner, dict):
-        return int(inner.get("grpc_code", inner.get("code", 2))), str(inner.get("message", inner))
+        code = inner.get("grpc_code") or inner.get("code") or 2
+        return int(code), str(inner.get("message", inner))
     if answer.status == 200:
         return 0, ""
     message = said.get("message") or inner or f"HTTP status {answer.status}"
