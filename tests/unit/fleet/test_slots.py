@@ -240,8 +240,8 @@ class Reboots(RuleBasedStateMachine):
             if refusal.code != "slots-taken":
                 raise
             slots, holders = self.expected[group]
-            assert host not in holders  # noqa: PT017
-            assert len(holders) >= slots  # noqa: PT017
+            assert host not in holders
+            assert len(holders) >= slots
             return
         slots, holders = self.expected[group]
         assert is_new == (host not in holders)
