@@ -33,6 +33,9 @@ hooks.d/pre-load/   programs that run before a live patch is loaded; exit status
 hooks.d/post-load/  programs that run after it has come into force
 hooks.d/failed/     programs that run after it could not be loaded
 hooks.d/drift/      programs that 'suture status --notify' runs where all is not well
+hooks.d/drain/      programs that run before 'suture fleetlock reboot' reboots; exit status 1 keeps
+                    it from that
+hooks.d/steady/     programs that run after that reboot; exit status 1 keeps the slot
 cache               a directory, or a link to one, for kernels and prepared sources of all users
 
 Only root may be able to change what is here, and the directories above; otherwise, Suture refuses

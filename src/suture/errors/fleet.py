@@ -42,3 +42,38 @@ SLOTS_TAKEN = Kind(
     "Wait, or see who holds them with 'suture fleetlock holders'; 'suture fleetlock release GROUP "
     "ID' frees that of a host that is gone.",
 )
+ADDRESS_UNUSABLE = Kind(
+    "address-unusable",
+    "The server cannot listen there.",
+    "Choose an address of this host and a port that is free, as in --listen 0.0.0.0:3333.",
+)
+FLEET_EXTRA_MISSING = Kind(
+    "fleet-extra-missing",
+    "A server speaks HTTP with the help of a library that hosts without a server do not need.",
+    "Install Suture with its extra: pip install 'suture[fleet]'; or the distribution's package of "
+    "h11 for Python.",
+)
+LOCK_SERVER_UNREACHABLE = Kind(
+    "lock-server-unreachable",
+    "Without the lock server's answer this host does not know whether it is its turn.",
+    "See that the server runs ('curl URL/-/healthy' for Suture's own), and run the same command "
+    "again: a host has one slot, however often it asks.",
+)
+SLOT_REFUSED = Kind(
+    "slot-refused",
+    "The lock server lets only some hosts reboot at a time.",
+    "Try again later, or wait for a slot with --wait. The server's administrator sees who holds "
+    "them with 'suture fleetlock holders'.",
+)
+DRAIN_REFUSED = Kind(
+    "drain-refused",
+    "A program of the administrator's says that this host cannot go down now. Its slot was given "
+    "back.",
+    "See what the program says.",
+)
+HOST_NOT_STEADY = Kind(
+    "host-not-steady",
+    "A host gives its slot back when it does its work again, so that the next one may reboot.",
+    "See 'suture status'. suture-steady.service tries again each minute; 'suture fleetlock release "
+    "GROUP ID' frees the slot by hand.",
+)

@@ -134,5 +134,5 @@ class RebootSlots:
 
 def _refuse_full(group: str, now: Semaphore) -> None:
     if now.is_full:
-        holders = f"{len(now.holders)} hosts hold its {now.slots} slots"
-        raise Refusal(SLOTS_TAKEN, group, holders, evidence=now.holders[:10])
+        found = f"{len(now.holders)} of {now.slots} slots are taken"
+        raise Refusal(SLOTS_TAKEN, group, found, evidence=now.holders[:10])

@@ -94,6 +94,9 @@ BUILD_MODULES = frozenset(
 )
 """The modules of the extra ``build`` in ``pyproject.toml``, by the names that Python imports."""
 
+FLEET_MODULES = frozenset({"h11"})
+"""Those of the extra ``fleet``."""
+
 
 def _header_paths(header: str) -> Iterator[Path]:
     yield Path("/usr/include", header)
