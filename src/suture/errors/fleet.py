@@ -77,3 +77,14 @@ HOST_NOT_STEADY = Kind(
     "See 'suture status'. suture-steady.service tries again each minute; 'suture fleetlock release "
     "GROUP ID' frees the slot by hand.",
 )
+PLAN_WRONG = Kind(
+    "plan-wrong",
+    "A plan decides what many hosts load, so nothing in it is guessed.",
+    "Correct the plan; docs/fleet.md has an example with all that can be said.",
+)
+ROLLOUT_STATE_WRONG = Kind(
+    "rollout-state-wrong",
+    "A rollout goes from running to halted and back, and from both to rolled back, which is its "
+    "end, as is done.",
+    "See where it is with 'suture rollout status'; a new one begins with 'suture rollout start'.",
+)
