@@ -17,7 +17,6 @@ import multiprocessing
 import resource
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -113,27 +112,15 @@ def lock_server(number: int) -> Result:
     with tempfile.TemporaryDirectory() as directory:
         slots = RebootSlots(SqliteState(Path(directory, "state.db")))
         slots.set_slots("default", 4)
-        addresses: list[str] = []
-        is_ready = threading.Event()
-
-        def ready(address: str) -> None:
-            addresses.append(address)
-            is_ready.set()
-
-        service = Service(LockServer(slots).answer, ready=ready)
-        serving = threading.Thread(target=service.run, args=("127.0.0.1", 0))
-        serving.start()
-        is_ready.wait()
-        before = memory()
-        began = time.perf_counter()
-        asking = multiprocessing.get_context("spawn").Process(
-            target=ask_all, args=(addresses[0], number)
-        )
-        asking.start()
-        asking.join()
-        seconds = time.perf_counter() - began
-        service.stop()
-        serving.join()
+        with Service(LockServer(slots).answer).in_background("127.0.0.1", 0) as address:
+            before = memory()
+            began = time.perf_counter()
+            asking = multiprocessing.get_context("spawn").Process(
+                target=ask_all, args=(address, number)
+            )
+            asking.start()
+            asking.join()
+            seconds = time.perf_counter() - began
         holders = len(slots.groups()["default"].holders)
     return {
         "hosts": number,

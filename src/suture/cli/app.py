@@ -38,7 +38,7 @@ HEADINGS = {
         *("uname", "vex"),
     ),
     "Across reboots": ("install", "uninstall", "enable", "disable", "rebuild", "store"),
-    "Fleets": ("fleetlock",),
+    "Fleets": ("rollout", "fleetlock"),
     "Keys and setup": ("key", "sign", "doctor", "demo", "compat"),
 }
 """The commands, and groups of them, in the order of the help page."""

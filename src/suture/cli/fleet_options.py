@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -103,3 +104,9 @@ def certificates(authority: Path | None, own: Path | None, key: Path | None) -> 
     from suture.fleet.http import Certificates
 
     return Certificates(authority, own, key)
+
+
+def log(line: str) -> None:
+    """Write a line to the log of a service: to stderr, which systemd keeps."""
+    sys.stderr.write(f"{re.sub('[^ -~]', '?', line)}\n")
+    sys.stderr.flush()

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from suture.cli.fleet_options import (
     StatePlace,
     certificates,
     host_and_port,
+    log,
     state_options,
 )
 from suture.cli.output import Human, emit, json_option, table, utc
@@ -102,12 +101,12 @@ def serve(
     from suture.fleet.web import Limits
 
     slots = RebootSlots(place.open())
-    server = LockServer(slots, _log)
+    server = LockServer(slots, log)
     tls = certificates(tls_client_ca, tls_cert, tls_key).server_context()
     scheme = "https" if tls else "http"
 
     def ready(address: str) -> None:
-        _log(f"serving at {scheme}://{address}, with the state in {slots.state.name}")
+        log(f"serving at {scheme}://{address}, with the state in {slots.state.name}")
 
     Service(server.answer, tls=tls, limits=Limits(connections=connections), ready=ready).run(
         *host_and_port(listen)
@@ -284,7 +283,7 @@ def reboot(
     )
     turn.client()  # refuses a wrong URL before anything is changed
     rebooting.ensure_unit()
-    rebooting.reboot(turn, rebooting.restart, wait=wait, log=_log)
+    rebooting.reboot(turn, rebooting.restart, wait=wait, log=log)
     emit({"rebooting": True, "why": why or None}, f"Rebooting{f': {why}' if why else ''}.")
 
 
@@ -311,9 +310,3 @@ def steady(no_reboot: bool) -> None:
             else "This host has no slot to give back."
         ),
     )
-
-
-def _log(line: str) -> None:
-    """Write a line to the log, as a service does: stderr, which systemd keeps."""
-    sys.stderr.write(f"{re.sub('[^ -~]', '?', line)}\n")
-    sys.stderr.flush()

@@ -88,3 +88,19 @@ ROLLOUT_STATE_WRONG = Kind(
     "end, as is done.",
     "See where it is with 'suture rollout status'; a new one begins with 'suture rollout start'.",
 )
+OFFER_NOT_PERFORMED = Kind(
+    "offer-not-performed",
+    "The hosts have not been offered what they are to be; the controller tries again.",
+    "See what is said, and put it right; 'suture rollout halt' holds the rollout meanwhile.",
+)
+ROLLOUT_UNKNOWN = Kind(
+    "rollout-unknown",
+    "There is no rollout of that name in the shared state.",
+    "See what there is with 'suture rollout status'.",
+)
+ROLLOUT_EXISTS = Kind(
+    "rollout-exists",
+    "A rollout of that name is not over yet, and two would contradict each other.",
+    "See it with 'suture rollout status', and go on with it, roll it back, or name the new one "
+    "with --name.",
+)

@@ -60,8 +60,8 @@ class RolloutGate:
     :ivar complaints: the largest number of complaints in their kernels' logs; None for any number.
     :ivar crashes: the largest number of boots after loading that nobody asked for; None likewise.
     :ivar alerts: names of alerts of which none may fire.
-    :ivar queries: queries of Prometheus', each of which must return something, and nothing that is
-        0.
+    :ivar queries: queries of Prometheus', each of which must return something, as comparisons do
+        where they hold.
     :ivar silent_after: seconds after which a host that is not heard of is silent.
     :ivar blind: seconds for which there may be no evidence at all.
     """

@@ -57,16 +57,17 @@ def parse(text: str, where: str) -> RolloutPlan:
         found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise Refusal(PLAN_WRONG, where, str(error) or "is nested too deeply") from error
-    return _Reader(where).plan(found)
+    return _PlanReader(where).plan(found)
 
 
-class _Reader:
+class _PlanReader:
     """Reads tables, and says where in which file something is wrong."""
 
     def __init__(self, where: str) -> None:
         self._where = where
 
     def plan(self, found: Mapping[str, Any]) -> RolloutPlan:
+        """Return the plan of the whole document."""
         self._known("", found, ("patch", "patience", "salt", "wave", "gate", "fail"))
         waves = found.get("wave")
         if not isinstance(waves, list) or not 1 <= len(waves) <= MOST_WAVES:

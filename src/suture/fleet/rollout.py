@@ -9,7 +9,6 @@ to do.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -195,8 +194,3 @@ def from_document(found: object, where: str) -> RolloutState:
     except (ValueError, TypeError, KeyError, AttributeError):
         raise Refusal(STATE_DAMAGED, where, "is no state of a rollout") from None
     return state
-
-
-def dump(state: RolloutState, plan: str) -> bytes:
-    """Return a rollout as it is stored: with its plan, so that both change together."""
-    return json.dumps({"plan": plan, "state": document(state)}).encode()

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -63,6 +65,33 @@ class Service:
         :raises Refusal: ``address-unusable``
         """
         asyncio.run(self._serve(host, port))
+
+    @contextmanager
+    def in_background(self, host: str, port: int) -> Iterator[str]:
+        """Serve in a thread while the block lasts, and give the address.
+
+        :raises Refusal: ``address-unusable``
+        """
+        outcome: queue.SimpleQueue[str | Refusal] = queue.SimpleQueue()
+        ready, self._ready = self._ready, outcome.put
+
+        def serve() -> None:
+            try:
+                self.run(host, port)
+            except Refusal as refusal:
+                outcome.put(refusal)
+
+        thread = threading.Thread(target=serve, name="serving", daemon=True)
+        thread.start()
+        address = outcome.get()
+        if isinstance(address, Refusal):
+            raise address
+        ready(address)
+        try:
+            yield address
+        finally:
+            self.stop()
+            thread.join()
 
     def stop(self) -> None:
         """End it, from any thread."""

@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from suture.fleet.sqlite import SqliteState
 from suture.fleet.state import SharedState
 from suture.fleet.web import Limits
 from tests.examples import shows
-from tests.unit.fleet.conftest import free_port
+from tests.servers import free_port
 
 HEADER = {"fleet-lock-protocol": "true"}
 BODY = b'{"client_params": {"group": "default", "id": "c988d2509fdf5cdcbed39037c56406fb"}}'
@@ -43,22 +42,9 @@ def served(
     state: SharedState, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
     """Run a server in a thread; give its address."""
-    started: list[str] = []
-    is_ready = threading.Event()
-
-    def ready(address: str) -> None:
-        started.append(address)
-        is_ready.set()
-
-    service = Service(LockServer(RebootSlots(state)).answer, tls=tls, limits=limits, ready=ready)
-    thread = threading.Thread(target=service.run, args=("127.0.0.1", 0))
-    thread.start()
-    try:
-        assert is_ready.wait(60)
-        yield started[0]
-    finally:
-        service.stop()
-        thread.join()
+    service = Service(LockServer(RebootSlots(state)).answer, tls=tls, limits=limits)
+    with service.in_background("127.0.0.1", 0) as address:
+        yield address
 
 
 @pytest.fixture

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +66,19 @@ def test_all_that_can_be_said() -> None:
         172_800.0,
         "spring",
     )
+
+
+def test_the_plan_in_the_documentation() -> None:
+    """It says what holds without its lines, but for those that are named there."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "fleet.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    plan = parse(example, "docs/fleet.md")
+    unsaid = parse('patch = "fix"\n[[wave]]\npercent = 100\n', "plan.toml")
+    gate = replace(plan.gate, transition=None, alerts=(), queries=())
+    assert gate == unsaid.gate
+    assert (plan.patience, plan.salt) == (unsaid.patience, unsaid.salt)
+    assert unsaid.action is FailAction.HALT
+    assert unsaid.waves[0].soak == plan.waves[2].soak == 1800
 
 
 def test_little_is_enough() -> None:

@@ -23,7 +23,7 @@ from suture.fleet.sqlite import SqliteState
 from suture.fleet.turn import RebootTurn, TurnFile
 from suture.host import deployment
 from tests.examples import shows
-from tests.unit.fleet.conftest import free_port
+from tests.servers import free_port
 from tests.unit.fleet.test_lock_server import served
 
 HOST = "975228d46dc94622b9bbe16671e2b58d"

@@ -59,6 +59,8 @@ DEVELOPING = (
         "lz4",
         "openssl",
         "procps",
+        "prometheus",
+        "prometheus-alertmanager",
         "softhsm2",
         "zstd",
     ),
