@@ -2,7 +2,7 @@
 """``python -m bench.fleet``: what a fleet of 100,000 hosts costs its servers.
 
 1. One step of the decision code, for several numbers of hosts: time, and whether it grows with
-   them.
+   them; and reading what Prometheus answers for as many.
 2. A whole rollout in virtual time, over good hosts and over a mixed fleet.
 3. The lock server: as many hosts, each asking for a slot and giving it back, over loopback.
 
@@ -17,10 +17,13 @@ import multiprocessing
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 from bench.fleet_simulation import Behaviour, Simulation, World, ended
 from bench.program import ended as program_ended
@@ -77,6 +80,40 @@ def steps(number: int) -> Result:
         decide(PLAN, state, found, Observed(), 1e9 + 10)
         times.append(time.perf_counter() - began)
     return {"hosts": number, "step_seconds": round(min(times), 4)}
+
+
+def gather(number: int) -> Result:
+    """Reading all that is asked of a Prometheus, which is played by canned answers."""
+    from suture.fleet.prometheus import PrometheusEvidence
+
+    def vector(value: str, labels: str = "") -> bytes:
+        one = '{{"metric":{{"instance":"host-{}.example.com","job":"node"{}}},"value":[1,"{}"]}}'
+        results = ",".join(one.format(i, labels, value) for i in range(number))
+        return f'{{"data":{{"resultType":"vector","result":[{results}]}}}}'.encode()
+
+    full, empty = vector("1", ',"ring":"canary"'), b'{"data":{"resultType":"vector","result":[]}}'
+
+    class Canned(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            query = unquote_plus(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            rare = ("refusals", "ineffective", "complaints", "crashes", "transition{")
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(empty if any(word in query for word in rare) else full)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Canned) as server:
+        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        serving.start()
+        evidence = PrometheusEvidence(f"http://127.0.0.1:{server.server_port}")
+        began = time.perf_counter()
+        found = evidence.gather(PLAN, 100.0)
+        seconds = time.perf_counter() - began
+        server.shutdown()
+    assert (len(found.reports), found.observed.missing) == (number, ()), found.observed
+    return {"hosts": number, "gather_seconds": round(seconds, 2)}
 
 
 def rollout(number: int, mixed: bool) -> Result:
@@ -178,6 +215,7 @@ def main(words: Sequence[str]) -> int:
     if given.only in (None, "steps"):
         numbers = [given.hosts // 10, given.hosts // 3, given.hosts, 3 * given.hosts]
         found += show([alone(steps, number) for number in numbers])
+        found += show([alone(gather, number) for number in numbers[:3]])
     if given.only in (None, "rollout"):
         found += show([alone(rollout, given.hosts, mixed) for mixed in (False, True)])
     if given.only in (None, "lock"):

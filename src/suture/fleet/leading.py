@@ -17,7 +17,7 @@ from suture.fleet.state import Lease, SharedState
 
 KEY = "suture/controller/leader"
 
-LEASE = 9.0
+LEASE = 7.0
 """Seconds; a third of it between two renewals.  Another leads so long after a leader's death."""
 
 

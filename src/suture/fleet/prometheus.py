@@ -98,10 +98,13 @@ class PrometheusEvidence:
         complaints = self._by_host(f"suture_livepatch_complaints{patch}")
         crashes = self._by_host(f"suture_livepatch_crashes{patch}")
         refused = self._refusals(age)
-        for labels, _ in self._vector(f"last_over_time(suture_verdict[{KEPT}])"):
+        known = f"last_over_time(suture_verdict[{KEPT}])"
+        done: set[str] = set()
+        for labels, _ in self._vector(f"max by ({self._label}, ring, group) ({known})"):
             host = labels.get(self._label, "")
-            if host not in targets:
+            if host not in targets or host in done:
                 continue
+            done.add(host)
             silence = written.get(host, 0.0) if host in recent else math.inf
             said = now if host in recent else earlier
             state = _state(*(found.get(host, 0.0) for found in said.values()))
@@ -149,7 +152,9 @@ class PrometheusEvidence:
         return bool(found["result"])
 
     def _by_host(self, query: str) -> dict[str, float]:
-        return {labels.get(self._label, ""): value for labels, value in self._vector(query)}
+        """Return one value for each host: the largest, where several jobs have it."""
+        vector = self._vector(f"max by ({self._label}) ({query})")
+        return {labels.get(self._label, ""): value for labels, value in vector}
 
     def _vector(self, query: str) -> Vector:
         found = self._query(query)["result"]

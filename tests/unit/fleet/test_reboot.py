@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -223,6 +224,7 @@ def test_other_servers_errors_are_shown(turn: RebootTurn) -> None:
     assert "there is nothing here (not_found)" in str(caught.value)
 
 
+@pytest.mark.skipif(shutil.which("systemd-id128") is None, reason="this host has no systemd")
 def test_the_name_of_a_host_is_zincatis() -> None:
     """Against systemd's own reckoning, of this machine."""
     application = f"--app-specific={identity.ZINCATI.hex()}"
@@ -241,6 +243,7 @@ def test_a_host_without_a_name(tmp_path: Path) -> None:
             identity.this_host(tmp_path)
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this host has no systemd")
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "suture-steady.service"
     unit.write_text(deployment.this().fill(STEADY_UNIT))

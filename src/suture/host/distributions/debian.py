@@ -51,10 +51,12 @@ GCC = Path("/usr/bin/gcc")
 DEVELOPING = (
     *(
         "bzip2",
+        "curl",
         "dpkg-dev",
         "etcd-client",
         "etcd-server",
         "git",
+        "iproute2",
         "libengine-pkcs11-openssl",
         "lz4",
         "openssl",
