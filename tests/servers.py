@@ -13,6 +13,7 @@ from pathlib import Path
 
 from suture.errors import Refusal
 from suture.fleet.etcd import Etcd
+from suture.fleet.http import Certificates
 from suture.fleet.state import SharedState
 
 PATIENCE = 60.0
@@ -78,3 +79,13 @@ def wait_for(state: SharedState) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def certificate(directory: Path, name: str) -> Certificates:
+    """A certificate that vouches for itself."""
+    own, key = directory / f"{name}.pem", directory / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", str(key), "-out", str(own), "-subj", f"/CN={name}"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, capture_output=True, check=True)
+    return Certificates(own, own, key)

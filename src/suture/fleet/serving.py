@@ -277,7 +277,7 @@ async def _send(
 def _listen(host: str, port: int, backlog: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.create_server(address[:2], family=family, backlog=backlog)
     except (OSError, OverflowError, UnicodeError) as error:

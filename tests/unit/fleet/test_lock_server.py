@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -30,7 +28,7 @@ from suture.fleet.sqlite import SqliteState
 from suture.fleet.state import SharedState
 from suture.fleet.web import Limits
 from tests.examples import shows
-from tests.servers import free_port
+from tests.servers import certificate, free_port
 
 HEADER = {"fleet-lock-protocol": "true"}
 BODY = b'{"client_params": {"group": "default", "id": "c988d2509fdf5cdcbed39037c56406fb"}}'
@@ -243,16 +241,6 @@ def test_many_hosts_and_several_servers_on_one_etcd(etcd_url: str) -> None:
             state.delete(key, found.revision)
 
 
-def certificate(directory: Path, name: str) -> Certificates:
-    """A certificate that vouches for itself."""
-    own, key = directory / f"{name}.pem", directory / f"{name}.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-keyout", str(key), "-out", str(own), "-subj", f"/CN={name}"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, capture_output=True, check=True)
-    return Certificates(own, own, key)
-
-
 def test_https_with_certificates_of_hosts(kept: SqliteState, tmp_path: Path) -> None:
     ours, host = certificate(tmp_path, "server"), certificate(tmp_path, "host")
     tls = Certificates(host.own, ours.own, ours.key).server_context()
@@ -267,65 +255,6 @@ def test_https_with_certificates_of_hosts(kept: SqliteState, tmp_path: Path) -> 
     for wrong in (Certificates(own=tmp_path / "none"), Certificates(own=ours.key)):
         with pytest.raises(Refusal, match="file-unreadable"):
             wrong.server_context()
-
-
-def command(*words: str, state: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "suture", "fleetlock", *words],
-        env={**os.environ, "SUTURE_FLEET_STATE": str(state), **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@contextmanager
-def as_service(state: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the command itself; systemd's part is played by a socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(state.with_name("notify")))
-        systemd.settimeout(60)
-        words = ["fleetlock", "serve", "--listen", "127.0.0.1:0", "--state", str(state)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "suture", *words],
-            env={**os.environ, "NOTIFY_SOCKET": str(state.with_name("notify"))},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert systemd.recv(100) == b"READY=1"
-            assert process.stderr is not None
-            found = re.search(r"http://\S+(?=,)", process.stderr.readline())
-            assert found
-            yield process, found[0]
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def test_the_commands_of_the_server(tmp_path: Path) -> None:
-    state = tmp_path / "state.db"
-    assert "no groups yet" in command("holders", state=state).stdout
-    assert command("slots", "default", "1", state=state).stdout == "Slots of default: 1.\n"
-    with as_service(state) as (process, url):
-        LockClient(url, "default", "one").pre_reboot()
-        listed = command("holders", "--json", state=state)
-        (holder,) = json.loads(listed.stdout)["default"]["holders"]
-        assert holder["id"] == "one"
-        assert re.search(r"default +1 of 1 +one +\d{4}-", command("holders", state=state).stdout)
-        with pytest.raises(Refusal, match="slot-refused") as caught:
-            LockClient(url, "default", "two").pre_reboot()
-        caught.value.where = "https://lock.example.com/v1/pre-reboot"
-        shows(caught.value, "slot-refused")
-        done = command("release", "default", "one", state=state)
-        assert done.stdout == "default: the slot of one is free.\n"
-        done = command("release", "default", "one", state=state)
-        assert done.stdout == "default: one holds no slot.\n"
-        LockClient(url, "default", "two").pre_reboot()
-        done = command("slots", "default", "0", state=state)
-        assert done.stdout == "Slots of default: 0, 1 of them taken.\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
@@ -358,11 +287,13 @@ def test_wrong_command_lines(
         shows(printed, "address-unusable")
 
 
-def test_a_server_wants_the_extra(tmp_path: Path) -> None:
+def test_a_server_wants_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A module that cannot be imported, as on a host without it."""
-    (tmp_path / "h11.py").write_text("raise ModuleNotFoundError('no', name='h11')")
-    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    done = command("serve", state=tmp_path / "state.db", PYTHONPATH=path)
-    assert done.returncode == 1
-    shows(done.stderr.splitlines()[0], "fleet-extra-missing")
-    assert command("slots", "default", "1", state=tmp_path / "s", PYTHONPATH=path).returncode == 0
+    monkeypatch.setenv("SUTURE_FLEET_STATE", str(tmp_path / "state.db"))
+    monkeypatch.setitem(sys.modules, "h11", None)
+    monkeypatch.delitem(sys.modules, "suture.fleet.serving")
+    assert main(["fleetlock", "serve"]) == 1
+    shows(capsys.readouterr().err, "fleet-extra-missing")
+    assert main(["fleetlock", "slots", "default", "1"]) == 0

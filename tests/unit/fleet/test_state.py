@@ -16,10 +16,12 @@ import pytest
 
 from suture.errors import Refusal
 from suture.fleet.etcd import Etcd
+from suture.fleet.http import Certificates
 from suture.fleet.sqlite import SqliteState
 from suture.fleet.state import ABSENT, SharedState, Versioned
+from suture.fleet.stores import open_state
 from tests.examples import shows
-from tests.servers import PATIENCE, free_port
+from tests.servers import PATIENCE, certificate, free_port, running, wait_for
 
 
 def test_a_value_is_made_read_changed_and_deleted(state: SharedState) -> None:
@@ -212,3 +214,24 @@ def test_what_etcd_refuses(etcd_url: str) -> None:
     with pytest.raises(Refusal, match="state-refused") as caught:
         Etcd([etcd_url]).swap("t/large", b"x" * 1_600_000, ABSENT)
     assert "too large" in str(caught.value)
+
+
+def test_etcd_over_https_with_certificates(tmp_path: Path) -> None:
+    """Both sides show one; the gateway in etcd shows the server's own to itself."""
+    ours, theirs = (certificate(tmp_path, name) for name in ("ours", "theirs"))
+    authorities = tmp_path / "both.pem"
+    authorities.write_bytes(b"".join(Path(str(one.own)).read_bytes() for one in (ours, theirs)))
+    url, peer = (f"{scheme}://127.0.0.1:{free_port()}" for scheme in ("https", "http"))
+    command = ["/usr/bin/etcd", "--data-dir", "data", "--log-level", "error"]
+    command += ["--listen-client-urls", url, "--advertise-client-urls", url]
+    command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+    command += ["--initial-cluster", f"default={peer}", "--client-cert-auth"]
+    command += ["--trusted-ca-file", str(authorities)]
+    command += ["--cert-file", str(theirs.own), "--key-file", str(theirs.key)]
+    with running(command, tmp_path / "etcd"):
+        state = open_state(url, Certificates(theirs.own, ours.own, ours.key))
+        wait_for(state)
+        assert state.swap("a", b"1", ABSENT) is not None
+        for strange in (Certificates(theirs.own), Certificates(ours.own, ours.own, ours.key)):
+            with pytest.raises(Refusal, match="state-unreachable"):
+                open_state(url, strange).get("a")
