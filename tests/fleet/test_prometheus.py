@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -179,6 +180,19 @@ def test_what_is_away_is_missing_and_no_traceback(seen: Observatory) -> None:
     other = PrometheusEvidence(seen.alertmanager, seen.prometheus).gather(plan, 0.0)
     assert len(other.observed.missing) == 3
     assert other.observed.alerts == frozenset()
+
+
+def test_a_server_that_hangs_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suture.fleet.prometheus.TIMEOUT", 0.5)
+    plan = replace(PLAN, gate=replace(PLAN.gate, alerts=("HostDown",), queries=("up > 0",) * 3))
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        found = PrometheusEvidence(url).gather(plan, 0.0)
+        assert found.observed.missing == (f"{url}: did not answer in time",) * 5
+        hanging.settimeout(0.1)
+        assert hanging.accept()
+        with pytest.raises(TimeoutError):
+            hanging.accept()
 
 
 def test_a_host_label_of_its_own(seen: Observatory) -> None:

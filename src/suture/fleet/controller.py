@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 from suture.errors import Refusal
 from suture.fleet import rollout
-from suture.fleet.decide import RolloutStep, StepKind, decide
-from suture.fleet.evidence import Evidence
+from suture.fleet.decide import Observed, RolloutStep, StepKind, decide
+from suture.fleet.evidence import Evidence, Gathered
 from suture.fleet.promoter import Promoter
 from suture.fleet.rollout import RolloutPhase
 from suture.fleet.rollouts import Rollouts, StoredRollout
@@ -110,7 +110,7 @@ class Controller:
         if found.state.is_over:
             self.looks[name] = LastLook(found)
             return False
-        gathered = self._evidence.gather(found.plan, max(0.0, self._clock() - found.started))
+        gathered = self._gathered(found)
         observed = gathered.observed
         step = decide(found.plan, found.state, gathered.reports, observed, self._clock())
         self.looks[name] = LastLook(found, step, observed.missing)
@@ -130,6 +130,13 @@ class Controller:
         now = written.state
         goes_back = now.phase is RolloutPhase.ROLLING_BACK and now.offer.undone < now.offer.waves
         return goes_back or not now.is_performed or now.phase is not found.state.phase
+
+    def _gathered(self, found: StoredRollout) -> Gathered:
+        """Look at the evidence, but not before what is halted or rolled back was performed: that
+        needs none, and must not wait for a Prometheus that does not answer."""
+        if found.state.phase is not RolloutPhase.RUNNING and not found.state.is_performed:
+            return Gathered((), Observed())
+        return self._evidence.gather(found.plan, max(0.0, self._clock() - found.started))
 
     def _log_change(self, before: StoredRollout, after: StoredRollout) -> None:
         old, new = before.state, after.state

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +29,9 @@ KEPT = "1d"
 BEFORE = "30m"
 """For how long before a rollout's start refusals are looked for that are older than it."""
 
-TIMEOUT = 30.0
+TIMEOUT, TOGETHER = 10.0, 25.0
+"""Seconds for one answer, and seconds after which nothing more is asked: a halt that comes
+meanwhile has to wait for it."""
 
 FILE = r'{file=~"(.*/)?suture[^/]*\\.prom"}'
 """node_exporter goes on serving a file that nobody writes any more; this is its age."""
@@ -64,9 +67,12 @@ class PrometheusEvidence:
         )
         self._label = host_label
         self._places: dict[tuple[str, str], int] = {}
+        self._until = 0.0
+        self._silent: dict[str, str] = {}
 
     def gather(self, plan: RolloutPlan, age: float) -> Gathered:
         """As `suture.fleet.evidence.Evidence.gather`."""
+        self._until, self._silent = time.monotonic() + TOGETHER, {}
         missing: list[str] = []
         reports: tuple[HostReport, ...] = ()
         alerts: frozenset[str] = frozenset()
@@ -172,11 +178,16 @@ class PrometheusEvidence:
         :raises _Missing: there is none, or it says that something went wrong
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+        if server.url in self._silent:
+            raise _Missing(self._silent[server.url])
+        if time.monotonic() > self._until:
+            raise _Missing(f"{server.url}: all answers together took more than {TOGETHER:.0f} s")
         try:
             answer = server.request(method, path, body, headers)
             found = json.loads(answer.body)
         except Unanswered as error:
-            raise _Missing(f"{server.url}: {error}") from error
+            self._silent[server.url] = f"{server.url}: {error}"
+            raise _Missing(self._silent[server.url]) from error
         except ValueError:
             found = None
         if answer.status != 200 or found is None:

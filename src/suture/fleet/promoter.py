@@ -21,8 +21,8 @@ from suture.fleet.plan import RolloutPlan, Wave
 from suture.fleet.rollout import RolloutOffer
 from suture.host import files, run
 
-DEADLINE = 600.0
-"""Seconds that a program may take."""
+DEADLINE = 120.0
+"""Seconds that a program may take: a halt that comes meanwhile has to wait for it."""
 
 
 class Promoter(Protocol):

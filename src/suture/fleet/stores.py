@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from suture.errors import URL_WRONG, Refusal
 from suture.fleet.etcd import Etcd
 from suture.fleet.http import Certificates
 from suture.fleet.sqlite import SqliteState
@@ -18,4 +19,7 @@ def open_state(where: str, certificates: Certificates | None = None) -> SharedSt
     """
     if "://" in where:
         return Etcd([url.strip() for url in where.split(",") if url.strip()], certificates)
+    if not where or ":" in where.partition("/")[0]:
+        # A file of this name is hardly meant: 127.0.0.1:2379, http:/127.0.0.1
+        raise Refusal(URL_WRONG, where or "''", "is neither a URL nor a path")
     return SqliteState(Path(where))

@@ -113,6 +113,21 @@ def test_an_operator_is_faster_than_the_controller(tmp_path: Path) -> None:
     assert rollouts.get("fix").state.phase is RolloutPhase.HALTED
 
 
+def test_a_halt_waits_for_no_evidence(tmp_path: Path) -> None:
+    state = SqliteState(tmp_path / "state.db")
+    Rollouts(state).start("fix", PLAN, "plan.toml")
+    made = controller(state, tmp_path)
+    made.look()
+    Rollouts(state).change("fix", lambda now: rollout.halted(now, "by ann"))
+
+    def gather(plan: RolloutPlan, age: float) -> Gathered:
+        raise AssertionError("it was asked for evidence")
+
+    made._evidence.gather = gather  # type: ignore[method-assign]
+    made.look()
+    assert offered(tmp_path)["held"]
+
+
 def test_an_offer_that_fails_is_tried_again(tmp_path: Path) -> None:
     state = SqliteState(tmp_path / "state.db")
     Rollouts(state).start("fix", PLAN, "plan.toml")

@@ -176,9 +176,21 @@ def test_a_server_that_says_nothing_is_passed_over(etcd_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:2379", "ftp://host", "http://", "http://host:port", "http://[::1"]
+    "url",
+    [
+        "",
+        "127.0.0.1:2379",
+        "http:/127.0.0.1",
+        "ftp://host",
+        "http://",
+        "http://host:port",
+        "http://[::1",
+    ],
 )
 def test_no_url(url: str) -> None:
+    if "://" not in url:
+        with pytest.raises(Refusal, match="url-wrong"):
+            open_state(url)
     with pytest.raises(Refusal, match="url-wrong") as caught:
         Etcd([url])
     if url == "127.0.0.1:2379":
