@@ -225,17 +225,21 @@ def _for_people(found: list[StoredRollout], leader: str, interval: float) -> Hum
     if not found:
         return "There are no rollouts; 'suture rollout start PLAN' begins one."
     now, rows, lines = time.time(), [], []
+    if not leader and not all(one.state.is_over for one in found):
+        lines.append("No controller leads: 'suture rollout control' runs one.")
     for one in found:
         state, waves = one.state, one.plan.waves
         wave = waves[state.offer.waves - 1].name if state.offer.waves else ""
         phase = f"{state.phase.value}{', paused' if state.paused else ''}"
         at = f"{wave} ({state.offer.waves} of {len(waves)})" if wave else f"0 of {len(waves)}"
-        rows.append((one.name, phase, at, str(len(state.failed)), state.why))
-        if not state.is_over and now - (state.clock or one.started) > 4 * interval:
-            lines.append(f"No controller has looked at {one.name} for {now - state.clock:.0f} s.")
-    if not leader and lines:
-        lines.append("No controller leads: 'suture rollout control' runs one.")
-    rolled = table(("rollout", "is", "at wave", "failed", "because"), rows)
+        in_force = f"{state.in_force} of {state.hosts}"
+        numbers = (in_force, str(state.silent), str(len(state.failed)))
+        rows.append((one.name, phase, at, *numbers, state.why))
+        since = now - (state.clock or one.started)
+        if leader and not state.is_over and since > 4 * interval:
+            lines.append(f"{leader} leads, and has not looked at {one.name} for {since:.0f} s.")
+    columns = ("rollout", "is", "at wave", "in force", "silent", "failed", "because")
+    rolled = table(columns, rows)
     return in_parts(rolled, printable("\n".join(lines))) if lines else rolled
 
 

@@ -110,6 +110,9 @@ def _looked(state: RolloutState, count: Tally, observed: Observed, tick: float) 
         failed=_some({**state.failed, **count.failed}),
         complaints=max(state.complaints, count.complaints),
         crashes=max(state.crashes, count.crashes),
+        hosts=count.hosts,
+        in_force=count.in_force,
+        silent=count.silent,
     )
 
 

@@ -56,6 +56,9 @@ class RolloutState:
         that chose them, from 0 on.
     :ivar known: hosts that had failed when an operator went on all the same; they count no more.
     :ivar complaints: the most that were counted, as are crashes; of both, how many were known then.
+    :ivar hosts: how many the offered waves have, as was seen last; as are the next two.
+    :ivar in_force: how many of them have it in force.
+    :ivar silent: how many of them are not heard of.
     :ivar rolls_back: it is to be rolled back once it is halted.
     :ivar why: what brought it into this phase, or keeps it from going on; for people.
     """
@@ -75,6 +78,9 @@ class RolloutState:
     crashes: int = 0
     known_complaints: int = 0
     known_crashes: int = 0
+    hosts: int = 0
+    in_force: int = 0
+    silent: int = 0
     rolls_back: bool = False
     why: str = ""
 

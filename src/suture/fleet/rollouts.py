@@ -118,7 +118,12 @@ class Rollouts:
         """
         for _ in range(TRIES):
             found = self.get(name)
-            after = self.write(replace(found, state=change(found.state)))
+            try:
+                changed = change(found.state)
+            except Refusal as refusal:
+                refusal.where = name
+                raise
+            after = self.write(replace(found, state=changed))
             if after is not None:
                 return after
         raise Refusal(STATE_UNREACHABLE, name, f"it changed {TRIES} times in between")
