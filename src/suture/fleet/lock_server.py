@@ -72,7 +72,7 @@ class LockServer:
 
     def _lock(self, request: WebRequest) -> tuple[WebAnswer, str]:
         """Take a slot or give it back; return the answer, and what metrics count it as."""
-        found = _identity(request)
+        found = identity(request)
         if isinstance(found, str):
             return _error(400, INVALID, found), INVALID
         group, host = found
@@ -123,7 +123,7 @@ class LockServer:
         yield from family("suture_fleetlock_requests_total", about, values, "counter")
 
 
-def _identity(request: WebRequest) -> tuple[str, str] | str:
+def identity(request: WebRequest) -> tuple[str, str] | str:
     """Return the group and the ID of the host that asks, or what is wrong with them."""
     if request.headers.get("fleet-lock-protocol") != "true":
         return "the header 'fleet-lock-protocol: true' is missing"

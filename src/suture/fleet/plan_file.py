@@ -55,7 +55,7 @@ def parse(text: str, where: str) -> RolloutPlan:
     """
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number that is too long for int()
         raise Refusal(PLAN_WRONG, where, str(error) or "is nested too deeply") from error
     return _PlanReader(where).plan(found)
 

@@ -9,6 +9,7 @@ to do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -197,6 +198,8 @@ def from_document(found: object, where: str) -> RolloutState:
                 value, kind = getattr(one, name), type(getattr(other, name))
                 if not isinstance(value, (int, float) if kind is float else kind):
                     raise TypeError(name)
-    except (ValueError, TypeError, KeyError, AttributeError):
+                if kind is float and not math.isfinite(value):
+                    raise ValueError(name)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise Refusal(STATE_DAMAGED, where, "is no state of a rollout") from None
     return state

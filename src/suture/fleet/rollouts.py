@@ -5,6 +5,7 @@ of one is one compare-and-swap."""
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -71,7 +72,7 @@ class Rollouts:
         plan = plan_file.parse(text, where)
         earlier = self._state.get(PREFIX + name)
         if earlier is not None:
-            found = _parse(name, earlier.value, earlier.revision)
+            found = parse(name, earlier.value, earlier.revision)
             if not found.state.is_over:
                 raise Refusal(ROLLOUT_EXISTS, name, f"is {found.state.phase.value}")
         # A new one goes on with the numbers of the last: offers with lower ones are passed over.
@@ -91,7 +92,7 @@ class Rollouts:
         found = self._state.get(PREFIX + name)
         if found is None:
             raise Refusal(ROLLOUT_UNKNOWN, name, "is no rollout")
-        return _parse(name, found.value, found.revision)
+        return parse(name, found.value, found.revision)
 
     def all(self) -> Mapping[str, StoredRollout]:
         """Return all rollouts by name, sorted.
@@ -99,7 +100,7 @@ class Rollouts:
         :raises Refusal: ``state-damaged``, and those of the store
         """
         return {
-            key.removeprefix(PREFIX): _parse(key.removeprefix(PREFIX), one.value, one.revision)
+            key.removeprefix(PREFIX): parse(key.removeprefix(PREFIX), one.value, one.revision)
             for key, one in self._state.under(PREFIX).items()
         }
 
@@ -129,13 +130,16 @@ class Rollouts:
         raise Refusal(STATE_UNREACHABLE, name, f"it changed {TRIES} times in between")
 
 
-def _parse(name: str, value: bytes, revision: int) -> StoredRollout:
+def parse(name: str, value: bytes, revision: int) -> StoredRollout:
+    """Read a rollout.  :raises Refusal: ``state-damaged``, ``plan-wrong``"""
     key = PREFIX + name
     try:
         found = json.loads(value)
         text, started = str(found["plan"]), float(found["started"])
         stored = found["state"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        if not math.isfinite(started):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise Refusal(STATE_DAMAGED, key, "is no rollout") from None
     state = rollout.from_document(stored, key)
     plan = plan_file.parse(text, key)

@@ -260,7 +260,16 @@ def test_a_state_is_stored_and_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"phase": "none"}, {"offer": None}, {"serial": "1"}, {"other": 1}, {"failed": 3}]
+    "change",
+    [
+        {"phase": "none"},
+        {"offer": None},
+        {"serial": "1"},
+        {"other": 1},
+        {"failed": 3},
+        {"clock": 10**400},
+        {"soaked": float("nan")},
+    ],
 )
 def test_a_damaged_state_is_refused(change: dict[str, object]) -> None:
     stored = rollout.document(CANARY) | change
