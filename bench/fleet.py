@@ -99,7 +99,9 @@ def gather(number: int) -> Result:
             rare = ("refusals", "ineffective", "complaints", "crashes", "transition{")
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(empty if any(word in query for word in rare) else full)
+            now = b'{"data":{"resultType":"scalar","result":[1,"1"]}}'
+            found = empty if any(word in query for word in rare) else full
+            self.wfile.write(now if query == "query=time()" else found)
 
         def log_message(self, *words: object) -> None:
             pass

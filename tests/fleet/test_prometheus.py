@@ -33,8 +33,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
 
 
 @pytest.fixture
-def evidence(seen: Observatory) -> PrometheusEvidence:
+def evidence(seen: Observatory, monkeypatch: pytest.MonkeyPatch) -> PrometheusEvidence:
     seen.hosts.clear()
+    monkeypatch.setattr("suture.fleet.prometheus.SETTLED", 1.0)
     return PrometheusEvidence(seen.prometheus)
 
 
@@ -46,13 +47,18 @@ def gathered(
 ) -> Gathered:
     """Look until what was told has come through."""
     found: list[Gathered] = []
+    states: set[HostState] = set()
 
     def look() -> bool:
         found.append(evidence.gather(plan, age))
         assert found[-1].observed.missing == ()
-        return holds({report.host: report for report in found[-1].reports})
+        reports = {report.host: report for report in found[-1].reports}
+        if "a" in reports:
+            states.add(reports["a"].state)
+        return holds(reports)
 
     until(look)
+    assert len(states) < 2  # the host "a" says the same all the time, also when it falls silent
     return found[-1]
 
 
@@ -82,13 +88,12 @@ def test_hosts_and_what_they_say(seen: Observatory, evidence: PrometheusEvidence
     found = gathered(
         evidence,
         lambda reports: (
-            "e" not in reports
+            reports["a"].state is HostState.IN_FORCE
+            and "e" not in reports
             and reports["a"].age == math.inf
             and reports["b"].state is HostState.WITHOUT
         ),
     )
-    reports = {report.host: report for report in found.reports}
-    assert reports["a"].state is HostState.IN_FORCE
 
 
 def test_refusals_since_the_rollout_began(seen: Observatory, evidence: PrometheusEvidence) -> None:

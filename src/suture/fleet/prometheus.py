@@ -29,6 +29,9 @@ KEPT = "1d"
 BEFORE = "30m"
 """For how long before a rollout's start refusals are looked for that are older than it."""
 
+SETTLED = 5.0
+"""Seconds; what a scrape has brought has the time at which it began."""
+
 TIMEOUT, TOGETHER = 10.0, 25.0
 """Seconds for one answer, and seconds after which nothing more is asked: a halt that comes
 meanwhile has to wait for it."""
@@ -67,18 +70,19 @@ class PrometheusEvidence:
         )
         self._label = host_label
         self._places: dict[tuple[str, str], int] = {}
-        self._until = 0.0
+        self._until, self._moment = 0.0, ""
         self._silent: dict[str, str] = {}
 
     def gather(self, plan: RolloutPlan, age: float) -> Gathered:
         """As `suture.fleet.evidence.Evidence.gather`."""
-        self._until, self._silent = time.monotonic() + TOGETHER, {}
+        self._until, self._silent, self._moment = time.monotonic() + TOGETHER, {}, ""
         missing: list[str] = []
         reports: tuple[HostReport, ...] = ()
         alerts: frozenset[str] = frozenset()
         queries: dict[str, bool] = {}
         with _noted(missing):
             reports = tuple(self._reports(plan, age))
+        self._moment = ""
         with _noted(missing):
             alerts = self._alerts() if plan.gate.alerts else alerts
         for query in plan.gate.queries:
@@ -87,6 +91,8 @@ class PrometheusEvidence:
         return Gathered(reports, Observed(alerts, queries, tuple(missing)))
 
     def _reports(self, plan: RolloutPlan, age: float) -> Iterator[HostReport]:
+        # All is asked as of one moment of Prometheus' own clock, so that it fits together.
+        self._moment = str(float(self._query("time()")["result"][1]) - SETTLED)
         targets = self._by_host("up")
         recent = self._by_host(
             f"last_over_time(suture_verdict[{max(1, round(plan.gate.silent_after))}s])"
@@ -112,7 +118,8 @@ class PrometheusEvidence:
                 continue
             done.add(host)
             silence = written.get(host, 0.0) if host in recent else math.inf
-            said = now if host in recent else earlier
+            # What a scrape that failed did not bring is no longer there, as if it were not so.
+            said = now if host in recent and targets[host] else earlier
             state = _state(*(found.get(host, 0.0) for found in said.values()))
             if state is HostState.WITHOUT and host in refused:
                 state = HostState.FAILED
@@ -167,7 +174,8 @@ class PrometheusEvidence:
         return [(one["metric"], float(one["value"][1])) for one in found]
 
     def _query(self, query: str) -> Any:
-        content = urlencode({"query": query}).encode()
+        when = {"time": self._moment} if self._moment else {}
+        content = urlencode({"query": query, **when}).encode()
         return self._asked(self._prometheus, "POST", "/api/v1/query", content, query)["data"]
 
     def _asked(
