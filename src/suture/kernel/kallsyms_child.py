@@ -27,6 +27,8 @@ machines), and no token is so long as the second."""
 class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
     """The library's search, without the steps that take most of its time and are known here."""
 
+    kallsyms_token_table__offset: int
+
     def find_linux_kernel_version(self) -> None:
         """Set the version from the banner.
 
