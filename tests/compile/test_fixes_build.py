@@ -30,7 +30,7 @@ from suture.workspace.prepare import Workspace
 from tests.examples import shows
 from tests.patches import NEW_UNAME, Edit, diff
 
-pytestmark = pytest.mark.make_test_takes("6.12")
+pytestmark = pytest.mark.make_test_takes("6.1")
 
 NEW = "99:1-1"
 
