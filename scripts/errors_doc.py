@@ -18,7 +18,7 @@ PAGE = TOP / "docs" / "errors.md"
 
 ROOMS = (
     *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule", "lab", "verify"),
-    *("state", "link", "builder", "core", "store", "rebuild", "fixes", "signing", "report"),
+    *("state", "link", "builder", "core", "store", "rebuild", "fixes", "signing", "report", "repo"),
 )
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 
