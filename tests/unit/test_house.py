@@ -80,7 +80,8 @@ def modules_of(requirements: list[str]) -> set[str]:
 
 
 def test_every_import_is_declared() -> None:
-    declared = modules_of(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["build"])
+    extras = PROJECT["optional-dependencies"]
+    declared = modules_of(PROJECT["dependencies"] + extras["build"] + extras["follow"])
     assert imported((TOP / "src").rglob("*.py"), at_start_only=False) <= declared
 
 
@@ -123,6 +124,7 @@ def test_everything_declared_is_locked_with_hashes() -> None:
     running, developing, looking = (locked_with_hashes(lock) for lock in LOCKS)
     extras = PROJECT["optional-dependencies"]
     assert distributions([*PROJECT["dependencies"], *extras["build"], "hatchling"]) <= running
+    assert distributions(extras["follow"]) <= running
     assert distributions(extras["dev"]) <= developing
     assert distributions(extras["pages"]) <= looking
     assert not running & developing

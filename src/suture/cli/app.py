@@ -38,6 +38,7 @@ HEADINGS = {
         *("uname", "vex"),
     ),
     "Across reboots": ("install", "uninstall", "enable", "disable", "rebuild", "store"),
+    "Repositories": ("repo", "follow"),
     "Keys and setup": ("key", "sign", "doctor", "demo", "compat"),
 }
 """The commands, and groups of them, in the order of the help page."""

@@ -19,6 +19,7 @@ from types import FrameType
 from suture import __version__
 from suture.errors import (
     BUILD_EXTRA_MISSING,
+    FOLLOW_EXTRA_MISSING,
     INTERNAL_ERROR,
     INTERRUPTED,
     LIBRARY_MISSING,
@@ -40,7 +41,8 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 
     :param words: the command line, for the message.
     :raises Refusal: ``interrupted``, ``disk-full``, ``file-unreadable``, ``build-extra-missing``,
-        ``library-missing``, ``internal-error``, and those of the block itself
+        ``follow-extra-missing``, ``library-missing``, ``internal-error``, and those of the block
+        itself
     """
     try:
         yield
@@ -61,13 +63,15 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 def module_missing(words: Sequence[str], error: ModuleNotFoundError) -> Refusal:
     """Return the refusal for a Python module that is not there."""
     from suture.host import deployment
-    from suture.host.packages import BUILD_MODULES
+    from suture.host.packages import BUILD_MODULES, FOLLOW_MODULES
 
     top = (error.name or "").partition(".")[0]
     found = f"needs the Python module {error.name}"
     if top in BUILD_MODULES or (top == "suture" and deployment.this().is_runtime_half):
         remedy = deployment.build_remedy()
         return Refusal(BUILD_EXTRA_MISSING, command_name(words), found, remedy=remedy)
+    if top in FOLLOW_MODULES:
+        return Refusal(FOLLOW_EXTRA_MISSING, command_name(words), found)
     if top == "cryptography":
         return Refusal(LIBRARY_MISSING, command_name(words), found)
     return internal_error(words, error)

@@ -19,7 +19,7 @@ from enum import StrEnum
 from suture.repo.documents import WHOLE, PublishedPatch, RingChoice, Withdrawals
 
 
-class Waiting(StrEnum):
+class WaitReason(StrEnum):
     """Why what is offered is not loaded."""
 
     HELD = "held"
@@ -86,7 +86,7 @@ class Verdicts:
     wanted: PublishedPatch | None
     out: str = ""
     replace: bool = False
-    waits: Waiting | None = None
+    waits: WaitReason | None = None
     why: str = ""
 
 
@@ -101,7 +101,7 @@ def decide(word: RepositoryWord, host: HostSituation) -> Verdicts:
     gone = bool(host.own) and word.is_withdrawn(host.own)
     if host.held:
         about = "; what it has was withdrawn" if gone else ""
-        return Verdicts(None, waits=Waiting.HELD, why=f"held since {host.held}{about}")
+        return Verdicts(None, waits=WaitReason.HELD, why=f"held since {host.held}{about}")
     why_out = _reason(word, host.own) if gone else ""
     if host.pin and word.pinned is not None and not word.is_withdrawn(word.pinned.sha256):
         return _pinned(word, word.pinned, host, why_out)
@@ -120,7 +120,7 @@ def _pinned(
     word: RepositoryWord, pinned: PublishedPatch, host: HostSituation, why_out: str
 ) -> Verdicts:
     if pinned.sha256 in host.aside:
-        return Verdicts(None, why_out, False, Waiting.SET_ASIDE, f"{pinned.name} failed here")
+        return Verdicts(None, why_out, False, WaitReason.SET_ASIDE, f"{pinned.name} failed here")
     # Staying at an older one is the administrator's own decision.
     if (
         word.choice is None
@@ -129,12 +129,12 @@ def _pinned(
     ):
         return Verdicts(pinned, why_out, True)
     why = f"stays at {pinned.name} ('suture follow pin')"
-    return Verdicts(pinned, why_out, True, Waiting.PINNED, why)
+    return Verdicts(pinned, why_out, True, WaitReason.PINNED, why)
 
 
 def _admitted(
     word: RepositoryWord, choice: RingChoice, host: HostSituation
-) -> tuple[PublishedPatch | None, Waiting | None, str]:
+) -> tuple[PublishedPatch | None, WaitReason | None, str]:
     """Return the live patch that the host is to have, and why it is not what is offered."""
     assert choice.patch is not None
     waits, why = _obstacle(word, choice, host)
@@ -151,30 +151,30 @@ def _admitted(
 
 def _obstacle(
     word: RepositoryWord, choice: RingChoice, host: HostSituation
-) -> tuple[Waiting | None, str]:
+) -> tuple[WaitReason | None, str]:
     """Return why the host does not load what the ring has chosen, first of all what is about the
     live patch itself."""
     assert choice.patch is not None
     name, sha256 = choice.patch.name, choice.patch.sha256
     if word.is_withdrawn(sha256):
-        return Waiting.WITHDRAWN, _reason(word, sha256)
+        return WaitReason.WITHDRAWN, _reason(word, sha256)
     if word.patch is None:
-        return Waiting.NOT_VOUCHED, f"the release role does not vouch for {name}"
+        return WaitReason.NOT_VOUCHED, f"the release role does not vouch for {name}"
     if sha256 == host.own:
         return None, ""
     if sha256 in host.aside:
-        return Waiting.SET_ASIDE, f"{name} failed here"
+        return WaitReason.SET_ASIDE, f"{name} failed here"
     if choice.halted:
-        return Waiting.HALTED, f"the ring {choice.ring} is halted"
+        return WaitReason.HALTED, f"the ring {choice.ring} is halted"
     mine = place(host.machine_id, choice.salt)
     if mine >= choice.share:
         share = f"{choice.share / 100:g} % of the ring load it"
-        return Waiting.SHARE, f"{share}, and this host's place is {mine / 100:g} %"
+        return WaitReason.SHARE, f"{share}, and this host's place is {mine / 100:g} %"
     if choice.not_before and host.now < datetime.fromisoformat(choice.not_before):
-        return Waiting.NOT_BEFORE, f"not before {choice.not_before}"
+        return WaitReason.NOT_BEFORE, f"not before {choice.not_before}"
     allowed = datetime.fromisoformat(choice.since) + host.delay
     if host.now < allowed:
-        return Waiting.DELAY, f"delayed until {allowed:%Y-%m-%dT%H:%M:%SZ} on this host"
+        return WaitReason.DELAY, f"delayed until {allowed:%Y-%m-%dT%H:%M:%SZ} on this host"
     return None, ""
 
 

@@ -90,7 +90,7 @@ class Consultation:
     """A repository that was asked once.  `consulted` makes it."""
 
     def __init__(self, updater: Updater, url: str, ring: str, release: str, now: datetime) -> None:
-        self._updater = updater
+        self.updater = updater
         self._now = now
         self.url = url
         self.ring = ring
@@ -152,7 +152,7 @@ class Consultation:
 
         :raises Refusal: ``metadata-expired``
         """
-        trusted = self._updater._trusted_set
+        trusted = self.updater._trusted_set
         known = [trusted[role] for role in trusted._trusted_set]
         for signed in known:
             if signed.is_expired(self._now):
@@ -173,17 +173,17 @@ class Consultation:
         largest = (1 << 20) if documents_only else LARGEST_MODULE
         if target.length > largest:
             raise Refusal(METADATA_UNTRUSTED, path, f"would have {target.length} bytes")
-        with files.temporary_directory() as work, _refused(self.url):
+        with files.temporary_directory() as work, refused(self.url):
             place = work / "file"
-            self._updater.download_target(target, str(place))
+            self.updater.download_target(target, str(place))
             return place.read_bytes()
 
     def _target(self, path: str) -> TargetFile | None:
-        with _refused(self.url):
-            return self._updater.get_targetinfo(path)
+        with refused(self.url):
+            return self.updater.get_targetinfo(path)
 
     def _has_role(self, role: str) -> bool:
-        targets = self._updater._trusted_set.targets
+        targets = self.updater._trusted_set.targets
         return role in ((targets.delegations and targets.delegations.roles) or {})
 
 
@@ -210,7 +210,7 @@ def consulted(
         _lay_out(seen, work)
         now = max(filter(None, (documents.now(), newest_signed(work))))
         try:
-            with _refused(url):
+            with refused(url):
                 updater = _updater(base, work, root, fetcher or RepositoryFetcher())
                 updater._trusted_set.reference_time = now
                 updater.refresh()
@@ -236,7 +236,7 @@ def _updater(base: str, work: Path, root: bytes, fetcher: RepositoryFetcher) -> 
 
 
 @contextmanager
-def _refused(where: str) -> Iterator[None]:
+def refused(where: str) -> Iterator[None]:
     """Turn what python-tuf says into refusals."""
     try:
         yield
@@ -253,10 +253,12 @@ def _refused(where: str) -> Iterator[None]:
 
 
 def _words(error: BaseException) -> str:
-    """Return the first line of what went wrong, and of what that came from."""
-    cause = error.__cause__
-    texts = [str(error), str(cause) if cause is not None and str(cause) not in str(error) else ""]
-    return "; ".join(text.splitlines()[0] for text in texts if text) or type(error).__name__
+    """Return the first line of what went wrong; where python-tuf only says that something did, of
+    what that came from."""
+    text = str(error)
+    if error.__cause__ is not None and (not text or text.startswith("Failed to download")):
+        text = f"{text}: {error.__cause__}"
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _lay_out(seen: bytes, work: Path) -> None:

@@ -47,18 +47,20 @@ class RepositoryFetcher(FetcherInterface):
 
     :param proxy: an address; "" for what the environment says (``https_proxy``, ``no_proxy``).
     :param base: see `BASE`.
+    :param slowest: see `SLOWEST`.
     """
 
-    def __init__(self, proxy: str = "", base: float = BASE) -> None:
+    def __init__(self, proxy: str = "", base: float = BASE, slowest: float = SLOWEST) -> None:
         self._proxy = proxy
         self._base = base
+        self._slowest = slowest
         self._until = time.monotonic() + base
         self._pools: dict[str, urllib3.PoolManager] = {}
 
     @contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[Any]]:
         """Yield the file, if it is no longer than that and arrives in time."""
-        seconds = self._base + max_length / SLOWEST
+        seconds = self._base + max_length / self._slowest
         self._until = time.monotonic() + seconds
         with _interrupted_after(seconds) as end, super().download_file(url, max_length) as file:
             end()
@@ -90,11 +92,13 @@ class RepositoryFetcher(FetcherInterface):
                 url,
                 preload_content=False,
                 decode_content=False,
-                retries=urllib3.Retry(total=3, connect=1, read=0, redirect=3, other=0),
+                retries=urllib3.Retry(total=3, connect=0, read=0, redirect=3, other=0),
                 timeout=urllib3.Timeout(SILENCE),
             )
         except urllib3.exceptions.MaxRetryError as error:
-            if isinstance(error.reason, urllib3.exceptions.TimeoutError):
+            # A refused connection counts as one that timed out in some versions of urllib3.
+            is_refused = isinstance(error.reason, urllib3.exceptions.NewConnectionError)
+            if isinstance(error.reason, urllib3.exceptions.TimeoutError) and not is_refused:
                 raise SlowRetrievalError(f"{url}: silent for {SILENCE:g} s") from error
             raise DownloadError(f"{url}: {error.reason}") from error
         except urllib3.exceptions.HTTPError as error:

@@ -33,10 +33,10 @@ from suture.core.following import (
     LoadAttempt,
 )
 from suture.core.store import TRIES
-from suture.errors import ALREADY_LOADED, LOAD_DIED, Refusal
+from suture.errors import ALREADY_LOADED, CHOICE_NOT_VOUCHED, LOAD_DIED, Refusal
 from suture.host import paths
 from suture.repo import documents
-from suture.repo.choice import HostSituation, RepositoryWord, Verdicts, decide
+from suture.repo.choice import HostSituation, RepositoryWord, Verdicts, WaitReason, decide
 from suture.repo.client import Consultation, RepositoryTimes, consulted
 from suture.repo.documents import PublishedPatch
 from suture.repo.fetching import RepositoryFetcher
@@ -144,6 +144,8 @@ class FollowRun:
             self._remember(last=self._failed(refusal))
             return FollowOutcome(self.state.last, refusals=(refusal,))
         self._forget_aside(answer.word)
+        if answer.verdicts.waits is WaitReason.NOT_VOUCHED:
+            self.refusals.append(_not_vouched(answer.word))
         if not self.state.hold:
             self._act(answer)
         self._remember(last=self._report(answer))
@@ -407,6 +409,14 @@ def run(
 def held(lock_file: Path = LOCK) -> AbstractContextManager[None]:
     """Be the only process that follows, during the block.  :raises Refusal: ``another-at-work``"""
     return lock.held("follow a repository", path=lock_file)
+
+
+def _not_vouched(word: RepositoryWord) -> Refusal:
+    assert word.choice is not None
+    assert word.choice.patch is not None
+    chosen = word.choice.patch
+    found = f"it chose {chosen.name}, SHA-256 {chosen.sha256[:16]}..."
+    return Refusal(CHOICE_NOT_VOUCHED, f"the ring {word.choice.ring}", found)
 
 
 def _with_deaths(state: Following, host: FollowingHost) -> Following:

@@ -103,8 +103,7 @@ def publish(
             _add(tree, made.signed, path, content)
         about = documents.patch_path(patch.release, patch.name, ".json")
         _add(tree, made.signed, about, patch.content())
-        tree.stage(role, made)
-        return patch, settle(tree, signers)
+        return patch, settle(tree, signers, {role: made})
 
 
 def describe(module: bytes, where: str, beside: Accompaniment) -> PublishedPatch:
@@ -157,8 +156,7 @@ def withdraw(
         earlier = withdrawals(tree, made.signed, release)
         listed = replace(earlier, entries=(*earlier.entries, done))
         _add(tree, made.signed, documents.withdrawn_path(release), listed.content())
-        tree.stage(f"{PATCHES_ROLE}{release}", made)
-        return done, settle(tree, signers)
+        return done, settle(tree, signers, {f"{PATCHES_ROLE}{release}": made})
 
 
 def promote(
@@ -281,8 +279,7 @@ def _stage_choice(
 ) -> tuple[RingChoice, Settlement]:
     path = documents.choice_path(choice.ring, choice.release)
     _add(tree, made.signed, path, choice.content())
-    tree.stage(f"{RING_ROLE}{choice.ring}", made)
-    return choice, settle(tree, signers)
+    return choice, settle(tree, signers, {f"{RING_ROLE}{choice.ring}": made})
 
 
 def _patches_draft(before: PublishedState, staged: Edits, release: str) -> Metadata[Any]:

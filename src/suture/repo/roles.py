@@ -109,13 +109,13 @@ def create(path: Path, first: FirstRoles, signers: Sequence[Signer]) -> Settleme
     for role, holders in delegated.items():
         _delegate(targets, role, holders)
     staged: dict[str, Root | Targets] = {role: Targets() for role in delegated}
+    drafts: dict[str, Metadata[Any]] = {}
+    for role, signed in (staged | {"targets": targets, "root": root}).items():
+        if days := first.days.get(role):
+            signed.unrecognized_fields[DAYS] = days
+        drafts[role] = next_version(role, signed, 1)
     with files.locked(path / ".lock"):
-        # The root last: without it, the directory is no repository yet.
-        for role, signed in (staged | {"targets": targets, "root": root}).items():
-            if days := first.days.get(role):
-                signed.unrecognized_fields[DAYS] = days
-            tree.stage(role, next_version(role, signed, 1))
-        return settle(tree, signers)
+        return settle(tree, signers, drafts)
 
 
 def propose(tree: RepositoryTree, role: str, change: RoleChange) -> tuple[Path, ...]:
@@ -216,11 +216,12 @@ def renew(
                 raise Refusal(ROLE_UNKNOWN, role, "the repository has no metadata of it to renew")
         here = {signer.public_key.keyid for signer in signers}
         due = [role for role in before.roles if _is_due(before, role, here)]
+        drafts: dict[str, Metadata[Any]] = {}
         for role in dict.fromkeys([*roles, *due]):
             if role not in staged or role in roles:
                 made = draft(before, staged, role)
-                tree.stage(role, _with_days(role, made, days if role in roles else None))
-        return settle(tree, signers, renew=True)
+                drafts[role] = _with_days(role, made, days if role in roles else None)
+        return settle(tree, signers, drafts, renew=True)
 
 
 def _is_due(before: PublishedState, role: str, here: set[str]) -> bool:

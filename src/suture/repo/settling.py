@@ -79,21 +79,30 @@ def next_version(role: str, signed: Any, version: int) -> Metadata[Any]:
     return Metadata(made)
 
 
-def settle(tree: RepositoryTree, signers: Sequence[Signer], *, renew: bool = False) -> Settlement:
+def settle(
+    tree: RepositoryTree,
+    signers: Sequence[Signer],
+    drafts: Mapping[str, Metadata[Any]] | None = None,
+    *,
+    renew: bool = False,
+) -> Settlement:
     """Sign and publish what can be; the caller holds the tree's lock.
 
+    :param drafts: metadata that is to be staged with this, by role.
     :param renew: sign a new timestamp even if nothing else has changed.
-    :raises Refusal: ``signing-key-unneeded``, ``signing-key-unusable``, ``repository-damaged``,
-        ``staged-outdated``
+    :raises Refusal: ``signing-key-unneeded``, and nothing has changed; ``signing-key-unusable``,
+        ``repository-damaged``, ``staged-outdated``
     """
     before = tree.published()
-    staged = tree.staged(before)
-    used = _sign(tree, before, staged, signers)
+    staged = tree.staged(before) | dict(drafts or {})
+    _refuse_unneeded(before, staged, signers)
+    changed = _sign(before, staged, signers) | set(drafts or {})
+    # The root last: without it, a directory is no repository yet.
+    for role in sorted(changed, key=lambda role: (role == "root", role)):
+        tree.stage(role, staged[role])
     ready = _ready(before, staged)
     root = staged["root"] if "root" in ready else before.root
     online = _online(root, signers)
-    used |= {signer.public_key.keyid for found in (online or {}).values() for signer in found}
-    _refuse_unneeded(signers, used)
     wanted = bool(ready) or renew or not _is_current(before, root)
     published: dict[str, int] = {}
     if root is not None and online is not None and wanted:
@@ -140,27 +149,18 @@ def _delegators(
 
 
 def _sign(
-    tree: RepositoryTree,
-    before: PublishedState,
-    staged: Mapping[str, Metadata[Any]],
-    signers: Sequence[Signer],
+    before: PublishedState, staged: Mapping[str, Metadata[Any]], signers: Sequence[Signer]
 ) -> set[str]:
-    """Sign what is staged, and return the identifiers of the keys that have to do with it."""
-    used: set[str] = set()
+    """Sign what is staged, and return the roles whose metadata was."""
+    changed: set[str] = set()
     for role, metadata in staged.items():
         wanted = keys_of(before, staged, role)
-        changed = False
         for signer in signers:
             keyid = signer.public_key.keyid
-            if keyid not in wanted:
-                continue
-            used.add(keyid)
-            if not _has_signed(wanted[keyid], metadata):
+            if keyid in wanted and not _has_signed(wanted[keyid], metadata):
                 sign(metadata, signer)
-                changed = True
-        if changed:
-            tree.stage(role, metadata)
-    return used
+                changed.add(role)
+    return changed
 
 
 def sign(metadata: Metadata[Any], signer: Signer) -> None:
@@ -183,9 +183,16 @@ def _has_signed(key: Key, metadata: Metadata[Any]) -> bool:
     return True
 
 
-def _refuse_unneeded(signers: Sequence[Signer], used: set[str]) -> None:
+def _refuse_unneeded(
+    before: PublishedState, staged: Mapping[str, Metadata[Any]], signers: Sequence[Signer]
+) -> None:
+    """Refuse a key that is of no role that is to be signed: it was meant for something else."""
+    needed = {keyid for role in staged for keyid in keys_of(before, staged, role)}
+    for root in (before.root, staged.get("root")):
+        for role in ONLINE if root is not None else ():
+            needed |= set(root.signed.get_delegated_role(role).keyids) if root else set()
     for signer in signers:
-        if signer.public_key.keyid not in used:
+        if signer.public_key.keyid not in needed:
             found = f"the key {signer.public_key.keyid[:12]} has nothing to sign"
             raise Refusal(SIGNING_KEY_UNNEEDED, "this repository", found)
 

@@ -116,9 +116,8 @@ class RepositoryTree:
     def published(self) -> PublishedState:
         """Read what is published.
 
-        :raises Refusal: ``repository-missing``, ``repository-damaged``, ``file-unreadable``
+        :raises Refusal: ``repository-damaged``, ``file-unreadable``
         """
-        self.check()
         versions = [
             int(path.name.partition(".")[0])
             for path in self.metadata.glob("*.root.json")

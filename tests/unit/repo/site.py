@@ -44,7 +44,7 @@ def fix(name: str, function: str = "show", build: int = 1) -> bytes:
     with tempfile.TemporaryDirectory() as work:
         plain, linked = Path(work, "plain.o"), Path(work, "linked.ko")
         plain.write_bytes(module(name, function))
-        command = ["ld", "-r", f"--build-id=0x{build:040x}", "-o", linked, plain]
+        command = ["ld", "-r", f"--build-id=0x{build:040x}", "-o", str(linked), str(plain)]
         subprocess.run(command, check=True)
         return linked.read_bytes()
 
@@ -96,13 +96,11 @@ class Site:
     def signers(self, *names: str) -> list[Signer]:
         return [keys.signer_of(str(self.keys[name])) for name in names]
 
-    def publish(
-        self, content: bytes, *by: str, beside: Accompaniment | None = None
-    ) -> Settlement:
+    def publish(self, content: bytes, *by: str, beside: Accompaniment | None = None) -> Settlement:
         signers = self.signers(*(by or ("release1", "release2", "online")))
-        return publishing.publish(
-            self.tree, content, "fix.ko", beside or Accompaniment(), signers
-        )[1]
+        return publishing.publish(self.tree, content, "fix.ko", beside or Accompaniment(), signers)[
+            1
+        ]
 
     def withdraw(self, name: str, *by: str) -> Settlement:
         signers = self.signers(*(by or ("release1", "release2", "online")))
@@ -194,7 +192,7 @@ class ToyHost:
     def follow(self, site: Site | str, *, dry: bool = False, **given: object) -> FollowOutcome:
         """Follow a repository once."""
         url = f"file://{site.path}" if isinstance(site, Site) else site
-        base = given.pop("base", 30.0)
+        pace = {name: given.pop(name) for name in ("base", "slowest") if name in given}
         root = given.pop("root", site.root if isinstance(site, Site) else b"")
         settings = replace(
             FollowSettings(url, "canary", root),  # type: ignore[arg-type]
@@ -205,7 +203,7 @@ class ToyHost:
             self,
             self.file,
             dry=dry,
-            fetcher=lambda: RepositoryFetcher(settings.proxy, base),  # type: ignore[arg-type]
+            fetcher=lambda: RepositoryFetcher(settings.proxy, **pace),  # type: ignore[arg-type]
             lock_file=self.directory / "follow.lock",
         )
 

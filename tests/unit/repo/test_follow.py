@@ -190,9 +190,7 @@ def test_a_host_on_hold_changes_nothing_and_says_so(site: Site, host: ToyHost) -
     assert host.follow(site).unloaded == ("first",)
 
 
-def test_a_pinned_host_stays_until_its_live_patch_is_withdrawn(
-    site: Site, host: ToyHost
-) -> None:
+def test_a_pinned_host_stays_until_its_live_patch_is_withdrawn(site: Site, host: ToyHost) -> None:
     from dataclasses import replace
 
     host.file.write(replace(host.file.read(), pin="first"))

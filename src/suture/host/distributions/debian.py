@@ -55,14 +55,15 @@ DEVELOPING = (
         "git",
         "libengine-pkcs11-openssl",
         "lz4",
+        "nginx-light",
         "openssl",
         "procps",
         "softhsm2",
         "zstd",
     ),
 )
-"""Additional packages for the tests: a token in software, and programs that make the tests' inputs
-or run in their guests."""
+"""Additional packages for the tests: a token in software, a web server, and programs that make the
+tests' inputs or run in their guests."""
 
 
 class DebianHost:

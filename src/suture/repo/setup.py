@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Makes this host follow a repository, and what its administrator tells it: hold, pin, resume."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from suture.core import running, system_hooks, trusted, units
+from suture.core.following import SETTINGS, Following, FollowingFile
+from suture.errors import NOT_PRIVILEGED, Refusal
+from suture.repo import documents, settings
+from suture.repo.client import consulted
+from suture.repo.fetching import RepositoryFetcher
+from suture.repo.follow import METADATA_NAME, held
+from suture.repo.settings import FollowSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SetupWish:
+    """What a host is to follow; see `suture.repo.settings.FollowSettings`.
+
+    :ivar delay: such as ``24h``.
+    :ivar timer: whether a timer of systemd's runs it.
+    """
+
+    url: str
+    ring: str
+    root: bytes
+    delay: str = "0m"
+    at_boot: bool = True
+    require_signature: bool = False
+    timeout: float = 60
+    proxy: str = ""
+    timer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What was written.
+
+    :ivar signed: when the repository's newest metadata was made.
+    """
+
+    settings: str
+    root: str
+    signed: str
+    timer: bool
+
+
+@dataclass(slots=True)
+class _Nothing:
+    """Remembers nothing of a repository that is asked for the first time."""
+
+    def read(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def write(self, content: bytes) -> None:
+        """Forget it."""
+
+
+def set_up(wish: SetupWish) -> SetUp:
+    """Write the settings, once the repository was verified with them, and set the timer.
+
+    :raises Refusal: ``not-privileged``, ``follow-settings-wrong``, ``ring-unknown``,
+        ``path-untrusted``, ``store-unwritable``, ``systemd-missing``, and as
+        `suture.repo.client.consulted`
+    """
+    _as_root("following a repository")
+    where = "the command line"
+    wanted = FollowSettings(
+        settings.checked_url(wish.url, where),
+        settings.checked_ring(wish.ring, where),
+        settings.checked_root(wish.root, where),
+        settings.read_delay(wish.delay, where),
+        wish.at_boot,
+        wish.require_signature,
+        float(wish.timeout),
+        wish.proxy,
+    )
+    content = settings.written(wanted)
+    settings.parse(content, wish.root, where)
+    if wish.timer:
+        units.refuse_without_systemd()
+    signed = _signed(wanted)
+    with held():
+        trusted.open_directory(SETTINGS.parent, make=True).__exit__()
+        with trusted.open_directory(SETTINGS.parent) as directory:
+            directory.write(settings.ROOT_NAME, wish.root)
+            directory.write(SETTINGS.name, content)
+    system_hooks.set_follow(wish.timer)
+    return SetUp(str(SETTINGS), str(SETTINGS.with_name(settings.ROOT_NAME)), signed, wish.timer)
+
+
+def _signed(wanted: FollowSettings) -> str:
+    """Ask the repository, and return when its newest metadata was made."""
+    fetcher = RepositoryFetcher(wanted.proxy)
+    release = running.release()
+    with consulted(wanted.url, wanted.ring, release, wanted.root, _Nothing(), fetcher) as found:
+        found.choice()
+        return documents.stamp(found.times().signed)
+
+
+def hold(reason: str) -> Following:
+    """Have this host change nothing.  :raises Refusal: as `resume`"""
+    since = documents.stamp(documents.now())
+    return _changed("holding", hold=f"{since}: {reason}" if reason else since)
+
+
+def pin(name: str) -> Following:
+    """Have this host stay at a live patch.  :raises Refusal: as `resume`"""
+    return _changed("pinning", pin=name)
+
+
+def resume() -> Following:
+    """Have this host do what its ring says.
+
+    :raises Refusal: ``not-privileged``, ``another-at-work``, ``follow-state-damaged``,
+        ``store-unwritable``, ``path-untrusted``
+    """
+    return _changed("resuming", hold="", pin="", aside=None, attempt=None)
+
+
+def reset() -> None:
+    """Forget what was seen of the repository, and a state that cannot be read.  :raises Refusal: as
+    `resume`"""
+    _as_root("resetting")
+    with held():
+        file = FollowingFile()
+        file.remove(METADATA_NAME)
+        try:
+            file.read()
+        except Refusal:
+            file.write(Following())
+
+
+def _changed(doing: str, **changes: object) -> Following:
+    _as_root(doing)
+    with held():
+        file = FollowingFile()
+        made = replace(file.read(), **changes)  # type: ignore[arg-type]
+        file.write(made)
+    return made
+
+
+def _as_root(doing: str) -> None:
+    if os.geteuid() != 0:
+        raise Refusal(NOT_PRIVILEGED, doing, "only root may change what is loaded")
