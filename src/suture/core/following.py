@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +18,11 @@ from suture.core import trusted
 from suture.errors import FOLLOW_STATE_DAMAGED, Refusal
 from suture.host import paths
 
-SETTINGS = Path("/etc/suture/follow.toml")
 STATE_NAME = "follow.json"
+
+TROUBLES = ("set-aside", "not-vouched")
+"""Reasons to wait that somebody has to look at (`suture.repo.choice.WaitReason`)."""
+
 FORMAT = 1
 
 Made = TypeVar("Made")
@@ -114,6 +118,21 @@ class Following:
     aside: AsidePatch | None = None
     last: FollowReport = FollowReport()
 
+    @property
+    def is_expired(self) -> bool:
+        """Whether the newest metadata that this host has accepted has expired: nobody asks any
+        more, or nobody answers."""
+        try:
+            expires = datetime.fromisoformat(self.last.expires)
+        except ValueError:
+            return False
+        return datetime.now(UTC) >= expires
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether the repository's word does not get through to this host."""
+        return bool(self.last.error) or self.last.waits in TROUBLES or self.is_expired
+
 
 @dataclass(frozen=True, slots=True)
 class FollowingFile:
@@ -166,9 +185,13 @@ class FollowingFile:
         )
 
 
-def is_set_up(settings: Path = SETTINGS) -> bool:
-    """Whether this host follows a repository."""
-    return settings.exists()
+def remembered() -> Following:
+    """Return what this host remembers; of a file that cannot be read, why."""
+    try:
+        return FollowingFile().read()
+    except Refusal as refusal:
+        found = str(refusal).partition("\n")[0]
+        return Following(last=FollowReport(error=refusal.code, found=found))
 
 
 def parse(content: bytes, where: str) -> Following:

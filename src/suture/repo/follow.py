@@ -381,8 +381,9 @@ class FollowRun:
 
     def _remember(self, **changes: object) -> None:
         changed = replace(self.state, **changes)  # type: ignore[arg-type]
-        self.file.write(changed)
-        self.state = changed
+        if changed != self.state:
+            self.file.write(changed)
+            self.state = changed
 
 
 def run(

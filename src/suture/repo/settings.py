@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 
 from suture.core import trusted
 from suture.core.change import TIMEOUT
-from suture.core.following import SETTINGS
+from suture.core.status import SETTINGS
 from suture.errors import FOLLOW_NOT_SET_UP, FOLLOW_SETTINGS_WRONG, Refusal
 from suture.repo.documents import RING
 

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, replace
 
 from suture.core import running, system_hooks, trusted, units
-from suture.core.following import SETTINGS, Following, FollowingFile
+from suture.core.following import Following, FollowingFile
+from suture.core.status import SETTINGS
 from suture.errors import NOT_PRIVILEGED, Refusal
 from suture.repo import documents, settings
 from suture.repo.client import consulted

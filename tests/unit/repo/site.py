@@ -184,7 +184,7 @@ class ToyHost:
         self._set({})
         for entry in entries:
             read = checks.read(self.store.module(entry), entry.origin)
-            self._set({**self.in_force(), read.name: read.build_id})
+            self._set({read.name: read.build_id})  # each replaces all before it
 
     def _set(self, in_force: Mapping[str, str]) -> None:
         write_atomic(self.directory / "kernel", json.dumps(in_force).encode())

@@ -12,6 +12,7 @@ from suture.errors import ANOTHER_AT_WORK, TRANSITION_TIMED_OUT, Refusal
 from suture.repo import documents
 from suture.repo.choice import place
 from suture.repo.publishing import Accompaniment
+from tests.examples import shows
 from tests.unit.repo.site import Site, ToyHost, codes, fix
 
 BUILD = {name: f"{number:040x}" for number, name in enumerate(("first", "second", "third"), 1)}
@@ -64,7 +65,9 @@ def test_another_ring_is_another_choice(site: Site, host: ToyHost) -> None:
 
 
 def test_a_ring_that_is_not_there_is_refused(site: Site, host: ToyHost) -> None:
-    assert codes(host.follow(site, ring="nosuch")) == ["ring-unknown"]
+    outcome = host.follow(site, ring="nosuch")
+    text = str(outcome.refusals[0]).replace(f"file://{site.path}", "https://patches.example.org")
+    shows(text, "ring-unknown")
 
 
 def test_the_next_choice_takes_the_place_of_the_one_before(site: Site, host: ToyHost) -> None:
@@ -278,7 +281,7 @@ def test_a_host_that_went_down_with_it_twice_leaves_it(site: Site, host: ToyHost
     assert (outcome.loaded, outcome.report.waits) == ("", "set-aside")
     aside = host.file.read().aside
     assert aside is not None
-    assert aside.code == "load-died"
+    shows(aside.found, "load-died")
 
 
 def test_a_live_patch_that_the_store_loaded_at_boot_is_known(site: Site, host: ToyHost) -> None:

@@ -14,8 +14,19 @@ import pytest
 from suture.repo import roles
 from suture.repo.overview import overview
 from suture.repo.roles import RoleChange
+from tests.unit.core import test_store
 from tests.unit.core.test_store import disk_full, dying, kill
 from tests.unit.repo.site import Site, ToyHost, fix
+
+EVERY = os.environ.get("SUTURE_SERIES") == "all"
+"""Whether runs end before every change of a file.  What can be told apart afterwards are the names
+that there are, so by default they end where a new file takes its name."""
+
+
+@pytest.fixture(autouse=True)
+def moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not EVERY:
+        monkeypatch.setattr(test_store, "CHANGING", ("rename",))
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +97,10 @@ def test_the_next_run_goes_on_from_wherever_one_was_cut_short(
         assert host.file.read().attempt is None
         host.reboot()
         assert list(host.in_force()) == wanted
-    assert count > 20
+    assert count > 3
 
 
-def test_a_disk_that_is_full_at_any_moment_leaves_no_half_state(
-    site: Site, tmp_path: Path
-) -> None:
+def test_a_disk_that_is_full_at_any_moment_leaves_no_half_state(site: Site, tmp_path: Path) -> None:
     for host, status in hosts(site, tmp_path, "a replacement", disk_full):
         assert os.waitstatus_to_exitcode(status) in (0, 3, 4, 5)
         assert [found.refusal for found in host.store.check() if found.refusal] == []
@@ -105,7 +114,7 @@ def new_root(site: Site) -> None:
         change = RoleChange(add=(site.public("other"),), remove=(site.public("online").keyid,))
         if site.tree.published().version("root") == 1:
             roles.propose(site.tree, role, change)
-    roles.sign_staged(site.tree, [signer for signer in signers[:3]])
+    roles.sign_staged(site.tree, signers[:3])
 
 
 ACTS: dict[str, tuple[Callable[[Site], object], tuple[str, ...]]] = {
@@ -139,4 +148,4 @@ def test_what_is_published_is_as_before_or_as_it_was_to_be(
         seen.append(outcome.report.offered)
         if status == 0:
             break
-    assert len(seen) > 4
+    assert len(seen) > 2
