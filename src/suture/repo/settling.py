@@ -106,7 +106,9 @@ def settle(
     wanted = bool(ready) or renew or not _is_current(before, root)
     published: dict[str, int] = {}
     if root is not None and online is not None and wanted:
-        published = _publish(tree, before, {role: staged[role] for role in ready}, root, online)
+        published = _publish(
+            tree, before, {role: staged[role] for role in sorted(ready)}, root, online
+        )
     waiting = tuple(
         _missing(before, staged, role, metadata)
         for role, metadata in staged.items()

@@ -55,19 +55,20 @@ class Site:
 
     path: Path
     keys: Mapping[str, Path]
+    release: str = RELEASE
 
     @classmethod
-    def make(cls, directory: Path) -> Site:
+    def make(cls, directory: Path, release: str = RELEASE) -> Site:
         """Make and publish it."""
         made = {name: keys.new_key(directory / "keys", name).private for name in NAMES}
-        site = cls(directory / "repository", made)
+        site = cls(directory / "repository", made, release)
         first = FirstRoles(
             site.holders("root1", "root2", "root3", threshold=2),
             site.holders("targets1", "targets2", threshold=2),
             site.holders("online"),
             site.holders("release1", "release2", threshold=2),
             site.holders("ring"),
-            (RELEASE,),
+            (release,),
             ("canary", "all"),
         )
         roles.create(site.path, first, site.signers(*NAMES[:-1]))
@@ -104,14 +105,14 @@ class Site:
 
     def withdraw(self, name: str, *by: str) -> Settlement:
         signers = self.signers(*(by or ("release1", "release2", "online")))
-        return publishing.withdraw(self.tree, RELEASE, name, "it is wrong", signers)[1]
+        return publishing.withdraw(self.tree, self.release, name, "it is wrong", signers)[1]
 
     def promote(self, name: str | None, ring: str = "canary", **order: object) -> None:
         given = replace(RingOrder(name), **order)  # type: ignore[arg-type]
-        publishing.promote(self.tree, ring, RELEASE, given, self.signers("ring", "online"))
+        publishing.promote(self.tree, ring, self.release, given, self.signers("ring", "online"))
 
     def halt(self, halted: bool = True, ring: str = "canary") -> None:
-        publishing.halt(self.tree, ring, RELEASE, halted, self.signers("ring", "online"))
+        publishing.halt(self.tree, ring, self.release, halted, self.signers("ring", "online"))
 
 
 @dataclass
