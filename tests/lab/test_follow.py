@@ -21,6 +21,7 @@ from suture.lab.machine import Machine
 from suture.lab.system import System
 from suture.repo import roles
 from suture.repo.choice import place
+from suture.repo.deb import wrap
 from suture.repo.roles import RoleChange
 from suture.workspace.prepare import Workspace
 from tests.lab import modules, runtime
@@ -33,7 +34,7 @@ NEEDED = (
     *("suture.repo.follow", "suture.repo.host", "suture.repo.setup", "suture.core.installing"),
     *("suture.core.load", "suture.core.unload", "suture.cli.follow", "suture.repo.settings"),
     *("tuf.api.serialization.json", "tuf.ngclient", "securesystemslib.signer", "urllib3"),
-    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    *("cryptography.hazmat.primitives.asymmetric.ed25519", "_strptime"),
 )
 
 SOURCES = {
@@ -70,7 +71,7 @@ class Follower:
         self.machine.put("/etc/suture/root.json", self.site.root)
         self.machine.put("/etc/suture/follow.toml", FOLLOWED.format(ring=ring).encode())
         self.machine.put("/etc/machine-id", self.machine_id.encode())
-        self.sh("chmod -R go-w /etc /var")
+        self.sh("chmod 755 / && chmod -R go-w /etc /var")
 
     def upload(self) -> None:
         """Bring what is published to the guest's web server."""
@@ -180,6 +181,19 @@ def system(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sy
         yield made
 
 
+def a_package_installs_it(machine: Machine, site: Site, module: bytes) -> None:
+    """And removes it again; what it carries is installed by the host's own Suture."""
+    site.publish(module)
+    made = wrap(site.tree, site.release, "fix_two", site.path, "Lab <lab@example.org>")
+    machine.put("/srv/fix.deb", made.read_bytes())
+    run(machine, "dpkg --force-depends -i /srv/fix.deb")
+    listed = json.loads(run(machine, "suture store list --json"))
+    assert {one["entry"]["name"] for one in listed} == {"fix_one", "fix_two"}
+    run(machine, f"dpkg --force-depends -r {made.name.partition('_')[0]}")
+    listed = json.loads(run(machine, "suture store list --json"))
+    assert [one["entry"]["name"] for one in listed] == ["fix_one"]
+
+
 def in_force(machine: Machine) -> Sequence[str]:
     return run(machine, "ls /sys/kernel/livepatch").split()
 
@@ -211,6 +225,7 @@ def test_a_host_follows_from_its_timer_and_over_a_reboot(
         assert "suture_follow_ok 1" in run(
             machine, "suture status --prometheus /tmp/x.prom; cat /tmp/x.prom"
         )
+        a_package_installs_it(machine, site, built["fix_two"])
         machine.power_off(deadline=DEADLINE)
     with system.boot() as machine:
         assert in_force(machine) == ["fix_one"], "boots load what was installed"

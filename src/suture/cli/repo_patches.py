@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -212,6 +213,63 @@ def halt(directory: Path, ring: str, kernel: str, resume: bool, key: tuple[str, 
 
     choice, done = publishing.halt(tree_of(directory), ring, kernel, not resume, signers_of(key))
     _show_choice(choice, done)
+
+
+@repo.command(
+    "deb",
+    examples=[
+        (
+            "suture repo deb patches fix --maintainer 'Ops <ops@example.org>'",
+            "wrap a live patch for apt",
+        )
+    ],
+)
+@tree_argument
+@name_argument
+@kernel_option
+@option(
+    "--maintainer",
+    metavar="'NAME <ADDRESS>'",
+    required=True,
+    help="Who answers for the package.",
+)
+@option(
+    "--output",
+    "-o",
+    "into",
+    metavar="DIRECTORY",
+    type=PATH,
+    default=Path(),
+    help="Where to put it.",
+)
+@option(
+    "--require-signature",
+    is_flag=True,
+    help="Have hosts require a signature by a key in /etc/suture/trusted.",
+)
+@json_option
+def deb(
+    directory: Path,
+    name: str,
+    kernel: str | None,
+    maintainer: str,
+    into: Path,
+    require_signature: bool,
+) -> None:
+    """Wrap a published live patch as a Debian package, whose installation runs 'suture install'.
+
+    The package carries no trust of its own: hosts believe whoever signs the archive that it is in,
+    and a withdrawal does not reach those that do not follow the repository.
+    """
+    from suture.repo.deb import wrap
+    from suture.repo.overview import release_of
+
+    if not re.fullmatch(r"[^<>\n]+ <[^<>\s]+@[^<>\s]+>", maintainer):
+        raise click.BadParameter("--maintainer takes 'NAME <ADDRESS>'")
+    tree = tree_of(directory)
+    release = kernel or release_of(tree, name)
+    made = wrap(tree, release, name, into, maintainer, require_signature=require_signature)
+    emit({"package": made, "release": release, "name": name}, printable(str(made)))
 
 
 @repo.command("mirror")

@@ -244,7 +244,7 @@ def _choice(
     """
     patch = None
     if order.name is not None:
-        role = _published_patches(before, release)
+        role = published_patches(before, release)
         found = vouched_for(tree, role, release, order.name)
         patch = ChosenPatch(found.name, found.sha256)
     is_same = earlier is not None and earlier.patch == patch
@@ -267,7 +267,8 @@ def _choice(
     )
 
 
-def _published_patches(before: PublishedState, release: str) -> Targets:
+def published_patches(before: PublishedState, release: str) -> Targets:
+    """Return the metadata of a release role.  :raises Refusal: ``patch-not-published``"""
     role = before.roles.get(f"{PATCHES_ROLE}{release}")
     if role is None:
         raise Refusal(PATCH_NOT_PUBLISHED, release, "nothing is published for this kernel")
