@@ -59,6 +59,11 @@ from suture.repo.tree import SIGNED_AT
 LARGEST_MODULE = 64 << 20
 """Bytes, as `suture.core.trusted.LARGEST`."""
 
+LARGEST_DOCUMENT = 1 << 20
+
+HISTORY, DOCUMENTS = "root_history", "documents"
+"""Directories beside the metadata that was seen: ngclient's, and ours with documents by hash."""
+
 
 class MemoryFile(Protocol):
     """Where what was seen of a repository is kept."""
@@ -89,8 +94,12 @@ class RepositoryTimes:
 class Consultation:
     """A repository that was asked once.  `consulted` makes it."""
 
-    def __init__(self, updater: Updater, url: str, ring: str, release: str, now: datetime) -> None:
+    def __init__(
+        self, updater: Updater, work: Path, url: str, ring: str, release: str, now: datetime
+    ) -> None:
         self.updater = updater
+        self.documents = work / DOCUMENTS
+        self.used: set[Path] = set()
         self._now = now
         self.url = url
         self.ring = ring
@@ -102,7 +111,7 @@ class Consultation:
         :raises Refusal: ``ring-unknown``, and as `consulted`
         """
         path = documents.choice_path(self.ring, self.release)
-        content = self._content(path, documents_only=True)
+        content = self._document(path)
         if content is None:
             if not self._has_role(f"{RING_ROLE}{self.ring}"):
                 raise Refusal(RING_UNKNOWN, self.url, f"it has no ring {self.ring}")
@@ -118,7 +127,7 @@ class Consultation:
         :raises Refusal: as `consulted`
         """
         path = documents.patch_path(self.release, name, ".json")
-        content = self._content(path, documents_only=True)
+        content = self._document(path)
         target = self._target(documents.patch_path(self.release, name))
         if content is None or target is None:
             return None
@@ -136,7 +145,7 @@ class Consultation:
     def withdrawals(self) -> Withdrawals:
         """Return what was withdrawn for the kernel.  :raises Refusal: as `consulted`"""
         path = documents.withdrawn_path(self.release)
-        content = self._content(path, documents_only=True)
+        content = self._document(path)
         return Withdrawals(self.release) if content is None else Withdrawals.parse(content, path)
 
     def module(self, patch: PublishedPatch) -> bytes:
@@ -166,17 +175,36 @@ class Consultation:
             self._now,
         )
 
-    def _content(self, path: str, *, documents_only: bool = False) -> bytes | None:
+    def _document(self, path: str) -> bytes | None:
+        """Return a document: what was seen of the same hash, or else downloaded."""
         target = self._target(path)
         if target is None:
             return None
-        largest = (1 << 20) if documents_only else LARGEST_MODULE
+        place = self.documents / f"{target.hashes.get('sha256', '')}.json"
+        self.used.add(place)
+        if self.updater.find_cached_target(target, str(place)) is None:
+            self._download(target, place, LARGEST_DOCUMENT)
+        return place.read_bytes()
+
+    def _content(self, path: str) -> bytes | None:
+        target = self._target(path)
+        if target is None:
+            return None
+        with files.temporary_directory() as work:
+            self._download(target, work / "file", LARGEST_MODULE)
+            return (work / "file").read_bytes()
+
+    def _download(self, target: TargetFile, place: Path, largest: int) -> None:
         if target.length > largest:
-            raise Refusal(METADATA_UNTRUSTED, path, f"would have {target.length} bytes")
-        with files.temporary_directory() as work, refused(self.url):
-            place = work / "file"
+            raise Refusal(METADATA_UNTRUSTED, target.path, f"would have {target.length} bytes")
+        with refused(self.url):
             self.updater.download_target(target, str(place))
-            return place.read_bytes()
+
+    def forget_others(self) -> None:
+        """Remove documents that nobody asked for any more."""
+        for path in self.documents.glob("*"):
+            if path not in self.used:
+                path.unlink()
 
     def _target(self, path: str) -> TargetFile | None:
         with refused(self.url):
@@ -215,9 +243,11 @@ def consulted(
                 updater._trusted_set.reference_time = now
                 updater.refresh()
                 later = signed_at(updater._trusted_set.timestamp)
-            found = Consultation(updater, url, ring, release, max(filter(None, (now, later))))
+            judged = max(filter(None, (now, later)))
+            found = Consultation(updater, work, url, ring, release, judged)
             yield found
             found.times()
+            found.forget_others()
         finally:
             kept = _gathered(work)
             if kept != seen:
@@ -270,10 +300,11 @@ def _lay_out(seen: bytes, work: Path) -> None:
         items = [(str(name), str(content)) for name, content in listed.items()]
     except (ValueError, AttributeError, RecursionError):
         raise Refusal(FOLLOW_STATE_DAMAGED, "the metadata seen", "cannot be read") from None
-    (work / "root_history").mkdir()
+    for directory in (HISTORY, DOCUMENTS):
+        (work / directory).mkdir()
     for name, content in items:
         place = (work / name).resolve()
-        if place.parent in (work, work / "root_history"):
+        if place.parent in (work, work / HISTORY, work / DOCUMENTS):
             place.write_text(content)
 
 
@@ -291,14 +322,12 @@ def newest_signed(work: Path) -> datetime | None:
     other keys, these count for nothing.
     """
     numbers = [
-        int(path.name.partition(".")[0]) for path in work.glob("root_history/[0-9]*.root.json")
+        int(path.name.partition(".")[0]) for path in work.glob(f"{HISTORY}/[0-9]*.root.json")
     ]
     if not numbers or not (work / "timestamp.json").exists():
         return None
     with suppress(RepositoryError, ValueError, RecursionError):
-        root: Metadata[Root] = Metadata.from_file(
-            str(work / "root_history" / f"{max(numbers)}.root.json")
-        )
+        root: Metadata[Root] = Metadata.from_file(str(work / HISTORY / f"{max(numbers)}.root.json"))
         timestamp: Metadata[Timestamp] = Metadata.from_file(str(work / "timestamp.json"))
         root.signed.verify_delegate("timestamp", timestamp.signed_bytes, timestamp.signatures)
         return signed_at(timestamp.signed)

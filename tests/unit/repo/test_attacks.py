@@ -314,6 +314,17 @@ def test_a_file_that_nobody_asked_for_is_not_fetched(
     assert ".evil." not in log
 
 
+def test_a_host_that_is_up_to_date_asks_for_two_small_files(
+    host: ToyHost, site: Site, url: str, server: tuple[str, Path]
+) -> None:
+    log = server[1].parent / "access.log"
+    before = len(log.read_text().splitlines())
+    for _ in range(3):
+        assert host.follow(url, root=site.root).refusals == ()
+    asked = [line.split()[6] for line in log.read_text().splitlines()[before:]]
+    assert asked == ["/metadata/2.root.json", "/metadata/timestamp.json"] * 3
+
+
 # Wrong keys, and keys in wrong hands
 
 
