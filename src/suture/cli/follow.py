@@ -98,13 +98,9 @@ def run(dry_run: bool) -> None:
     The exit status is 1 if anything went wrong. What is in force stays so then, and boots load what
     is installed.
     """
-    from suture.repo.follow import run as once
-    from suture.repo.host import ThisHost
-    from suture.repo.settings import read
+    from suture.repo.setup import follow_once
 
-    settings = read()
-    host = ThisHost(settings.require_signature, settings.timeout)
-    outcome = once(settings, host, dry=dry_run)
+    outcome = follow_once(dry=dry_run)
     emit(document(outcome), lambda: for_people(outcome, dry_run))
     if outcome.refusals:
         raise click.exceptions.Exit(1)

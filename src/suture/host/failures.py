@@ -31,6 +31,12 @@ NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What the host can say no to at any time: a full or read-only disk, or a file that may not be
 touched."""
 
+OWN_ENVIRONMENT = (
+    "The Debian package and the one-file Suture do not bring it: install Suture with it in an "
+    "environment of its own: 'python3 -m venv /opt/suture', '/opt/suture/bin/pip install "
+    "suture[follow]'."
+)
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a program to end."""
 
@@ -71,7 +77,8 @@ def module_missing(words: Sequence[str], error: ModuleNotFoundError) -> Refusal:
         remedy = deployment.build_remedy()
         return Refusal(BUILD_EXTRA_MISSING, command_name(words), found, remedy=remedy)
     if top in FOLLOW_MODULES:
-        return Refusal(FOLLOW_EXTRA_MISSING, command_name(words), found)
+        remedy = OWN_ENVIRONMENT if deployment.this().is_runtime_half else None
+        return Refusal(FOLLOW_EXTRA_MISSING, command_name(words), found, remedy=remedy)
     if top == "cryptography":
         return Refusal(LIBRARY_MISSING, command_name(words), found)
     return internal_error(words, error)

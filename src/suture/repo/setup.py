@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from suture.core import running, system_hooks, trusted, units
 from suture.core.following import Following, FollowingFile
 from suture.core.status import SETTINGS
-from suture.errors import NOT_PRIVILEGED, Refusal
+from suture.errors import FOLLOW_NOT_SET_UP, NOT_PRIVILEGED, Refusal
 from suture.repo import documents, settings
 from suture.repo.client import consulted
 from suture.repo.fetching import RepositoryFetcher
-from suture.repo.follow import METADATA_NAME, held
+from suture.repo.follow import METADATA_NAME, FollowOutcome, held, run
+from suture.repo.host import ThisHost
 from suture.repo.settings import FollowSettings
 
 
@@ -88,10 +90,20 @@ def set_up(wish: SetupWish) -> SetUp:
     with held():
         trusted.open_directory(SETTINGS.parent, make=True).__exit__()
         with trusted.open_directory(SETTINGS.parent) as directory:
+            if _root_of(directory) != wish.root:
+                FollowingFile().remove(METADATA_NAME)  # of another repository, perhaps
             directory.write(settings.ROOT_NAME, wish.root)
             directory.write(SETTINGS.name, content)
     system_hooks.set_follow(wish.timer)
     return SetUp(str(SETTINGS), str(SETTINGS.with_name(settings.ROOT_NAME)), signed, wish.timer)
+
+
+def _root_of(directory: trusted.Directory) -> bytes:
+    """Return the root metadata that this host was given before; b"" for none."""
+    try:
+        return directory.read(settings.ROOT_NAME)
+    except FileNotFoundError:
+        return b""
 
 
 def _signed(wanted: FollowSettings) -> str:
@@ -101,6 +113,32 @@ def _signed(wanted: FollowSettings) -> str:
     with consulted(wanted.url, wanted.ring, release, wanted.root, _Nothing(), fetcher) as found:
         found.choice()
         return documents.stamp(found.times().signed)
+
+
+def follow_once(*, dry: bool) -> FollowOutcome:
+    """Follow the repository once, with the settings of this host.
+
+    :raises Refusal: ``not-privileged``, ``follow-not-set-up``, and as `suture.repo.follow.run`
+    """
+    _as_root("following a repository")
+    try:
+        wanted = settings.read()
+    except Refusal as refusal:
+        if refusal.kind is not FOLLOW_NOT_SET_UP:
+            note_failure(refusal)
+        raise
+    return run(wanted, ThisHost(wanted.require_signature, wanted.timeout), dry=dry)
+
+
+def note_failure(refusal: Refusal) -> None:
+    """Have 'suture status' show why nothing is followed."""
+    with held(), suppress(Refusal):
+        file = FollowingFile()
+        state = file.read()
+        found = str(refusal).partition("\n")[0]
+        when = documents.stamp(documents.now())
+        last = replace(state.last, when=when, error=refusal.code, found=found)
+        file.write(replace(state, last=last))
 
 
 def hold(reason: str) -> Following:
