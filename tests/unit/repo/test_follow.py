@@ -14,6 +14,7 @@ from suture.repo.choice import place
 from suture.repo.publishing import Accompaniment
 from tests.examples import shows
 from tests.unit.repo.site import Site, ToyHost, codes, fix
+from tests.web import served
 
 BUILD = {name: f"{number:040x}" for number, name in enumerate(("first", "second", "third"), 1)}
 
@@ -322,3 +323,18 @@ def test_two_runs_at_a_time_are_one_too_many(site: Site, host: ToyHost) -> None:
     with held(host.directory / "follow.lock"), pytest.raises(Refusal) as refusal:
         host.follow(site)
     assert refusal.value.code == "another-at-work"
+
+
+def test_a_proxy_that_the_settings_or_the_environment_name_is_used(
+    site: Site, host: ToyHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.promote("first")
+    url = "http://127.0.0.1:9/"
+    with served(site.path) as proxy:
+        assert host.follow(url, root=site.root, proxy=proxy).loaded == "first"
+        other = ToyHost(tmp_path / "other")
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "")
+        assert other.follow(url, root=site.root).loaded == "first"
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert codes(other.follow(url, root=site.root)) == ["repository-unreachable"]
