@@ -298,6 +298,44 @@ def mirror(url: str, directory: Path, root: Path, proxy: str) -> None:
     emit(done, printable(about))
 
 
+@repo.command(
+    "adopt",
+    examples=[
+        (
+            "suture repo adopt ours https://patches.example.org/kernel --root theirs.json "
+            "--kernel 6.1.0-50-amd64 --key online.key",
+            "take over what others vouch for, and choose among it with rings of your own",
+        )
+    ],
+)
+@tree_argument
+@argument("url", metavar="URL", help="The other repository, or a mirror of it.")
+@option(
+    "--root",
+    metavar="ROOT.json",
+    type=PATH,
+    required=True,
+    help="The other repository's root metadata, which you trust.",
+)
+@option("--kernel", metavar="RELEASE", required=True, help="The kernel.")
+@option("--proxy", metavar="URL", default="", help="A proxy; by default the environment's.")
+@key_option
+@json_option
+def adopt(
+    directory: Path, url: str, root: Path, kernel: str, proxy: str, key: tuple[str, ...]
+) -> None:
+    """Publish what another repository vouches for, in one of your own with its own root and rings.
+
+    The other's release managers vouch and withdraw, and you choose and halt. The first time, your
+    holders of targets sign for the others' keys; later, the online key is enough.
+    """
+    from suture.host.files import read_bytes
+    from suture.repo.adopting import adopt as take
+
+    done = take(tree_of(directory), url, read_bytes(root), kernel, signers_of(key), proxy)
+    emit(settlement_document(done), lambda: settlement_lines(done))
+
+
 def _show_choice(choice: RingChoice, done: Settlement) -> None:
     document = {"choice": asdict(choice), **settlement_document(done)}
     emit(document, lambda: _choice_lines(choice, done))

@@ -46,14 +46,17 @@ class Mirrored:
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What the mirror has seen; it is written down when all of it is there."""
+class LastSeen:
+    """What was seen of a source; whoever copies it writes that down when all of it is there.
+
+    :ivar path: the file.
+    """
 
     path: Path
     content: bytes = field(default=b"")
 
     def read(self) -> bytes:
-        """Return what the mirror has seen."""
+        """Return what was seen."""
         self.content = self.path.read_bytes() if self.path.exists() else b""
         return self.content
 
@@ -73,7 +76,7 @@ def mirror(url: str, directory: Path, root: bytes, proxy: str = "") -> Mirrored:
 
 
 def _mirror(url: str, directory: Path, root: bytes, fetcher: RepositoryFetcher) -> Mirrored:
-    seen = _Seen(directory / SEEN)
+    seen = LastSeen(directory / SEEN)
     metadata = directory / "metadata"
     with consulted(url, "", "", root, seen, fetcher) as found:
         updater = found.updater

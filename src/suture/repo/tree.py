@@ -157,7 +157,7 @@ class RepositoryTree:
             if there is not None and there.signed == metadata.signed:
                 self.drop(role)
                 continue
-            if metadata.signed.version != published.version(role) + 1:
+            if metadata.signed.version <= published.version(role):
                 about = f"is version {metadata.signed.version}, after {published.version(role)}"
                 raise Refusal(STAGED_OUTDATED, str(path), about)
             found[role] = metadata

@@ -16,6 +16,7 @@ import pytest
 
 from suture.errors import Refusal
 from suture.repo import documents, keys, publishing, roles
+from suture.repo.adopting import adopt
 from suture.repo.deb import wrap
 from suture.repo.mirror import mirror
 from suture.repo.overview import overview, release_of
@@ -369,6 +370,36 @@ def test_a_host_with_an_old_root_finds_its_way(site: Site, tmp_path: Path) -> No
     outcome = ToyHost(tmp_path / "host").follow(f"file://{copy}", root=site.root)
     assert codes(outcome) == []
     assert os.listdir(copy / "metadata").count("4.root.json") == 1
+
+
+# A site of its own
+
+
+def test_a_site_chooses_among_what_others_vouch_for(
+    site: Site, begun: Site, tmp_path: Path
+) -> None:
+    ours = Site.make(tmp_path / "ours", "6.1.0-other-amd64")
+    url, host = f"file://{begun.copy(tmp_path / 'theirs').path}", ToyHost(tmp_path / "host")
+    theirs = Site(tmp_path / "theirs", begun.keys)
+    done = adopt(ours.tree, url, begun.root, RELEASE, ours.signers("online"))
+    assert PATCHES not in done.published, "our holders of targets have not agreed"
+    done = roles.sign_staged(ours.tree, ours.signers("targets1", "targets2", "online"))
+    assert {"targets", PATCHES} <= set(done.published)
+    chosen = Site(ours.path, ours.keys)
+    chosen.promote("first")
+    assert host.follow(chosen).loaded == "first"
+    theirs.publish(fix("second", build=2))
+    theirs.withdraw("first")
+    done = adopt(ours.tree, url, begun.root, RELEASE, ours.signers("online"))
+    assert done.published[PATCHES] == 4
+    assert host.follow(chosen).unloaded == ("first",)
+    chosen.promote("second")
+    assert host.follow(chosen).loaded == "second"
+    again = adopt(ours.tree, url, begun.root, RELEASE, ours.signers("online"))
+    assert again.published == {}
+    act = refusal_of(lambda: chosen.publish(fix("third", build=3)))
+    assert act.code == "signing-key-unneeded", "ours cannot vouch"
+    assert refusal_of(lambda: adopt(ours.tree, url, begun.root, "6.2", ())).code == "role-unknown"
 
 
 # Packages
