@@ -60,12 +60,14 @@ class HostSituation:
 
     :ivar now: never earlier than what the newest metadata says.
     :ivar own: the SHA-256 of the live patch in force that it has from the repository; "" for none.
+    :ivar own_published: when that was published, ISO 8601; "" if the repository does not say.
     :ivar aside: those of live patches that failed here.
     """
 
     machine_id: str
     now: datetime
     own: str = ""
+    own_published: str = ""
     held: str = ""
     pin: str = ""
     aside: frozenset[str] = frozenset()
@@ -141,12 +143,15 @@ def _admitted(
     if waits is None:
         return word.patch, None, ""
     previous = word.previous
-    is_good = (
-        previous is not None
-        and previous.sha256 not in host.aside
-        and not word.is_withdrawn(previous.sha256)
+    if previous is None or previous.sha256 in host.aside or word.is_withdrawn(previous.sha256):
+        return None, waits, why
+    # A host that was among the first for something newer stays with it, unless it was withdrawn.
+    is_ahead = (
+        host.own != previous.sha256
+        and host.own_published >= previous.published
+        and not word.is_withdrawn(host.own)
     )
-    return (previous if is_good else None), waits, why
+    return (None if is_ahead else previous), waits, why
 
 
 def _obstacle(

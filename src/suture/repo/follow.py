@@ -180,11 +180,11 @@ class FollowRun:
             word = self._word(found)
             times = found.times()
             own = self._own(word)
-            verdicts = decide(word, self._situation(times, own, word))
+            document = found.patch(own.name) if own is not None else None
+            verdicts = decide(word, self._situation(times, own, document))
             wanted, module = verdicts.wanted, None
             if download and wanted is not None and self._lacks(wanted):
                 module = found.module(wanted)
-            document = found.patch(own.name) if own is not None else None
             return Answer(word, verdicts, times, own, document, module)
 
     def _word(self, found: Consultation) -> RepositoryWord:
@@ -216,7 +216,10 @@ class FollowRun:
         return None
 
     def _situation(
-        self, times: RepositoryTimes, own: FollowedPatch | None, word: RepositoryWord
+        self,
+        times: RepositoryTimes,
+        own: FollowedPatch | None,
+        document: PublishedPatch | None,
     ) -> HostSituation:
         state, kept = self.state, self.host.kept().values()
         aside = {module.sha256 for module in kept if module.set_aside}
@@ -226,6 +229,7 @@ class FollowRun:
             self.host.machine_id,
             times.now,
             own.sha256 if own is not None else "",
+            document.published if document is not None else "",
             state.hold,
             state.pin,
             frozenset(aside),

@@ -240,19 +240,20 @@ def _choice(
     """Return what the ring says from now on.
 
     Widening the share of the same live patch keeps the salt and the time, so that the hosts that
-    have it stay among those that are to have it.
+    have it stay among those that are to have it.  A choice that never came to all hosts, or was
+    halted, is not what the others go back to.
     """
     patch = None
     if order.name is not None:
         role = published_patches(before, release)
         found = vouched_for(tree, role, release, order.name)
         patch = ChosenPatch(found.name, found.sha256)
-    is_same = earlier is not None and earlier.patch == patch
-    previous = earlier.previous if earlier and is_same else earlier.patch if earlier else None
-    salt = order.salt or (
-        earlier.salt if earlier and is_same else patch.sha256[:16] if patch else ""
-    )
-    since = earlier.since if earlier and is_same else documents.stamp(documents.now())
+    if earlier is not None and earlier.patch == patch:
+        previous, salt, since = earlier.previous, earlier.salt, earlier.since
+    else:
+        previous = _settled(earlier)
+        salt = patch.sha256[:16] if patch is not None else ""
+        since = documents.stamp(documents.now())
     return RingChoice(
         ring,
         release,
@@ -265,6 +266,14 @@ def _choice(
         False,
         order.replace,
     )
+
+
+def _settled(earlier: RingChoice | None) -> ChosenPatch | None:
+    """Return what all hosts of the ring were last meant to have."""
+    if earlier is None:
+        return None
+    is_for_all = earlier.share == WHOLE and not earlier.halted
+    return earlier.patch if is_for_all else earlier.previous
 
 
 def published_patches(before: PublishedState, release: str) -> Targets:

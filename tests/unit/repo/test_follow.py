@@ -135,6 +135,25 @@ def test_the_share_of_a_ring_says_which_hosts_load_it(site: Site, tmp_path: Path
         assert list(host.in_force()) == ["second"]
 
 
+def test_a_choice_that_never_came_to_all_is_not_what_the_others_go_back_to(
+    site: Site, tmp_path: Path
+) -> None:
+    late, early = ToyHost(tmp_path / "late"), ToyHost(tmp_path / "early")
+    site.promote("first")
+    late.follow(site)
+    site.promote("second")
+    early.follow(site)
+    site.halt()
+    site.promote("third", share=0)
+    assert late.follow(site).report.waits == "share"
+    assert early.follow(site).report.waits == "share"
+    assert (list(late.in_force()), list(early.in_force())) == (["first"], ["second"])
+    new = ToyHost(tmp_path / "new")
+    assert new.follow(site).loaded == "first"
+    site.withdraw("second")
+    assert early.follow(site).loaded == "first"
+
+
 def test_places_are_spread_evenly() -> None:
     places = [place(f"{number:032x}", "salt") for number in range(10_000)]
     assert all(0 <= one < 10_000 for one in places)
