@@ -181,6 +181,23 @@ def system(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sy
         yield made
 
 
+def an_administrator_has_a_say(machine: Machine) -> None:
+    """Hold, pin, resume and reset, each as 'suture status' shows it."""
+    held = run(machine, "suture follow hold --reason 'a fair' >&2; suture status")
+    assert "On hold since" in held
+    assert "a fair" in held
+    assert json.loads(run(machine, "suture follow run --json"))["report"]["waits"] == "held"
+    run(machine, "suture follow resume; suture follow pin fix-one")
+    assert "Pinned at fix_one" in run(machine, "suture status")
+    run(machine, "suture follow resume; suture follow reset; suture follow run")
+    assert machine.run("suture follow pin", deadline=DEADLINE).status == 2
+    wrong = machine.run(
+        "suture follow setup ftp://x --ring canary --root /etc/suture/root.json --json",
+        deadline=DEADLINE,
+    )
+    assert json.loads(wrong.text)["error"]["code"] == "follow-settings-wrong"
+
+
 def a_package_installs_it(machine: Machine, site: Site, module: bytes) -> None:
     """And removes it again; what it carries is installed by the host's own Suture."""
     site.publish(module)
@@ -225,6 +242,7 @@ def test_a_host_follows_from_its_timer_and_over_a_reboot(
         assert "suture_follow_ok 1" in run(
             machine, "suture status --prometheus /tmp/x.prom; cat /tmp/x.prom"
         )
+        an_administrator_has_a_say(machine)
         a_package_installs_it(machine, site, built["fix_two"])
         machine.power_off(deadline=DEADLINE)
     with system.boot() as machine:

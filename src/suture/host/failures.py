@@ -32,7 +32,7 @@ NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 touched."""
 
 OWN_ENVIRONMENT = (
-    "The Debian package and the one-file Suture do not bring it: install Suture with it in an "
+    "The package and the one-file Suture do not bring it: install Suture with it in an "
     "environment of its own: 'python3 -m venv /opt/suture', '/opt/suture/bin/pip install "
     "suture[follow]'."
 )
