@@ -5,8 +5,8 @@ taken out, and what waits and why.
 Nothing here asks anybody or changes anything.
 
 The place of a host in a ring is the SHA-256 of its machine ID and the ring's salt, modulo 10,000.
-The hosts below the ring's share load what it has chosen; the others stay with, or load, what it had
-chosen before.  A host that has it keeps it, whatever the share becomes.
+The hosts below the ring's share load what it has chosen; the others stay with, or load, what was
+last chosen for all of the ring.  A host that has it keeps it, whatever the share becomes.
 """
 
 from __future__ import annotations

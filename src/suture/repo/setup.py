@@ -12,9 +12,10 @@ from suture.core.following import Following, FollowingFile
 from suture.core.status import SETTINGS
 from suture.errors import FOLLOW_NOT_SET_UP, NOT_PRIVILEGED, Refusal
 from suture.repo import documents, settings
+from suture.repo.answers import METADATA_NAME
 from suture.repo.client import consulted
 from suture.repo.fetching import RepositoryFetcher
-from suture.repo.follow import METADATA_NAME, FollowOutcome, held, run
+from suture.repo.follow import FollowOutcome, held, run
 from suture.repo.host import ThisHost
 from suture.repo.settings import FollowSettings
 

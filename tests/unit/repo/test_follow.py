@@ -92,6 +92,20 @@ def test_what_is_withdrawn_is_taken_out_of_force_and_of_the_next_boot(
     assert host.follow(site).unloaded == ()
 
 
+@pytest.mark.parametrize("is_withdrawn", [True, False], ids=["withdrawn", "none chosen"])
+def test_what_is_installed_and_not_in_force_is_not_left_for_the_next_boot(
+    site: Site, host: ToyHost, is_withdrawn: bool
+) -> None:
+    site.promote("first")
+    host.follow(site)
+    host.unload("first")
+    site.withdraw("first") if is_withdrawn else site.promote(None)
+    assert host.follow(site).refusals == ()
+    assert kept(host) == []
+    host.reboot()
+    assert host.in_force() == {}
+
+
 def test_what_was_withdrawn_gives_way_to_the_choice_before(site: Site, host: ToyHost) -> None:
     for name in ("first", "second"):
         site.promote(name)
