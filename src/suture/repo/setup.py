@@ -156,8 +156,8 @@ def pin(name: str) -> Following:
 def resume() -> Following:
     """Have this host do what its ring says.
 
-    :raises Refusal: ``not-privileged``, ``another-at-work``, ``follow-state-damaged``,
-        ``store-unwritable``, ``path-untrusted``
+    :raises Refusal: ``not-privileged``, ``follow-not-set-up``, ``another-at-work``,
+        ``follow-state-damaged``, ``store-unwritable``, ``path-untrusted``
     """
     return _changed("resuming", hold="", pin="", aside=None, attempt=None)
 
@@ -177,6 +177,8 @@ def reset() -> None:
 
 def _changed(doing: str, **changes: object) -> Following:
     _as_root(doing)
+    if not SETTINGS.exists():
+        raise Refusal(FOLLOW_NOT_SET_UP, str(SETTINGS), "does not exist")
     with held():
         file = FollowingFile()
         made = replace(file.read(), **changes)  # type: ignore[arg-type]
