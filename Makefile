@@ -9,7 +9,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup packages development-packages demo test test-all fuzz test-unit test-packages test-compile test-lab test-pages lint types format coverage bench docs lock deb zipapp clean
+.PHONY: help setup packages development-packages demo test test-all fuzz test-unit test-fleet test-packages test-compile test-lab test-pages lint types format coverage bench docs lock deb zipapp clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -17,14 +17,17 @@ help: ## show this list
 demo: packages $(VENV)/suture-installed ## build a live patch for a stock kernel, boot that kernel, and watch the patch work
 	$(VENV)/bin/suture demo
 
-test: setup ## everything: lint, types, and the unit, packages, compile and lab tests
-	@$(PYTHON) scripts/test_levels.py lint types unit packages compile lab
+test: setup ## everything: lint, types, and the unit, fleet, packages, compile and lab tests
+	@$(PYTHON) scripts/test_levels.py lint types unit fleet packages compile lab
 
 test-all: setup ## as test, on all flavours, long tests on both series, with a hundred rounds of a live patch that stays in memory, and reports in a browser
-	@SUTURE_FLAVOURS=all SUTURE_SERIES=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit packages compile lab pages
+	@SUTURE_FLAVOURS=all SUTURE_SERIES=all SUTURE_STAYING_ROUNDS=100 $(PYTHON) scripts/test_levels.py lint types unit fleet packages compile lab pages
 
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit
+
+test-fleet: setup ## the tests with a cluster of etcd, Prometheus and Alertmanager
+	@$(PYTHON) scripts/test_levels.py fleet
 
 test-packages: setup ## the tests that install Debian packages of the committed tree in small Debian systems
 	@$(PYTHON) scripts/test_levels.py packages

@@ -18,7 +18,19 @@ PAGE = TOP / "docs" / "errors.md"
 
 ROOMS = (
     *("host", "cli", "elf", "diff", "kernel", "workspace", "formats", "cmodule", "lab", "verify"),
-    *("state", "link", "builder", "core", "store", "rebuild", "fixes", "signing", "report", "repo"),
+    *(
+        "state",
+        "link",
+        "builder",
+        "core",
+        "store",
+        "rebuild",
+        "fixes",
+        "signing",
+        "report",
+        "repo",
+        "fleet",
+    ),
 )
 """The modules of ``suture.errors``, in the order in which a reader meets them."""
 

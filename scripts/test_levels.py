@@ -2,7 +2,7 @@
 """Run levels of checks and tests, and say at the end how many ran, how long each took, and what
 failed.
 
-    python scripts/test_levels.py lint types unit packages compile lab
+    python scripts/test_levels.py lint types unit fleet packages compile lab
 
 All the named levels run, also after one has failed.  The last line counts the tests of all levels
 that are tests: ``12 passed, 0 failed`` (and ``, 1 skipped``).  Ends with status 1 if a level
@@ -155,6 +155,7 @@ LEVELS = (
     # Unit tests share nothing.  Of the others, those of one file share targets and guests, and an
     # emulated guest keeps one processor busy; what is in the cache is locked while it is made.
     Level("unit", tests("unit", "--numprocesses=auto"), counts=True),
+    Level("fleet", tests("fleet", "--numprocesses=2", "--dist=loadfile"), counts=True),
     Level("packages", tests("packages"), counts=True),
     Level("compile", tests("compile", "--numprocesses=2", "--dist=loadfile"), counts=True),
     Level("pages", tests("pages"), counts=True),

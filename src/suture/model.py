@@ -207,6 +207,14 @@ class Update:
     new: str
     fixes: tuple[UpdateFix, ...]
 
+    def __str__(self) -> str:
+        lacking = {cve for fix in self.fixes if fix.lacks for cve in fix.cves}
+        had = {cve for fix in self.fixes if not fix.lacks for cve in fix.cves} - lacking
+        return (
+            f"of {self.old}..{self.new} it has {len(had)} CVE fixes, and lacks {len(lacking)} that "
+            "may be in code of its kernel"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LivePatch:

@@ -62,6 +62,7 @@ def test_the_files_are_those_that_differ(
     assert listed_there - only_new == differ
 
 
+@pytest.mark.make_test_takes("6.1")
 def test_each_module_has_its_objects(each_workspace: Workspace) -> None:
     """kbuild's own lists, against the modules that the package has."""
     known = objects.everything(each_workspace)

@@ -30,6 +30,8 @@ from suture.workspace.prepare import Workspace
 from tests.examples import shows
 from tests.patches import NEW_UNAME, Edit, diff
 
+pytestmark = pytest.mark.make_test_takes("6.1")
+
 NEW = "99:1-1"
 
 UNAME = {"__x64_sys_newuname", "__ia32_sys_newuname"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from suture.elf import reader, writer
 from suture.host import run
-from suture.model import Fix, LivePatch, RecordedFinding
+from suture.model import Fix, LivePatch, RecordedFinding, Update
 from suture.module import modinfo
 from suture.workspace import kbuild
 from suture.workspace.prepare import Workspace
@@ -161,7 +161,15 @@ def with_other_build_id(module: bytes) -> bytes:
 
 def with_finding(module: bytes, finding: RecordedFinding, *fixes: Fix) -> bytes:
     """The same module, built with a finding, and with what it is for."""
-    said = LivePatch("any", (), findings=(finding,), fixes=fixes)
+    return _with_entries(module, LivePatch("any", (), findings=(finding,), fixes=fixes))
+
+
+def with_update(module: bytes, update: Update) -> bytes:
+    """The same module, built of a newer version's fixes."""
+    return _with_entries(module, LivePatch("any", (), update=update))
+
+
+def _with_entries(module: bytes, said: LivePatch) -> bytes:
     return writer.write(modinfo.with_entries(reader.read(module, "module"), said))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from suture.lab.machine import Machine
-from suture.model import Fix, RecordedFinding
+from suture.model import Fix, RecordedFinding, Update, UpdateFix
 from suture.module import sign
 from suture.module.sign import Signer
 from suture.workspace.prepare import Workspace
@@ -44,6 +44,17 @@ ACCEPTED = RecordedFinding("refuse", "layout-changed", "item", "fs/a.c: grows", 
 
 FIX = Fix("fs: mend it", "A. Author <a@example.org>", cves=("CVE-2024-1086", "CVE-2024-1087"))
 
+UPDATE = Update(
+    "1-1",
+    "2-1",
+    (
+        UpdateFix(("CVE-2024-0001",), ("vmlinux",)),
+        UpdateFix(("CVE-2024-0002",), ("vmlinux", "btrfs"), "layout-changed"),
+        UpdateFix(("CVE-2024-0003",), ("btrfs",), "left-out"),
+    ),
+)
+"""btrfs is not loaded in the guests."""
+
 FilesFor = Callable[[Workspace], dict[str, bytes]]
 
 
@@ -59,6 +70,7 @@ def files_for(tmp_path_factory: pytest.TempPathFactory) -> FilesFor:
         if workspace.name not in made:
             built = modules.build(workspace, tmp_path_factory.mktemp("modules"))
             built["lp_one"] = modules.with_finding(built["lp_one"], ACCEPTED, FIX)
+            built["of_update"] = modules.with_update(built["lp_two"], UPDATE)
             built["other/lp_one"] = modules.with_other_build_id(built["lp_one"])
             built["forged"] = built["lp_two"] + FORGED
             made[workspace.name] = {f"/lp/{name}.ko": module for name, module in built.items()}
@@ -188,6 +200,22 @@ def test_calls_of_the_new_code_are_counted_and_scanners_are_told_what_is_fixed(h
     assert name.out.split() == [release]
     assert nothing.out == "No live patch is in force.\n"
     assert missing.is_refused("patch-not-loaded", "lp_one")
+
+
+def test_a_live_patch_of_a_newer_version_says_how_much_of_it_reaches_the_host(host: Host) -> None:
+    _, shown, status, known, _ = host.suture(
+        "load /lp/of_update.ko", "status", "status --json", "info lp_two", "unload lp_two"
+    )
+    share = (
+        "has 1 of the 2 CVE fixes of 2-1 that reach this host; 1 need a reboot into 2-1 or later"
+    )
+    assert f"lp_two {share}\n  It lacks CVE-2024-0002." in shown.out
+    assert status.document["patches"][0]["update"] == {
+        "version": "2-1",
+        "had": ["CVE-2024-0001"],
+        "lacking": {"CVE-2024-0002": "layout-changed"},
+    }
+    assert re.search(r"^lacks +CVE-2024-0002: layout-changed$", known.out, re.MULTILINE)
 
 
 def test_the_library_loads_and_unloads_as_its_page_shows(host: Host) -> None:

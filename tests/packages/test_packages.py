@@ -104,7 +104,7 @@ def test_its_directories_are_roots_alone(life: dict[str, str]) -> None:
         "drwxr-xr-x root hooks.d",
         *(
             f"drwxr-xr-x root hooks.d/{event}"
-            for event in ("drift", "failed", "post-load", "pre-load")
+            for event in ("drain", "drift", "failed", "post-load", "pre-load", "steady")
         ),
         "drwxr-xr-x root trusted",
     ]

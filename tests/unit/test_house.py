@@ -16,7 +16,7 @@ import pytest
 
 from scripts import environment, packages, test_levels
 from suture.host.distributions.debian import DebianHost
-from suture.host.packages import BUILD_MODULES, FOLLOW_MODULES
+from suture.host.packages import BUILD_MODULES, FLEET_MODULES, FOLLOW_MODULES
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
@@ -26,6 +26,7 @@ RUNTIME_ROOMS = (
     "compat",
     "core",
     "doctor",
+    "fleet",
     "arch/__init__.py",
     "arch/architecture.py",
     "arch/machine.py",
@@ -41,6 +42,9 @@ RUNTIME_ROOMS = (
     "errors",
     "model.py",
 )
+
+SERVER = "fleet/serving.py"
+"""Needs the extra ``fleet``, and is imported when a server begins."""
 
 
 def imported(paths: Iterator[Path], *, at_start_only: bool) -> set[str]:
@@ -81,15 +85,23 @@ def modules_of(requirements: list[str]) -> set[str]:
 
 def test_every_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    declared = modules_of(PROJECT["dependencies"] + extras["build"] + extras["follow"])
+    declared = modules_of(
+        [
+            *PROJECT["dependencies"],
+            *extras["build"],
+            *extras["fleet"],
+            *extras["follow"],
+        ]
+    )
     assert imported((TOP / "src").rglob("*.py"), at_start_only=False) <= declared
 
 
 @pytest.mark.parametrize("room", RUNTIME_ROOMS)
 def test_the_runtime_needs_the_base_install_alone(room: str) -> None:
     place = TOP / "src" / "suture" / room
-    files = iter([place]) if place.suffix else place.rglob("*.py")
-    assert imported(files, at_start_only=True) <= modules_of(PROJECT["dependencies"])
+    files = [place] if place.suffix else place.rglob("*.py")
+    needed = (path for path in files if path != TOP / "src" / "suture" / SERVER)
+    assert imported(needed, at_start_only=True) <= modules_of(PROJECT["dependencies"])
 
 
 def test_loading_live_patches_imports_nothing_of_the_build_side() -> None:
@@ -118,6 +130,7 @@ def test_the_build_extra_is_known_by_its_modules() -> None:
     owners = importlib.metadata.packages_distributions()
     owning = {normalised(owner) for module in BUILD_MODULES for owner in owners[module]}
     assert distributions(declared) <= owning
+    assert modules_of(PROJECT["optional-dependencies"]["fleet"]) == FLEET_MODULES
 
 
 def test_the_follow_extra_is_known_by_its_modules() -> None:
@@ -128,8 +141,11 @@ def test_the_follow_extra_is_known_by_its_modules() -> None:
 def test_everything_declared_is_locked_with_hashes() -> None:
     running, developing, looking = (locked_with_hashes(lock) for lock in LOCKS)
     extras = PROJECT["optional-dependencies"]
-    assert distributions([*PROJECT["dependencies"], *extras["build"], "hatchling"]) <= running
     assert distributions(extras["follow"]) <= running
+    assert (
+        distributions([*PROJECT["dependencies"], *extras["build"], *extras["fleet"], "hatchling"])
+        <= running
+    )
     assert distributions(extras["dev"]) <= developing
     assert distributions(extras["pages"]) <= looking
     assert not running & developing

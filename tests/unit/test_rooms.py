@@ -21,6 +21,7 @@ ROOMS = (
     "module",
     "core",
     "repo",
+    "fleet",
     "kernel",
     "sources",
     "formats",

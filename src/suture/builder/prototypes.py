@@ -27,12 +27,14 @@ from suture.verify.old_callers import (
 )
 from suture.verify.plan import ComparedFile
 from suture.workspace.applying import Changed
-from suture.workspace.declarations import declared, may_change_prototypes
+from suture.workspace.compile import ObjectPair
+from suture.workspace.declarations import compile_ahead, declared, may_change_prototypes
 from suture.workspace.prepare import Workspace
 
 
 def judge_prototypes(
     files: Sequence[ComparedFile],
+    pairs: Sequence[ObjectPair],
     changes: Sequence[Changed],
     kernel: Kernel,
     workspace: Workspace,
@@ -41,6 +43,7 @@ def judge_prototypes(
 ) -> tuple[Finding, ...]:
     """Judge the changed functions that old code would call in the old way.
 
+    :param pairs: the objects that the files were compared by.
     :param changes: the source files as the patch leaves them.
     :raises Refusal: ``exported-prototype-changed``, ``kfunc-prototype-changed``,
         ``function-renamed``, ``prototype-changed``, and what a proof raises
@@ -48,7 +51,7 @@ def judge_prototypes(
     clones = chain.from_iterable(map(other_clones, files))
     if not may_change_prototypes(changes):
         return judged(clones, accepted)
-    changed = [one for file in files for one in _changed(file, changes, workspace)]
+    changed = list(_all_changed(files, pairs, changes, workspace))
     unknown = chain.from_iterable(_unknown_callers(one, kernel) for one in changed)
     first = judged(chain(clones, unknown), accepted)
 
@@ -67,14 +70,27 @@ def judge_prototypes(
     return first + judged(known_callers(), accepted)
 
 
-def _changed(
-    file: ComparedFile, changes: Sequence[Changed], workspace: Workspace
-) -> list[ChangedPrototype]:
-    names = functions_to_declare(file)
-    if not names:
-        return []
-    old = declared(workspace, file.source, names, ())
-    return changed_prototypes(file, old, declared(workspace, file.source, names, changes))
+def _all_changed(
+    files: Sequence[ComparedFile],
+    pairs: Sequence[ObjectPair],
+    changes: Sequence[Changed],
+    workspace: Workspace,
+) -> Iterator[ChangedPrototype]:
+    """Yield the functions whose prototypes change.
+
+    A file is looked at only if more than bodies changes in what it reads.
+    """
+    reads = {pair.source: pair.compilation.reads for pair in pairs}
+    outer = {one.path for one in changes if may_change_prototypes([one])}
+    names = {file.source: functions_to_declare(file) for file in files}
+    looked_at = [
+        file for file in files if names[file.source] and not outer.isdisjoint(reads[file.source])
+    ]
+    compile_ahead(workspace, [file.source for file in looked_at], changes)
+    for file in looked_at:
+        old = declared(workspace, file.source, names[file.source], ())
+        new = declared(workspace, file.source, names[file.source], changes)
+        yield from changed_prototypes(file, old, new)
 
 
 def _unknown_callers(changed: ChangedPrototype, kernel: Kernel) -> Iterator[Finding]:

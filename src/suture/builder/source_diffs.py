@@ -93,7 +93,7 @@ def cut_source_diffs(
         refuse_second_definitions(files, kernel.symvers.get)
         changes, accepted = pairs[0].changes, choices.acceptances
         compiled = CompiledOnDemand(kernel, workspace)
-        known += judge_prototypes(files, changes, kernel, workspace, compiled, accepted)
+        known += judge_prototypes(files, pairs, changes, kernel, workspace, compiled, accepted)
         plan = plan_patch(files, kernel, compiled, choices.bounds)
         for text in plan.notes:
             note(text)

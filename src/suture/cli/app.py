@@ -39,6 +39,7 @@ HEADINGS = {
     ),
     "Across reboots": ("install", "uninstall", "enable", "disable", "rebuild", "store"),
     "Repositories": ("repo", "follow"),
+    "Fleets": ("rollout", "fleetlock"),
     "Keys and setup": ("key", "sign", "doctor", "demo", "compat"),
 }
 """The commands, and groups of them, in the order of the help page."""

@@ -121,7 +121,7 @@ def _for_people(found: FixList, built: CumulativeBuild) -> Human:
         parts += ["", table(("left out", "because", ""), rows)]
     if questions := sum(len(one.findings) for one in live):
         parts += ["", f"{questions} warnings and questions: --report and --json have them."]
-    way = f"suture test --rounds 3 --load {artifact.path}"
+    way = f"suture test {artifact.path} --rounds 50 --workload"
     parts += ["", f"Nothing is loaded.  Try it first: '{way}'"]
     return in_parts(*parts)
 

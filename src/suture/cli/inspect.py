@@ -60,6 +60,7 @@ def _document(found: Inspection, identity: ModuleIdentity) -> dict[str, object]:
         "relocations": found.references,
         "unapplied": found.unapplied,
         "fixes": found.patch.fixes,
+        "update": found.patch.update,
         "findings": found.patch.findings,
         "imports": found.imports,
         "modinfo": modinfo.grouped(found.modinfo),
@@ -95,6 +96,7 @@ def _for_people(found: Inspection, identity: ModuleIdentity) -> Human:
     parts: list[Human] = [
         f"{found.patch.name}, a live patch for {found.release or 'an unnamed kernel'}; {how}\n",
         *[printable(line) for line in fix_lines(found.patch.fixes)],
+        *([printable(str(found.patch.update))] if found.patch.update else []),
         table(columns, functions),
     ]
     if callbacks:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs of the administrator's that run before and after changes:
+"""Programs of the administrator's that run before and after changes and reboots:
 ``/etc/suture/hooks.d/EVENT/NAME``.
 
 ============  =====================================================================================
@@ -8,6 +8,10 @@
 ``post-load`` after it has come into force
 ``failed``    after it could not be loaded
 ``drift``     'suture status --notify', where all is not well
+``drain``     before 'suture fleetlock reboot' reboots; an exit status other than 0 keeps it from
+              that
+``steady``    after that reboot, before the next host may; an exit status other than 0 asks again
+              later
 ============  =====================================================================================
 
 Each gets the facts as one JSON object on standard input.  They run as root, one after the other in
@@ -44,6 +48,8 @@ class HookEvent(StrEnum):
     POST_LOAD = "post-load"
     FAILED = "failed"
     DRIFT = "drift"
+    DRAIN = "drain"
+    STEADY = "steady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +69,13 @@ def run_hooks(
     facts: Mapping[str, object],
     directory: Path = DIRECTORY,
     *,
+    deadline: float | None = None,
     anchor: Path = Path("/"),
     owner: int = 0,
 ) -> tuple[HookResult, ...]:
     """Run the programs of an event.
 
+    :param deadline: seconds for each; by default `DEADLINE`.
     :raises Refusal: ``path-untrusted``, before any has run
     """
     place = directory / event
@@ -75,7 +83,7 @@ def run_hooks(
         return ()
     content = json.dumps({"event": event.value, **facts}).encode() + b"\n"
     paths = list(_programs(place, anchor, owner))
-    return tuple(_run(path, content) for path in paths)
+    return tuple(_run(path, content, deadline or DEADLINE) for path in paths)
 
 
 def ask(facts: Mapping[str, object]) -> None:
@@ -121,8 +129,8 @@ def _programs(place: Path, anchor: Path, owner: int) -> Iterator[Path]:
                 yield path
 
 
-def _run(path: Path, content: bytes) -> HookResult:
+def _run(path: Path, content: bytes, deadline: float) -> HookResult:
     environment = {"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"}
-    done = run.fed([path], content, env=environment, deadline=DEADLINE)
+    done = run.fed([path], content, env=environment, deadline=deadline)
     lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
     return HookResult(str(path), done.status, tuple(lines[-LINES:]))

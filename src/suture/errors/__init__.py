@@ -14,6 +14,7 @@ from suture.errors.finding import Acceptance as Acceptance
 from suture.errors.finding import Finding as Finding
 from suture.errors.finding import Level as Level
 from suture.errors.fixes import *  # noqa: F403
+from suture.errors.fleet import *  # noqa: F403
 from suture.errors.formats import *  # noqa: F403
 from suture.errors.host import *  # noqa: F403
 from suture.errors.kernel import *  # noqa: F403

@@ -8,7 +8,6 @@ three times as long, and 3 GB.
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from suture.errors import SOURCE_DAMAGED, Refusal
+from suture.host import tar
 from suture.host.run import streamed
+from suture.host.tar import TarDamaged
 
 _UNPACKERS = {
     ".xz": ("xz", "-dcqT0"),
@@ -26,11 +27,6 @@ _UNPACKERS = {
     ".zst": ("zstd", "-dcq"),
 }
 """xz(1) unpacks the blocks that packaged sources are made of side by side."""
-
-_BLOCK = tarfile.BLOCKSIZE
-
-_LONG_NAME, _EXTENDED = tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE
-"""Headers before the one of a file with a long name: GNU's, and that of POSIX.1-2001 (pax)."""
 
 Wanted = Callable[[str], bool]
 """Whether the content of a file is wanted, by its path in the tree."""
@@ -76,50 +72,17 @@ def differing(old: Path, new: Path, wanted: Wanted) -> Iterator[FileVersions]:
 def _files(archive: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     """Yield path and content of the files of an archive, without its top directory.
 
-    The standard library's reader (`tarfile`) takes five times as long for the 84,000 files.
-
     :raises Refusal: ``source-damaged``, ``tool-missing``
     """
     with _unpacked(archive) as stream:
-        long_name = ""
-        while header := _header(stream, archive):
-            content = _read(stream, -(-header.size // _BLOCK) * _BLOCK, archive)[: header.size]
-            if header.type == _LONG_NAME:
-                long_name = content.rstrip(b"\0").decode(errors="surrogateescape")
-            elif header.type == _EXTENDED:
-                long_name = _extended_path(content) or long_name
-            else:
-                path = (long_name or header.name).partition("/")[2]
-                long_name = ""
-                if header.isreg() and wanted(path):
-                    yield path, content
-
-
-def _header(stream: IO[bytes], archive: Path) -> tarfile.TarInfo | None:
-    """Return the next header; None at the end of the archive."""
-    block = _read(stream, _BLOCK, archive)
-    if not block.strip(b"\0"):
-        return None
-    try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.HeaderError as error:
-        raise Refusal(SOURCE_DAMAGED, str(archive), f"it cannot be unpacked ({error})") from error
-
-
-def _read(stream: IO[bytes], size: int, archive: Path) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise Refusal(SOURCE_DAMAGED, str(archive), "it ends in the middle")
-    return data
-
-
-def _extended_path(records: bytes) -> str:
-    """Return the path of records ``LENGTH path=PATH``, or ""."""
-    for record in records.split(b"\n"):
-        keyword, _, value = record.partition(b" ")[2].partition(b"=")
-        if keyword == b"path":
-            return value.decode(errors="surrogateescape")
-    return ""
+        try:
+            for member in tar.members(stream):
+                path = member.path.partition("/")[2]
+                if member.kind == tar.FILE and wanted(path):
+                    yield path, member.content
+        except TarDamaged as error:
+            found = f"it cannot be unpacked ({error})"
+            raise Refusal(SOURCE_DAMAGED, str(archive), found) from error
 
 
 def _unpacked(archive: Path) -> AbstractContextManager[IO[bytes]]:

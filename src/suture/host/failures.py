@@ -19,6 +19,7 @@ from types import FrameType
 from suture import __version__
 from suture.errors import (
     BUILD_EXTRA_MISSING,
+    FLEET_EXTRA_MISSING,
     FOLLOW_EXTRA_MISSING,
     INTERNAL_ERROR,
     INTERRUPTED,
@@ -47,7 +48,8 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 
     :param words: the command line, for the message.
     :raises Refusal: ``interrupted``, ``disk-full``, ``file-unreadable``, ``build-extra-missing``,
-        ``follow-extra-missing``, ``library-missing``, ``internal-error``, and those of the block
+        ``follow-extra-missing``, ``fleet-extra-missing``, ``library-missing``,
+        ``internal-error``, and those of the block
         itself
     """
     try:
@@ -69,7 +71,7 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 def module_missing(words: Sequence[str], error: ModuleNotFoundError) -> Refusal:
     """Return the refusal for a Python module that is not there."""
     from suture.host import deployment
-    from suture.host.packages import BUILD_MODULES, FOLLOW_MODULES
+    from suture.host.packages import BUILD_MODULES, FLEET_MODULES, FOLLOW_MODULES
 
     top = (error.name or "").partition(".")[0]
     found = f"needs the Python module {error.name}"
@@ -79,6 +81,8 @@ def module_missing(words: Sequence[str], error: ModuleNotFoundError) -> Refusal:
     if top in FOLLOW_MODULES:
         remedy = OWN_ENVIRONMENT if deployment.this().is_runtime_half else None
         return Refusal(FOLLOW_EXTRA_MISSING, command_name(words), found, remedy=remedy)
+    if top in FLEET_MODULES:
+        return Refusal(FLEET_EXTRA_MISSING, command_name(words), found)
     if top == "cryptography":
         return Refusal(LIBRARY_MISSING, command_name(words), found)
     return internal_error(words, error)

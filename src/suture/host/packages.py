@@ -97,6 +97,9 @@ BUILD_MODULES = frozenset(
 FOLLOW_MODULES = frozenset({"pkcs11", "securesystemslib", "tuf", "urllib3"})
 """Those of the extra ``follow``, and what it imports for keys on tokens."""
 
+FLEET_MODULES = frozenset({"h11"})
+"""Those of the extra ``fleet``."""
+
 
 def _header_paths(header: str) -> Iterator[Path]:
     yield Path("/usr/include", header)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from vmlinux_to_elf.core.architecture_detecter import ArchitectureName
@@ -19,9 +19,15 @@ from vmlinux_to_elf.core.kallsyms import KallsymsFinder
 
 from suture import arch
 
+ALIGNED, FARTHEST = 4, 128
+"""Bytes: tables begin at multiples of the first (scripts/kallsyms.c: output_label(); 8 on 64-bit
+machines), and no token is so long as the second."""
+
 
 class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
     """The library's search, without the steps that take most of its time and are known here."""
+
+    kallsyms_token_table__offset: int
 
     def find_linux_kernel_version(self) -> None:
         """Set the version from the banner.
@@ -46,6 +52,22 @@ class Finder(KallsymsFinder):  # type: ignore[misc]  # the library has no types
         self.elf_machine = found.machine.number
         self.is_64_bits = True
         self.is_big_endian = found.machine.order == "big"
+
+    def find_kallsyms_token_table(self) -> None:
+        """Set the offset of ``kallsyms_token_table``.
+
+        The library goes back from the digits to the first token, and may take the end of
+        ``kallsyms_markers`` for a part of it, as in Debian's 6.1.0-53-cloud-amd64.
+        ``kallsyms_token_index`` has the offset of each token, so that one place alone fits.
+        """
+        super().find_kallsyms_token_table()
+        about = self.kallsyms_token_table__offset
+        for distance in sorted(range(-FARTHEST, FARTHEST + 1, ALIGNED), key=abs):
+            self.kallsyms_token_table__offset = about + distance
+            with suppress(ValueError, IndexError):
+                self.find_kallsyms_token_index()
+                return
+        self.kallsyms_token_table__offset = about
 
     def extract_db_information(self, extra_info: bool = True) -> None:
         """Do nothing: this step only logs."""

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -30,8 +30,9 @@ from suture.errors import (
     Kind,
     Refusal,
 )
-from suture.host import files, run
+from suture.host import files, run, tar
 from suture.host.progress import advance, step
+from suture.host.tar import TarDamaged
 
 if TYPE_CHECKING:
     from debian.deb822 import Deb822
@@ -270,6 +271,24 @@ def unpack(package: AptPackage, directory: Path, into: Path) -> None:
         if error.kind is PACKAGE_CORRUPT:
             deb.unlink(missing_ok=True)  # so that the next run downloads it again
         raise
+
+
+def unpack_only(package: AptPackage, directory: Path, into: Path, names: Collection[str]) -> None:
+    """Unpack some files of a package from the directory of `download`; those that it does not have
+    are passed over.
+
+    :raises Refusal: ``package-corrupt``, ``disk-full``, ``tool-missing``
+    """
+    deb = directory / package.file_name
+    try:
+        with run.streamed(["dpkg-deb", "--fsys-tarfile", deb]) as stream:
+            for member in tar.members(stream):
+                name = member.path.removeprefix("./")
+                if name in names and member.kind == tar.FILE:
+                    files.write_atomic(into / name, member.content, durable=False)
+    except TarDamaged as error:
+        deb.unlink(missing_ok=True)  # so that the next run downloads it again
+        raise Refusal(PACKAGE_CORRUPT, package.file_name, str(error)) from error
 
 
 def update(archives: AptConfiguration) -> Refusal | None:

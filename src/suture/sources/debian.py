@@ -209,12 +209,16 @@ class DebianOffer:
             needed = [one for one in self.packages if not (is_shared and one == self.source)]
             apt.download(needed, kept, self.archives)
             image = _unpack(self.image, kept, into / "image")
-            headers = _unpack([self.headers], kept, into / "headers")
+            # The 6,500 others, and their links, are in the source too.
+            built = f"usr/src/linux-headers-{self.release}"
+            configuration, symvers = f"{built}/.config", f"{built}/Module.symvers"
+            headers = into / "headers"
+            with step("Unpacking", self.headers.name):
+                apt.unpack_only(self.headers, kept, headers, (configuration, symvers))
             source = into / "source"
             if not is_shared:
                 _unpack([self.source], kept, source)
-        built = f"usr/src/linux-headers-{self.release}"
-        configuration = _part(self.headers, headers, f"{built}/.config")
+        options = _part(self.headers, headers, configuration)
         return Parts(
             self.release,
             self.version,
@@ -224,8 +228,8 @@ class DebianOffer:
                 f"boot/vmlinuz-{self.release}",
                 f"usr/lib/modules/{self.release}/vmlinuz",
             ),
-            config=configuration,
-            symvers=_part(self.headers, headers, f"{built}/Module.symvers"),
+            config=options,
+            symvers=_part(self.headers, headers, symvers),
             # Debian 13 and later, with a merged /usr, have the modules below it.
             modules=_part(
                 self.image[0],
@@ -235,7 +239,7 @@ class DebianOffer:
             ),
             source=_part(self.source, source, f"usr/src/{self.source.name}.tar.xz"),
             patches=patches,
-            toolchain=_toolchain(config.read(configuration).compiler),
+            toolchain=_toolchain(config.read(options).compiler),
             packages={one.file_name: one.sha256 for one in self.packages},
             downloads=tuple(kept / one.file_name for one in needed),
         )

@@ -7,12 +7,13 @@ that in milliseconds; the compiler needs seconds.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from suture.elf.prototypes import Prototype, prototypes
-from suture.workspace import objects
+from suture.workspace import objects, store
 from suture.workspace.applying import Changed
 from suture.workspace.command import Compilation
 from suture.workspace.original import originals
@@ -23,6 +24,9 @@ from suture.workspace.store import Stored
 _DEBUG = ("-g", "-fno-var-tracking", "-gno-variable-location-views")
 """Debug information without the places of local variables, which take the compiler a third of its
 time."""
+
+RECIPE = "prototypes 1"
+"""Raised whenever prototypes are read in another way."""
 
 BODY = "{}"
 """Stands for the body of a function."""
@@ -90,6 +94,16 @@ def _at_directive(text: str, depth: int, outer: list[int]) -> int:
     return depth
 
 
+def compile_ahead(workspace: Workspace, sources: Sequence[str], changes: Sequence[Changed]) -> None:
+    """Compile source files on both sides for `declared`, which takes them one by one.
+
+    :raises Refusal: as `declared`
+    """
+    made = _compilable(workspace, sources)
+    for side in ((), changes):
+        patched_objects(workspace, made, side)
+
+
 def declared(
     workspace: Workspace, source: str, names: Collection[str], changes: Sequence[Changed]
 ) -> dict[str, Prototype]:
@@ -98,15 +112,38 @@ def declared(
     :param changes: what the patch changes; nothing, for the file as it is in the target.
     :raises Refusal: ``original-does-not-compile``, ``patch-does-not-compile``, ``disk-full``
     """
-    listed = objects.beside(workspace, [source]).of(source) or objects.everything(workspace).of(
-        source
-    )
-    if listed is None:
-        return {}
-    (original,) = originals(workspace, [listed])
-    compilation = _with_debug_information(original.compilation)
-    made = patched_objects(workspace, [Stored(compilation, original.content)], changes)
-    return prototypes(made[compilation.object].content, names)
+    for one in _compilable(workspace, [source]):
+        made = patched_objects(workspace, [one], changes)
+        return _prototypes(workspace, made[one.compilation.object].content, names)
+    return {}
+
+
+def _compilable(workspace: Workspace, sources: Sequence[str]) -> list[Stored]:
+    """Return the original objects of source files, with commands that give debug information."""
+    beside = objects.beside(workspace, sources)
+    listed = [beside.of(source) or objects.everything(workspace).of(source) for source in sources]
+    return [
+        Stored(_with_debug_information(one.compilation), one.content)
+        for one in originals(workspace, [one for one in listed if one is not None])
+    ]
+
+
+def _prototypes(
+    workspace: Workspace, content: bytes, names: Collection[str]
+) -> dict[str, Prototype]:
+    """Return the prototypes in an object; reading its debug information takes longer than
+    compiling it, so what was read is kept."""
+    directory = workspace.directory / "objects"
+    key = store.key([RECIPE, content, *sorted(names)])
+    if (kept := store.load_bytes(directory, key)) is not None:
+        return {
+            name: Prototype(result, tuple(parameters), variadic)
+            for name, (result, parameters, variadic) in json.loads(kept).items()
+        }
+    found = prototypes(content, names)
+    plain = {name: (one.result, one.parameters, one.variadic) for name, one in found.items()}
+    store.save_bytes(directory, key, json.dumps(plain).encode())
+    return found
 
 
 def _with_debug_information(compilation: Compilation) -> Compilation:

@@ -27,6 +27,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from suture.host.run import check
+from suture.workspace import host_objects
 from suture.workspace.kbuild import clean_environment
 
 TOOLS = ("gcc", "as", "ld", "ar", "flex", "bison", "awk")
@@ -47,6 +48,9 @@ OBJTOOL_ROOTS = (OBJTOOL, "tools/build", "tools/lib")
 """The build of objtool enters several directories, and notes names from where it is:
 ``pager.c`` is ``tools/lib/subcmd/pager.c``.  A name counts as every file that it can mean from a
 directory below these."""
+
+OBJTOOL_HEADERS = ("tools/include", "tools/arch/*/include")
+"""Where its sources find headers; one more may be found before the one that a note names."""
 
 FOR_THE_KERNEL = "-D__KERNEL__"
 """In the commands of the target's compiler (``scripts/mod/empty.o``)."""
@@ -175,14 +179,24 @@ def _objtool(tree: Path, other: Path, is_same: IsSame) -> list[str]:
     """
     made = _made_below(other, OBJTOOL)
     notes = [other / name for name in made if name.endswith(".cmd")]
-    text = "\n".join(path.read_text(errors="surrogateescape") for path in notes)
-    root = re.search(rf"cmd_(/\S+)/{OBJTOOL}/", text)
+    texts = [path.read_text(errors="surrogateescape") for path in notes]
+    root = re.search(rf"cmd_(/\S+)/{OBJTOOL}/", "\n".join(texts))
     if root is None or not all(map(is_same, _sources(tree, other, made))):
         return []
-    if not all(map(is_same, _named(text, root[1], other) - made)):
-        return []
+    named = {text: _named(text, root[1], other) - made for text in texts}
+    differing = {name for name in set().union(*named.values()) if not is_same(name)}
     for name in made:
         _copy(tree, other, name, (root[1], str(tree)) if name.endswith((".cmd", ".d")) else None)
+    # Another header need not make another program: 6.1.187 has one more macro in
+    # tools/include/linux/bitops.h than 6.1.176, and objtool does not use it.
+    added = _has_more(OBJTOOL_HEADERS, tree, other)
+    reading = [
+        text for text, names in named.items() if names & differing or (added and " -c " in text)
+    ]
+    if not all(host_objects.come_out_alike(text, root[1], (tree, other)) for text in reading):
+        for name in made:
+            (tree / name).unlink()
+        return []
     return sorted(made)
 
 
@@ -204,6 +218,13 @@ def _sources(tree: Path, other: Path, made: Collection[str]) -> set[str]:
             files = (path for path in directory.rglob("*") if path.is_file())
             found.update(str(path.relative_to(top)) for path in files)
     return found.difference(made)
+
+
+def _has_more(patterns: Iterable[str], tree: Path, other: Path) -> bool:
+    """Whether a tree has a file in some directories that another one does not have."""
+    directories = (path for pattern in patterns for path in tree.glob(pattern))
+    files = (path for directory in directories for path in directory.rglob("*"))
+    return any(not (other / path.relative_to(tree)).exists() for path in files)
 
 
 def _named(text: str, root: str, other: Path) -> set[str]:

@@ -13,13 +13,14 @@ import os
 import pickle
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from suture.errors import WORKSPACE_FAILED, Refusal
 from suture.host.progress import step
 from suture.host.run import check
+from suture.workspace import words
 from suture.workspace.objects import list_in_background
 from suture.workspace.prepare import IN_BACKGROUND, Workspace
+from suture.workspace.sharing import held_neighbour
 from suture.workspace.words import WordIndex
 from suture.workspace.words_child import make
 
@@ -30,18 +31,19 @@ def word_index(workspace: Workspace) -> WordIndex:
     :raises Refusal: ``workspace-failed``, ``disk-full``
     """
     architecture = workspace.environment["SRCARCH"]
-    directory = _directory(workspace)
+    directory = words.place(workspace.directory)
     with suppress(OSError, ValueError):
         return WordIndex(workspace.tree, architecture, directory)
     command = [sys.executable, "-m", "suture.workspace.words_child"]
     command += [str(workspace.tree), architecture, str(directory)]
-    with step("Indexing the words of the source", workspace.target.release):
-        check(command, where=workspace.target.release, kind=WORKSPACE_FAILED)
+    release = workspace.target.release
+    with (
+        step("Indexing the words of the source", release),
+        held_neighbour(workspace.directory, release) as other,
+    ):
+        beside = [] if other is None else [str(other.parent.parent)]
+        check([*command, *beside], where=release, kind=WORKSPACE_FAILED)
     return WordIndex(workspace.tree, architecture, directory)
-
-
-def _directory(workspace: Workspace) -> Path:
-    return workspace.directory / "index" / "words"
 
 
 def _look_up(what: str, workspace: Workspace) -> None:
@@ -49,7 +51,9 @@ def _look_up(what: str, workspace: Workspace) -> None:
         list_in_background(workspace)
     else:
         architecture = workspace.environment["SRCARCH"]
-        make(workspace.tree, architecture, _directory(workspace))
+        with held_neighbour(workspace.directory, workspace.target.release) as other:
+            beside = None if other is None else other.parent.parent
+            make(workspace.tree, architecture, words.place(workspace.directory), beside)
 
 
 if __name__ == "__main__":

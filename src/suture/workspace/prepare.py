@@ -5,7 +5,8 @@ and modules.
 1. The target's compiler is looked up (`suture.workspace.compilers`); without it there is no
    workspace.
 2. The source is unpacked (a packaged tar) or copied (a tree that the user built, which stays
-   unchanged), and the patches of the kernel's own package are applied.
+   unchanged), and the patches of the kernel's own package are applied
+   (`suture.workspace.filling`).
 3. The target's ``.config`` and ``Module.symvers`` are added; kbuild must not change the
    configuration.
 4. ``make modules_prepare`` runs with the target's release string; what it compiles for this host is
@@ -55,6 +56,7 @@ from suture.sources.compiler import Compiler
 from suture.workspace import (
     compilers,
     configuration,
+    filling,
     host_programs,
     includes,
     kbuild,
@@ -114,7 +116,7 @@ class Workspace:
 
 def prepare(target: Target) -> Workspace:
     """Return the workspace of `target` from the cache, or make it (some 40 seconds; half of
-    that beside another kernel of its series).
+    that beside another kernel of its series, a quarter beside a flavour of the same version).
 
     :raises Refusal: ``compiler-mismatch``, ``config-differs``, ``source-missing``,
         ``source-mismatch``, ``source-damaged``, ``kbuild-unsupported``, ``workspace-failed``,
@@ -191,12 +193,12 @@ def _make(target: Target, compiler: Compiler, ready: Path) -> None:
     )
     with (
         new_directory(ready) as work,
-        sharing.held_neighbour(ready.parent, target.release) as neighbour,
+        sharing.held_neighbour(ready.parent, target.release, target.source) as neighbour,
     ):
         tree = work / "tree"
         tree.mkdir()
         terms = _terms(target)
-        shared = fill(target, tree, neighbour)
+        shared = filling.fill(target, tree, neighbour)
         # What was made in it, and not only its sources, is taken from one of the same terms.
         other = neighbour if neighbour is not None and _has_terms(neighbour, terms) else None
         source.check_kbuild(target, tree)
@@ -247,33 +249,6 @@ def _include_lines(tree: Path, architecture: str, shared: set[str], other: Path 
             return includes.scan(tree, architecture)
         lines = read_bytes(other.parent / "includes").decode(errors="surrogateescape")
         return includes.scan_beside(tree, architecture, shared, lines)
-
-
-def fill(target: Target, tree: Path, other: Path | None = None) -> set[str]:
-    """Put the source from which the target was built into an empty directory, and return the files
-    that are another tree's too.
-
-    :param other: a tree with whose equal files this one may share the disk.
-    :raises Refusal: ``source-damaged``, ``source-missing``, ``source-mismatch``, ``disk-full``,
-        ``tool-missing``
-    """
-    shared: set[str] = set()
-    if target.source.is_dir():
-        with step("Copying the source", str(target.source)):
-            source.copy(target.source, tree)
-    elif other is not None and target.source.name.endswith(sharing.SHARED_FORMAT):
-        with step("Unpacking the source", f"{target.source.name}, sharing equal files"):
-            shared = sharing.unpack(target.source, tree, other)
-    else:
-        with step("Unpacking the source", target.source.name):
-            source.unpack(target.source, tree)
-    if target.patches:
-        with step("Patching the source", f"{len(target.patches)} patches of the kernel's own"):
-            source.apply_patches(target, tree)
-        if other is not None:
-            shared = sharing.same_files(shared, tree, other)
-    source.check_version(target, tree)
-    return shared
 
 
 def _run_kbuild(

@@ -13,14 +13,16 @@ import fcntl
 import os
 import stat
 import subprocess
-import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from suture.errors import SOURCE_DAMAGED, TOOL_MISSING, Refusal
+from suture.host import tar
 from suture.host.files import cannot_write
+from suture.host.tar import TarDamaged, TarMember
+from suture.workspace import same_source
 
 SHARED_FORMAT = ".tar.xz"
 """That of Debian's sources; others are unpacked without sharing."""
@@ -29,11 +31,12 @@ PIECE = 1 << 20
 """Bytes read from a pipe at a time."""
 
 
-def neighbour(directory: Path, release: str) -> Path | None:
+def neighbour(directory: Path, release: str, archive: Path | None = None) -> Path | None:
     """Return the tree of the workspace that was made last for another kernel of the same series
     (``6.1.0-50-amd64`` and ``6.1.0-55-amd64``); None if there is none.
 
     :param directory: of the workspace that is to be made.
+    :param archive: its source; a workspace of the same one is preferred.
     """
     series = ".".join(release.split(".")[:2])
     others = (
@@ -41,15 +44,22 @@ def neighbour(directory: Path, release: str) -> Path | None:
         for ready in directory.parent.glob(f"{series}.*/ready")
         if ready.parent != directory and (ready / "tree/Makefile").exists()
     )
-    newest = max(others, key=lambda ready: ready.stat().st_mtime, default=None)
+
+    def rank(ready: Path) -> tuple[bool, float]:
+        same = archive is not None and same_source.is_from(archive, ready)
+        return same, ready.stat().st_mtime
+
+    newest = max(others, key=rank, default=None)
     return None if newest is None else newest / "tree"
 
 
 @contextmanager
-def held_neighbour(directory: Path, release: str) -> Iterator[Path | None]:
+def held_neighbour(
+    directory: Path, release: str, archive: Path | None = None
+) -> Iterator[Path | None]:
     """Give the `neighbour`, and keep it from being removed (`suture.workspace.disk`) until the
     block ends."""
-    tree = neighbour(directory, release)
+    tree = neighbour(directory, release, archive)
     with ExitStack() as stack:
         if tree is not None:
             try:
@@ -76,12 +86,12 @@ def unpack(archive: Path, tree: Path, other: Path) -> set[str]:
             _opened(other) as old,
             _opened(tree) as new,
             _decompressed(archive) as stream,
-            tarfile.open(fileobj=cast(IO[bytes], _OneWay(stream)), mode="r:") as members,
         ):
-            for member in members:
-                if _unpack_member(members, member, new, old):
-                    linked.add(_name(member))
-    except (tarfile.TarError, EOFError) as error:
+            for member in tar.members(stream):
+                name = _name(member)
+                if _unpack_member(name, member, new, old):
+                    linked.add(name)
+    except TarDamaged as error:
         raise Refusal(SOURCE_DAMAGED, str(archive), str(error)) from error
     except OSError as error:
         raise cannot_write(tree, error) from error
@@ -93,36 +103,11 @@ def same_files(names: Iterable[str], tree: Path, other: Path) -> set[str]:
 
     def is_one(name: str) -> bool:
         try:
-            return os.path.samefile(tree / name, other / name)
+            return os.path.samefile(f"{tree}/{name}", f"{other}/{name}")
         except OSError:
             return False
 
     return set(filter(is_one, names))
-
-
-class _OneWay:
-    """What tarfile needs of a file that it goes through once, from a pipe.
-
-    tarfile has a mode for pipes, which copies the rest of its buffer with each of 170,000 reads.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._position = 0
-
-    def tell(self) -> int:
-        """Return how many bytes have been read."""
-        return self._position
-
-    def read(self, size: int) -> bytes:
-        """Return so many bytes; fewer at the end."""
-        data = self._stream.read(size)
-        self._position += len(data)
-        return data
-
-    def seek(self, position: int) -> None:
-        """Go forward."""
-        self.read(position - self._position)
 
 
 @contextmanager
@@ -150,6 +135,8 @@ def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
         raise Refusal(TOOL_MISSING, "xz", "is not installed or not on the PATH") from error
     with process:
         assert process.stdout is not None
+        with suppress(OSError):  # the host allows users no pipes of this size
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIECE)
         try:
             yield process.stdout
             while process.stdout.read(PIECE):
@@ -162,34 +149,28 @@ def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
             raise Refusal(SOURCE_DAMAGED, str(archive), found)
 
 
-def _name(member: tarfile.TarInfo) -> str:
+def _name(member: TarMember) -> str:
     """Return the path of a member below the archive's top directory."""
-    return member.name.removeprefix("./").partition("/")[2]
+    return member.path.removeprefix("./").partition("/")[2]
 
 
-def _unpack_member(members: tarfile.TarFile, member: tarfile.TarInfo, new: int, old: int) -> bool:
+def _unpack_member(name: str, member: TarMember, new: int, old: int) -> bool:
     """Unpack one member of the archive, and return whether it became a link.
 
     :param new: the open tree; `old`: the one to share with.
-    :raises tarfile.TarError: for what a kernel's source does not have.
+    :raises TarDamaged: for what a kernel's source does not have.
     """
-    name = _name(member)
-    is_file = member.isreg() and not member.issparse()
-    if _leads_away(name) or not (member.isdir() or member.issym() or is_file):
-        raise tarfile.ExtractError(f"{member.name} cannot be a file of a kernel's source")
-    if member.isdir():
+    if _leads_away(name) or member.kind not in (tar.FILE, tar.DIRECTORY, tar.SYMBOLIC_LINK):
+        raise TarDamaged(f"{member.path} cannot be a file of a kernel's source")
+    if member.kind == tar.DIRECTORY:
         if name:
             os.mkdir(name, dir_fd=new)
-    elif member.issym():
-        os.symlink(member.linkname, name, dir_fd=new)
+    elif member.kind == tar.SYMBOLIC_LINK:
+        os.symlink(member.link, name, dir_fd=new)
     else:
-        assert members.fileobj is not None
-        data = members.fileobj.read(member.size)
-        if len(data) < member.size:
-            raise EOFError(f"it ends within {member.name}")
-        if _linked(name, member.mode, data, new, old):
+        if _linked(name, member.mode, member.content, new, old):
             return True
-        _write(name, member, data, new)
+        _write(name, member, new)
     return False
 
 
@@ -217,10 +198,10 @@ def _linked(name: str, mode: int, data: bytes, new: int, old: int) -> bool:
     return True
 
 
-def _write(name: str, member: tarfile.TarInfo, data: bytes, new: int) -> None:
+def _write(name: str, member: TarMember, new: int) -> None:
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=new)
     with open(descriptor, "wb") as file:
-        file.write(data)
+        file.write(member.content)
         os.fchmod(descriptor, member.mode)
     # make compares times: what kbuild makes has to be newer than its sources.
-    os.utime(name, (member.mtime, member.mtime), dir_fd=new)
+    os.utime(name, (member.time, member.time), dir_fd=new)

@@ -6,7 +6,8 @@ contents; the words follow in buckets, by their checksum, each compressed by its
 bucket is a word and the numbers of the files with it.
 
 The index says of each file how large and how old it was.  What is there besides, or has changed
-since, is read when it is asked for: headers that the build generates, for example.
+since, is read when it is asked for: headers that the build generates, for example.  Where two parts
+have a file, the later one counts (`suture.workspace.shared_words`).
 """
 
 from __future__ import annotations
@@ -97,6 +98,14 @@ def _is_text(path: str, content: bytes) -> bool:
 # Making
 
 
+def place(directory: Path) -> Path:
+    """Return where the index of a workspace is.
+
+    :param directory: of the workspace.
+    """
+    return directory / "index" / "words"
+
+
 def part_contents(tree: Path, listed: Share) -> bytes:
     """Return a part of an index, of some files.
 
@@ -145,12 +154,26 @@ def _bucket(word: bytes) -> int:
 def is_readable(directory: Path) -> bool:
     """Tell whether a directory has an index of today's format."""
     try:
-        return bool([_Part(path) for path in directory.iterdir()])
+        return bool(parts(directory))
     except (OSError, ValueError):
         return False
 
 
-class _Part:
+def parts(directory: Path) -> list[IndexPart]:
+    """Return the parts of an index, in their order.
+
+    :raises OSError: it is missing.
+    :raises ValueError: it is damaged, or of another format.
+    """
+    return [IndexPart(path) for path in sorted(directory.iterdir())]
+
+
+def owners(parts: Iterable[IndexPart]) -> dict[str, IndexPart]:
+    """Return the part of each file that counts."""
+    return {path: part for part in parts for path in part.files}
+
+
+class IndexPart:
     """A part of an index, read as far as it is asked for."""
 
     def __init__(self, path: Path) -> None:
@@ -158,7 +181,7 @@ class _Part:
 
         :raises ValueError: it is no part, or damaged.
         """
-        self._path = path
+        self.path = path
         with path.open("rb") as file:
             if file.readline() != FORMAT:
                 raise ValueError("another format")
@@ -191,7 +214,7 @@ class _Part:
     def _bucket(self, number: int) -> bytes:
         if number not in self._buckets:
             start, size = self._places[number]
-            with self._path.open("rb") as file:
+            with self.path.open("rb") as file:
                 file.seek(start)
                 self._buckets[number] = _unpacked(file.read(size))
         return self._buckets[number]
@@ -215,17 +238,18 @@ class WordIndex:
         :raises ValueError: it is damaged, or of another format.
         """
         self.tree = tree
-        self._parts = [_Part(path) for path in sorted(directory.iterdir())]
-        known = {path: stamp for part in self._parts for path, stamp in part.stamps.items()}
+        self._parts = parts(directory)
+        owner = owners(self._parts)
         self._now = dict(files(tree, architecture))
-        self._other = [path for path, stamp in self._now.items() if known.get(path) != stamp]
-        self._hidden = frozenset(path for path in known if self._now.get(path) != known[path])
+        self._as_indexed = {
+            path: part for path, part in owner.items() if self._now.get(path) == part.stamps[path]
+        }
+        self._other = [path for path in self._now if path not in self._as_indexed]
 
     def files_with(self, word: bytes) -> frozenset[str]:
         """Return the files with a word."""
-        found = {part.files[int(mark)] for part in self._parts for mark in part.marks(word)}
         others = {path for path, words in self._unindexed.items() if word in words}
-        return frozenset(found - self._hidden | others)
+        return frozenset(others.union(self._indexed_with(word)))
 
     def known(self, words: Names) -> Names:
         """Return those of some words that are in the tree; a number counts as there."""
@@ -238,10 +262,17 @@ class WordIndex:
         except FileNotFoundError:
             return b""
 
+    def _indexed_with(self, word: bytes) -> Iterator[str]:
+        for part in self._parts:
+            for mark in part.marks(word):
+                path = part.files[int(mark)]
+                if self._as_indexed.get(path) is part:
+                    yield path
+
     def _is_known(self, word: bytes) -> bool:
         return (
             _NUMBER.fullmatch(word) is not None
-            or any(part.marks(word) for part in self._parts)
+            or next(self._indexed_with(word), None) is not None
             or any(word in words for words in self._unindexed.values())
         )
 

@@ -14,6 +14,10 @@ import pytest
 from suture.cli import app
 from suture.cli.commands import PATH, Number, OneOf, Percent, Seconds
 from suture.cli.decisions import Decided
+from suture.cli.fleet_options import StatePlace
+
+TOGETHER = {kind.__name__: fields(kind) for kind in (Decided, StatePlace)}
+"""Values that stand for several options."""
 
 
 def below(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -55,7 +59,7 @@ def test_the_function_takes_what_is_declared(path: str) -> None:
     signature = inspect.signature(command.callback)
     taken: dict[str, str] = {}
     for name, param in signature.parameters.items():
-        together = fields(Decided) if param.annotation == Decided.__name__ else ()
+        together = TOGETHER.get(param.annotation, ())
         taken |= {one.name: str(one.type) for one in together} or {name: param.annotation}
     given = {one.name: given_type(one) for one in command.params if one.expose_value}
     assert list(taken.items()) == list(given.items())

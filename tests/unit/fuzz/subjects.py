@@ -28,6 +28,12 @@ from suture.diff.changes import compare
 from suture.diff.escapes import escapes
 from suture.elf import reader, writer
 from suture.errors import Refusal
+from suture.fleet import plan_file, rollouts, semaphore
+from suture.fleet.decide import Observed, decide
+from suture.fleet.lock_server import identity
+from suture.fleet.rollout import RolloutOffer, RolloutState
+from suture.fleet.rollouts import StoredRollout
+from suture.fleet.web import WebRequest
 from suture.formats import diff, makefile, suse, written
 from suture.kernel import boot_image, config, image, kallsyms, modules, symtab, symvers
 from suture.kernel.btf import Btf
@@ -51,6 +57,7 @@ from suture.workspace import words as tree_words
 from suture.workspace.generated import _numbers
 from suture.workspace.lines import renumber
 from tests.live_root import kcore
+from tests.obedient_hosts import PLAN
 from tests.unit.conftest import bzimage as make_bzimage
 from tests.unit.fuzz.damage import Edit, Fields, LineEdit, damaged, damaged_text, elf_fields, words
 from tests.unit.link import module
@@ -775,6 +782,39 @@ def use_follow_file(data: bytes) -> None:
             read()
 
 
+def use_plan(data: bytes) -> None:
+    plan_file.parse(data.decode(errors="replace"), "bad")
+
+
+SEMAPHORE = b'{"total_slots":2,"holders":["a","c"],"since":{"a":"2026-11-29T22:00:00+00:00"}}'
+
+
+def use_semaphore(data: bytes) -> None:
+    found = semaphore.parse(data, "bad")
+    assert semaphore.parse(semaphore.dump(found.taken_by("b", "")), "bad").holders
+    found.released_by("a")
+
+
+def stored_rollout() -> bytes:
+    plan = plan_file.parse(PLAN, "plan.toml")
+    state = RolloutState(offer=RolloutOffer(1), serial=1, failed={"h1": 0}, known=frozenset({"h2"}))
+    return StoredRollout("fix", PLAN, plan, state, 1e9).dump()
+
+
+def use_rollout(data: bytes) -> None:
+    found = rollouts.parse("fix", data, 1)
+    decide(found.plan, found.state, [], Observed(), 1e9)
+
+
+LOCK_REQUEST = b'{"client_params": {"group": "default", "id": "c988d2509fdf5cdcbed39037c56406fb"}}'
+
+
+def use_lock_request(data: bytes) -> None:
+    request = WebRequest("POST", "/v1/pre-reboot", {"fleet-lock-protocol": "true"}, data)
+    found = identity(request)
+    assert isinstance(found, str) or all(isinstance(part, str) for part in found)
+
+
 NO_LIVE_PATCH = (
     None,
     "no-code-change",
@@ -828,6 +868,10 @@ SUBJECTS = (
     Subject("probes", lambda: [PROBES], use_probes, is_text=True),
     Subject("include lines", lambda: [INCLUDES], use_include_lines, is_text=True),
     Subject("word index", lambda: [word_index()], use_word_index),
+    Subject("plan", lambda: [PLAN.encode()], use_plan, is_text=True, separator="="),
+    Subject("semaphore", lambda: [SEMAPHORE], use_semaphore, is_text=True, separator=","),
+    Subject("rollout", lambda: [stored_rollout()], use_rollout, is_text=True, separator=","),
+    Subject("lock request", lambda: [LOCK_REQUEST], use_lock_request, is_text=True, separator=","),
     Subject("C text", lambda: [C_TEXT], lambda data: renumber(C_TEXT, data), is_text=True),
     Subject("assembly", lambda: [b'\t.ascii "->NAME $5 sizeof(x)"\n'], use_generated, is_text=True),
 )

@@ -47,6 +47,12 @@ def test_a_module_says_what_it_has_of_a_newer_version() -> None:
     assert tool("readelf", "--notes", data=data).count("Suture") == 2
 
 
+def test_the_update_in_one_line() -> None:
+    assert str(UPDATE) == (
+        "of 6.1.176-1..6.1.192-3 it has 2 CVE fixes, and lacks 3 that may be in code of its kernel"
+    )
+
+
 def test_most_live_patches_are_of_no_version() -> None:
     obj = modinfo.with_entries(reader.read(compile_c(MODULE), "fix.ko"), LivePatch("a", ()))
     assert inspect(obj).patch.update is None

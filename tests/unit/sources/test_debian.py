@@ -21,7 +21,8 @@ import pytest
 from suture import sources
 from suture.errors import Refusal
 from suture.kernel.release import Toolchain
-from suture.sources import shared
+from suture.sources import apt, shared
+from suture.sources.apt import AptPackage
 from suture.sources.debian import DebianOffer
 from tests.examples import shows
 from tests.unit.conftest import RELEASE, bzimage
@@ -617,3 +618,20 @@ def test_a_source_package_without_a_part_is_refused(
     repository.update()
     (offer,) = sources.source_offers("6.1.0-8-amd64", "6.1.8-1")
     assert refused(lambda: offer.get(tmp_path / "here")).code == "package-corrupt"
+
+
+def test_only_the_wanted_files_of_a_package_are_unpacked(
+    repository: Repository, tmp_path: Path
+) -> None:
+    wanted = "usr/src/linux-headers-6.1/.config"
+    files = {wanted: b"CONFIG_X=y\n", "usr/src/linux-headers-6.1/include/x.h": b""}
+    deb = repository.add("linux-headers-6.1", VERSION, files)
+    package = AptPackage("linux-headers-6.1", VERSION, "amd64", 0, "")
+    into = tmp_path / "into"
+    apt.unpack_only(package, deb.parent, into, (wanted, "usr/none"))
+    found = {str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()}
+    assert found == {wanted}
+    assert (into / wanted).read_bytes() == b"CONFIG_X=y\n"
+    deb.write_bytes(deb.read_bytes()[:3000])
+    assert refused(lambda: apt.unpack_only(package, deb.parent, into, ())).code == "package-corrupt"
+    assert not deb.exists()

@@ -177,6 +177,44 @@ def test_a_name_counts_as_each_file_that_it_may_mean(tree: Path, other: Path) ->
     assert taken(tree, other) == IN_SCRIPTS
 
 
+BITS = "tools/include/linux/bits.h"
+CHECK = "#include <linux/bits.h>\n#ifdef MORE\nint more;\n#endif\nint check = BITS;\n"
+
+
+@pytest.fixture
+def compiled_objtool(tree: Path, other: Path) -> None:
+    """Both trees have a header that an object of objtool reads."""
+    for top in (tree, other):
+        written(top, {BITS: "#define BITS 8\n", f"{OBJTOOL}/check.c": CHECK}, 1_000_000_000)
+    directory = f"{OLD_ROOT}/{OBJTOOL}"
+    command = (
+        f"gcc -Wp,-MD,{directory}/.check.o.d -Wp,-MT,{directory}/check.o -O2 "
+        f'-I{OLD_ROOT}/tools/include -D"BUILD_STR(s)=$(pound)s" -c -o {directory}/check.o check.c'
+    )
+    text = note(f"{directory}/check.o", command, f"{OLD_ROOT}/{BITS}")
+    written(other, {f"{OBJTOOL}/.check.o.cmd": text}, 1_000_000_100)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_taken"),
+    [
+        ({BITS: "#define BITS 8\n#define UNUSED 1\n"}, True),
+        ({BITS: "/* eight */\n#define BITS 8\n"}, True),
+        ({BITS: "#define BITS 16\n"}, False),
+        ({BITS: "#define BITS 8\n#define MORE 1\n"}, False),
+        ({BITS: "#define BITS __LINE__\n"}, False),
+        ({BITS: "#error no\n"}, False),
+        ({"tools/include/new.h": ""}, False),  # may stand before a header that a note names
+    ],
+)
+def test_objtool_is_taken_where_another_header_comes_to_the_same(
+    compiled_objtool: None, changed: dict[str, str], is_taken: bool, tree: Path, other: Path
+) -> None:
+    written(tree, changed, 1_000_000_000)
+    assert taken(tree, other) == IN_SCRIPTS | (IN_OBJTOOL if is_taken else set())
+    assert (tree / f"{OBJTOOL}/check.o").exists() == is_taken
+
+
 def test_a_product_that_reads_an_option_wants_it_the_same(tree: Path, other: Path) -> None:
     asked: set[str] = set()
 

@@ -11,7 +11,7 @@ import pytest
 
 from suture.errors import Refusal
 from suture.kernel.release import Target
-from suture.workspace import prepare, source
+from suture.workspace import filling, source
 from tests.examples import shows
 
 MAKEFILE = "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 176\nEXTRAVERSION =\n"
@@ -137,8 +137,8 @@ def test_a_patch_may_make_the_source_the_version_that_it_is(tmp_path: Path) -> N
     tree.mkdir()
     plain = dataclasses.replace(target(tmp_path, version="6.1.177-1"), source=packed)
     with pytest.raises(Refusal, match="source-mismatch"):
-        prepare.fill(plain, tree)
-    prepare.fill(dataclasses.replace(plain, patches=(patch,)), tree)
+        filling.fill(plain, tree)
+    filling.fill(dataclasses.replace(plain, patches=(patch,)), tree)
 
 
 @pytest.mark.parametrize("texts", [(SECOND,), (FIRST, FIRST), ("no patch",)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,11 @@ def indexed(tree: Path) -> WordIndex:
 
 
 def opened(tree: Path) -> WordIndex:
-    return WordIndex(tree, "x86", tree.with_name("words"))
+    return WordIndex(tree, "x86", opened_at(tree))
+
+
+def opened_at(tree: Path) -> Path:
+    return tree.with_name("words")
 
 
 def found_by_grep(tree: Path, word: str) -> set[str]:
@@ -124,3 +129,91 @@ def test_a_tree_that_goes_leaves_no_index(tree: Path) -> None:
     listed = [*words.files(tree, "x86"), ("mm/gone.c", (1, 1))]
     with pytest.raises(OSError, match=r"gone\.c"):
         words.part_contents(tree, listed)
+
+
+def beside(
+    tree: Path, names: Iterable[str] = FILES, gup: bytes = b"int pug(void) { return FOLL_NEW; }\n"
+) -> WordIndex:
+    """The index of a tree that shares files of these names with the one that was there, made beside
+    that one's index; ``mm/gup.c`` is another file."""
+    workspace = moved(tree)
+    words_child.make(workspace / "ready/tree", "x86", words.place(workspace))
+    old = link_files(tree, workspace, names)
+    write(tree / "mm/gup.c", gup)
+    os.utime(tree / "mm/gup.c", ns=(old, old))
+    words_child.make(tree, "x86", tree.with_name("words"), workspace)
+    return opened(tree)
+
+
+def moved(tree: Path) -> Path:
+    """Make the tree, with its index where it has one, that of a workspace."""
+    workspace = tree.parent / f"workspace-{len(list(tree.parent.iterdir()))}"
+    for path, place in (
+        (tree, workspace / "ready/tree"),
+        (opened_at(tree), words.place(workspace)),
+    ):
+        if path.exists():
+            place.parent.mkdir(parents=True)
+            path.rename(place)
+    return workspace
+
+
+def link_files(tree: Path, workspace: Path, names: Iterable[str]) -> int:
+    """Share files of a workspace but ``mm/gup.c``, and return how old that is."""
+    for name in names:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        if name != "mm/gup.c":
+            os.link(workspace / "ready/tree" / name, tree / name)
+    return (workspace / "ready/tree/mm/gup.c").stat().st_mtime_ns
+
+
+def parts_of_both(tree: Path) -> int:
+    return sum(part.stat().st_nlink > 1 for part in tree.with_name("words").iterdir())
+
+
+@pytest.mark.parametrize("size", [20, 1 << 20])
+@pytest.mark.parametrize("shared", [FILES, [*FILES][:1], []])
+def test_an_index_beside_another_is_that_of_its_tree(
+    size: int, shared: Iterable[str], tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "PART_SIZE", size)
+    index = beside(tree, shared)
+    for word in ("FOLL_GET", "FOLL_PIN", "gup", "pug", "FOLL_NEW", "obj", "fault", "none"):
+        assert index.files_with(word.encode()) == found_by_grep(tree, word), word
+    if shared in ([], FILES):  # else a part may have too little in common
+        assert bool(parts_of_both(tree)) == bool(shared)
+    assert index.known(frozenset({b"gup", b"pug"})) >= {b"pug"}
+
+
+def test_a_word_of_the_other_tree_alone_is_not_known(tree: Path) -> None:
+    index = beside(tree, [name for name in FILES if name != "mm/Makefile"])
+    assert parts_of_both(tree) == 1
+    assert index.known(frozenset({b"gup", b"FOLL_PIN"})) == {b"FOLL_PIN"}
+
+
+def test_a_file_that_only_looks_as_the_others_is_read(tree: Path) -> None:
+    """Of the same size and time, but another one on disk."""
+    index = beside(tree, gup=FILES["mm/gup.c"].replace(b"gup(", b"pug("))
+    assert index.files_with(b"pug") == {"mm/gup.c"}
+    assert index.files_with(b"gup") == {"mm/Makefile"}
+    assert parts_of_both(tree) == 1
+
+
+def test_the_index_of_a_third_tree_may_use_all_parts(tree: Path) -> None:
+    index = beside(tree)
+    second = moved(tree)
+    link_files(tree, second, FILES)
+    os.link(second / "ready/tree/mm/gup.c", tree / "mm/gup.c")
+    words_child.make(tree, "x86", opened_at(tree), second)
+    assert opened(tree).files_with(b"pug") == index.files_with(b"pug") == {"mm/gup.c"}
+    assert opened(tree).files_with(b"gup") == {"mm/Makefile"}
+    assert parts_of_both(tree) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_an_index_beside_a_damaged_one_is_made_whole(damage: str, tree: Path) -> None:
+    workspace = tree.parent / "first"
+    if damage == "cut":
+        write(words.place(workspace) / "000", words.FORMAT)
+    words_child.make(tree, "x86", tree.with_name("words"), workspace)
+    assert opened(tree).files_with(b"gup") == {"mm/gup.c", "mm/Makefile"}
