@@ -36,7 +36,7 @@ class MetadataMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FollowAnswer:
     """What the repository said, and what it means.
 
     :ivar own: the live patch in force that came from the repository.
@@ -65,7 +65,7 @@ class FollowQuestion:
     state: Following
     fetcher: Callable[[], RepositoryFetcher]
 
-    def settled_answer(self) -> Answer:
+    def settled_answer(self) -> FollowAnswer:
         """Return an answer that is still the repository's after the module was downloaded.
 
         :raises Refusal: as `ask`
@@ -79,7 +79,7 @@ class FollowQuestion:
                 return replace(again, module=answer.module)
         return replace(again, module=None)
 
-    def ask(self, *, download: bool) -> Answer:
+    def ask(self, *, download: bool) -> FollowAnswer:
         """Ask once.
 
         :param download: the module too, if the host is to have it and has not.
@@ -102,7 +102,7 @@ class FollowQuestion:
             wanted, module = verdicts.wanted, None
             if download and wanted is not None and self._lacks(wanted):
                 module = found.module(wanted)
-            return Answer(word, verdicts, times, own, document, module)
+            return FollowAnswer(word, verdicts, times, own, document, module)
 
     def _word(self, found: Consultation) -> RepositoryWord:
         choice = found.choice()
@@ -172,6 +172,6 @@ def is_same(own: FollowedPatch | None, patch: PublishedPatch | None) -> bool:
     return own is not None and patch is not None and own.sha256 == patch.sha256
 
 
-def _same(one: Answer, other: Answer) -> bool:
+def _same(one: FollowAnswer, other: FollowAnswer) -> bool:
     wanted, again = one.verdicts.wanted, other.verdicts.wanted
     return wanted is not None and again is not None and wanted.sha256 == again.sha256

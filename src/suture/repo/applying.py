@@ -17,7 +17,7 @@ from suture.core.following import (
 from suture.core.store import TRIES
 from suture.errors import ALREADY_LOADED, LOAD_DIED, Refusal
 from suture.repo import documents
-from suture.repo.answers import Answer, is_same, lacks_at_boot
+from suture.repo.answers import FollowAnswer, is_same, lacks_at_boot
 from suture.repo.choice import RepositoryWord
 from suture.repo.documents import PublishedPatch
 from suture.repo.host import FollowingHost
@@ -55,7 +55,7 @@ class FollowChanges:
     unloaded: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
-    def make(self, answer: Answer) -> None:
+    def make(self, answer: FollowAnswer) -> None:
         """Do what an answer asks."""
         wanted, own = answer.verdicts.wanted, answer.own
         is_there = is_same(own, wanted)

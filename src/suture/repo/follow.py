@@ -27,7 +27,7 @@ from suture.core.following import FollowingFile, FollowReport
 from suture.errors import CHOICE_NOT_VOUCHED, Refusal
 from suture.host import paths
 from suture.repo import documents
-from suture.repo.answers import Answer, FollowQuestion, is_same
+from suture.repo.answers import FollowAnswer, FollowQuestion, is_same
 from suture.repo.applying import FollowChanges, FollowMemory, first_line, with_deaths
 from suture.repo.choice import RepositoryWord, WaitReason
 from suture.repo.fetching import RepositoryFetcher
@@ -110,7 +110,7 @@ class FollowRun:
             refusals=tuple(changes.refusals),
         )
 
-    def _report(self, answer: Answer) -> FollowReport:
+    def _report(self, answer: FollowAnswer) -> FollowReport:
         word, times = answer.word, answer.times
         offered = word.patch
         own = self.question.own(word)
