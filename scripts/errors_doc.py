@@ -28,6 +28,7 @@ ROOMS = (
         "fixes",
         "signing",
         "report",
+        "repo",
         "fleet",
     ),
 )

@@ -33,14 +33,16 @@ hooks.d/pre-load/   programs that run before a live patch is loaded; exit status
 hooks.d/post-load/  programs that run after it has come into force
 hooks.d/failed/     programs that run after it could not be loaded
 hooks.d/drift/      programs that 'suture status --notify' runs where all is not well
+follow.toml         the repository that this host follows, and how: 'suture follow setup' writes it
+root.json           the root metadata of that repository, which this host trusts
 hooks.d/drain/      programs that run before 'suture fleetlock reboot' reboots; exit status 1 keeps
                     it from that
 hooks.d/steady/     programs that run after that reboot; exit status 1 keeps the slot
 cache               a directory, or a link to one, for kernels and prepared sources of all users
 
 Only root may be able to change what is here, and the directories above; otherwise, Suture refuses
-it. Each program gets the facts as one JSON object on standard input. See running.md, reboots.md
-and targets.md in /usr/share/doc/suture.
+it. Each program gets the facts as one JSON object on standard input. See running.md,
+reboots.md, repository.md and targets.md in /usr/share/doc/suture.
 """
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from scripts import environment, packages, test_levels
 from suture.host.distributions.debian import DebianHost
-from suture.host.packages import BUILD_MODULES, FLEET_MODULES
+from suture.host.packages import BUILD_MODULES, FLEET_MODULES, FOLLOW_MODULES
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
@@ -85,7 +85,14 @@ def modules_of(requirements: list[str]) -> set[str]:
 
 def test_every_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    declared = modules_of([*PROJECT["dependencies"], *extras["build"], *extras["fleet"]])
+    declared = modules_of(
+        [
+            *PROJECT["dependencies"],
+            *extras["build"],
+            *extras["fleet"],
+            *extras["follow"],
+        ]
+    )
     assert imported((TOP / "src").rglob("*.py"), at_start_only=False) <= declared
 
 
@@ -126,9 +133,15 @@ def test_the_build_extra_is_known_by_its_modules() -> None:
     assert modules_of(PROJECT["optional-dependencies"]["fleet"]) == FLEET_MODULES
 
 
+def test_the_follow_extra_is_known_by_its_modules() -> None:
+    extras = PROJECT["optional-dependencies"]
+    assert modules_of([*extras["follow"], *extras["dev"]]) >= FOLLOW_MODULES
+
+
 def test_everything_declared_is_locked_with_hashes() -> None:
     running, developing, looking = (locked_with_hashes(lock) for lock in LOCKS)
     extras = PROJECT["optional-dependencies"]
+    assert distributions(extras["follow"]) <= running
     assert (
         distributions([*PROJECT["dependencies"], *extras["build"], *extras["fleet"], "hatchling"])
         <= running
@@ -155,7 +168,8 @@ def test_what_is_installed_here_is_what_is_locked() -> None:
     lock = dict(
         re.findall(r"^([a-z0-9-]+)==(\S+)", (TOP / "requirements.lock").read_text(), re.MULTILINE)
     )
-    runtime = distributions(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["build"])
+    extras = PROJECT["optional-dependencies"]
+    runtime = distributions(PROJECT["dependencies"] + extras["build"] + extras["follow"])
     assert {name: importlib.metadata.version(name) for name in runtime} == {
         name: lock[name] for name in runtime
     }

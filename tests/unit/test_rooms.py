@@ -20,6 +20,7 @@ ROOMS = (
     "objects",
     "module",
     "core",
+    "repo",
     "fleet",
     "kernel",
     "sources",

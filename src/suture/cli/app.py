@@ -38,6 +38,7 @@ HEADINGS = {
         *("uname", "vex"),
     ),
     "Across reboots": ("install", "uninstall", "enable", "disable", "rebuild", "store"),
+    "Repositories": ("repo", "follow"),
     "Fleets": ("rollout", "fleetlock"),
     "Keys and setup": ("key", "sign", "doctor", "demo", "compat"),
 }

@@ -58,6 +58,22 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class Percent(click.FloatRange):
+    """A share of a whole, which "nan" is not."""
+
+    name = "number of percent"
+
+    def __init__(self) -> None:
+        super().__init__(0, 100)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the number that a word names."""
+        percent = super().convert(value, param, ctx)
+        if math.isnan(percent):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return percent
+
+
 class Argument(click.Argument):
     """An argument with help.
 

@@ -66,6 +66,13 @@ in_transition_argument = _name("The live patch in transition.", loaded)
 
 kept_argument = _name("A live patch, as 'suture store list' shows it.", kept)
 
+module_name_argument = argument(
+    "name",
+    metavar="NAME",
+    callback=_as_the_kernel_has_it,
+    help="A live patch, by its module's name.",
+)
+
 module_argument = argument(
     "module",
     metavar="FILE.ko",

@@ -17,6 +17,7 @@ from suture.host.terminal import console, has_rich, printable
 from suture.module.staying import first_of
 
 if TYPE_CHECKING:
+    from suture.core.following import Following
     from suture.core.status import PatchStatus, Status
     from suture.core.update_share import UpdateShare
 
@@ -49,7 +50,8 @@ CLEAR = "\x1b[H\x1b[J"
     help="Exit with 0 if all is well, 3 while tasks switch, 4 if a command was interrupted "
     "or modules are left over, 5 if a transition does not end, 6 if the next boot would "
     "load something else, 7 if the old code of a replaced function runs, 8 if live patches "
-    "are kept for other kernels and not for this one, 9 if this kernel cannot have any.",
+    "are kept for other kernels and not for this one, 9 if this kernel cannot have any, 10 if "
+    "the repository that this host follows does not get through.",
 )
 @option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
 @option(
@@ -129,6 +131,7 @@ def document(found: Status) -> dict[str, object]:
         "unseen": found.unseen,
         "unprotected": found.unprotected,
         "refusals": found.refusals,
+        "following": found.following,
     }
 
 
@@ -150,6 +153,7 @@ def for_people(found: Status) -> Human:
     parts += ["", *_staying(found)] if found.staying else []
     parts += ["", *_drift(found)] if found.drift else []
     parts += ["", *_unprotected(found)] if found.unprotected else []
+    parts += ["", *_following(found.following)] if found.following else []
     parts += ["", *_host(found)] if found.taints or found.newer_kernel else []
     return in_parts(*parts)
 
@@ -173,6 +177,7 @@ def _summary(found: Status) -> str:
         Verdict.UNPROTECTED: "; live patches of other kernels are missing here",
         Verdict.INEFFECTIVE: "; the kernel runs the old code of functions below",
         Verdict.DRIFT: "; the next boot would load something else",
+        Verdict.UNFOLLOWED: "; the repository that this host follows does not get through",
         Verdict.IN_TRANSITION: "; tasks are switching",
         Verdict.LEFT_UNDONE: _left_undone(found),
         Verdict.STALLED: "; a transition does not end: stop the tasks below, or reverse it with "
@@ -307,6 +312,36 @@ def _unprotected(found: Status) -> list[Human]:
         else "  Boot a kernel with CONFIG_LIVEPATCH."
     )
     return [*lines, ways]
+
+
+def _following(found: Following) -> list[Human]:
+    """What a host knows that follows a repository."""
+    last = found.last
+    lines = [
+        f"Follows the ring {found.ring} of {found.url}" if found.url else "Follows a repository"
+    ]
+    if last.signed:
+        lines[0] += f"; its newest metadata is of {utc(last.signed)} UTC"
+    lines[0] += "."
+    if last.offered:
+        lacking = f", and would close {', '.join(last.missing_cves)}" if last.missing_cves else ""
+        state = f"waits ({last.waits}: {last.why}){lacking}" if last.waits else "is in force"
+        lines.append(f"  {last.offered} is offered, and {state}.")
+    elif last.signed:
+        lines.append("  Nothing is offered for this kernel.")
+    if last.covered_until:
+        lines.append(f"  This kernel is covered until {last.covered_until}.")
+    if last.error:
+        lines.append(f"  At {utc(last.when)}: {last.found}")
+    elif found.is_expired:
+        lines.append("  That has expired: nothing new is loaded. Does suture-follow.timer run?")
+    if found.hold:
+        lines.append(f"  On hold since {found.hold} ('suture follow resume').")
+    if found.pin:
+        lines.append(f"  Pinned at {found.pin} ('suture follow resume').")
+    if found.aside and last.waits != "set-aside":
+        lines.append(f"  {found.aside.name} failed here and is set aside: {found.aside.found}")
+    return [printable(line) for line in lines]
 
 
 def _host(found: Status) -> list[Human]:

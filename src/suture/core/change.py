@@ -5,6 +5,7 @@ up after."""
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -110,6 +111,11 @@ def recorded(
                 name,
                 f"the signal came too late: it is {outcome.result}",
             )
+
+
+def origin(where: str) -> str:
+    """Return where a module came from, for people: the absolute path of a file, or an address."""
+    return where if "://" in where else os.path.abspath(where)
 
 
 def drop_module(name: str, deadline: float = RELEASE_DEADLINE) -> bool:

@@ -80,7 +80,7 @@ def install(
             inspection.release,
             name,
             replaces=inspection.patch.replace,
-            origin=os.path.abspath(where),
+            origin=change.origin(where),
             enabled=enabled,
             require_signature=require_signature,
         )

@@ -106,7 +106,7 @@ def load(data: bytes, where: str, options: Options | None = None) -> Loaded:
     chosen = options or Options()
     module = checks.read(data, where)
     checks.may_change(f"loading {module.name}")
-    facts: dict[str, object] = {"patch": module.live_patch, "file": os.path.abspath(where)}
+    facts: dict[str, object] = {"patch": module.live_patch, "file": change.origin(where)}
     try:
         done, facts = _load(module, data, chosen, facts)
     except Refusal as refusal:
@@ -178,7 +178,7 @@ def _details(module: Module, sha256: str, before: list[str]) -> dict[str, object
         | ({"accepted": accepted} if accepted else {})
         | ({"fixes": fixes} if fixes else {})
         | {
-            "file": os.path.abspath(module.where),
+            "file": change.origin(module.where),
             "sha256": sha256,
             "build_id": module.build_id,
             "release": module.inspection.release,

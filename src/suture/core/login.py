@@ -15,6 +15,7 @@ from suture.host.terminal import printable
 
 WORDS = {
     Verdict.DRIFT: "the live patches in force are not those that are installed",
+    Verdict.UNFOLLOWED: "the repository that this host follows does not get through",
     Verdict.INEFFECTIVE: "the kernel runs old code, though a live patch replaces it",
     Verdict.IN_TRANSITION: "tasks are switching to or from a live patch",
     Verdict.LEFT_UNDONE: "a change of live patches was left unfinished",

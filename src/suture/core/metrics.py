@@ -5,8 +5,9 @@ collector reads."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
+from suture.core.following import Following
 from suture.core.status import PatchStatus, Status
 from suture.host.exposition import family, labels
 
@@ -29,6 +30,8 @@ def _lines(status: Status) -> Iterator[str]:
     about = "Changes that were refused once they had begun, by the refusal's code."
     refused = [(labels(code=code), number) for code, number in sorted(status.refusals.items())]
     yield from family("suture_refusals", about, refused)
+    if status.following is not None:
+        yield from _of_following(status.following)
     if status.last_change:
         about = "Time of the last change of live patches."
         changed = [("", _timestamp(status.last_change))]
@@ -36,7 +39,8 @@ def _lines(status: Status) -> Iterator[str]:
 
 
 def _timestamp(when: str) -> int:
-    return int(datetime.fromisoformat(when).timestamp())
+    found = datetime.fromisoformat(when)
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
 
 
 def _of_live_patches(status: Status) -> Iterator[str]:
@@ -144,6 +148,30 @@ def _of_hindrances(status: Status) -> Iterator[str]:
         seen = () if status.unseen else status.patches
         counts = [(_label(item.name), _hindered(status, item, in_force)) for item in seen]
         yield from family(name, about, counts)
+
+
+def _of_following(found: Following) -> Iterator[str]:
+    """Yield what the repository offers that this host follows, and whether it gets through."""
+    last = found.last
+    info = labels(
+        ring=found.ring, offered=last.offered, waits=last.waits, error=last.error, pin=found.pin
+    )
+    about = "The ring that this host follows, what it offers, and what that waits for."
+    yield from family("suture_follow_info", about, [(info, 1)])
+    about = "1 if the repository's word gets through to this host."
+    yield from family("suture_follow_ok", about, [("", int(not found.is_troubled))])
+    about = "1 if the host's administrator has put following on hold."
+    yield from family("suture_follow_hold", about, [("", int(bool(found.hold)))])
+    about = "Vulnerabilities that the offered live patch closes, and none in force does."
+    yield from family("suture_follow_missing_cves", about, [("", len(last.missing_cves))])
+    for name, about, when in (
+        ("suture_follow_run", "Time of the last run.", last.when),
+        ("suture_follow_signed", "Time at which the newest metadata was made.", last.signed),
+        ("suture_follow_expires", "Time at which the newest metadata expires.", last.expires),
+        ("suture_follow_covered_until", "Day until which it is covered.", last.covered_until),
+    ):
+        known = [("", _timestamp(when))] if when else []
+        yield from family(f"{name}_timestamp_seconds", about, known)
 
 
 def _hindered(status: Status, item: PatchStatus, in_force: bool) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suture.core import host, lock, modules, running, tasks
@@ -25,10 +26,14 @@ from suture.core.patches import LoadedPatch
 from suture.host import paths
 
 if TYPE_CHECKING:
+    from suture.core.following import Following
     from suture.core.redirections import Hindrance
     from suture.core.unprotected import Unprotected
     from suture.core.update_share import UpdateShare
     from suture.model import Fix
+
+SETTINGS = Path("/etc/suture/follow.toml")
+"""Of a host that follows a repository (`suture.core.following`)."""
 
 STALLED_AFTER = 90.0
 """Seconds after which a transition that nobody watches is reported as one that does not end: by
@@ -40,6 +45,7 @@ class Verdict(IntEnum):
 
     OK = 0
     DRIFT = 6  # what is in force is not what is kept for the running kernel
+    UNFOLLOWED = 10  # the repository that this host follows is not heard, or does not get through
     UNPROTECTED = 8  # kept for other kernels, and nothing of it is in the running one
     INEFFECTIVE = 7  # the old code of a function runs, though a live patch replaces it
     IN_TRANSITION = 3
@@ -133,6 +139,7 @@ class Status:
         journal goes.
     :ivar newer_kernel_lacks: the names of installed live patches that a reboot into `newer_kernel`
         would be without.
+    :ivar following: how this host follows a repository; None for one that does not.
     """
 
     release: str
@@ -152,6 +159,7 @@ class Status:
     unprotected: tuple[Unprotected, ...] = ()
     refusals: Mapping[str, int] = field(default_factory=dict)
     newer_kernel_lacks: tuple[str, ...] = ()
+    following: Following | None = None
 
     @property
     def recoverable(self) -> tuple[str, ...]:
@@ -177,6 +185,8 @@ class Status:
             return Verdict.INEFFECTIVE
         if self.unprotected:
             return Verdict.UNPROTECTED
+        if self.following is not None and self.following.is_troubled:
+            return Verdict.UNFOLLOWED
         return Verdict.DRIFT if self.drift else Verdict.OK
 
 
@@ -213,7 +223,18 @@ def status(journal: Journal | None = None) -> Status:
         unprotected=_unprotected(patches) if at_work is None else (),
         refusals=_refusals(outcomes),
         newer_kernel_lacks=_lacking(newer) if newer else (),
+        following=_following(),
     )
+
+
+def _following() -> Following | None:
+    """Return how this host follows a repository.  Most do not, and need not import what reads
+    it."""
+    if not SETTINGS.exists():
+        return None
+    from suture.core.following import remembered
+
+    return remembered()
 
 
 def _by_ftrace(patches: Sequence[PatchStatus]) -> tuple[tuple[Hindrance, ...], str]:

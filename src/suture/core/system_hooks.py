@@ -76,7 +76,7 @@ test ! -e {code} || {start} suture.core.upgrade --at-end || true";
         """\
 # {maker}.  These units have no process that could use an old library, and
 # starting them again would load what was unloaded on purpose.
-$nrconf{{override_rc}}->{{qr(^suture(-confirm|-rebuild)?\\.service$)}} = 0;
+$nrconf{{override_rc}}->{{qr(^suture(-confirm|-follow|-rebuild)?\\.service$)}} = 0;
 """,
         "needrestart leaves the units of live patches alone",
         0o644,
@@ -129,6 +129,43 @@ AccuracySec=10s
 [Install]
 WantedBy=timers.target
 """
+
+FOLLOW, FOLLOW_SERVICE = "suture-follow.timer", "suture-follow.service"
+
+FOLLOW_UNIT = """\
+# Made by 'suture follow setup'.
+[Unit]
+Description=Follow a repository of live patches
+Documentation=man:suture(1)
+ConditionPathExists={code}
+ConditionPathExists=/etc/suture/follow.toml
+ConditionKernelCommandLine=!suture.disable
+ConditionKernelCommandLine=!suture.disable=1
+After=suture.service network-online.target
+
+[Service]
+Type=oneshot
+Nice=5
+TimeoutStartSec=30min
+ExecStart={start} suture follow run
+"""
+
+FOLLOW_TIMER = """\
+# Made by 'suture follow setup'.
+[Unit]
+Description=Follow a repository of live patches, each quarter of an hour
+Documentation=man:suture(1)
+
+[Timer]
+OnBootSec=3min
+OnUnitActiveSec=15min
+RandomizedDelaySec=5min
+AccuracySec=10s
+
+[Install]
+WantedBy=timers.target
+"""
+"""Hosts that boot together do not ask together."""
 
 
 def enable(etc: Path = ETC, owner: int = 0) -> tuple[str, ...]:
@@ -191,6 +228,19 @@ def set_metrics(file: str) -> bool:
     changed = _set_units(texts if file else {}, *texts)
     if changed and file:
         units.systemctl("enable", "--now", METRICS)
+    return changed
+
+
+def set_follow(wanted: bool) -> bool:
+    """Make or remove the timer that follows a repository.
+
+    :return: whether that changed anything
+    :raises Refusal: as `set_rebuild`
+    """
+    texts = {FOLLOW_SERVICE: deployment.this().fill(FOLLOW_UNIT), FOLLOW: FOLLOW_TIMER}
+    changed = _set_units(texts if wanted else {}, *texts)
+    if changed and wanted:
+        units.systemctl("enable", "--now", FOLLOW)
     return changed
 
 

@@ -23,6 +23,7 @@ from suture.errors.link import *  # noqa: F403
 from suture.errors.rebuild import *  # noqa: F403
 from suture.errors.refusal import Kind as Kind
 from suture.errors.refusal import Refusal as Refusal
+from suture.errors.repo import *  # noqa: F403
 from suture.errors.report import *  # noqa: F403
 from suture.errors.signing import *  # noqa: F403
 from suture.errors.state import *  # noqa: F403

@@ -20,6 +20,7 @@ from suture import __version__
 from suture.errors import (
     BUILD_EXTRA_MISSING,
     FLEET_EXTRA_MISSING,
+    FOLLOW_EXTRA_MISSING,
     INTERNAL_ERROR,
     INTERRUPTED,
     LIBRARY_MISSING,
@@ -31,6 +32,12 @@ NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What the host can say no to at any time: a full or read-only disk, or a file that may not be
 touched."""
 
+OWN_ENVIRONMENT = (
+    "The package and the one-file Suture do not bring it: install Suture with it in an "
+    "environment of its own: 'python3 -m venv /opt/suture', '/opt/suture/bin/pip install "
+    "suture[follow]'."
+)
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a program to end."""
 
@@ -41,7 +48,8 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 
     :param words: the command line, for the message.
     :raises Refusal: ``interrupted``, ``disk-full``, ``file-unreadable``, ``build-extra-missing``,
-        ``fleet-extra-missing``, ``library-missing``, ``internal-error``, and those of the block
+        ``follow-extra-missing``, ``fleet-extra-missing``, ``library-missing``,
+        ``internal-error``, and those of the block
         itself
     """
     try:
@@ -63,13 +71,16 @@ def refused(words: Sequence[str]) -> Iterator[None]:
 def module_missing(words: Sequence[str], error: ModuleNotFoundError) -> Refusal:
     """Return the refusal for a Python module that is not there."""
     from suture.host import deployment
-    from suture.host.packages import BUILD_MODULES, FLEET_MODULES
+    from suture.host.packages import BUILD_MODULES, FLEET_MODULES, FOLLOW_MODULES
 
     top = (error.name or "").partition(".")[0]
     found = f"needs the Python module {error.name}"
     if top in BUILD_MODULES or (top == "suture" and deployment.this().is_runtime_half):
         remedy = deployment.build_remedy()
         return Refusal(BUILD_EXTRA_MISSING, command_name(words), found, remedy=remedy)
+    if top in FOLLOW_MODULES:
+        remedy = OWN_ENVIRONMENT if deployment.this().is_runtime_half else None
+        return Refusal(FOLLOW_EXTRA_MISSING, command_name(words), found, remedy=remedy)
     if top in FLEET_MODULES:
         return Refusal(FLEET_EXTRA_MISSING, command_name(words), found)
     if top == "cryptography":

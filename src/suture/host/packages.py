@@ -94,6 +94,9 @@ BUILD_MODULES = frozenset(
 )
 """The modules of the extra ``build`` in ``pyproject.toml``, by the names that Python imports."""
 
+FOLLOW_MODULES = frozenset({"pkcs11", "securesystemslib", "tuf", "urllib3"})
+"""Those of the extra ``follow``, and what it imports for keys on tokens."""
+
 FLEET_MODULES = frozenset({"h11"})
 """Those of the extra ``fleet``."""
 

@@ -36,19 +36,20 @@ KEPT = 4
 SIZE = "128M"
 
 
-def image() -> Path:
+def image(extra: str = "") -> Path:
     """Return the image of the sources as they are now, from the cache or made; it must not be
     written to.
 
+    :param extra: of Suture's extras, one that is installed too.
     :raises Refusal: ``command-failed``, ``tool-missing``, ``disk-full``
     """
     sources = Path(suture.__file__).parent
-    final = paths.cache() / "lab" / f"installed-{_digest(sources)}.ext4"
+    final = paths.cache() / "lab" / f"installed-{_digest(sources, extra)}.ext4"
     with files.locked(final.parent / "installed.lock"):
         if not final.exists():
             with tempfile.TemporaryDirectory(prefix="suture-") as work:
                 tree, made = Path(work, "local"), final.with_name(f"{files.TEMPORARY}{final.name}")
-                _lay_out(sources, tree)
+                _lay_out(sources, tree, extra)
                 run.check(as_root_would(ext4_command(tree, made, SIZE)))
                 os.rename(made, final)
             older = sorted(
@@ -59,10 +60,10 @@ def image() -> Path:
     return final
 
 
-def _lay_out(sources: Path, tree: Path) -> None:
+def _lay_out(sources: Path, tree: Path, extra: str) -> None:
     packages = tree / guests.here().python_packages
     shutil.copytree(sources, packages / "suture", ignore=shutil.ignore_patterns("__pycache__"))
-    for distribution in _needed("suture"):
+    for distribution in _needed("suture", extra):
         for file in distribution.files or ():
             if ".." not in file.parts and not file.match("*.dist-info/*"):
                 to = packages / file
@@ -77,14 +78,17 @@ def _lay_out(sources: Path, tree: Path) -> None:
     program.chmod(0o755)
 
 
-def _needed(name: str) -> Iterator[importlib.metadata.Distribution]:
-    """Yield the dependencies of a base install of `name`, as far as they are installed here."""
+def _needed(name: str, extra: str) -> Iterator[importlib.metadata.Distribution]:
+    """Yield the dependencies of `name`, of its base install and of an extra, as far as they are
+    installed here."""
+    wanted = re.compile(f"extra == ['\"]{extra}['\"]" if extra else "(?!)")
     seen = {name}
     todo = [name]
     while todo:
         for requirement in importlib.metadata.distribution(todo.pop()).requires or ():
             needed = re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
-            if "extra ==" in requirement or needed in seen:
+            is_left_out = "extra ==" in requirement and not wanted.search(requirement)
+            if is_left_out or needed in seen:
                 continue
             seen.add(needed)
             try:
@@ -94,10 +98,10 @@ def _needed(name: str) -> Iterator[importlib.metadata.Distribution]:
             todo.append(needed)
 
 
-def _digest(sources: Path) -> str:
+def _digest(sources: Path, extra: str) -> str:
     """Return a digest of the sources and of the versions of their dependencies."""
     digest = hashlib.sha256(sys.version.encode())
-    for distribution in _needed("suture"):
+    for distribution in _needed("suture", extra):
         digest.update(f"{distribution.name} {distribution.version}\n".encode())
     for path in sorted(
         path for path in sources.rglob("*") if path.is_file() and path.suffix != ".pyc"

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from suture.cli import app
-from suture.cli.commands import PATH, Number, OneOf, Seconds
+from suture.cli.commands import PATH, Number, OneOf, Percent, Seconds
 from suture.cli.decisions import Decided
 from suture.cli.fleet_options import StatePlace
 
@@ -38,7 +38,7 @@ COMMANDS = dict(below(app.program, "suture"))
 def given_type(param: click.Parameter) -> str:
     """Return the type of a parameter's value, as an annotation names it."""
     kind = param.type
-    base = {Number: "int", Seconds: "float"}.get(type(kind), "str")
+    base = {Number: "int", Percent: "float", Seconds: "float"}.get(type(kind), "str")
     if isinstance(kind, OneOf):
         base = kind.kind.__name__
     elif kind is PATH:

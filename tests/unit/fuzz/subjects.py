@@ -7,16 +7,19 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import json
 import lzma
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import lz4.block
 import zstandard
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Delegations, Metadata, Root, Targets
 
 from suture.arch.x86_64 import boot_relocations
 from suture.arch.x86_64.virtual_machine import VIRTUAL_MACHINE
@@ -37,6 +40,7 @@ from suture.kernel.btf import Btf
 from suture.kernel.types import struct_sizes
 from suture.lab import complaints
 from suture.link import klp
+from suture.model import Fix
 from suture.module import fixes, notes, sign, signature, staying, versions
 from suture.module.inspect import inspect
 from suture.module.renaming import renamed
@@ -719,6 +723,65 @@ def use_generated(data: bytes) -> None:
     _numbers(data)
 
 
+def repository_files() -> list[bytes]:
+    """Metadata of each kind, and the documents that it vouches for."""
+    from suture.repo import documents
+
+    patch = documents.PublishedPatch(
+        *("6.1", "fix", "0" * 64, 1, "ab", True, ("vmlinux:f",), (Fix("a", cves=("CVE-1",)),)),
+        *(("a",), (), {".html": "0" * 64}, {"kernel": "6.1"}, "2030-01-31", "2026-01-01T00:00:00Z"),
+    )
+    chosen = documents.ChosenPatch("fix", "0" * 64)
+    since = "2026-01-01T00:00:00Z"
+    choice = documents.RingChoice("all", "6.1", chosen, None, 500, "s", since)
+    gone = documents.Withdrawal("fix", "0" * 64, "wrong", since)
+    key = CryptoSigner.generate_ed25519().public_key
+    root, targets = Root(), Targets(delegations=Delegations({}, {}))
+    root.add_key(key, "root")
+    public = {"keyid": key.keyid, **key.to_dict()}
+    return [
+        *(patch.content(), choice.content(), documents.Withdrawals("6.1", (gone,)).content()),
+        *(Metadata(root).to_bytes(), Metadata(targets).to_bytes(), json.dumps(public).encode()),
+    ]
+
+
+def use_repository_file(data: bytes) -> None:
+    """Read it as each kind of file that a repository has."""
+    from suture.repo import documents, keys, tree
+
+    kinds = (documents.PublishedPatch, documents.RingChoice, documents.Withdrawals)
+    readers: list[Callable[[], object]] = [partial(kind.parse, data, "bad") for kind in kinds]
+    readers += [partial(tree.parsed, Root, data, "bad"), partial(tree.parsed, Targets, data, "bad")]
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work, "key.pub")
+        path.write_bytes(data)
+        readers += [lambda: keys.read_public(path), lambda: keys.signer_of(str(path))]
+        for read in readers:
+            with contextlib.suppress(Refusal):
+                read()
+
+
+def follow_files() -> list[bytes]:
+    """What a host is told to follow, and what it remembers."""
+    from tests.unit.repo.test_settings import GOOD, WHOLE
+
+    state = json.dumps({"format": 1, **asdict(WHOLE)}).encode()
+    return [f'{GOOD}delay = "2h"\nat-boot = true\ntimeout = 60\n'.encode(), state]
+
+
+def use_follow_file(data: bytes) -> None:
+    from suture.core import following
+    from suture.repo import settings
+
+    for read in (
+        lambda: following.parse(data, "bad"),
+        lambda: settings.parse(data, b'{"signed": {"_type": "root"}}', "bad"),
+        lambda: settings.checked_root(data, "bad"),
+    ):
+        with contextlib.suppress(Refusal):
+            read()
+
+
 def use_plan(data: bytes) -> None:
     plan_file.parse(data.decode(errors="replace"), "bad")
 
@@ -785,6 +848,8 @@ SUBJECTS = (
         separator="\t",
     ),
     Subject("report", report_pages, use_report, is_text=True),
+    Subject("repository", repository_files, use_repository_file, is_text=True, separator='"'),
+    Subject("following", follow_files, use_follow_file, is_text=True, separator='"'),
     Subject("config", lambda: [CONFIG], use_config, is_text=True, separator="="),
     Subject("kallsyms", lambda: [LISTING], use_listing, is_text=True),
     Subject("patch", lambda: [PATCH], lambda data: diff.parse("bad.patch", data), is_text=True),

@@ -29,6 +29,7 @@ ITS_OWN = {
     "sources/debian_toolchains.py": "Debian's compilers",
     "sources/debian_suites.py": "the package lists of Debian's suites",
     "host/distributions/debian.py": "Debian's packages for what Suture uses",
+    "repo/deb.py": "live patches wrapped as Debian's packages",
     "lab/debian.py": "a guest that is a small Debian",
     "core/changelog.py": "the changelogs in Debian's packages of kernels",
     "core/system_hooks.py": "the directories in which Debian's tools look for hooks",
@@ -47,6 +48,17 @@ REGISTRIES = {
 TEXTS = {
     # The Python package python-debian, which the extra `build` brings.
     "host/packages.py": {"debian"},
+    # The command that wraps live patches as Debian's packages.
+    "cli/repo_patches.py": {
+        "deb",
+        "suture.repo.deb",
+        "suture repo deb patches fix --maintainer 'Ops <ops@example.org>'",
+        "wrap a live patch for apt",
+        "Wrap a published live patch as a Debian package, whose installation runs 'suture install'."
+        "\n\n    The package carries no trust of its own: hosts believe whoever signs the archive that"
+        " it is in,\n    and a withdrawal does not reach those that do not follow the repository.\n"
+        "    ",
+    },
     # A refusal that scripts know by its code; it is raised by initramfs_tools.py alone.
     "errors/store.py": {
         "INITRAMFS_TOOLS_MISSING",

@@ -59,6 +59,7 @@ DEVELOPING = (
         "iproute2",
         "libengine-pkcs11-openssl",
         "lz4",
+        "nginx-light",
         "openssl",
         "procps",
         "prometheus",
@@ -67,8 +68,8 @@ DEVELOPING = (
         "zstd",
     ),
 )
-"""Additional packages for the tests: a token in software, and programs that make the tests' inputs
-or run in their guests."""
+"""Additional packages for the tests: a token in software, a web server, and programs that make the
+tests' inputs or run in their guests."""
 
 
 class DebianHost:
