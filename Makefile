@@ -26,7 +26,7 @@ test-all: setup ## as test, on all flavours, long tests on both series, with a h
 test-unit: setup ## the tests that need no kernel (under a minute)
 	@$(PYTHON) scripts/test_levels.py unit
 
-test-fleet: setup ## the tests with a cluster of etcd, Prometheus and Alertmanager
+test-fleet: setup ## the tests with servers: a cluster of etcd, Prometheus, Alertmanager, nginx
 	@$(PYTHON) scripts/test_levels.py fleet
 
 test-packages: setup ## the tests that install Debian packages of the committed tree in small Debian systems
