@@ -216,6 +216,7 @@ def in_force(machine: Machine) -> Sequence[str]:
 
 
 @pytest.mark.make_test_takes("6.1")
+@pytest.mark.only_in_test_all
 def test_a_host_follows_from_its_timer_and_over_a_reboot(
     system: System, workspace: Workspace, tmp_path: Path
 ) -> None:
