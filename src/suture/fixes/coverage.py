@@ -7,7 +7,7 @@ code before and after.  "Likely" matches name several files: all of them count.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,8 +72,20 @@ def _states(verdicts: Sequence[GroupVerdict]) -> dict[str, str]:
         if verdict.is_live:
             # A header may be live with who uses it though it is not alone.
             state |= {path: "" for path in verdict.group.whole if state.get(path) != LEFT_OUT}
-            state |= {part.source: LEFT_OUT for part in verdict.left_out if not part.is_harmless}
+            state |= dict.fromkeys(_in_part(verdict), LEFT_OUT)
     return state
+
+
+def _in_part(verdict: GroupVerdict) -> Iterator[str]:
+    """Yield the files of which a live patch leaves out a part that code of the kernel would run.
+
+    What is left out of a file that does not change itself comes from the changed headers.
+    """
+    whole = verdict.group.whole
+    for part in verdict.left_out:
+        if not part.is_harmless:
+            own = [path for path in whole if path == part.source]
+            yield from own or [path for path in whole if path.endswith(".h")]
 
 
 def _one(fix: ListedFix, state: Mapping[str, str], built: Collection[str]) -> CoveredFix:

@@ -24,7 +24,7 @@ from suture.fixes.coverage import Coverage, CoveredFix, covered
 from suture.fixes.grouping import grouping
 from suture.fixes.kept_changes import FileDiff
 from suture.fixes.listing import FixList
-from suture.fixes.trials import GroupVerdict, try_groups
+from suture.fixes.trials import OF_THIS_HOST, GroupVerdict, try_groups
 from suture.formats.recognise import Format
 from suture.host.files import temporary_directory
 from suture.host.progress import note
@@ -32,6 +32,9 @@ from suture.kernel.release import Target
 from suture.model import Fix, Update, UpdateFix
 from suture.verify.callers import DEFAULT_BOUNDS
 from suture.workspace.prepare import prepare
+
+_MOST_SHOWN = 8
+"""Groups that a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,6 @@ def build_fixes(
     output: Path | None = None,
     directory: Path | None = None,
     name: str | None = None,
-    keep_evidence: bool = False,
 ) -> CumulativeBuild:
     """Build one live patch of the groups with chosen files that can be live.
 
@@ -63,6 +65,9 @@ def build_fixes(
     :param name: the module's; by default after the version.
     :raises Refusal: ``no-fix-can-be-live``, and those of `try_groups` and `suture.builder.build`
     """
+    if found.old == found.new:
+        nothing = f"no newer source than {found.old} is on offer"
+        raise Refusal(NO_FIX_CAN_BE_LIVE, found.release, nothing, why="There is nothing to build.")
     workspace = prepare(target)
     grouped = grouping(workspace, found)
     diffs = grouped.diffs
@@ -74,10 +79,10 @@ def build_fixes(
             raise _nothing_left(found, verdicts)
         fixes = covered(found, verdicts)
         try:
-            artifact = _build(
-                target, found, diffs, live, fixes, output, directory, name, keep_evidence
-            )
+            artifact = _build(target, found, diffs, live, fixes, output, directory, name)
         except Refusal as refusal:
+            if refusal.kind in OF_THIS_HOST:
+                raise
             verdicts = _without(verdicts, refusal)
             note(f"left out, refused beside the others: {refusal.code}: {refusal.where}")
             continue
@@ -93,7 +98,6 @@ def _build(
     output: Path | None,
     directory: Path | None,
     name: str | None,
-    keep_evidence: bool,
 ) -> Artifact:
     paths = sorted({path for one in live for path in one.group.whole})
     text = "".join(diffs[path].text for path in paths)
@@ -113,7 +117,6 @@ def _build(
                 target,
                 output=output,
                 directory=directory,
-                keep_evidence=keep_evidence,
             )
 
 
@@ -140,9 +143,6 @@ def _nothing_left(found: FixList, verdicts: Sequence[GroupVerdict]) -> Refusal:
     shown = [f"{one.group.name}: {one.code}: {one.found}" for one in verdicts[:_MOST_SHOWN]]
     said = f"{len(verdicts)} group(s) of {found.old}..{found.new} were tried"
     return Refusal(NO_FIX_CAN_BE_LIVE, found.release, said, evidence=shown)
-
-
-_MOST_SHOWN = 8
 
 
 def _default_name(found: FixList) -> str:

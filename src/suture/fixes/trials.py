@@ -61,7 +61,7 @@ AT_A_TIME = 4
 """Groups for one process: what it reads of the kernel is read once for them, and so few are tried
 again after a stop."""
 
-_OF_THIS_HOST = frozenset(
+OF_THIS_HOST = frozenset(
     (
         COMMAND_FAILED,
         COMPILER_MISMATCH,
@@ -76,6 +76,7 @@ _OF_THIS_HOST = frozenset(
 """Refusals that say nothing of the group: the same trial may end otherwise the next time."""
 
 _NEVER_RUNS = (EXIT_CODE.core, EXIT_DATA.core)
+"""Why parts are left out that make no difference to the kernel."""
 
 _NOT_KEPT = frozenset((INTERNAL_ERROR.code, PATCH_DOES_NOT_COMPILE.code))
 """What may be mended, by us or by what else changes in the next version."""
@@ -125,6 +126,11 @@ class GroupVerdict:
         """Whether the kernel's code is the same with and without it."""
         return self.code == NO_CODE_CHANGE.code
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it changes the kernel's code, and cannot be live."""
+        return not self.is_live and not self.changes_nothing
+
 
 def try_groups(
     workspace: Workspace,
@@ -155,7 +161,7 @@ def try_groups(
                 done += 1
                 yield verdict
             for verdict in trial.verdicts(waiting):
-                if not verdict.is_live and not verdict.changes_nothing:
+                if verdict.is_refused:
                     refused |= dict.fromkeys(verdict.group.paths, verdict)
                 done += 1
                 advance(done, len(groups))
@@ -245,7 +251,7 @@ class _Trial:
                 parts = parts_of_diffs(source, self.kernel, self.workspace, most_users=MOST_USERS)
                 return _live(group, parts)
         except Refusal as refusal:
-            if refusal.kind in _OF_THIS_HOST:
+            if refusal.kind in OF_THIS_HOST:
                 raise
             if refusal.kind is PATCH_DOES_NOT_COMPILE:
                 missing = self.declarations.missing(group, refusal)

@@ -67,6 +67,16 @@ def test_a_part_that_is_left_out_is_lacking_unless_nothing_would_run_it() -> Non
     assert only(found, verdict).reason == LEFT_OUT
 
 
+def test_a_part_of_an_unchanged_file_is_lacking_from_the_header_that_changes_it() -> None:
+    files = (ChangedFile("a.c", 1, 1, (), ("vmlinux",)), ChangedFile("h.h", 1, 1, (), ("vmlinux",)))
+    found = FixList("6.1.0-50-amd64", "1-1", "2-1", (fix("a", "a.c"), fix("h", "h.h")), files)
+    part = TriedPart("user.c", "user_init()", "it ran at boot", False)
+    verdict = GroupVerdict(FileGroup(("a.c", "h.h")), functions=1, left_out=(part,))
+    source, header = covered(found, [verdict])
+    assert source.coverage is Coverage.HAD
+    assert header.lacking == {"h.h": LEFT_OUT}
+
+
 def test_a_header_is_in_force_with_who_needs_it() -> None:
     """Alone it does not compile; with its user it does."""
     found = listed(fix("header", "h.c"), h="vmlinux", a="vmlinux")
