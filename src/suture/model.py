@@ -11,7 +11,7 @@ The shapes follow ``include/linux/livepatch.h``: a `LivePatch` is a ``struct klp
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,6 +20,16 @@ VMLINUX = "vmlinux"
 
 LONGEST_DESCRIPTION = 200
 """Characters of a module's description, which modinfo(8) shows in one line."""
+
+
+def is_run(objects: Collection[str], loaded: Collection[str]) -> bool:
+    """Tell whether a host runs code of one of some objects.
+
+    :param objects: `VMLINUX`, which every host runs, or modules, as the kernel spells them.
+    :param loaded: the names of the host's modules in memory.
+    """
+    return VMLINUX in objects or any(one in loaded for one in objects)
+
 
 _LIVEPATCH_SYMBOL = re.compile(r"^\.klp\.sym\.([^.]+)\.(.+),(\d+)$")
 

@@ -211,9 +211,8 @@ def gathered(
             decided,
             whole.object if whole else (),
             described(decided.said, [fix for fixes in found for fix in fixes], usable),
-            None,
-            name is not None,
-            git,
+            is_named=name is not None,
+            git=git,
         )
 
 

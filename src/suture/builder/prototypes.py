@@ -49,9 +49,10 @@ def judge_prototypes(
         ``function-renamed``, ``prototype-changed``, and what a proof raises
     """
     clones = chain.from_iterable(map(other_clones, files))
-    if not may_change_prototypes(changes):
-        return judged(clones, accepted)
-    changed = list(_all_changed(files, pairs, changes, workspace))
+    outer = {one.path for one in changes if may_change_prototypes([one])}
+    reading = {pair.source for pair in pairs if not outer.isdisjoint(pair.compilation.reads)}
+    looked_at = [file for file in files if file.source in reading]
+    changed = list(_all_changed(looked_at, changes, workspace))
     unknown = chain.from_iterable(_unknown_callers(one, kernel) for one in changed)
     first = judged(chain(clones, unknown), accepted)
 
@@ -71,26 +72,18 @@ def judge_prototypes(
 
 
 def _all_changed(
-    files: Sequence[ComparedFile],
-    pairs: Sequence[ObjectPair],
-    changes: Sequence[Changed],
-    workspace: Workspace,
+    files: Sequence[ComparedFile], changes: Sequence[Changed], workspace: Workspace
 ) -> Iterator[ChangedPrototype]:
     """Yield the functions whose prototypes change.
 
-    A file is looked at only if more than bodies changes in what it reads.
+    :param files: those that read what changes outside the bodies of functions.
     """
-    reads = {pair.source: pair.compilation.reads for pair in pairs}
-    outer = {one.path for one in changes if may_change_prototypes([one])}
-    names = {file.source: functions_to_declare(file) for file in files}
-    looked_at = [
-        file for file in files if names[file.source] and not outer.isdisjoint(reads[file.source])
-    ]
-    compile_ahead(workspace, [file.source for file in looked_at], changes)
-    for file in looked_at:
-        old = declared(workspace, file.source, names[file.source], ())
-        new = declared(workspace, file.source, names[file.source], changes)
-        yield from changed_prototypes(file, old, new)
+    named = [(file, names) for file in files if (names := functions_to_declare(file))]
+    if named:
+        compile_ahead(workspace, [file.source for file, _ in named], changes)
+    for file, names in named:
+        old = declared(workspace, file.source, names, ())
+        yield from changed_prototypes(file, old, declared(workspace, file.source, names, changes))
 
 
 def _unknown_callers(changed: ChangedPrototype, kernel: Kernel) -> Iterator[Finding]:

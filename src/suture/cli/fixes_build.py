@@ -107,15 +107,14 @@ def _document(found: FixList, built: CumulativeBuild) -> dict[str, object]:
 def _for_people(found: FixList, built: CumulativeBuild) -> Human:
     artifact = built.artifact
     live = [one for one in built.verdicts if one.is_live]
-    functions = sum(len(patched.functions) for patched in artifact.patch.objects)
-    lines = [
+    functions = sum(1 for _ in artifact.patch.each_function())
+    parts: list[Human] = [
         f"{artifact.path} is a live patch for {artifact.target.release}: {found.new} in parts.",
         f"It replaces {functions} functions in {len(artifact.patch.objects)} objects, of "
         f"{len(live)} groups of files; {len(built.verdicts)} were tried.",
-        *_of_cves(built.fixes),
+        _of_cves(built.fixes),
     ]
-    refused = [one for one in built.verdicts if not one.is_live and not one.changes_nothing]
-    parts: list[Human] = list(lines)
+    refused = [one for one in built.verdicts if one.is_refused]
     if refused:
         rows = [_row(one) for one in sorted(refused, key=lambda one: (one.code, one.group.name))]
         parts += ["", table(("left out", "because", ""), rows)]
@@ -126,16 +125,16 @@ def _for_people(found: FixList, built: CumulativeBuild) -> Human:
     return in_parts(*parts)
 
 
-def _of_cves(fixes: Sequence[CoveredFix]) -> list[str]:
+def _of_cves(fixes: Sequence[CoveredFix]) -> str:
     from suture.fixes.coverage import Coverage, numbers_of
 
     numbers = {coverage: len(cves) for coverage, cves in numbers_of(fixes).items()}
     had = numbers[Coverage.HAD]
     total = had + numbers[Coverage.LACKING]
-    return [
+    return (
         f"It has {had} of the {total} CVE fixes that it was to have; {numbers[Coverage.SAME]} more "
-        "change nothing in this kernel.",
-    ]
+        "change nothing in this kernel."
+    )
 
 
 def _row(verdict: GroupVerdict) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from suture.model import VMLINUX, Update
+from suture.model import Update, is_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def share(update: Update, loaded: Collection[str]) -> UpdateShare:
     had: set[str] = set()
     lacking: dict[str, str] = {}
     for fix in update.fixes:
-        if VMLINUX not in fix.objects and not any(one in loaded for one in fix.objects):
+        if not is_run(fix.objects, loaded):
             continue
         if fix.lacks:
             lacking |= dict.fromkeys(fix.cves, fix.lacks)

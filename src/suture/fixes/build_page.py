@@ -52,7 +52,7 @@ def _facts(built: CumulativeBuild) -> Iterator[tuple[str, str]]:
     yield "that it lacks", f"{numbers[Coverage.LACKING]:,}"
     yield "that change nothing here", f"{numbers[Coverage.SAME]:,}"
     yield "Groups of files", f"{live:,} of {len(built.verdicts):,} that were tried"
-    functions = sum(len(patched.functions) for patched in artifact.patch.objects)
+    functions = sum(1 for _ in artifact.patch.each_function())
     yield "Replaced functions", f"{functions:,} in {len(artifact.patch.objects)} objects"
     yield "SHA-256", artifact.sha256
 
@@ -62,7 +62,7 @@ def _sections(built: CumulativeBuild) -> Iterator[page.PageSection]:
         fixes = [one for one in built.fixes if one.coverage is coverage]
         if fixes:
             yield name, f"{heading}: {len(fixes):,}", _fixes(fixes)
-    refused = [one for one in built.verdicts if not one.is_live and not one.changes_nothing]
+    refused = [one for one in built.verdicts if one.is_refused]
     if refused:
         yield "refused", f"Groups that are left out: {len(refused):,}", _groups(refused)
     asking = [one for one in built.verdicts if one.is_live and (one.findings or one.left_out)]

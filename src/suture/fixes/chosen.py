@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from suture.errors import FIX_NOT_LISTED, Refusal
 from suture.fixes.groups import FileGroup
 from suture.fixes.listing import ChangedFile, FixList, ListedFix
-from suture.fixes.objnames import VMLINUX
+from suture.model import is_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,7 @@ def chosen_files(
 
 
 def _runs(file: ChangedFile, loaded: Collection[str] | None) -> bool:
-    if loaded is None:
-        return bool(file.objects)
-    return VMLINUX in file.objects or any(one in loaded for one in file.objects)
+    return bool(file.objects) if loaded is None else is_run(file.objects, loaded)
 
 
 def _of_all(found: FixList, words: Iterable[str]) -> set[str]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from suture.model import VMLINUX
 from suture.workspace import objects
 from suture.workspace.includes import IncludeGraph, is_makefile
 from suture.workspace.prepare import Workspace
-
-VMLINUX = "vmlinux"
-"""As an objname of livepatch (``kernel/livepatch/core.c: klp_is_module()``)."""
 
 
 class ObjnameLookup:

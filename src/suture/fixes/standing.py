@@ -14,8 +14,8 @@ from suture.core.fixed import in_force
 from suture.core.status import Status
 from suture.errors import MODULE_LIST_UNKNOWN, Refusal
 from suture.fixes.listing import FixList, ListedFix
-from suture.fixes.objnames import VMLINUX
 from suture.host.files import read_bytes
+from suture.model import is_run
 
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_-]{1,56}")
 """``include/linux/moduleparam.h: MODULE_NAME_LEN``, the null not counted."""
@@ -83,7 +83,7 @@ def _names(lines: Iterable[str], where: str) -> Iterable[str]:
 def _runs(fix: ListedFix, objects: tuple[str, ...], loaded: frozenset[str] | None) -> bool | None:
     if loaded is None or not fix.files:
         return None
-    return not loaded.isdisjoint(objects) or VMLINUX in objects
+    return is_run(objects, loaded)
 
 
 def _named_in_force(status: Status | None) -> tuple[dict[str, str], dict[str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from securesystemslib.signer import Key, Signer
-from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, Targets
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Role, Root, Targets
 
 from suture.errors import (
     REPOSITORY_EXISTS,
@@ -143,14 +143,7 @@ def _propose_top(
     root = draft(before, staged, "root", may_exist=True)
     signed: Root = root.signed
     there = signed.roles[role]
-    for key in change.add:
-        signed.add_key(key, role)
-    for keyid in change.remove:
-        if keyid not in there.keyids:
-            raise _no_such_key(role, keyid)
-        signed.revoke_key(keyid, role)
-    there.threshold = change.threshold or there.threshold
-    _check(role, set(there.keyids), there.threshold)
+    _change_holders(signed, there, role, change)
     made = []
     if role == "root" and change.days:
         root = _with_days("root", root, change.days)
@@ -160,6 +153,23 @@ def _propose_top(
         targets = draft(before, staged, "targets", may_exist=True)
         made.append(tree.stage("targets", _with_days("targets", targets, change.days)))
     return (*made, tree.stage("root", root))
+
+
+def _change_holders(signed: Root | Targets, there: Role, role: str, change: RoleChange) -> None:
+    """Change who holds a role, and how many of them have to sign.
+
+    :param signed: what names the holders.
+    :param there: the role, as `signed` has it.
+    :raises Refusal: as `_no_such_key` and `_check`
+    """
+    for key in change.add:
+        signed.add_key(key, role)
+    for keyid in change.remove:
+        if keyid not in there.keyids:
+            raise _no_such_key(role, keyid)
+        signed.revoke_key(keyid, role)
+    there.threshold = change.threshold or there.threshold
+    _check(role, set(there.keyids), there.threshold)
 
 
 def _propose_delegated(
@@ -183,14 +193,7 @@ def _propose_delegated(
         _delegate(signed, role, Holders(tuple(keys.values()), change.threshold or 1))
         own: Metadata[Any] = next_version(role, Targets(), 1)
     else:
-        for key in change.add:
-            signed.add_key(key, role)
-        for keyid in change.remove:
-            if keyid not in there.keyids:
-                raise _no_such_key(role, keyid)
-            signed.revoke_key(keyid, role)
-        there.threshold = change.threshold or there.threshold
-        _check(role, set(there.keyids), there.threshold)
+        _change_holders(signed, there, role, change)
         own = draft(before, staged, role, may_exist=True)
     own = _with_days(role, own, change.days)
     return (tree.stage(role, own), tree.stage("targets", targets))

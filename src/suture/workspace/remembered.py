@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Objects of patches, found again by the changed files that the compiler really read.
 
-Hundreds of patches to one tree are built apart and then together.  An object that reads none of a
-header's users need not be compiled again because that header is in the patch too: what it is
+Hundreds of patches to one tree are built apart and then together.  An object that does not read a
+changed header need not be compiled again because that header is in the patch too: what it is
 compiled from is its command, and the files that the compiler listed.  A changed file that it did
 not read could only have a say if it were found in place of one that it read, which takes a file
 that the patch adds, of the same name in another directory.
